@@ -1,0 +1,143 @@
+//! A guest as it shall be on the hypervisor, its disks and its day-0 medium: step data.
+//!
+//! Owns the specs that `vim`'s ports take. Names and places on disk follow from ids by `Layout`.
+//! Never: XML, libvirt's words.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use super::{
+    id::{DiskId, IfName, NsId, OpId, PortId, ProjectId, VnfId, VnfcId},
+    net::{MacAddr, VlanId},
+    size::MiB,
+    vnfd::{DiskBus, Firmware, ImageFormat, MediaBus, Medium, NicModel},
+};
+
+/// A guest: everything libvirt needs but what the host decides (accelerator, datapath).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainSpec {
+    /// Also the domain's UUID; its name is `VnfcId::domain_name`.
+    pub id: VnfcId,
+    pub owner: Owner,
+    pub vcpus: u32,
+    pub memory: MiB,
+    pub firmware: Firmware,
+    /// Boot disk first.
+    pub disks: Vec<DomainDisk>,
+    pub medium: Option<DomainMedium>,
+    /// In the order the guest shall see them.
+    pub nics: Vec<DomainNic>,
+}
+
+/// Who a guest belongs to; written into its metadata so that it can be found again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub project: ProjectId,
+    pub ns: Option<NsId>,
+    pub vnf: VnfId,
+    /// The operation that made it.
+    pub op: OpId,
+    /// Generation of the store that knows it: an older store never removes newer guests.
+    pub generation: u64,
+    pub vnf_name: SmolStr,
+    pub vdu: SmolStr,
+    /// Number of this VNFC among those of its VDU, from 0.
+    pub index: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainDisk {
+    pub id: DiskId,
+    pub bus: DiskBus,
+    /// The VDU's storage id, as serial number in the guest (cut to 20 characters).
+    pub serial: SmolStr,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainMedium {
+    pub bus: MediaBus,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainNic {
+    pub port: PortId,
+    pub ifname: IfName,
+    pub mac: MacAddr,
+    /// The segment's tag on the switch.
+    pub vlan: VlanId,
+    pub model: NicModel,
+    pub mtu: Option<u16>,
+}
+
+/// A disk of a guest: an overlay on a stored image, or an empty volume. Always qcow2.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskSpec {
+    pub id: DiskId,
+    pub size: MiB,
+    pub base: Option<BaseImage>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseImage {
+    pub sha256: [u8; 32],
+    pub format: ImageFormat,
+}
+
+/// A day-0 medium, rendered when it is made: templates and parameters come by reference, so that
+/// no secret is in a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaSpec {
+    pub vnfc: VnfcId,
+    pub vnf: VnfId,
+    pub medium: Medium,
+    pub label: Option<SmolStr>,
+}
+
+/// Where things are under the data directory.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: Utf8PathBuf,
+}
+
+impl Layout {
+    pub fn new(root: impl Into<Utf8PathBuf>) -> Self {
+        Layout { root: root.into() }
+    }
+    pub fn root(&self) -> &Utf8Path {
+        &self.root
+    }
+    /// Shared read-only bases, by digest.
+    pub fn image(&self, sha256: &[u8; 32]) -> Utf8PathBuf {
+        self.root.join("images").join(HEXLOWER.encode(sha256))
+    }
+    pub fn disk(&self, id: DiskId) -> Utf8PathBuf {
+        self.root.join("disks").join(format!("{id}.qcow2"))
+    }
+    pub fn medium(&self, id: VnfcId) -> Utf8PathBuf {
+        self.root.join("media").join(format!("{id}.iso"))
+    }
+    /// UEFI variables of one guest.
+    pub fn nvram(&self, id: VnfcId) -> Utf8PathBuf {
+        self.root.join("nvram").join(format!("{id}.fd"))
+    }
+    /// What the guest wrote on its serial console.
+    pub fn serial_log(&self, id: VnfcId) -> Utf8PathBuf {
+        self.root.join("serial").join(format!("{id}.log"))
+    }
+    /// Package files by digest.
+    pub fn artifact(&self, sha256: &[u8; 32]) -> Utf8PathBuf {
+        self.root.join("artifacts").join(HEXLOWER.encode(sha256))
+    }
+    pub fn uploads(&self) -> Utf8PathBuf {
+        self.root.join("uploads")
+    }
+    pub fn store(&self) -> Utf8PathBuf {
+        self.root.join("store")
+    }
+    /// Folders that must be there before anything else runs.
+    pub fn folders(&self) -> Vec<Utf8PathBuf> {
+        ["images", "disks", "media", "nvram", "serial", "artifacts", "uploads", "store", "net"].iter().map(|f| self.root.join(f)).collect()
+    }
+}

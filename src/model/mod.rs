@@ -1,0 +1,23 @@
+//! What Bothy speaks of: ids, sizes, descriptors, instances, operations, steps as data, faults.
+//!
+//! Knows no JSON wire shape, does no I/O and reads no clock.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod domain;
+pub mod error;
+pub mod health;
+pub mod id;
+pub mod net;
+pub mod ns;
+pub mod nsd;
+pub mod op;
+pub mod package;
+pub mod param;
+pub mod secret;
+pub mod segment;
+pub mod size;
+pub mod step;
+pub mod time;
+pub mod vnf;
+pub mod vnfd;

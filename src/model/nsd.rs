@@ -1,0 +1,91 @@
+//! NS descriptors as Bothy runs them (IFA014, SOL001 clause 7, SOL006).
+//!
+//! Owns members, links, service access points and their order. Never: files or wire shapes.
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use super::vnfd::LinkProfile;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nsd {
+    /// `nsdId`: chosen by the author, names this version.
+    pub id: SmolStr,
+    pub invariant_id: SmolStr,
+    pub name: SmolStr,
+    pub designer: SmolStr,
+    pub version: SmolStr,
+    pub default_flavour: SmolStr,
+    pub flavours: Vec<NsFlavour>,
+}
+
+impl Nsd {
+    pub fn flavour(&self, id: &str) -> Option<&NsFlavour> {
+        self.flavours.iter().find(|f| f.id == id)
+    }
+    /// The VNFDs that must be onboarded, each once.
+    pub fn vnfd_ids(&self) -> Vec<SmolStr> {
+        let mut ids: Vec<SmolStr> = self.flavours.iter().flat_map(|f| &f.members).map(|m| m.vnfd_id.clone()).collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NsFlavour {
+    pub id: SmolStr,
+    pub members: Vec<Member>,
+    pub links: Vec<NsLink>,
+    pub saps: Vec<Sap>,
+    pub default_level: SmolStr,
+    /// At least one: where the descriptor has none, `default` with each member's minimum.
+    pub levels: Vec<NsLevel>,
+}
+
+/// A VNF of the service: VNF profile and its connectivity (IFA014 6.3.3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// `vnfProfileId`; OSM's member-vnf-index.
+    pub id: SmolStr,
+    pub vnfd_id: SmolStr,
+    pub flavour: Option<SmolStr>,
+    pub level: Option<SmolStr>,
+    pub min_instances: u32,
+    pub max_instances: u32,
+    /// Which link each external connection point is attached to, with a fixed address if any.
+    pub attach: Vec<Attach>,
+    /// Started after these members are ready.
+    pub after: Vec<SmolStr>,
+    /// Starts of lower numbers come first after a reboot; 0 where the descriptor says nothing.
+    pub priority: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attach {
+    pub ext_cp: SmolStr,
+    pub link: SmolStr,
+    pub addresses: Vec<std::net::IpAddr>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NsLink {
+    /// `virtualLinkDescId` / profile id.
+    pub id: SmolStr,
+    pub description: SmolStr,
+    pub profile: LinkProfile,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sap {
+    pub id: SmolStr,
+    pub link: SmolStr,
+}
+
+/// How many of each member (member id, count).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NsLevel {
+    pub id: SmolStr,
+    pub description: SmolStr,
+    pub counts: Vec<(SmolStr, u32)>,
+}

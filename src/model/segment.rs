@@ -1,0 +1,89 @@
+//! Virtual links as they are on the box: one segment of the switch each.
+//!
+//! Owns `Segment`, the record from which the host's ports, DHCP and NAT are projected. Never:
+//! commands or OVSDB's words.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use super::{
+    id::{IfKind, IfName, NsId, PortId, ProjectId, SegmentId, VnfId, if_name},
+    net::{Cidr, MacAddr, VlanId},
+    vnfd::{Forward, LinkProfile, Transport},
+};
+
+/// Who a segment belongs to and goes away with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SegmentOwner {
+    Ns(NsId),
+    Vnf(VnfId),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SegmentState {
+    /// Planned or made: it shall be there.
+    Wanted,
+    /// Going away: no projection names it any more.
+    Leaving,
+}
+
+/// A virtual link instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    pub id: SegmentId,
+    pub project: ProjectId,
+    pub owner: SegmentOwner,
+    /// The link's id in its descriptor.
+    pub link: SmolStr,
+    /// Tag on the switch, unique on the box.
+    pub vlan: VlanId,
+    pub profile: LinkProfile,
+    /// The host's own addresses here; empty: the host has no port on it.
+    pub host: Vec<Cidr>,
+    /// Every planned station.
+    pub stations: Vec<Station>,
+    pub state: SegmentState,
+}
+
+/// One guest NIC on a segment, with its planned addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Station {
+    pub port: PortId,
+    pub vnf: VnfId,
+    pub mac: MacAddr,
+    pub addresses: Vec<IpAddr>,
+    pub hostname: SmolStr,
+}
+
+impl Segment {
+    /// The host's port on the switch.
+    pub fn host_port(&self) -> IfName {
+        if_name(IfKind::Host, &self.id.0)
+    }
+    pub fn patch_port(&self) -> IfName {
+        if_name(IfKind::Patch, &self.id.0)
+    }
+    pub fn wants_host_port(&self) -> bool {
+        !self.host.is_empty()
+    }
+    pub fn wants_dhcp(&self) -> bool {
+        self.profile.layer3.iter().any(|l| l.dhcp)
+    }
+}
+
+/// One rule of the host's NAT table, resolved to addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NatForward {
+    pub tcp: bool,
+    pub host_port: u16,
+    pub to: IpAddr,
+    pub to_port: u16,
+}
+
+impl NatForward {
+    pub fn new(f: &Forward, to: IpAddr) -> Self {
+        NatForward { tcp: f.proto == Transport::Tcp, host_port: f.host_port, to, to_port: f.to_port }
+    }
+}
