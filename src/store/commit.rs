@@ -1,0 +1,241 @@
+//! Group commit: one thread per database turns the wishes of many writers into one barrier.
+//!
+//! Owns: which commits are durable, who waits for which, and the end of all writing after a failed sync. Never: what
+//! a barrier is (that is `database`).
+//!
+//!     committed --> wanted --> barrier --> durable
+//!                                 \--> failed: the kernel dropped pages it could not write, so nothing that follows
+//!                                      can be trusted; reads go on, writes are refused until a restart
+
+use std::{
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use super::{
+    compact,
+    database::{Gate, Handle, lock},
+    manifest::{Failed, ManifestFile, Which},
+    tx::Tx,
+};
+use crate::model::error::{Fault, Result};
+
+/// How long a write takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Returns when the transaction is on the disk; shares its barrier with others that wait.
+    Barrier,
+    /// Asks for a barrier and returns: for transactions that carry an event, which is sent only once durable.
+    Soon,
+    /// On the disk with the next barrier, or within a second or so; a crash may take it.
+    Lazy,
+}
+
+/// A database with its committer.
+pub(super) struct Database {
+    pub which: Which,
+    pub gate: Gate,
+    pub manifest: Arc<ManifestFile>,
+    progress: Mutex<Progress>,
+    changed: Condvar,
+    limits: compact::Limits,
+}
+
+#[derive(Default)]
+struct Progress {
+    committed: u64,
+    wanted: u64,
+    durable: u64,
+    barriers: u64,
+    compactions: u64,
+    /// No compaction while the file is smaller, in bytes: one that failed (a full disk, say) or brought nothing is not
+    /// tried again at every barrier.
+    compact_from: u64,
+    failed: Option<String>,
+    stop: bool,
+}
+
+/// What a database has done since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DbStats {
+    /// Bytes of all keys and values.
+    pub live_bytes: u64,
+    /// Bytes of the `db` file.
+    pub file_bytes: u64,
+    pub transactions: u64,
+    pub barriers: u64,
+    pub compactions: u64,
+}
+
+/// Lazy writes alone also have their file looked at, every so many.
+const LOOK_EVERY: u64 = 1024;
+
+impl Database {
+    pub fn start(
+        which: Which,
+        handle: Handle,
+        manifest: Arc<ManifestFile>,
+        limits: compact::Limits,
+    ) -> Result<(Arc<Database>, JoinHandle<()>)> {
+        let db =
+            Arc::new(Database { which, gate: Gate::new(handle), manifest, progress: Mutex::default(), changed: Condvar::new(), limits });
+        let committer = db.clone();
+        let thread = thread::Builder::new()
+            .name(format!("commit-{}", which.name()))
+            .spawn(move || committer.run())
+            .map_err(|e| Fault::transient("store: cannot start the committer thread").with_source(e))?;
+        Ok((db, thread))
+    }
+
+    pub fn write<T>(&self, durability: Durability, f: impl Fn(&mut Tx) -> Result<T>) -> Result<T> {
+        self.check()?;
+        let (out, ticket, blobs) = {
+            let handle = self.gate.enter()?;
+            let out = handle.transact(f)?;
+            let mut p = lock(&self.progress);
+            p.committed += 1;
+            (out, p.committed, durability == Durability::Lazy && handle.has_new_blobs())
+        };
+        match durability {
+            Durability::Barrier => self.wait(ticket)?,
+            Durability::Soon => self.ask(ticket),
+            Durability::Lazy if blobs || ticket.is_multiple_of(LOOK_EVERY) => self.ask(ticket),
+            Durability::Lazy => (),
+        }
+        Ok(out)
+    }
+
+    /// Waits until everything committed before this call is durable.
+    pub fn settle(&self) -> Result<()> {
+        let ticket = lock(&self.progress).committed;
+        self.wait(ticket)
+    }
+
+    pub fn stats(&self) -> Result<DbStats> {
+        let handle = self.gate.enter()?;
+        let p = lock(&self.progress);
+        Ok(DbStats {
+            live_bytes: handle.live_bytes()?,
+            file_bytes: handle.file_bytes(),
+            transactions: p.committed,
+            barriers: p.barriers,
+            compactions: p.compactions,
+        })
+    }
+
+    /// Compacts if the file outgrew what is alive in it. Says whether it did.
+    pub fn compact_if_needed(&self) -> Result<bool> {
+        self.check()?;
+        let from = lock(&self.progress).compact_from;
+        {
+            let handle = self.gate.enter()?;
+            if handle.file_bytes() < from || !compact::is_due(&handle, self.limits)? {
+                return Ok(false);
+            }
+        }
+        let done = self.compact();
+        let handle = self.gate.enter()?;
+        if done.is_err() || compact::is_due(&handle, self.limits)? {
+            lock(&self.progress).compact_from = handle.file_bytes() + self.limits.floor_bytes / 2;
+        }
+        done.map(|()| true)
+    }
+
+    /// Closes the gate, rewrites the database and swaps it in. All that was committed is durable afterwards.
+    pub fn compact(&self) -> Result<()> {
+        self.check()?;
+        let mut handle = self.gate.close()?;
+        let done = compact::run(&mut handle, self.which, &self.manifest);
+        let mut p = lock(&self.progress);
+        let old = match done {
+            Ok(old) => {
+                p.durable = p.committed;
+                p.compactions += 1;
+                Some(old)
+            }
+            Err(Failed::Before(fault)) => return Err(fault),
+            Err(Failed::After(fault)) => {
+                p.failed = Some(fault.detail());
+                None
+            }
+        };
+        drop(p);
+        drop(handle);
+        self.changed.notify_all();
+        if let Some(old) = old {
+            old.remove();
+        }
+        self.check()
+    }
+
+    /// Ends the committer after a last barrier.
+    pub fn stop(&self) {
+        lock(&self.progress).stop = true;
+        self.changed.notify_all();
+    }
+
+    pub fn check(&self) -> Result<()> {
+        lock(&self.progress).refuse_if_failed()
+    }
+
+    fn ask(&self, ticket: u64) {
+        let mut p = lock(&self.progress);
+        p.wanted = p.wanted.max(ticket);
+        self.changed.notify_all();
+    }
+
+    fn wait(&self, ticket: u64) -> Result<()> {
+        let mut p = lock(&self.progress);
+        if p.durable < ticket {
+            p.wanted = p.wanted.max(ticket);
+            self.changed.notify_all();
+        }
+        while p.durable < ticket {
+            p.refuse_if_failed()?;
+            p = self.changed.wait(p).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    fn run(&self) {
+        loop {
+            let target = {
+                let mut p = lock(&self.progress);
+                while p.wanted <= p.durable && !p.stop {
+                    p = self.changed.wait(p).unwrap_or_else(PoisonError::into_inner);
+                }
+                if p.failed.is_some() || (p.stop && p.committed <= p.durable) {
+                    return;
+                }
+                // Everything committed by now is covered: it reached sled before the barrier starts.
+                p.committed
+            };
+            let done = self.gate.enter().and_then(|h| h.barrier());
+            let mut p = lock(&self.progress);
+            p.barriers += 1;
+            match done {
+                Ok(()) => p.durable = p.durable.max(target),
+                Err(fault) => {
+                    tracing::error!(database = self.which.name(), error = ?fault, "a barrier failed: the store takes no more writes until bothy is started again");
+                    p.failed = Some(fault.detail());
+                }
+            }
+            drop(p);
+            self.changed.notify_all();
+            if let Err(fault) = self.compact_if_needed() {
+                tracing::warn!(database = self.which.name(), error = ?fault, "the store could not be compacted; it goes on as it is");
+            }
+        }
+    }
+}
+
+impl Progress {
+    fn refuse_if_failed(&self) -> Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(why) => Err(Fault::transient(format!(
+                "the store takes no more writes because the disk did not keep the last ones ({why}): check the disk and its cables, then start bothy again"
+            ))),
+        }
+    }
+}

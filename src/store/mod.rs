@@ -1,0 +1,342 @@
+//! The store: typed records on disk, transactions, durability, backup.
+//!
+//! The only place that names sled and postcard. Owns the data folder's databases, their locks and their syncs. Never:
+//! decides what a record means, or lets a sled type out.
+//!
+//!     dir/lock            one bothy at a time
+//!     dir/manifest        generation and the numbers of the current databases
+//!     dir/live-N          state, plans, journal, outbox
+//!     dir/history-N       finished operations, audit, metrics
+//!     dir/seal.key        the key of sealed secrets, 0600
+//!     dir/exports/*.bothy exports; the newest takes the place of a live database beyond mending
+//!     dir/aside           damaged databases as they were found
+//!
+//! Three rules for callers. `write` is the only way to write; its closure may run more than once and uses nothing of
+//! the store but `tx`, does no I/O, plans nothing and logs nothing. What a transaction decides on that it did not read
+//! itself is re-checked inside (`expect_unchanged`, a revision), with a retry outside. Lists are not snapshots: page
+//! by key.
+
+mod backup;
+mod commit;
+mod compact;
+mod database;
+mod disk;
+mod layout;
+mod manifest;
+mod open;
+mod record;
+mod schema;
+mod seal;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod tx;
+mod verify;
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+};
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(test)]
+pub use self::record::{assert_golden, assert_reads};
+use self::{
+    commit::Database,
+    compact::Limits,
+    database::{Setup, lock},
+    disk::{Disk, RealDisk},
+    manifest::{Failed, Which},
+};
+pub use self::{
+    commit::{DbStats, Durability},
+    layout::MAX_RECORD,
+    record::{FixedKey, KeyBytes, Record, decode_body},
+    seal::Sealer,
+    tables::Table,
+    tx::Tx,
+    verify::{TableReport, VerifyReport},
+};
+use crate::model::error::{Fault, Result};
+
+/// How the store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// sled's page cache per database, in bytes.
+    pub cache_bytes: u64,
+    /// Period of sled's flusher, in milliseconds; its garbage collection runs only there. 0 turns it off (tests).
+    pub flush_every_ms: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { cache_bytes: 8 * 1024 * 1024, flush_every_ms: 500 }
+    }
+}
+
+/// What the store has done since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub live: DbStats,
+    pub history: DbStats,
+}
+
+/// The store, open. Clones share it; the last one closes it after a last barrier.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+// Fields drop in order: databases before the lock.
+struct Inner {
+    live: Arc<Database>,
+    history: Arc<Database>,
+    committers: Mutex<Vec<JoinHandle<()>>>,
+    sealer: Sealer,
+    notes: Vec<String>,
+    setup: Setup,
+    dir: PathBuf,
+    _lock: File,
+}
+
+/// The store's own record: the generation its live database belongs to.
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    generation: u64,
+}
+impl Mark {
+    const KEY: &'static str = "store.generation";
+}
+impl Record for Mark {
+    type Key = &'static str;
+    const TABLE: Table = Table::Meta;
+    const VERSION: u8 = 1;
+    fn key(&self) -> &'static str {
+        Mark::KEY
+    }
+}
+
+impl Store {
+    /// Opens the store in `dir`, creating it if there is none. Conflict if another process has it open.
+    pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Store> {
+        Store::open_on(dir.as_ref(), options, Arc::new(RealDisk), Limits::STANDARD)
+    }
+
+    fn open_on(dir: &Path, options: Options, disk: Arc<dyn Disk>, limits: Limits) -> Result<Store> {
+        let lock = open::lock_dir(dir)?;
+        let setup = Setup { cache_bytes: options.cache_bytes, flush_every_ms: options.flush_every_ms, disk };
+        let open::Opened { live, history, manifest, mut notes, fresh } = open::open(dir, &setup)?;
+        let (sealer, made) = Sealer::open(&dir.join("seal.key"), &*setup.disk)?;
+        if made && !fresh {
+            notes.push(
+                "seal.key was missing and was made anew: secrets sealed before cannot be opened, put the old file back or set them again"
+                    .into(),
+            );
+        }
+        let manifest = Arc::new(manifest);
+        let (live, live_thread) = Database::start(Which::Live, live, manifest.clone(), limits)?;
+        let (history, history_thread) = Database::start(Which::History, history, manifest, limits)?;
+        let committers = Mutex::new(vec![live_thread, history_thread]);
+        Ok(Store(Arc::new(Inner { live, history, committers, sealer, notes, setup, dir: dir.to_owned(), _lock: lock })))
+    }
+
+    /// Grows with each restore. Goes into the metadata of all that is made on the host.
+    pub fn generation(&self) -> u64 {
+        self.0.live.manifest.get().generation
+    }
+
+    /// Whether this store was restored and nobody has looked at unknown objects since: they are quarantined, never
+    /// removed.
+    pub fn is_restored(&self) -> bool {
+        self.0.live.manifest.get().restored
+    }
+
+    /// An operator has looked at the unknown objects.
+    pub fn acknowledge_restore(&self) -> Result<()> {
+        self.0.live.manifest.replace(|m| m.restored = false).map_err(Failed::fault)
+    }
+
+    /// What opening found wrong and what it did about it, for the health page. Empty as a rule.
+    pub fn notes(&self) -> &[String] {
+        &self.0.notes
+    }
+
+    /// Seals and opens secrets with this box's key.
+    pub fn sealer(&self) -> &Sealer {
+        &self.0.sealer
+    }
+
+    /// Runs a transaction on `live`. An error from `f` aborts it and comes back as it is.
+    pub fn write<T>(&self, durability: Durability, f: impl Fn(&mut Tx) -> Result<T>) -> Result<T> {
+        self.0.live.write(durability, f)
+    }
+
+    /// Runs a transaction on `history`: audit, metrics, retention.
+    pub fn write_history<T>(&self, durability: Durability, f: impl Fn(&mut Tx) -> Result<T>) -> Result<T> {
+        self.0.history.write(durability, f)
+    }
+
+    /// Returns when all that was committed to `live` before the call is on the disk. Costs nothing if it is already.
+    /// Whoever acts on what another wrote (notify sends an event) calls this first.
+    pub fn settle(&self) -> Result<()> {
+        self.0.live.settle()
+    }
+
+    pub fn get<R: Record>(&self, key: &R::Key) -> Result<Option<R>> {
+        self.read_one(Which::Live, key)
+    }
+
+    /// Like `get`, with NotFound where there is none.
+    pub fn require<R: Record>(&self, key: &R::Key) -> Result<R> {
+        self.get(key)?.ok_or_else(|| Fault::not_found(format!("no such {}", R::TABLE.name())))
+    }
+
+    /// All records of a table, in key order.
+    pub fn list<R: Record>(&self) -> Result<Vec<R>> {
+        self.read_many(Which::Live, &[], None, usize::MAX)
+    }
+
+    /// All records whose key starts with `prefix`, in key order.
+    pub fn list_under<R: Record>(&self, prefix: &impl KeyBytes) -> Result<Vec<R>> {
+        self.read_many(Which::Live, &prefix.bytes(), None, usize::MAX)
+    }
+
+    /// Up to `limit` records after the key `after`, in key order.
+    pub fn page<R: Record>(&self, after: Option<&R::Key>, limit: usize) -> Result<Vec<R>> {
+        self.read_many(Which::Live, &[], after.map(|k| k.bytes()), limit)
+    }
+
+    /// Up to `limit` records whose key starts with `prefix`, after the key `after`.
+    pub fn page_under<R: Record>(&self, prefix: &impl KeyBytes, after: Option<&R::Key>, limit: usize) -> Result<Vec<R>> {
+        self.read_many(Which::Live, &prefix.bytes(), after.map(|k| k.bytes()), limit)
+    }
+
+    /// How many records a table has, without reading them.
+    pub fn count(&self, table: Table) -> Result<u64> {
+        Ok(self.0.live.gate.enter()?.tally(table.tag())?.count)
+    }
+
+    pub fn get_history<R: Record>(&self, key: &R::Key) -> Result<Option<R>> {
+        self.read_one(Which::History, key)
+    }
+
+    pub fn list_history<R: Record>(&self) -> Result<Vec<R>> {
+        self.read_many(Which::History, &[], None, usize::MAX)
+    }
+
+    pub fn list_history_under<R: Record>(&self, prefix: &impl KeyBytes) -> Result<Vec<R>> {
+        self.read_many(Which::History, &prefix.bytes(), None, usize::MAX)
+    }
+
+    pub fn page_history<R: Record>(&self, after: Option<&R::Key>, limit: usize) -> Result<Vec<R>> {
+        self.read_many(Which::History, &[], after.map(|k| k.bytes()), limit)
+    }
+
+    /// Moves records of one table from `live` to `history`, after the barrier that finished them; those that are not
+    /// in `live` are passed over. A crash in between leaves a record in both: `live` is right, and moving it again ends it.
+    /// Conflict if one was changed meanwhile.
+    pub fn move_to_history<R: Record>(&self, keys: &[R::Key]) -> Result<usize> {
+        let mut moved = Vec::new();
+        {
+            let live = self.0.live.gate.enter()?;
+            for key in keys {
+                let full = layout::record_key(R::TABLE, &key.bytes());
+                if let Some(value) = live.read(&full)? {
+                    moved.push((full, value));
+                }
+            }
+        }
+        if moved.is_empty() {
+            return Ok(0);
+        }
+        self.write_history(Durability::Barrier, |tx| moved.iter().try_for_each(|(full, value)| tx.write(full, value)))?;
+        self.write(Durability::Lazy, |tx| {
+            for (full, value) in &moved {
+                match tx.read(full)? {
+                    Some(now) if now == *value => tx.remove(full)?,
+                    Some(_) => return Err(Fault::conflict(format!("a {} was changed while it moved to the history", R::TABLE.name()))),
+                    None => false,
+                };
+            }
+            Ok(())
+        })?;
+        Ok(moved.len())
+    }
+
+    /// Counts every table of both databases against its tally and reads every large value. Writers wait meanwhile.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        let live = self.0.live.gate.close()?;
+        let history = self.0.history.gate.close()?;
+        verify::full([(Which::Live, &live), (Which::History, &history)])
+    }
+
+    /// Writes the whole store to one file, as of one moment; writers wait meanwhile. Exports put into `exports/` of
+    /// the store's folder under a name that ends in `.bothy` are found again by `open`. The key of sealed secrets is
+    /// not in it.
+    pub fn export(&self, path: impl AsRef<Path>) -> Result<()> {
+        let live = self.0.live.gate.close()?;
+        let history = self.0.history.gate.close()?;
+        backup::write(path.as_ref(), self.generation(), [(Which::Live, &live), (Which::History, &history)], &*self.0.setup.disk)
+    }
+
+    /// Makes the export at `path` the store in `dir` (whole or not at all), as a new generation, which it returns. No
+    /// bothy may have that store open. The databases that were there are set aside.
+    pub fn import(path: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<u64> {
+        Store::import_on(path.as_ref(), dir.as_ref(), Arc::new(RealDisk))
+    }
+
+    fn import_on(path: &Path, dir: &Path, disk: Arc<dyn Disk>) -> Result<u64> {
+        let _lock = open::lock_dir(dir)?;
+        let defaults = Options::default();
+        let setup = Setup { cache_bytes: defaults.cache_bytes, flush_every_ms: defaults.flush_every_ms, disk };
+        open::import(path, dir, &setup)
+    }
+
+    /// Rewrites a database whose file outgrew its content (past 32 MiB and 4 times its live bytes). The store does
+    /// this by itself after a barrier; says whether there was a need.
+    pub fn compact_if_needed(&self) -> Result<bool> {
+        Ok(self.0.live.compact_if_needed()? | self.0.history.compact_if_needed()?)
+    }
+
+    pub fn stats(&self) -> Result<Stats> {
+        Ok(Stats { live: self.0.live.stats()?, history: self.0.history.stats()? })
+    }
+
+    /// The store's folder; content-addressed files live beside it.
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    fn database(&self, which: Which) -> &Database {
+        match which {
+            Which::Live => &self.0.live,
+            Which::History => &self.0.history,
+        }
+    }
+
+    fn read_one<R: Record>(&self, which: Which, key: &R::Key) -> Result<Option<R>> {
+        let full = layout::record_key(R::TABLE, &key.bytes());
+        let value = self.database(which).gate.enter()?.read(&full)?;
+        value.map(|v| R::decode(&v)).transpose()
+    }
+
+    fn read_many<R: Record>(&self, which: Which, prefix: &[u8], after: Option<Vec<u8>>, limit: usize) -> Result<Vec<R>> {
+        let prefix = layout::record_key(R::TABLE, prefix);
+        let after = after.map(|k| layout::record_key(R::TABLE, &k));
+        let found = self.database(which).gate.enter()?.scan(&prefix, after.as_deref(), limit)?;
+        found.iter().map(|(_, v)| R::decode(v)).collect()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.live.stop();
+        self.history.stop();
+        for thread in lock(&self.committers).drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a committer thread of the store ended badly");
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The tables of the store and their one-byte tags.
+//!
+//! Owns: which tables there are and the tag that leads each key on disk. Tags are append-only: a tag that was once
+//! given is never given to another table. Never: what is in a record.
+
+/// A table. One tree holds them all, so one transaction spans them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Facts about the store and the box: generation mark, facts revision, certificates' serials.
+    Meta,
+    /// Onboarded VNF packages (`VnfPkgInfo`) and the VNFD as we run it.
+    VnfPackage,
+    /// Onboarded NS descriptors (`NsdInfo`) and the NSD as we run it.
+    NsDescriptor,
+    /// VNF instances.
+    VnfInstance,
+    /// NS instances.
+    NsInstance,
+    /// Lifecycle operation occurrences of VNFs and NSs: running ones in `live`, finished ones in `history`.
+    Operation,
+    /// One step of an operation's plan per key; written once, at PROCESSING.
+    PlanStep,
+    /// One small key per step that was started or done.
+    Journal,
+    /// What is promised to an operation: cores, memory, VFs, VLANs, names, quota.
+    Reservation,
+    /// Virtual links: the segments on the switch.
+    Segment,
+    /// Software images in the image folder.
+    Image,
+    /// Events that were committed and not yet handed to every subscriber.
+    Outbox,
+    /// Sealed secrets (see `seal`); never in the clear.
+    Secret,
+    /// Who asked for what, and how it ended.
+    Audit,
+    /// API tokens and who they speak for (digests only).
+    Token,
+    /// What the adapters last saw of a thing: run state, addresses, epochs.
+    Observed,
+}
+
+impl Table {
+    /// Every table, in the order of their tags.
+    pub const ALL: [Table; 16] = [
+        Table::Meta,
+        Table::VnfPackage,
+        Table::NsDescriptor,
+        Table::VnfInstance,
+        Table::NsInstance,
+        Table::Operation,
+        Table::PlanStep,
+        Table::Journal,
+        Table::Reservation,
+        Table::Segment,
+        Table::Image,
+        Table::Outbox,
+        Table::Secret,
+        Table::Audit,
+        Table::Token,
+        Table::Observed,
+    ];
+
+    /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
+    pub const fn tag(self) -> u8 {
+        match self {
+            Table::Meta => 0x01,
+            Table::VnfPackage => 0x02,
+            Table::NsDescriptor => 0x03,
+            Table::VnfInstance => 0x04,
+            Table::NsInstance => 0x05,
+            Table::Operation => 0x06,
+            Table::PlanStep => 0x07,
+            Table::Journal => 0x08,
+            Table::Reservation => 0x09,
+            Table::Segment => 0x0a,
+            Table::Image => 0x0b,
+            Table::Outbox => 0x0c,
+            Table::Secret => 0x0d,
+            Table::Audit => 0x0e,
+            Table::Token => 0x0f,
+            Table::Observed => 0x10,
+        }
+    }
+
+    /// The name shown to people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::VnfPackage => "VNF package",
+            Table::NsDescriptor => "NS descriptor",
+            Table::VnfInstance => "VNF instance",
+            Table::NsInstance => "NS instance",
+            Table::Operation => "operation",
+            Table::PlanStep => "plan step",
+            Table::Journal => "journal",
+            Table::Reservation => "reservation",
+            Table::Segment => "segment",
+            Table::Image => "image",
+            Table::Outbox => "outbox",
+            Table::Secret => "secret",
+            Table::Audit => "audit",
+            Table::Token => "token",
+            Table::Observed => "observed",
+        }
+    }
+
+    /// The table behind a tag, `None` for the store's own bytes.
+    pub fn from_tag(tag: u8) -> Option<Table> {
+        Table::ALL.into_iter().find(|t| t.tag() == tag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is on disk at customers: lines are only ever added here.
+    #[test]
+    fn tags_given_once_never_change() {
+        let given: Vec<(u8, &str)> = Table::ALL.iter().map(|t| (t.tag(), t.name())).collect();
+        let fixed = [
+            (1, "meta"),
+            (2, "VNF package"),
+            (3, "NS descriptor"),
+            (4, "VNF instance"),
+            (5, "NS instance"),
+            (6, "operation"),
+            (7, "plan step"),
+            (8, "journal"),
+            (9, "reservation"),
+            (10, "segment"),
+            (11, "image"),
+            (12, "outbox"),
+            (13, "secret"),
+            (14, "audit"),
+            (15, "token"),
+            (16, "observed"),
+        ];
+        assert_eq!(given, fixed);
+        for t in Table::ALL {
+            assert_eq!(Table::from_tag(t.tag()), Some(t));
+        }
+        assert_eq!(Table::from_tag(0), None);
+        assert_eq!(Table::from_tag(0xf0), None);
+    }
+}

@@ -1,0 +1,538 @@
+//! The bytes of every record and of each variant in it, as they are on disk at customers.
+//!
+//! `golden.txt` has one line for each, `name hex`. A line is never changed: a shape that changes
+//! raises its record's version, and the old line is then read by `upgrade` (`assert_reads`). After
+//! adding a value, `BOTHY_GOLDEN=print cargo test golden -- --nocapture` prints the lines that are
+//! missing.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use smol_str::{SmolStr, format_smolstr};
+use uuid::Uuid;
+
+use crate::{
+    model::{
+        domain::*,
+        error::{FaultRecord, Kind},
+        id::*,
+        ns::*,
+        nsd::*,
+        op::*,
+        package::*,
+        param::{Param, Params},
+        secret::Secret,
+        segment::*,
+        size::{Bytes, MiB},
+        step::*,
+        time::Stamp,
+        vnf::*,
+        vnfd::*,
+    },
+    store::{Record, assert_golden},
+};
+
+struct Golden {
+    lines: RefCell<BTreeMap<&'static str, &'static str>>,
+    missing: RefCell<Vec<String>>,
+}
+
+impl Golden {
+    fn check<R: Record + PartialEq + std::fmt::Debug>(&self, name: impl AsRef<str>, value: &R) {
+        let name = name.as_ref();
+        match self.lines.borrow_mut().remove(name) {
+            Some(hex) => assert_golden(value, hex),
+            None => {
+                let hex = data_encoding::HEXLOWER.encode(&value.encode().expect("encodes"));
+                self.missing.borrow_mut().push(format!("{name} {hex}"));
+            }
+        }
+    }
+}
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(n << 64 | n)
+}
+fn fault(kind: Kind) -> FaultRecord {
+    FaultRecord { kind, text: "no room".into(), reasons: vec!["memory".into()] }
+}
+fn image(format: ImageFormat) -> SwImage {
+    SwImage {
+        id: "img".into(),
+        name: "Image".into(),
+        version: "1.2".into(),
+        provider: "P".into(),
+        format,
+        path: "images/i".into(),
+        sha256: Some([3; 32]),
+        min_disk: MiB(300),
+        min_ram: MiB(128),
+    }
+}
+fn link(kind: LinkKind) -> LinkProfile {
+    LinkProfile {
+        kind,
+        layer3: vec![Layer3 {
+            cidr: "10.1.0.0/24".parse().expect("cidr"),
+            gateway: Some("10.1.0.1".parse().expect("ip")),
+            dhcp: true,
+            pools: vec![("10.1.0.10".parse().expect("ip"), "10.1.0.20".parse().expect("ip"))],
+            dns: vec!["2001:db8::53".parse().expect("ip")],
+        }],
+        mtu: Some(1400),
+        physical: Some("wan".into()),
+        segmentation: Some(300),
+        management: true,
+        nat: true,
+        forwards: vec![
+            Forward { proto: Transport::Tcp, host_port: 8080, to: "web".into(), to_port: 80 },
+            Forward { proto: Transport::Udp, host_port: 53, to: "web/dns".into(), to_port: 53 },
+        ],
+    }
+}
+
+/// One VDU for each variant of each enum, side by side.
+fn vdus() -> Vec<Vdu> {
+    let readiness = [Readiness::Running, Readiness::Agent, Readiness::Serial("login:".into()), Readiness::Tcp(22)];
+    let medium = [Medium::NoCloud, Medium::ConfigDrive, Medium::Iso, Medium::Fat];
+    let bus = [DiskBus::Virtio, DiskBus::Scsi, DiskBus::Sata, DiskBus::Virtio];
+    let models = [NicModel::Virtio, NicModel::E1000, NicModel::E1000e, NicModel::Rtl8139, NicModel::Pcnet];
+    let nic = |n: usize, model| VduCp {
+        id: format_smolstr!("cp{n}"),
+        link: if n == 0 { CpLink::External("out".into()) } else { CpLink::Internal("in".into()) },
+        model,
+        mac: Some("02:00:00:00:00:07".parse().expect("mac")),
+        port_security: n == 0,
+        mtu: Some(9000),
+    };
+    (0..4)
+        .map(|n| Vdu {
+            id: format_smolstr!("vdu{n}"),
+            name: "VDU".into(),
+            description: "what it is".into(),
+            vcpus: 2,
+            memory: MiB(512),
+            firmware: if n % 2 == 0 { Firmware::Bios } else { Firmware::Uefi },
+            disks: vec![Disk {
+                id: "root".into(),
+                size: MiB(1024),
+                image: Some(image(if n % 2 == 0 { ImageFormat::Raw } else { ImageFormat::Qcow2 })),
+                bus: bus[n],
+            }],
+            nics: models.iter().enumerate().map(|(i, m)| nic(i, *m)).collect(),
+            readiness: readiness[n].clone(),
+            boot_grace_s: 300,
+            min_instances: 1,
+            max_instances: 3,
+            day0: Some(Day0 {
+                medium: medium[n],
+                bus: if n % 2 == 0 { MediaBus::Cdrom } else { MediaBus::Disk },
+                label: Some("L".into()),
+                files: vec![
+                    Day0File { path: "a".into(), source: Day0Source::Inline("x".into()), template: true },
+                    Day0File { path: "b".into(), source: Day0Source::Artifact("f/b".into()), template: false },
+                ],
+                defaults: vec![("k".into(), "v".into())],
+            }),
+        })
+        .collect()
+}
+
+fn vnfd() -> Vnfd {
+    let level = Level { id: "l".into(), description: "d".into(), counts: vec![("vdu0".into(), 1)], scale: vec![("a".into(), 2)] };
+    Vnfd {
+        id: "vnfd".into(),
+        invariant_id: Some("inv".into()),
+        provider: "P".into(),
+        product_name: "N".into(),
+        software_version: "1".into(),
+        version: "2".into(),
+        info_name: "name".into(),
+        info_description: "text".into(),
+        vnfm_info: vec!["etsivnfm:v3.3.1".into()],
+        default_flavour: "df".into(),
+        flavours: vec![Flavour {
+            id: "df".into(),
+            description: "d".into(),
+            vdus: vdus(),
+            links: [LinkKind::Elan, LinkKind::Eline, LinkKind::Etree]
+                .map(|k| IntLink { id: "in".into(), description: "d".into(), profile: link(k) })
+                .into(),
+            ext_cps: vec![
+                ExtCp {
+                    id: "out".into(),
+                    requirement: "virtual_link".into(),
+                    description: "d".into(),
+                    through: ExtCpThrough::VduCp { vdu: "vdu0".into(), cp: "cp0".into() },
+                    management: true,
+                },
+                ExtCp {
+                    id: "out2".into(),
+                    requirement: "r".into(),
+                    description: "d".into(),
+                    through: ExtCpThrough::Link("in".into()),
+                    management: false,
+                },
+            ],
+            default_level: "l".into(),
+            levels: vec![level],
+            aspects: vec![Aspect { id: "a".into(), name: "A".into(), max_level: 2, deltas: vec![vec![("vdu0".into(), 1)]] }],
+            graceful_stop_s: Some(30),
+        }],
+    }
+}
+
+fn file() -> PackageFile {
+    PackageFile { path: "p".into(), sha256: [5; 32], size: Bytes(77), media_type: "text/plain".into() }
+}
+fn package() -> VnfPackage {
+    VnfPackage {
+        id: VnfPkgId(id(1)),
+        project: ProjectId::DEFAULT,
+        onboarding: Onboarding::Onboarded,
+        operational: Operational::Enabled,
+        users: 2,
+        vnfd: Some(vnfd()),
+        vnfd_path: "Definitions/v.yaml".into(),
+        manifest_path: Some("v.mf".into()),
+        archive: Some(file()),
+        files: vec![file()],
+        images: vec![StoredImage {
+            id: "img".into(),
+            sha256: [3; 32],
+            format: ImageFormat::Qcow2,
+            size: Bytes(9),
+            virtual_size: MiB(10),
+            stored_at: Stamp(11),
+        }],
+        failure: Some(fault(Kind::Invalid)),
+        user_data: vec![("u".into(), "{}".into())],
+        created: Stamp(1_790_000_000_000),
+        revision: 3,
+    }
+}
+fn ns_descriptor() -> NsDescriptor {
+    let nsd = Nsd {
+        id: "nsd".into(),
+        invariant_id: "inv".into(),
+        name: "n".into(),
+        designer: "d".into(),
+        version: "1".into(),
+        default_flavour: "df".into(),
+        flavours: vec![NsFlavour {
+            id: "df".into(),
+            members: vec![Member {
+                id: "m".into(),
+                vnfd_id: "vnfd".into(),
+                flavour: Some("df".into()),
+                level: Some("l".into()),
+                min_instances: 1,
+                max_instances: 2,
+                attach: vec![Attach { ext_cp: "out".into(), link: "lan".into(), addresses: vec!["10.1.0.5".parse().expect("ip")] }],
+                after: vec!["other".into()],
+                priority: 7,
+            }],
+            links: vec![NsLink { id: "lan".into(), description: "d".into(), profile: link(LinkKind::Elan) }],
+            saps: vec![Sap { id: "sap".into(), link: "lan".into() }],
+            default_level: "l".into(),
+            levels: vec![NsLevel { id: "l".into(), description: "d".into(), counts: vec![("m".into(), 1)] }],
+        }],
+    };
+    NsDescriptor {
+        id: NsdInfoId(id(2)),
+        project: ProjectId::DEFAULT,
+        onboarding: Onboarding::Onboarded,
+        operational: Operational::Enabled,
+        users: 1,
+        nsd: Some(nsd),
+        nsd_path: "n.yaml".into(),
+        manifest_path: Some("n.mf".into()),
+        archive: Some(file()),
+        files: vec![file()],
+        packages: vec![VnfPkgId(id(1))],
+        failure: Some(fault(Kind::NotFound)),
+        user_data: vec![("u".into(), "{}".into())],
+        created: Stamp(5),
+        revision: 2,
+    }
+}
+
+fn params() -> Params {
+    vec![
+        ("null".into(), Param::Null),
+        ("bool".into(), Param::Bool(true)),
+        ("number".into(), Param::Number("1.50".into())),
+        ("text".into(), Param::Text("t".into())),
+        ("list".into(), Param::List(vec![Param::Null])),
+        ("map".into(), Param::Map(vec![("k".into(), Param::Bool(false))])),
+    ]
+}
+fn body(run: RunState) -> Body {
+    let port = Port {
+        id: PortId(id(10)),
+        cp: "cp0".into(),
+        ext_cp: Some("out".into()),
+        segment: SegmentId(id(11)),
+        ifname: if_name(IfKind::Guest, &id(10)),
+        mac: "02:00:00:00:00:08".parse().expect("mac"),
+        addresses: vec!["10.1.0.5".parse().expect("ip"), "2001:db8::5".parse().expect("ip")],
+    };
+    Body {
+        flavour: "df".into(),
+        level: "l".into(),
+        scale: vec![("a".into(), 1)],
+        run,
+        vnfcs: vec![Vnfc {
+            id: VnfcId(id(12)),
+            vdu: "vdu0".into(),
+            index: 1,
+            hostname: "h".into(),
+            vcpus: 2,
+            memory: MiB(512),
+            disks: vec![VnfcDisk { id: DiskId(id(13)), storage: "root".into(), size: MiB(99), base: Some(([3; 32], ImageFormat::Raw)) }],
+            ports: vec![port],
+            medium: true,
+            graceful_stop_s: Some(9),
+        }],
+        links: vec![("in".into(), SegmentId(id(14)))],
+        own_segments: vec![SegmentId(id(14))],
+        ext_cps: vec![ExtCpInst { id: ExtCpId(id(15)), cpd: "out".into(), segment: SegmentId(id(11)), ports: vec![PortId(id(10))] }],
+        params: params(),
+        ssh_keys: vec!["ssh-ed25519 A".into()],
+    }
+}
+fn vnf(body: Option<Body>) -> VnfInstance {
+    VnfInstance {
+        id: VnfId(id(20)),
+        project: ProjectId::DEFAULT,
+        ns: Some(NsId(id(21))),
+        name: "v".into(),
+        description: "d".into(),
+        package: VnfPkgId(id(1)),
+        vnfd_id: "vnfd".into(),
+        provider: "P".into(),
+        product_name: "N".into(),
+        software_version: "1".into(),
+        vnfd_version: "2".into(),
+        instantiated: body.is_some(),
+        body,
+        op: Some(OpId(id(22))),
+        priority: 1001,
+        metadata: params(),
+        extensions: Params::new(),
+        configurable: Params::new(),
+        created: Stamp(6),
+        revision: 4,
+    }
+}
+fn ns() -> NsInstance {
+    NsInstance {
+        id: NsId(id(21)),
+        project: ProjectId::DEFAULT,
+        name: "n".into(),
+        description: "d".into(),
+        nsd_info: NsdInfoId(id(2)),
+        nsd_id: "nsd".into(),
+        instantiated: true,
+        flavour: Some("df".into()),
+        level: Some("l".into()),
+        members: vec![NsMember { profile: "m".into(), vnf: VnfId(id(20)), after: vec!["o".into()] }],
+        links: vec![("lan".into(), SegmentId(id(11)))],
+        saps: vec![("sap".into(), SegmentId(id(11)))],
+        params: params(),
+        member_params: vec![("m".into(), params())],
+        ssh_keys: vec!["k".into()],
+        op: Some(OpId(id(22))),
+        created: Stamp(7),
+        revision: 5,
+    }
+}
+fn op(target: Target, kind: OpKind, state: OpState) -> Operation {
+    Operation {
+        id: OpId(id(22)),
+        project: ProjectId::DEFAULT,
+        target,
+        kind,
+        state,
+        created: Stamp(8),
+        state_entered: Stamp(9),
+        request: "{}".into(),
+        error: None,
+        warnings: vec!["slow".into()],
+        cancel: None,
+        parent: Some(OpId(id(23))),
+        automatic: true,
+        plan_format: 1,
+        steps: 7,
+        attempt: 1,
+        sequence: 3,
+    }
+}
+fn segment(owner: SegmentOwner, state: SegmentState) -> Segment {
+    Segment {
+        id: SegmentId(id(11)),
+        project: ProjectId::DEFAULT,
+        owner,
+        link: "lan".into(),
+        vlan: 42.try_into().expect("vlan"),
+        profile: link(LinkKind::Elan),
+        host: vec!["10.1.0.1/24".parse().expect("cidr")],
+        stations: vec![Station {
+            port: PortId(id(10)),
+            vnf: VnfId(id(20)),
+            mac: "02:00:00:00:00:08".parse().expect("mac"),
+            addresses: vec!["10.1.0.5".parse().expect("ip")],
+            hostname: "h".into(),
+        }],
+        state,
+    }
+}
+
+fn domain() -> DomainSpec {
+    DomainSpec {
+        id: VnfcId(id(12)),
+        owner: Owner {
+            project: ProjectId::DEFAULT,
+            ns: Some(NsId(id(21))),
+            vnf: VnfId(id(20)),
+            op: OpId(id(22)),
+            generation: 3,
+            vnf_name: "v".into(),
+            vdu: "vdu0".into(),
+            index: 1,
+        },
+        vcpus: 2,
+        memory: MiB(512),
+        firmware: Firmware::Uefi,
+        disks: vec![DomainDisk { id: DiskId(id(13)), bus: DiskBus::Scsi, serial: "root".into() }],
+        medium: Some(DomainMedium { bus: MediaBus::Disk }),
+        nics: vec![DomainNic {
+            port: PortId(id(10)),
+            ifname: if_name(IfKind::Guest, &id(10)),
+            mac: "02:00:00:00:00:08".parse().expect("mac"),
+            vlan: 42.try_into().expect("vlan"),
+            model: NicModel::E1000,
+            mtu: Some(1400),
+        }],
+    }
+}
+
+/// Every step there is. A new variant is added at the end of its enum, and here.
+fn steps() -> Vec<(&'static str, Step)> {
+    let base = BaseImage { sha256: [3; 32], format: ImageFormat::Qcow2 };
+    let (segment, guest, disk) = (SegmentId(id(11)), VnfcId(id(12)), DiskId(id(13)));
+    let ready = |rule| VnfStep::Ready { vnfc: guest, rule, grace_s: 300, addresses: vec!["10.1.0.5".parse().expect("ip")] };
+    let media = |medium| VnfStep::Medium(MediaSpec { vnfc: guest, vnf: VnfId(id(20)), medium, label: Some("L".into()) });
+    let vnf = [
+        ("segment", VnfStep::Segment(segment)),
+        ("image", VnfStep::Image(base.clone())),
+        ("disk", VnfStep::Disk(DiskSpec { id: disk, size: MiB(99), base: Some(base) })),
+        ("volume", VnfStep::Disk(DiskSpec { id: disk, size: MiB(99), base: None })),
+        ("nocloud", media(Medium::NoCloud)),
+        ("config-drive", media(Medium::ConfigDrive)),
+        ("iso", media(Medium::Iso)),
+        ("fat", media(Medium::Fat)),
+        ("define", VnfStep::Define(domain())),
+        ("start", VnfStep::Start(guest)),
+        ("ready-running", ready(Readiness::Running)),
+        ("ready-agent", ready(Readiness::Agent)),
+        ("ready-serial", ready(Readiness::Serial("login:".into()))),
+        ("ready-tcp", ready(Readiness::Tcp(22))),
+        ("stop-graceful", VnfStep::Stop { vnfc: guest, graceful_s: Some(60) }),
+        ("stop-forceful", VnfStep::Stop { vnfc: guest, graceful_s: None }),
+        ("remove-guest", VnfStep::RemoveGuest(guest)),
+        ("remove-disk", VnfStep::RemoveDisk(disk)),
+        ("remove-medium", VnfStep::RemoveMedium(guest)),
+        ("remove-segment", VnfStep::RemoveSegment(segment)),
+        ("attach", VnfStep::Attach(segment)),
+    ];
+    let (vnf_id, op) = (VnfId(id(20)), OpId(id(24)));
+    let ns = [
+        ("ns-segment", NsStep::Segment(segment)),
+        ("ns-instantiate", NsStep::Instantiate { vnf: vnf_id, op, undo_op: OpId(id(25)) }),
+        ("ns-terminate", NsStep::Terminate { vnf: vnf_id, op }),
+        ("ns-remove-segment", NsStep::RemoveSegment(segment)),
+    ];
+    vnf.into_iter().map(|(n, s)| (n, Step::Vnf(s))).chain(ns.into_iter().map(|(n, s)| (n, Step::Ns(s)))).collect()
+}
+
+#[test]
+fn records_are_on_disk_as_they_always_were() {
+    let lines = include_str!("golden.txt").lines().map(|l| l.split_once(' ').expect("name hex"));
+    let g = Golden { lines: RefCell::new(lines.collect()), missing: RefCell::default() };
+
+    g.check("package", &package());
+    for o in [Onboarding::Created, Onboarding::Uploading, Onboarding::Processing, Onboarding::Onboarded, Onboarding::Error] {
+        let bare = VnfPackage {
+            onboarding: o,
+            operational: Operational::Disabled,
+            vnfd: None,
+            manifest_path: None,
+            archive: None,
+            files: Vec::new(),
+            images: Vec::new(),
+            failure: None,
+            ..package()
+        };
+        g.check(format!("package-{o:?}"), &bare);
+    }
+    g.check("nsd", &ns_descriptor());
+    g.check("vnf", &vnf(None));
+    g.check("vnf-started", &vnf(Some(body(RunState::Started))));
+    g.check("vnf-stopped", &vnf(Some(body(RunState::Stopped))));
+    g.check("ns", &ns());
+
+    let (of_vnf, of_ns) = (Target::Vnf(VnfId(id(20))), Target::Ns(NsId(id(21))));
+    for s in VnfOpState::ALL {
+        g.check(format!("op-vnf-{}", s.name()), &op(of_vnf, OpKind::Instantiate, OpState::Vnf(s)));
+    }
+    for s in NsOpState::ALL {
+        g.check(format!("op-ns-{}", s.name()), &op(of_ns, OpKind::Instantiate, OpState::Ns(s)));
+    }
+    for k in [OpKind::Instantiate, OpKind::Terminate, OpKind::Start, OpKind::Stop] {
+        g.check(format!("op-{k:?}"), &op(of_vnf, k, OpState::Vnf(VnfOpState::Processing)));
+    }
+    for c in [CancelMode::Graceful, CancelMode::Forceful] {
+        let cancelled = Operation { cancel: Some(c), ..op(of_ns, OpKind::Terminate, OpState::Ns(NsOpState::FailedTemp)) };
+        g.check(format!("op-cancel-{c:?}"), &cancelled);
+    }
+    for k in [Kind::Invalid, Kind::NotFound, Kind::Conflict, Kind::Capacity, Kind::Forbidden, Kind::Transient, Kind::Bug] {
+        let failed = Operation { error: Some(fault(k)), ..op(of_vnf, OpKind::Stop, OpState::Vnf(VnfOpState::FailedTemp)) };
+        g.check(format!("op-error-{k:?}"), &failed);
+    }
+    for (name, step) in steps() {
+        g.check(format!("step-{name}"), &PlanStep { op: OpId(id(22)), index: 300, after: vec![1, 200], step });
+    }
+    for state in [StepState::Waiting, StepState::Done, StepState::Failed, StepState::Undone] {
+        let log = StepLog {
+            op: OpId(id(22)),
+            index: 4,
+            state,
+            started: Stamp(10),
+            ended: Stamp(11),
+            spent_ms: 1,
+            tries: 2,
+            why: Some("it boots".into()),
+            error: Some(fault(Kind::Conflict)),
+            boot: u64::MAX,
+        };
+        g.check(format!("log-{state:?}"), &log);
+    }
+    let owners = [SegmentOwner::Ns(NsId(id(21))), SegmentOwner::Vnf(VnfId(id(20)))];
+    for (owner, state) in owners.into_iter().zip([SegmentState::Wanted, SegmentState::Leaving]) {
+        g.check(format!("segment-{state:?}"), &segment(owner, state));
+    }
+    let held = Reservation { vnf: VnfId(id(20)), project: ProjectId::DEFAULT, vcpus: 2, memory: MiB(600), disk: MiB(99) };
+    g.check("reservation", &held);
+    g.check("facts", &Facts { revision: 300 });
+    let name: SmolStr = "password".into();
+    g.check("secret", &Secret { name, project: ProjectId::DEFAULT, sealed: vec![1, 2, 3], created: Stamp(12) });
+
+    let missing = g.missing.into_inner();
+    if std::env::var("BOTHY_GOLDEN").is_ok_and(|v| v == "print") {
+        missing.iter().for_each(|l| println!("GOLDEN {l}"));
+        return;
+    }
+    assert!(missing.is_empty(), "no golden bytes for: {missing:#?}");
+    let unused: Vec<_> = g.lines.into_inner().into_keys().collect();
+    assert!(unused.is_empty(), "golden bytes that no value has any more: {unused:?}");
+}
