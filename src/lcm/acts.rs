@@ -1,0 +1,143 @@
+//! What a client may ask of an operation: retry, rollback, fail, cancel (SOL003 5.4.14 to 5.4.17,
+//! SOL005 6.4.11 to 6.4.15). Each is checked against the state table in its own transaction.
+
+use std::collections::HashSet;
+
+use super::engine::Engine;
+use crate::{
+    model::{
+        error::{Fault, Result},
+        id::OpId,
+        op::{CancelMode, OpKind, Operation, PLAN_FORMAT, Phase, Trigger},
+        step::{Effect, PlanStep, StepLog, StepState},
+    },
+    store::Durability,
+};
+
+impl Engine {
+    /// Runs what failed again; what is done stays done.
+    pub fn retry(&self, id: OpId) -> Result<Operation> {
+        let before: Operation = self.store.require(&id)?;
+        self.check_quiet(&before)?;
+        check_format(&before)?;
+        if before.steps == 0 && before.state.phase() == Phase::Stuck {
+            self.runner.replan(&before)?;
+        }
+        let op = self.turn(id, Trigger::Retry)?;
+        self.resume(op.clone())?;
+        Ok(op)
+    }
+
+    /// Walks the whole plan backwards.
+    pub fn rollback(&self, id: OpId) -> Result<Operation> {
+        let before: Operation = self.store.require(&id)?;
+        self.check_quiet(&before)?;
+        check_format(&before)?;
+        match before.kind {
+            OpKind::Terminate => {
+                return Err(Fault::conflict(
+                    "a termination cannot be rolled back: what is removed stays removed; retry it, or mark it as failed and terminate again",
+                ));
+            }
+            OpKind::Instantiate | OpKind::Start | OpKind::Stop => {}
+        }
+        let op = self.turn(id, Trigger::Rollback)?;
+        self.resume(op.clone())?;
+        Ok(op)
+    }
+
+    /// Gives it up: final, nothing is undone; the instance keeps naming what is there.
+    pub fn fail(&self, id: OpId) -> Result<Operation> {
+        let before: Operation = self.store.require(&id)?;
+        self.check_quiet(&before)?;
+        let now = self.clock.now();
+        self.store.write(Durability::Barrier, |tx| {
+            let mut op: Operation = tx.require(&id)?;
+            op.apply(Trigger::Fail, now)?;
+            self.runner.settle(tx, &op)?;
+            tx.put(&op)?;
+            Ok(op)
+        })
+    }
+
+    /// Ends an operation early: before it was granted it ends ROLLED_BACK, while it runs FAILED_TEMP.
+    pub fn cancel(&self, id: OpId, mode: CancelMode) -> Result<Operation> {
+        let now = self.clock.now();
+        let op = self.store.write(Durability::Barrier, |tx| {
+            let mut op: Operation = tx.require(&id)?;
+            match op.state.phase() {
+                Phase::Held => {
+                    op.cancel = Some(mode);
+                    op.error = Some(Fault::conflict("cancelled on request before anything was made").record());
+                    op.apply(Trigger::Refused, now)?;
+                    self.runner.settle(tx, &op)?;
+                }
+                Phase::Forward | Phase::Backward => op.cancel = Some(mode),
+                Phase::Stuck | Phase::Over => {
+                    return Err(Fault::conflict(format!(
+                        "operation {} is {}: only one in STARTING, PROCESSING or ROLLING_BACK can be cancelled",
+                        op.id,
+                        op.state.name()
+                    )));
+                }
+            }
+            tx.put(&op)?;
+            Ok(op)
+        })?;
+        if op.state.phase() == Phase::Over {
+            self.wake(super::port::WakeKey::Op(id));
+        } else {
+            self.with_live(id, |l| l.cancel(mode));
+            self.runner.cancelled(&op, mode);
+            self.check_ended(id);
+        }
+        Ok(op)
+    }
+
+    fn check_quiet(&self, op: &Operation) -> Result<()> {
+        if !self.is_quiet(op.id) {
+            return Err(Fault::conflict(format!("operation {} is {}: it has to stop first (cancel it, or wait)", op.id, op.state.name())));
+        }
+        Ok(())
+    }
+
+    /// A new attempt: the journal's times and states of the last one are cleared, save what a
+    /// retry may take as done.
+    fn turn(&self, id: OpId, trigger: Trigger) -> Result<Operation> {
+        let now = self.clock.now();
+        self.settle_journal()?;
+        let logs = self.store.list_under::<StepLog>(&id)?;
+        // A guest may have gone off since it was started: what changes a state is ensured again.
+        let steps = self.store.list_under::<PlanStep>(&id)?;
+        let again: HashSet<u32> = steps.iter().filter(|s| s.step.effect() == Effect::Changes).map(|s| s.index).collect();
+        self.store.write(Durability::Barrier, |tx| {
+            let mut op: Operation = tx.require(&id)?;
+            op.apply(trigger, now)?;
+            op.attempt += 1;
+            op.cancel = None;
+            if trigger == Trigger::Retry {
+                op.error = None;
+            }
+            for log in &logs {
+                let keep = trigger == Trigger::Retry && log.state == StepState::Done && !again.contains(&log.index);
+                if !keep {
+                    tx.delete::<StepLog>(&(log.op, log.index))?;
+                }
+            }
+            tx.put(&op)?;
+            Ok(op)
+        })
+    }
+}
+
+/// A plan this binary can run or undo: its own format and the two before.
+pub(super) fn check_format(op: &Operation) -> Result<()> {
+    let oldest = PLAN_FORMAT.saturating_sub(2).max(1);
+    if (oldest..=PLAN_FORMAT).contains(&op.plan_format) {
+        return Ok(());
+    }
+    Err(Fault::conflict(format!(
+        "the plan of operation {} has format {}, this bothy runs formats {oldest} to {PLAN_FORMAT}: finish it with the release that wrote it, or mark it as failed",
+        op.id, op.plan_format
+    )))
+}

@@ -1,0 +1,99 @@
+//! An operation as a timeline: each step, when, how long, what it waited for, what failed and why.
+
+use super::engine::Engine;
+use crate::{
+    model::{
+        error::{Fault, FaultRecord, Result},
+        id::OpId,
+        op::Operation,
+        step::{PlanStep, StepLog, StepState},
+        time::Stamp,
+    },
+    store::Store,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    Pending,
+    Running,
+    Waiting,
+    Done,
+    Failed,
+    Undone,
+}
+
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub index: u32,
+    pub label: String,
+    pub after: Vec<u32>,
+    pub progress: Progress,
+    pub started: Option<Stamp>,
+    pub ended: Option<Stamp>,
+    pub tries: u32,
+    pub why: Option<String>,
+    pub error: Option<FaultRecord>,
+}
+
+impl Engine {
+    /// The operation and its steps; a finished one comes from history.
+    pub fn timeline(&self, id: OpId) -> Result<(Operation, Vec<Line>)> {
+        self.settle_journal()?;
+        let op = find_operation(&self.store, id)?;
+        let mut steps = self.store.list_under::<PlanStep>(&id)?;
+        let mut logs = self.store.list_under::<StepLog>(&id)?;
+        if steps.is_empty() {
+            steps = self.store.list_history_under(&id)?;
+            logs = self.store.list_history_under(&id)?;
+        }
+        let lines = steps
+            .iter()
+            .map(|s| {
+                let log = logs.iter().find(|l| l.index == s.index);
+                let (running, why) = self.look(id, s.index);
+                line(s, log, running, why)
+            })
+            .collect();
+        Ok((op, lines))
+    }
+}
+
+/// An operation occurrence, under way or long over.
+pub fn find_operation(store: &Store, id: OpId) -> Result<Operation> {
+    match store.get::<Operation>(&id)? {
+        Some(op) => Ok(op),
+        None => store.get_history::<Operation>(&id)?.ok_or_else(|| Fault::not_found(format!("there is no operation {id}"))),
+    }
+}
+
+/// Every operation occurrence, oldest first.
+pub fn all_operations(store: &Store) -> Result<Vec<Operation>> {
+    let mut ops = store.list_history::<Operation>()?;
+    let live = store.list::<Operation>()?;
+    ops.retain(|o| !live.iter().any(|l| l.id == o.id));
+    ops.extend(live);
+    ops.sort_by_key(|o| (o.created, o.id));
+    Ok(ops)
+}
+
+fn line(s: &PlanStep, log: Option<&StepLog>, running: bool, why: Option<String>) -> Line {
+    let progress = match log.map(|l| l.state) {
+        Some(StepState::Done) => Progress::Done,
+        Some(StepState::Undone) => Progress::Undone,
+        Some(StepState::Failed) => Progress::Failed,
+        Some(StepState::Waiting) => Progress::Waiting,
+        None if running => Progress::Running,
+        None => Progress::Pending,
+    };
+    Line {
+        index: s.index,
+        label: s.step.label(),
+        after: s.after.clone(),
+        progress,
+        started: log.map(|l| l.started),
+        ended: log.filter(|l| l.state != StepState::Waiting).map(|l| l.ended),
+        tries: log.map_or(0, |l| l.tries),
+        why: why.or_else(|| log.and_then(|l| l.why.clone())),
+        error: log.and_then(|l| l.error.clone()),
+    }
+}
