@@ -1,0 +1,220 @@
+//! The ports of the VIM: `Hypervisor`, `Images`, `HostNet`.
+//!
+//! Every call is *ensure*: repeating it after a crash is the normal path, and what is already so is
+//! success. Each has a real adapter and a twin in `sim`, held together by one contract suite. Never:
+//! XML, paths of sysfs, argv.
+
+use std::{net::IpAddr, time::Duration};
+
+use camino::Utf8Path;
+
+use crate::model::{
+    domain::{DiskSpec, DomainSpec, Owner},
+    error::Result,
+    id::{DiskId, IfName, SegmentId, VnfcId},
+    net::{Cidr, MacAddr},
+    segment::NatForward,
+    size::{Bytes, MiB},
+    vnfd::{ImageFormat, MediaBus, Medium},
+};
+use crate::sdn::port::Datapath;
+
+/// What a guest is doing, as the hypervisor says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestState {
+    /// Defined, not running.
+    Off,
+    Running,
+    /// Paused by its start or by an administrator.
+    Paused,
+    /// Paused because a write failed: the disk is full.
+    PausedIo,
+    /// Ended by a fault of QEMU or the guest.
+    Crashed,
+    /// On its way down.
+    Stopping,
+}
+
+/// A domain that carries Bothy's metadata.
+#[derive(Debug, Clone)]
+pub struct FoundGuest {
+    pub id: VnfcId,
+    pub owner: Owner,
+    pub state: GuestState,
+}
+
+/// What happened to a guest. Posted, never handled, by the adapter's thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestEvent {
+    Changed {
+        id: VnfcId,
+        state: GuestState,
+    },
+    /// The guest agent's channel was opened by the guest.
+    AgentUp {
+        id: VnfcId,
+    },
+    /// The connection was lost, or is back: whoever keeps a picture lists anew.
+    Disconnected,
+    Connected,
+}
+
+/// How the guest is asked to go down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopHow {
+    /// By its agent.
+    Agent,
+    /// By the power button.
+    Acpi,
+}
+
+/// Where guests run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Accel {
+    Kvm,
+    Tcg,
+}
+
+/// What the hypervisor's host has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostCapacity {
+    pub cpus: u32,
+    pub memory: MiB,
+}
+
+pub type EventSink = Box<dyn Fn(GuestEvent) + Send + Sync>;
+
+pub trait Hypervisor: Send + Sync {
+    /// Answers when the hypervisor does; its version for people.
+    fn health(&self) -> Result<String>;
+    fn capacity(&self) -> Result<HostCapacity>;
+    fn accel(&self) -> Accel;
+    /// Why guests run as they do; a fault where the configuration forbids how they would have to.
+    fn accel_why(&self) -> Result<String>;
+    /// The datapath guests' NICs are on: in userspace nobody does a checksum that a guest leaves to
+    /// an offload. Told before the first `define`.
+    fn set_datapath(&self, datapath: Datapath);
+    /// Defined exactly so; a running guest of another form is a `Conflict`.
+    fn define(&self, spec: &DomainSpec) -> Result<()>;
+    /// Running; waits for a start under way. Paused guests are resumed.
+    fn start(&self, id: VnfcId) -> Result<()>;
+    /// Asks, and does not wait. `NotFound` when there is no such guest; already off is success.
+    fn ask_stop(&self, id: VnfcId, how: StopHow) -> Result<()>;
+    fn reboot(&self, id: VnfcId) -> Result<()>;
+    /// Not running; it stays defined. Absent is success.
+    fn destroy(&self, id: VnfcId) -> Result<()>;
+    /// Neither running nor defined, nor its NVRAM.
+    fn remove(&self, id: VnfcId) -> Result<()>;
+    fn state(&self, id: VnfcId) -> Result<Option<GuestState>>;
+    /// All domains that carry Bothy's metadata.
+    fn list(&self) -> Result<Vec<FoundGuest>>;
+    /// The guest agent answered within `wait`.
+    fn agent_ping(&self, id: VnfcId, wait: Duration) -> Result<bool>;
+    /// The present domain XML, for support and people.
+    fn xml(&self, id: VnfcId) -> Result<String>;
+    /// The guest's serial console as a byte stream (both ways).
+    fn console(&self, id: VnfcId) -> Result<std::os::unix::net::UnixStream>;
+    /// Where the guest's VNC listens (a UNIX socket), if it has one.
+    fn vnc(&self, id: VnfcId) -> Result<Option<camino::Utf8PathBuf>>;
+    /// Events from now on go to `sink`, until the adapter is dropped.
+    fn subscribe(&self, sink: EventSink);
+}
+
+/// What a base image turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageInfo {
+    pub format: ImageFormat,
+    pub virtual_size: MiB,
+    pub size: Bytes,
+}
+
+/// The room on the file system of disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskRoom {
+    pub total: Bytes,
+    pub free: Bytes,
+    /// Held by Bothy's disks now, of their virtual sizes.
+    pub disks: Bytes,
+}
+
+/// One file of a day-0 medium.
+pub struct MediumFile {
+    pub path: String,
+    pub content: Vec<u8>,
+    pub secret: bool,
+}
+
+pub trait Images: Send + Sync {
+    /// Takes a finished file as base image under its digest (moved, fsynced, read-only); refuses one
+    /// that is not what `format` says, or that refers to other files.
+    fn import(&self, file: &Utf8Path, sha256: &[u8; 32], format: ImageFormat) -> Result<ImageInfo>;
+    fn has_base(&self, sha256: &[u8; 32]) -> Result<bool>;
+    fn remove_base(&self, sha256: &[u8; 32]) -> Result<()>;
+    fn bases(&self) -> Result<Vec<[u8; 32]>>;
+    /// The disk exists, complete and durable.
+    fn ensure_disk(&self, spec: &DiskSpec) -> Result<()>;
+    fn remove_disk(&self, id: DiskId) -> Result<()>;
+    fn disks(&self) -> Result<Vec<DiskId>>;
+    /// The medium exists with this content (mode 0640: it may hold secrets).
+    fn ensure_medium(&self, id: VnfcId, medium: Medium, bus: MediaBus, label: Option<&str>, files: &[MediumFile]) -> Result<()>;
+    fn remove_medium(&self, id: VnfcId) -> Result<()>;
+    fn media(&self) -> Result<Vec<VnfcId>>;
+    fn room(&self) -> Result<DiskRoom>;
+    /// The end of the serial log, at most `max` bytes.
+    fn serial_log(&self, id: VnfcId, max: usize) -> Result<Vec<u8>>;
+    fn remove_serial_log(&self, id: VnfcId) -> Result<()>;
+}
+
+/// The host's own end of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostLink {
+    pub ifname: IfName,
+    pub addresses: Vec<Cidr>,
+    pub mtu: Option<u16>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DhcpLease {
+    pub mac: MacAddr,
+    pub addresses: Vec<IpAddr>,
+    pub hostname: String,
+}
+
+/// What a segment's DHCP server gives out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DhcpConf {
+    pub segment: SegmentId,
+    pub ifname: IfName,
+    pub networks: Vec<DhcpNetwork>,
+    pub leases: Vec<DhcpLease>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DhcpNetwork {
+    pub cidr: Cidr,
+    /// Given as router; `None`: no default route is offered.
+    pub gateway: Option<IpAddr>,
+    pub dns: Vec<IpAddr>,
+    pub mtu: Option<u16>,
+}
+
+/// The whole of the box's address translation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NatTable {
+    /// Sources translated when they leave by an interface that is not Bothy's.
+    pub masquerade: Vec<Cidr>,
+    pub forwards: Vec<NatForward>,
+    /// Bothy's segment interfaces: between two of them nothing is forwarded.
+    pub inside: Vec<IfName>,
+}
+
+pub trait HostNet: Send + Sync {
+    fn ensure_link(&self, link: &HostLink) -> Result<()>;
+    fn ensure_dhcp(&self, conf: &DhcpConf) -> Result<()>;
+    fn remove_dhcp(&self, segment: SegmentId) -> Result<()>;
+    fn list_dhcp(&self) -> Result<Vec<SegmentId>>;
+    /// Replaces the whole table in one transaction.
+    fn project_nat(&self, table: &NatTable) -> Result<()>;
+    /// A TCP connection from the host to a guest's address is accepted within `wait`.
+    fn tcp_answers(&self, to: IpAddr, port: u16, wait: Duration) -> Result<bool>;
+}
