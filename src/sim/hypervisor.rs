@@ -1,0 +1,278 @@
+//! `Hypervisor` in memory.
+
+use std::{
+    io::Write,
+    os::unix::net::UnixStream,
+    sync::{MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use camino::Utf8PathBuf;
+
+use super::{
+    Sim,
+    faults::{Method, Target},
+    world::{Guest, World},
+};
+use crate::sdn::port::Datapath;
+use crate::{
+    model::{
+        domain::DomainSpec,
+        error::{Fault, Result},
+        id::VnfcId,
+    },
+    vim::port::{Accel, EventSink, FoundGuest, GuestState, HostCapacity, Hypervisor, StopHow},
+};
+
+fn absent(id: VnfcId) -> Fault {
+    Fault::not_found(format!("guest {id} is not defined"))
+}
+
+impl World {
+    fn guest(&mut self, id: VnfcId) -> Result<&mut Guest> {
+        self.guests.get_mut(&id).ok_or_else(|| absent(id))
+    }
+
+    /// What QEMU would miss when it opens the guest's files and taps.
+    fn ready_to_start(&self, id: VnfcId) -> Result<()> {
+        let spec = &self.guests.get(&id).ok_or_else(|| absent(id))?.spec;
+        if let Some(disk) = spec.disks.iter().find(|d| !self.disks.contains_key(&d.id)) {
+            return Err(Fault::not_found(format!("guest {id} cannot start: its disk {} is not there", disk.id)));
+        }
+        if spec.medium.is_some() && !self.media.contains_key(&id) {
+            return Err(Fault::not_found(format!("guest {id} cannot start: its day-0 medium is not there")));
+        }
+        let nic = spec.nics.iter().find(|n| self.ports.contains_key(&n.ifname));
+        nic.map_or(Ok(()), |n| Err(Fault::conflict(format!("guest {id} cannot start: the switch has a port {} already", n.ifname))))
+    }
+}
+
+impl Sim {
+    /// The world, at a moment when nobody starts this guest.
+    fn settled(&self, id: VnfcId) -> MutexGuard<'_, World> {
+        let world = self.lock();
+        self.inner.changed.wait_while(world, |w| w.guests.get(&id).is_some_and(|g| g.starting)).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, id: VnfcId, method: Method, forget: bool) -> Result<()> {
+        let after = self.inner.calls.enter(method, Target::Guest(id))?;
+        let mut events = Vec::new();
+        {
+            let mut world = self.settled(id);
+            if let Some(guest) = world.guests.get_mut(&id) {
+                guest.enter(GuestState::Off, &mut events);
+                if forget {
+                    world.guests.remove(&id);
+                }
+            }
+        }
+        self.post(events);
+        after.leave(&self.inner.calls, Ok(()))
+    }
+}
+
+impl Hypervisor for Sim {
+    fn set_datapath(&self, _: Datapath) {}
+    fn health(&self) -> Result<String> {
+        self.call(Method::HypervisorHealth, Target::Host, |_, _| Ok("simulated hypervisor".into()))
+    }
+    fn capacity(&self) -> Result<HostCapacity> {
+        let capacity = self.inner.config.capacity;
+        self.call(Method::Capacity, Target::Host, |_, _| Ok(capacity))
+    }
+    fn accel_why(&self) -> Result<String> {
+        Ok("guests are simulated".into())
+    }
+    fn accel(&self) -> Accel {
+        self.inner.config.accel
+    }
+
+    fn define(&self, spec: &DomainSpec) -> Result<()> {
+        self.call(Method::Define, spec.id, |world, _| {
+            match world.guests.get_mut(&spec.id) {
+                None => {
+                    world.guests.insert(spec.id, Guest::new(spec.clone()));
+                }
+                Some(guest) if guest.spec == *spec => {}
+                Some(guest) if guest.is_up() || guest.starting => {
+                    return Err(Fault::conflict(format!("guest {} is running in another form: stop it before it is changed", spec.id)));
+                }
+                Some(guest) => guest.spec = spec.clone(),
+            }
+            Ok(())
+        })
+    }
+
+    fn start(&self, id: VnfcId) -> Result<()> {
+        // The delay of a start is its own: meanwhile the guest counts as paused and others wait.
+        {
+            let mut world = self.settled(id);
+            if let Ok(guest) = world.guest(id)
+                && !guest.is_up()
+            {
+                guest.starting = true;
+            }
+        }
+        let entered = self.inner.calls.enter(Method::Start, Target::Guest(id));
+        let mut events = Vec::new();
+        let (done, later) = {
+            let mut world = self.lock();
+            if let Ok(guest) = world.guest(id) {
+                guest.starting = false;
+            }
+            match &entered {
+                Err(_) => (Ok(()), Vec::new()),
+                Ok(_) => match started(&mut world, id, &mut events) {
+                    Ok(later) => (Ok(()), later),
+                    Err(e) => (Err(e), Vec::new()),
+                },
+            }
+        };
+        self.inner.changed.notify_all();
+        self.schedule(later);
+        self.post(events);
+        entered?.leave(&self.inner.calls, done)
+    }
+
+    fn ask_stop(&self, id: VnfcId, how: StopHow) -> Result<()> {
+        let mut later = Vec::new();
+        let asked = self.call(Method::AskStop, id, |world, events| {
+            let guest = world.guest(id)?;
+            if !guest.is_up() {
+                return Ok(());
+            }
+            match how {
+                StopHow::Agent if !guest.agent_up => {
+                    return Err(Fault::conflict(format!("guest {id}: its agent is not connected")));
+                }
+                StopHow::Agent => later = guest.go_down(guest.does.acpi.unwrap_or_default(), events),
+                StopHow::Acpi => later = guest.does.acpi.map(|d| guest.go_down(d, events)).unwrap_or_default(),
+            }
+            Ok(())
+        });
+        self.schedule(later);
+        asked
+    }
+
+    fn reboot(&self, id: VnfcId) -> Result<()> {
+        let mut later = Vec::new();
+        let asked = self.call(Method::Reboot, id, |world, events| {
+            let guest = world.guest(id)?;
+            if !guest.is_up() {
+                return Err(Fault::conflict(format!("guest {id} is not running: start it instead")));
+            }
+            later = guest.agent_due(events);
+            let text = guest.does.serial.clone();
+            world.serial.entry(id).or_default().extend(text);
+            Ok(())
+        });
+        self.schedule(later);
+        asked
+    }
+
+    fn destroy(&self, id: VnfcId) -> Result<()> {
+        self.end(id, Method::Destroy, false)
+    }
+    fn remove(&self, id: VnfcId) -> Result<()> {
+        self.end(id, Method::Remove, true)
+    }
+
+    fn state(&self, id: VnfcId) -> Result<Option<GuestState>> {
+        self.call(Method::State, id, |world, _| Ok(world.guests.get(&id).map(shown)))
+    }
+    fn list(&self) -> Result<Vec<FoundGuest>> {
+        self.call(Method::List, Target::Host, |world, _| {
+            Ok(world.guests.iter().map(|(id, g)| FoundGuest { id: *id, owner: g.spec.owner.clone(), state: shown(g) }).collect())
+        })
+    }
+
+    fn agent_ping(&self, id: VnfcId, wait: Duration) -> Result<bool> {
+        self.call(Method::AgentPing, id, |_, _| Ok(()))?;
+        let until = Instant::now() + wait;
+        let mut world = self.lock();
+        loop {
+            let guest = world.guest(id)?;
+            if guest.agent_up || !guest.is_up() {
+                return Ok(guest.agent_up);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            world = self.inner.changed.wait_timeout(world, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn xml(&self, id: VnfcId) -> Result<String> {
+        self.call(Method::Xml, id, |world, _| {
+            let spec = &world.guest(id)?.spec;
+            let mut out = quick_xml::Writer::new_with_indent(Vec::new(), b' ', 2);
+            let text = |what: &str| quick_xml::events::BytesText::new(what).into_owned();
+            out.create_element("domain")
+                .with_attribute(("type", "sim"))
+                .write_inner_content(|w| {
+                    w.create_element("name").write_text_content(text(&id.domain_name()))?;
+                    w.create_element("uuid").write_text_content(text(&id.to_string()))?;
+                    w.create_element("vcpu").write_text_content(text(&spec.vcpus.to_string()))?;
+                    w.create_element("memory").with_attribute(("unit", "MiB")).write_text_content(text(&spec.memory.0.to_string()))?;
+                    Ok(())
+                })
+                .map_err(|e| Fault::bug(format!("guest {id}: its XML cannot be written")).with_source(e))?;
+            String::from_utf8(out.into_inner()).map_err(|e| Fault::bug(format!("guest {id}: its XML is not text")).with_source(e))
+        })
+    }
+
+    /// A console that shows what the guest wrote and then says everything back.
+    fn console(&self, id: VnfcId) -> Result<UnixStream> {
+        let shown = self.call(Method::Console, id, |world, _| {
+            if !world.guest(id)?.is_up() {
+                return Err(Fault::conflict(format!("guest {id} is not running: it has no console")));
+            }
+            Ok(world.serial.get(&id).cloned().unwrap_or_default())
+        })?;
+        let (ours, mut guests) = UnixStream::pair().map_err(|e| Fault::transient("no socket for a console").with_source(e))?;
+        thread::spawn(move || {
+            let mut back = guests.try_clone()?;
+            back.write_all(&shown)?;
+            std::io::copy(&mut guests, &mut back)
+        });
+        Ok(ours)
+    }
+    fn vnc(&self, id: VnfcId) -> Result<Option<Utf8PathBuf>> {
+        self.call(Method::Vnc, id, |world, _| world.guest(id).map(|_| None))
+    }
+    fn subscribe(&self, sink: EventSink) {
+        self.inner.events.subscribe(sink);
+    }
+}
+
+fn shown(guest: &Guest) -> GuestState {
+    if guest.starting { GuestState::Paused } else { guest.state }
+}
+
+type Later = Vec<(Duration, super::events::Ticker)>;
+
+fn started(world: &mut World, id: VnfcId, events: &mut Vec<crate::vim::port::GuestEvent>) -> Result<Later> {
+    let guest = world.guest(id)?;
+    match guest.state {
+        GuestState::Running => return Ok(Vec::new()),
+        GuestState::Paused | GuestState::PausedIo => {
+            guest.enter(GuestState::Running, events);
+            return Ok(Vec::new());
+        }
+        // Once it is off, trying again starts it.
+        GuestState::Stopping => return Err(Fault::transient(format!("guest {id} is on its way down"))),
+        GuestState::Off | GuestState::Crashed => {}
+    }
+    world.ready_to_start(id)?;
+    let how = world.behaviour.clone();
+    let guest = world.guest(id)?;
+    let does = how(&guest.spec);
+    let text = does.serial.clone();
+    let later = guest.boot(does, events);
+    if !text.is_empty() {
+        world.serial.entry(id).or_default().extend(text);
+    }
+    Ok(later)
+}

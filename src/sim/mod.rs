@@ -1,0 +1,236 @@
+//! In-memory twins of the ports: a whole box that costs microseconds.
+//!
+//! Owns one `Sim`, which is hypervisor, image store, host network and switch at once, so that what
+//! one port makes the others see. Tests hand it the guests' behaviour and the faults to have; after
+//! that `leftovers` tells what nobody took away. Never: a decision of Bothy's, or a byte on disk
+//! (it only reads the file it is asked to import, and takes it away as the real one does).
+//!
+//! Events go to the subscribers without any lock held, one at a time and in order; a subscriber may
+//! call back into the ports.
+
+mod behaviour;
+mod events;
+pub mod faults;
+mod hypervisor;
+mod network;
+mod storage;
+mod world;
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use smol_str::SmolStr;
+
+use crate::{
+    model::{
+        domain::DomainSpec,
+        error::{Fault, Result},
+        id::{DiskId, IfName, SegmentId, VnfcId},
+        net::Cidr,
+        segment::NatForward,
+        size::{Bytes, MiB},
+    },
+    sdn::port::Datapath,
+    vim::port::{Accel, DiskRoom, GuestEvent, GuestState, HostCapacity, ImageInfo, NatTable},
+};
+pub use behaviour::{Behaviour, Boot};
+use events::{Ticker, Timer};
+use faults::{Calls, Faults, Method, Target};
+use world::World;
+
+/// What the box is like.
+#[derive(Debug, Clone)]
+pub struct SimConfig {
+    pub capacity: HostCapacity,
+    pub room: DiskRoom,
+    pub accel: Accel,
+    pub datapath: Datapath,
+    /// Names of physical networks.
+    pub physical: Vec<SmolStr>,
+}
+
+impl Default for SimConfig {
+    /// A box that is never the limit.
+    fn default() -> Self {
+        SimConfig {
+            capacity: HostCapacity { cpus: 1 << 14, memory: MiB(1 << 26) },
+            room: DiskRoom { total: Bytes(1 << 50), free: Bytes(1 << 50), disks: Bytes(0) },
+            accel: Accel::Tcg,
+            datapath: Datapath::Kernel,
+            physical: vec![SmolStr::new_static("wan")],
+        }
+    }
+}
+
+/// Something that is still there. Base images are not among them: they belong to packages.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Leftover {
+    Domain(VnfcId),
+    Disk(DiskId),
+    Medium(VnfcId),
+    SerialLog(VnfcId),
+    Dhcp(SegmentId),
+    /// A port that Bothy made, or that of a running guest.
+    Port(IfName),
+    /// Addresses on an interface of the host.
+    Link(IfName),
+    Masquerade(Cidr),
+    Forward(NatForward),
+    /// An interface named in the NAT table.
+    Inside(IfName),
+}
+
+/// The whole box. Clones share it.
+#[derive(Clone)]
+pub struct Sim {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: SimConfig,
+    world: Mutex<World>,
+    /// Signalled at each change of a guest.
+    changed: Condvar,
+    calls: Calls,
+    events: events::Queue,
+    timer: Timer,
+}
+
+impl Default for Sim {
+    fn default() -> Self {
+        Sim::new(SimConfig::default())
+    }
+}
+
+impl Sim {
+    pub fn new(config: SimConfig) -> Self {
+        let inner = Arc::new_cyclic(|me: &std::sync::Weak<Inner>| Inner {
+            world: Mutex::new(World::new(config.room)),
+            config,
+            changed: Condvar::new(),
+            calls: Calls::default(),
+            events: events::Queue::default(),
+            timer: Timer::new({
+                let me = me.clone();
+                move |due: Ticker| {
+                    if let Some(inner) = me.upgrade() {
+                        Sim { inner }.tick(due);
+                    }
+                }
+            }),
+        });
+        Sim { inner }
+    }
+
+    /// The fault switch and the counters of calls.
+    pub fn faults(&self) -> Faults<'_> {
+        Faults::new(&self.inner.calls)
+    }
+    /// Each call of `method` takes this long from now on.
+    pub fn set_delay(&self, method: Method, delay: Duration) {
+        self.inner.calls.set_delay(method, delay);
+    }
+    /// How long the start of a guest takes.
+    pub fn start_delay(&self, delay: Duration) {
+        self.set_delay(Method::Start, delay);
+    }
+    /// How guests behave that start from now on.
+    pub fn set_guests(&self, how: impl Fn(&DomainSpec) -> Behaviour + Send + Sync + 'static) {
+        self.lock().behaviour = Arc::new(how);
+    }
+    /// Which TCP ports of guests accept a connection; all of them unless this is called.
+    pub fn set_tcp(&self, answers: impl Fn(IpAddr, u16) -> bool + Send + Sync + 'static) {
+        self.lock().tcp = Arc::new(answers);
+    }
+    /// `free` is what an empty box has; disks and bases are taken off.
+    pub fn set_room(&self, room: DiskRoom) {
+        self.lock().room = room;
+    }
+    /// A base image without a file, for tests that import nothing.
+    pub fn add_base(&self, sha256: [u8; 32], info: ImageInfo) {
+        self.lock().bases.insert(sha256, info);
+    }
+    /// Puts a guest into a state behind Bothy's back, as a crash or an administrator does.
+    pub fn put(&self, id: VnfcId, state: GuestState) -> Result<()> {
+        let mut events = Vec::new();
+        {
+            let mut world = self.lock();
+            let guest = world.guests.get_mut(&id).ok_or_else(|| Fault::not_found(format!("guest {id} is not defined")))?;
+            guest.enter(state, &mut events);
+        }
+        self.post(events);
+        Ok(())
+    }
+    /// Cuts the connection to the hypervisor (`false`) or brings it back.
+    pub fn connect(&self, up: bool) {
+        self.inner.calls.connect(up);
+        self.post(vec![if up { GuestEvent::Connected } else { GuestEvent::Disconnected }]);
+    }
+
+    /// The guest as it was defined.
+    pub fn domain(&self, id: VnfcId) -> Option<DomainSpec> {
+        self.lock().guests.get(&id).map(|g| g.spec.clone())
+    }
+    /// The files on a guest's medium, by path.
+    pub fn medium(&self, id: VnfcId) -> Option<Vec<(String, Vec<u8>)>> {
+        self.lock().media.get(&id).map(|m| m.files.clone())
+    }
+    pub fn nat(&self) -> NatTable {
+        self.lock().nat.clone()
+    }
+    /// Everything that is there but base images, in a fixed order.
+    pub fn leftovers(&self) -> Vec<Leftover> {
+        let mut all = self.lock().leftovers();
+        all.sort();
+        all
+    }
+
+    fn lock(&self) -> MutexGuard<'_, World> {
+        self.inner.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One call of a port: counted, delayed and failed as the switch says, its events posted after
+    /// the world is free again.
+    fn call<T>(
+        &self,
+        method: Method,
+        target: impl Into<Target>,
+        act: impl FnOnce(&mut World, &mut Vec<GuestEvent>) -> Result<T>,
+    ) -> Result<T> {
+        let after = self.inner.calls.enter(method, target.into())?;
+        let mut events = Vec::new();
+        let done = {
+            let mut world = self.lock();
+            act(&mut world, &mut events)
+        };
+        self.post(events);
+        after.leave(&self.inner.calls, done)
+    }
+
+    fn post(&self, events: Vec<GuestEvent>) {
+        if events.is_empty() {
+            return;
+        }
+        self.inner.changed.notify_all();
+        self.inner.events.post(events);
+    }
+
+    /// Something a guest does by itself is due.
+    fn tick(&self, due: Ticker) {
+        let mut events = Vec::new();
+        self.lock().tick(due, &mut events);
+        self.post(events);
+    }
+
+    fn schedule(&self, ticks: Vec<(Duration, Ticker)>) {
+        for (after, what) in ticks {
+            self.inner.timer.after(after, what);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! `HostNet` and `Fabric` in memory.
+
+use std::{net::IpAddr, time::Duration};
+
+use smol_str::SmolStr;
+
+use super::{
+    Sim,
+    faults::{Method, Target},
+    world::World,
+};
+use crate::{
+    model::{
+        error::{Fault, Result},
+        id::{IfName, SegmentId},
+    },
+    sdn::port::{Datapath, Fabric, FoundPort, PortKind, SwitchPort},
+    vim::port::{DhcpConf, HostLink, HostNet, NatTable},
+};
+
+impl World {
+    fn has_host_port(&self, name: &IfName, what: &str) -> Result<()> {
+        match self.ports.get(name) {
+            Some(port) if port.kind == PortKind::Host => Ok(()),
+            Some(_) | None => Err(Fault::not_found(format!("{what}: the host has no interface {name}"))),
+        }
+    }
+}
+
+impl HostNet for Sim {
+    fn ensure_link(&self, link: &HostLink) -> Result<()> {
+        self.call(Method::EnsureLink, link.ifname.clone(), |world, _| {
+            world.has_host_port(&link.ifname, "addresses")?;
+            world.links.insert(link.ifname.clone(), link.clone());
+            Ok(())
+        })
+    }
+    fn ensure_dhcp(&self, conf: &DhcpConf) -> Result<()> {
+        self.call(Method::EnsureDhcp, conf.segment, |world, _| {
+            world.has_host_port(&conf.ifname, "DHCP")?;
+            world.dhcp.insert(conf.segment, conf.clone());
+            Ok(())
+        })
+    }
+    fn remove_dhcp(&self, segment: SegmentId) -> Result<()> {
+        self.call(Method::RemoveDhcp, segment, |world, _| {
+            world.dhcp.remove(&segment);
+            Ok(())
+        })
+    }
+    fn list_dhcp(&self) -> Result<Vec<SegmentId>> {
+        self.call(Method::ListDhcp, Target::Host, |world, _| Ok(world.dhcp.keys().copied().collect()))
+    }
+    fn project_nat(&self, table: &NatTable) -> Result<()> {
+        self.call(Method::ProjectNat, Target::Host, |world, _| {
+            world.nat.clone_from(table);
+            Ok(())
+        })
+    }
+    fn tcp_answers(&self, to: IpAddr, port: u16, _wait: Duration) -> Result<bool> {
+        let answers = self.call(Method::TcpAnswers, Target::Host, |world, _| Ok(world.tcp.clone()))?;
+        Ok(answers(to, port))
+    }
+}
+
+impl Fabric for Sim {
+    fn ensure_ready(&self) -> Result<Datapath> {
+        let datapath = self.inner.config.datapath;
+        self.call(Method::EnsureReady, Target::Host, |_, _| Ok(datapath))
+    }
+    fn ensure_port(&self, port: &SwitchPort) -> Result<()> {
+        if let PortKind::Physical { network, .. } = &port.kind
+            && !self.inner.config.physical.contains(network)
+        {
+            return Err(Fault::invalid(format!(
+                "port {}: no physical network is named '{network}' (there are: {})",
+                port.name,
+                self.inner.config.physical.join(", ")
+            )));
+        }
+        self.call(Method::EnsurePort, port.name.clone(), |world, _| {
+            world.ports.insert(port.name.clone(), port.clone());
+            Ok(())
+        })
+    }
+    fn remove_port(&self, name: &IfName) -> Result<()> {
+        self.call(Method::RemovePort, name.clone(), |world, _| {
+            world.ports.remove(name);
+            // The interface goes, and its addresses with it.
+            world.links.remove(name);
+            Ok(())
+        })
+    }
+    fn ports(&self) -> Result<Vec<FoundPort>> {
+        self.call(Method::Ports, Target::Host, |world, _| {
+            let ours =
+                world.ports.values().map(|p| FoundPort { name: p.name.clone(), vlan: Some(p.vlan), segment: Some(p.segment), error: None });
+            let guests = world.guests.values().filter(|g| g.is_up()).flat_map(|g| &g.spec.nics).map(|n| FoundPort {
+                name: n.ifname.clone(),
+                vlan: Some(n.vlan),
+                segment: None,
+                error: None,
+            });
+            Ok(ours.chain(guests).collect())
+        })
+    }
+    fn physical(&self) -> Vec<SmolStr> {
+        self.inner.config.physical.clone()
+    }
+    fn health(&self) -> Result<String> {
+        self.call(Method::FabricHealth, Target::Host, |_, _| Ok("simulated switch".into()))
+    }
+}

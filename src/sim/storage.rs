@@ -1,0 +1,158 @@
+//! `Images` in memory.
+
+use std::{fs::File, io::Read};
+
+use camino::Utf8Path;
+
+use super::{
+    Sim,
+    faults::{Method, Target},
+    world::{MediumContent, World},
+};
+use crate::{
+    model::{
+        domain::DiskSpec,
+        error::{Fault, Result},
+        id::{DiskId, VnfcId},
+        size::{Bytes, MiB},
+        vnfd::{ImageFormat, MediaBus, Medium},
+    },
+    vim::port::{DiskRoom, ImageInfo, Images, MediumFile},
+};
+
+/// What QEMU writes first for an empty overlay.
+const OVERLAY: u64 = 256 << 10;
+
+/// As much of qcow2 as the twin needs: the magic, no backing file, the size.
+fn inspect(file: &Utf8Path, format: ImageFormat) -> Result<ImageInfo> {
+    let cannot = |e: std::io::Error| Fault::not_found(format!("the image file {file} cannot be read")).with_source(e);
+    let mut head = Vec::new();
+    let mut open = File::open(file).map_err(cannot)?;
+    let size = open.metadata().map_err(cannot)?.len();
+    open.by_ref().take(32).read_to_end(&mut head).map_err(cannot)?;
+    let is_qcow2 = head.starts_with(b"QFI\xfb");
+    let number = |at: usize| head.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
+    match (format, is_qcow2) {
+        (ImageFormat::Raw, false) => Ok(ImageInfo { format, virtual_size: Bytes(size).mib(), size: Bytes(size) }),
+        (ImageFormat::Qcow2, true) if number(8) == Some(0) => {
+            let virtual_size = Bytes(number(24).unwrap_or(0)).mib();
+            Ok(ImageInfo { format, virtual_size, size: Bytes(size) })
+        }
+        (ImageFormat::Qcow2, true) => Err(Fault::invalid(format!("{file}: the image refers to another file"))),
+        (ImageFormat::Raw, true) => Err(Fault::invalid(format!("{file}: said to be raw, but it is qcow2"))),
+        (ImageFormat::Qcow2, false) => Err(Fault::invalid(format!("{file}: said to be qcow2, but it is not"))),
+    }
+}
+
+impl World {
+    fn free(&self) -> u64 {
+        let bases: u64 = self.bases.values().map(|b| b.size.0).sum();
+        self.room.free.0.saturating_sub(bases + self.held())
+    }
+    fn held(&self) -> u64 {
+        OVERLAY * self.disks.len() as u64
+    }
+}
+
+impl Images for Sim {
+    fn import(&self, file: &Utf8Path, sha256: &[u8; 32], format: ImageFormat) -> Result<ImageInfo> {
+        self.call(Method::Import, *sha256, |world, _| {
+            if let Some(info) = world.bases.get(sha256).copied() {
+                // Repeated after a crash: whatever is left of the upload goes.
+                let _ = std::fs::remove_file(file);
+                return Ok(info);
+            }
+            let info = inspect(file, format)?;
+            std::fs::remove_file(file).map_err(|e| Fault::transient(format!("the image file {file} cannot be taken")).with_source(e))?;
+            world.bases.insert(*sha256, info);
+            Ok(info)
+        })
+    }
+    fn has_base(&self, sha256: &[u8; 32]) -> Result<bool> {
+        self.call(Method::HasBase, *sha256, |world, _| Ok(world.bases.contains_key(sha256)))
+    }
+    fn remove_base(&self, sha256: &[u8; 32]) -> Result<()> {
+        self.call(Method::RemoveBase, *sha256, |world, _| {
+            let users = world.disks.values().filter(|d| d.base.as_ref().is_some_and(|b| b.sha256 == *sha256)).count();
+            if users > 0 {
+                return Err(Fault::conflict(format!("the image is the base of {users} disks")));
+            }
+            world.bases.remove(sha256);
+            Ok(())
+        })
+    }
+    fn bases(&self) -> Result<Vec<[u8; 32]>> {
+        self.call(Method::Bases, Target::Host, |world, _| Ok(world.bases.keys().copied().collect()))
+    }
+
+    fn ensure_disk(&self, spec: &DiskSpec) -> Result<()> {
+        self.call(Method::EnsureDisk, spec.id, |world, _| {
+            if world.disks.contains_key(&spec.id) {
+                return Ok(());
+            }
+            if let Some(base) = &spec.base {
+                let info = world
+                    .bases
+                    .get(&base.sha256)
+                    .ok_or_else(|| Fault::not_found(format!("disk {}: its base image is not there", spec.id)))?;
+                too_small(spec, info.virtual_size)?;
+            }
+            if world.free() < OVERLAY {
+                return Err(Fault::capacity(format!("disk {}: the file system of disks is full", spec.id)));
+            }
+            world.disks.insert(spec.id, spec.clone());
+            Ok(())
+        })
+    }
+    fn remove_disk(&self, id: DiskId) -> Result<()> {
+        self.call(Method::RemoveDisk, id, |world, _| {
+            world.disks.remove(&id);
+            Ok(())
+        })
+    }
+    fn disks(&self) -> Result<Vec<DiskId>> {
+        self.call(Method::Disks, Target::Host, |world, _| Ok(world.disks.keys().copied().collect()))
+    }
+
+    fn ensure_medium(&self, id: VnfcId, medium: Medium, bus: MediaBus, label: Option<&str>, files: &[MediumFile]) -> Result<()> {
+        self.call(Method::EnsureMedium, id, |world, _| {
+            let files = files.iter().map(|f| (f.path.clone(), f.content.clone())).collect();
+            world.media.insert(id, MediumContent { medium, bus, label: label.map(str::to_owned), files });
+            Ok(())
+        })
+    }
+    fn remove_medium(&self, id: VnfcId) -> Result<()> {
+        self.call(Method::RemoveMedium, id, |world, _| {
+            world.media.remove(&id);
+            Ok(())
+        })
+    }
+    fn media(&self) -> Result<Vec<VnfcId>> {
+        self.call(Method::Media, Target::Host, |world, _| Ok(world.media.keys().copied().collect()))
+    }
+
+    fn room(&self) -> Result<DiskRoom> {
+        self.call(Method::Room, Target::Host, |world, _| {
+            Ok(DiskRoom { total: world.room.total, free: Bytes(world.free()), disks: Bytes(world.held()) })
+        })
+    }
+    fn serial_log(&self, id: VnfcId, max: usize) -> Result<Vec<u8>> {
+        self.call(Method::SerialLog, id, |world, _| {
+            let log = world.serial.get(&id).map(Vec::as_slice).unwrap_or_default();
+            Ok(log[log.len().saturating_sub(max)..].to_vec())
+        })
+    }
+    fn remove_serial_log(&self, id: VnfcId) -> Result<()> {
+        self.call(Method::RemoveSerialLog, id, |world, _| {
+            world.serial.remove(&id);
+            Ok(())
+        })
+    }
+}
+
+fn too_small(spec: &DiskSpec, image: MiB) -> Result<()> {
+    if spec.size < image {
+        return Err(Fault::invalid(format!("disk {}: {} MiB is less than the {} MiB of its image", spec.id, spec.size.0, image.0)));
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! What there is in the simulated box: plain maps, and the life of one guest.
+//!
+//! Owns the state that all ports share. Never: locks, time or faults.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    Leftover,
+    behaviour::{Behaviour, Boot},
+    events::{Tick, Ticker},
+};
+use crate::{
+    model::{
+        domain::{DiskSpec, DomainSpec},
+        id::{DiskId, IfName, SegmentId, VnfcId},
+        vnfd::{MediaBus, Medium},
+    },
+    sdn::port::SwitchPort,
+    vim::port::{DhcpConf, DiskRoom, GuestEvent, GuestState, HostLink, ImageInfo, NatTable},
+};
+
+pub(super) struct World {
+    pub guests: HashMap<VnfcId, Guest>,
+    pub bases: BTreeMap<[u8; 32], ImageInfo>,
+    pub disks: BTreeMap<DiskId, DiskSpec>,
+    pub media: BTreeMap<VnfcId, MediumContent>,
+    pub serial: BTreeMap<VnfcId, Vec<u8>>,
+    pub ports: BTreeMap<IfName, SwitchPort>,
+    pub links: BTreeMap<IfName, HostLink>,
+    pub dhcp: BTreeMap<SegmentId, DhcpConf>,
+    pub nat: NatTable,
+    pub room: DiskRoom,
+    pub behaviour: Arc<dyn Fn(&DomainSpec) -> Behaviour + Send + Sync>,
+    pub tcp: Arc<dyn Fn(IpAddr, u16) -> bool + Send + Sync>,
+}
+
+#[derive(PartialEq, Eq)]
+pub(super) struct MediumContent {
+    pub medium: Medium,
+    pub bus: MediaBus,
+    pub label: Option<String>,
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+pub(super) struct Guest {
+    pub spec: DomainSpec,
+    pub state: GuestState,
+    /// A call of `start` is at it; others wait for its end.
+    pub starting: bool,
+    pub agent_up: bool,
+    pub does: Behaviour,
+    run: u64,
+}
+
+impl Guest {
+    pub fn new(spec: DomainSpec) -> Self {
+        Guest { spec, state: GuestState::Off, starting: false, agent_up: false, does: Behaviour::default(), run: 0 }
+    }
+    /// QEMU has a process for it.
+    pub fn is_up(&self) -> bool {
+        match self.state {
+            GuestState::Running | GuestState::Paused | GuestState::PausedIo | GuestState::Stopping => true,
+            GuestState::Off | GuestState::Crashed => false,
+        }
+    }
+    /// Is now in `state`, and says so if that is new.
+    pub fn enter(&mut self, state: GuestState, events: &mut Vec<GuestEvent>) {
+        if self.state == state {
+            return;
+        }
+        self.state = state;
+        if !self.is_up() {
+            self.agent_up = false;
+            self.run += 1;
+        }
+        events.push(GuestEvent::Changed { id: self.spec.id, state });
+    }
+    /// Boots; what comes later is returned with its delay.
+    pub fn boot(&mut self, does: Behaviour, events: &mut Vec<GuestEvent>) -> Vec<(Duration, Ticker)> {
+        self.run += 1;
+        self.does = does;
+        self.enter(GuestState::Running, events);
+        let mut later = self.agent_due(events);
+        let (Boot::HaltsAfter(d) | Boot::CrashesAfter(d)) = self.does.boot else {
+            return later;
+        };
+        let what = if matches!(self.does.boot, Boot::CrashesAfter(_)) { Tick::Crash } else { Tick::Halt };
+        later.extend(self.due(d, what, events));
+        later
+    }
+    /// The agent goes with the guest's system and comes again.
+    pub fn agent_due(&mut self, events: &mut Vec<GuestEvent>) -> Vec<(Duration, Ticker)> {
+        self.agent_up = false;
+        match self.does.agent {
+            Some(d) => self.due(d, Tick::AgentUp, events).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+    /// The guest goes down by itself, `d` after it was asked.
+    pub fn go_down(&mut self, d: Duration, events: &mut Vec<GuestEvent>) -> Vec<(Duration, Ticker)> {
+        if !d.is_zero() {
+            self.enter(GuestState::Stopping, events);
+        }
+        self.due(d, Tick::Halt, events).into_iter().collect()
+    }
+    fn due(&mut self, d: Duration, what: Tick, events: &mut Vec<GuestEvent>) -> Option<(Duration, Ticker)> {
+        if d.is_zero() {
+            self.tick(what, events);
+            return None;
+        }
+        Some((d, Ticker { id: self.spec.id, run: self.run, what }))
+    }
+    fn tick(&mut self, what: Tick, events: &mut Vec<GuestEvent>) {
+        match what {
+            Tick::AgentUp => {
+                self.agent_up = true;
+                events.push(GuestEvent::AgentUp { id: self.spec.id });
+            }
+            Tick::Halt => self.enter(GuestState::Off, events),
+            Tick::Crash => self.enter(GuestState::Crashed, events),
+        }
+    }
+}
+
+impl World {
+    pub fn new(room: DiskRoom) -> Self {
+        World {
+            guests: HashMap::new(),
+            bases: BTreeMap::new(),
+            disks: BTreeMap::new(),
+            media: BTreeMap::new(),
+            serial: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            links: BTreeMap::new(),
+            dhcp: BTreeMap::new(),
+            nat: NatTable::default(),
+            room,
+            behaviour: Arc::new(|_| Behaviour::default()),
+            tcp: Arc::new(|_, _| true),
+        }
+    }
+    pub fn tick(&mut self, due: Ticker, events: &mut Vec<GuestEvent>) {
+        if let Some(guest) = self.guests.get_mut(&due.id).filter(|g| g.run == due.run) {
+            guest.tick(due.what, events);
+        }
+    }
+    pub fn leftovers(&self) -> Vec<Leftover> {
+        let mut all: Vec<Leftover> = self.guests.keys().copied().map(Leftover::Domain).collect();
+        all.extend(self.disks.keys().copied().map(Leftover::Disk));
+        all.extend(self.media.keys().copied().map(Leftover::Medium));
+        all.extend(self.serial.keys().copied().map(Leftover::SerialLog));
+        all.extend(self.dhcp.keys().copied().map(Leftover::Dhcp));
+        all.extend(self.ports.keys().cloned().map(Leftover::Port));
+        all.extend(self.links.keys().cloned().map(Leftover::Link));
+        all.extend(self.guests.values().filter(|g| g.is_up()).flat_map(|g| &g.spec.nics).map(|n| Leftover::Port(n.ifname.clone())));
+        all.extend(self.nat.masquerade.iter().copied().map(Leftover::Masquerade));
+        all.extend(self.nat.forwards.iter().cloned().map(Leftover::Forward));
+        all.extend(self.nat.inside.iter().cloned().map(Leftover::Inside));
+        all
+    }
+}
