@@ -1,0 +1,304 @@
+//! `TOSCA-Metadata/TOSCA.meta` and the `.mf` manifest (SOL004 clause 4, SOL007 clause 4).
+//!
+//! Owns their text forms, as the standard has them and as the field writes them: samples lack the
+//! metadata block, put hashes into TOSCA.meta, repeat entries. Never verifies a signature; says so.
+
+use std::collections::HashSet;
+
+use smol_str::SmolStr;
+
+use super::{
+    archive::{Archive, check_path},
+    diagnose::{Pos, Severity, Sink, did_you_mean},
+    digest::Algorithm,
+    verify::Claim,
+};
+
+pub const META: &str = "TOSCA-Metadata/TOSCA.meta";
+
+/// Where the descriptor and the manifest are, and what the two files say.
+#[derive(Debug, Default)]
+pub struct Index {
+    /// The descriptor's main file; `None` where it cannot be told (reported).
+    pub entry: Option<SmolStr>,
+    pub manifest: Option<SmolStr>,
+    /// Keys of the manifest's metadata block: `vnf_provider_id`, `nsd_designer`, ...
+    pub metadata: Vec<(SmolStr, String, Pos)>,
+    pub claims: Vec<Claim>,
+}
+
+impl Index {
+    pub fn is_nsd(&self) -> bool {
+        self.metadata.iter().any(|(k, _, _)| k.starts_with("nsd_"))
+    }
+    pub fn get(&self, key: &str) -> Option<(&str, Pos)> {
+        self.metadata.iter().find(|(k, _, _)| k == key).map(|(_, v, p)| (v.as_str(), *p))
+    }
+}
+
+/// One `key: value` line.
+struct Line<'a> {
+    pos: Pos,
+    key: &'a str,
+    value: &'a str,
+}
+
+/// Reads what a package says about itself.
+pub fn index(archive: &mut Archive, sink: &Sink) -> Index {
+    let mut out = Index::default();
+    let entry = if archive.contains(META) { from_meta(archive, sink, &mut out) } else { from_root(archive, sink) };
+    if out.manifest.is_none() {
+        // Without a word in TOSCA.meta, the manifest is beside the entry under its name.
+        let stem = entry.as_deref().and_then(|e| e.rsplit_once('.')).map(|(s, _)| format!("{s}.mf"));
+        out.manifest = stem.filter(|m| archive.contains(m)).map(SmolStr::new);
+    }
+    match out.manifest.clone() {
+        Some(m) => manifest(archive, &m, sink, &mut out),
+        None => sink.warn_hint(sink.file(""), "", "has no manifest, so its files have no digests", "bothy package build writes one"),
+    }
+    unlisted(archive, &out, sink);
+    out.entry = entry;
+    out
+}
+
+const META_KEYS: &[&str] = &[
+    "TOSCA-Meta-File-Version",
+    "CSAR-Version",
+    "Created-By",
+    "Created-by",
+    "Entry-Definitions",
+    "Other-Definitions",
+    "ETSI-Entry-Manifest",
+    "ETSI-Entry-Licenses",
+    "ETSI-Entry-Change-Log",
+    "ETSI-Entry-Tests",
+    "ETSI-Entry-Certificate",
+    "Entry-Manifest",
+    "Entry-Change-Log",
+    "Entry-Tests",
+    "Entry-Licenses",
+    "Entry-Certificate",
+];
+
+fn from_meta(archive: &mut Archive, sink: &Sink, out: &mut Index) -> Option<SmolStr> {
+    let here = sink.file(META);
+    let text = match archive.read_text(META) {
+        Ok(t) => t,
+        Err(f) => {
+            sink.error(here, "", f.text());
+            return None;
+        }
+    };
+    let mut entry = None;
+    let mut first_block = true;
+    let mut block = FileBlock::default();
+    let mut seen: Vec<&str> = Vec::new();
+    for item in lines(&text, here, sink) {
+        let Some(l) = item else {
+            block.finish(sink, &mut out.claims);
+            first_block = false;
+            continue;
+        };
+        if l.key.eq_ignore_ascii_case("name") {
+            block.finish(sink, &mut out.claims);
+            first_block = false;
+            block.start(l.value, l.pos);
+        } else if !first_block {
+            block.line(&l, sink);
+        } else {
+            if seen.contains(&l.key) {
+                sink.error(l.pos, l.key, "is given twice");
+            }
+            seen.push(l.key);
+            match l.key {
+                "Entry-Definitions" => entry = Some(l),
+                "ETSI-Entry-Manifest" | "Entry-Manifest" => {
+                    if archive.contains(l.value) {
+                        out.manifest = Some(SmolStr::new(l.value));
+                    } else {
+                        missing(archive, sink, &l);
+                    }
+                }
+                "TOSCA-Meta-File-Version" if !["1.0", "1.1"].contains(&l.value) => {
+                    sink.warn(l.pos, l.key, format!("'{}' is read as 1.0", l.value));
+                }
+                "CSAR-Version" if !["1.0", "1.1"].contains(&l.value) => {
+                    sink.warn(l.pos, l.key, format!("'{}' is read as 1.1", l.value));
+                }
+                key if !META_KEYS.contains(&key) => {
+                    let hint = did_you_mean(key, META_KEYS.iter().copied());
+                    sink.report(Severity::Warning, l.pos, key, "is not known here and is left out", hint);
+                }
+                "ETSI-Entry-Change-Log" | "Entry-Change-Log" if !archive.contains(l.value) => missing(archive, sink, &l),
+                _ => {}
+            }
+        }
+    }
+    block.finish(sink, &mut out.claims);
+    let Some(l) = entry else {
+        sink.error_hint(here, "Entry-Definitions", "is missing", "write 'Entry-Definitions: Definitions/NAME.yaml'");
+        return None;
+    };
+    if !archive.contains(l.value) {
+        missing(archive, sink, &l);
+        return None;
+    }
+    Some(SmolStr::new(l.value))
+}
+
+fn missing(archive: &Archive, sink: &Sink, l: &Line<'_>) {
+    let hint = did_you_mean(l.value, archive.entries().map(|(p, _)| p.as_str()).take(512));
+    sink.report(Severity::Error, l.pos, l.key, format!("'{}' is not in the package", l.value), hint);
+}
+
+/// A CSAR without TOSCA-Metadata has its one descriptor at the root (SOL004 4.1.3).
+fn from_root(archive: &Archive, sink: &Sink) -> Option<SmolStr> {
+    let is_root = |p: &&SmolStr| !p.contains('/') && (p.ends_with(".yaml") || p.ends_with(".yml"));
+    let roots: Vec<&SmolStr> = archive.entries().map(|(p, _)| p).filter(is_root).collect();
+    let here = sink.file("");
+    match roots.as_slice() {
+        [one] => Some((*one).clone()),
+        [] => {
+            let hint = format!("add {META}, or one .yaml file at the top of the package");
+            sink.error_hint(here, "", "this is no VNF package or NSD archive: there is no descriptor in it", hint);
+            None
+        }
+        many => {
+            let names: Vec<&str> = many.iter().map(|m| m.as_str()).collect();
+            let text =
+                format!("has {} YAML files at its top ({}) and no {META} that says which to start with", names.len(), names.join(", "));
+            sink.error(here, "", text);
+            None
+        }
+    }
+}
+
+/// `Some(line)` per key, `None` at an empty line. Signatures are noted and skipped.
+fn lines<'a>(text: &'a str, file: Pos, sink: &Sink) -> Vec<Option<Line<'a>>> {
+    let mut out = Vec::new();
+    let mut signature = false;
+    for (n, raw) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let pos = Pos { line: u32::try_from(n + 1).unwrap_or(0), column: 0, ..file };
+        let line = raw.trim();
+        if line.starts_with("-----BEGIN") {
+            signature = true;
+            sink.warn_hint(pos, "", "the signature here is not verified", "only the digests of the files are checked");
+        }
+        if signature {
+            signature = !line.starts_with("-----END");
+            continue;
+        }
+        if line.is_empty() {
+            out.push(None);
+            continue;
+        }
+        if line.starts_with('#') {
+            continue;
+        }
+        let line = line.strip_prefix("- ").unwrap_or(line);
+        match line.split_once(':') {
+            Some((k, v)) => out.push(Some(Line { pos, key: k.trim(), value: v.trim() })),
+            None => sink.error(pos, "", format!("'{}' is not a 'key: value' line", line.chars().take(60).collect::<String>())),
+        }
+    }
+    out
+}
+
+/// `Source` (or `Name`), `Algorithm`, `Hash` of one file.
+#[derive(Default)]
+struct FileBlock {
+    file: Option<(SmolStr, Pos)>,
+    algorithm: Option<(String, Pos)>,
+    hash: Option<(String, Pos)>,
+}
+
+impl FileBlock {
+    fn start(&mut self, file: &str, pos: Pos) {
+        *self = FileBlock { file: Some((SmolStr::new(file), pos)), ..FileBlock::default() };
+    }
+    fn line(&mut self, l: &Line<'_>, sink: &Sink) {
+        match l.key.to_ascii_lowercase().as_str() {
+            "algorithm" => self.algorithm = Some((l.value.to_owned(), l.pos)),
+            "hash" => self.hash = Some((l.value.to_owned(), l.pos)),
+            "content-type" => {}
+            "signature" | "certificate" => sink.warn(l.pos, l.key, "the signature of this file is not verified"),
+            "encryption" => sink.error(l.pos, l.key, "encrypted files are not read"),
+            _ => sink.warn(l.pos, l.key, "is not known here and is left out"),
+        }
+    }
+    fn finish(&mut self, sink: &Sink, claims: &mut Vec<Claim>) {
+        let FileBlock { file, algorithm, hash } = std::mem::take(self);
+        let Some((file, pos)) = file else { return };
+        // A URL names a file outside the package (SOL004 4.3.2); it is fetched by nobody here.
+        if file.contains("://") {
+            sink.warn(pos, "", format!("'{file}' is not in the package and is not fetched"));
+            return;
+        }
+        if let Err(why) = check_path(&file) {
+            sink.error(pos, "", format!("'{file}' {why}"));
+            return;
+        }
+        match (algorithm, hash) {
+            (Some((a, at)), Some((hash, hash_at))) => match Algorithm::parse(&a) {
+                Some(algorithm) if hash.len() != algorithm.hex_len() || !hash.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                    let text = format!("the {} of '{file}' has {} digits, not {}", algorithm.name(), hash.len(), algorithm.hex_len());
+                    sink.error(hash_at, "Hash", text);
+                }
+                Some(algorithm) => claims.push(Claim { file, algorithm, hash, pos, path: String::new() }),
+                None => sink.error(at, "Algorithm", format!("'{a}' is none of {}", Algorithm::NAMES)),
+            },
+            (None, None) => {}
+            (Some(_), None) => sink.error(pos, "", format!("'{file}' has an Algorithm, but no Hash")),
+            (None, Some(_)) => sink.error_hint(pos, "", format!("'{file}' has a Hash, but no Algorithm"), "write 'Algorithm: SHA-256'"),
+        }
+    }
+}
+
+fn manifest(archive: &mut Archive, path: &str, sink: &Sink, out: &mut Index) {
+    let here = sink.file(path);
+    let text = match archive.read_text(path) {
+        Ok(t) => t,
+        Err(f) => return sink.error(here, "", f.text()),
+    };
+    let mut block = FileBlock::default();
+    let mut in_file = false;
+    // Artefacts for others (`non_mano_artifact_sets:`) list files too; their own keys are theirs.
+    let mut others = false;
+    for item in lines(&text, here, sink) {
+        let Some(l) = item else { continue };
+        match l.key {
+            "Source" | "source" => {
+                block.finish(sink, &mut out.claims);
+                block.start(l.value, l.pos);
+                in_file = true;
+            }
+            "metadata" => in_file = false,
+            "non_mano_artifact_sets" => {
+                block.finish(sink, &mut out.claims);
+                (in_file, others) = (false, true);
+            }
+            _ if l.value.is_empty() && others => in_file = false,
+            _ if in_file => block.line(&l, sink),
+            _ if others => {}
+            key => out.metadata.push((SmolStr::new(key), l.value.to_owned(), l.pos)),
+        }
+    }
+    block.finish(sink, &mut out.claims);
+    if out.metadata.is_empty() {
+        sink.warn_hint(here, "metadata", "is missing", "a manifest starts with who made what: 'metadata:' and its keys");
+    }
+}
+
+/// Files that no digest covers, in one warning.
+fn unlisted(archive: &Archive, index: &Index, sink: &Sink) {
+    let Some(manifest) = &index.manifest else { return };
+    let claimed: HashSet<&SmolStr> = index.claims.iter().map(|c| &c.file).collect();
+    let covered =
+        |p: &SmolStr| p == META || p == manifest || claimed.contains(p) || [".cert", ".cms", ".p7s", ".sig"].iter().any(|e| p.ends_with(e));
+    let open: Vec<&str> = archive.entries().map(|(p, _)| p).filter(|p| !covered(p)).map(SmolStr::as_str).collect();
+    if !open.is_empty() {
+        let more = if open.len() > 5 { format!(" and {} more", open.len() - 5) } else { String::new() };
+        let names: Vec<&str> = open.iter().take(5).copied().collect();
+        sink.warn(sink.file(manifest), "", format!("has no digest for {}{more}", names.join(", ")));
+    }
+}

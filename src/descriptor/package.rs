@@ -1,0 +1,213 @@
+//! Whole packages: a VNF package (SOL004) or an NSD archive (SOL007) into the model.
+//!
+//! Owns the order: index, descriptor, cross-checks, digests of every file; and one list of all
+//! that is wrong. Never keeps a file, never asks what is onboarded.
+
+use std::path::Path;
+
+use smol_str::SmolStr;
+
+use super::{
+    archive::Archive,
+    diagnose::{Diagnostics, Sink},
+    limits::Limits,
+    manifest::{self, Index},
+    tosca::{
+        load::{self, Files, Loaded},
+        nsd, types, vnfd,
+    },
+    verify::{self, Claim},
+};
+use crate::model::{nsd::Nsd, package::PackageFile, vnfd::Vnfd};
+
+/// A VNF package as read.
+#[derive(Debug, Clone)]
+pub struct VnfPackageContent {
+    pub vnfd: Vnfd,
+    pub vnfd_path: SmolStr,
+    pub manifest_path: Option<SmolStr>,
+    /// Every file, with the digest of what it is.
+    pub files: Vec<PackageFile>,
+    pub warnings: Diagnostics,
+}
+
+/// An NSD archive as read.
+#[derive(Debug, Clone)]
+pub struct NsdContent {
+    pub nsd: Nsd,
+    pub nsd_path: SmolStr,
+    pub manifest_path: Option<SmolStr>,
+    pub files: Vec<PackageFile>,
+    pub warnings: Diagnostics,
+}
+
+/// What sort of package this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PackageKind {
+    Vnf,
+    Nsd,
+}
+
+/// A package of either kind.
+#[derive(Debug, Clone)]
+pub enum Content {
+    Vnf(VnfPackageContent),
+    Nsd(NsdContent),
+}
+
+/// What `lint` found.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// `None`: it could not be told.
+    pub kind: Option<PackageKind>,
+    pub diagnostics: Diagnostics,
+}
+
+impl Report {
+    pub fn is_fit(&self) -> bool {
+        !self.diagnostics.has_errors()
+    }
+}
+
+pub fn read_vnf_package(archive: &mut Archive, limits: &Limits) -> Result<VnfPackageContent, Diagnostics> {
+    match read(archive, limits, Some(PackageKind::Vnf))? {
+        Content::Vnf(c) => Ok(c),
+        Content::Nsd(_) => Err(other_kind()),
+    }
+}
+
+pub fn read_nsd_archive(archive: &mut Archive, limits: &Limits) -> Result<NsdContent, Diagnostics> {
+    match read(archive, limits, Some(PackageKind::Nsd))? {
+        Content::Nsd(c) => Ok(c),
+        Content::Vnf(_) => Err(other_kind()),
+    }
+}
+
+fn other_kind() -> Diagnostics {
+    let sink = Sink::default();
+    sink.error(sink.file(""), "", "the package is of another kind than the one expected here");
+    sink.finish()
+}
+
+/// Reads a package of the kind it turns out to be.
+pub fn read_package(archive: &mut Archive, limits: &Limits) -> Result<Content, Diagnostics> {
+    read(archive, limits, None)
+}
+
+/// Opens and checks a folder or a ZIP file, as `bothy package lint` does.
+pub fn lint(path: &Path, extra: &[(String, std::path::PathBuf)], limits: &Limits) -> Report {
+    let mut archive = match Archive::open(path, limits) {
+        Ok(a) => a,
+        Err(diagnostics) => return Report { kind: None, diagnostics },
+    };
+    for (name, disk) in extra {
+        if let Err(f) = archive.add_file(name, disk) {
+            let sink = Sink::default();
+            sink.error(sink.file(""), "", f.text());
+            return Report { kind: None, diagnostics: sink.finish() };
+        }
+    }
+    match read_package(&mut archive, limits) {
+        Ok(Content::Vnf(c)) => Report { kind: Some(PackageKind::Vnf), diagnostics: c.warnings },
+        Ok(Content::Nsd(c)) => Report { kind: Some(PackageKind::Nsd), diagnostics: c.warnings },
+        Err(diagnostics) => Report { kind: None, diagnostics },
+    }
+}
+
+fn read(archive: &mut Archive, limits: &Limits, want: Option<PackageKind>) -> Result<Content, Diagnostics> {
+    let sink = Sink::default();
+    archive.limit(limits);
+    let content = read_into(archive, want, &sink);
+    let findings = sink.finish();
+    match content {
+        Some(mut c) if !findings.has_errors() => {
+            match &mut c {
+                Content::Vnf(v) => v.warnings = findings,
+                Content::Nsd(n) => n.warnings = findings,
+            }
+            Ok(c)
+        }
+        // Nothing was read, and whoever gave up has said why.
+        _ => Err(findings),
+    }
+}
+
+fn read_into(archive: &mut Archive, want: Option<PackageKind>, sink: &Sink) -> Option<Content> {
+    let index = manifest::index(archive, sink);
+    let entry = index.entry.clone().unwrap_or_default();
+    let files = Files::new(archive);
+    let loaded = index.entry.as_ref().and_then(|e| load::load(&files, e, sink));
+    let kind = loaded.as_ref().map(|l| kind_of(l, &index));
+    let content = loaded.and_then(|l| match (kind, want) {
+        (Some(PackageKind::Nsd), Some(PackageKind::Vnf)) => {
+            sink.error(sink.file(&entry), "", "this is an NSD, and a VNF package is expected here");
+            None
+        }
+        (Some(PackageKind::Vnf), Some(PackageKind::Nsd)) => {
+            sink.error(sink.file(&entry), "", "this is a VNFD, and an NSD archive is expected here");
+            None
+        }
+        (Some(PackageKind::Nsd), _) => nsd::read(&l, sink).map(|nsd| {
+            Content::Nsd(NsdContent {
+                nsd,
+                nsd_path: entry.clone(),
+                manifest_path: index.manifest.clone(),
+                files: Vec::new(),
+                warnings: Diagnostics::default(),
+            })
+        }),
+        _ => vnfd::read(&l, &files, sink).map(|vnfd| {
+            Content::Vnf(VnfPackageContent {
+                vnfd,
+                vnfd_path: entry.clone(),
+                manifest_path: index.manifest.clone(),
+                files: Vec::new(),
+                warnings: Diagnostics::default(),
+            })
+        }),
+    });
+    let mut claims: Vec<Claim> = index.claims.clone();
+    claims.extend(files.take_claims());
+    let listed = verify::verify(archive, &claims, sink);
+    content.map(|mut c| {
+        match &mut c {
+            Content::Vnf(v) => {
+                let d = &v.vnfd;
+                let said = [("vnfd_id", &d.id), ("vnf_product_name", &d.product_name), ("vnf_provider_id", &d.provider)];
+                agree(&index, &said, sink);
+                agree(&index, &[("vnf_software_version", &d.software_version)], sink);
+                fill_digests(&mut v.vnfd, &listed);
+                v.files = listed;
+            }
+            Content::Nsd(n) => {
+                let d = &n.nsd;
+                agree(&index, &[("nsd_name", &d.name), ("nsd_designer", &d.designer), ("nsd_invariant_id", &d.invariant_id)], sink);
+                n.files = listed;
+            }
+        }
+        c
+    })
+}
+
+fn kind_of(loaded: &Loaded, index: &Index) -> PackageKind {
+    let has_ns = |t: &load::Template| t.topology().is_some_and(|n| vnfd::node_of(n, &loaded.types, types::NS).is_some());
+    if index.is_nsd() || loaded.files.iter().any(has_ns) { PackageKind::Nsd } else { PackageKind::Vnf }
+}
+
+/// The manifest repeats some of the descriptor's identity; where it differs, somebody forgot one.
+fn agree(index: &Index, pairs: &[(&str, &SmolStr)], sink: &Sink) {
+    for (key, want) in pairs {
+        if let Some((said, pos)) = index.get(key)
+            && said != *want
+        {
+            sink.warn(pos, key, format!("'{said}' differs from '{want}' in the descriptor"));
+        }
+    }
+}
+
+fn fill_digests(vnfd: &mut Vnfd, files: &[PackageFile]) {
+    let disks = vnfd.flavours.iter_mut().flat_map(|f| &mut f.vdus).flat_map(|v| &mut v.disks);
+    for image in disks.filter_map(|d| d.image.as_mut()) {
+        image.sha256 = files.iter().find(|f| f.path == image.path).map(|f| f.sha256);
+    }
+}

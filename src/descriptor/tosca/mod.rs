@@ -1,0 +1,21 @@
+//! SOL001 TOSCA service templates (2.6.1 to 4.4.1) into the model.
+//!
+//! Owns the YAML tree with positions, imports, types, intrinsic functions and the two readers,
+//! VNFD and NSD. The SOL001 type files are not needed: what they say is built in.
+
+pub(super) mod at;
+pub(super) mod constraint;
+pub(super) mod day0;
+pub(super) mod hints;
+pub(super) mod image;
+pub(super) mod level;
+pub(super) mod link;
+pub(super) mod load;
+pub(super) mod nsd;
+pub(super) mod nslevel;
+pub(super) mod scalar;
+pub(super) mod scope;
+pub(super) mod types;
+pub(super) mod vdu;
+pub(super) mod vnfd;
+pub(super) mod yaml;
