@@ -1,0 +1,483 @@
+//! Takes a request on a VNF instance: plan, capacity, one transaction; or a dry run of the same.
+//!
+//! What a plan was made from (segments, reservations) is read before and guarded by the facts
+//! revision inside the transaction; when another request was faster, the plan is made anew. A
+//! request that the box has no room for is accepted all the same and ends ROLLED_BACK from STARTING
+//! with the reasons (SOL003 5.6.2.2). Never: runs a step.
+
+use std::collections::BTreeMap;
+
+use smol_str::SmolStr;
+use tracing::info;
+
+use super::{
+    Vnfm,
+    plan::{self, Ask, Attachment, Fabric, VnfPlan, fresh_uuid},
+};
+use crate::{
+    model::{
+        error::{Fault, Kind, Result},
+        id::{OpId, ProjectId, SegmentId, VnfId, VnfPkgId},
+        ns::NsInstance,
+        op::{OpKind, OpState, Operation, PLAN_FORMAT, Target, Trigger, VnfOpState},
+        package::{Onboarding, Operational, VnfPackage},
+        param::Params,
+        segment::{Segment, SegmentOwner, SegmentState},
+        step::PlanStep,
+        vnf::{Facts, Reservation, RunState, VnfInstance},
+        vnfd::Vnfd,
+    },
+    store::{Durability, Tx},
+    vim::{
+        capacity::{Account, account, check},
+        network::{Stations, Taken},
+        port::Accel,
+    },
+};
+
+/// How often a plan is made anew because another request was faster.
+const TRIES: usize = 16;
+
+/// The box as plans see it, with the revision that guards it.
+pub struct Snapshot {
+    pub facts: Facts,
+    pub segments: Vec<Segment>,
+    pub account: Account,
+}
+
+/// A request to instantiate, checked for form only.
+#[derive(Debug, Clone, Default)]
+pub struct InstantiateVnf {
+    pub flavour: SmolStr,
+    pub level: Option<SmolStr>,
+    pub attach: BTreeMap<SmolStr, Attachment>,
+    pub params: Params,
+    pub ssh_keys: Vec<String>,
+    /// The request as received.
+    pub request: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct CreateVnf {
+    pub project: ProjectId,
+    pub vnfd_id: SmolStr,
+    pub name: Option<SmolStr>,
+    pub description: String,
+    pub metadata: Params,
+}
+
+/// A plan that was made and not carried out.
+#[derive(Debug, Clone)]
+pub struct DryRun {
+    pub name: SmolStr,
+    pub body: crate::model::vnf::Body,
+    pub steps: Vec<PlanStep>,
+    pub segments: Vec<Segment>,
+    pub warnings: Vec<String>,
+}
+
+impl Vnfm {
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        // The revision first: what is read after it can only be newer, and then it differs.
+        let facts = self.store.get::<Facts>(&())?.unwrap_or_default();
+        let segments = self.store.list::<Segment>()?;
+        let taken = self.store.list::<Reservation>()?;
+        let account = account(self.supply()?, self.rules().overcommit, &taken);
+        Ok(Snapshot { facts, segments, account })
+    }
+
+    /// The enabled package that has this VNFD.
+    pub fn package_of(&self, vnfd_id: &str) -> Result<VnfPackage> {
+        let all = self.store.list::<VnfPackage>()?;
+        let mut found: Vec<VnfPackage> = all.into_iter().filter(|p| p.vnfd.as_ref().is_some_and(|v| v.id == vnfd_id)).collect();
+        found.sort_by_key(|p| (p.operational == Operational::Disabled, p.onboarding != Onboarding::Onboarded, p.created));
+        let first =
+            found.into_iter().next().ok_or_else(|| Fault::not_found(format!("no onboarded VNF package has the VNFD '{vnfd_id}'")))?;
+        check_usable(&first)?;
+        Ok(first)
+    }
+
+    /// The record of a new instance, not stored yet.
+    pub fn draft_instance(&self, ask: &CreateVnf, package: &VnfPackage) -> Result<VnfInstance> {
+        let vnfd = vnfd_of(package)?;
+        let id = VnfId(fresh_uuid(&*self.dice));
+        let name = ask.name.clone().unwrap_or_else(|| vnfd.info_name.clone());
+        Ok(VnfInstance {
+            id,
+            project: ask.project,
+            ns: None,
+            name,
+            description: ask.description.clone(),
+            package: package.id,
+            vnfd_id: vnfd.id.clone(),
+            provider: vnfd.provider.clone(),
+            product_name: vnfd.product_name.clone(),
+            software_version: vnfd.software_version.clone(),
+            vnfd_version: vnfd.version.clone(),
+            instantiated: false,
+            body: None,
+            op: None,
+            priority: 0,
+            metadata: ask.metadata.clone(),
+            extensions: Params::new(),
+            configurable: Params::new(),
+            created: self.clock.now(),
+            revision: 1,
+        })
+    }
+
+    /// SOL003 5.4.2: an instance that is not instantiated yet.
+    pub fn create(&self, ask: &CreateVnf) -> Result<VnfInstance> {
+        let package = self.package_of(&ask.vnfd_id)?;
+        let inst = self.draft_instance(ask, &package)?;
+        self.store.write(Durability::Barrier, |tx| {
+            use_package(tx, package.id, 1)?;
+            tx.put_new(&inst)
+        })?;
+        Ok(inst)
+    }
+
+    /// Removes an instance that is not instantiated.
+    pub fn delete(&self, id: VnfId) -> Result<()> {
+        self.store.write(Durability::Barrier, |tx| {
+            let inst: VnfInstance = tx.require(&id)?;
+            inst.check_free()?;
+            check_standalone(&inst)?;
+            if inst.instantiated || inst.body.is_some() {
+                return Err(Fault::conflict(format!("VNF instance {id} is instantiated: terminate it first")));
+            }
+            use_package(tx, inst.package, -1)?;
+            tx.delete::<VnfInstance>(&id)?;
+            Ok(())
+        })
+    }
+
+    /// Changes what a client may change by PATCH (SOL003 5.4.3).
+    pub fn modify(&self, id: VnfId, change: impl Fn(&mut VnfInstance) -> Result<()>) -> Result<VnfInstance> {
+        self.store.write(Durability::Barrier, |tx| {
+            let mut inst: VnfInstance = tx.require(&id)?;
+            inst.check_free()?;
+            change(&mut inst)?;
+            inst.revision += 1;
+            tx.put(&inst)?;
+            Ok(inst)
+        })
+    }
+
+    /// Plans an instantiation without touching anything.
+    pub fn dry_instantiate(&self, id: VnfId, ask: &InstantiateVnf) -> Result<DryRun> {
+        let inst: VnfInstance = self.store.require(&id)?;
+        check_instantiable(&inst)?;
+        self.dry(inst, ask)
+    }
+
+    /// The same for an instance that is not even created.
+    pub fn dry_new(&self, create: &CreateVnf, ask: &InstantiateVnf) -> Result<DryRun> {
+        let package = self.package_of(&create.vnfd_id)?;
+        self.dry(self.draft_instance(create, &package)?, ask)
+    }
+
+    fn dry(&self, inst: VnfInstance, ask: &InstantiateVnf) -> Result<DryRun> {
+        let snap = self.snapshot()?;
+        let op = OpId(fresh_uuid(&*self.dice));
+        let (p, touched) = self.plan_one(&inst, ask, &snap, op)?;
+        check(snap.account, std::slice::from_ref(&p.need))?;
+        let warnings = self.warnings(&p);
+        Ok(DryRun { name: inst.name, body: p.body, steps: p.steps, segments: touched, warnings })
+    }
+
+    fn plan_one(&self, inst: &VnfInstance, ask: &InstantiateVnf, snap: &Snapshot, op: OpId) -> Result<(VnfPlan, Vec<Segment>)> {
+        let package: VnfPackage = self.store.require(&inst.package)?;
+        let vnfd = vnfd_of(&package)?;
+        let flavour = vnfd.flavour(&ask.flavour).ok_or_else(|| {
+            let known: Vec<_> = vnfd.flavours.iter().map(|f| f.id.as_str()).collect();
+            Fault::invalid(format!("VNFD {} has no deployment flavour '{}'; it has {}", vnfd.id, ask.flavour, known.join(", ")))
+        })?;
+        let unknown: Vec<String> =
+            ask.attach.keys().filter(|k| !flavour.ext_cps.iter().any(|e| e.id == **k)).map(|k| format!("'{k}'")).collect();
+        if !unknown.is_empty() {
+            let known: Vec<_> = flavour.ext_cps.iter().map(|e| e.id.as_str()).collect();
+            return Err(Fault::invalid(format!(
+                "flavour {} has no external connection point {}; it has {}",
+                flavour.id,
+                unknown.join(", "),
+                known.join(", ")
+            )));
+        }
+        let rules = self.rules();
+        let mut taken = Taken::of(&snap.segments);
+        let mut stations: BTreeMap<SegmentId, Stations> = snap.segments.iter().map(|s| (s.id, Stations::new(s.clone()))).collect();
+        let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
+        let level = ask.level.clone().unwrap_or_else(|| flavour.default_level.clone());
+        let plan_ask = Ask {
+            instance: inst,
+            package: &package,
+            flavour,
+            level: &level,
+            attach: &ask.attach,
+            params: ask.params.clone(),
+            ssh_keys: ask.ssh_keys.clone(),
+            op,
+            generation: self.store.generation(),
+            short_name: inst.name.clone(),
+        };
+        let p = plan::instantiate(&plan_ask, &mut fabric, &*self.dice)?;
+        let touched = stations.into_values().filter_map(Stations::into_changed).collect();
+        Ok((p, touched))
+    }
+
+    /// SOL003 5.4.4. Returns the operation, which may have ended already (no room).
+    pub fn instantiate(&self, id: VnfId, ask: &InstantiateVnf) -> Result<Operation> {
+        let op_id = OpId(fresh_uuid(&*self.dice));
+        let (op, steps) = retrying(|| {
+            let inst: VnfInstance = self.store.require(&id)?;
+            check_standalone(&inst)?;
+            check_instantiable(&inst)?;
+            let snap = self.snapshot()?;
+            let (p, touched) = self.plan_one(&inst, ask, &snap, op_id)?;
+            let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::Instantiate, ask.request.clone());
+            op.warnings = self.warnings(&p);
+            if let Err(refusal) = check(snap.account, std::slice::from_ref(&p.need)) {
+                op.error = Some(refusal.record());
+                op.apply(Trigger::Refused, op.created)?;
+                self.store.write(Durability::Barrier, |tx| {
+                    check_instantiable(&tx.require::<VnfInstance>(&id)?)?;
+                    tx.put(&op)
+                })?;
+                return Ok((op, Vec::new()));
+            }
+            op.steps = p.steps.len() as u32;
+            op.apply(Trigger::Granted, op.created)?;
+            self.store.write(Durability::Barrier, |tx| {
+                claim_facts(tx, snap.facts)?;
+                let mut now: VnfInstance = tx.require(&id)?;
+                check_instantiable(&now)?;
+                now.body = Some(p.body.clone());
+                now.op = Some(op_id);
+                now.revision += 1;
+                put_plan(tx, &op, &now, &p)?;
+                touched.iter().try_for_each(|s| join(tx, s, id))
+            })?;
+            Ok((op, p.steps))
+        })?;
+        info!(op = %op.id, vnf = %id, "instantiation accepted");
+        self.engine()?.submit(op.clone(), steps, &[]);
+        Ok(op)
+    }
+
+    /// SOL003 5.4.7. `graceful` in seconds; `None` destroys.
+    pub fn terminate(&self, id: VnfId, graceful: Option<u32>, request: String) -> Result<Operation> {
+        let inst: VnfInstance = self.store.require(&id)?;
+        check_standalone(&inst)?;
+        self.act(id, OpKind::Terminate, request, |inst, op| {
+            let body = body_of(inst)?;
+            Ok(plan::terminate(body, op, graceful))
+        })
+    }
+
+    /// A termination by the service it belongs to, under an id that was planned for it: asking again
+    /// finds the one that was made.
+    pub fn terminate_as(&self, id: VnfId, op_id: OpId, parent: OpId) -> Result<Operation> {
+        self.act_as(id, op_id, Some(parent), OpKind::Terminate, String::new(), |inst, op| {
+            inst.body
+                .as_ref()
+                .map(|b| plan::terminate(b, op, None))
+                .ok_or_else(|| Fault::conflict(format!("VNF instance {id} is not instantiated")))
+        })
+    }
+
+    /// SOL003 5.4.9: start or stop all guests of the VNF.
+    pub fn operate(&self, id: VnfId, to: RunState, graceful: Option<u32>, request: String) -> Result<Operation> {
+        let inst: VnfInstance = self.store.require(&id)?;
+        let package: VnfPackage = self.store.require(&inst.package)?;
+        let kind = match to {
+            RunState::Started => OpKind::Start,
+            RunState::Stopped => OpKind::Stop,
+        };
+        self.act(id, kind, request, |inst, op| {
+            let body = body_of(inst)?;
+            let flavour = package.vnfd.as_ref().and_then(|v| v.flavour(&body.flavour));
+            Ok(plan::operate(body, flavour, to, graceful, op))
+        })
+    }
+
+    /// An operation on what is there already: it needs no grant of its own.
+    fn act(
+        &self,
+        id: VnfId,
+        kind: OpKind,
+        request: String,
+        plan: impl Fn(&VnfInstance, OpId) -> Result<Vec<PlanStep>>,
+    ) -> Result<Operation> {
+        self.act_as(id, OpId(fresh_uuid(&*self.dice)), None, kind, request, plan)
+    }
+
+    fn act_as(
+        &self,
+        id: VnfId,
+        op_id: OpId,
+        parent: Option<OpId>,
+        kind: OpKind,
+        request: String,
+        plan: impl Fn(&VnfInstance, OpId) -> Result<Vec<PlanStep>>,
+    ) -> Result<Operation> {
+        let inst: VnfInstance = self.store.require(&id)?;
+        let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), kind, request);
+        op.parent = parent;
+        op.automatic = parent.is_some();
+        op.apply(Trigger::Granted, op.created)?;
+        let (op, steps) = self.store.write(Durability::Barrier, |tx| {
+            let mut now: VnfInstance = tx.require(&id)?;
+            now.check_free()?;
+            let steps = plan(&now, op_id)?;
+            let mut op = op.clone();
+            op.steps = steps.len() as u32;
+            now.op = Some(op_id);
+            now.revision += 1;
+            tx.put(&now)?;
+            tx.put(&op)?;
+            steps.iter().try_for_each(|s| tx.put(s))?;
+            Ok((op, steps))
+        })?;
+        info!(op = %op.id, vnf = %id, kind = kind.name(), "operation accepted");
+        self.engine()?.submit(op.clone(), steps, &[]);
+        Ok(op)
+    }
+
+    /// An operation in its first state, not stored yet.
+    pub fn draft_op(&self, id: OpId, project: ProjectId, target: Target, kind: OpKind, request: String) -> Operation {
+        let now = self.clock.now();
+        let state = match target {
+            Target::Vnf(_) => OpState::Vnf(VnfOpState::Starting),
+            Target::Ns(_) => OpState::Ns(crate::model::op::NsOpState::Processing),
+        };
+        Operation {
+            id,
+            project,
+            target,
+            kind,
+            state,
+            created: now,
+            state_entered: now,
+            request,
+            error: None,
+            warnings: Vec::new(),
+            cancel: None,
+            parent: None,
+            automatic: false,
+            plan_format: PLAN_FORMAT,
+            steps: 0,
+            attempt: 0,
+            sequence: 1,
+        }
+    }
+
+    pub fn warnings(&self, p: &VnfPlan) -> Vec<String> {
+        let mut w = p.warnings.clone();
+        w.extend(self.accel_warning());
+        w
+    }
+
+    /// A firewall must never crawl in silence.
+    pub fn accel_warning(&self) -> Option<String> {
+        match self.hypervisor.accel() {
+            Accel::Kvm => None,
+            Accel::Tcg => Some("guests run without KVM (emulated, many times slower); see `bothy host` for why".into()),
+        }
+    }
+}
+
+/// Makes the attempt again while another request was faster.
+pub fn retrying<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..TRIES {
+        match attempt() {
+            Err(f) if f.kind() == Kind::Conflict && f.text() == OUTRUN => {}
+            other => return other,
+        }
+    }
+    attempt()
+}
+
+const OUTRUN: &str = "another request changed what this one was planned on";
+
+/// In a transaction: the plan's facts still hold, and nobody else plans on them.
+pub fn claim_facts(tx: &mut Tx<'_>, seen: Facts) -> Result<()> {
+    let now = tx.get::<Facts>(&())?.unwrap_or_default();
+    if now != seen {
+        return Err(Fault::conflict(OUTRUN));
+    }
+    tx.put(&Facts { revision: seen.revision + 1 })
+}
+
+/// In a transaction: a segment with new stations on it. One that is another's must still be there,
+/// and its owner at rest: a link that is going away takes nobody in.
+fn join(tx: &mut Tx<'_>, planned: &Segment, vnf: VnfId) -> Result<()> {
+    if planned.owner != SegmentOwner::Vnf(vnf) {
+        let now: Segment = tx.require(&planned.id)?;
+        if now.state == SegmentState::Leaving {
+            return Err(Fault::conflict(format!("link {} is going away", now.link)));
+        }
+        match now.owner {
+            SegmentOwner::Ns(ns) => tx.require::<NsInstance>(&ns)?.check_free()?,
+            SegmentOwner::Vnf(other) => tx.require::<VnfInstance>(&other)?.check_free()?,
+        }
+    }
+    tx.put(planned)
+}
+
+/// In a transaction: an instantiation's operation, plan, instance and reservation.
+pub fn put_plan(tx: &mut Tx<'_>, op: &Operation, inst: &VnfInstance, p: &VnfPlan) -> Result<()> {
+    tx.put(op)?;
+    tx.put(inst)?;
+    tx.put(&p.reservation)?;
+    p.steps.iter().try_for_each(|s| tx.put(s))
+}
+
+/// In a transaction: one more user of a package, or one less.
+pub fn use_package(tx: &mut Tx<'_>, id: VnfPkgId, by: i32) -> Result<()> {
+    let Some(mut p) = tx.get::<VnfPackage>(&id)? else { return Err(Fault::not_found(format!("there is no VNF package {id}"))) };
+    if by > 0 {
+        check_usable(&p)?;
+    }
+    p.users = p.users.saturating_add_signed(by);
+    tx.put(&p)
+}
+
+fn check_usable(p: &VnfPackage) -> Result<()> {
+    match (p.onboarding, p.operational) {
+        (Onboarding::Onboarded, Operational::Enabled) => Ok(()),
+        (Onboarding::Onboarded, Operational::Disabled) => {
+            Err(Fault::conflict(format!("VNF package {} is disabled: enable it first", p.id)))
+        }
+        (Onboarding::Created | Onboarding::Uploading | Onboarding::Processing | Onboarding::Error, _) => {
+            Err(Fault::conflict(format!("VNF package {} is not onboarded", p.id)))
+        }
+    }
+}
+
+pub fn vnfd_of(p: &VnfPackage) -> Result<&Vnfd> {
+    p.vnfd.as_ref().ok_or_else(|| Fault::conflict(format!("VNF package {} is not onboarded", p.id)))
+}
+
+fn body_of(inst: &VnfInstance) -> Result<&crate::model::vnf::Body> {
+    match &inst.body {
+        Some(b) if inst.instantiated => Ok(b),
+        Some(_) | None => Err(Fault::conflict(format!("VNF instance {} is not instantiated", inst.id))),
+    }
+}
+
+fn check_instantiable(inst: &VnfInstance) -> Result<()> {
+    inst.check_free()?;
+    if inst.instantiated || inst.body.is_some() {
+        return Err(Fault::conflict(format!("VNF instance {} is instantiated already", inst.id)));
+    }
+    Ok(())
+}
+
+/// Members of a service are changed by their service.
+fn check_standalone(inst: &VnfInstance) -> Result<()> {
+    match inst.ns {
+        None => Ok(()),
+        Some(ns) => Err(Fault::conflict(format!("VNF instance {} belongs to NS instance {ns}: change the service", inst.id))),
+    }
+}

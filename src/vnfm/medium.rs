@@ -1,0 +1,143 @@
+//! Makes a guest's day-0 medium, or shows what would be on it.
+//!
+//! Gathers what `day0` may know of the guest from the records, and opens the project's secrets for
+//! the moment of rendering. Owns the secrets' records. Never: keeps a secret in the clear.
+
+use smol_str::SmolStr;
+
+use super::{
+    Vnfm,
+    day0::{self, Guest, Nic},
+};
+use crate::{
+    model::{
+        domain::MediaSpec,
+        error::{Fault, Result},
+        id::{ProjectId, VnfId, VnfcId},
+        package::{PackageFile, VnfPackage},
+        secret::Secret,
+        segment::Segment,
+        vnf::{Body, VnfInstance, Vnfc},
+        vnfd::{Day0, Vdu},
+    },
+    store::Durability,
+    vim::port::MediumFile,
+};
+
+impl Vnfm {
+    pub(super) fn make_medium(&self, spec: &MediaSpec) -> Result<()> {
+        let inst: VnfInstance = self.store.require(&spec.vnf)?;
+        let package: VnfPackage = self.store.require(&inst.package)?;
+        let (body, vnfc, vdu, day0) = parts(&inst, &package, spec.vnfc)?;
+        let secrets = self.secrets(inst.project)?;
+        let files =
+            self.with_guest(&inst, body, vnfc, vdu, &secrets, |guest| day0::render(day0, guest, &|path| self.artefact(&package, path)))?;
+        self.images.ensure_medium(spec.vnfc, spec.medium, day0.bus, spec.label.as_deref(), &files)
+    }
+
+    /// What is (or was) on a guest's medium, secrets masked.
+    pub fn preview_day0(&self, vnf: VnfId, vnfc: VnfcId) -> Result<Vec<MediumFile>> {
+        let inst: VnfInstance = self.store.require(&vnf)?;
+        let body = inst.body.as_ref().ok_or_else(|| Fault::conflict(format!("VNF instance {vnf} is not instantiated")))?;
+        self.preview_planned(&inst, body, vnfc)
+    }
+
+    /// The same for a body that was planned and not made.
+    pub fn preview_planned(&self, inst: &VnfInstance, body: &Body, vnfc: VnfcId) -> Result<Vec<MediumFile>> {
+        let package: VnfPackage = self.store.require(&inst.package)?;
+        let mut shown = inst.clone();
+        shown.body = Some(body.clone());
+        let (body, vnfc, vdu, day0) = parts(&shown, &package, vnfc)?;
+        let secrets = self.secrets(inst.project)?;
+        self.with_guest(&shown, body, vnfc, vdu, &secrets, |guest| day0::preview(day0, guest, &|path| self.artefact(&package, path)))
+    }
+
+    fn with_guest<T>(
+        &self,
+        inst: &VnfInstance,
+        body: &Body,
+        vnfc: &Vnfc,
+        vdu: &Vdu,
+        secrets: &[(SmolStr, String)],
+        f: impl FnOnce(&Guest<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut ports = Vec::new();
+        for p in &vnfc.ports {
+            let segment = self
+                .store
+                .get::<Segment>(&p.segment)?
+                .ok_or_else(|| Fault::not_found(format!("there is no virtual link {}", p.segment)))?;
+            let mtu = vdu.nics.iter().find(|n| n.id == p.cp).and_then(|n| n.mtu);
+            ports.push(Nic::new(p, &segment.link, &segment.profile, mtu));
+        }
+        f(&Guest {
+            vnf: inst.id,
+            vnf_name: &inst.name,
+            vdu: &vdu.id,
+            vdu_name: &vdu.name,
+            vnfc: vnfc.id,
+            index: vnfc.index,
+            hostname: &vnfc.hostname,
+            ports,
+            params: &body.params,
+            ssh_keys: &body.ssh_keys,
+            secrets,
+        })
+    }
+
+    fn artefact(&self, package: &VnfPackage, path: &str) -> Result<Vec<u8>> {
+        let file: &PackageFile =
+            package.files.iter().find(|f| f.path == path).ok_or_else(|| Fault::invalid(format!("file {path} is not in the package")))?;
+        let at = self.layout.artifact(&file.sha256);
+        std::fs::read(&at).map_err(|e| Fault::transient(format!("file {path} of package {} cannot be read", package.id)).with_source(e))
+    }
+
+    fn secrets(&self, project: ProjectId) -> Result<Vec<(SmolStr, String)>> {
+        let mut out = Vec::new();
+        for s in self.store.list::<Secret>()?.into_iter().filter(|s| s.project == project) {
+            let clear = self.store.sealer().open_sealed(s.name.as_bytes(), &s.sealed)?;
+            let text = String::from_utf8(clear).map_err(|_| Fault::bug(format!("secret {} is not text", s.name)))?;
+            out.push((s.name, text));
+        }
+        Ok(out)
+    }
+
+    /// Keeps a secret, sealed; templates read it as `secrets.NAME`.
+    pub fn set_secret(&self, project: ProjectId, name: SmolStr, value: &str) -> Result<()> {
+        let fine = !name.is_empty()
+            && name.len() <= 64
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !name.starts_with(|c: char| c.is_ascii_digit());
+        if !fine {
+            return Err(Fault::invalid(format!(
+                "'{name}' is not a secret's name: letters, digits and '_', not led by a digit, 64 at most"
+            )));
+        }
+        let sealed = self.store.sealer().seal(name.as_bytes(), value.as_bytes())?;
+        let record = Secret { name, project, sealed, created: self.clock.now() };
+        self.store.write(Durability::Barrier, |tx| tx.put(&record))
+    }
+
+    /// Names only: a value is never read back.
+    pub fn secret_names(&self, project: ProjectId) -> Result<Vec<SmolStr>> {
+        Ok(self.store.list::<Secret>()?.into_iter().filter(|s| s.project == project).map(|s| s.name).collect())
+    }
+
+    pub fn delete_secret(&self, name: &SmolStr) -> Result<()> {
+        let was = self.store.write(Durability::Barrier, |tx| tx.delete::<Secret>(name))?;
+        if was { Ok(()) } else { Err(Fault::not_found(format!("there is no secret '{name}'"))) }
+    }
+}
+
+fn parts<'a>(inst: &'a VnfInstance, package: &'a VnfPackage, id: VnfcId) -> Result<(&'a Body, &'a Vnfc, &'a Vdu, &'a Day0)> {
+    let body = inst.body.as_ref().ok_or_else(|| Fault::conflict(format!("VNF instance {} is not instantiated", inst.id)))?;
+    let vnfc = body.vnfc(id).ok_or_else(|| Fault::not_found(format!("VNF instance {} has no VNFC {id}", inst.id)))?;
+    let vdu = package
+        .vnfd
+        .as_ref()
+        .and_then(|v| v.flavour(&body.flavour))
+        .and_then(|f| f.vdu(&vnfc.vdu))
+        .ok_or_else(|| Fault::conflict(format!("package {} has no VDU {} any more", package.id, vnfc.vdu)))?;
+    let day0 = vdu.day0.as_ref().ok_or_else(|| Fault::not_found(format!("VDU {} has no day-0 data", vdu.id)))?;
+    Ok((body, vnfc, vdu, day0))
+}

@@ -1,0 +1,161 @@
+//! VNF management: lifecycle of VNF instances and their packages (SOL003, IFA007).
+//!
+//! * `plan`    pure: which guests, disks, ports, addresses and steps a request means
+//! * `accept`  takes a request: plan, capacity, one transaction; or a dry run
+//! * `run`     does and undoes one step by the ports
+//! * `settle`  what the end of an operation means for the instance
+//! * `day0`    renders what a guest finds at its first boot
+//! * `package` onboards VNF packages
+//! * `shutdown` stops guests when the host goes down
+//! * `revive`  brings guests back after a restart of the host, finds what no record knows
+//!
+//! Owns `Vnfm`, which the rest of the box talks to. Never: HTTP, network services.
+
+pub mod accept;
+pub mod day0;
+mod medium;
+pub mod package;
+pub mod plan;
+pub mod revive;
+pub mod run;
+pub mod settle;
+pub mod shutdown;
+
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak, atomic::AtomicBool};
+
+use crate::{
+    lcm::engine::Engine,
+    model::{
+        domain::Layout,
+        error::{Fault, Result},
+        size::{Bytes, MiB},
+        time::{Clock, Dice},
+    },
+    store::Store,
+    vim::{
+        capacity::{Overcommit, Supply},
+        links::Links,
+        network::LinkRules,
+        port::{HostCapacity, Hypervisor, Images},
+    },
+};
+
+/// What may be changed while bothy runs.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    pub links: LinkRules,
+    pub overcommit: Overcommit,
+    /// Kept for the host, never handed out.
+    pub reserve_memory: MiB,
+    pub reserve_disk: MiB,
+    pub reserve_cpus: u32,
+    /// `gracefulTerminationTimeout` where neither request nor descriptor says one.
+    pub graceful_stop_s: u32,
+    /// Guests started at once after a restart of the host.
+    pub start_at_once: usize,
+}
+
+pub struct Vnfm {
+    pub(crate) store: Store,
+    pub(crate) hypervisor: Arc<dyn Hypervisor>,
+    pub(crate) images: Arc<dyn Images>,
+    pub(crate) links: Links,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) dice: Arc<dyn Dice>,
+    pub(crate) layout: Layout,
+    rules: RwLock<Rules>,
+    /// What the host had when it last answered: a request can be judged while libvirt is away.
+    known: RwLock<Option<HostCapacity>>,
+    /// Not its owner: the engine holds the VNFM through its steps.
+    engine: OnceLock<Weak<Engine>>,
+    /// The host goes down: no guest is started by a look at it any more.
+    draining: AtomicBool,
+}
+
+/// What `Vnfm` is built from.
+pub struct Parts {
+    pub store: Store,
+    pub hypervisor: Arc<dyn Hypervisor>,
+    pub images: Arc<dyn Images>,
+    pub links: Links,
+    pub clock: Arc<dyn Clock>,
+    pub dice: Arc<dyn Dice>,
+    pub layout: Layout,
+    pub rules: Rules,
+}
+
+impl Vnfm {
+    pub fn new(p: Parts) -> Arc<Vnfm> {
+        Arc::new(Vnfm {
+            store: p.store,
+            hypervisor: p.hypervisor,
+            images: p.images,
+            links: p.links,
+            clock: p.clock,
+            dice: p.dice,
+            layout: p.layout,
+            rules: RwLock::new(p.rules),
+            known: RwLock::new(None),
+            engine: OnceLock::new(),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// The engine runs this VNFM's steps, and the VNFM hands it operations: they learn of each
+    /// other once, at start.
+    pub fn connect(&self, engine: &Arc<Engine>) {
+        let _ = self.engine.set(Arc::downgrade(engine));
+    }
+    pub fn engine(&self) -> Result<Arc<Engine>> {
+        self.engine.get().and_then(Weak::upgrade).ok_or_else(|| Fault::transient("bothy is going down: ask again when it is back"))
+    }
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+    pub fn hypervisor(&self) -> &Arc<dyn Hypervisor> {
+        &self.hypervisor
+    }
+    pub fn images(&self) -> &Arc<dyn Images> {
+        &self.images
+    }
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+    pub fn dice(&self) -> &Arc<dyn Dice> {
+        &self.dice
+    }
+    pub fn rules(&self) -> Rules {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    pub fn set_rules(&self, rules: Rules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    /// What the host can give, reserves taken off.
+    pub fn supply(&self) -> Result<Supply> {
+        let rules = self.rules();
+        let host = match self.hypervisor.capacity() {
+            Ok(c) => {
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(c);
+                c
+            }
+            Err(fault) => match *self.known.read().unwrap_or_else(PoisonError::into_inner) {
+                Some(c) => c,
+                None => return Err(fault),
+            },
+        };
+        let room = self.images.room()?;
+        let usable = Bytes(room.free.0.saturating_add(room.disks.0));
+        Ok(Supply {
+            cpus: host.cpus.saturating_sub(rules.reserve_cpus),
+            memory: MiB(host.memory.0.saturating_sub(rules.reserve_memory.0)),
+            disk: MiB((usable.0 >> 20).saturating_sub(rules.reserve_disk.0)),
+        })
+    }
+}

@@ -1,0 +1,374 @@
+//! VNF packages: from an uploaded archive to images and artefacts the VNFM can use (SOL005 9.4).
+//!
+//! ```text
+//! CREATED -> UPLOADING -> PROCESSING -> ONBOARDED
+//!    ^           |            `-------> ERROR -> UPLOADING (again)
+//!    `-----------+ the upload broke off
+//! ```
+//! Owns the package records and the content-addressed files behind them. A file is complete and
+//! durable before the transaction that names it. Never: HTTP, how a descriptor is read.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File, OpenOptions},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use smol_str::SmolStr;
+use tracing::{info, warn};
+
+use super::{Vnfm, plan::fresh_uuid};
+use crate::{
+    descriptor::{Archive, Limits, read_vnf_package},
+    model::{
+        error::{Fault, Kind, Result},
+        id::{ProjectId, VnfPkgId},
+        package::{NsDescriptor, Onboarding, Operational, PackageFile, StoredImage, VnfPackage},
+        size::Bytes,
+    },
+    store::Durability,
+};
+
+/// An upload that is complete on disk.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    pub path: Utf8PathBuf,
+    pub sha256: [u8; 32],
+    pub size: Bytes,
+}
+
+impl Vnfm {
+    /// SOL005 9.4.2: a package resource without content.
+    pub fn create_package(&self, project: ProjectId, user_data: Vec<(SmolStr, String)>) -> Result<VnfPackage> {
+        let p = VnfPackage {
+            id: VnfPkgId(fresh_uuid(&*self.dice)),
+            project,
+            onboarding: Onboarding::Created,
+            operational: Operational::Disabled,
+            users: 0,
+            vnfd: None,
+            vnfd_path: SmolStr::default(),
+            manifest_path: None,
+            archive: None,
+            files: Vec::new(),
+            images: Vec::new(),
+            failure: None,
+            user_data,
+            created: self.clock.now(),
+            revision: 1,
+        };
+        self.store.write(Durability::Barrier, |tx| tx.put_new(&p))?;
+        Ok(p)
+    }
+
+    /// An upload begins; refused when there is content already.
+    pub fn begin_upload(&self, id: VnfPkgId) -> Result<()> {
+        self.set_package(id, Durability::Lazy, |p| match p.onboarding {
+            Onboarding::Created | Onboarding::Error => {
+                p.onboarding = Onboarding::Uploading;
+                p.failure = None;
+                Ok(())
+            }
+            Onboarding::Uploading | Onboarding::Processing | Onboarding::Onboarded => {
+                Err(Fault::conflict(format!("VNF package {id} has content already, or it is on its way")))
+            }
+        })
+        .map(|_| ())
+    }
+
+    /// The upload broke off: the resource is as before.
+    pub fn abort_upload(&self, id: VnfPkgId) -> Result<()> {
+        self.set_package(id, Durability::Lazy, |p| {
+            if p.onboarding == Onboarding::Uploading {
+                p.onboarding = Onboarding::Created;
+            }
+            Ok(())
+        })
+        .map(|_| ())
+    }
+
+    /// The upload is complete: it is kept durably and read in the background.
+    pub fn uploaded(self: &Arc<Self>, id: VnfPkgId, upload: Upload) -> Result<()> {
+        let kept = keep_archive(self.layout.artifact(&upload.sha256), &upload);
+        if kept.is_err() {
+            self.abort_upload(id)?;
+        }
+        let archive = kept?;
+        self.set_package(id, Durability::Barrier, |p| {
+            p.onboarding = Onboarding::Processing;
+            p.archive = Some(archive.clone());
+            Ok(())
+        })?;
+        self.process_in_background(id)
+    }
+
+    fn process_in_background(self: &Arc<Self>, id: VnfPkgId) -> Result<()> {
+        let me = self.clone();
+        std::thread::Builder::new()
+            .name("onboard".into())
+            .spawn(move || me.process(id))
+            .map(|_| ())
+            .map_err(|e| Fault::transient("cannot start the onboarding").with_source(e))
+    }
+
+    /// Packages that a restart found half way: processing goes on, an upload that broke off is void.
+    pub fn resume_packages(self: &Arc<Self>) -> Result<()> {
+        for p in self.store.list::<VnfPackage>()? {
+            match p.onboarding {
+                Onboarding::Processing => self.process_in_background(p.id)?,
+                Onboarding::Uploading => self.abort_upload(p.id)?,
+                Onboarding::Created | Onboarding::Onboarded | Onboarding::Error => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the archive; ends ONBOARDED or ERROR with every fault found.
+    fn process(&self, id: VnfPkgId) {
+        let outcome = guarded(|| self.onboard(id));
+        let result = match outcome {
+            Ok(done) => self.set_package(id, Durability::Barrier, |p| {
+                p.onboarding = Onboarding::Onboarded;
+                p.operational = Operational::Enabled;
+                p.vnfd = done.vnfd.clone();
+                p.vnfd_path = done.vnfd_path.clone();
+                p.manifest_path = done.manifest_path.clone();
+                p.files = done.files.clone();
+                p.images = done.images.clone();
+                Ok(())
+            }),
+            Err(fault) => {
+                warn!(package = %id, "onboarding failed: {fault:?}");
+                self.set_package(id, Durability::Barrier, |p| {
+                    p.onboarding = Onboarding::Error;
+                    p.failure = Some(fault.record());
+                    Ok(())
+                })
+            }
+        };
+        match result {
+            Ok(p) => info!(package = %id, state = ?p.onboarding, vnfd = p.vnfd.as_ref().map(|v| v.id.as_str()), "onboarding over"),
+            // Deleted meanwhile, or the store is gone: a start takes it up again.
+            Err(fault) => warn!(package = %id, "the end of an onboarding cannot be stored: {fault:?}"),
+        }
+    }
+
+    fn onboard(&self, id: VnfPkgId) -> Result<VnfPackage> {
+        let mut p: VnfPackage = self.store.require(&id)?;
+        let archive_file = p.archive.clone().ok_or_else(|| Fault::bug("a package without archive is processed"))?;
+        let limits = Limits::default();
+        let path = self.layout.artifact(&archive_file.sha256);
+        let mut archive = Archive::open(path.as_std_path(), &limits).map_err(Fault::from)?;
+        let content = read_vnf_package(&mut archive, &limits).map_err(Fault::from)?;
+        for other in self.store.list::<VnfPackage>()? {
+            if other.id != id && other.onboarding == Onboarding::Onboarded && other.vnfd.as_ref().is_some_and(|v| v.id == content.vnfd.id) {
+                return Err(Fault::conflict(format!(
+                    "VNFD {} is onboarded already, by package {}: delete that one, or give this one an id of its own",
+                    content.vnfd.id, other.id
+                )));
+            }
+        }
+        let image_paths: HashSet<SmolStr> = content.vnfd.images().iter().map(|i| i.path.clone()).collect();
+        extract(&self.layout, &mut archive, &content.files, |f| !image_paths.contains(&f.path))?;
+        let mut images = Vec::new();
+        let mut faults = Vec::new();
+        for image in content.vnfd.images() {
+            match self.store_image(&mut archive, image, &content.files) {
+                Ok(i) => images.push(i),
+                Err(f) => faults.push(f.context(format!("image {}", image.id))),
+            }
+        }
+        if !faults.is_empty() {
+            let kind = if faults.iter().all(Fault::is_transient) { Kind::Transient } else { Kind::Invalid };
+            return Err(Fault::new(kind, "the package's images cannot be used").with_reasons(faults.iter().map(ToString::to_string)));
+        }
+        for w in content.warnings.iter() {
+            info!(package = %id, "{w}");
+        }
+        p.vnfd = Some(content.vnfd);
+        p.vnfd_path = content.vnfd_path;
+        p.manifest_path = content.manifest_path;
+        p.files = content.files;
+        p.images = images;
+        Ok(p)
+    }
+
+    fn store_image(&self, archive: &mut Archive, image: &crate::model::vnfd::SwImage, files: &[PackageFile]) -> Result<StoredImage> {
+        let file = files
+            .iter()
+            .find(|f| f.path == image.path)
+            .ok_or_else(|| Fault::invalid(format!("file {} is not in the package", image.path)))?;
+        if let Some(want) = image.sha256
+            && want != file.sha256
+        {
+            return Err(Fault::invalid(format!("{} has another SHA-256 than the descriptor says", image.path)));
+        }
+        let temp = self.layout.uploads().join(format!("image-{}", fresh_uuid(&*self.dice)));
+        let info = write_entry(archive, &image.path, &temp).and_then(|()| self.images.import(&temp, &file.sha256, image.format));
+        let _ = fs::remove_file(&temp);
+        let info = info?;
+        Ok(StoredImage {
+            id: image.id.clone(),
+            sha256: file.sha256,
+            format: info.format,
+            size: info.size,
+            virtual_size: info.virtual_size,
+            stored_at: self.clock.now(),
+        })
+    }
+
+    /// ENABLED or DISABLED, and user data (SOL005 9.4.3).
+    pub fn modify_package(
+        &self,
+        id: VnfPkgId,
+        operational: Option<Operational>,
+        user_data: Option<Vec<(SmolStr, String)>>,
+    ) -> Result<VnfPackage> {
+        self.set_package(id, Durability::Barrier, |p| {
+            if let Some(to) = operational {
+                if p.onboarding != Onboarding::Onboarded {
+                    return Err(Fault::conflict(format!("VNF package {id} is not onboarded: it has no operational state to change")));
+                }
+                if p.operational == to {
+                    return Err(Fault::conflict(
+                        format!("VNF package {id} is {to:?} already").replace("Enabled", "ENABLED").replace("Disabled", "DISABLED"),
+                    ));
+                }
+                p.operational = to;
+            }
+            if let Some(data) = &user_data {
+                p.user_data.clone_from(data);
+            }
+            Ok(())
+        })
+    }
+
+    /// Only when disabled and not in use (SOL005 9.4.3.3.5).
+    pub fn delete_package(&self, id: VnfPkgId) -> Result<()> {
+        self.store.write(Durability::Barrier, |tx| {
+            let p: VnfPackage = tx.require(&id)?;
+            if p.users > 0 {
+                return Err(Fault::conflict(format!("VNF package {id} is in use by {} VNF instances: delete them first", p.users)));
+            }
+            if p.operational == Operational::Enabled {
+                return Err(Fault::conflict(format!("VNF package {id} is enabled: disable it first")));
+            }
+            match p.onboarding {
+                Onboarding::Uploading | Onboarding::Processing => {
+                    Err(Fault::conflict(format!("VNF package {id} is being onboarded: wait for the end")))
+                }
+                Onboarding::Created | Onboarding::Onboarded | Onboarding::Error => tx.delete::<VnfPackage>(&id).map(|_| ()),
+            }
+        })?;
+        self.sweep_artifacts()
+    }
+
+    /// Removes images and artefacts that no package names.
+    pub fn sweep_artifacts(&self) -> Result<()> {
+        // Files first: one that a package written meanwhile names is known by then.
+        let present: Vec<Utf8PathBuf> = list_dir(&self.layout.root().join("artifacts"))?;
+        let bases = self.images.bases()?;
+        let packages = self.store.list::<VnfPackage>()?;
+        if packages.iter().any(|p| matches!(p.onboarding, Onboarding::Processing | Onboarding::Uploading)) {
+            return Ok(());
+        }
+        let nsds = self.store.list::<NsDescriptor>()?;
+        if nsds.iter().any(|n| matches!(n.onboarding, Onboarding::Processing | Onboarding::Uploading)) {
+            return Ok(());
+        }
+        let mut named: HashSet<[u8; 32]> = packages.iter().flat_map(|p| p.files.iter().chain(&p.archive)).map(|f| f.sha256).collect();
+        named.extend(nsds.iter().flat_map(|n| n.files.iter().chain(&n.archive)).map(|f| f.sha256));
+        let kept: HashSet<Utf8PathBuf> = named.iter().map(|d| self.layout.artifact(d)).collect();
+        for path in present.into_iter().filter(|p| !kept.contains(p)) {
+            if let Err(error) = fs::remove_file(&path) {
+                warn!(%path, %error, "a file that no package names stays");
+            }
+        }
+        let images: HashSet<[u8; 32]> = packages.iter().flat_map(|p| &p.images).map(|i| i.sha256).collect();
+        for base in bases.into_iter().filter(|b| !images.contains(b)) {
+            if let Err(fault) = self.images.remove_base(&base) {
+                warn!("a base image that no package names stays: {fault:?}");
+            }
+        }
+        Ok(())
+    }
+
+    fn set_package(&self, id: VnfPkgId, durability: Durability, change: impl Fn(&mut VnfPackage) -> Result<()>) -> Result<VnfPackage> {
+        self.store.write(durability, |tx| {
+            let mut p: VnfPackage = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF package {id}")))?;
+            change(&mut p)?;
+            p.revision += 1;
+            tx.put(&p)?;
+            Ok(p)
+        })
+    }
+}
+
+/// Moves a complete upload to its place under its digest.
+pub fn keep_archive(to: Utf8PathBuf, upload: &Upload) -> Result<PackageFile> {
+    let failed = |e: io::Error| Fault::transient(format!("cannot keep the upload as {to}")).with_source(e);
+    File::open(&upload.path).and_then(|f| f.sync_all()).map_err(failed)?;
+    fs::rename(&upload.path, &to).map_err(failed)?;
+    sync_parent(&to)?;
+    Ok(PackageFile { path: SmolStr::default(), sha256: upload.sha256, size: upload.size, media_type: "application/zip".into() })
+}
+
+/// Names temporary files of this run; what an earlier run left is cleared at start.
+static TEMPORARY: AtomicU64 = AtomicU64::new(0);
+
+/// A package that makes the reading panic is an error of that package, not its end.
+pub fn guarded<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| Err(Fault::bug("reading the package failed inside Bothy; the log has where")))
+}
+
+/// Brings files of an archive to their content-addressed places, durably.
+pub fn extract(
+    layout: &crate::model::domain::Layout,
+    archive: &mut Archive,
+    files: &[PackageFile],
+    wanted: impl Fn(&PackageFile) -> bool,
+) -> Result<()> {
+    for f in files.iter().filter(|f| wanted(f)) {
+        let to = layout.artifact(&f.sha256);
+        if to.exists() {
+            continue;
+        }
+        // Two packages onboarded at one time may bring the same file.
+        let temp = layout.uploads().join(format!("file-{}", TEMPORARY.fetch_add(1, Ordering::Relaxed)));
+        let placed = write_entry(archive, &f.path, &temp)
+            .and_then(|()| fs::rename(&temp, &to).map_err(|e| Fault::transient(format!("cannot write {to}")).with_source(e)));
+        if placed.is_err() {
+            let _ = fs::remove_file(&temp);
+        }
+        placed?;
+    }
+    sync_parent(&layout.artifact(&[0; 32]))
+}
+
+fn write_entry(archive: &mut Archive, path: &str, to: &Utf8Path) -> Result<()> {
+    let failed = |e: io::Error| {
+        let full = e.kind() == io::ErrorKind::StorageFull;
+        let text =
+            if full { format!("the file system of {to} is full: free some room, then upload again") } else { format!("cannot write {to}") };
+        Fault::transient(text).with_source(e)
+    };
+    let mut out = OpenOptions::new().write(true).create(true).truncate(true).open(to).map_err(failed)?;
+    archive.stream(path, &mut out, &[])?;
+    out.sync_all().map_err(failed)
+}
+
+fn sync_parent(path: &Utf8Path) -> Result<()> {
+    let parent = path.parent().unwrap_or(path);
+    File::open(parent).and_then(|d| d.sync_all()).map_err(|e| Fault::transient(format!("cannot sync {parent}")).with_source(e))
+}
+
+fn list_dir(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let entries = dir.read_dir_utf8().map_err(|e| Fault::transient(format!("cannot list {dir}")).with_source(e))?;
+    entries.map(|e| e.map(|e| e.into_path()).map_err(|e| Fault::transient(format!("cannot list {dir}")).with_source(e))).collect()
+}

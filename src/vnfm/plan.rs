@@ -1,0 +1,435 @@
+//! Plans of a VNF's operations. Pure: what is scarce or random is decided here, once.
+//!
+//! ```text
+//! instantiate:  Segment* -+                       terminate:  Stop -> RemoveGuest -+-> RemoveDisk*
+//!               Attach*  -+-> Define -> Start                                      +-> RemoveMedium
+//!   Image -> Disk*       -+      |        `-> Ready                                +-> RemoveSegment*
+//!               Medium   -+      (per VNFC)       operate:    Start -> Ready | Stop
+//! ```
+//! Owns the order of steps and the body of the instance. Never: the store, the ports, the clock.
+
+use std::collections::BTreeMap;
+
+use smol_str::{SmolStr, format_smolstr};
+use uuid::Uuid;
+
+use crate::{
+    model::{
+        domain::{BaseImage, DiskSpec, DomainDisk, DomainMedium, DomainNic, DomainSpec, MediaSpec, Owner},
+        error::{Fault, Result},
+        id::{DiskId, ExtCpId, IfKind, OpId, PortId, SegmentId, VnfcId, if_name},
+        package::VnfPackage,
+        param::Params,
+        segment::SegmentOwner,
+        size::MiB,
+        step::{PlanStep, Step, VnfStep},
+        time::Dice,
+        vnf::{Body, ExtCpInst, Port, Reservation, RunState, VnfInstance, Vnfc, VnfcDisk},
+        vnfd::{CpLink, ExtCpThrough, Flavour, LinkProfile, Readiness, Vdu},
+    },
+    vim::{
+        capacity::{Need, qemu_overhead},
+        network::{LinkOf, LinkRules, Stations, Taken, Wish, plan_segment},
+    },
+};
+
+/// No box has more guests of a kind, or VNFs of a profile: what a descriptor says is not believed
+/// beyond this.
+pub const MOST: u32 = 4096;
+
+/// A new id of any kind.
+pub fn fresh_uuid(dice: &dyn Dice) -> Uuid {
+    uuid::Builder::from_random_bytes(dice.bytes16()).into_uuid()
+}
+
+/// Collects steps in an order that is already one of execution.
+pub struct Steps {
+    op: OpId,
+    steps: Vec<PlanStep>,
+}
+
+impl Steps {
+    pub fn new(op: OpId) -> Steps {
+        Steps { op, steps: Vec::new() }
+    }
+    pub fn add(&mut self, step: Step, after: &[u32]) -> u32 {
+        let index = self.steps.len() as u32;
+        self.steps.push(PlanStep { op: self.op, index, after: after.to_vec(), step });
+        index
+    }
+    fn vnf(&mut self, step: VnfStep, after: &[u32]) -> u32 {
+        self.add(Step::Vnf(step), after)
+    }
+    pub fn into_vec(self) -> Vec<PlanStep> {
+        self.steps
+    }
+}
+
+/// Where an external connection point is to be attached.
+#[derive(Debug, Clone, Default)]
+pub struct Attachment {
+    pub segment: Option<SegmentId>,
+    pub wish: Wish,
+}
+
+/// The links a plan may draw on: those made by this request and those that exist.
+pub struct Fabric<'a> {
+    pub rules: &'a LinkRules,
+    pub taken: &'a mut Taken,
+    pub stations: &'a mut BTreeMap<SegmentId, Stations>,
+}
+
+/// What is to be instantiated.
+pub struct Ask<'a> {
+    pub instance: &'a VnfInstance,
+    pub package: &'a VnfPackage,
+    pub flavour: &'a Flavour,
+    pub level: &'a str,
+    /// By external connection point of the flavour.
+    pub attach: &'a BTreeMap<SmolStr, Attachment>,
+    pub params: Params,
+    pub ssh_keys: Vec<String>,
+    pub op: OpId,
+    pub generation: u64,
+    /// What a name of the VNF is led by in hostnames: the member's id in a service.
+    pub short_name: SmolStr,
+}
+
+#[derive(Debug, Clone)]
+pub struct VnfPlan {
+    pub body: Body,
+    pub steps: Vec<PlanStep>,
+    pub reservation: Reservation,
+    pub need: Need,
+    pub warnings: Vec<String>,
+}
+
+/// Plans an instantiation (SOL003 5.4.4).
+pub fn instantiate(ask: &Ask<'_>, fabric: &mut Fabric<'_>, dice: &dyn Dice) -> Result<VnfPlan> {
+    let f = ask.flavour;
+    let level = f.level(ask.level).ok_or_else(|| {
+        let known: Vec<_> = f.levels.iter().map(|l| l.id.as_str()).collect();
+        Fault::invalid(format!("flavour {} has no instantiation level '{}'; it has {}", f.id, ask.level, known.join(", ")))
+    })?;
+    let mut p = Planner {
+        ask,
+        dice,
+        steps: Steps::new(ask.op),
+        links: BTreeMap::new(),
+        own: Vec::new(),
+        attached: BTreeMap::new(),
+        warnings: Vec::new(),
+    };
+    p.internal_links(fabric)?;
+    p.external_links(fabric)?;
+    let mut vnfcs = Vec::new();
+    let mut ext: BTreeMap<SmolStr, ExtCpInst> = BTreeMap::new();
+    let mut faults = Vec::new();
+    for vdu in &f.vdus {
+        let count = level.counts.iter().find(|(id, _)| *id == vdu.id).map_or(vdu.min_instances, |(_, n)| *n);
+        if count > MOST {
+            faults.push(Fault::invalid(format!("VDU {}: {count} instances are more than a box can have ({MOST})", vdu.id)));
+            continue;
+        }
+        for index in 0..count {
+            match p.vnfc(vdu, index, count, fabric, &mut ext) {
+                Ok(c) => vnfcs.push(c),
+                Err(e) => faults.push(e.context(format!("VDU {}", vdu.id))),
+            }
+        }
+    }
+    if let Some(first) = faults.first() {
+        let kind = first.kind();
+        let reasons = faults.iter().map(ToString::to_string);
+        return Err(match faults.len() {
+            1 => faults.remove(0),
+            _ => Fault::new(kind, format!("{} guests cannot be planned", faults.len())).with_reasons(reasons),
+        });
+    }
+    let vcpus = vnfcs.iter().map(|c| c.vcpus).sum();
+    let memory = vnfcs.iter().fold(MiB(0), |m, c| m.plus(c.memory).plus(qemu_overhead(c.memory)));
+    let disk = vnfcs.iter().flat_map(|c| &c.disks).fold(MiB(0), |m, d| m.plus(d.size));
+    let what = format!("VNF {}", ask.instance.name);
+    let body = Body {
+        flavour: f.id.clone(),
+        level: level.id.clone(),
+        scale: level.scale.clone(),
+        run: RunState::Started,
+        vnfcs,
+        links: p.links.into_iter().collect(),
+        own_segments: p.own,
+        ext_cps: ext.into_values().collect(),
+        params: ask.params.clone(),
+        ssh_keys: ask.ssh_keys.clone(),
+    };
+    Ok(VnfPlan {
+        body,
+        steps: p.steps.into_vec(),
+        reservation: Reservation { vnf: ask.instance.id, project: ask.instance.project, vcpus, memory, disk },
+        need: Need { what, vcpus, memory, disk },
+        warnings: p.warnings,
+    })
+}
+
+struct Planner<'a> {
+    ask: &'a Ask<'a>,
+    dice: &'a dyn Dice,
+    steps: Steps,
+    links: BTreeMap<SmolStr, SegmentId>,
+    own: Vec<SegmentId>,
+    /// External cp -> its segment, and the step that has to be done before a guest starts on it.
+    attached: BTreeMap<SmolStr, SegmentId>,
+    warnings: Vec<String>,
+}
+
+impl Planner<'_> {
+    fn own_segment(&mut self, link: &SmolStr, profile: &LinkProfile, fabric: &mut Fabric<'_>) -> Result<SegmentId> {
+        let id = SegmentId(fresh_uuid(self.dice));
+        let of = LinkOf { id, project: self.ask.instance.project, owner: SegmentOwner::Vnf(self.ask.instance.id), link, profile };
+        let segment = plan_segment(of, fabric.rules, fabric.taken)?;
+        fabric.stations.insert(id, Stations::new(segment));
+        self.own.push(id);
+        Ok(id)
+    }
+
+    fn internal_links(&mut self, fabric: &mut Fabric<'_>) -> Result<()> {
+        for link in &self.ask.flavour.links {
+            // A link that is re-exposed outside is the outside's link.
+            let exposed = self.ask.flavour.ext_cps.iter().find(|e| e.through == ExtCpThrough::Link(link.id.clone()));
+            let outside = exposed.and_then(|e| self.ask.attach.get(&e.id)).and_then(|a| a.segment);
+            let id = match outside {
+                Some(id) => id,
+                None => self.own_segment(&link.id, &link.profile, fabric)?,
+            };
+            self.links.insert(link.id.clone(), id);
+        }
+        Ok(())
+    }
+
+    fn external_links(&mut self, fabric: &mut Fabric<'_>) -> Result<()> {
+        for cp in &self.ask.flavour.ext_cps {
+            let ExtCpThrough::VduCp { .. } = cp.through else { continue };
+            let segment = match self.ask.attach.get(&cp.id).and_then(|a| a.segment) {
+                Some(id) => id,
+                None => {
+                    self.warnings.push(format!("external connection point {} is attached to no link; it gets one of its own", cp.id));
+                    let profile = LinkProfile { management: cp.management, ..LinkProfile::default() };
+                    self.own_segment(&cp.id, &profile, fabric)?
+                }
+            };
+            self.attached.insert(cp.id.clone(), segment);
+        }
+        Ok(())
+    }
+
+    /// The step that brings a segment to the host, once per plan: made by this VNF, or attached to.
+    fn segment_step(&mut self, id: SegmentId, fabric: &Fabric<'_>) -> Option<u32> {
+        let mine = self.own.contains(&id);
+        let step = if mine { VnfStep::Segment(id) } else { VnfStep::Attach(id) };
+        let existing = self.steps.steps.iter().find(|s| s.step == Step::Vnf(step.clone())).map(|s| s.index);
+        if existing.is_some() {
+            return existing;
+        }
+        let segment = fabric.stations.get(&id)?.segment();
+        // A link of the service is brought up whole by the service itself.
+        let by_service = !mine && matches!(segment.owner, SegmentOwner::Ns(ns) if self.ask.instance.ns == Some(ns));
+        let on_host = segment.wants_host_port() || segment.profile.physical.is_some();
+        (on_host && !by_service).then(|| self.steps.vnf(step, &[]))
+    }
+
+    fn vnfc(&mut self, vdu: &Vdu, index: u32, count: u32, fabric: &mut Fabric<'_>, ext: &mut BTreeMap<SmolStr, ExtCpInst>) -> Result<Vnfc> {
+        let id = VnfcId(fresh_uuid(self.dice));
+        let hostname = hostname(&self.ask.short_name, vdu, index, count, self.ask.flavour.vdus.len());
+        let mut before: Vec<u32> = Vec::new();
+
+        let mut ports = Vec::new();
+        let mut nics = Vec::new();
+        for cp in &vdu.nics {
+            let (segment, ext_cp, wish) = self.place(cp, index)?;
+            let port = PortId(fresh_uuid(self.dice));
+            let stations =
+                fabric.stations.get_mut(&segment).ok_or_else(|| Fault::not_found(format!("there is no virtual link {segment}")))?;
+            let wish = Wish { mac: wish.mac.or(cp.mac), addresses: wish.addresses };
+            let (mac, addresses) = stations
+                .attach(port, self.ask.instance.id, &hostname, &wish, self.dice)
+                .map_err(|e| e.context(format!("NIC {}", cp.id)))?;
+            let vlan = stations.segment().vlan;
+            let mtu = cp.mtu.or(stations.segment().profile.mtu);
+            before.extend(self.segment_step(segment, fabric));
+            let ifname = if_name(IfKind::Guest, &port.0);
+            nics.push(DomainNic { port, ifname: ifname.clone(), mac, vlan, model: cp.model, mtu });
+            if let Some(e) = &ext_cp {
+                let inst = ext.entry(e.clone()).or_insert_with(|| ExtCpInst {
+                    id: ExtCpId(fresh_uuid(self.dice)),
+                    cpd: e.clone(),
+                    segment,
+                    ports: Vec::new(),
+                });
+                inst.ports.push(port);
+            }
+            ports.push(Port { id: port, cp: cp.id.clone(), ext_cp, segment, ifname, mac, addresses });
+        }
+
+        let mut disks = Vec::new();
+        for d in &vdu.disks {
+            let disk = DiskId(fresh_uuid(self.dice));
+            let mut size = d.size;
+            let mut base = None;
+            let mut after = Vec::new();
+            if let Some(image) = &d.image {
+                let stored = self.ask.package.images.iter().find(|i| i.id == image.id).ok_or_else(|| {
+                    Fault::conflict(format!(
+                        "image {} of package {} is not in the image store: onboard the package again",
+                        image.id, self.ask.package.id
+                    ))
+                })?;
+                size = MiB(size.0.max(stored.virtual_size.0));
+                base = Some((stored.sha256, stored.format));
+                after.push(self.image_step(BaseImage { sha256: stored.sha256, format: stored.format }));
+            }
+            let spec = DiskSpec { id: disk, size, base: base.map(|(sha256, format)| BaseImage { sha256, format }) };
+            before.push(self.steps.vnf(VnfStep::Disk(spec), &after));
+            disks.push((VnfcDisk { id: disk, storage: d.id.clone(), size, base }, d.bus));
+        }
+
+        let medium = vdu.day0.as_ref().map(|d| {
+            before.push(
+                self.steps
+                    .vnf(VnfStep::Medium(MediaSpec { vnfc: id, vnf: self.ask.instance.id, medium: d.medium, label: d.label.clone() }), &[]),
+            );
+            DomainMedium { bus: d.bus }
+        });
+        let has_medium = medium.is_some();
+
+        let spec = DomainSpec {
+            id,
+            owner: Owner {
+                project: self.ask.instance.project,
+                ns: self.ask.instance.ns,
+                vnf: self.ask.instance.id,
+                op: self.ask.op,
+                generation: self.ask.generation,
+                vnf_name: self.ask.instance.name.clone(),
+                vdu: vdu.id.clone(),
+                index,
+            },
+            vcpus: vdu.vcpus,
+            memory: vdu.memory,
+            firmware: vdu.firmware,
+            disks: disks.iter().map(|(d, bus)| DomainDisk { id: d.id, bus: *bus, serial: d.storage.clone() }).collect(),
+            medium,
+            nics,
+        };
+        before.sort_unstable();
+        before.dedup();
+        let define = self.steps.vnf(VnfStep::Define(spec), &before);
+        let start = self.steps.vnf(VnfStep::Start(id), &[define]);
+        ready_step(&mut self.steps, id, vdu, &ports, start);
+        Ok(Vnfc {
+            id,
+            vdu: vdu.id.clone(),
+            index,
+            hostname,
+            vcpus: vdu.vcpus,
+            memory: vdu.memory,
+            disks: disks.into_iter().map(|(d, _)| d).collect(),
+            ports,
+            medium: has_medium,
+            graceful_stop_s: self.ask.flavour.graceful_stop_s,
+        })
+    }
+
+    fn image_step(&mut self, base: BaseImage) -> u32 {
+        let step = Step::Vnf(VnfStep::Image(base));
+        match self.steps.steps.iter().find(|s| s.step == step) {
+            Some(s) => s.index,
+            None => self.steps.add(step, &[]),
+        }
+    }
+
+    /// The segment of a NIC, its external connection point and what is wished there. Fixed
+    /// addresses go to the first VNFC only: two guests cannot have them.
+    fn place(&self, cp: &crate::model::vnfd::VduCp, index: u32) -> Result<(SegmentId, Option<SmolStr>, Wish)> {
+        match &cp.link {
+            CpLink::Internal(link) => {
+                let id = *self.links.get(link).ok_or_else(|| Fault::invalid(format!("NIC {}: there is no internal link {link}", cp.id)))?;
+                Ok((id, None, Wish::default()))
+            }
+            CpLink::External(e) => {
+                let id = *self
+                    .attached
+                    .get(e)
+                    .ok_or_else(|| Fault::invalid(format!("NIC {}: there is no external connection point {e}", cp.id)))?;
+                let wish = if index == 0 { self.ask.attach.get(e).map(|a| a.wish.clone()).unwrap_or_default() } else { Wish::default() };
+                Ok((id, Some(e.clone()), wish))
+            }
+        }
+    }
+}
+
+fn ready_step(steps: &mut Steps, id: VnfcId, vdu: &Vdu, ports: &[Port], after: u32) {
+    match vdu.readiness {
+        // What `Start` ensures.
+        Readiness::Running => {}
+        Readiness::Agent | Readiness::Serial(_) | Readiness::Tcp(_) => {
+            let addresses = ports.iter().flat_map(|p| p.addresses.iter().copied()).collect();
+            steps.vnf(VnfStep::Ready { vnfc: id, rule: vdu.readiness.clone(), grace_s: vdu.boot_grace_s, addresses }, &[after]);
+        }
+    }
+}
+
+/// A name a guest can have (RFC 1123): member or VNF, then VDU and number where there is more than one.
+fn hostname(short: &SmolStr, vdu: &Vdu, index: u32, count: u32, vdus: usize) -> SmolStr {
+    let mut name = short.to_string();
+    if vdus > 1 {
+        name = format!("{name}-{}", vdu.id);
+    }
+    if count > 1 {
+        name = format!("{name}-{index}");
+    }
+    let clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let clean = clean.trim_matches('-');
+    let cut: String = clean.chars().take(63).collect();
+    if cut.is_empty() { SmolStr::new("guest") } else { format_smolstr!("{}", cut.trim_matches('-')) }
+}
+
+/// Plans a termination (SOL003 5.4.7): everything the body names goes, whether it is there or not.
+pub fn terminate(body: &Body, op: OpId, graceful: Option<u32>) -> Vec<PlanStep> {
+    let mut steps = Steps::new(op);
+    let mut gone = Vec::new();
+    for c in &body.vnfcs {
+        let graceful_s = graceful.map(|g| c.graceful_stop_s.unwrap_or(g).min(g));
+        let stop = steps.vnf(VnfStep::Stop { vnfc: c.id, graceful_s }, &[]);
+        let removed = steps.vnf(VnfStep::RemoveGuest(c.id), &[stop]);
+        gone.push(removed);
+        for d in &c.disks {
+            steps.vnf(VnfStep::RemoveDisk(d.id), &[removed]);
+        }
+        if c.medium {
+            steps.vnf(VnfStep::RemoveMedium(c.id), &[removed]);
+        }
+    }
+    for s in &body.own_segments {
+        steps.vnf(VnfStep::RemoveSegment(*s), &gone);
+    }
+    steps.into_vec()
+}
+
+/// Plans OPERATE (SOL003 5.4.9).
+pub fn operate(body: &Body, flavour: Option<&Flavour>, to: RunState, graceful: Option<u32>, op: OpId) -> Vec<PlanStep> {
+    let mut steps = Steps::new(op);
+    for c in &body.vnfcs {
+        match to {
+            RunState::Started => {
+                let start = steps.vnf(VnfStep::Start(c.id), &[]);
+                if let Some(vdu) = flavour.and_then(|f| f.vdu(&c.vdu)) {
+                    ready_step(&mut steps, c.id, vdu, &c.ports, start);
+                }
+            }
+            RunState::Stopped => {
+                steps.vnf(VnfStep::Stop { vnfc: c.id, graceful_s: graceful }, &[]);
+            }
+        }
+    }
+    steps.into_vec()
+}

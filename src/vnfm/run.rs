@@ -1,0 +1,207 @@
+//! Does and undoes one step of a VNF by the ports.
+//!
+//! Every step is *ensure*: doing it again changes nothing. Owns how a guest is waited for and how it
+//! is stopped. Never: what a plan contains.
+
+use std::time::Duration;
+
+use regex::bytes::Regex;
+
+use super::Vnfm;
+use crate::{
+    lcm::port::{Outcome, StepCx, WakeKey},
+    model::{
+        error::{Fault, Kind, Result},
+        id::{IfName, VnfcId},
+        op::{OpKind, Target},
+        step::VnfStep,
+        vnf::{RunState, VnfInstance},
+        vnfd::Readiness,
+    },
+    vim::port::{GuestState, StopHow},
+};
+
+/// Between two looks at a guest that takes its time; events come earlier.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// A guest that did not react to its agent is asked by the power button, and again after this.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+const SERIAL_TAIL: usize = 256 * 1024;
+
+fn again(after: Duration, why: impl Into<String>, guest: VnfcId) -> Outcome {
+    Outcome::Again { after, why: why.into(), wake: Some(WakeKey::Guest(guest)) }
+}
+
+impl Vnfm {
+    pub fn run_step(&self, cx: &StepCx, step: &VnfStep) -> Result<Outcome> {
+        match step {
+            VnfStep::Segment(id) | VnfStep::Attach(id) => self.links.ensure(*id)?,
+            VnfStep::Image(base) => {
+                if !self.images.has_base(&base.sha256)? {
+                    let digest = data_encoding::HEXLOWER.encode(&base.sha256);
+                    return Err(Fault::conflict(format!(
+                        "base image {digest} is not in the image store: onboard its package again, then retry"
+                    )));
+                }
+            }
+            VnfStep::Disk(spec) => self.images.ensure_disk(spec)?,
+            VnfStep::Medium(spec) => self.make_medium(spec)?,
+            VnfStep::Define(spec) => {
+                self.hypervisor.set_datapath(self.links.ready()?);
+                self.hypervisor.define(spec)?;
+            }
+            VnfStep::Start(id) => self.hypervisor.start(*id)?,
+            VnfStep::Ready { vnfc, rule, grace_s, addresses } => return self.ready(cx, *vnfc, rule, *grace_s, addresses),
+            VnfStep::Stop { vnfc, graceful_s } => return self.stop_guest(cx, *vnfc, *graceful_s),
+            VnfStep::RemoveGuest(id) => {
+                self.hypervisor.remove(*id)?;
+                self.clear_switch(&self.nics(cx, *id)?)?;
+                self.images.remove_serial_log(*id)?;
+            }
+            VnfStep::RemoveDisk(id) => self.images.remove_disk(*id)?,
+            VnfStep::RemoveMedium(id) => self.images.remove_medium(*id)?,
+            VnfStep::RemoveSegment(id) => self.links.remove(*id)?,
+        }
+        Ok(Outcome::Done)
+    }
+
+    pub fn undo_step(&self, cx: &StepCx, step: &VnfStep) -> Result<Outcome> {
+        match step {
+            VnfStep::Segment(id) => self.links.remove(*id)?,
+            VnfStep::Disk(spec) => self.images.remove_disk(spec.id)?,
+            VnfStep::Medium(spec) => self.images.remove_medium(spec.vnfc)?,
+            VnfStep::Define(spec) => {
+                self.hypervisor.remove(spec.id)?;
+                self.clear_switch(&spec.nics.iter().map(|n| n.ifname.clone()).collect::<Vec<_>>())?;
+                self.images.remove_serial_log(spec.id)?;
+            }
+            // As before: a VNF that was started, or stopped, already when it was asked to be so.
+            VnfStep::Start(_) if cx.op.kind == OpKind::Start && self.run_before(cx)? == Some(RunState::Started) => {}
+            VnfStep::Stop { .. } if cx.op.kind == OpKind::Stop && self.run_before(cx)? == Some(RunState::Stopped) => {}
+            VnfStep::Start(id) => self.hypervisor.destroy(*id)?,
+            VnfStep::Stop { vnfc, .. } => match self.hypervisor.start(*vnfc) {
+                // It was removed by a step of a later plan: there is nothing to go back to.
+                Err(f) if f.kind() == Kind::NotFound => {}
+                other => other?,
+            },
+            VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) => {}
+            VnfStep::RemoveGuest(_) | VnfStep::RemoveDisk(_) | VnfStep::RemoveMedium(_) | VnfStep::RemoveSegment(_) => {
+                return Err(Fault::conflict(format!(
+                    "'{}' cannot be undone: what is removed stays removed",
+                    crate::model::step::Step::Vnf(step.clone()).label()
+                )));
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// What the VNF of an operation was to do before it: the record changes at its end only.
+    fn run_before(&self, cx: &StepCx) -> Result<Option<RunState>> {
+        let Target::Vnf(id) = cx.op.target else { return Ok(None) };
+        Ok(self.store.get::<VnfInstance>(&id)?.and_then(|v| v.body).map(|b| b.run))
+    }
+
+    /// What the NICs of a guest are called on the switch.
+    fn nics(&self, cx: &StepCx, id: VnfcId) -> Result<Vec<IfName>> {
+        let Target::Vnf(vnf) = cx.op.target else { return Ok(Vec::new()) };
+        let body = self.store.get::<VnfInstance>(&vnf)?.and_then(|v| v.body);
+        let guest = body.as_ref().and_then(|b| b.vnfcs.iter().find(|c| c.id == id));
+        Ok(guest.map(|c| c.ports.iter().map(|p| p.ifname.clone()).collect()).unwrap_or_default())
+    }
+
+    /// libvirt takes a guest's ports off the switch itself; when the switch's database was away just
+    /// then, they stayed on it.
+    fn clear_switch(&self, nics: &[IfName]) -> Result<()> {
+        if nics.is_empty() {
+            return Ok(());
+        }
+        let fabric = self.links.fabric();
+        let left: Vec<IfName> = fabric.ports()?.into_iter().map(|p| p.name).filter(|n| nics.contains(n)).collect();
+        left.iter().try_for_each(|name| fabric.remove_port(name))
+    }
+
+    /// Not yet, ready, or why it never will be.
+    fn ready(&self, cx: &StepCx, id: VnfcId, rule: &Readiness, grace_s: u32, addresses: &[std::net::IpAddr]) -> Result<Outcome> {
+        let waits_for = match self.hypervisor.state(id)? {
+            None => return Err(Fault::conflict(format!("guest {id} is gone before it was ready"))),
+            Some(GuestState::Off | GuestState::Crashed) => {
+                return Err(Fault::conflict(format!("guest {id} stopped before it was ready")).with_reasons(self.last_words(id)));
+            }
+            Some(GuestState::PausedIo) => "the guest is paused: the disk of the host is full".to_string(),
+            Some(GuestState::Running | GuestState::Paused | GuestState::Stopping) => match rule {
+                Readiness::Running => return Ok(Outcome::Done),
+                Readiness::Agent => {
+                    if self.hypervisor.agent_ping(id, Duration::from_secs(2))? {
+                        return Ok(Outcome::Done);
+                    }
+                    "the guest agent does not answer yet".to_string()
+                }
+                Readiness::Serial(pattern) => {
+                    let re = Regex::new(pattern)
+                        .map_err(|e| Fault::invalid(format!("readiness rule serial:{pattern} is no regular expression")).with_source(e))?;
+                    if re.is_match(&self.images.serial_log(id, SERIAL_TAIL)?) {
+                        return Ok(Outcome::Done);
+                    }
+                    format!("the serial console has not said /{pattern}/ yet")
+                }
+                Readiness::Tcp(port) => {
+                    for a in addresses {
+                        if self.links.host().tcp_answers(*a, *port, Duration::from_millis(500))? {
+                            return Ok(Outcome::Done);
+                        }
+                    }
+                    let tried: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                    format!("TCP port {port} is not open yet on {}", tried.join(", "))
+                }
+            },
+        };
+        if cx.elapsed >= Duration::from_secs(grace_s.into()) {
+            return Err(
+                Fault::conflict(format!("guest {id} was not ready within {grace_s} s: {waits_for}")).with_reasons(self.last_words(id))
+            );
+        }
+        Ok(again(LOOK_AGAIN, waits_for, id))
+    }
+
+    /// The last line of its console tells most about a guest that did not come up.
+    fn last_words(&self, id: VnfcId) -> Option<String> {
+        let tail = self.images.serial_log(id, 4096).ok()?;
+        let text = String::from_utf8_lossy(&tail);
+        let line = text.lines().rev().map(str::trim).find(|l| !l.is_empty())?;
+        Some(format!("its console ended with: {}", line.chars().filter(|c| !c.is_control()).take(200).collect::<String>()))
+    }
+
+    /// GRACEFUL asks the agent, then presses the power button, and destroys when the time is over;
+    /// without a time it destroys at once.
+    fn stop_guest(&self, cx: &StepCx, id: VnfcId, graceful_s: Option<u32>) -> Result<Outcome> {
+        let Some(limit) = graceful_s else {
+            self.hypervisor.destroy(id)?;
+            return Ok(Outcome::Done);
+        };
+        match self.hypervisor.state(id)? {
+            None | Some(GuestState::Off | GuestState::Crashed) => return Ok(Outcome::Done),
+            // It cannot react: waiting is in vain.
+            Some(GuestState::Paused | GuestState::PausedIo) => {
+                self.hypervisor.destroy(id)?;
+                return Ok(Outcome::Done);
+            }
+            Some(GuestState::Running | GuestState::Stopping) => {}
+        }
+        if cx.hurry() || cx.elapsed >= Duration::from_secs(limit.into()) {
+            self.hypervisor.destroy(id)?;
+            return Ok(Outcome::Done);
+        }
+        let asked_by_agent = cx.fresh && self.hypervisor.ask_stop(id, StopHow::Agent).is_ok();
+        // A guest that is still booting ignores the button: it is pressed again every five seconds,
+        // in the first look after each.
+        let in_turn = cx.elapsed >= ASK_AGAIN && cx.elapsed.as_millis() % ASK_AGAIN.as_millis() < LOOK_AGAIN.as_millis();
+        let press = if cx.fresh { !asked_by_agent } else { in_turn };
+        if press {
+            match self.hypervisor.ask_stop(id, StopHow::Acpi) {
+                Err(f) if f.kind() == Kind::NotFound => return Ok(Outcome::Done),
+                other => other?,
+            }
+        }
+        let left = Duration::from_secs(limit.into()).saturating_sub(cx.elapsed);
+        Ok(again(LOOK_AGAIN.min(left), format!("the guest is shutting down ({} of {limit} s)", cx.elapsed.as_secs()), id))
+    }
+}

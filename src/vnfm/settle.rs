@@ -1,0 +1,82 @@
+//! What the end of an operation means for a VNF instance. Runs in the transaction of that end.
+
+use crate::{
+    model::{
+        error::Result,
+        id::SegmentId,
+        op::{OpKind, Operation, VnfOpState},
+        segment::Segment,
+        vnf::{Facts, Reservation, RunState, VnfInstance},
+    },
+    store::Tx,
+};
+
+/// Brings the instance after its operation; `state` is the operation's new state.
+///
+/// A failed instantiation leaves the instance instantiated with all that was planned: some of it
+/// exists, and a termination removes what is there.
+pub fn settle(tx: &mut Tx<'_>, vnf: crate::model::id::VnfId, op: &Operation, state: VnfOpState) -> Result<()> {
+    let Some(mut inst) = tx.get::<VnfInstance>(&vnf)? else { return Ok(()) };
+    match state {
+        VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack | VnfOpState::FailedTemp => return Ok(()),
+        VnfOpState::Completed | VnfOpState::Failed | VnfOpState::RolledBack => {}
+    }
+    match (op.kind, state) {
+        (OpKind::Instantiate, VnfOpState::Completed | VnfOpState::Failed) => inst.instantiated = true,
+        (OpKind::Instantiate, VnfOpState::RolledBack) | (OpKind::Terminate, VnfOpState::Completed) => clear(tx, &mut inst)?,
+        (OpKind::Start, VnfOpState::Completed) => set_run(&mut inst, RunState::Started),
+        (OpKind::Stop, VnfOpState::Completed) => set_run(&mut inst, RunState::Stopped),
+        (
+            OpKind::Instantiate | OpKind::Terminate | OpKind::Start | OpKind::Stop,
+            VnfOpState::Starting
+            | VnfOpState::Processing
+            | VnfOpState::FailedTemp
+            | VnfOpState::Failed
+            | VnfOpState::RollingBack
+            | VnfOpState::RolledBack,
+        ) => {}
+    }
+    if inst.op == Some(op.id) {
+        inst.op = None;
+    }
+    inst.revision += 1;
+    tx.put(&inst)
+}
+
+fn set_run(inst: &mut VnfInstance, run: RunState) {
+    if let Some(b) = &mut inst.body {
+        b.run = run;
+    }
+}
+
+/// Nothing of it is there any more: its resources are given back.
+fn clear(tx: &mut Tx<'_>, inst: &mut VnfInstance) -> Result<()> {
+    inst.instantiated = false;
+    tx.delete::<Reservation>(&inst.id)?;
+    let Some(body) = inst.body.take() else { return Ok(()) };
+    for s in &body.own_segments {
+        tx.delete::<Segment>(s)?;
+    }
+    // A member is on its service's links and its own only. The service's go with the service: to
+    // read and write them for each member would cost the square of the members.
+    if inst.ns.is_some() {
+        return Ok(());
+    }
+    let mut others: Vec<SegmentId> =
+        body.vnfcs.iter().flat_map(|c| &c.ports).map(|p| p.segment).filter(|s| !body.own_segments.contains(s)).collect();
+    others.sort();
+    others.dedup();
+    let mut shared = false;
+    for id in others {
+        let Some(mut s) = tx.get::<Segment>(&id)? else { continue };
+        s.stations.retain(|st| st.vnf != inst.id);
+        tx.put(&s)?;
+        shared = true;
+    }
+    if shared {
+        // A plan that read the link before this would write the stations back.
+        let facts = tx.get::<Facts>(&())?.unwrap_or_default();
+        tx.put(&Facts { revision: facts.revision + 1 })?;
+    }
+    Ok(())
+}
