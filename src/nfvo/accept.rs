@@ -1,0 +1,494 @@
+//! Takes a request on a network service: plan, the capacity of all members together, and one
+//! transaction that holds parent, children, plans, links and reservations; or a dry run.
+//!
+//! A service the box has no room for is accepted and ends FAILED_TEMP with each VNF's reasons
+//! (SOL005 6.6.2); a retry plans it anew. Never: runs a step.
+
+use std::collections::{BTreeMap, HashSet};
+
+use smol_str::SmolStr;
+use tracing::info;
+
+use super::{
+    Nfvo,
+    plan::{self, NsAsk, NsPlan, members_of},
+};
+use crate::{
+    model::{
+        error::{Fault, Result},
+        id::{NsId, NsdInfoId, OpId, ProjectId, SegmentId, VnfId, VnfPkgId},
+        ns::NsInstance,
+        nsd::{Member, Nsd},
+        op::{CancelMode, OpKind, OpState, Operation, Target, Trigger, VnfOpState},
+        package::{NsDescriptor, Onboarding, Operational, VnfPackage},
+        param::Params,
+        segment::Segment,
+        step::{NsStep, PlanStep, Step},
+        vnf::VnfInstance,
+    },
+    store::{Durability, Tx},
+    vim::{
+        capacity::check,
+        network::{Stations, Taken},
+    },
+    vnfm::{
+        accept::{CreateVnf, Snapshot, claim_facts, put_plan, retrying, use_package},
+        plan::{Fabric, fresh_uuid, terminate as plan_vnf_terminate},
+    },
+};
+
+/// A request to instantiate a service, checked for form only.
+#[derive(Debug, Clone, Default)]
+pub struct InstantiateNs {
+    pub flavour: SmolStr,
+    pub level: Option<SmolStr>,
+    pub params: Params,
+    /// By VNF profile.
+    pub member_params: BTreeMap<SmolStr, Params>,
+    pub ssh_keys: Vec<String>,
+    pub request: String,
+}
+
+/// A planned service that was not made.
+pub struct NsDryRun {
+    pub plan: NsPlan,
+    pub segments: Vec<Segment>,
+}
+
+impl Nfvo {
+    /// SOL005 6.4.2: an instance that is not instantiated yet.
+    pub fn create_ns(&self, project: ProjectId, nsd_id: &str, name: SmolStr, description: String) -> Result<NsInstance> {
+        let info = self.nsd_by_id(nsd_id)?;
+        let vnfm = &self.vnfm;
+        let ns = NsInstance {
+            id: NsId(fresh_uuid(&**vnfm.dice())),
+            project,
+            name,
+            description,
+            nsd_info: info.id,
+            nsd_id: nsd_id.into(),
+            instantiated: false,
+            flavour: None,
+            level: None,
+            members: Vec::new(),
+            links: Vec::new(),
+            saps: Vec::new(),
+            params: Params::new(),
+            member_params: Vec::new(),
+            ssh_keys: Vec::new(),
+            op: None,
+            created: vnfm.clock().now(),
+            revision: 1,
+        };
+        vnfm.store().write(Durability::Barrier, |tx| {
+            use_nsd(tx, info.id, 1)?;
+            tx.put_new(&ns)
+        })?;
+        Ok(ns)
+    }
+
+    pub fn delete_ns(&self, id: NsId) -> Result<()> {
+        self.vnfm.store().write(Durability::Barrier, |tx| {
+            let ns: NsInstance = tx.require(&id)?;
+            ns.check_free()?;
+            if ns.instantiated || !ns.members.is_empty() {
+                return Err(Fault::conflict(format!("NS instance {id} is instantiated: terminate it first")));
+            }
+            use_nsd(tx, ns.nsd_info, -1)?;
+            tx.delete::<NsInstance>(&id)?;
+            Ok(())
+        })
+    }
+
+    /// The enabled descriptor with this `nsdId`.
+    pub fn nsd_by_id(&self, nsd_id: &str) -> Result<NsDescriptor> {
+        let all = self.vnfm.store().list::<NsDescriptor>()?;
+        let found = all.into_iter().find(|d| d.nsd.as_ref().is_some_and(|n| n.id == nsd_id));
+        let found = found.ok_or_else(|| Fault::not_found(format!("no onboarded NSD has the id '{nsd_id}'")))?;
+        check_nsd_usable(&found)?;
+        Ok(found)
+    }
+
+    fn packages_of(&self, nsd: &Nsd) -> Result<BTreeMap<SmolStr, VnfPackage>> {
+        let mut out = BTreeMap::new();
+        let mut faults = Vec::new();
+        for id in nsd.vnfd_ids() {
+            match self.vnfm.package_of(&id) {
+                Ok(p) => {
+                    out.insert(id, p);
+                }
+                Err(f) => faults.push(f),
+            }
+        }
+        match faults.len() {
+            0 => Ok(out),
+            1 => Err(faults.remove(0)),
+            _ => Err(Fault::conflict("VNFDs of the service cannot be used").with_reasons(faults.iter().map(ToString::to_string))),
+        }
+    }
+
+    fn plan(&self, ns: &NsInstance, ask: &InstantiateNs, snap: &Snapshot, op: OpId) -> Result<(NsPlan, Vec<Segment>)> {
+        let info: NsDescriptor = self.vnfm.store().require(&ns.nsd_info)?;
+        let nsd = info.nsd.as_ref().ok_or_else(|| Fault::conflict(format!("NSD {} is not onboarded", info.id)))?;
+        let flavour = nsd.flavour(&ask.flavour).ok_or_else(|| {
+            let known: Vec<_> = nsd.flavours.iter().map(|f| f.id.as_str()).collect();
+            Fault::invalid(format!("NSD {} has no flavour '{}'; it has {}", nsd.id, ask.flavour, known.join(", ")))
+        })?;
+        let strangers: Vec<String> =
+            ask.member_params.keys().filter(|k| !flavour.members.iter().any(|m| m.id == **k)).map(|k| format!("'{k}'")).collect();
+        if !strangers.is_empty() {
+            let known: Vec<_> = flavour.members.iter().map(|m| m.id.as_str()).collect();
+            return Err(Fault::invalid(format!("there is no VNF profile {}; the service has {}", strangers.join(", "), known.join(", "))));
+        }
+        let packages = self.packages_of(nsd)?;
+        let rules = self.vnfm.rules();
+        let mut taken = Taken::of(&snap.segments);
+        let mut stations: BTreeMap<SegmentId, Stations> = BTreeMap::new();
+        let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
+        let level = ask.level.clone().unwrap_or_else(|| flavour.default_level.clone());
+        let ns_ask = NsAsk {
+            ns,
+            flavour,
+            level: &level,
+            packages: &packages,
+            params: &ask.params,
+            member_params: &ask.member_params,
+            ssh_keys: &ask.ssh_keys,
+            op,
+            generation: self.vnfm.store().generation(),
+        };
+        let draft = |m: &Member, name: SmolStr, package: &VnfPackage| {
+            let create = CreateVnf {
+                project: ns.project,
+                vnfd_id: m.vnfd_id.clone(),
+                name: Some(name),
+                description: String::new(),
+                metadata: Params::new(),
+            };
+            self.vnfm.draft_instance(&create, package)
+        };
+        let p = plan::instantiate(&ns_ask, &mut fabric, &draft, &**self.vnfm.dice())?;
+        let segments = stations.into_values().map(|s| s.segment().clone()).collect();
+        Ok((p, segments))
+    }
+
+    /// Plans an instantiation without touching anything; every reason why not.
+    pub fn dry_instantiate(&self, id: NsId, ask: &InstantiateNs) -> Result<NsDryRun> {
+        let ns: NsInstance = self.vnfm.store().require(&id)?;
+        check_instantiable(&ns)?;
+        self.dry(&ns, ask)
+    }
+
+    /// The same for a service that is not even created: what `nsd_id` would become.
+    pub fn dry_new(&self, project: ProjectId, nsd_id: &str, name: SmolStr, ask: &InstantiateNs) -> Result<NsDryRun> {
+        let info = self.nsd_by_id(nsd_id)?;
+        let ns = NsInstance {
+            id: NsId(fresh_uuid(&**self.vnfm.dice())),
+            project,
+            name,
+            description: String::new(),
+            nsd_info: info.id,
+            nsd_id: nsd_id.into(),
+            instantiated: false,
+            flavour: None,
+            level: None,
+            members: Vec::new(),
+            links: Vec::new(),
+            saps: Vec::new(),
+            params: Params::new(),
+            member_params: Vec::new(),
+            ssh_keys: Vec::new(),
+            op: None,
+            created: self.vnfm.clock().now(),
+            revision: 1,
+        };
+        self.dry(&ns, ask)
+    }
+
+    fn dry(&self, ns: &NsInstance, ask: &InstantiateNs) -> Result<NsDryRun> {
+        let snap = self.vnfm.snapshot()?;
+        let (mut plan, segments) = self.plan(ns, ask, &snap, OpId(fresh_uuid(&**self.vnfm.dice())))?;
+        let needs: Vec<_> = plan.members.iter().map(|m| m.plan.need.clone()).collect();
+        check(snap.account, &needs)?;
+        plan.warnings.extend(self.vnfm.accel_warning());
+        Ok(NsDryRun { plan, segments })
+    }
+
+    /// SOL005 6.4.4.
+    pub fn instantiate(&self, id: NsId, ask: &InstantiateNs) -> Result<Operation> {
+        let op_id = OpId(fresh_uuid(&**self.vnfm.dice()));
+        let (op, steps) = retrying(|| {
+            let ns: NsInstance = self.vnfm.store().require(&id)?;
+            check_instantiable(&ns)?;
+            let op = self.vnfm.draft_op(op_id, ns.project, Target::Ns(id), OpKind::Instantiate, ask.request.clone());
+            self.commit(ns, op, ask)
+        })?;
+        info!(op = %op.id, ns = %id, state = op.state.name(), "instantiation accepted");
+        self.vnfm.engine()?.submit(op.clone(), steps, &[]);
+        Ok(op)
+    }
+
+    /// One attempt to plan and to store the plan; without room the operation is stuck, unplanned.
+    fn commit(&self, ns: NsInstance, mut op: Operation, ask: &InstantiateNs) -> Result<(Operation, Vec<PlanStep>)> {
+        let store = self.vnfm.store();
+        let snap = self.vnfm.snapshot()?;
+        let (p, segments) = self.plan(&ns, ask, &snap, op.id)?;
+        op.warnings.clone_from(&p.warnings);
+        op.warnings.extend(self.vnfm.accel_warning());
+        let needs: Vec<_> = p.members.iter().map(|m| m.plan.need.clone()).collect();
+        if let Err(refusal) = check(snap.account, &needs) {
+            op.error = Some(refusal.record());
+            op.apply(Trigger::Broke, self.vnfm.clock().now())?;
+            store.write(Durability::Barrier, |tx| {
+                let mut now: NsInstance = tx.require(&ns.id)?;
+                check_instantiable_for(&now, op.id)?;
+                now.op = Some(op.id);
+                now.revision += 1;
+                remember(&mut now, ask);
+                tx.put(&now)?;
+                tx.put(&op)
+            })?;
+            return Ok((op, Vec::new()));
+        }
+        op.steps = p.steps.len() as u32;
+        let children: Vec<(Operation, VnfInstance)> = p
+            .members
+            .iter()
+            .map(|m| {
+                let mut child = self.vnfm.draft_op(m.op, ns.project, Target::Vnf(m.instance.id), OpKind::Instantiate, String::new());
+                child.parent = Some(op.id);
+                child.automatic = true;
+                child.steps = m.plan.steps.len() as u32;
+                child.warnings.clone_from(&m.plan.warnings);
+                let mut inst = m.instance.clone();
+                inst.body = Some(m.plan.body.clone());
+                inst.op = Some(child.id);
+                (child, inst)
+            })
+            .collect();
+        let mut users: BTreeMap<VnfPkgId, i32> = BTreeMap::new();
+        for (_, inst) in &children {
+            *users.entry(inst.package).or_default() += 1;
+        }
+        store.write(Durability::Barrier, |tx| {
+            claim_facts(tx, snap.facts)?;
+            let mut now: NsInstance = tx.require(&ns.id)?;
+            check_instantiable_for(&now, op.id)?;
+            remember(&mut now, ask);
+            now.members = members_of(&p);
+            now.links.clone_from(&p.links);
+            now.saps.clone_from(&p.saps);
+            now.op = Some(op.id);
+            now.revision += 1;
+            for (package, n) in &users {
+                use_package(tx, *package, *n)?;
+            }
+            for ((child, inst), m) in children.iter().zip(&p.members) {
+                put_plan(tx, child, inst, &m.plan)?;
+            }
+            segments.iter().try_for_each(|s| tx.put(s))?;
+            p.steps.iter().try_for_each(|s| tx.put(s))?;
+            tx.put(&now)?;
+            tx.put(&op)
+        })?;
+        Ok((op, p.steps))
+    }
+
+    /// Plans anew what had no room, for a retry of the same operation.
+    pub(super) fn replan(&self, op: &Operation) -> Result<()> {
+        let Target::Ns(id) = op.target else {
+            return Err(Fault::bug("only a service's operation is planned anew"));
+        };
+        retrying(|| {
+            let ns: NsInstance = self.vnfm.store().require(&id)?;
+            let ask = InstantiateNs {
+                flavour: ns.flavour.clone().unwrap_or_default(),
+                level: ns.level.clone(),
+                params: ns.params.clone(),
+                member_params: ns.member_params.iter().cloned().collect(),
+                ssh_keys: ns.ssh_keys.clone(),
+                request: op.request.clone(),
+            };
+            let mut fresh = op.clone();
+            fresh.state = OpState::Ns(crate::model::op::NsOpState::FailedTemp);
+            self.commit_replan(ns, fresh, &ask)
+        })
+    }
+
+    fn commit_replan(&self, ns: NsInstance, op: Operation, ask: &InstantiateNs) -> Result<()> {
+        // As an accept, from the state it is stuck in: the retry itself moves it on.
+        let mut trial = op.clone();
+        trial.state = OpState::Ns(crate::model::op::NsOpState::Processing);
+        let (planned, _) = self.commit(ns, trial, ask)?;
+        if planned.steps == 0 {
+            let fault = planned.error.map(Fault::from).unwrap_or_else(|| Fault::capacity("the box has not enough room"));
+            return Err(fault);
+        }
+        self.vnfm.store().write(Durability::Lazy, |tx| {
+            let mut now: Operation = tx.require(&op.id)?;
+            now.state = op.state;
+            tx.put(&now)
+        })
+    }
+
+    /// SOL005 6.4.8. `graceful` in seconds; `None` destroys.
+    pub fn terminate(&self, id: NsId, graceful: Option<u32>, request: String) -> Result<Operation> {
+        let vnfm = &self.vnfm;
+        let op_id = OpId(fresh_uuid(&**vnfm.dice()));
+        let ns: NsInstance = vnfm.store().require(&id)?;
+        let ops: Vec<(VnfId, OpId)> = ns.members.iter().map(|m| (m.vnf, OpId(fresh_uuid(&**vnfm.dice())))).collect();
+        let members: HashSet<VnfId> = ns.members.iter().map(|m| m.vnf).collect();
+        let op = vnfm.draft_op(op_id, ns.project, Target::Ns(id), OpKind::Terminate, request);
+        let drafts: BTreeMap<VnfId, Operation> =
+            ops.iter().map(|(v, o)| (*v, vnfm.draft_op(*o, ns.project, Target::Vnf(*v), OpKind::Terminate, String::new()))).collect();
+        let (op, steps) = vnfm.store().write(Durability::Barrier, |tx| {
+            let mut now: NsInstance = tx.require(&id)?;
+            now.check_free()?;
+            if !now.instantiated {
+                return Err(Fault::conflict(format!("NS instance {id} is not instantiated")));
+            }
+            for (link, segment) in &now.links {
+                let stations = tx.get::<Segment>(segment)?.map(|s| s.stations).unwrap_or_default();
+                if let Some(guest) = stations.iter().find(|st| !members.contains(&st.vnf)) {
+                    return Err(Fault::conflict(format!(
+                        "VNF instance {} is attached to link {link} of the service: terminate it first",
+                        guest.vnf
+                    )));
+                }
+            }
+            let mut with_op = Vec::new();
+            for (vnf, child_id) in &ops {
+                let Some(mut inst) = tx.get::<VnfInstance>(vnf)? else { continue };
+                inst.check_free()?;
+                let Some(body) = &inst.body else { continue };
+                let plan = plan_vnf_terminate(body, *child_id, graceful);
+                let Some(mut child) = drafts.get(vnf).cloned() else { continue };
+                child.parent = Some(op_id);
+                child.automatic = true;
+                child.steps = plan.len() as u32;
+                inst.op = Some(*child_id);
+                tx.put(&inst)?;
+                tx.put(&child)?;
+                plan.iter().try_for_each(|s| tx.put(s))?;
+                with_op.push((*vnf, *child_id));
+            }
+            let steps = plan::terminate(&now, &with_op, op_id);
+            let mut op = op.clone();
+            op.steps = steps.len() as u32;
+            now.op = Some(op_id);
+            now.revision += 1;
+            tx.put(&now)?;
+            steps.iter().try_for_each(|s| tx.put(s))?;
+            tx.put(&op)?;
+            Ok((op, steps))
+        })?;
+        info!(op = %op.id, ns = %id, "termination accepted");
+        vnfm.engine()?.submit(op.clone(), steps, &[]);
+        Ok(op)
+    }
+
+    /// What a client asks of an operation; parts of a service's operation are moved by it alone.
+    pub fn retry(&self, id: OpId) -> Result<Operation> {
+        self.check_top(id)?;
+        self.check_whole(id)?;
+        self.vnfm.engine()?.retry(id)
+    }
+    pub fn rollback(&self, id: OpId) -> Result<Operation> {
+        self.check_top(id)?;
+        self.vnfm.engine()?.rollback(id)
+    }
+    pub fn fail(&self, id: OpId) -> Result<Operation> {
+        self.check_top(id)?;
+        self.vnfm.engine()?.fail(id)
+    }
+    pub fn cancel(&self, id: OpId, mode: CancelMode) -> Result<Operation> {
+        self.check_top(id)?;
+        self.vnfm.engine()?.cancel(id, mode)
+    }
+
+    /// A rollback that broke has taken members away: going forward again would end in a service
+    /// without them.
+    fn check_whole(&self, id: OpId) -> Result<()> {
+        let store = self.vnfm.store();
+        let mut gone = Vec::new();
+        for s in store.list_under::<PlanStep>(&id)? {
+            let Step::Ns(NsStep::Instantiate { vnf, op, undo_op }) = s.step else { continue };
+            let rolled_back = store.get::<Operation>(&op)?.is_some_and(|o| o.state == OpState::Vnf(VnfOpState::RolledBack));
+            if rolled_back || store.get::<Operation>(&undo_op)?.is_some() {
+                gone.push(format!("VNF {vnf}"));
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        Err(Fault::conflict(format!(
+            "operation {id} cannot be retried: its rollback has taken VNFs away; roll it back again, or mark it as failed and terminate"
+        ))
+        .with_reasons(gone))
+    }
+
+    fn check_top(&self, id: OpId) -> Result<()> {
+        let op = crate::lcm::timeline::find_operation(self.vnfm.store(), id)?;
+        match op.parent {
+            None => Ok(()),
+            Some(parent) => Err(Fault::conflict(format!("operation {id} is a part of operation {parent}: act on that one"))),
+        }
+    }
+}
+
+fn remember(ns: &mut NsInstance, ask: &InstantiateNs) {
+    ns.flavour = Some(ask.flavour.clone());
+    ns.level.clone_from(&ask.level);
+    ns.params.clone_from(&ask.params);
+    ns.member_params = ask.member_params.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    ns.ssh_keys.clone_from(&ask.ssh_keys);
+}
+
+fn check_instantiable(ns: &NsInstance) -> Result<()> {
+    ns.check_free()?;
+    if ns.instantiated || !ns.members.is_empty() {
+        return Err(Fault::conflict(format!("NS instance {} is instantiated already", ns.id)));
+    }
+    Ok(())
+}
+
+/// As `check_instantiable`, but the operation that plans anew holds it already.
+fn check_instantiable_for(ns: &NsInstance, op: OpId) -> Result<()> {
+    if ns.op == Some(op) && !ns.instantiated && ns.members.is_empty() {
+        return Ok(());
+    }
+    check_instantiable(ns)
+}
+
+pub fn check_nsd_usable(d: &NsDescriptor) -> Result<()> {
+    match (d.onboarding, d.operational) {
+        (Onboarding::Onboarded, Operational::Enabled) => Ok(()),
+        (Onboarding::Onboarded, Operational::Disabled) => Err(Fault::conflict(format!("NSD {} is disabled: enable it first", d.id))),
+        (Onboarding::Created | Onboarding::Uploading | Onboarding::Processing | Onboarding::Error, _) => {
+            Err(Fault::conflict(format!("NSD {} is not onboarded", d.id)))
+        }
+    }
+}
+
+/// In a transaction: one more user of a descriptor, or one less.
+pub fn use_nsd(tx: &mut Tx<'_>, id: NsdInfoId, by: i32) -> Result<()> {
+    let Some(mut d) = tx.get::<NsDescriptor>(&id)? else { return Err(Fault::not_found(format!("there is no NSD {id}"))) };
+    if by > 0 {
+        check_nsd_usable(&d)?;
+    }
+    d.users = d.users.saturating_add_signed(by);
+    tx.put(&d)
+}
+
+/// The member operations that a plan's steps name; those of a rollback may not have been made.
+pub fn children(steps: &[PlanStep]) -> Vec<OpId> {
+    steps
+        .iter()
+        .flat_map(|s| match &s.step {
+            Step::Ns(NsStep::Instantiate { op, undo_op, .. }) => [Some(*op), Some(*undo_op)],
+            Step::Ns(NsStep::Terminate { op, .. }) => [Some(*op), None],
+            Step::Ns(NsStep::Segment(_) | NsStep::RemoveSegment(_)) | Step::Vnf(_) => [None, None],
+        })
+        .flatten()
+        .collect()
+}

@@ -1,0 +1,234 @@
+//! The catalogue of NSDs: from an uploaded archive to a service that can be made (SOL005 5.4).
+//!
+//! States as for VNF packages (`vnfm::package`). The VNFDs a service names must be onboarded when
+//! its descriptor is: what is missing is said at once. Never: HTTP, how a descriptor is read.
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+use tracing::{info, warn};
+
+use super::Nfvo;
+use crate::{
+    descriptor::{Archive, Limits, attach_by_id, check_against, read_nsd_archive},
+    model::{
+        error::{Fault, Kind, Result},
+        id::{NsdInfoId, ProjectId},
+        package::{NsDescriptor, Onboarding, Operational, VnfPackage},
+    },
+    store::Durability,
+    vnfm::{
+        package::{Upload, extract, guarded, keep_archive},
+        plan::fresh_uuid,
+    },
+};
+
+impl Nfvo {
+    /// SOL005 5.4.2: a descriptor resource without content.
+    pub fn create_nsd(&self, project: ProjectId, user_data: Vec<(SmolStr, String)>) -> Result<NsDescriptor> {
+        let d = NsDescriptor {
+            id: NsdInfoId(fresh_uuid(&**self.vnfm.dice())),
+            project,
+            onboarding: Onboarding::Created,
+            operational: Operational::Disabled,
+            users: 0,
+            nsd: None,
+            nsd_path: SmolStr::default(),
+            manifest_path: None,
+            archive: None,
+            files: Vec::new(),
+            packages: Vec::new(),
+            failure: None,
+            user_data,
+            created: self.vnfm.clock().now(),
+            revision: 1,
+        };
+        self.vnfm.store().write(Durability::Barrier, |tx| tx.put_new(&d))?;
+        Ok(d)
+    }
+
+    pub fn begin_nsd_upload(&self, id: NsdInfoId) -> Result<()> {
+        self.set_nsd(id, Durability::Lazy, |d| match d.onboarding {
+            Onboarding::Created | Onboarding::Error => {
+                d.onboarding = Onboarding::Uploading;
+                d.failure = None;
+                Ok(())
+            }
+            Onboarding::Uploading | Onboarding::Processing | Onboarding::Onboarded => {
+                Err(Fault::conflict(format!("NSD {id} has content already, or it is on its way")))
+            }
+        })
+        .map(|_| ())
+    }
+
+    pub fn abort_nsd_upload(&self, id: NsdInfoId) -> Result<()> {
+        self.set_nsd(id, Durability::Lazy, |d| {
+            if d.onboarding == Onboarding::Uploading {
+                d.onboarding = Onboarding::Created;
+            }
+            Ok(())
+        })
+        .map(|_| ())
+    }
+
+    pub fn nsd_uploaded(self: &Arc<Self>, id: NsdInfoId, upload: Upload) -> Result<()> {
+        let kept = keep_archive(self.vnfm.layout().artifact(&upload.sha256), &upload);
+        if kept.is_err() {
+            self.abort_nsd_upload(id)?;
+        }
+        let archive = kept?;
+        self.set_nsd(id, Durability::Barrier, |d| {
+            d.onboarding = Onboarding::Processing;
+            d.archive = Some(archive.clone());
+            Ok(())
+        })?;
+        self.process_in_background(id)
+    }
+
+    fn process_in_background(self: &Arc<Self>, id: NsdInfoId) -> Result<()> {
+        let me = self.clone();
+        std::thread::Builder::new()
+            .name("onboard".into())
+            .spawn(move || me.process(id))
+            .map(|_| ())
+            .map_err(|e| Fault::transient("cannot start the onboarding").with_source(e))
+    }
+
+    pub fn resume_nsds(self: &Arc<Self>) -> Result<()> {
+        for d in self.vnfm.store().list::<NsDescriptor>()? {
+            match d.onboarding {
+                Onboarding::Processing => self.process_in_background(d.id)?,
+                Onboarding::Uploading => self.abort_nsd_upload(d.id)?,
+                Onboarding::Created | Onboarding::Onboarded | Onboarding::Error => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn process(&self, id: NsdInfoId) {
+        let result = match guarded(|| self.onboard(id)) {
+            Ok(done) => self.set_nsd(id, Durability::Barrier, |d| {
+                d.onboarding = Onboarding::Onboarded;
+                d.operational = Operational::Enabled;
+                d.nsd.clone_from(&done.nsd);
+                d.nsd_path.clone_from(&done.nsd_path);
+                d.manifest_path.clone_from(&done.manifest_path);
+                d.files.clone_from(&done.files);
+                d.packages.clone_from(&done.packages);
+                Ok(())
+            }),
+            Err(fault) => {
+                warn!(nsd = %id, "onboarding failed: {fault:?}");
+                self.set_nsd(id, Durability::Barrier, |d| {
+                    d.onboarding = Onboarding::Error;
+                    d.failure = Some(fault.record());
+                    Ok(())
+                })
+            }
+        };
+        match result {
+            Ok(d) => info!(nsd = %id, state = ?d.onboarding, "onboarding over"),
+            Err(fault) => warn!(nsd = %id, "the end of an onboarding cannot be stored: {fault:?}"),
+        }
+    }
+
+    fn onboard(&self, id: NsdInfoId) -> Result<NsDescriptor> {
+        let store = self.vnfm.store();
+        let mut d: NsDescriptor = store.require(&id)?;
+        let file = d.archive.clone().ok_or_else(|| Fault::bug("a descriptor without archive is processed"))?;
+        let limits = Limits::default();
+        let path = self.vnfm.layout().artifact(&file.sha256);
+        let mut archive = Archive::open(path.as_std_path(), &limits).map_err(Fault::from)?;
+        let mut content = read_nsd_archive(&mut archive, &limits).map_err(Fault::from)?;
+        for other in store.list::<NsDescriptor>()? {
+            if other.id != id && other.onboarding == Onboarding::Onboarded && other.nsd.as_ref().is_some_and(|n| n.id == content.nsd.id) {
+                return Err(Fault::conflict(format!(
+                    "NSD {} is onboarded already, as {}: delete that one, or give this one an id of its own",
+                    content.nsd.id, other.id
+                )));
+            }
+        }
+        let mut packages: Vec<VnfPackage> = Vec::new();
+        let mut missing = Vec::new();
+        for vnfd in content.nsd.vnfd_ids() {
+            match self.vnfm.package_of(&vnfd) {
+                Ok(p) => packages.push(p),
+                Err(f) if f.kind() == Kind::NotFound => missing.push(format!("{f}: onboard it first")),
+                Err(f) => missing.push(f.to_string()),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(Fault::conflict("VNFDs of the service are missing").with_reasons(missing));
+        }
+        let vnfds: Vec<_> = packages.iter().filter_map(|p| p.vnfd.as_ref()).collect();
+        let wrong = check_against(&content.nsd, &vnfds);
+        if wrong.has_errors() {
+            return Err(Fault::from(wrong));
+        }
+        attach_by_id(&mut content.nsd, &vnfds);
+        extract(self.vnfm.layout(), &mut archive, &content.files, |_| true)?;
+        d.packages = packages.iter().map(|p| p.id).collect();
+        d.nsd = Some(content.nsd);
+        d.nsd_path = content.nsd_path;
+        d.manifest_path = content.manifest_path;
+        d.files = content.files;
+        Ok(d)
+    }
+
+    pub fn modify_nsd(
+        &self,
+        id: NsdInfoId,
+        operational: Option<Operational>,
+        user_data: Option<Vec<(SmolStr, String)>>,
+    ) -> Result<NsDescriptor> {
+        self.set_nsd(id, Durability::Barrier, |d| {
+            if let Some(to) = operational {
+                if d.onboarding != Onboarding::Onboarded {
+                    return Err(Fault::conflict(format!("NSD {id} is not onboarded: it has no operational state to change")));
+                }
+                if d.operational == to {
+                    let name = match to {
+                        Operational::Enabled => "ENABLED",
+                        Operational::Disabled => "DISABLED",
+                    };
+                    return Err(Fault::conflict(format!("NSD {id} is {name} already")));
+                }
+                d.operational = to;
+            }
+            if let Some(data) = &user_data {
+                d.user_data.clone_from(data);
+            }
+            Ok(())
+        })
+    }
+
+    /// Only when disabled and not in use (SOL005 5.4.3.3.5).
+    pub fn delete_nsd(&self, id: NsdInfoId) -> Result<()> {
+        self.vnfm.store().write(Durability::Barrier, |tx| {
+            let d: NsDescriptor = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no NSD {id}")))?;
+            if d.users > 0 {
+                return Err(Fault::conflict(format!("NSD {id} is in use by {} NS instances: delete them first", d.users)));
+            }
+            if d.operational == Operational::Enabled {
+                return Err(Fault::conflict(format!("NSD {id} is enabled: disable it first")));
+            }
+            match d.onboarding {
+                Onboarding::Uploading | Onboarding::Processing => {
+                    Err(Fault::conflict(format!("NSD {id} is being onboarded: wait for the end")))
+                }
+                Onboarding::Created | Onboarding::Onboarded | Onboarding::Error => tx.delete::<NsDescriptor>(&id).map(|_| ()),
+            }
+        })?;
+        self.vnfm.sweep_artifacts()
+    }
+
+    fn set_nsd(&self, id: NsdInfoId, durability: Durability, change: impl Fn(&mut NsDescriptor) -> Result<()>) -> Result<NsDescriptor> {
+        self.vnfm.store().write(durability, |tx| {
+            let mut d: NsDescriptor = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no NSD {id}")))?;
+            change(&mut d)?;
+            d.revision += 1;
+            tx.put(&d)?;
+            Ok(d)
+        })
+    }
+}

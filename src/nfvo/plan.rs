@@ -1,0 +1,255 @@
+//! Plans of a service's operations. Pure.
+//!
+//! ```text
+//! instantiate:  Segment* -> Instantiate(member) -> Instantiate(members after it)
+//! terminate:    Terminate(member) in the opposite order -> RemoveSegment*
+//! ```
+//! Owns the order of members and what each of them is attached to. Each member's own plan comes
+//! from `vnfm::plan`. Never: the store, the ports, the clock.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use smol_str::{SmolStr, format_smolstr};
+
+use crate::{
+    model::{
+        error::{Fault, Result},
+        id::{OpId, SegmentId},
+        ns::{NsInstance, NsMember},
+        nsd::{Member, NsFlavour},
+        package::VnfPackage,
+        param::{Params, overlay},
+        segment::SegmentOwner,
+        step::{NsStep, PlanStep, Step},
+        time::Dice,
+        vnf::VnfInstance,
+    },
+    vim::network::{LinkOf, Stations, Wish, plan_segment},
+    vnfm::plan::{Ask, Attachment, Fabric, MOST, Steps, VnfPlan, fresh_uuid, instantiate as plan_vnf},
+};
+
+/// What is to be instantiated.
+pub struct NsAsk<'a> {
+    pub ns: &'a NsInstance,
+    pub flavour: &'a NsFlavour,
+    pub level: &'a str,
+    /// By VNFD id.
+    pub packages: &'a BTreeMap<SmolStr, VnfPackage>,
+    pub params: &'a Params,
+    /// By member.
+    pub member_params: &'a BTreeMap<SmolStr, Params>,
+    pub ssh_keys: &'a [String],
+    pub op: OpId,
+    pub generation: u64,
+}
+
+/// A member as planned.
+pub struct MemberPlan {
+    pub profile: SmolStr,
+    pub after: Vec<SmolStr>,
+    pub instance: VnfInstance,
+    pub op: OpId,
+    pub undo_op: OpId,
+    pub plan: VnfPlan,
+}
+
+pub struct NsPlan {
+    pub links: Vec<(SmolStr, SegmentId)>,
+    pub saps: Vec<(SmolStr, SegmentId)>,
+    pub members: Vec<MemberPlan>,
+    pub steps: Vec<PlanStep>,
+    pub warnings: Vec<String>,
+}
+
+/// Plans an instantiation (SOL005 6.4.4). `draft` makes the record of a member's instance.
+pub fn instantiate(
+    ask: &NsAsk<'_>,
+    fabric: &mut Fabric<'_>,
+    draft: &dyn Fn(&Member, SmolStr, &VnfPackage) -> Result<VnfInstance>,
+    dice: &dyn Dice,
+) -> Result<NsPlan> {
+    let f = ask.flavour;
+    let level = f.levels.iter().find(|l| l.id == ask.level).ok_or_else(|| {
+        let known: Vec<_> = f.levels.iter().map(|l| l.id.as_str()).collect();
+        Fault::invalid(format!("NS flavour {} has no instantiation level '{}'; it has {}", f.id, ask.level, known.join(", ")))
+    })?;
+    let order = start_order(&f.members)?;
+    let counts: HashMap<&SmolStr, u32> = level.counts.iter().map(|(id, n)| (id, *n)).collect();
+    let mut steps = Steps::new(ask.op);
+    let mut links: BTreeMap<SmolStr, SegmentId> = BTreeMap::new();
+    let mut up = Vec::new();
+    for link in &f.links {
+        let id = SegmentId(fresh_uuid(dice));
+        let of = LinkOf { id, project: ask.ns.project, owner: SegmentOwner::Ns(ask.ns.id), link: &link.id, profile: &link.profile };
+        let segment = plan_segment(of, fabric.rules, fabric.taken)?;
+        if segment.wants_host_port() || segment.profile.physical.is_some() {
+            up.push(steps.add(Step::Ns(NsStep::Segment(id)), &[]));
+        }
+        fabric.stations.insert(id, Stations::new(segment));
+        links.insert(link.id.clone(), id);
+    }
+    let mut members: Vec<MemberPlan> = Vec::new();
+    let mut done: HashMap<SmolStr, Vec<u32>> = HashMap::new();
+    let mut faults = Vec::new();
+    for (rank, member) in order.iter().enumerate() {
+        let package =
+            ask.packages.get(&member.vnfd_id).ok_or_else(|| Fault::conflict(format!("VNFD {} is not onboarded", member.vnfd_id)))?;
+        let count = counts.get(&member.id).copied().unwrap_or(member.min_instances.max(1));
+        if count > MOST {
+            faults.push(Fault::invalid(format!("VNF {}: {count} instances are more than a box can have ({MOST})", member.id)));
+            continue;
+        }
+        for n in 0..count {
+            match plan_member(ask, member, n, count, rank, package, &links, fabric, draft, dice) {
+                Ok(planned) => {
+                    let mut after = up.clone();
+                    after.extend(member.after.iter().filter_map(|m| done.get(m)).flatten());
+                    let step = NsStep::Instantiate { vnf: planned.instance.id, op: planned.op, undo_op: planned.undo_op };
+                    let index = steps.add(Step::Ns(step), &after);
+                    done.entry(member.id.clone()).or_default().push(index);
+                    members.push(planned);
+                }
+                Err(e) => faults.push(e.context(format!("VNF {}", member.id))),
+            }
+        }
+    }
+    match faults.len() {
+        0 => {}
+        1 => return Err(faults.remove(0)),
+        n => {
+            let kind = faults[0].kind();
+            return Err(Fault::new(kind, format!("{n} VNFs cannot be planned")).with_reasons(faults.iter().map(ToString::to_string)));
+        }
+    }
+    let saps = f.saps.iter().filter_map(|s| links.get(&s.link).map(|id| (s.id.clone(), *id))).collect();
+    let warnings: BTreeSet<String> =
+        members.iter().flat_map(|m| m.plan.warnings.iter().map(|w| format!("VNF {}: {w}", m.profile))).collect();
+    Ok(NsPlan { links: links.into_iter().collect(), saps, members, steps: steps.into_vec(), warnings: warnings.into_iter().collect() })
+}
+
+#[allow(clippy::too_many_arguments)]
+fn plan_member(
+    ask: &NsAsk<'_>,
+    member: &Member,
+    n: u32,
+    count: u32,
+    rank: usize,
+    package: &VnfPackage,
+    links: &BTreeMap<SmolStr, SegmentId>,
+    fabric: &mut Fabric<'_>,
+    draft: &dyn Fn(&Member, SmolStr, &VnfPackage) -> Result<VnfInstance>,
+    dice: &dyn Dice,
+) -> Result<MemberPlan> {
+    let short = if count > 1 { format_smolstr!("{}-{n}", member.id) } else { member.id.clone() };
+    let mut instance = draft(member, format_smolstr!("{}-{short}", ask.ns.name), package)?;
+    instance.ns = Some(ask.ns.id);
+    instance.priority = member.priority.saturating_mul(1000).saturating_add(rank as u32);
+    let vnfd = crate::vnfm::accept::vnfd_of(package)?;
+    let flavour_id = member.flavour.as_ref().unwrap_or(&vnfd.default_flavour);
+    let flavour =
+        vnfd.flavour(flavour_id).ok_or_else(|| Fault::invalid(format!("VNFD {} has no deployment flavour '{flavour_id}'", vnfd.id)))?;
+    let mut attach = BTreeMap::new();
+    for a in &member.attach {
+        let segment = *links.get(&a.link).ok_or_else(|| Fault::invalid(format!("there is no link '{}' in the service", a.link)))?;
+        // A fixed address can be held by one instance only.
+        let addresses = if n == 0 { a.addresses.clone() } else { Vec::new() };
+        attach.insert(a.ext_cp.clone(), Attachment { segment: Some(segment), wish: Wish { mac: None, addresses } });
+    }
+    let params = ask.member_params.get(&member.id).map_or_else(|| ask.params.clone(), |own| overlay(ask.params, own));
+    let op = OpId(fresh_uuid(dice));
+    let plan = plan_vnf(
+        &Ask {
+            instance: &instance,
+            package,
+            flavour,
+            level: member.level.as_ref().unwrap_or(&flavour.default_level),
+            attach: &attach,
+            params,
+            ssh_keys: ask.ssh_keys.to_vec(),
+            op,
+            generation: ask.generation,
+            short_name: short,
+        },
+        fabric,
+        dice,
+    )?;
+    Ok(MemberPlan { profile: member.id.clone(), after: member.after.clone(), instance, op, undo_op: OpId(fresh_uuid(dice)), plan })
+}
+
+/// Members such that each comes after those it depends on; in the descriptor's order otherwise.
+pub fn start_order(members: &[Member]) -> Result<Vec<&Member>> {
+    let mut out: Vec<&Member> = Vec::new();
+    let mut left: Vec<&Member> = members.iter().collect();
+    left.sort_by_key(|m| m.priority);
+    while !left.is_empty() {
+        let free = left.iter().position(|m| m.after.iter().all(|a| out.iter().any(|o| o.id == *a) || !members.iter().any(|x| x.id == *a)));
+        match free {
+            Some(i) => out.push(left.remove(i)),
+            None => {
+                let names: Vec<_> = left.iter().map(|m| m.id.as_str()).collect();
+                return Err(Fault::invalid(format!("the members {} depend on each other in a circle", names.join(", "))));
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Plans a termination: members in the opposite order of their start, then the links.
+/// `ops`: the operation that was made for each member that has something to terminate.
+pub fn terminate(ns: &NsInstance, ops: &[(crate::model::id::VnfId, OpId)], op: OpId) -> Vec<PlanStep> {
+    let mut steps = Steps::new(op);
+    let mut index: BTreeMap<crate::model::id::VnfId, u32> = BTreeMap::new();
+    let mut waits: HashMap<&SmolStr, Vec<u32>> = HashMap::new();
+    let ops: HashMap<_, _> = ops.iter().copied().collect();
+    for m in ns.members.iter().rev() {
+        let Some(child) = ops.get(&m.vnf) else { continue };
+        let after: Vec<u32> = waits.get(&m.profile).cloned().unwrap_or_default();
+        let i = steps.add(Step::Ns(NsStep::Terminate { vnf: m.vnf, op: *child }), &after);
+        index.insert(m.vnf, i);
+        for before in &m.after {
+            waits.entry(before).or_default().push(i);
+        }
+    }
+    let all: Vec<u32> = index.into_values().collect();
+    for (_, segment) in &ns.links {
+        steps.add(Step::Ns(NsStep::RemoveSegment(*segment)), &all);
+    }
+    steps.into_vec()
+}
+
+/// What the record of the service says of its members.
+pub fn members_of(p: &NsPlan) -> Vec<NsMember> {
+    p.members.iter().map(|m| NsMember { profile: m.profile.clone(), vnf: m.instance.id, after: m.after.clone() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(id: &str, after: &[&str]) -> Member {
+        Member {
+            id: id.into(),
+            vnfd_id: "x".into(),
+            flavour: None,
+            level: None,
+            min_instances: 1,
+            max_instances: 1,
+            attach: Vec::new(),
+            after: after.iter().map(|a| (*a).into()).collect(),
+            priority: 0,
+        }
+    }
+
+    #[test]
+    fn members_start_after_those_they_depend_on() {
+        let m = [member("client", &["fw"]), member("fw", &["web"]), member("web", &[])];
+        let names: Vec<_> = start_order(&m).expect("an order").iter().map(|m| m.id.as_str()).collect();
+        assert_eq!(names, ["web", "fw", "client"]);
+    }
+
+    #[test]
+    fn a_circle_is_refused_by_name() {
+        let m = [member("a", &["b"]), member("b", &["a"]), member("c", &[])];
+        assert_eq!(start_order(&m).expect_err("a circle").text(), "the members a, b depend on each other in a circle");
+    }
+}

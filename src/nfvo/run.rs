@@ -1,0 +1,152 @@
+//! Does and undoes one step of a service: a link, or a member's own operation.
+//!
+//! A member's operation is a child: released by its step, and the step looks again when the child
+//! has ended. No worker is held meanwhile. Never: guests, disks.
+
+use std::time::Duration;
+
+use super::Nfvo;
+use crate::{
+    lcm::port::{Outcome, StepCx, WakeKey},
+    model::{
+        error::{Fault, FaultRecord, Kind, Result},
+        id::{OpId, VnfId},
+        op::{CancelMode, OpState, Operation, VnfOpState},
+        step::NsStep,
+        vnf::VnfInstance,
+    },
+};
+
+/// A child's end wakes its parent; this is the net below.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+fn wait_for(child: &Operation, what: &str) -> Outcome {
+    Outcome::Again {
+        after: LOOK_AGAIN,
+        why: format!("{what} (operation {}, {})", child.id, child.state.name()),
+        wake: Some(WakeKey::Op(child.id)),
+    }
+}
+
+fn fault_of(child: &Operation) -> Fault {
+    let record = child.error.clone().unwrap_or_else(|| FaultRecord {
+        kind: Kind::Conflict,
+        text: "no reason was recorded".into(),
+        reasons: Vec::new(),
+    });
+    // Its own retries are over: the parent must not take it for something that passes.
+    let record = match record.kind {
+        Kind::Transient => FaultRecord { kind: Kind::Conflict, ..record },
+        _ => record,
+    };
+    Fault::from(record).context(format!("operation {} is {}", child.id, child.state.name()))
+}
+
+fn state_of(op: &Operation) -> Result<VnfOpState> {
+    match op.state {
+        OpState::Vnf(s) => Ok(s),
+        OpState::Ns(_) => Err(Fault::bug(format!("operation {} of a member is one of a service", op.id))),
+    }
+}
+
+impl Nfvo {
+    pub fn run_step(&self, cx: &StepCx, step: &NsStep) -> Result<Outcome> {
+        match step {
+            NsStep::Segment(id) => self.vnfm.links().ensure(*id)?,
+            NsStep::RemoveSegment(id) => self.vnfm.links().remove(*id)?,
+            NsStep::Instantiate { vnf, op, .. } => return self.see_through(cx, *vnf, *op, "the VNF is being instantiated"),
+            NsStep::Terminate { vnf, op } => return self.see_through(cx, *vnf, *op, "the VNF is being terminated"),
+        }
+        Ok(Outcome::Done)
+    }
+
+    pub fn undo_step(&self, cx: &StepCx, step: &NsStep) -> Result<Outcome> {
+        match step {
+            NsStep::Segment(id) => {
+                self.vnfm.links().remove(*id)?;
+                Ok(Outcome::Done)
+            }
+            NsStep::Instantiate { vnf, op, undo_op } => self.take_back(cx, *vnf, *op, *undo_op),
+            NsStep::Terminate { .. } | NsStep::RemoveSegment(_) => {
+                Err(Fault::conflict("a termination cannot be rolled back: what is removed stays removed"))
+            }
+        }
+    }
+
+    fn child(&self, id: OpId) -> Result<Operation> {
+        crate::lcm::timeline::find_operation(self.vnfm.store(), id)
+    }
+
+    /// Releases a member's operation and follows it to its end; a retry of the service retries it.
+    fn see_through(&self, cx: &StepCx, vnf: VnfId, id: OpId, what: &str) -> Result<Outcome> {
+        let engine = self.vnfm.engine()?;
+        let mut child = self.child(id)?;
+        let mut state = state_of(&child)?;
+        if state == VnfOpState::Starting {
+            child = engine.release(id)?;
+            state = state_of(&child)?;
+        }
+        if state == VnfOpState::FailedTemp && cx.fresh && cx.op.attempt > 0 {
+            child = engine.retry(id)?;
+            state = state_of(&child)?;
+        }
+        match state {
+            VnfOpState::Completed => Ok(Outcome::Done),
+            VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack => Ok(wait_for(&child, what)),
+            VnfOpState::FailedTemp | VnfOpState::Failed | VnfOpState::RolledBack => Err(fault_of(&child).context(format!("VNF {vnf}"))),
+        }
+    }
+
+    /// Undoes a member's instantiation from wherever it is.
+    fn take_back(&self, cx: &StepCx, vnf: VnfId, id: OpId, undo: OpId) -> Result<Outcome> {
+        let engine = self.vnfm.engine()?;
+        let child = self.child(id)?;
+        // A rollback that is being cancelled begins nothing more.
+        let go_on = cx.op.cancel.is_none();
+        match state_of(&child)? {
+            VnfOpState::RolledBack => Ok(Outcome::Done),
+            VnfOpState::Starting if go_on => {
+                engine.cancel(id, CancelMode::Graceful)?;
+                Ok(Outcome::Done)
+            }
+            VnfOpState::Processing => match engine.cancel(id, CancelMode::Forceful) {
+                Ok(_) => Ok(wait_for(&child, "the VNF's instantiation is being stopped")),
+                // It ended in this moment: what to do depends on how.
+                Err(f) if f.kind() == Kind::Conflict => self.take_back(cx, vnf, id, undo),
+                Err(f) => Err(f),
+            },
+            VnfOpState::RollingBack => Ok(wait_for(&child, "the VNF is being rolled back")),
+            VnfOpState::FailedTemp if go_on && (cx.fresh || child.cancel.is_some()) => {
+                let child = engine.rollback(id)?;
+                Ok(wait_for(&child, "the VNF is being rolled back"))
+            }
+            VnfOpState::Starting | VnfOpState::FailedTemp => Err(fault_of(&child).context(format!("VNF {vnf}"))),
+            VnfOpState::Completed | VnfOpState::Failed => self.terminate_again(cx, vnf, undo),
+        }
+    }
+
+    /// A member that had come up goes by a termination of its own, under the id planned for it.
+    fn terminate_again(&self, cx: &StepCx, vnf: VnfId, undo: OpId) -> Result<Outcome> {
+        let engine = self.vnfm.engine()?;
+        let Some(child) = self.vnfm.store().get::<Operation>(&undo)? else {
+            let Some(inst) = self.vnfm.store().get::<VnfInstance>(&vnf)? else { return Ok(Outcome::Done) };
+            if inst.body.is_none() {
+                return Ok(Outcome::Done);
+            }
+            if cx.op.cancel.is_some() {
+                return Err(Fault::conflict(format!("VNF {vnf} is still there: the rollback was cancelled")));
+            }
+            let child = self.vnfm.terminate_as(vnf, undo, cx.op.id)?;
+            return Ok(wait_for(&child, "the VNF is being terminated"));
+        };
+        match state_of(&child)? {
+            VnfOpState::Completed => Ok(Outcome::Done),
+            VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack => Ok(wait_for(&child, "the VNF is being terminated")),
+            VnfOpState::FailedTemp if cx.op.cancel.is_none() && cx.fresh => {
+                let child = engine.retry(undo)?;
+                Ok(wait_for(&child, "the VNF is being terminated"))
+            }
+            VnfOpState::FailedTemp | VnfOpState::Failed | VnfOpState::RolledBack => Err(fault_of(&child).context(format!("VNF {vnf}"))),
+        }
+    }
+}

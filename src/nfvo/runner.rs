@@ -1,0 +1,79 @@
+//! The engine's port: each step goes to the room that knows it.
+
+use std::sync::Arc;
+
+use super::Nfvo;
+use crate::{
+    lcm::{
+        engine::usual_lane,
+        port::{Lane, Outcome, Runner, StepCx},
+    },
+    model::{
+        error::Result,
+        op::{CancelMode, OpState, Operation, Phase, Target},
+        step::{PlanStep, Step},
+    },
+    store::Tx,
+};
+
+pub struct Steps {
+    nfvo: Arc<Nfvo>,
+}
+
+impl Steps {
+    pub fn new(nfvo: Arc<Nfvo>) -> Arc<Steps> {
+        Arc::new(Steps { nfvo })
+    }
+}
+
+impl Runner for Steps {
+    fn lane(&self, step: &Step) -> Lane {
+        usual_lane(step)
+    }
+
+    fn run(&self, cx: &StepCx, step: &Step) -> Result<Outcome> {
+        match step {
+            Step::Vnf(s) => self.nfvo.vnfm.run_step(cx, s),
+            Step::Ns(s) => self.nfvo.run_step(cx, s),
+        }
+    }
+
+    fn undo(&self, cx: &StepCx, step: &Step) -> Result<Outcome> {
+        match step {
+            Step::Vnf(s) => self.nfvo.vnfm.undo_step(cx, s),
+            Step::Ns(s) => self.nfvo.undo_step(cx, s),
+        }
+    }
+
+    fn settle(&self, tx: &mut Tx<'_>, op: &Operation) -> Result<()> {
+        match (op.target, op.state) {
+            (Target::Vnf(vnf), OpState::Vnf(state)) => crate::vnfm::settle::settle(tx, vnf, op, state),
+            (Target::Ns(ns), OpState::Ns(state)) => super::settle::settle(tx, ns, op, state),
+            (Target::Vnf(_), OpState::Ns(_)) | (Target::Ns(_), OpState::Vnf(_)) => {
+                Err(crate::model::error::Fault::bug(format!("operation {} has the states of another kind", op.id)))
+            }
+        }
+    }
+
+    fn replan(&self, op: &Operation) -> Result<()> {
+        match op.target {
+            Target::Ns(_) => self.nfvo.replan(op),
+            Target::Vnf(_) => Ok(()),
+        }
+    }
+
+    /// A service's cancellation reaches the members under way.
+    fn cancelled(&self, op: &Operation, mode: CancelMode) {
+        let Target::Ns(_) = op.target else { return };
+        let Ok(engine) = self.nfvo.vnfm.engine() else { return };
+        let store = self.nfvo.vnfm.store();
+        let steps = store.list_under::<PlanStep>(&op.id).unwrap_or_default();
+        for id in super::accept::children(&steps) {
+            let running =
+                store.get::<Operation>(&id).ok().flatten().is_some_and(|o| matches!(o.state.phase(), Phase::Forward | Phase::Backward));
+            if running && let Err(fault) = engine.cancel(id, mode) {
+                tracing::debug!(op = %id, "a member's operation ended before it was cancelled: {fault}");
+            }
+        }
+    }
+}

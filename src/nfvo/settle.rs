@@ -1,0 +1,112 @@
+//! What the end of an operation means for a service and its members. Runs in that end's
+//! transaction.
+
+use std::collections::BTreeMap;
+
+use super::accept::children;
+use crate::{
+    model::{
+        error::{Fault, Result},
+        id::{NsId, OpId, VnfPkgId},
+        ns::NsInstance,
+        op::{NsOpState, OpKind, OpState, Operation, Trigger, VnfOpState},
+        segment::Segment,
+        step::PlanStep,
+        time::Stamp,
+        vnf::{Reservation, VnfInstance},
+    },
+    store::Tx,
+    vnfm::{accept::use_package, settle as vnf},
+};
+
+pub fn settle(tx: &mut Tx<'_>, ns: NsId, op: &Operation, state: NsOpState) -> Result<()> {
+    let Some(mut inst) = tx.get::<NsInstance>(&ns)? else { return Ok(()) };
+    match state {
+        NsOpState::Processing | NsOpState::RollingBack | NsOpState::FailedTemp => return Ok(()),
+        NsOpState::Completed | NsOpState::PartiallyCompleted | NsOpState::Failed | NsOpState::RolledBack => {}
+    }
+    match (op.kind, state) {
+        (OpKind::Instantiate, NsOpState::Completed | NsOpState::PartiallyCompleted) => inst.instantiated = true,
+        // What is there stays named by the members; a termination removes it.
+        (OpKind::Instantiate, NsOpState::Failed) => {
+            give_up_children(tx, op)?;
+            inst.instantiated = !inst.members.is_empty();
+        }
+        (OpKind::Instantiate, NsOpState::RolledBack) | (OpKind::Terminate, NsOpState::Completed) => clear(tx, &mut inst)?,
+        (OpKind::Terminate, NsOpState::Failed) => give_up_children(tx, op)?,
+        (
+            OpKind::Instantiate | OpKind::Terminate | OpKind::Start | OpKind::Stop,
+            NsOpState::Processing
+            | NsOpState::Completed
+            | NsOpState::PartiallyCompleted
+            | NsOpState::FailedTemp
+            | NsOpState::Failed
+            | NsOpState::RollingBack
+            | NsOpState::RolledBack,
+        ) => {}
+    }
+    if inst.op == Some(op.id) {
+        inst.op = None;
+    }
+    inst.revision += 1;
+    tx.put(&inst)
+}
+
+/// The parts of an operation that was given up are given up with it, so that none of them holds its
+/// VNF any longer.
+fn give_up_children(tx: &mut Tx<'_>, op: &Operation) -> Result<()> {
+    let mut steps = Vec::new();
+    for i in 0..op.steps {
+        steps.extend(tx.get::<PlanStep>(&(op.id, i))?);
+    }
+    for id in children(&steps) {
+        give_up(tx, id, op.state_entered)?;
+    }
+    Ok(())
+}
+
+fn give_up(tx: &mut Tx<'_>, id: OpId, now: Stamp) -> Result<()> {
+    let Some(mut child) = tx.get::<Operation>(&id)? else { return Ok(()) };
+    let trigger = match child.state {
+        OpState::Vnf(VnfOpState::Starting) => Trigger::Refused,
+        OpState::Vnf(VnfOpState::FailedTemp) => Trigger::Fail,
+        // Given up now, it would end with nobody to answer for it.
+        OpState::Vnf(VnfOpState::Processing | VnfOpState::RollingBack) => {
+            return Err(Fault::conflict(format!(
+                "its part, operation {id}, is still under way ({}): wait for its end",
+                child.state.name()
+            )));
+        }
+        OpState::Vnf(VnfOpState::Completed | VnfOpState::Failed | VnfOpState::RolledBack) | OpState::Ns(_) => return Ok(()),
+    };
+    child.apply(trigger, now)?;
+    if let (OpState::Vnf(state), crate::model::op::Target::Vnf(vnf)) = (child.state, child.target) {
+        vnf::settle(tx, vnf, &child, state)?;
+    }
+    tx.put(&child)
+}
+
+/// The service is gone: its members, links and reservations go with it.
+fn clear(tx: &mut Tx<'_>, inst: &mut NsInstance) -> Result<()> {
+    let mut users: BTreeMap<VnfPkgId, i32> = BTreeMap::new();
+    for m in std::mem::take(&mut inst.members) {
+        let Some(vnf) = tx.get::<VnfInstance>(&m.vnf)? else { continue };
+        *users.entry(vnf.package).or_default() -= 1;
+        for s in vnf.body.iter().flat_map(|b| &b.own_segments) {
+            tx.delete::<Segment>(s)?;
+        }
+        tx.delete::<Reservation>(&m.vnf)?;
+        tx.delete::<VnfInstance>(&m.vnf)?;
+    }
+    for (package, n) in users {
+        use_package(tx, package, n)?;
+    }
+    for (_, segment) in std::mem::take(&mut inst.links) {
+        tx.delete::<Segment>(&segment)?;
+    }
+    inst.saps.clear();
+    inst.instantiated = false;
+    inst.flavour = None;
+    inst.level = None;
+    Ok(())
+}
