@@ -1,0 +1,146 @@
+//! Plans on mirrors written by hand.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::id::{IfKind, if_name};
+
+fn segment() -> SegmentId {
+    SegmentId(Uuid::from_u128(0xfeed))
+}
+fn vlan(n: u16) -> VlanId {
+    VlanId::try_from(n).expect("vlan")
+}
+fn host() -> Wanted {
+    Wanted::host(&if_name(IfKind::Host, &segment().0), segment(), vlan(7))
+}
+
+/// Name, type, tag, peer, marked.
+type PortOf<'a> = (&'a str, &'a str, u16, &'a str, bool);
+
+/// A mirror with bridges of (name, ours) that hold ports.
+fn mirror(bridges: &[(&str, bool, &[PortOf<'_>])]) -> Mirror {
+    let mut n = 0u128;
+    let mut id = || {
+        n += 1;
+        Uuid::from_u128(n).to_string()
+    };
+    let map = |pairs: &[(&str, &str)]| json!(["map", pairs.iter().map(|(k, v)| json!([k, v])).collect::<Vec<_>>()]);
+    let none = || json!(["set", []]);
+    let (mut b_rows, mut p_rows, mut i_rows, mut b_ids) = (serde_json::Map::new(), serde_json::Map::new(), serde_json::Map::new(), vec![]);
+    for (name, ours, ports) in bridges {
+        let mut port_ids: Vec<Value> = vec![];
+        for (port, kind, tag, peer, marked) in *ports {
+            let (p, i) = (id(), id());
+            let seg = segment().to_string();
+            let ids = if *marked { map(&[(OWNER, OWNER_PORT), (ID, &seg)]) } else { map(&[]) };
+            let options = if peer.is_empty() { map(&[]) } else { map(&[("peer", peer)]) };
+            i_rows.insert(
+                i.clone(),
+                json!({"new": {"name": port, "type": kind, "options": options, "mtu_request": none(), "error": none(), "ofport": 1,
+                               "link_state": none(), "mac_in_use": none(), "external_ids": map(&[])}}),
+            );
+            p_rows.insert(
+                p.clone(),
+                json!({"new": {"name": port, "interfaces": ["uuid", i], "tag": tag, "trunks": none(), "external_ids": ids}}),
+            );
+            port_ids.push(json!(["uuid", p]));
+        }
+        let ids = if *ours { map(&[(OWNER, OWNER_BRIDGE)]) } else { map(&[]) };
+        let b = id();
+        b_rows.insert(
+            b.clone(),
+            json!({"new": {"name": name, "ports": ["set", port_ids], "datapath_type": "netdev", "fail_mode": none(), "external_ids": ids}}),
+        );
+        b_ids.push(json!(["uuid", b]));
+    }
+    let root = json!({"bridges": ["set", b_ids], "next_cfg": 1, "cur_cfg": 1, "datapath_types": none(), "dpdk_initialized": false,
+                      "ovs_version": none()});
+    let mut m = Mirror::default();
+    m.apply(&json!({"Open_vSwitch": {id(): {"new": root}}, "Bridge": b_rows, "Port": p_rows, "Interface": i_rows})).expect("readable");
+    m
+}
+
+/// The operations of a plan as `op table` words, without comments and waits.
+fn ops(t: Option<Txn>) -> Vec<String> {
+    let Some(t) = t else { return vec!["nothing".into()] };
+    let params = t.params();
+    let words = |o: &Value| {
+        let (op, table) = (o["op"].as_str()?, o["table"].as_str().unwrap_or("-"));
+        let what = o["mutations"][0][0].as_str().map(|c| format!("{op} {table}.{c}")).unwrap_or(format!("{op} {table}"));
+        (op != "comment" && op != "wait").then_some(what)
+    };
+    params.as_array().into_iter().flatten().skip(1).filter_map(words).collect()
+}
+
+fn ensure(m: &Mirror, w: &Wanted) -> Result<Vec<String>> {
+    ensure_port(Txn::new("t"), m, "bothy0", w).map(ops)
+}
+
+#[test]
+fn a_port_is_made_repaired_or_left_alone() {
+    let w = host();
+    let name = w.name.as_str();
+    let cases: [(&str, &[_], &[&str]); 6] = [
+        ("absent", &[], &["insert Interface", "insert Port", "mutate Bridge.ports"]),
+        ("as wanted", &[(name, "internal", 7, "", true)], &["nothing"]),
+        ("other tag", &[(name, "internal", 8, "", true)], &["update Port"]),
+        ("without marks", &[(name, "internal", 7, "", false)], &["update Port"]),
+        ("other type", &[(name, "", 7, "", true)], &["update Interface"]),
+        ("a patch", &[(name, "patch", 9, "x", true)], &["update Port", "update Interface"]),
+    ];
+    for (what, ports, want) in cases {
+        let m = mirror(&[("bothy0", true, ports)]);
+        assert_eq!(ensure(&m, &w).expect(what), want, "{what}");
+    }
+}
+
+#[test]
+fn a_port_elsewhere_is_not_stolen() {
+    let w = host();
+    let m = mirror(&[("bothy0", true, &[]), ("br-lan", false, &[(w.name.as_str(), "internal", 7, "", true)])]);
+    assert!(ensure(&m, &w).expect_err("elsewhere").text().contains("br-lan"));
+    assert!(remove_port(&m, "bothy0", &w.name).is_err());
+    assert!(ensure(&mirror(&[]), &w).expect_err("no bridge").is_transient());
+}
+
+#[test]
+fn a_patch_translates_between_the_two_tags() {
+    let near = if_name(IfKind::Patch, &segment().0);
+    for (tag, want) in [(Some(vlan(100)), 100), (None, 0)] {
+        let [a, b] = Wanted::patch(&near, segment(), vlan(7), tag).expect("patch");
+        assert_eq!((a.tag, b.tag), (7, want));
+        assert_eq!((a.kind, b.kind), (WantedKind::Patch { peer: b.name.clone() }, WantedKind::Patch { peer: near.clone() }));
+        assert_ne!(a.name, b.name);
+    }
+    assert!(Wanted::patch(&if_name(IfKind::Host, &segment().0), segment(), vlan(7), None).is_err());
+}
+
+#[test]
+fn removing_a_patch_takes_the_far_end_and_our_empty_bridge_but_nothing_else() {
+    let near = if_name(IfKind::Patch, &segment().0);
+    let far = far_name(&near).expect("far");
+    let (n, f) = (near.as_str(), far.as_str());
+    let here = (n, "patch", 7, f, true);
+    let there = (f, "patch", 0, n, true);
+    let uplink = ("eth9", "", 0, "", false);
+    let cases: [(&str, Mirror, &[&str]); 6] = [
+        ("administrator's bridge", mirror(&[("bothy0", true, &[here]), ("br", false, &[uplink, there])]), &["mutate Bridge.ports"; 2]),
+        (
+            "our bridge, last",
+            mirror(&[("bothy0", true, &[here]), ("bx", true, &[uplink, there])]),
+            &["mutate Bridge.ports", "mutate Open_vSwitch.bridges"],
+        ),
+        (
+            "our bridge, not last",
+            mirror(&[("bothy0", true, &[here]), ("bx", true, &[uplink, there, ("bqother", "patch", 0, "bpother", true)])]),
+            &["mutate Bridge.ports"; 2],
+        ),
+        ("far end left over", mirror(&[("bothy0", true, &[]), ("br", false, &[there])]), &["mutate Bridge.ports"]),
+        ("someone's patch", mirror(&[("bothy0", true, &[here]), ("br", false, &[(f, "patch", 0, n, false)])]), &["mutate Bridge.ports"]),
+        ("nothing left", mirror(&[("bothy0", true, &[])]), &["nothing"]),
+    ];
+    for (what, m, want) in cases {
+        assert_eq!(ops(remove_port(&m, "bothy0", &near).expect(what)), want, "{what}");
+    }
+}
