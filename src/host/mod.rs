@@ -1,0 +1,31 @@
+//! The host's own hands: files of images, disks and media; programs, netlink, nftables, dnsmasq.
+//!
+//! Owns: the adapters behind `vim::port::{Images, HostNet}`. Never: decides an address, a name or a
+//! rule; never passes a string through a shell.
+
+pub mod clock;
+pub mod dnsmasq;
+mod durable;
+pub mod exec;
+pub mod images;
+pub mod media;
+pub mod net;
+pub mod netlink;
+pub mod nft;
+mod qcow2;
+
+pub use net::LinuxNet;
+
+/// Whether these programs are here; says so where they are not. `BOTHY_REQUIRE=all` makes that a
+/// failure, so that CI cannot skip in silence.
+#[cfg(test)]
+fn needs(programs: &[&str]) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let has = |program: &str| path.split(':').any(|dir| std::path::Path::new(dir).join(program).exists());
+    let missing: Vec<_> = programs.iter().filter(|p| !has(p)).collect();
+    if !missing.is_empty() {
+        assert!(std::env::var("BOTHY_REQUIRE").as_deref() != Ok("all"), "needs {missing:?}");
+        eprintln!("SKIP: needs {missing:?}");
+    }
+    missing.is_empty()
+}

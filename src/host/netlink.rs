@@ -1,0 +1,295 @@
+//! Links, addresses and routes by netlink (rtnetlink(7)), synchronously.
+//!
+//! Owns: one request and its answer at a time on a socket of the calling thread's network
+//! namespace. Never: decides what a link should be like; reads /sys/class/net, which shows the
+//! namespace of whoever mounted it.
+
+use std::{
+    net::IpAddr,
+    os::fd::{AsRawFd, OwnedFd},
+};
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage},
+    link::{LinkAttribute, LinkFlags, LinkMessage},
+    route::{RouteAddress, RouteAttribute, RouteMessage},
+};
+use nix::{
+    errno::Errno,
+    sys::{
+        socket::{
+            AddressFamily as Family, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, setsockopt, socket, sockopt,
+        },
+        time::{TimeVal, TimeValLike},
+    },
+};
+
+use crate::model::{
+    error::{Fault, Result},
+    id::IfName,
+    net::Cidr,
+};
+
+/// The kernel answers at once or not at all.
+const ANSWER_LIMIT_S: i64 = 2;
+/// Larger than any message of a dump (the kernel fills at most 32 KiB).
+const BUFFER: usize = 64 << 10;
+/// Something changed while the kernel listed it: the list may lack what was there all along.
+const TORN: Errno = Errno::ESTALE;
+const DUMP_TRIES: usize = 8;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    pub index: u32,
+    pub name: String,
+    pub mtu: u32,
+    /// Set up by an administrator; says nothing about a carrier.
+    pub up: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    pub index: u32,
+    pub cidr: Cidr,
+    /// Duplicate detection failed, or is not over.
+    pub usable: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// `None`: the default route.
+    pub to: Option<Cidr>,
+    pub via: Option<IpAddr>,
+    pub index: Option<u32>,
+}
+
+/// A netlink socket. Cheap; opened per use, so that it belongs to the namespace of its user.
+pub struct Netlink {
+    socket: OwnedFd,
+    sequence: u32,
+}
+
+impl Netlink {
+    pub fn open() -> Result<Self> {
+        let open = || {
+            let s = socket(Family::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
+            setsockopt(&s, sockopt::ReceiveTimeout, &TimeVal::seconds(ANSWER_LIMIT_S))?;
+            Ok::<_, Errno>(s)
+        };
+        let socket = open().map_err(|e| Fault::transient(format!("no netlink socket: {e}")))?;
+        Ok(Netlink { socket, sequence: 0 })
+    }
+
+    pub fn links(&mut self) -> Result<Vec<Link>> {
+        let answers = self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), "list links")?;
+        Ok(answers.into_iter().filter_map(|m| if let RouteNetlinkMessage::NewLink(l) = m { read_link(&l) } else { None }).collect())
+    }
+
+    /// The link of this name, if there is one.
+    pub fn link(&mut self, name: &IfName) -> Result<Option<Link>> {
+        let mut m = LinkMessage::default();
+        m.attributes.push(LinkAttribute::IfName(name.to_string()));
+        match self.ask(RouteNetlinkMessage::GetLink(m), NLM_F_REQUEST) {
+            Ok(answers) => Ok(answers.iter().find_map(|m| if let RouteNetlinkMessage::NewLink(l) = m { read_link(l) } else { None })),
+            Err(Errno::ENODEV) => Ok(None),
+            Err(e) => Err(refused(&format!("look up interface {name}"), e)),
+        }
+    }
+
+    /// Sets the link up, and its MTU where one is given.
+    pub fn set_up(&mut self, link: &Link, mtu: Option<u32>) -> Result<()> {
+        let mut m = LinkMessage::default();
+        m.header.index = link.index;
+        m.header.flags = LinkFlags::Up;
+        m.header.change_mask = LinkFlags::Up;
+        m.attributes.extend(mtu.map(LinkAttribute::Mtu));
+        let what = match mtu {
+            Some(n) => format!("set interface {} up with MTU {n}", link.name),
+            None => format!("set interface {} up", link.name),
+        };
+        self.tell(RouteNetlinkMessage::SetLink(m), 0, &what)
+    }
+
+    pub fn addresses(&mut self) -> Result<Vec<Address>> {
+        let answers = self.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), "list addresses")?;
+        Ok(answers.into_iter().filter_map(|m| if let RouteNetlinkMessage::NewAddress(a) = m { read_address(&a) } else { None }).collect())
+    }
+
+    /// Adds an address; one that is there already is success. IPv6 addresses are planned, so no
+    /// time is spent on looking for duplicates.
+    pub fn add_address(&mut self, link: &Link, cidr: Cidr) -> Result<()> {
+        let mut m = address_message(link.index, cidr);
+        if !cidr.is_ipv4() {
+            m.header.flags = AddressHeaderFlags::Nodad;
+            m.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+        }
+        let what = format!("add address {cidr} to interface {}", link.name);
+        self.tell(RouteNetlinkMessage::NewAddress(m), NLM_F_CREATE | NLM_F_REPLACE, &what)
+    }
+
+    /// Removes an address; one that is gone already is success.
+    pub fn remove_address(&mut self, link: &Link, cidr: Cidr) -> Result<()> {
+        let m = RouteNetlinkMessage::DelAddress(address_message(link.index, cidr));
+        match self.ask(m, NLM_F_REQUEST | NLM_F_ACK) {
+            Ok(_) | Err(Errno::EADDRNOTAVAIL) => Ok(()),
+            Err(e) => Err(refused(&format!("remove address {cidr} from interface {}", link.name), e)),
+        }
+    }
+
+    /// The routes of the main table.
+    pub fn routes(&mut self) -> Result<Vec<Route>> {
+        let answers = self.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()), "list routes")?;
+        Ok(answers.into_iter().filter_map(|m| if let RouteNetlinkMessage::NewRoute(r) = m { read_route(&r) } else { None }).collect())
+    }
+
+    fn tell(&mut self, m: RouteNetlinkMessage, flags: u16, what: &str) -> Result<()> {
+        self.ask(m, NLM_F_REQUEST | NLM_F_ACK | flags).map(|_| ()).map_err(|e| refused(what, e))
+    }
+
+    fn dump(&mut self, m: RouteNetlinkMessage, what: &str) -> Result<Vec<RouteNetlinkMessage>> {
+        for _ in 0..DUMP_TRIES {
+            match self.ask(m.clone(), NLM_F_REQUEST | NLM_F_DUMP) {
+                Err(TORN) => {}
+                done => return done.map_err(|e| refused(what, e)),
+            }
+        }
+        Err(Fault::transient(format!("{what}: they change faster than they can be listed")))
+    }
+
+    /// One request; collects messages until its acknowledgement, its error or the dump's end.
+    fn ask(&mut self, m: RouteNetlinkMessage, flags: u16) -> std::result::Result<Vec<RouteNetlinkMessage>, Errno> {
+        self.sequence += 1;
+        let mut packet = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(m));
+        packet.header.flags = flags;
+        packet.header.sequence_number = self.sequence;
+        packet.finalize();
+        let mut out = vec![0u8; packet.buffer_len()];
+        packet.serialize(&mut out);
+        sendto(self.socket.as_raw_fd(), &out, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
+        let single = flags & (NLM_F_ACK | NLM_F_DUMP) == 0;
+        let mut torn = false;
+        let mut answers = Vec::new();
+        let mut buf = vec![0u8; BUFFER];
+        loop {
+            let n = match recv(self.socket.as_raw_fd(), &mut buf, MsgFlags::empty()) {
+                Err(Errno::EINTR) => continue,
+                other => other?,
+            };
+            let mut rest = buf.get(..n).unwrap_or_default();
+            while rest.len() >= 16 {
+                let m = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(|_| Errno::EBADMSG)?;
+                let step = (m.header.length as usize).next_multiple_of(4);
+                rest = rest.get(step.max(16)..).unwrap_or_default();
+                if m.header.sequence_number != self.sequence {
+                    continue;
+                }
+                torn |= m.header.flags & NLM_F_DUMP_INTR != 0;
+                match m.payload {
+                    NetlinkPayload::InnerMessage(inner) => {
+                        answers.push(inner);
+                        if single {
+                            return Ok(answers);
+                        }
+                    }
+                    NetlinkPayload::Error(e) => return e.code.map_or(Ok(answers), |code| Err(Errno::from_raw(code.get().abs()))),
+                    NetlinkPayload::Done(_) => return if torn { Err(TORN) } else { Ok(answers) },
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+fn refused(what: &str, e: Errno) -> Fault {
+    match e {
+        Errno::EPERM | Errno::EACCES => Fault::forbidden(format!("{what}: not permitted (bothy needs CAP_NET_ADMIN)")),
+        Errno::EINVAL | Errno::ERANGE => Fault::invalid(format!("{what}: the interface does not take this value ({e})")),
+        e => Fault::transient(format!("{what}: {}", e.desc())),
+    }
+}
+
+fn read_link(m: &LinkMessage) -> Option<Link> {
+    let (mut name, mut mtu) = (None, 0);
+    for a in &m.attributes {
+        if let LinkAttribute::IfName(n) = a {
+            name = Some(n.clone());
+        } else if let LinkAttribute::Mtu(n) = a {
+            mtu = *n;
+        }
+    }
+    Some(Link { index: m.header.index, name: name?, mtu, up: m.header.flags.contains(LinkFlags::Up) })
+}
+
+fn address_message(index: u32, cidr: Cidr) -> AddressMessage {
+    let mut m = AddressMessage::default();
+    m.header.index = index;
+    m.header.family = if cidr.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    m.header.prefix_len = cidr.prefix();
+    m.attributes.push(AddressAttribute::Local(cidr.addr()));
+    m.attributes.push(AddressAttribute::Address(cidr.addr()));
+    m
+}
+
+fn read_address(m: &AddressMessage) -> Option<Address> {
+    let (mut local, mut address, mut flags) = (None, None, AddressFlags::empty());
+    for a in &m.attributes {
+        match a {
+            // With a peer (point to point), `Local` is ours and `Address` the other's.
+            AddressAttribute::Local(ip) => local = Some(*ip),
+            AddressAttribute::Address(ip) => address = Some(*ip),
+            AddressAttribute::Flags(f) => flags = *f,
+            _ => {}
+        }
+    }
+    let cidr = Cidr::new(local.or(address)?, m.header.prefix_len).ok()?;
+    Some(Address { index: m.header.index, cidr, usable: !flags.intersects(AddressFlags::Tentative | AddressFlags::Dadfailed) })
+}
+
+/// The kernel's number of the main routing table.
+const MAIN_TABLE: u8 = 254;
+
+fn read_route(m: &RouteMessage) -> Option<Route> {
+    if m.header.table != MAIN_TABLE {
+        return None;
+    }
+    let ip = |a: &RouteAddress| match a {
+        RouteAddress::Inet(a) => Some(IpAddr::V4(*a)),
+        RouteAddress::Inet6(a) => Some(IpAddr::V6(*a)),
+        _ => None,
+    };
+    let mut route = Route { to: None, via: None, index: None };
+    for a in &m.attributes {
+        match a {
+            RouteAttribute::Destination(d) => route.to = Cidr::new(ip(d)?, m.header.destination_prefix_length).ok(),
+            RouteAttribute::Gateway(g) => route.via = ip(g),
+            RouteAttribute::Oif(i) => route.index = Some(*i),
+            _ => {}
+        }
+    }
+    Some(route)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_link_is_found_with_its_address() {
+        let mut n = Netlink::open().expect("socket");
+        let lo = n.link(&"lo".parse().expect("name")).expect("asked").expect("there is always one");
+        assert!(n.links().expect("links").contains(&lo));
+        assert_eq!(n.link(&"no-such-link".parse().expect("name")).expect("asked"), None);
+    }
+
+    #[test]
+    fn refusals_say_what_was_tried() {
+        let mut n = Netlink::open().expect("socket");
+        let gone = Link { index: 0x7fff_fff0, name: "gone".into(), mtu: 0, up: false };
+        let e = n.set_up(&gone, Some(1400)).expect_err("no such link");
+        assert!(e.text().starts_with("set interface gone up with MTU 1400: "), "{e}");
+    }
+}
