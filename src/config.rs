@@ -1,0 +1,299 @@
+//! The configuration: what `bothy.toml` says, checked whole before any of it counts.
+//!
+//! Owns: every key with its type, default and whether a change is taken up live or at the next
+//! start. [`Config::check`] is pure; only [`LiveConfig`] reads the file. Never: looks whether the
+//! host has what a key names.
+//!
+//! Each key is named once, in [`Config::visit`]; reading, showing, comparing and the test of
+//! `config/bothy.toml` all walk that list.
+
+mod keys;
+mod live;
+mod read;
+
+use std::net::SocketAddr;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use smol_str::SmolStr;
+
+pub use self::{
+    keys::{AccelMode, Apply, Listener, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
+    live::{LiveConfig, Refusal},
+    read::ConfigFault,
+};
+use self::{
+    keys::{Keys, Shower, Shown},
+    read::Reader,
+};
+use crate::model::net::Cidr;
+
+/// The file `config/bothy.toml` as shipped: every key with its default.
+pub const DOCUMENTED: &str = include_str!("../config/bothy.toml");
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub data_dir: Utf8PathBuf,
+    pub run_dir: Utf8PathBuf,
+    pub listen: Vec<Listener>,
+    pub tls: Tls,
+    pub socket: Socket,
+    pub log: Log,
+    pub hypervisor: Hypervisor,
+    pub overcommit: Overcommit,
+    pub reserve: Reserve,
+    pub network: Network,
+    pub physical_network: Vec<PhysicalNetwork>,
+    pub limits: Limits,
+    pub lcm: Lcm,
+    pub sim: Sim,
+}
+
+/// Empty paths: a key and a certificate are made at the first start.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tls {
+    pub certificate: Utf8PathBuf,
+    pub key: Utf8PathBuf,
+    /// Further names and addresses for the certificate that is made.
+    pub names: Vec<SmolStr>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Socket {
+    /// Empty: `bothy.sock` in `run_dir`.
+    pub path: Utf8PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: LogLevel,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hypervisor {
+    pub uri: SmolStr,
+    pub accel: AccelMode,
+}
+
+/// How many times over each resource may be promised.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Overcommit {
+    pub cpu: f64,
+    pub memory: f64,
+    pub disk: f64,
+}
+
+/// What guests can never take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reserve {
+    pub disk_mib: u64,
+    pub memory_mib: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    pub ovsdb: Utf8PathBuf,
+    /// Links that name no addresses get a /24 of this.
+    pub pool: Cidr,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    pub upload_mib: u64,
+    pub body_kib: u64,
+    pub headers_kib: u64,
+    pub connections: u64,
+    pub header_timeout_s: u64,
+    pub idle_timeout_s: u64,
+    pub drain_s: u64,
+    pub calls: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lcm {
+    pub workers: u64,
+    pub start_at_once: u64,
+    pub patience_s: u64,
+}
+
+/// The in-memory twin of libvirt and Open vSwitch, for tests and trying out.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sim {
+    pub enabled: bool,
+    pub start_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data_dir: "/var/lib/bothy".into(),
+            run_dir: "/run/bothy".into(),
+            listen: vec![Listener {
+                address: SocketAddr::from(([0, 0, 0, 0], 9443)),
+                reference_points: vec![ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Admin],
+            }],
+            tls: Tls::default(),
+            socket: Socket::default(),
+            log: Log { format: LogFormat::Human, level: LogLevel::Info },
+            hypervisor: Hypervisor { uri: "qemu:///system".into(), accel: AccelMode::Auto },
+            overcommit: Overcommit { cpu: 4.0, memory: 1.0, disk: 1.0 },
+            reserve: Reserve { disk_mib: 1024, memory_mib: 512 },
+            network: Network { ovsdb: "/run/openvswitch/db.sock".into(), pool: keys::default_pool() },
+            physical_network: Vec::new(),
+            limits: Limits {
+                upload_mib: 16384,
+                body_kib: 1024,
+                headers_kib: 32,
+                connections: 256,
+                header_timeout_s: 10,
+                idle_timeout_s: 30,
+                drain_s: 15,
+                calls: 16,
+            },
+            lcm: Lcm { workers: 4, start_at_once: 4, patience_s: 120 },
+            sim: Sim::default(),
+        }
+    }
+}
+
+/// What differs between two configurations, by key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Taken up at once.
+    pub live: Vec<&'static str>,
+    /// Taken up at the next start.
+    pub restart: Vec<&'static str>,
+}
+
+impl Config {
+    /// Reads a whole file. Every fault in it is reported, in the order of its lines.
+    pub fn check(text: &str) -> Result<Config, Vec<ConfigFault>> {
+        let mut config = Config::default();
+        let mut reader = Reader::parse(text)?;
+        config.visit(&mut reader);
+        config.cross_check(&mut reader);
+        reader.finish().map(|()| config)
+    }
+
+    /// The one list of keys.
+    fn visit(&mut self, k: &mut impl Keys) {
+        use Apply::{Live, Restart};
+        k.key("data_dir", Restart, &mut self.data_dir);
+        k.key("run_dir", Restart, &mut self.run_dir);
+        k.key("listen", Restart, &mut self.listen);
+        k.key("tls.certificate", Restart, &mut self.tls.certificate);
+        k.key("tls.key", Restart, &mut self.tls.key);
+        k.key("tls.names", Restart, &mut self.tls.names);
+        k.key("socket.path", Restart, &mut self.socket.path);
+        k.key("log.format", Restart, &mut self.log.format);
+        k.key("log.level", Live, &mut self.log.level);
+        k.key("hypervisor.uri", Restart, &mut self.hypervisor.uri);
+        k.key("hypervisor.accel", Restart, &mut self.hypervisor.accel);
+        k.within("overcommit.cpu", Live, &mut self.overcommit.cpu, 0.1, 64.0);
+        k.within("overcommit.memory", Live, &mut self.overcommit.memory, 0.1, 8.0);
+        k.within("overcommit.disk", Live, &mut self.overcommit.disk, 0.1, 64.0);
+        k.within("reserve.disk_mib", Live, &mut self.reserve.disk_mib, 16, 1 << 30);
+        k.within("reserve.memory_mib", Live, &mut self.reserve.memory_mib, 0, 1 << 30);
+        k.key("network.ovsdb", Restart, &mut self.network.ovsdb);
+        k.key("network.pool", Live, &mut self.network.pool);
+        k.key("physical_network", Restart, &mut self.physical_network);
+        k.within("limits.upload_mib", Live, &mut self.limits.upload_mib, 1, 1 << 20);
+        k.within("limits.body_kib", Live, &mut self.limits.body_kib, 1, 65536);
+        k.within("limits.headers_kib", Restart, &mut self.limits.headers_kib, 8, 1024);
+        k.within("limits.connections", Restart, &mut self.limits.connections, 1, 65536);
+        k.within("limits.header_timeout_s", Restart, &mut self.limits.header_timeout_s, 1, 600);
+        k.within("limits.idle_timeout_s", Restart, &mut self.limits.idle_timeout_s, 1, 600);
+        k.within("limits.drain_s", Live, &mut self.limits.drain_s, 0, 600);
+        k.within("limits.calls", Restart, &mut self.limits.calls, 1, 256);
+        k.within("lcm.workers", Restart, &mut self.lcm.workers, 1, 64);
+        k.within("lcm.start_at_once", Live, &mut self.lcm.start_at_once, 1, 256);
+        k.within("lcm.patience_s", Restart, &mut self.lcm.patience_s, 0, 86400);
+        k.key("sim.enabled", Restart, &mut self.sim.enabled);
+        k.within("sim.start_ms", Restart, &mut self.sim.start_ms, 0, 60000);
+    }
+
+    /// What one key alone cannot tell.
+    fn cross_check(&self, r: &mut Reader<'_>) {
+        if self.listen.is_empty() && r.has("listen") {
+            r.fault_at("listen", "needs at least one listener; leave the key out for the default");
+        }
+        for (i, l) in self.listen.iter().enumerate() {
+            if self.listen[..i].iter().any(|o| o.address == l.address) {
+                r.fault_at("listen", format!("{} is listed twice", l.address));
+            }
+        }
+        if self.tls.certificate.as_str().is_empty() != self.tls.key.as_str().is_empty() {
+            let given = if self.tls.key.as_str().is_empty() { "tls.certificate" } else { "tls.key" };
+            r.fault_at(given, "tls.certificate and tls.key belong together: give both, or neither to have them made");
+        }
+        for (i, n) in self.physical_network.iter().enumerate() {
+            if self.physical_network[..i].iter().any(|o| o.name == n.name) {
+                r.fault_at("physical_network", format!("'{}' is named twice", n.name));
+            }
+        }
+        if !self.network.pool.is_ipv4() || self.network.pool.prefix() > 24 {
+            r.fault_at("network.pool", format!("{} has no room for links: an IPv4 network of /24 or shorter is needed", self.network.pool));
+        }
+        for (path, key) in [(&self.data_dir, "data_dir"), (&self.run_dir, "run_dir")] {
+            if !path.is_absolute() {
+                r.fault_at(key, format!("'{path}' must be an absolute path"));
+            }
+        }
+        // A UNIX socket's path fits 107 bytes.
+        if self.socket_path().as_str().len() > 107 {
+            let key = if self.socket.path.as_str().is_empty() { "run_dir" } else { "socket.path" };
+            r.fault_at(key, format!("'{}' is longer than the 107 bytes a UNIX socket's path may have", self.socket_path()));
+        }
+    }
+
+    /// Every key with its value as TOML text.
+    pub fn entries(&self) -> Vec<Shown> {
+        let mut shower = Shower::default();
+        self.clone().visit(&mut shower);
+        shower.0
+    }
+
+    /// Which keys differ, and when the new values count.
+    pub fn changes(old: &Config, new: &Config) -> Changes {
+        let mut changes = Changes::default();
+        for (a, b) in old.entries().iter().zip(new.entries()) {
+            if a.value != b.value {
+                match b.apply {
+                    Apply::Live => changes.live.push(b.path),
+                    Apply::Restart => changes.restart.push(b.path),
+                }
+            }
+        }
+        changes
+    }
+
+    /// `self` with the live keys of `new`: what runs after an apply, until the next start.
+    #[must_use]
+    pub fn with_live_of(&self, new: &Config) -> Config {
+        let mut c = self.clone();
+        c.log.level = new.log.level;
+        c.overcommit = new.overcommit.clone();
+        c.reserve = new.reserve.clone();
+        c.network.pool = new.network.pool;
+        c.limits.upload_mib = new.limits.upload_mib;
+        c.limits.body_kib = new.limits.body_kib;
+        c.limits.drain_s = new.limits.drain_s;
+        c.lcm.start_at_once = new.lcm.start_at_once;
+        c
+    }
+
+    pub fn socket_path(&self) -> Utf8PathBuf {
+        if self.socket.path.as_str().is_empty() { self.run_dir.join("bothy.sock") } else { self.socket.path.clone() }
+    }
+    pub fn tls_paths(&self) -> (Utf8PathBuf, Utf8PathBuf) {
+        if self.tls.certificate.as_str().is_empty() {
+            let dir: &Utf8Path = &self.data_dir.join("tls");
+            (dir.join("cert.pem"), dir.join("key.pem"))
+        } else {
+            (self.tls.certificate.clone(), self.tls.key.clone())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

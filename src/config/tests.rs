@@ -1,0 +1,136 @@
+//! What a configuration file may say, what is refused and with which words, what a reload changes.
+
+use super::*;
+
+fn faults(text: &str) -> Vec<String> {
+    Config::check(text).expect_err(text).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_documented_file_holds_the_defaults_and_names_every_key_with_when_it_counts() {
+    assert_eq!(Config::check(DOCUMENTED).expect("config/bothy.toml"), Config::default());
+    assert_eq!(Config::check("").expect("empty"), Config::default());
+    let mut section = String::new();
+    let mut mark = String::new();
+    let mut documented = Vec::new();
+    for line in DOCUMENTED.lines() {
+        for word in ["live", "restart"] {
+            if line.starts_with('#') && line.ends_with(&format!("[{word}]")) {
+                mark = word.into();
+            }
+        }
+        let bare = line.strip_prefix('#').unwrap_or(line);
+        if let Some(s) = bare.strip_prefix("[[").and_then(|s| s.strip_suffix("]]")) {
+            documented.push((s.to_owned(), mark.clone()));
+            section = format!("{s}[].");
+        } else if let Some(s) = line.strip_prefix('[').and_then(|s| s.strip_suffix(']')) {
+            section = format!("{s}.");
+        } else if let Some((k, _)) = bare.split_once(" = ").filter(|(k, _)| !k.contains(' ')) {
+            documented.push((format!("{section}{k}"), mark.clone()));
+        }
+    }
+    for shown in Config::default().entries() {
+        let want = match shown.apply {
+            Apply::Live => "live",
+            Apply::Restart => "restart",
+        };
+        let found = documented.iter().find(|(k, _)| k == shown.path);
+        assert_eq!(found.map(|f| f.1.as_str()), Some(want), "{} in config/bothy.toml", shown.path);
+    }
+}
+
+#[test]
+fn every_fault_of_a_file_is_told_at_once_with_its_line_and_the_nearest_key() {
+    let text = "\
+data_dri = \"/x\"
+[log]
+level = \"loud\"
+formt = \"json\"
+[limits]
+connections = 0
+body_kib = \"big\"
+[overcommit]
+cpu = -1.0
+[overcomit]
+cpu = 1
+[[listen]]
+address = \"nine\"
+reference_points = [\"sol005\", \"sol009\"]
+port = 1
+";
+    assert_eq!(
+        faults(text),
+        [
+            "line 1: data_dri: no such key; did you mean 'data_dir'?",
+            "line 3: log.level: 'loud' is none of error, warn, info, debug, trace",
+            "line 4: log.formt: no such key; did you mean 'log.format'?",
+            "line 6: limits.connections: 0 is not between 1 and 65536",
+            "line 7: limits.body_kib: must be a whole number, 0 or more",
+            "line 9: overcommit.cpu: -1 is not between 0.1 and 64",
+            "line 10: overcomit: no such key; did you mean 'overcommit.cpu'?",
+            "line 13: listen[0].address: must be an address and a port, such as \"0.0.0.0:9443\" or \"[::]:9443\"",
+            "line 14: listen[0].reference_points[1]: 'sol009' is none of sol005, sol003-vnfm, admin",
+            "line 15: listen[0].port: no such key",
+        ]
+    );
+}
+
+#[test]
+fn single_faults_say_what_to_write_instead() {
+    for (text, want) in [
+        ("log = 1", "line 1: log: is a table: write [log]"),
+        ("[tls]\nkey = \"/k\"", "line 2: tls.key: tls.certificate and tls.key belong together: give both, or neither to have them made"),
+        ("listen = []", "line 1: listen: needs at least one listener; leave the key out for the default"),
+        ("data_dir = \"here\"", "line 1: data_dir: 'here' must be an absolute path"),
+        ("level = \"info\"", "line 1: level: no such key; did you mean 'log.level'?"),
+        (
+            "[network]\npool = \"10.0.0.0/30\"",
+            "line 2: network.pool: 10.0.0.0/30 has no room for links: an IPv4 network of /24 or shorter is needed",
+        ),
+        (
+            "[[physical_network]]\nname = \"wan\"\nbridge = \"b\"\ninterface = \"eth1\"",
+            "line 2: physical_network[0].name: 'wan' needs either a bridge or an interface, one of the two",
+        ),
+        ("[[listen]]\naddress = \"[::]:1\"\n", "line 1: listen[0]: 'reference_points' is missing"),
+    ] {
+        assert_eq!(faults(text), [want], "{text}");
+    }
+    let syntax = faults("data_dir = \n[log]\nlevel = \"info\n");
+    assert!(syntax.len() == 2 && syntax[0].starts_with("line 1: ") && syntax[1].starts_with("line 3: "), "{syntax:?}");
+}
+
+#[test]
+fn changes_are_sorted_by_when_they_count_and_only_the_live_ones_are_taken_up() {
+    let new = Config::check(
+        "data_dir = \"/srv/b\"\n[log]\nlevel = \"debug\"\nformat = \"json\"\n[overcommit]\ncpu = 2.0\n[[listen]]\naddress = \"[::]:1\"\nreference_points = [\"admin\"]",
+    )
+    .expect("config");
+    let old = Config::default();
+    let c = Config::changes(&old, &new);
+    assert_eq!(c.live, ["log.level", "overcommit.cpu"]);
+    assert_eq!(c.restart, ["data_dir", "listen", "log.format"]);
+    let now = old.with_live_of(&new);
+    assert_eq!(Config::changes(&old, &now), Changes { live: c.live, restart: vec![] });
+    assert_eq!(Config::changes(&now, &new), Changes { live: vec![], restart: c.restart });
+}
+
+#[test]
+fn every_live_key_is_taken_up_and_no_restart_key_is() {
+    let base = Config::default();
+    for shown in base.entries() {
+        let other = match shown.value.as_str() {
+            "\"info\"" => "\"warn\"".to_owned(),
+            "\"10.213.0.0/16\"" => "\"10.0.0.0/8\"".to_owned(),
+            v if v.parse::<u64>().is_ok_and(|n| n > 0) => (v.parse::<u64>().expect("n") + 1).to_string(),
+            v if v.parse::<f64>().is_ok_and(|n| n > 0.5) => "3.5".to_owned(),
+            _ => continue,
+        };
+        let text = match shown.path.split_once('.') {
+            Some((s, k)) => format!("[{s}]\n{k} = {other}\n"),
+            None => format!("{} = {other}\n", shown.path),
+        };
+        let new = Config::check(&text).unwrap_or_else(|f| panic!("{text}: {f:?}"));
+        let taken = base.with_live_of(&new) == new;
+        assert_eq!(taken, shown.apply == Apply::Live, "{}", shown.path);
+    }
+}
