@@ -1,0 +1,186 @@
+//! Why a resource is where it is: whose it is, what made it, and under which names it is on the host.
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    api::{Ctx, convert::time, extract::Id, problem::Answer, respond::NoQuery},
+    lcm::timeline::all_operations,
+    model::{
+        domain::Layout,
+        error::{Fault, Result},
+        id::{NsId, OpId, SegmentId, VnfId},
+        ns::NsInstance,
+        op::{OpKind, Operation, Target},
+        segment::{Segment, SegmentOwner},
+        vnf::{Reservation, VnfInstance, Vnfc},
+    },
+    nfvo::Nfvo,
+    store::Store,
+};
+
+#[derive(Serialize)]
+pub struct Explanation {
+    id: String,
+    kind: &'static str,
+    text: String,
+    /// Oldest first.
+    because: Vec<String>,
+}
+
+pub async fn explain(State(s): Ctx, Id(id): Id<Uuid>, _: NoQuery) -> Answer<Json<Explanation>> {
+    Ok(Json(s.domain(move |n| Records::read(n)?.explain(id)).await?))
+}
+
+struct Records<'a> {
+    store: &'a Store,
+    layout: &'a Layout,
+    vnfs: Vec<VnfInstance>,
+    ops: Vec<Operation>,
+    segments: Vec<Segment>,
+}
+
+impl<'a> Records<'a> {
+    fn read(nfvo: &'a Nfvo) -> Result<Self> {
+        let store = nfvo.vnfm().store();
+        Ok(Records { store, layout: nfvo.vnfm().layout(), vnfs: store.list()?, ops: all_operations(store)?, segments: store.list()? })
+    }
+
+    fn explain(&self, id: Uuid) -> Result<Explanation> {
+        let say = |kind, text: String, because| Ok(Explanation { id: id.to_string(), kind, text, because });
+        if let Some(op) = self.ops.iter().find(|o| o.id == OpId(id)) {
+            return say("operation", format!("{}, {}", op.label(), op.state.name()), self.operation(op)?);
+        }
+        if let Some(ns) = self.store.get::<NsInstance>(&NsId(id))? {
+            return say("network service", format!("{} of NSD {}", ns.name, ns.nsd_id), self.ns(&ns));
+        }
+        if let Some(v) = self.vnfs.iter().find(|v| v.id == VnfId(id)) {
+            return say("VNF", format!("{} ({} {})", v.name, v.product_name, v.software_version), self.vnf(v)?);
+        }
+        if let Some(s) = self.segments.iter().find(|s| s.id == SegmentId(id)) {
+            return say("virtual link", format!("{} is VLAN {} on the switch", s.link, s.vlan), self.segment(s)?);
+        }
+        for v in &self.vnfs {
+            for c in v.body.iter().flat_map(|b| &b.vnfcs) {
+                if c.id.0 == id {
+                    return say(
+                        "guest",
+                        format!("{}/{} of VNF {}, domain {}", c.vdu, c.index, v.name, c.id.domain_name()),
+                        self.guest(v, c)?,
+                    );
+                }
+                if let Some(p) = c.ports.iter().find(|p| p.id.0 == id) {
+                    let mut why = self.guest(v, c)?;
+                    let segment = self.segments.iter().find(|s| s.id == p.segment);
+                    why.extend(segment.map(|s| format!("it is on virtual link {} ({}), VLAN {} of the switch", s.link, s.id, s.vlan)));
+                    why.push(format!(
+                        "its interface on the switch is {}, made from the port's id; its MAC is {}",
+                        p.ifname.as_str(),
+                        p.mac
+                    ));
+                    why.extend(p.addresses.iter().map(|a| format!("{a} was fixed for it or was the lowest free address of the link")));
+                    return say("port", format!("NIC {} of {}/{} of VNF {}", p.cp, c.vdu, c.index, v.name), why);
+                }
+                if let Some(d) = c.disks.iter().find(|d| d.id.0 == id) {
+                    let mut why = self.guest(v, c)?;
+                    why.push(format!("its file is {}, of {} at most", self.layout.disk(d.id), d.size));
+                    why.extend(d.base.map(|(sha, _)| format!("it lies over the base image {}", self.layout.image(&sha))));
+                    return say("disk", format!("{} of {}/{} of VNF {}", d.storage, c.vdu, c.index, v.name), why);
+                }
+            }
+        }
+        Err(Fault::not_found(format!("no operation, network service, VNF, guest, port, disk or virtual link has the id {id}")))
+    }
+
+    fn made_by(&self, target: Target) -> Option<String> {
+        let op = self.ops.iter().rev().find(|o| o.target == target && o.kind == OpKind::Instantiate)?;
+        Some(format!("its resources were planned when operation {} ({}) was accepted, {}", op.id, op.state.name(), time(op.created)))
+    }
+
+    fn held(op: Option<OpId>) -> Option<String> {
+        op.map(|op| format!("operation {op} holds it now"))
+    }
+
+    fn operation(&self, op: &Operation) -> Result<Vec<String>> {
+        let mut why = Vec::new();
+        if let Some(parent) = op.parent {
+            why.push(format!("it is a part of operation {parent}"));
+        }
+        let by = if op.automatic { "by Bothy itself" } else { "by a request" };
+        why.push(format!("it was begun {by}, {}", time(op.created)));
+        match op.target {
+            Target::Ns(id) => why.push(format!("it acts on NS instance {id}")),
+            Target::Vnf(id) => why.push(format!("it acts on VNF instance {id}")),
+        }
+        why.push(format!("its plan has {} steps; it has been {} since {}", op.steps, op.state.name(), time(op.state_entered)));
+        why.extend(op.error.iter().map(|e| Fault::from(e.clone()).detail()));
+        Ok(why)
+    }
+
+    fn ns(&self, ns: &NsInstance) -> Vec<String> {
+        let mut why = vec![format!("it was created from NSD {} (record {}), {}", ns.nsd_id, ns.nsd_info, time(ns.created))];
+        why.extend(self.made_by(Target::Ns(ns.id)));
+        why.extend(ns.members.iter().map(|m| format!("profile {} is VNF instance {}", m.profile, m.vnf)));
+        why.extend(ns.links.iter().map(|(l, s)| format!("link {l} is segment {s}")));
+        why.extend(Self::held(ns.op));
+        why
+    }
+
+    fn vnf(&self, v: &VnfInstance) -> Result<Vec<String>> {
+        let mut why = Vec::new();
+        if let Some(ns) = v.ns {
+            why.push(format!("it is a member of NS instance {ns}, and goes with it"));
+        }
+        why.push(format!("it was created from package {} (VNFD {}), {}", v.package, v.vnfd_id, time(v.created)));
+        why.extend(self.made_by(Target::Vnf(v.id)));
+        if let Some(b) = &v.body {
+            why.push(format!("flavour {} at level {} means {} guests", b.flavour, b.level, b.vnfcs.len()));
+        }
+        if let Some(r) = self.store.get::<Reservation>(&v.id)? {
+            why.push(format!("{} vCPUs, {} of memory (QEMU's own included) and {} of disk are promised to it", r.vcpus, r.memory, r.disk));
+        }
+        why.push(format!("after a reboot of the box it starts with priority {}", v.priority));
+        why.extend(Self::held(v.op));
+        Ok(why)
+    }
+
+    fn guest(&self, v: &VnfInstance, c: &Vnfc) -> Result<Vec<String>> {
+        let mut why = self.vnf(v)?;
+        why.push(format!("guest {}/{} is libvirt's domain {}, UUID {}", c.vdu, c.index, c.id.domain_name(), c.id));
+        why.push(format!("{} vCPUs and {} are what VDU {} asks for", c.vcpus, c.memory, c.vdu));
+        if c.medium {
+            why.push(format!("its day-0 medium is {}", self.layout.medium(c.id)));
+        }
+        why.push(format!("its serial log is {}", self.layout.serial_log(c.id)));
+        Ok(why)
+    }
+
+    fn segment(&self, s: &Segment) -> Result<Vec<String>> {
+        let mut why = match s.owner {
+            SegmentOwner::Ns(id) => {
+                let mut why = vec![format!("it belongs to NS instance {id}, and goes with it")];
+                why.extend(self.made_by(Target::Ns(id)));
+                why
+            }
+            SegmentOwner::Vnf(id) => {
+                let mut why = vec![format!("it belongs to VNF instance {id}, and goes with it")];
+                why.extend(self.made_by(Target::Vnf(id)));
+                why
+            }
+        };
+        match (&s.profile.physical, s.profile.segmentation) {
+            (Some(net), Some(tag)) => {
+                why.push(format!("it leads to the physical network {net}, VLAN {tag} there, by port {}", s.patch_port().as_str()))
+            }
+            (Some(net), None) => why.push(format!("it leads to the physical network {net}, untagged, by port {}", s.patch_port().as_str())),
+            (None, _) => why.push("it leads to no physical network".into()),
+        }
+        if s.wants_host_port() {
+            let all: Vec<String> = s.host.iter().map(ToString::to_string).collect();
+            why.push(format!("the host is on it as {}, with {}", s.host_port().as_str(), all.join(" and ")));
+        }
+        why.push(format!("{} ports of guests are on it", s.stations.len()));
+        Ok(why)
+    }
+}

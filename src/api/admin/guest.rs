@@ -1,0 +1,177 @@
+//! What lies behind a VNF in its guests: serial log, day-0 medium, domain, reboot.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, Uri, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::{
+    api::{
+        Ctx,
+        extract::{Id, query},
+        problem::{Answer, Problem},
+    },
+    model::{
+        error::{Fault, Result},
+        id::VnfId,
+        package::VnfPackage,
+        vnf::{VnfInstance, Vnfc},
+        vnfd::{Day0, Medium},
+    },
+    nfvo::Nfvo,
+};
+
+/// As much of a serial log as is sent where the client names no number.
+const LOG_BYTES: usize = 1 << 20;
+const LOG_MOST: usize = 16 << 20;
+
+pub(super) fn find(nfvo: &Nfvo, id: VnfId) -> Result<VnfInstance> {
+    nfvo.vnfm().store().get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF instance {id}")))
+}
+
+fn guests(v: &VnfInstance) -> Result<&[Vnfc]> {
+    v.body
+        .as_ref()
+        .map(|b| &b.vnfcs[..])
+        .ok_or_else(|| Fault::conflict(format!("VNF instance {} is not instantiated: it has no guests", v.id)))
+}
+
+/// One guest: the only one, or the one that is named by its VDU, as `VDU/NUMBER`, or by its id.
+pub(super) fn pick<'v>(v: &'v VnfInstance, named: Option<&str>) -> Result<&'v Vnfc> {
+    let all = guests(v)?;
+    let is = |c: &&Vnfc| match named {
+        None => true,
+        Some(n) => c.vdu == n || format!("{}/{}", c.vdu, c.index) == n || c.id.to_string() == n,
+    };
+    let found: Vec<&Vnfc> = all.iter().filter(is).collect();
+    let names = |of: &[&Vnfc]| of.iter().map(|c| format!("{}/{}", c.vdu, c.index)).collect::<Vec<_>>().join(", ");
+    match (&found[..], named) {
+        ([one], _) => Ok(one),
+        ([], Some(n)) => {
+            Err(Fault::not_found(format!("VNF instance {} has no guest '{n}'; it has {}", v.id, names(&all.iter().collect::<Vec<_>>()))))
+        }
+        ([], None) => Err(Fault::not_found(format!("VNF instance {} has no guests", v.id))),
+        (many, _) => {
+            Err(Fault::invalid(format!("VNF instance {} has {} such guests: name one by ?vdu=: {}", v.id, many.len(), names(many))))
+        }
+    }
+}
+
+/// The query's `vdu`, and the value of another parameter if the resource knows one.
+pub(super) fn which(uri: &Uri, other: Option<&str>) -> Answer<(Option<String>, Option<String>)> {
+    let known: Vec<&str> = ["vdu"].into_iter().chain(other).collect();
+    let mut vdu = None;
+    let mut value = None;
+    for (k, v) in query(uri, &known)? {
+        if k == "vdu" { vdu = Some(v) } else { value = Some(v) }
+    }
+    Ok((vdu, value))
+}
+
+pub async fn serial(State(s): Ctx, Id(id): Id<VnfId>, uri: Uri) -> Answer<Response> {
+    let (vdu, bytes) = which(&uri, Some("bytes"))?;
+    let most = match bytes {
+        None => LOG_BYTES,
+        Some(b) => {
+            b.parse().map(|n: usize| n.min(LOG_MOST)).map_err(|_| Box::new(Problem::malformed(format!("bytes: '{b}' is not a number"))))?
+        }
+    };
+    let log = s
+        .domain(move |n| {
+            let v = find(n, id)?;
+            n.vnfm().images().serial_log(pick(&v, vdu.as_deref())?.id, most)
+        })
+        .await?;
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], log).into_response())
+}
+
+pub async fn domain(State(s): Ctx, Id(id): Id<VnfId>, uri: Uri) -> Answer<Response> {
+    let (vdu, _) = which(&uri, None)?;
+    let xml = s
+        .domain(move |n| {
+            let v = find(n, id)?;
+            n.vnfm().hypervisor().xml(pick(&v, vdu.as_deref())?.id)
+        })
+        .await?;
+    Ok(([(CONTENT_TYPE, "application/xml")], xml).into_response())
+}
+
+/// Resets every guest of the VNF, or the one that is named. The record stays as it is.
+pub async fn reboot(State(s): Ctx, Id(id): Id<VnfId>, uri: Uri) -> Answer<StatusCode> {
+    let (vdu, _) = which(&uri, None)?;
+    s.domain(move |n| {
+        let v = find(n, id)?;
+        v.check_free()?;
+        let of = match &vdu {
+            Some(_) => std::slice::from_ref(pick(&v, vdu.as_deref())?),
+            None => guests(&v)?,
+        };
+        of.iter().try_for_each(|c| n.vnfm().hypervisor().reboot(c.id))
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Serialize)]
+pub struct Preview {
+    vdu: String,
+    label: String,
+    files: Vec<File>,
+}
+
+#[derive(Serialize)]
+struct File {
+    path: String,
+    secret: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    bytes: usize,
+}
+
+fn label(d: &Day0) -> String {
+    match (&d.label, d.medium) {
+        (Some(l), _) => l.to_string(),
+        (None, Medium::NoCloud) => "cidata".into(),
+        (None, Medium::ConfigDrive) => "config-2".into(),
+        (None, Medium::Iso | Medium::Fat) => String::new(),
+    }
+}
+
+pub async fn day0(State(s): Ctx, Id(id): Id<VnfId>, uri: Uri) -> Answer<Json<Vec<Preview>>> {
+    let (vdu, _) = which(&uri, None)?;
+    let media = s
+        .domain(move |n| {
+            let v = find(n, id)?;
+            let of: Vec<&Vnfc> = match &vdu {
+                Some(_) => vec![pick(&v, vdu.as_deref())?],
+                None => guests(&v)?.iter().filter(|c| c.medium).collect(),
+            };
+            let package: VnfPackage = n.vnfm().store().require(&v.package)?;
+            let flavour = v.body.as_ref().and_then(|b| package.vnfd.as_ref().and_then(|d| d.flavour(&b.flavour)));
+            of.into_iter()
+                .map(|c| {
+                    let files = n.vnfm().preview_day0(id, c.id)?;
+                    let described = flavour.and_then(|f| f.vdu(&c.vdu)).and_then(|d| d.day0.as_ref());
+                    Ok(Preview {
+                        vdu: format!("{}/{}", c.vdu, c.index),
+                        label: described.map(label).unwrap_or_default(),
+                        files: files
+                            .into_iter()
+                            .map(|f| File {
+                                bytes: f.content.len(),
+                                // Secrets are masked in the text already.
+                                text: String::from_utf8(f.content).ok(),
+                                path: f.path,
+                                secret: f.secret,
+                            })
+                            .collect(),
+                    })
+                })
+                .collect::<Result<Vec<_>>>()
+        })
+        .await?;
+    Ok(Json(media))
+}

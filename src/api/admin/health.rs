@@ -1,0 +1,63 @@
+//! What works, and which Bothy this is.
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+
+use crate::{
+    api::{Ctx, problem::Answer, version},
+    model::health::{Condition, ConditionState},
+};
+
+#[derive(Serialize)]
+pub struct Health {
+    status: &'static str,
+    version: &'static str,
+    #[serde(rename = "uptimeSeconds")]
+    uptime_seconds: u64,
+    conditions: Vec<WireCondition>,
+}
+
+#[derive(Serialize)]
+struct WireCondition {
+    name: String,
+    state: &'static str,
+    text: String,
+}
+
+fn state(s: ConditionState) -> &'static str {
+    match s {
+        ConditionState::Ok => "OK",
+        ConditionState::Pending => "PENDING",
+        ConditionState::Failed => "FAILED",
+    }
+}
+
+/// Answers 200 whenever it can answer: a box with a dead libvirt must be able to say so.
+pub async fn health(State(s): Ctx) -> Answer<Json<Health>> {
+    let services = s.clone();
+    let conditions: Vec<Condition> = s.pool.run(move || Ok((services.health)())).await?;
+    let all_well = conditions.iter().all(|c| c.state == ConditionState::Ok);
+    Ok(Json(Health {
+        status: if all_well { "OK" } else { "DEGRADED" },
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: s.started.elapsed().as_secs(),
+        conditions: conditions.into_iter().map(|c| WireCondition { name: c.name.into(), state: state(c.state), text: c.text }).collect(),
+    }))
+}
+
+#[derive(Serialize)]
+pub struct Version {
+    version: &'static str,
+    apis: Vec<ApiVersion>,
+}
+
+#[derive(Serialize)]
+struct ApiVersion {
+    name: &'static str,
+    version: String,
+}
+
+pub async fn version(State(_): Ctx) -> Json<Version> {
+    let apis = version::all().map(|a| ApiVersion { name: a.name, version: a.text() }).collect();
+    Json(Version { version: env!("CARGO_PKG_VERSION"), apis })
+}

@@ -1,0 +1,175 @@
+//! Files of packages on their way out: whole archives with byte ranges, single files, descriptors.
+//!
+//! Never: where the files are; the catalogue's records and the layout say that.
+
+use std::io::{Cursor, SeekFrom, Write as _};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE},
+    },
+    response::Response,
+};
+use camino::{Utf8Path, Utf8PathBuf};
+use hyper::body::Frame;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncSeekExt as _},
+    sync::mpsc,
+};
+
+use super::{
+    conditional::range,
+    problem::{Answer, Problem},
+    routes::accepts,
+};
+use crate::model::{
+    domain::Layout,
+    error::{Fault, Result},
+    package::PackageFile,
+};
+
+const PIECE: usize = 256 * 1024;
+
+/// A file of the content-addressed store: an artefact, or a base image.
+fn place(layout: &Layout, f: &PackageFile) -> Utf8PathBuf {
+    let artefact = layout.artifact(&f.sha256);
+    if artefact.exists() { artefact } else { layout.image(&f.sha256) }
+}
+
+/// 200 or 206 with a file, streamed.
+pub async fn file(headers: &HeaderMap, layout: &Layout, f: &PackageFile, media_type: &str) -> Answer<Response> {
+    let path = place(layout, f);
+    let gone = |e: std::io::Error| -> Box<Problem> {
+        Fault::transient(format!("the file {} is not in the store of this box: onboard the package again", f.path)).with_source(e).into()
+    };
+    let mut open = tokio::fs::File::open(&path).await.map_err(gone)?;
+    let size = open.metadata().await.map_err(gone)?.len();
+    let wanted = range(headers, size)?;
+    let (from, length) = wanted.as_ref().map_or((0, size), |r| (*r.start(), r.end() - r.start() + 1));
+    open.seek(SeekFrom::Start(from)).await.map_err(gone)?;
+    let mut response = Response::new(stream(open, length));
+    let head = response.headers_mut();
+    head.insert(CONTENT_TYPE, header(media_type));
+    head.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    head.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Some(r) = wanted {
+        head.insert(CONTENT_RANGE, header(&format!("bytes {}-{}/{size}", r.start(), r.end())));
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    Ok(response)
+}
+
+fn header(text: &str) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("application/octet-stream"))
+}
+
+/// `length` bytes of a file as a body, two pieces ahead of the network.
+pub fn stream(mut file: tokio::fs::File, length: u64) -> Body {
+    let (to_net, pieces) = mpsc::channel(2);
+    tokio::spawn(async move {
+        let mut left = length;
+        while left > 0 {
+            let mut piece = vec![0u8; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
+            let read = match file.read(&mut piece).await {
+                Ok(0) => Err(std::io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => {
+                    piece.truncate(n);
+                    left -= n as u64;
+                    Ok(Bytes::from(piece))
+                }
+                Err(e) => Err(e),
+            };
+            let broken = read.is_err();
+            // The client may be gone; then nobody wants the rest.
+            if to_net.send(read).await.is_err() || broken {
+                return;
+            }
+        }
+    });
+    Body::new(Pieces(pieces))
+}
+
+/// A body that another task or thread fills.
+pub struct Pieces(pub mpsc::Receiver<std::io::Result<Bytes>>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::io::Error;
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<std::io::Result<Frame<Bytes>>>> {
+        self.0.poll_recv(cx).map(|p| p.map(|r| r.map(Frame::data)))
+    }
+}
+
+/// One file of a package, by its path in it.
+pub async fn artefact(headers: &HeaderMap, layout: &Layout, files: &[PackageFile], path: &str) -> Answer<Response> {
+    let f = files
+        .iter()
+        .find(|f| f.path == path)
+        .ok_or_else(|| Box::new(Problem::new(StatusCode::NOT_FOUND, format!("there is no file '{path}' in the package"))))?;
+    let media_type = if f.media_type.is_empty() { "application/octet-stream" } else { &f.media_type };
+    file(headers, layout, f, media_type).await
+}
+
+/// A descriptor: its one file as text, or all of its files as a ZIP archive (SOL005 9.4.4.3.2).
+/// A client that insists on text gets 406 for a descriptor of several files.
+pub fn descriptor(headers: &HeaderMap, layout: &Layout, files: &[PackageFile], main: &str) -> Answer<Response> {
+    let of: Vec<&PackageFile> = files.iter().filter(|f| belongs(&f.path, main)).collect();
+    let served: &[&str] = if of.len() == 1 { &["text/plain", "application/zip"] } else { &["application/zip"] };
+    let chosen = accepts(headers, served)?;
+    let body = if chosen == "text/plain" { read(layout, of.first().copied())? } else { zipped(layout, files, &of)? };
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, header(chosen));
+    Ok(response)
+}
+
+/// The main file and the YAML beside or below it, which it may import.
+fn belongs(path: &str, main: &str) -> bool {
+    let folder = Utf8Path::new(main).parent().map_or("", Utf8Path::as_str);
+    let is_yaml = matches!(Utf8Path::new(path).extension(), Some("yaml" | "yml"));
+    path == main || (is_yaml && !folder.is_empty() && path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+}
+
+fn read(layout: &Layout, f: Option<&PackageFile>) -> Result<Vec<u8>> {
+    let f = f.ok_or_else(|| Fault::bug("a descriptor without a main file"))?;
+    std::fs::read(place(layout, f)).map_err(|e| {
+        Fault::transient(format!("the file {} is not in the store of this box: onboard the package again", f.path)).with_source(e)
+    })
+}
+
+fn zipped(layout: &Layout, files: &[PackageFile], of: &[&PackageFile]) -> Result<Vec<u8>> {
+    let bad = |e: zip::result::ZipError| Fault::bug("the descriptor cannot be packed").with_source(e);
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    // TOSCA.meta says which of them is the main one.
+    let meta = files.iter().filter(|f| f.path == "TOSCA-Metadata/TOSCA.meta");
+    for f in meta.chain(of.iter().copied()) {
+        zip.start_file(f.path.as_str(), options).map_err(bad)?;
+        zip.write_all(&read(layout, Some(f))?).map_err(|e| Fault::bug("the descriptor cannot be packed").with_source(e))?;
+    }
+    Ok(zip.finish().map_err(bad)?.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_descriptor_is_its_main_file_and_the_yaml_below_it() {
+        for (path, main, is) in [
+            ("Definitions/a.yaml", "Definitions/a.yaml", true),
+            ("Definitions/types/b.yml", "Definitions/a.yaml", true),
+            ("Definitions/a.json", "Definitions/a.yaml", false),
+            ("DefinitionsX/b.yaml", "Definitions/a.yaml", false),
+            ("Files/day0.yaml", "Definitions/a.yaml", false),
+            ("a.yaml", "a.yaml", true),
+            ("other.yaml", "a.yaml", false),
+        ] {
+            assert_eq!(belongs(path, main), is, "{path} of {main}");
+        }
+    }
+}

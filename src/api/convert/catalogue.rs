@@ -1,0 +1,145 @@
+//! NS descriptors and VNF packages as SOL005 5.5.2.2 and 9.5.2.5 show them.
+
+use super::{Base, problem, sha256, time, user_pairs};
+use crate::{
+    model::{
+        package::{NsDescriptor, Onboarding, Operational, PackageFile, StoredImage, VnfPackage},
+        vnfd::{ImageFormat, SwImage},
+    },
+    sol::{
+        common::KeyValuePairs,
+        nsd::{NsdArchiveArtifactInfo, NsdInfo, NsdInfoLinks, NsdOnboardingState, NsdOperationalState, NsdUsageState},
+        pkgm::{
+            ContainerFormat, DiskFormat, PackageOnboardingState, PackageOperationalState, PackageUsageState, VnfPackageArtifactInfo,
+            VnfPackageSoftwareImageInfo, VnfPkgInfo, VnfPkgInfoLinks,
+        },
+    },
+};
+
+/// Names a version of the resource: state, and whether anybody uses it.
+pub fn nsd_version(d: &NsDescriptor) -> u64 {
+    (d.revision << 1) | u64::from(d.users > 0)
+}
+
+pub fn package_version(p: &VnfPackage) -> u64 {
+    (p.revision << 1) | u64::from(p.users > 0)
+}
+
+pub fn nsd_operational(state: NsdOperationalState) -> Operational {
+    match state {
+        NsdOperationalState::Enabled => Operational::Enabled,
+        NsdOperationalState::Disabled => Operational::Disabled,
+    }
+}
+
+pub fn package_operational(state: PackageOperationalState) -> Operational {
+    match state {
+        PackageOperationalState::Enabled => Operational::Enabled,
+        PackageOperationalState::Disabled => Operational::Disabled,
+    }
+}
+
+pub fn nsd(d: &NsDescriptor, base: &Base) -> NsdInfo {
+    let path = format!("/nsd/v2/ns_descriptors/{}", d.id);
+    let known = d.nsd.as_ref();
+    let artifact = |f: &PackageFile| NsdArchiveArtifactInfo {
+        artifact_path: f.path.to_string(),
+        checksum: sha256(&f.sha256),
+        metadata: KeyValuePairs::new(),
+    };
+    NsdInfo {
+        id: d.id.to_string(),
+        nsd_id: known.map(|n| n.id.to_string()),
+        nsd_name: known.map(|n| n.name.to_string()),
+        nsd_version: known.map(|n| n.version.to_string()),
+        nsd_designer: known.map(|n| n.designer.to_string()),
+        nsd_invariant_id: known.map(|n| n.invariant_id.to_string()),
+        vnf_pkg_ids: d.packages.iter().map(ToString::to_string).collect(),
+        artifacts: d.files.iter().filter(|f| f.path != d.nsd_path && Some(&f.path) != d.manifest_path.as_ref()).map(artifact).collect(),
+        nsd_onboarding_state: match d.onboarding {
+            Onboarding::Created => NsdOnboardingState::Created,
+            Onboarding::Uploading => NsdOnboardingState::Uploading,
+            Onboarding::Processing => NsdOnboardingState::Processing,
+            Onboarding::Onboarded => NsdOnboardingState::Onboarded,
+            Onboarding::Error => NsdOnboardingState::Error,
+        },
+        onboarding_failure_details: d.failure.as_ref().map(problem),
+        nsd_operational_state: match d.operational {
+            Operational::Enabled => NsdOperationalState::Enabled,
+            Operational::Disabled => NsdOperationalState::Disabled,
+        },
+        nsd_usage_state: if d.users > 0 { NsdUsageState::InUse } else { NsdUsageState::NotInUse },
+        user_defined_data: user_pairs(&d.user_data),
+        links: NsdInfoLinks { self_: base.link(&path), nsd_content: base.link(format!("{path}/nsd_content")) },
+        ..NsdInfo::default()
+    }
+}
+
+pub fn package(p: &VnfPackage, base: &Base) -> VnfPkgInfo {
+    let path = format!("/vnfpkgm/v2/vnf_packages/{}", p.id);
+    let known = p.vnfd.as_ref();
+    let images: Vec<&SwImage> = known.map(|v| v.images()).unwrap_or_default();
+    let is_other =
+        |f: &&PackageFile| f.path != p.vnfd_path && Some(&f.path) != p.manifest_path.as_ref() && !images.iter().any(|i| i.path == f.path);
+    let artifact = |f: &PackageFile| VnfPackageArtifactInfo {
+        artifact_path: Some(f.path.to_string()),
+        checksum: sha256(&f.sha256),
+        is_encrypted: false,
+        ..VnfPackageArtifactInfo::default()
+    };
+    VnfPkgInfo {
+        id: p.id.to_string(),
+        vnfd_id: known.map(|v| v.id.to_string()),
+        vnf_provider: known.map(|v| v.provider.to_string()),
+        vnf_product_name: known.map(|v| v.product_name.to_string()),
+        vnf_software_version: known.map(|v| v.software_version.to_string()),
+        vnfd_version: known.map(|v| v.version.to_string()),
+        checksum: p.archive.as_ref().map(|a| sha256(&a.sha256)),
+        software_images: p.images.iter().filter_map(|s| images.iter().find(|i| i.id == s.id).map(|i| image(i, s))).collect(),
+        additional_artifacts: p.files.iter().filter(is_other).map(artifact).collect(),
+        onboarding_state: match p.onboarding {
+            Onboarding::Created => PackageOnboardingState::Created,
+            Onboarding::Uploading => PackageOnboardingState::Uploading,
+            Onboarding::Processing => PackageOnboardingState::Processing,
+            Onboarding::Onboarded => PackageOnboardingState::Onboarded,
+            Onboarding::Error => PackageOnboardingState::Error,
+        },
+        operational_state: match p.operational {
+            Operational::Enabled => PackageOperationalState::Enabled,
+            Operational::Disabled => PackageOperationalState::Disabled,
+        },
+        usage_state: if p.users > 0 { PackageUsageState::InUse } else { PackageUsageState::NotInUse },
+        vnfm_info: known.map(|v| v.vnfm_info.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+        user_defined_data: user_pairs(&p.user_data),
+        onboarding_failure_details: p.failure.as_ref().map(problem),
+        links: VnfPkgInfoLinks {
+            self_: base.link(&path),
+            vnfd: base.link(format!("{path}/vnfd")),
+            package_content: base.link(format!("{path}/package_content")),
+        },
+        ..VnfPkgInfo::default()
+    }
+}
+
+fn image(described: &SwImage, stored: &StoredImage) -> VnfPackageSoftwareImageInfo {
+    VnfPackageSoftwareImageInfo {
+        id: described.id.to_string(),
+        name: described.name.to_string(),
+        provider: described.provider.to_string(),
+        version: described.version.to_string(),
+        checksum: sha256(&stored.sha256),
+        is_encrypted: false,
+        container_format: ContainerFormat::Bare,
+        disk_format: match stored.format {
+            ImageFormat::Raw => DiskFormat::Raw,
+            ImageFormat::Qcow2 => DiskFormat::Qcow2,
+        },
+        created_at: time(stored.stored_at),
+        min_disk: described.min_disk.bytes().0,
+        min_ram: described.min_ram.bytes().0,
+        size: stored.size.0,
+        user_metadata: KeyValuePairs::new(),
+        image_path: described.path.to_string(),
+        image_uri: None,
+    }
+}

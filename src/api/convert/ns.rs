@@ -1,0 +1,98 @@
+//! NS instances as SOL005 6.5.2.10 shows them.
+
+use super::{
+    Base,
+    vnf::{self, Around, Dialect, ext_cp_of, protocol},
+};
+use crate::{
+    model::{
+        ns::NsInstance,
+        segment::{Segment, Station},
+        vnf::VnfInstance,
+        vnfd::Flavour,
+    },
+    sol::{
+        nslcm::{self as sol, NsCpHandle, NsInstanceLinks, NsLinkPortInfo, NsVirtualLinkInfo, SapInfo},
+        vnflcm::InstantiationState,
+    },
+};
+
+/// A service with the records it names.
+pub struct Whole {
+    pub ns: NsInstance,
+    /// In the order of the members; one that is not stored any more is left out.
+    pub vnfs: Vec<(VnfInstance, Option<Flavour>)>,
+    pub segments: Vec<Segment>,
+}
+
+impl Whole {
+    /// Names a version of the resource: it changes when a member does.
+    pub fn version(&self) -> u64 {
+        self.vnfs.iter().fold(self.ns.revision << 32, |n, (v, _)| n.wrapping_add(v.revision))
+    }
+}
+
+pub fn instance(w: &Whole, base: &Base) -> sol::NsInstance {
+    let ns = &w.ns;
+    let path = format!("/nslcm/v2/ns_instances/{}", ns.id);
+    let free = ns.op.is_none();
+    sol::NsInstance {
+        id: ns.id.to_string(),
+        ns_instance_name: ns.name.to_string(),
+        ns_instance_description: ns.description.clone(),
+        nsd_id: ns.nsd_id.to_string(),
+        nsd_info_id: ns.nsd_info.to_string(),
+        flavour_id: ns.flavour.as_ref().filter(|_| ns.instantiated).map(ToString::to_string),
+        vnf_instance: w.vnfs.iter().map(|(v, f)| vnf::member(v, &Around { flavour: f.as_ref() })).collect(),
+        virtual_link_info: ns
+            .links
+            .iter()
+            .filter_map(|(link, id)| w.segments.iter().find(|s| s.id == *id).map(|s| virtual_link(link, s, w)))
+            .collect(),
+        sap_info: ns
+            .saps
+            .iter()
+            .map(|(sap, id)| {
+                let host = w.segments.iter().find(|s| s.id == *id).map(|s| s.host.iter().map(|c| c.addr()).collect::<Vec<_>>());
+                SapInfo {
+                    id: sap.to_string(),
+                    sapd_id: sap.to_string(),
+                    sap_name: sap.to_string(),
+                    description: None,
+                    sap_protocol_info: vec![protocol(None, &host.unwrap_or_default())],
+                }
+            })
+            .collect(),
+        ns_state: if ns.instantiated { InstantiationState::Instantiated } else { InstantiationState::NotInstantiated },
+        links: NsInstanceLinks {
+            self_: base.link(&path),
+            instantiate: base.link_if(free && !ns.instantiated, format!("{path}/instantiate")),
+            terminate: base.link_if(free && ns.instantiated, format!("{path}/terminate")),
+            ..NsInstanceLinks::default()
+        },
+        ..sol::NsInstance::default()
+    }
+}
+
+fn virtual_link(link: &str, s: &Segment, w: &Whole) -> NsVirtualLinkInfo {
+    NsVirtualLinkInfo {
+        id: s.id.to_string(),
+        ns_virtual_link_desc_id: link.into(),
+        ns_virtual_link_profile_id: link.into(),
+        resource_handle: vec![Dialect::Sol005.handle(s.id.to_string(), "segment")],
+        link_port: s.stations.iter().map(|st| link_port(st, w)).collect(),
+    }
+}
+
+fn link_port(st: &Station, w: &Whole) -> NsLinkPortInfo {
+    let ext_cp = w.vnfs.iter().filter_map(|(v, _)| v.body.as_ref()).find_map(|b| ext_cp_of(b, st.port));
+    NsLinkPortInfo {
+        id: st.port.to_string(),
+        resource_handle: Dialect::Sol005.handle(st.port.to_string(), "port"),
+        ns_cp_handle: ext_cp.map(|cp| NsCpHandle {
+            vnf_instance_id: Some(st.vnf.to_string()),
+            vnf_ext_cp_instance_id: Some(cp),
+            ..NsCpHandle::default()
+        }),
+    }
+}

@@ -1,0 +1,309 @@
+//! Operation occurrences as SOL003 5.5.2.13 and SOL005 6.5.2.3 show them.
+
+use serde_json::{Value, json};
+
+use super::{Base, problem, time, unexplained, vnf::Dialect};
+use crate::{
+    model::{
+        error::{Fault, Result},
+        ns::NsInstance,
+        op::{CancelMode, NsOpState, OpKind, OpState, Operation, Phase, Target, VnfOpState},
+        step::{NsStep, PlanStep, Step, VnfStep},
+        vnf::VnfInstance,
+    },
+    sol::{
+        common::KeyValuePairs,
+        nslcm::{
+            AffectedNsVirtualLink, AffectedVnf, ChangeResult, NsLcmOpOcc, NsLcmOpOccLinks, NsLcmOpType, NsLcmOperationState,
+            NsResourceChanges, NsVlChangeType, VnfChangeType,
+        },
+        problem::ProblemDetails,
+        vnflcm::{
+            AffectedVirtualStorage, AffectedVnfc, CancelModeType, ChangeType, LcmOperationState, LcmOperationType, ResourceChanges,
+            VnfLcmOpOcc, VnfLcmOpOccLinks,
+        },
+    },
+};
+
+/// What is looked up beside an operation; all of it may be gone already.
+#[derive(Default)]
+pub struct Around {
+    pub steps: Vec<PlanStep>,
+    pub vnf: Option<VnfInstance>,
+    pub ns: Option<NsInstance>,
+    /// The members of the service.
+    pub members: Vec<VnfInstance>,
+}
+
+fn cancel_mode(m: CancelMode) -> CancelModeType {
+    match m {
+        CancelMode::Graceful => CancelModeType::Graceful,
+        CancelMode::Forceful => CancelModeType::Forceful,
+    }
+}
+
+/// Which tasks an operation allows in its state.
+struct Tasks {
+    cancel: bool,
+    retry: bool,
+    rollback: bool,
+}
+
+impl Tasks {
+    fn of(op: &Operation) -> Tasks {
+        // A part of a service's operation is moved by that one alone.
+        let mine = op.parent.is_none();
+        let (under_way, stuck) = match op.state.phase() {
+            Phase::Held | Phase::Forward | Phase::Backward => (true, false),
+            Phase::Stuck => (false, true),
+            Phase::Over => (false, false),
+        };
+        let undoable = match op.kind {
+            OpKind::Instantiate | OpKind::Start | OpKind::Stop => true,
+            OpKind::Terminate => false,
+        };
+        Tasks { cancel: mine && under_way, retry: mine && stuck, rollback: mine && stuck && undoable }
+    }
+}
+
+fn pending_cancel(op: &Operation) -> Option<CancelModeType> {
+    match op.state.phase() {
+        Phase::Forward | Phase::Backward => op.cancel.map(cancel_mode),
+        Phase::Held | Phase::Stuck | Phase::Over => None,
+    }
+}
+
+fn error(op: &Operation) -> Option<ProblemDetails> {
+    match (&op.error, op.state) {
+        (Some(f), _) => Some(problem(f)),
+        (None, OpState::Vnf(VnfOpState::FailedTemp | VnfOpState::Failed) | OpState::Ns(NsOpState::FailedTemp | NsOpState::Failed)) => {
+            Some(unexplained())
+        }
+        (
+            None,
+            OpState::Vnf(
+                VnfOpState::Starting | VnfOpState::Processing | VnfOpState::Completed | VnfOpState::RollingBack | VnfOpState::RolledBack,
+            )
+            | OpState::Ns(
+                NsOpState::Processing
+                | NsOpState::Completed
+                | NsOpState::PartiallyCompleted
+                | NsOpState::RollingBack
+                | NsOpState::RolledBack,
+            ),
+        ) => None,
+    }
+}
+
+/// The request as it came; an operation that no request began shows the one that would have.
+fn params(op: &Operation, around: &Around) -> Option<KeyValuePairs> {
+    if let Ok(Value::Object(given)) = serde_json::from_str(&op.request) {
+        return Some(given);
+    }
+    let flavour = || around.vnf.as_ref().and_then(|v| v.body.as_ref()).map(|b| b.flavour.to_string());
+    let made = match (op.target, op.kind) {
+        (Target::Vnf(_), OpKind::Instantiate) => json!({ "flavourId": flavour()? }),
+        (Target::Ns(_), OpKind::Instantiate) => json!({ "nsFlavourId": around.ns.as_ref()?.flavour.as_ref()?.as_str() }),
+        (Target::Vnf(_), OpKind::Terminate) => {
+            let graceful = around.steps.iter().find_map(|s| match &s.step {
+                Step::Vnf(VnfStep::Stop { graceful_s, .. }) => *graceful_s,
+                Step::Vnf(_) | Step::Ns(_) => None,
+            });
+            match graceful {
+                Some(s) => json!({ "terminationType": "GRACEFUL", "gracefulTerminationTimeout": s }),
+                None => json!({ "terminationType": "FORCEFUL" }),
+            }
+        }
+        (Target::Vnf(_), OpKind::Start) => json!({ "changeStateTo": "STARTED" }),
+        (Target::Vnf(_), OpKind::Stop) => json!({ "changeStateTo": "STOPPED" }),
+        (Target::Ns(_), OpKind::Terminate | OpKind::Start | OpKind::Stop) => json!({}),
+    };
+    match made {
+        Value::Object(o) => Some(o),
+        _ => None,
+    }
+}
+
+pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> {
+    let (Target::Vnf(vnf), OpState::Vnf(state)) = (op.target, op.state) else {
+        return Err(Fault::not_found(format!("operation {} is not one of a VNF", op.id)));
+    };
+    let path = format!("/vnflcm/v2/vnf_lcm_op_occs/{}", op.id);
+    let tasks = Tasks::of(op);
+    let pending = pending_cancel(op);
+    Ok(VnfLcmOpOcc {
+        id: op.id.to_string(),
+        operation_state: match state {
+            VnfOpState::Starting => LcmOperationState::Starting,
+            VnfOpState::Processing => LcmOperationState::Processing,
+            VnfOpState::Completed => LcmOperationState::Completed,
+            VnfOpState::FailedTemp => LcmOperationState::FailedTemp,
+            VnfOpState::Failed => LcmOperationState::Failed,
+            VnfOpState::RollingBack => LcmOperationState::RollingBack,
+            VnfOpState::RolledBack => LcmOperationState::RolledBack,
+        },
+        state_entered_time: time(op.state_entered),
+        start_time: time(op.created),
+        vnf_instance_id: vnf.to_string(),
+        grant_id: None,
+        operation: match op.kind {
+            OpKind::Instantiate => LcmOperationType::Instantiate,
+            OpKind::Terminate => LcmOperationType::Terminate,
+            OpKind::Start | OpKind::Stop => LcmOperationType::Operate,
+        },
+        is_automatic_invocation: op.automatic,
+        operation_params: params(op, around),
+        is_cancel_pending: pending.is_some(),
+        cancel_mode: pending,
+        error: error(op),
+        resource_changes: vnf_changes(op, around),
+        changed_info: None,
+        affected_vip_cps: Vec::new(),
+        changed_ext_connectivity: Vec::new(),
+        modifications_triggered_by_vnf_pkg_change: None,
+        vnf_snapshot_info_id: None,
+        lcm_coordinations: Vec::new(),
+        rejected_lcm_coordinations: Vec::new(),
+        warnings: op.warnings.clone(),
+        links: Some(VnfLcmOpOccLinks {
+            self_: base.link(&path),
+            vnf_instance: base.link(format!("/vnflcm/v2/vnf_instances/{vnf}")),
+            cancel: base.link_if(tasks.cancel, format!("{path}/cancel")),
+            retry: base.link_if(tasks.retry, format!("{path}/retry")),
+            rollback: base.link_if(tasks.rollback, format!("{path}/rollback")),
+            fail: base.link_if(tasks.retry, format!("{path}/fail")),
+            ..VnfLcmOpOccLinks::default()
+        }),
+    })
+}
+
+/// Guests and disks that the plan makes. What a termination took away is not told: the record that
+/// described it went with it.
+fn vnf_changes(op: &Operation, around: &Around) -> Option<ResourceChanges> {
+    match op.state {
+        OpState::Vnf(VnfOpState::Starting | VnfOpState::RolledBack) => return None,
+        OpState::Vnf(
+            VnfOpState::Processing | VnfOpState::Completed | VnfOpState::FailedTemp | VnfOpState::Failed | VnfOpState::RollingBack,
+        )
+        | OpState::Ns(_) => {}
+    }
+    let mut changes = ResourceChanges::default();
+    for s in &around.steps {
+        let Step::Vnf(VnfStep::Define(spec)) = &s.step else { continue };
+        changes.affected_vnfcs.push(AffectedVnfc {
+            id: spec.id.to_string(),
+            vdu_id: spec.owner.vdu.to_string(),
+            vnfd_id: None,
+            change_type: ChangeType::Added,
+            compute_resource: Dialect::Sol003.handle(spec.id.to_string(), "domain"),
+            resource_definition_id: None,
+            zone_id: None,
+            metadata: KeyValuePairs::new(),
+            affected_vnfc_cp_ids: spec.nics.iter().map(|n| n.port.to_string()).collect(),
+            added_storage_resource_ids: spec.disks.iter().map(|d| d.id.to_string()).collect(),
+            removed_storage_resource_ids: Vec::new(),
+        });
+        changes.affected_virtual_storages.extend(spec.disks.iter().map(|d| AffectedVirtualStorage {
+            id: d.id.to_string(),
+            virtual_storage_desc_id: d.serial.to_string(),
+            vnfd_id: None,
+            change_type: ChangeType::Added,
+            storage_resource: Dialect::Sol003.handle(d.id.to_string(), "disk"),
+            resource_definition_id: None,
+            zone_id: None,
+            metadata: KeyValuePairs::new(),
+        }));
+    }
+    (!changes.affected_vnfcs.is_empty()).then_some(changes)
+}
+
+pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
+    let (Target::Ns(ns), OpState::Ns(state)) = (op.target, op.state) else {
+        return Err(Fault::not_found(format!("operation {} is not one of a network service", op.id)));
+    };
+    let path = format!("/nslcm/v2/ns_lcm_op_occs/{}", op.id);
+    let tasks = Tasks::of(op);
+    let pending = pending_cancel(op);
+    Ok(NsLcmOpOcc {
+        id: op.id.to_string(),
+        operation_state: match state {
+            NsOpState::Processing => NsLcmOperationState::Processing,
+            NsOpState::Completed => NsLcmOperationState::Completed,
+            NsOpState::PartiallyCompleted => NsLcmOperationState::PartiallyCompleted,
+            NsOpState::FailedTemp => NsLcmOperationState::FailedTemp,
+            NsOpState::Failed => NsLcmOperationState::Failed,
+            NsOpState::RollingBack => NsLcmOperationState::RollingBack,
+            NsOpState::RolledBack => NsLcmOperationState::RolledBack,
+        },
+        status_entered_time: time(op.state_entered),
+        state_entered_time: Some(time(op.state_entered)),
+        ns_instance_id: ns.to_string(),
+        lcm_operation_type: match op.kind {
+            OpKind::Instantiate => NsLcmOpType::Instantiate,
+            OpKind::Terminate => NsLcmOpType::Terminate,
+            OpKind::Start | OpKind::Stop => NsLcmOpType::Update,
+        },
+        start_time: time(op.created),
+        is_automatic_invocation: op.automatic,
+        operation_params: params(op, around),
+        is_cancel_pending: pending.is_some(),
+        cancel_mode: pending,
+        error: error(op),
+        resource_changes: ns_changes(state, around),
+        lcm_coordinations: Vec::new(),
+        rejected_lcm_coordinations: Vec::new(),
+        warnings: op.warnings.clone(),
+        links: NsLcmOpOccLinks {
+            self_: base.link(&path),
+            ns_instance: base.link(format!("/nslcm/v2/ns_instances/{ns}")),
+            cancel: base.link_if(tasks.cancel, format!("{path}/cancel")),
+            retry: base.link_if(tasks.retry, format!("{path}/retry")),
+            rollback: base.link_if(tasks.rollback, format!("{path}/rollback")),
+            continue_: None,
+            fail: base.link_if(tasks.retry, format!("{path}/fail")),
+        },
+    })
+}
+
+/// VNFs and links that an instantiation makes, once its outcome is known.
+fn ns_changes(state: NsOpState, around: &Around) -> Option<NsResourceChanges> {
+    let change_result = match state {
+        NsOpState::Completed => ChangeResult::Completed,
+        NsOpState::Failed | NsOpState::FailedTemp => ChangeResult::Failed,
+        NsOpState::Processing | NsOpState::PartiallyCompleted | NsOpState::RollingBack | NsOpState::RolledBack => return None,
+    };
+    let mut changes = NsResourceChanges::default();
+    for s in &around.steps {
+        let Step::Ns(step) = &s.step else { continue };
+        match step {
+            NsStep::Instantiate { vnf, .. } => {
+                let member = around.ns.as_ref().and_then(|n| n.members.iter().find(|m| m.vnf == *vnf));
+                let record = around.members.iter().find(|v| v.id == *vnf);
+                let (Some(member), Some(record)) = (member, record) else { continue };
+                changes.affected_vnfs.push(AffectedVnf {
+                    vnf_instance_id: vnf.to_string(),
+                    vnfd_id: record.vnfd_id.to_string(),
+                    vnf_profile_id: member.profile.to_string(),
+                    vnf_name: record.name.to_string(),
+                    change_type: VnfChangeType::Instantiate,
+                    change_result,
+                    changed_info: None,
+                });
+            }
+            NsStep::Segment(id) => {
+                let link = around.ns.as_ref().and_then(|n| n.links.iter().find(|(_, s)| s == id));
+                let Some((link, _)) = link else { continue };
+                changes.affected_vls.push(AffectedNsVirtualLink {
+                    ns_virtual_link_instance_id: id.to_string(),
+                    ns_virtual_link_desc_id: link.to_string(),
+                    vl_profile_id: link.to_string(),
+                    change_type: NsVlChangeType::Add,
+                    link_port_ids: Vec::new(),
+                    change_result,
+                });
+            }
+            NsStep::Terminate { .. } | NsStep::RemoveSegment(_) => {}
+        }
+    }
+    (!changes.affected_vnfs.is_empty()).then_some(changes)
+}

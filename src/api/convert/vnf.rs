@@ -1,0 +1,303 @@
+//! VNF instances as SOL003 5.5.2.2 shows them, and as members of an NS (SOL005 6.5.3.57).
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use super::{Base, pairs};
+use crate::{
+    model::{
+        id::{PortId, SegmentId},
+        net::MacAddr,
+        vnf::{Body, ExtCpInst, Port, RunState, VnfInstance, Vnfc},
+        vnfd::{ExtCpThrough, Flavour},
+    },
+    sol::{
+        common::KeyValuePairs,
+        cp::{
+            CpProtocolInfo, IpAddressType, IpAddressesInfo, IpOverEthernetAddressInfo, LayerProtocol, ResourceHandle, VnfExtCpConfig,
+            VnfExtCpData,
+        },
+        nslcm::NsVnfInstance,
+        vnflcm::{
+            self as sol, CpInstanceType, ExtLinkPortInfo, ExtVirtualLinkInfo, InstantiatedVnfInfo, InstantiationState, ScaleInfo,
+            VirtualStorageResourceInfo, VnfExtCpInfo, VnfInstanceLinks, VnfLinkPortInfo, VnfOperationalState, VnfVirtualLinkResourceInfo,
+            VnfcCpInfo, VnfcResourceInfo,
+        },
+    },
+};
+
+/// Which of the two standards' words are used in resource handles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    Sol003,
+    Sol005,
+}
+
+/// The mini-VIM of this box, where SOL005 wants a VIM named.
+pub const VIM: &str = "bothy";
+
+impl Dialect {
+    pub fn handle(self, id: impl Into<String>, kind: &str) -> ResourceHandle {
+        ResourceHandle {
+            vim_id: (self == Dialect::Sol005).then(|| VIM.into()),
+            resource_id: id.into(),
+            vim_level_resource_type: Some(kind.into()),
+            ..ResourceHandle::default()
+        }
+    }
+}
+
+/// What a conversion looks up beside the instance.
+pub struct Around<'a> {
+    /// Absent when the package is gone.
+    pub flavour: Option<&'a Flavour>,
+}
+
+pub fn path(v: &VnfInstance) -> String {
+    format!("/vnflcm/v2/vnf_instances/{}", v.id)
+}
+
+pub fn instance(v: &VnfInstance, around: &Around<'_>, base: &Base) -> sol::VnfInstance {
+    let path = path(v);
+    // The members of a service are changed by their service, save for start and stop.
+    let alone = v.ns.is_none() && v.op.is_none();
+    let up = v.instantiated && v.op.is_none();
+    sol::VnfInstance {
+        id: v.id.to_string(),
+        vnf_instance_name: Some(v.name.to_string()),
+        vnf_instance_description: Some(v.description.clone()).filter(|d| !d.is_empty()),
+        vnfd_id: v.vnfd_id.to_string(),
+        vnf_provider: v.provider.to_string(),
+        vnf_product_name: v.product_name.to_string(),
+        vnf_software_version: v.software_version.to_string(),
+        vnfd_version: v.vnfd_version.to_string(),
+        vnf_configurable_properties: pairs(&v.configurable),
+        instantiation_state: state(v),
+        instantiated_vnf_info: info(v, around, Dialect::Sol003),
+        metadata: pairs(&v.metadata),
+        extensions: pairs(&v.extensions),
+        links: VnfInstanceLinks {
+            self_: base.link(&path),
+            instantiate: base.link_if(alone && !v.instantiated, format!("{path}/instantiate")),
+            terminate: base.link_if(alone && v.instantiated, format!("{path}/terminate")),
+            operate: base.link_if(up, format!("{path}/operate")),
+            ..VnfInstanceLinks::default()
+        },
+        ..sol::VnfInstance::default()
+    }
+}
+
+/// The same as a member of a network service.
+pub fn member(v: &VnfInstance, around: &Around<'_>) -> NsVnfInstance {
+    NsVnfInstance {
+        id: v.id.to_string(),
+        vnf_instance_name: Some(v.name.to_string()),
+        vnf_instance_description: Some(v.description.clone()).filter(|d| !d.is_empty()),
+        vnfd_id: v.vnfd_id.to_string(),
+        vnf_provider: v.provider.to_string(),
+        vnf_product_name: v.product_name.to_string(),
+        vnf_software_version: v.software_version.to_string(),
+        vnfd_version: v.vnfd_version.to_string(),
+        vnf_pkg_id: v.package.to_string(),
+        vnf_configurable_properties: pairs(&v.configurable),
+        vim_id: Some(VIM.into()),
+        instantiation_state: state(v),
+        instantiated_vnf_info: info(v, around, Dialect::Sol005),
+        metadata: pairs(&v.metadata),
+        extensions: pairs(&v.extensions),
+    }
+}
+
+fn state(v: &VnfInstance) -> InstantiationState {
+    if v.instantiated { InstantiationState::Instantiated } else { InstantiationState::NotInstantiated }
+}
+
+fn info(v: &VnfInstance, around: &Around<'_>, dialect: Dialect) -> Option<InstantiatedVnfInfo> {
+    let body = v.body.as_ref().filter(|_| v.instantiated)?;
+    let outside: Vec<SegmentId> = outside_links(body);
+    Some(InstantiatedVnfInfo {
+        flavour_id: body.flavour.to_string(),
+        vnf_state: match body.run {
+            RunState::Started => VnfOperationalState::Started,
+            RunState::Stopped => VnfOperationalState::Stopped,
+        },
+        scale_status: body
+            .scale
+            .iter()
+            .map(|(aspect, level)| ScaleInfo { aspect_id: aspect.to_string(), vnfd_id: None, scale_level: *level })
+            .collect(),
+        max_scale_levels: around
+            .flavour
+            .map(|f| f.aspects.iter().map(|a| ScaleInfo { aspect_id: a.id.to_string(), vnfd_id: None, scale_level: a.max_level }).collect())
+            .unwrap_or_default(),
+        ext_cp_info: body.ext_cps.iter().flat_map(|e| ext_cps(e, body)).chain(re_exposed(body, around)).collect(),
+        ext_virtual_link_info: outside.iter().map(|s| ext_link(*s, body, dialect)).collect(),
+        vnfc_resource_info: body.vnfcs.iter().map(|c| vnfc(c, body, dialect)).collect(),
+        vnf_virtual_link_resource_info: body
+            .links
+            .iter()
+            .filter(|(_, s)| !outside.contains(s))
+            .map(|(link, s)| internal_link(link, *s, body, dialect))
+            .collect(),
+        virtual_storage_resource_info: body
+            .vnfcs
+            .iter()
+            .flat_map(|c| &c.disks)
+            .map(|d| VirtualStorageResourceInfo {
+                id: d.id.to_string(),
+                virtual_storage_desc_id: d.storage.to_string(),
+                storage_resource: dialect.handle(d.id.to_string(), "disk"),
+                ..VirtualStorageResourceInfo::default()
+            })
+            .collect(),
+        ..InstantiatedVnfInfo::default()
+    })
+}
+
+/// Links the VNF is on that another made, each once, in the order of its ports.
+fn outside_links(body: &Body) -> Vec<SegmentId> {
+    let mut out: Vec<SegmentId> = Vec::new();
+    for p in body.vnfcs.iter().flat_map(|c| &c.ports) {
+        if !body.own_segments.contains(&p.segment) && !out.contains(&p.segment) {
+            out.push(p.segment);
+        }
+    }
+    out
+}
+
+fn port(body: &Body, id: PortId) -> Option<&Port> {
+    body.vnfcs.iter().flat_map(|c| &c.ports).find(|p| p.id == id)
+}
+
+/// The id of one of an external CP's instances: SOL003 wants one for each VNFC that has it.
+pub fn ext_cp_id(e: &ExtCpInst, port: PortId) -> String {
+    if e.ports.first() == Some(&port) { e.id.to_string() } else { format!("{}-{port}", e.id) }
+}
+
+/// The external CP instance that a port belongs to.
+pub fn ext_cp_of(body: &Body, port: PortId) -> Option<String> {
+    body.ext_cps.iter().find(|e| e.ports.contains(&port)).map(|e| ext_cp_id(e, port))
+}
+
+fn ext_cps(e: &ExtCpInst, body: &Body) -> Vec<VnfExtCpInfo> {
+    let cp = |id: String, of: &Port| VnfExtCpInfo {
+        cp_config_id: id.clone(),
+        id,
+        cpd_id: e.cpd.to_string(),
+        cp_protocol_info: vec![protocol(Some(of.mac), &of.addresses)],
+        ext_link_port_id: (!body.own_segments.contains(&of.segment)).then(|| of.id.to_string()),
+        associated_vnfc_cp_id: Some(of.id.to_string()),
+        ..VnfExtCpInfo::default()
+    };
+    e.ports.iter().filter_map(|p| port(body, *p)).map(|p| cp(ext_cp_id(e, p.id), p)).collect()
+}
+
+/// External CPs that re-expose an internal link: they have no port of their own.
+fn re_exposed(body: &Body, around: &Around<'_>) -> Vec<VnfExtCpInfo> {
+    let mut out = Vec::new();
+    for cp in around.flavour.iter().flat_map(|f| &f.ext_cps) {
+        let ExtCpThrough::Link(link) = &cp.through else { continue };
+        let Some((_, segment)) = body.links.iter().find(|(l, _)| l == link) else { continue };
+        let id = format!("{segment}-{}", cp.id);
+        out.push(VnfExtCpInfo {
+            cp_config_id: id.clone(),
+            id,
+            cpd_id: cp.id.to_string(),
+            cp_protocol_info: vec![protocol(None, &[])],
+            associated_vnf_virtual_link_id: Some(segment.to_string()),
+            ..VnfExtCpInfo::default()
+        });
+    }
+    out
+}
+
+fn ext_link(segment: SegmentId, body: &Body, dialect: Dialect) -> ExtVirtualLinkInfo {
+    let ports: Vec<&Port> = body.vnfcs.iter().flat_map(|c| &c.ports).filter(|p| p.segment == segment).collect();
+    let mut current: BTreeMap<String, BTreeMap<String, Option<VnfExtCpConfig>>> = BTreeMap::new();
+    for e in body.ext_cps.iter().filter(|e| e.segment == segment) {
+        for p in &e.ports {
+            let config = VnfExtCpConfig { link_port_id: Some(p.to_string()), ..VnfExtCpConfig::default() };
+            current.entry(e.cpd.to_string()).or_default().insert(ext_cp_id(e, *p), Some(config));
+        }
+    }
+    ExtVirtualLinkInfo {
+        id: segment.to_string(),
+        resource_handle: dialect.handle(segment.to_string(), "segment"),
+        ext_link_ports: ports
+            .iter()
+            .map(|p| ExtLinkPortInfo {
+                id: p.id.to_string(),
+                resource_handle: dialect.handle(p.ifname.as_str(), "port"),
+                cp_instance_id: ext_cp_of(body, p.id),
+                ..ExtLinkPortInfo::default()
+            })
+            .collect(),
+        current_vnf_ext_cp_data: current.into_iter().map(|(cpd_id, cp_config)| VnfExtCpData { cpd_id, cp_config }).collect(),
+    }
+}
+
+fn internal_link(link: &str, segment: SegmentId, body: &Body, dialect: Dialect) -> VnfVirtualLinkResourceInfo {
+    let ports = body.vnfcs.iter().flat_map(|c| &c.ports).filter(|p| p.segment == segment);
+    VnfVirtualLinkResourceInfo {
+        id: segment.to_string(),
+        vnf_virtual_link_desc_id: link.into(),
+        network_resource: dialect.handle(segment.to_string(), "segment"),
+        vnf_link_ports: ports
+            .map(|p| VnfLinkPortInfo {
+                id: p.id.to_string(),
+                resource_handle: dialect.handle(p.ifname.as_str(), "port"),
+                cp_instance_id: Some(p.id.to_string()),
+                cp_instance_type: Some(CpInstanceType::VnfcCp),
+                vip_cp_instance_id: None,
+                trunk_resource_id: None,
+            })
+            .collect(),
+        ..VnfVirtualLinkResourceInfo::default()
+    }
+}
+
+fn vnfc(c: &Vnfc, body: &Body, dialect: Dialect) -> VnfcResourceInfo {
+    let is_internal = |p: &Port| body.links.iter().any(|(_, s)| *s == p.segment);
+    VnfcResourceInfo {
+        id: c.id.to_string(),
+        vdu_id: c.vdu.to_string(),
+        compute_resource: dialect.handle(c.id.to_string(), "domain"),
+        storage_resource_ids: c.disks.iter().map(|d| d.id.to_string()).collect(),
+        vnfc_cp_info: c
+            .ports
+            .iter()
+            .map(|p| VnfcCpInfo {
+                id: p.id.to_string(),
+                cpd_id: p.cp.to_string(),
+                vnf_ext_cp_id: ext_cp_of(body, p.id),
+                cp_protocol_info: vec![protocol(Some(p.mac), &p.addresses)],
+                vnf_link_port_id: is_internal(p).then(|| p.id.to_string()),
+                ..VnfcCpInfo::default()
+            })
+            .collect(),
+        metadata: KeyValuePairs::from_iter([
+            ("domainName".to_owned(), c.id.domain_name().into()),
+            ("hostname".to_owned(), c.hostname.as_str().into()),
+        ]),
+        ..VnfcResourceInfo::default()
+    }
+}
+
+/// Addresses of a connection point. All of them were assigned by the planner or fixed before; the
+/// record does not tell which, so they are shown as assigned.
+pub fn protocol(mac: Option<MacAddr>, addresses: &[IpAddr]) -> CpProtocolInfo {
+    let group = |kind: IpAddressType, wanted: fn(&IpAddr) -> bool| {
+        let of: Vec<String> = addresses.iter().filter(|a| wanted(a)).map(ToString::to_string).collect();
+        (!of.is_empty()).then_some(IpAddressesInfo { kind, addresses: of, is_dynamic: Some(true), address_range: None, subnet_id: None })
+    };
+    CpProtocolInfo {
+        layer_protocol: LayerProtocol::IpOverEthernet,
+        ip_over_ethernet: Some(IpOverEthernetAddressInfo {
+            mac_address: mac.map(|m| m.to_string()),
+            segmentation_id: None,
+            ip_addresses: [group(IpAddressType::Ipv4, IpAddr::is_ipv4), group(IpAddressType::Ipv6, IpAddr::is_ipv6)]
+                .into_iter()
+                .flatten()
+                .collect(),
+        }),
+    }
+}

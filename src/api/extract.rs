@@ -1,0 +1,208 @@
+//! What handlers take out of a request: JSON bodies, ids in paths, query parameters. Each refusal
+//! is a problem that says where.
+
+use std::{str::FromStr, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Path, Request},
+    http::{
+        HeaderMap, StatusCode, Uri,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+        request::Parts,
+    },
+};
+use http_body_util::BodyExt as _;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+use super::{
+    Services,
+    problem::{Answer, Problem},
+};
+
+/// A JSON body, `application/json` or a `+json` type (PATCH comes as merge-patch+json).
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Services>> for Json<T> {
+    type Rejection = Box<Problem>;
+    async fn from_request(req: Request, s: &Arc<Services>) -> Answer<Self> {
+        let (parts, body) = req.into_parts();
+        require_type(
+            &parts.headers,
+            |m| m == "application/json" || (m.starts_with("application/") && m.ends_with("+json")),
+            "application/json",
+        )?;
+        let bytes = read_body(&parts.headers, body, &Reading::of(s)).await?;
+        json(&bytes).map(Json)
+    }
+}
+
+/// A text body, for configuration files.
+pub struct Text(pub String);
+
+impl FromRequest<Arc<Services>> for Text {
+    type Rejection = Box<Problem>;
+    async fn from_request(req: Request, s: &Arc<Services>) -> Answer<Self> {
+        let (parts, body) = req.into_parts();
+        require_type(&parts.headers, |m| m == "text/plain" || m == "application/toml", "application/toml")?;
+        let bytes = read_body(&parts.headers, body, &Reading::of(s)).await?;
+        String::from_utf8(bytes).map(Text).map_err(|_| Box::new(Problem::malformed("the body is not UTF-8 text")))
+    }
+}
+
+/// The media type of the body, without its parameters, in lower case.
+pub fn media_type(headers: &HeaderMap) -> Option<String> {
+    let v = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(v.split(';').next().unwrap_or(v).trim().to_ascii_lowercase())
+}
+
+/// 415 unless the body's type is served.
+pub fn require_type(headers: &HeaderMap, served: impl Fn(&str) -> bool, name: &str) -> Answer<()> {
+    let detail = match media_type(headers) {
+        Some(m) if served(&m) => return Ok(()),
+        Some(m) => format!("the body is {m}; here it must be {name}"),
+        None => format!("the request has no Content-Type; here it must be {name}"),
+    };
+    Err(Box::new(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)))
+}
+
+/// How a body is read.
+pub struct Reading {
+    pub limit: u64,
+    /// Longest silence between two pieces.
+    pub idle: Duration,
+}
+
+impl Reading {
+    fn of(s: &Services) -> Self {
+        let c = s.config.now();
+        Reading { limit: c.limits.body_kib * 1024, idle: Duration::from_secs(c.limits.idle_timeout_s) }
+    }
+}
+
+pub fn too_large(limit: u64) -> Box<Problem> {
+    let limit = crate::model::size::Bytes(limit);
+    Box::new(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than the {limit} allowed here")))
+}
+
+/// 413 before a byte is read, when the client says how much it will send.
+pub fn check_length(headers: &HeaderMap, limit: u64) -> Answer<Option<u64>> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    match length {
+        Some(n) if n > limit => Err(too_large(limit)),
+        length => Ok(length),
+    }
+}
+
+/// The next piece of a body; `None` at its end.
+pub async fn next_piece(body: &mut Body, idle: Duration) -> Answer<Option<axum::body::Bytes>> {
+    loop {
+        match tokio::time::timeout(idle, body.frame()).await {
+            Err(_) => {
+                let detail = format!("nothing of the body came for {} s", idle.as_secs());
+                return Err(Box::new(Problem::new(StatusCode::REQUEST_TIMEOUT, detail)));
+            }
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(_))) => return Err(Box::new(Problem::malformed("the body ended before its time"))),
+            Ok(Some(Ok(frame))) => {
+                // Trailers mean nothing here.
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+/// Takes a little more of a body that was refused, so that a client which sends before it listens
+/// gets to read why.
+pub async fn linger(body: &mut Body) {
+    let discard = async {
+        let mut left = 4usize << 20;
+        while let Ok(Some(piece)) = next_piece(body, Duration::from_secs(1)).await {
+            left = left.saturating_sub(piece.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(2), discard).await;
+}
+
+async fn read_body(headers: &HeaderMap, mut body: Body, r: &Reading) -> Answer<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let whole = async {
+        let length = check_length(headers, r.limit)?;
+        bytes.reserve(length.unwrap_or(0).min(r.limit) as usize);
+        while let Some(piece) = next_piece(&mut body, r.idle).await? {
+            if bytes.len() as u64 + piece.len() as u64 > r.limit {
+                return Err(too_large(r.limit));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(())
+    };
+    match whole.await {
+        Ok(()) => Ok(bytes),
+        Err(p) => {
+            if p.status == StatusCode::PAYLOAD_TOO_LARGE {
+                linger(&mut body).await;
+            }
+            Err(p)
+        }
+    }
+}
+
+/// Reads JSON: what is no JSON is 400, JSON of the wrong shape is 422; both with line and column.
+pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    serde_json::from_slice(bytes).map_err(|e| {
+        let (status, what) = match e.classify() {
+            serde_json::error::Category::Data => (StatusCode::UNPROCESSABLE_ENTITY, "the body does not fit"),
+            serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
+                (StatusCode::BAD_REQUEST, "the body is not JSON")
+            }
+        };
+        Box::new(Problem::new(status, format!("{what}: {e}")))
+    })
+}
+
+/// The ids of a path, in their order: one typed id, or a tuple of strings. An id that cannot be
+/// one names nothing, so it is 404.
+pub struct Id<T>(pub T);
+
+impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for Id<T> {
+    type Rejection = Box<Problem>;
+    async fn from_request_parts(parts: &mut Parts, s: &S) -> Answer<Self> {
+        let Path(all) = Path::<Vec<(String, String)>>::from_request_parts(parts, s)
+            .await
+            .map_err(|_| Box::new(Problem::new(StatusCode::NOT_FOUND, "the path names nothing here")))?;
+        let text = all.first().map_or("", |(_, v)| v);
+        text.parse().map(Id).map_err(|_| Box::new(Problem::new(StatusCode::NOT_FOUND, format!("there is no '{text}' here"))))
+    }
+}
+
+/// The id of a path and the rest of it, from a route that ends in a wildcard.
+pub struct IdPath<T>(pub T, pub String);
+
+impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for IdPath<T> {
+    type Rejection = Box<Problem>;
+    async fn from_request_parts(parts: &mut Parts, s: &S) -> Answer<Self> {
+        let Id(id) = Id::<T>::from_request_parts(parts, s).await?;
+        let Path(all) = Path::<Vec<(String, String)>>::from_request_parts(parts, s)
+            .await
+            .map_err(|_| Box::new(Problem::new(StatusCode::NOT_FOUND, "the path names nothing here")))?;
+        Ok(IdPath(id, all.into_iter().nth(1).map(|(_, v)| v).unwrap_or_default()))
+    }
+}
+
+/// The query as pairs, percent-decoded; 400 for a parameter that is not in `known`.
+pub fn query(uri: &Uri, known: &[&str]) -> Answer<Vec<(String, String)>> {
+    let axum::extract::Query(pairs) = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
+        .map_err(|_| Box::new(Problem::malformed("the query cannot be read")))?;
+    if let Some((k, _)) = pairs.iter().find(|(k, _)| !known.contains(&k.as_str())) {
+        let those = if known.is_empty() { "there are none here".to_owned() } else { format!("known here: {}", known.join(", ")) };
+        return Err(Box::new(Problem::malformed(format!("unknown query parameter '{k}'; {those}"))));
+    }
+    Ok(pairs)
+}

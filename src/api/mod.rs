@@ -1,0 +1,79 @@
+//! The HTTP shell: TLS, who is calling, routes, conversion, problems.
+//!
+//! A request passes: `server` (connection, limits) -> `gate` (id, span, caller, version, problem
+//! body) -> the route of its reference point -> a handler, which converts and calls a domain
+//! service through `blocking`. Handlers hold no logic; nothing here names sled, libvirt or nix
+//! (but `server` asks the kernel who is at the other end of the UNIX socket).
+
+pub mod admin;
+pub mod auth;
+pub mod blocking;
+pub mod conditional;
+pub mod content;
+pub mod convert;
+pub mod extract;
+pub mod gate;
+pub mod ops;
+pub mod problem;
+pub mod respond;
+pub mod routes;
+pub mod server;
+pub mod sol003;
+pub mod sol005;
+pub mod stall;
+pub mod tls;
+pub mod upload;
+pub mod version;
+
+use std::{sync::Arc, time::Instant};
+
+use axum::Router;
+
+use self::{auth::Tokens, blocking::Pool, problem::Answer, routes::Routes};
+use crate::{
+    config::{LiveConfig, ReferencePoint},
+    model::{error::Result, health::Condition},
+    nfvo::Nfvo,
+};
+
+/// What handlers can reach. Domain services are added here, each as one field.
+pub struct Services {
+    pub config: LiveConfig,
+    pub tokens: Tokens,
+    /// Network services and, through it, VNFs, packages and the records.
+    pub nfvo: Arc<Nfvo>,
+    /// Where calls into the synchronous core run.
+    pub pool: Pool,
+    pub health: Box<dyn Fn() -> Vec<Condition> + Send + Sync>,
+    pub started: Instant,
+}
+
+impl Services {
+    /// A call into the domain, on a thread that may block.
+    pub async fn domain<T: Send + 'static>(&self, f: impl FnOnce(&Arc<Nfvo>) -> Result<T> + Send + 'static) -> Answer<T> {
+        let nfvo = self.nfvo.clone();
+        self.pool.run(move || f(&nfvo)).await
+    }
+}
+
+pub type Ctx = axum::extract::State<Arc<Services>>;
+
+/// The routes of one reference point.
+pub fn routes(point: ReferencePoint) -> Routes {
+    match point {
+        ReferencePoint::Sol005 => sol005::routes(),
+        ReferencePoint::Sol003Vnfm => sol003::routes(),
+        ReferencePoint::Admin => admin::routes(),
+    }
+}
+
+/// Everything one listener serves, behind the gate.
+pub fn router(services: &Arc<Services>, points: &[ReferencePoint]) -> Router {
+    let mut all = Routes::default();
+    for (i, p) in points.iter().enumerate() {
+        if !points[..i].contains(p) {
+            all = all.and(routes(*p));
+        }
+    }
+    gate::close(all.into_router(), services.clone())
+}

@@ -1,0 +1,62 @@
+//! What the two op-occ APIs share: finding operations of their kind, with what is shown beside them.
+
+use super::convert::opocc::Around;
+use crate::{
+    lcm::timeline::{all_operations, find_operation},
+    model::{
+        error::{Fault, Result},
+        id::OpId,
+        op::{Operation, Target},
+        step::PlanStep,
+        vnf::VnfInstance,
+    },
+    nfvo::Nfvo,
+};
+
+/// Which of the two APIs asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Vnf,
+    Ns,
+}
+
+impl Kind {
+    fn has(self, op: &Operation) -> bool {
+        match op.target {
+            Target::Vnf(_) => self == Kind::Vnf,
+            Target::Ns(_) => self == Kind::Ns,
+        }
+    }
+}
+
+pub fn all(nfvo: &Nfvo, kind: Kind) -> Result<Vec<Operation>> {
+    let mut all = all_operations(nfvo.vnfm().store())?;
+    all.retain(|op| kind.has(op));
+    Ok(all)
+}
+
+/// An operation of this kind; one of the other is not here.
+pub fn find(nfvo: &Nfvo, kind: Kind, id: OpId) -> Result<Operation> {
+    let op = find_operation(nfvo.vnfm().store(), id)?;
+    if kind.has(&op) { Ok(op) } else { Err(Fault::not_found(format!("there is no operation {id}"))) }
+}
+
+/// What is shown beside an operation, as far as it is still there.
+pub fn around(nfvo: &Nfvo, op: &Operation) -> Result<Around> {
+    let store = nfvo.vnfm().store();
+    let mut steps = store.list_under::<PlanStep>(&op.id)?;
+    if steps.is_empty() {
+        steps = store.list_history_under(&op.id)?;
+    }
+    let mut around = Around { steps, ..Around::default() };
+    match op.target {
+        Target::Vnf(id) => around.vnf = store.get(&id)?,
+        Target::Ns(id) => {
+            around.ns = store.get(&id)?;
+            for m in around.ns.iter().flat_map(|n| &n.members) {
+                around.members.extend(store.get::<VnfInstance>(&m.vnf)?);
+            }
+        }
+    }
+    Ok(around)
+}

@@ -1,0 +1,217 @@
+//! SOL003 5.4.2 to 5.4.9: VNF instances.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+    response::Response,
+};
+use serde_json::Value;
+
+use crate::{
+    api::{
+        Ctx,
+        conditional::{etag, if_match},
+        convert::{
+            self, Base, request,
+            vnf::{self, Around},
+        },
+        extract::{self, Id},
+        problem::Answer,
+        respond::{NoQuery, accepted, created, list, not_offered, shown, unprocessable},
+        routes::Routes,
+    },
+    model::{
+        error::{Fault, Result},
+        id::{ProjectId, VnfId},
+        op::Operation,
+        package::VnfPackage,
+        vnf::VnfInstance,
+        vnfd::Flavour,
+    },
+    nfvo::Nfvo,
+    sol::{
+        common::{KeyValuePairs, Patch},
+        vnflcm::{CreateVnfRequest, InstantiateVnfRequest, OperateVnfRequest, TerminateVnfRequest, VnfInfoModificationRequest},
+    },
+    vnfm::accept::CreateVnf,
+};
+
+pub fn routes() -> Routes {
+    const ONE: &str = "/vnflcm/v2/vnf_instances/{vnfInstanceId}";
+    Routes::default()
+        .get("/vnflcm/v2/vnf_instances", all)
+        .post("/vnflcm/v2/vnf_instances", create)
+        .get(ONE, one)
+        .patch(ONE, modify)
+        .delete(ONE, delete)
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/instantiate", instantiate)
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/terminate", terminate)
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/operate", operate)
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/scale", not_offered("scaling a VNF is not offered yet"))
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/scale_to_level", not_offered("scaling a VNF is not offered yet"))
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_flavour", not_offered("changing the flavour is not offered yet"))
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/heal", not_offered("healing a VNF is not offered yet"))
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_ext_conn", not_offered("changing external connectivity is not offered yet"))
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_vnfpkg", not_offered("changing the package is not offered yet"))
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/create_snapshot", not_offered("snapshots are not offered yet"))
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/revert_to_snapshot", not_offered("snapshots are not offered yet"))
+}
+
+pub fn find(nfvo: &Nfvo, id: VnfId) -> Result<VnfInstance> {
+    nfvo.vnfm().store().get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF instance {id}")))
+}
+
+/// The instance and the flavour it was instantiated in, while its package is there.
+fn with_flavour(nfvo: &Nfvo, v: VnfInstance) -> Result<(VnfInstance, Option<Flavour>)> {
+    let Some(body) = &v.body else { return Ok((v, None)) };
+    let package = nfvo.vnfm().store().get::<VnfPackage>(&v.package)?;
+    let flavour = package.and_then(|p| p.vnfd).and_then(|d| d.flavours.into_iter().find(|f| f.id == body.flavour));
+    Ok((v, flavour))
+}
+
+async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Json<Vec<Value>>> {
+    let whole = uri.query().is_some_and(|q| q.contains("all_fields"));
+    let all = s
+        .domain(move |n| {
+            let all = n.vnfm().store().list::<VnfInstance>()?;
+            all.into_iter().map(|v| if whole { with_flavour(n, v) } else { Ok((v, None)) }).collect::<Result<Vec<_>>>()
+        })
+        .await?;
+    let excluded = ["vnfConfigurableProperties", "vimConnectionInfo", "instantiatedVnfInfo", "metadata", "extensions"];
+    list(&uri, &excluded, all.iter().map(|(v, f)| vnf::instance(v, &Around { flavour: f.as_ref() }, &base)))
+}
+
+async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateVnfRequest>) -> Answer<Response> {
+    let ask = CreateVnf {
+        project: ProjectId::DEFAULT,
+        vnfd_id: r.vnfd_id.into(),
+        name: r.vnf_instance_name.map(Into::into),
+        description: r.vnf_instance_description.unwrap_or_default(),
+        metadata: convert::params(&r.metadata),
+    };
+    let v = s.domain(move |n| n.vnfm().create(&ask)).await.map_err(unprocessable)?;
+    created(&vnf::path(&v), v.revision, &vnf::instance(&v, &Around { flavour: None }, &base))
+}
+
+async fn one(State(s): Ctx, base: Base, Id(id): Id<VnfId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    let (v, flavour) = s.domain(move |n| with_flavour(n, find(n, id)?)).await?;
+    Ok(shown(&headers, v.revision, &vnf::instance(&v, &Around { flavour: flavour.as_ref() }, &base)))
+}
+
+async fn modify(
+    State(s): Ctx,
+    base: Base,
+    Id(id): Id<VnfId>,
+    _: NoQuery,
+    headers: HeaderMap,
+    extract::Json(r): extract::Json<VnfInfoModificationRequest>,
+) -> Answer<Response> {
+    let v = s.domain(move |n| find(n, id)).await?;
+    if_match(&headers, &etag(v.revision))?;
+    let seen = v.revision;
+    let (v, flavour) = s
+        .domain(move |n| {
+            let v = n.vnfm().modify(id, |v| {
+                if v.revision != seen {
+                    return Err(Fault::conflict(format!("VNF instance {id} was changed by another request: read it again")));
+                }
+                apply(v, &r)
+            })?;
+            with_flavour(n, v)
+        })
+        .await?;
+    let mut r = shown(&HeaderMap::new(), v.revision, &vnf::instance(&v, &Around { flavour: flavour.as_ref() }, &base));
+    *r.status_mut() = StatusCode::ACCEPTED;
+    Ok(r)
+}
+
+fn apply(v: &mut VnfInstance, r: &VnfInfoModificationRequest) -> Result<()> {
+    if r.vnf_pkg_id.is_some() {
+        return Err(Fault::invalid("vnfPkgId: changing the package is not offered yet"));
+    }
+    match &r.vnf_instance_name {
+        Patch::Keep => {}
+        Patch::Remove => v.name = Default::default(),
+        Patch::Set(name) => v.name = name.into(),
+    }
+    match &r.vnf_instance_description {
+        Patch::Keep => {}
+        Patch::Remove => v.description = String::new(),
+        Patch::Set(text) => v.description.clone_from(text),
+    }
+    for (now, patch) in
+        [(&mut v.configurable, &r.vnf_configurable_properties), (&mut v.metadata, &r.metadata), (&mut v.extensions, &r.extensions)]
+    {
+        match patch {
+            Patch::Keep => {}
+            Patch::Remove => now.clear(),
+            Patch::Set(patch) => lay(now, patch),
+        }
+    }
+    Ok(())
+}
+
+fn lay(now: &mut crate::model::param::Params, patch: &KeyValuePairs) {
+    let mut all = convert::pairs(now);
+    convert::merge(&mut all, patch);
+    *now = convert::params(&all);
+}
+
+async fn delete(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
+    let v = s.domain(move |n| find(n, id)).await?;
+    if_match(&headers, &etag(v.revision))?;
+    s.domain(move |n| n.vnfm().delete(id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn operation(op: &Operation) -> Answer<Response> {
+    accepted(&format!("/vnflcm/v2/vnf_lcm_op_occs/{}", op.id))
+}
+
+async fn instantiate(
+    State(s): Ctx,
+    Id(id): Id<VnfId>,
+    _: NoQuery,
+    extract::Json(r): extract::Json<InstantiateVnfRequest>,
+) -> Answer<Response> {
+    let op = s
+        .domain(move |n| {
+            find(n, id)?;
+            let (extensions, configurable) = (r.extensions.clone(), r.vnf_configurable_properties.clone());
+            let ask = request::instantiate_vnf(r)?;
+            if !(extensions.is_empty() && configurable.is_empty()) {
+                // SOL003 5.5.2.4: they are laid on what the instance has, before anything else.
+                n.vnfm().modify(id, |v| {
+                    lay(&mut v.extensions, &extensions);
+                    lay(&mut v.configurable, &configurable);
+                    Ok(())
+                })?;
+            }
+            n.vnfm().instantiate(id, &ask)
+        })
+        .await?;
+    operation(&op)
+}
+
+async fn terminate(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, extract::Json(r): extract::Json<TerminateVnfRequest>) -> Answer<Response> {
+    let op = s
+        .domain(move |n| {
+            find(n, id)?;
+            let graceful = request::terminate_vnf(&r, n.vnfm().rules().graceful_stop_s)?;
+            n.vnfm().terminate(id, graceful, request::text(&r)?)
+        })
+        .await?;
+    operation(&op)
+}
+
+async fn operate(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, extract::Json(r): extract::Json<OperateVnfRequest>) -> Answer<Response> {
+    let op = s
+        .domain(move |n| {
+            find(n, id)?;
+            let (to, graceful) = request::operate(&r, n.vnfm().rules().graceful_stop_s)?;
+            n.vnfm().operate(id, to, graceful, request::text(&r)?)
+        })
+        .await?;
+    operation(&op)
+}

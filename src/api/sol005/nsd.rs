@@ -1,0 +1,159 @@
+//! SOL005 5.4: NS descriptors.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+    response::{IntoResponse as _, Response},
+};
+use serde_json::Value;
+
+use crate::{
+    api::{
+        Ctx, Services,
+        conditional::{etag, if_match},
+        content,
+        convert::{self, Base, catalogue},
+        extract::{self, Id, IdPath, linger, require_type},
+        problem::{Answer, Problem},
+        respond::{NoQuery, created, list, shown},
+        routes::{Routes, accepts},
+        upload,
+    },
+    model::{
+        error::{Fault, Result},
+        id::{NsdInfoId, ProjectId},
+        package::{NsDescriptor, Onboarding},
+    },
+    nfvo::Nfvo,
+    sol::nsd::{CreateNsdInfoRequest, NsdInfoModifications},
+    vnfm::package::Upload,
+};
+
+pub fn routes() -> Routes {
+    const ONE: &str = "/nsd/v2/ns_descriptors/{nsdInfoId}";
+    Routes::default()
+        .get("/nsd/v2/ns_descriptors", all)
+        .post("/nsd/v2/ns_descriptors", create)
+        .get(ONE, one)
+        .patch(ONE, modify)
+        .delete(ONE, delete)
+        .get_raw("/nsd/v2/ns_descriptors/{nsdInfoId}/nsd_content", download)
+        .put("/nsd/v2/ns_descriptors/{nsdInfoId}/nsd_content", upload)
+        .get_raw("/nsd/v2/ns_descriptors/{nsdInfoId}/nsd", descriptor)
+        .get_raw("/nsd/v2/ns_descriptors/{nsdInfoId}/manifest", manifest)
+        .get_raw("/nsd/v2/ns_descriptors/{nsdInfoId}/artifacts/{*artifactPath}", artefact)
+}
+
+fn find(nfvo: &Nfvo, id: NsdInfoId) -> Result<NsDescriptor> {
+    nfvo.vnfm().store().get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no NSD {id}")))
+}
+
+async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Json<Vec<Value>>> {
+    let all = s.domain(|n| n.vnfm().store().list::<NsDescriptor>()).await?;
+    list(&uri, &["userDefinedData"], all.iter().map(|d| catalogue::nsd(d, &base)))
+}
+
+async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateNsdInfoRequest>) -> Answer<Response> {
+    let data = convert::user_data(&r.user_defined_data);
+    let d = s.domain(move |n| n.create_nsd(ProjectId::DEFAULT, data)).await?;
+    created(&format!("/nsd/v2/ns_descriptors/{}", d.id), catalogue::nsd_version(&d), &catalogue::nsd(&d, &base))
+}
+
+async fn one(State(s): Ctx, base: Base, Id(id): Id<NsdInfoId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    let d = s.domain(move |n| find(n, id)).await?;
+    Ok(shown(&headers, catalogue::nsd_version(&d), &catalogue::nsd(&d, &base)))
+}
+
+async fn modify(
+    State(s): Ctx,
+    Id(id): Id<NsdInfoId>,
+    _: NoQuery,
+    headers: HeaderMap,
+    extract::Json(r): extract::Json<NsdInfoModifications>,
+) -> Answer<Response> {
+    let d = s.domain(move |n| find(n, id)).await?;
+    if_match(&headers, &etag(catalogue::nsd_version(&d)))?;
+    let state = r.nsd_operational_state.map(catalogue::nsd_operational);
+    let data = r.user_defined_data.as_ref().map(|patch| {
+        let mut now = convert::user_pairs(&d.user_data);
+        convert::merge(&mut now, patch);
+        convert::user_data(&now)
+    });
+    if state.is_none() && data.is_none() {
+        return Err(Fault::invalid("nothing to change: give nsdOperationalState or userDefinedData").into());
+    }
+    let d = s.domain(move |n| n.modify_nsd(id, state, data)).await?;
+    Ok(shown(&HeaderMap::new(), catalogue::nsd_version(&d), &r))
+}
+
+async fn delete(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
+    let d = s.domain(move |n| find(n, id)).await?;
+    if_match(&headers, &etag(catalogue::nsd_version(&d)))?;
+    s.domain(move |n| n.delete_nsd(id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// 409 while there is no content to show (SOL005 5.4.4.3.2).
+async fn onboarded(s: &Services, id: NsdInfoId) -> Answer<NsDescriptor> {
+    let d = s.domain(move |n| find(n, id)).await?;
+    match d.onboarding {
+        Onboarding::Onboarded => Ok(d),
+        Onboarding::Created | Onboarding::Uploading | Onboarding::Processing | Onboarding::Error => {
+            Err(Fault::conflict(format!("NSD {id} is not onboarded: it has no content yet")).into())
+        }
+    }
+}
+
+async fn download(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    accepts(&headers, &["application/zip"])?;
+    let d = onboarded(&s, id).await?;
+    let file = d.archive.ok_or_else(|| Fault::bug("an onboarded NSD without archive"))?;
+    content::file(&headers, s.nfvo.vnfm().layout(), &file, "application/zip").await
+}
+
+async fn upload(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: HeaderMap, mut body: Body) -> Answer<StatusCode> {
+    let begun = match require_type(&headers, upload::is_archive, "application/zip") {
+        Ok(()) => s.domain(move |n| n.begin_nsd_upload(id)).await,
+        Err(p) => Err(p),
+    };
+    if let Err(p) = begun {
+        linger(&mut body).await;
+        return Err(p);
+    }
+    // On its own task: it has an end also when the client hangs up in the middle.
+    let rest = tokio::spawn(async move {
+        let got = match upload::receive(&s, &headers, body).await {
+            Ok(got) => got,
+            Err(p) => {
+                s.domain(move |n| n.abort_nsd_upload(id)).await?;
+                return Err(p);
+            }
+        };
+        s.domain(move |n| n.nsd_uploaded(id, Upload { path: got.path().to_owned(), sha256: got.sha256, size: got.size })).await
+    });
+    rest.await
+        .map_err(|_| Box::new(Problem::from(Fault::bug("the upload failed by a fault in Bothy itself; the log has the details"))))??;
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn descriptor(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    let d = onboarded(&s, id).await?;
+    content::descriptor(&headers, s.nfvo.vnfm().layout(), &d.files, &d.nsd_path)
+}
+
+async fn manifest(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    accepts(&headers, &["text/plain"])?;
+    let d = onboarded(&s, id).await?;
+    let Some(path) = &d.manifest_path else {
+        return Ok(Problem::new(StatusCode::NOT_FOUND, "the archive has no manifest").into_response());
+    };
+    let file = d.files.iter().find(|f| f.path == *path).ok_or_else(|| Fault::bug("the manifest is not among the files"))?;
+    content::file(&headers, s.nfvo.vnfm().layout(), file, "text/plain").await
+}
+
+async fn artefact(State(s): Ctx, IdPath(id, path): IdPath<NsdInfoId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    let d = onboarded(&s, id).await?;
+    content::artefact(&headers, s.nfvo.vnfm().layout(), &d.files, &path).await
+}

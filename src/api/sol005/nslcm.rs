@@ -1,0 +1,139 @@
+//! SOL005 6.4.2 to 6.4.8: NS instances.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+    response::Response,
+};
+use serde_json::Value;
+
+use crate::{
+    api::{
+        Ctx,
+        conditional::{etag, if_match},
+        convert::{
+            Base,
+            ns::{self, Whole},
+            request,
+        },
+        extract::{self, Id},
+        problem::Answer,
+        respond::{NoQuery, accepted, created, list, not_offered, shown, unprocessable},
+        routes::Routes,
+    },
+    model::{
+        error::{Fault, Result},
+        id::{NsId, ProjectId, VnfId, VnfPkgId},
+        ns::NsInstance,
+        package::VnfPackage,
+        segment::Segment,
+        vnf::VnfInstance,
+    },
+    nfvo::Nfvo,
+    sol::nslcm::{CreateNsRequest, InstantiateNsRequest, TerminateNsRequest},
+};
+
+pub fn routes() -> Routes {
+    const ONE: &str = "/nslcm/v2/ns_instances/{nsInstanceId}";
+    Routes::default()
+        .get("/nslcm/v2/ns_instances", all)
+        .post("/nslcm/v2/ns_instances", create)
+        .get(ONE, one)
+        .delete(ONE, delete)
+        .post("/nslcm/v2/ns_instances/{nsInstanceId}/instantiate", instantiate)
+        .post("/nslcm/v2/ns_instances/{nsInstanceId}/terminate", terminate)
+        .post("/nslcm/v2/ns_instances/{nsInstanceId}/scale", not_offered("scaling a network service is not offered yet"))
+        .post("/nslcm/v2/ns_instances/{nsInstanceId}/update", not_offered("updating a network service is not offered yet"))
+        .post("/nslcm/v2/ns_instances/{nsInstanceId}/heal", not_offered("healing a network service is not offered yet"))
+}
+
+pub fn find(nfvo: &Nfvo, id: NsId) -> Result<NsInstance> {
+    nfvo.vnfm().store().get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no NS instance {id}")))
+}
+
+/// The service with its members and links.
+fn whole(nfvo: &Nfvo, ns: NsInstance) -> Result<Whole> {
+    let store = nfvo.vnfm().store();
+    let mut packages: BTreeMap<VnfPkgId, Option<VnfPackage>> = BTreeMap::new();
+    let mut vnfs = Vec::new();
+    for m in &ns.members {
+        let Some(v) = store.get::<VnfInstance>(&m.vnf)? else { continue };
+        if let std::collections::btree_map::Entry::Vacant(e) = packages.entry(v.package) {
+            e.insert(store.get(&v.package)?);
+        }
+        let vnfd = packages.get(&v.package).and_then(|p| p.as_ref()).and_then(|p| p.vnfd.as_ref());
+        let flavour = v.body.as_ref().and_then(|b| vnfd.and_then(|d| d.flavour(&b.flavour))).cloned();
+        vnfs.push((v, flavour));
+    }
+    let mut segments = Vec::new();
+    for (_, id) in &ns.links {
+        segments.extend(store.get::<Segment>(id)?);
+    }
+    Ok(Whole { ns, vnfs, segments })
+}
+
+async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Json<Vec<Value>>> {
+    // Lists leave the members out unless all fields are asked for; then they need not be read.
+    let with_parts = uri.query().is_some_and(|q| q.contains("all_fields"));
+    let all = s
+        .domain(move |n| {
+            let all = n.vnfm().store().list::<NsInstance>()?;
+            let plain = |ns| Ok(Whole { ns, vnfs: Vec::new(), segments: Vec::new() });
+            all.into_iter().map(|ns| if with_parts { whole(n, ns) } else { plain(ns) }).collect::<Result<Vec<_>>>()
+        })
+        .await?;
+    let excluded =
+        ["vnfInstance", "pnfInfo", "virtualLinkInfo", "vnffgInfo", "sapInfo", "nsScaleStatus", "additionalAffinityOrAntiAffinityRule"];
+    list(&uri, &excluded, all.iter().map(|w| ns::instance(w, &base)))
+}
+
+async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateNsRequest>) -> Answer<Response> {
+    let made = s.domain(move |n| n.create_ns(ProjectId::DEFAULT, &r.nsd_id, r.ns_name.into(), r.ns_description)).await;
+    let w = Whole { ns: made.map_err(unprocessable)?, vnfs: Vec::new(), segments: Vec::new() };
+    created(&format!("/nslcm/v2/ns_instances/{}", w.ns.id), w.version(), &ns::instance(&w, &base))
+}
+
+async fn one(State(s): Ctx, base: Base, Id(id): Id<NsId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    let w = s.domain(move |n| whole(n, find(n, id)?)).await?;
+    Ok(shown(&headers, w.version(), &ns::instance(&w, &base)))
+}
+
+async fn delete(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
+    let w = s.domain(move |n| whole(n, find(n, id)?)).await?;
+    if_match(&headers, &etag(w.version()))?;
+    s.domain(move |n| n.delete_ns(id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn operation(op: &crate::model::op::Operation) -> Answer<Response> {
+    accepted(&format!("/nslcm/v2/ns_lcm_op_occs/{}", op.id))
+}
+
+async fn instantiate(
+    State(s): Ctx,
+    Id(id): Id<NsId>,
+    _: NoQuery,
+    extract::Json(r): extract::Json<InstantiateNsRequest>,
+) -> Answer<Response> {
+    let op = s
+        .domain(move |n| {
+            find(n, id)?;
+            n.instantiate(id, &request::instantiate_ns(r)?)
+        })
+        .await?;
+    operation(&op)
+}
+
+async fn terminate(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): extract::Json<TerminateNsRequest>) -> Answer<Response> {
+    let op = s
+        .domain(move |n| {
+            let members: Vec<VnfId> = find(n, id)?.members.iter().map(|m| m.vnf).collect();
+            let graceful = request::terminate_ns(&r, n.vnfm().rules().graceful_stop_s, &members)?;
+            n.terminate(id, graceful, request::text(&r)?)
+        })
+        .await?;
+    operation(&op)
+}

@@ -1,0 +1,214 @@
+//! Takes a large body to disk: streamed, measured and digested while it is written, synced at the
+//! end. What is not kept is removed.
+
+use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    http::HeaderMap,
+};
+use camino::{Utf8Path, Utf8PathBuf};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{
+    Services,
+    extract::{check_length, linger, next_piece, too_large},
+    problem::{Answer, Problem},
+};
+use crate::{config::Config, model::size};
+
+/// A body on disk, complete and synced. Removed when dropped, unless kept.
+#[derive(Debug)]
+pub struct Upload {
+    path: Utf8PathBuf,
+    pub size: size::Bytes,
+    pub sha256: [u8; 32],
+    kept: bool,
+}
+
+impl Upload {
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+    /// The file is somebody else's from here on.
+    pub fn keep(mut self) -> Utf8PathBuf {
+        self.kept = true;
+        std::mem::take(&mut self.path)
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+pub fn folder(config: &Config) -> Utf8PathBuf {
+    config.data_dir.join("uploads")
+}
+
+/// Types under which clients send packages and archives.
+pub fn is_archive(media_type: &str) -> bool {
+    matches!(media_type, "application/zip" | "application/x-zip-compressed" | "application/octet-stream")
+}
+
+/// Makes the folder, and empties it of what a dead daemon left.
+pub fn prepare(config: &Config) -> std::io::Result<()> {
+    let dir = folder(config);
+    std::fs::create_dir_all(&dir)?;
+    for entry in dir.read_dir_utf8()? {
+        std::fs::remove_file(entry?.path())?;
+    }
+    Ok(())
+}
+
+/// How often free space is looked at.
+const LOOK_EVERY: u64 = 16 << 20;
+
+struct Limits {
+    upload: u64,
+    reserve: u64,
+    idle: Duration,
+}
+
+/// Streams `body` to a file in the uploads folder.
+pub async fn receive(s: &Services, headers: &HeaderMap, mut body: Body) -> Answer<Upload> {
+    let config = s.config.now();
+    let limits = Limits {
+        upload: config.limits.upload_mib << 20,
+        reserve: config.reserve.disk_mib << 20,
+        idle: Duration::from_secs(config.limits.idle_timeout_s),
+    };
+    let got = take(&folder(&config), headers, &mut body, &limits).await;
+    if got.is_err() {
+        linger(&mut body).await;
+    }
+    got
+}
+
+async fn take(dir: &Utf8Path, headers: &HeaderMap, body: &mut Body, limits: &Limits) -> Answer<Upload> {
+    let length = check_length(headers, limits.upload)?;
+    room(dir, length.unwrap_or(0), limits.reserve)?;
+    let path = dir.join(format!("upload-{}", Uuid::new_v4().simple()));
+    // Dropped with its file on every way out but the last.
+    let mut upload = Upload { path: path.clone(), size: size::Bytes(0), sha256: [0; 32], kept: false };
+    // Two pieces in flight: the network waits for the disk.
+    let (to_disk, pieces) = mpsc::channel::<Bytes>(2);
+    let (at, reserve) = (dir.to_owned(), limits.reserve);
+    let writer = tokio::task::spawn_blocking(move || write(&at, &path, reserve, pieces));
+    let fed = feed(body, &to_disk, limits).await;
+    drop(to_disk);
+    let written = writer.await.map_err(|_| Box::new(Problem::from(crate::model::error::Fault::bug("writing the upload failed"))))?;
+    // A disk that failed is the reason why feeding ended early.
+    upload.sha256 = written?;
+    upload.size = size::Bytes(fed?);
+    Ok(upload)
+}
+
+async fn feed(body: &mut Body, to_disk: &mpsc::Sender<Bytes>, limits: &Limits) -> Answer<u64> {
+    let mut size = 0u64;
+    while let Some(piece) = next_piece(body, limits.idle).await? {
+        size += piece.len() as u64;
+        if size > limits.upload {
+            return Err(too_large(limits.upload));
+        }
+        if to_disk.send(piece).await.is_err() {
+            break;
+        }
+    }
+    Ok(size)
+}
+
+fn write(dir: &Utf8Path, path: &Utf8Path, reserve: u64, mut pieces: mpsc::Receiver<Bytes>) -> Answer<[u8; 32]> {
+    let bad = |e: std::io::Error| {
+        tracing::warn!(%path, error = %e, "an upload cannot be written");
+        Box::new(Problem::busy(format!("the upload cannot be stored: {}", e.kind()), 60))
+    };
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(bad)?;
+    let (mut digest, mut unlooked) = (Sha256::new(), 0);
+    while let Some(piece) = pieces.blocking_recv() {
+        unlooked += piece.len() as u64;
+        if unlooked >= LOOK_EVERY {
+            room(dir, unlooked, reserve)?;
+            unlooked = 0;
+        }
+        digest.update(&piece);
+        file.write_all(&piece).map_err(bad)?;
+    }
+    file.sync_all().map_err(bad)?;
+    Ok(digest.finalize().into())
+}
+
+/// 503 when `wanted` more bytes would reach into the reserve.
+fn room(dir: &Utf8Path, wanted: u64, reserve: u64) -> Answer<()> {
+    let stat = nix::sys::statvfs::statvfs(dir.as_std_path()).map_err(|e| {
+        Box::new(Problem::from(crate::model::error::Fault::transient(format!("cannot look at the free space of {dir}: {e}"))))
+    })?;
+    let free = stat.blocks_available() as u64 * stat.fragment_size() as u64;
+    if wanted.saturating_add(reserve) <= free {
+        return Ok(());
+    }
+    let detail = format!(
+        "no room for the upload: {} wanted, {} free, of which {} stay reserved (reserve.disk_mib)",
+        size::Bytes(wanted),
+        size::Bytes(free),
+        size::Bytes(reserve)
+    );
+    Err(Box::new(Problem::busy(detail, 60)))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::CONTENT_LENGTH;
+
+    use super::*;
+
+    fn limits(upload: u64, reserve: u64) -> Limits {
+        Limits { upload, reserve, idle: Duration::from_millis(50) }
+    }
+
+    async fn run(dir: &Utf8Path, text: &str, headers: &HeaderMap, l: Limits) -> Result<Upload, u16> {
+        take(dir, headers, &mut Body::from(text.to_owned()), &l).await.map_err(|p| p.status.as_u16())
+    }
+
+    #[tokio::test]
+    async fn a_body_is_on_disk_with_its_digest_or_leaves_nothing() {
+        let temp = tempfile::tempdir().expect("dir");
+        let dir = Utf8Path::from_path(temp.path()).expect("utf-8");
+        let left = || dir.read_dir_utf8().expect("dir").count();
+        let none = HeaderMap::new();
+
+        let up = run(dir, "abc", &none, limits(3, 0)).await.expect("fits exactly");
+        assert_eq!((up.size.0, up.sha256.to_vec()), (3, Sha256::digest("abc").to_vec()));
+        assert_eq!(std::fs::read_to_string(up.path()).expect("file"), "abc");
+        drop(up);
+        assert_eq!(left(), 0, "an upload nobody kept");
+
+        assert_eq!(run(dir, "abcd", &none, limits(3, 0)).await.expect_err("over"), 413);
+        let said = HeaderMap::from_iter([(CONTENT_LENGTH, "4".parse().expect("header"))]);
+        assert_eq!(run(dir, "abcd", &said, limits(3, 0)).await.expect_err("said over"), 413);
+        assert_eq!(run(dir, "abc", &none, limits(3, u64::MAX)).await.expect_err("reserve"), 503);
+        let mut stalled = Body::new(Never);
+        assert_eq!(take(dir, &none, &mut stalled, &limits(3, 0)).await.expect_err("slow").status.as_u16(), 408);
+        assert_eq!(left(), 0);
+
+        let kept = run(dir, "abc", &none, limits(3, 0)).await.expect("fits").keep();
+        assert!(kept.exists());
+    }
+
+    struct Never;
+    impl hyper::body::Body for Never {
+        type Data = Bytes;
+        type Error = std::io::Error;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<std::result::Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+            std::task::Poll::Pending
+        }
+    }
+}

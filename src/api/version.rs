@@ -1,0 +1,105 @@
+//! API versions (SOL013 9): the `Version` header and the `api_versions` resources.
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+use super::{
+    problem::{Answer, Problem},
+    routes::Routes,
+};
+
+/// One major of one API, as SOL003/SOL005 V3.7.1 number them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Api {
+    pub name: &'static str,
+    pub version: (u8, u8, u8),
+    all: &'static str,
+    one: &'static str,
+}
+
+pub static NSD: Api = Api { name: "nsd", version: (2, 3, 0), all: "/nsd/api_versions", one: "/nsd/v2/api_versions" };
+pub static VNFPKGM: Api = Api { name: "vnfpkgm", version: (2, 4, 0), all: "/vnfpkgm/api_versions", one: "/vnfpkgm/v2/api_versions" };
+pub static NSLCM: Api = Api { name: "nslcm", version: (2, 3, 0), all: "/nslcm/api_versions", one: "/nslcm/v2/api_versions" };
+pub static VNFLCM: Api = Api { name: "vnflcm", version: (2, 3, 0), all: "/vnflcm/api_versions", one: "/vnflcm/v2/api_versions" };
+
+static APIS: [&Api; 4] = [&NSD, &VNFPKGM, &NSLCM, &VNFLCM];
+
+/// Every API served.
+pub fn all() -> impl Iterator<Item = &'static Api> {
+    APIS.iter().copied()
+}
+
+impl Api {
+    /// The API a path belongs to.
+    pub fn of(path: &str) -> Option<&'static Api> {
+        let first = path.trim_start_matches('/').split('/').next()?;
+        APIS.iter().copied().find(|a| a.name == first)
+    }
+
+    pub fn text(&self) -> String {
+        let (a, b, c) = self.version;
+        format!("{a}.{b}.{c}")
+    }
+
+    /// `ApiVersionInformation`, SOL013 9.1.2.
+    fn information(&self) -> Value {
+        json!({
+            "uriPrefix": format!("/{}", self.name),
+            "apiVersions": [{ "version": self.text(), "isDeprecated": false }],
+        })
+    }
+
+    /// The two `api_versions` resources.
+    pub fn routes(&'static self) -> Routes {
+        let info = move || async move { axum::Json(self.information()) };
+        Routes::default().get(self.all, info).get(self.one, info)
+    }
+
+    /// Checks `Version`; gives the value to answer with. It may be absent, for real clients omit
+    /// it; any minor up to ours is served, since minors only add.
+    pub fn negotiate(&self, headers: &HeaderMap) -> Answer<HeaderValue> {
+        let Some(asked) = headers.get("version") else {
+            return Ok(HeaderValue::try_from(self.text()).unwrap_or(HeaderValue::from_static("2.0.0")));
+        };
+        let text = asked.to_str().unwrap_or("");
+        // "2.3.0-impl:etsi.org:..." names an implementation after the numbers.
+        let numbers = text.split(['-', '+']).next().unwrap_or("").trim();
+        let parts: Vec<u32> = numbers.split('.').map_while(|n| n.parse().ok()).collect();
+        match parts[..] {
+            [major, minor, _] if major == u32::from(self.version.0) && minor <= u32::from(self.version.1) => Ok(asked.clone()),
+            _ => {
+                let detail = format!("version '{text}' of {} is not served; {} is", self.name, self.text());
+                Err(Box::new(Problem::new(StatusCode::NOT_ACCEPTABLE, detail)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_up_to_ours_are_served_and_echoed() {
+        for (asked, ok) in [
+            ("2.3.0", true),
+            ("2.0.0", true),
+            ("2.3.7-impl:etsi.org:ETSI_NFV_OpenAPI:1", true),
+            ("2.4.0", false),
+            ("1.3.0", false),
+            ("2", false),
+            ("two", false),
+            ("", false),
+        ] {
+            let h = HeaderMap::from_iter([("version".parse().expect("name"), asked.parse().expect("value"))]);
+            let got = NSLCM.negotiate(&h);
+            assert_eq!(got.is_ok(), ok, "{asked}");
+            if let Ok(v) = got {
+                assert_eq!(v, asked);
+            }
+        }
+        assert_eq!(VNFPKGM.negotiate(&HeaderMap::new()).expect("absent"), "2.4.0");
+        assert_eq!(Api::of("/vnflcm/v2/vnf_instances"), Some(&VNFLCM));
+        assert_eq!(Api::of("/bothy/v1/health"), None);
+    }
+}
