@@ -1,0 +1,51 @@
+//! `bothy host`: the box, and what of it is promised to whom.
+
+use serde_json::Value;
+
+use super::{
+    client::Client,
+    failure::Failure,
+    output::{Out, align, plain},
+};
+
+pub fn run(client: &Client, out: &Out) -> Result<(), Failure> {
+    let host = client.get("/bothy/v1/host")?;
+    if out.json {
+        out.value(&host);
+        return Ok(());
+    }
+    println!("{}  {}  {} CPUs", plain(&host["hostname"]), plain(&host["kernel"]), plain(&host["cpus"]));
+    println!("guests run under {}: {}", plain(&host["accel"]["mode"]), plain(&host["accel"]["text"]));
+    for (member, what) in [("hypervisor", "hypervisor"), ("switch", "switch"), ("physicalNetworks", "physical networks")] {
+        if !host[member].is_null() {
+            println!("{what}: {}", plain(&host[member]));
+        }
+    }
+    let usage = |what: &str, unit: &str, v: &Value| {
+        let free = v["limit"].as_u64().unwrap_or(0).saturating_sub(v["promised"].as_u64().unwrap_or(0));
+        vec![what.to_owned(), plain(&v["capacity"]), plain(&v["limit"]), plain(&v["promised"]), free.to_string(), unit.to_owned()]
+    };
+    let rows = [usage("cpu", "vCPU", &host["cpu"]), usage("memory", "MiB", &host["memory"]), usage("disk", "MiB", &host["disk"])];
+    println!("\n{}", align(&["", "CAPACITY", "LIMIT", "PROMISED", "FREE", "UNIT"], &rows));
+    Ok(())
+}
+
+/// Asked by the service unit when the host goes down; takes as long as guests need, at most `within`.
+#[derive(clap::Args)]
+pub struct Shutdown {
+    /// Seconds guests have to stop before they are destroyed
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    within: u64,
+}
+
+impl Shutdown {
+    pub fn run(self, client: &Client, out: &Out) -> Result<(), Failure> {
+        let answer = client.task(&format!("/bothy/v1/host/shutdown?within_s={}", self.within))?.body;
+        if out.json {
+            out.value(&answer);
+        } else {
+            println!("{} guests stopped, {} destroyed", plain(&answer["stopped"]), plain(&answer["destroyed"]));
+        }
+        Ok(())
+    }
+}

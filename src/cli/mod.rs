@@ -1,0 +1,208 @@
+//! The command line: one file per subcommand, all of them clients of the daemon's HTTP API.
+//!
+//! Owns: arguments, tables, progress, exit codes. Never: opens the daemon's store (except
+//! `store`), or decides anything the daemon should.
+
+mod bundle;
+mod client;
+mod completions;
+mod config;
+mod console;
+mod down;
+mod failure;
+mod follow;
+mod health;
+mod host;
+mod logs;
+mod names;
+mod net;
+mod ns;
+mod nsd;
+mod onboard;
+mod op;
+mod output;
+mod package;
+mod plan;
+mod resource;
+mod secret;
+mod serve;
+mod service;
+mod store;
+mod support;
+mod timeline;
+mod trust;
+mod up;
+mod vnf;
+mod vnfpkg;
+
+use std::process::ExitCode;
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand};
+
+use self::{
+    client::{Client, Endpoint},
+    failure::{Exit, Failure},
+    output::Out,
+};
+
+#[derive(Parser)]
+#[command(
+    name = "bothy",
+    version,
+    about = "NFV orchestration for one edge box: VNF packages, network services, and the guests they run in",
+    after_help = failure::EXIT_CODES,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Global {
+    /// Print what the API answered, for programs
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    endpoint: EndpointArgs,
+}
+
+/// Without an endpoint the UNIX socket of the daemon on this host is used.
+#[derive(Args)]
+struct EndpointArgs {
+    /// Another box: https://HOST[:PORT]
+    #[arg(long, global = true, env = "BOTHY_ENDPOINT", value_name = "URL")]
+    endpoint: Option<String>,
+    /// The token for that box
+    #[arg(long, global = true, env = "BOTHY_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Trust certificates signed by those in this PEM file
+    #[arg(long, global = true, env = "BOTHY_CACERT", value_name = "FILE")]
+    cacert: Option<Utf8PathBuf>,
+    /// Trust the one certificate with this SHA-256 fingerprint, as `bothy serve` shows it
+    #[arg(long, global = true, env = "BOTHY_FINGERPRINT", conflicts_with = "cacert")]
+    fingerprint: Option<String>,
+    /// The daemon's UNIX socket on this host
+    #[arg(
+        long,
+        global = true,
+        env = "BOTHY_SOCKET",
+        value_name = "PATH",
+        default_value = "/run/bothy/bothy.sock",
+        conflicts_with = "endpoint"
+    )]
+    socket: Utf8PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon
+    Serve(serve::Serve),
+    /// Bring a folder of packages up as a network service: onboard, instantiate, wait, show
+    Up(up::Up),
+    /// Take a network service away
+    Down(down::Down),
+    /// What works and what does not
+    Health,
+    /// The box: capacity, what of it is promised, how guests run
+    Host,
+    /// Stop all guests because the host goes down; the next start of the host brings them back
+    HostShutdown(host::Shutdown),
+    /// VNF packages
+    #[command(subcommand)]
+    Vnfpkg(vnfpkg::VnfPkg),
+    /// Network service descriptors
+    #[command(subcommand)]
+    Nsd(nsd::Nsd),
+    /// Network services
+    #[command(subcommand)]
+    Ns(ns::Ns),
+    /// VNF instances
+    #[command(subcommand)]
+    Vnf(vnf::Vnf),
+    /// Operations: what is going on, what failed, and what to do about it
+    #[command(subcommand)]
+    Op(op::Op),
+    /// Virtual links as they are on the switch
+    #[command(subcommand)]
+    Net(net::Net),
+    /// Secrets for day-0 templates
+    #[command(subcommand)]
+    Secret(secret::Secret),
+    /// Packages on disk, before they are onboarded
+    #[command(subcommand)]
+    Package(package::Package),
+    /// The daemon's configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// The store: verify and export it, by the daemon or on disk; import
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// Tell why a resource is where it is
+    Explain(support::Explain),
+    /// Pack everything a support engineer asks for into one archive
+    Support(support::Support),
+    /// Completions for a shell
+    Completions(completions::Completions),
+}
+
+/// Parses, runs, and turns the outcome into an exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return if e.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+        }
+    };
+    match run(cli) {
+        Ok(()) => Exit::Ok.into(),
+        Err(f) => {
+            f.tell();
+            f.exit().into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let out = Out { json: cli.global.json };
+    let endpoint = cli.global.endpoint;
+    let client = move || Client::new(Endpoint::choose(endpoint)?);
+    match cli.command {
+        Command::Serve(c) => c.run(),
+        Command::Up(c) => c.run(&client()?, &out),
+        Command::Down(c) => c.run(&client()?, &out),
+        Command::Health => health::run(&client()?, &out),
+        Command::Host => host::run(&client()?, &out),
+        Command::HostShutdown(c) => c.run(&client()?, &out),
+        Command::Package(c) => c.run(&out),
+        Command::Vnfpkg(c) => c.run(&client()?, &out),
+        Command::Nsd(c) => c.run(&client()?, &out),
+        Command::Ns(c) => c.run(&client()?, &out),
+        Command::Vnf(c) => c.run(&client()?, &out),
+        Command::Op(c) => c.run(&client()?, &out),
+        Command::Config(c) => c.run(client, &out),
+        Command::Store(c) => c.run(client, &out),
+        Command::Net(c) => c.run(&client()?, &out),
+        Command::Secret(c) => c.run(&client()?, &out),
+        Command::Explain(c) => c.run(&client()?, &out),
+        Command::Support(c) => c.run(&client()?, &out),
+        Command::Completions(c) => c.run::<Cli>(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,83 @@
+//! `bothy net`: the segments of the switch.
+
+use std::collections::BTreeMap;
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::{
+    client::Client,
+    failure::Failure,
+    names::{list, short},
+    ns::NSS,
+    output::{Out, align, plain},
+    vnf::VNFS,
+};
+
+#[derive(Subcommand)]
+pub enum Net {
+    /// Every virtual link: its VLAN on the switch, its networks, the host's own addresses
+    List,
+    /// One virtual link with every port on it
+    Show {
+        /// By its id or the beginning of it, or by its name if only one has it
+        link: String,
+    },
+}
+
+impl Net {
+    pub fn run(self, client: &Client, out: &Out) -> Result<(), Failure> {
+        let Value::Array(mut all) = client.get("/bothy/v1/networks")? else {
+            return Err(Failure::Here("the daemon gave no list of networks".into()));
+        };
+        all.sort_by_key(|s| s["vlan"].as_u64());
+        match self {
+            Net::List => {
+                let owners = owners(client)?;
+                let row = |s: &Value| {
+                    let owner =
+                        owners.get(&plain(&s["ns"])).or_else(|| owners.get(&plain(&s["vnf"]))).cloned().unwrap_or_else(|| "-".into());
+                    let ports = list(s, "stations").len().to_string();
+                    let id = short(&plain(&s["id"])).to_owned();
+                    vec![id, plain(&s["link"]), owner, plain(&s["vlan"]), ports, plain(&s["networks"]), plain(&s["addresses"])]
+                };
+                let rows = all.iter().map(row).collect();
+                out.table(&Value::Array(all), &["ID", "LINK", "OF", "VLAN", "PORTS", "NETWORKS", "HOST"], rows);
+                Ok(())
+            }
+            Net::Show { link } => {
+                let is = |s: &&Value| s["link"] == link.as_str() || (link.len() >= 4 && plain(&s["id"]).starts_with(&link));
+                let found: Vec<&Value> = all.iter().filter(is).collect();
+                match found[..] {
+                    [one] => {
+                        show(one, out);
+                        Ok(())
+                    }
+                    [] => Err(Failure::Refused { status: 404, detail: format!("there is no virtual link '{link}'"), reasons: Vec::new() }),
+                    _ => {
+                        Err(Failure::Usage(format!("'{link}' could be {} virtual links: name one by its id (bothy net list)", found.len())))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn show(s: &Value, out: &Out) {
+    let members = ["id", "vlan", "state", "networks", "addresses", "interface", "physicalNetwork", "dhcp", "nat"];
+    let head = members.iter().filter(|m| !s[**m].is_null()).map(|m| format!("{m}: {}", plain(&s[*m])));
+    let head: Vec<String> = std::iter::once(format!("link {}", plain(&s["link"]))).chain(head).collect();
+    let rows: Vec<Vec<String>> =
+        list(s, "stations").iter().map(|t| ["hostname", "mac", "addresses"].map(|m| plain(&t[m])).to_vec()).collect();
+    let ports = if rows.is_empty() { String::new() } else { format!("\n\n{}", align(&["GUEST", "MAC", "ADDRESSES"], &rows)) };
+    out.done(s, &format!("{}{ports}", head.join("\n  ")));
+}
+
+/// Names of network services and VNFs by id.
+pub fn owners(client: &Client) -> Result<BTreeMap<String, String>, Failure> {
+    let mut all = BTreeMap::new();
+    for (kind, name) in [(&NSS, "nsInstanceName"), (&VNFS, "vnfInstanceName")] {
+        all.extend(kind.list(client)?.iter().map(|v| (plain(&v["id"]), plain(&v[name]))));
+    }
+    Ok(all)
+}

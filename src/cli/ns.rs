@@ -1,0 +1,100 @@
+//! `bothy ns`: network services, SOL005 6.
+
+use camino::Utf8PathBuf;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::{
+    client::Client,
+    failure::Failure,
+    follow::{Wait, accepted},
+    nsd::NSDS,
+    output::Out,
+    resource::{Kind, key_values, request},
+    service,
+};
+
+pub const NSS: Kind = Kind {
+    what: "network service",
+    path: "/nslcm/v2/ns_instances",
+    columns: &[("ID", "id"), ("NAME", "nsInstanceName"), ("STATE", "nsState"), ("NSD", "nsdId"), ("FLAVOUR", "flavourId")],
+    names: &["nsInstanceName"],
+};
+
+#[derive(Subcommand)]
+pub enum Ns {
+    List,
+    Show {
+        ns: String,
+    },
+    /// Make a record of a new network service; nothing runs yet
+    Create {
+        /// An NSD by id or name
+        #[arg(long)]
+        nsd: String,
+        name: String,
+        #[arg(long, default_value = "")]
+        description: String,
+    },
+    /// Bring it up
+    Instantiate {
+        ns: String,
+        #[arg(long, default_value = "default")]
+        flavour: String,
+        /// Parameter for the NS, KEY=VALUE; repeat for more
+        #[arg(long = "param", value_name = "KEY=VALUE")]
+        params: Vec<String>,
+        /// The rest of an InstantiateNsRequest, JSON or YAML
+        #[arg(long, value_name = "FILE")]
+        request: Option<Utf8PathBuf>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Take it down
+    Terminate {
+        ns: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Remove the record of a network service that is down
+    Delete {
+        ns: String,
+    },
+}
+
+impl Ns {
+    pub fn run(self, client: &Client, out: &Out) -> Result<(), Failure> {
+        match self {
+            Ns::List => NSS.show_list(client, out),
+            Ns::Show { ns } => service::show(client, out, &NSS.find(client, &ns)?),
+            Ns::Delete { ns } => NSS.delete(client, out, &ns),
+            Ns::Create { nsd, name, description } => {
+                let made = create(client, &nsd, &name, &description)?;
+                out.done(&made, &format!("created network service {} ({name})", made["id"].as_str().unwrap_or("?")));
+                Ok(())
+            }
+            Ns::Instantiate { ns, flavour, params, request: file, wait } => {
+                let mut body = request(file.as_deref())?;
+                body.entry("nsFlavourId").or_insert(Value::String(flavour));
+                if !params.is_empty() {
+                    body.insert("additionalParamsForNs".into(), key_values(&params)?);
+                }
+                let path = NSS.find(client, &ns)?;
+                let answer = client.post(&format!("{path}/instantiate"), &Value::Object(body))?;
+                accepted(client, out, &answer, wait)
+            }
+            Ns::Terminate { ns, wait } => {
+                let path = NSS.find(client, &ns)?;
+                let answer = client.post(&format!("{path}/terminate"), &json!({}))?;
+                accepted(client, out, &answer, wait)
+            }
+        }
+    }
+}
+
+pub fn create(client: &Client, nsd: &str, name: &str, description: &str) -> Result<Value, Failure> {
+    // CreateNsRequest wants the NSD's own id, not that of its record (SOL005 6.5.2.7).
+    let info = client.get(&NSDS.find(client, nsd)?)?;
+    let body = json!({ "nsdId": info["nsdId"], "nsName": name, "nsDescription": description });
+    Ok(client.post(NSS.path, &body)?.body)
+}

@@ -1,0 +1,99 @@
+//! Which certificates the client believes: those a CA file signs, or the one with a fingerprint.
+//! There is no way to believe all of them.
+
+use std::sync::Arc;
+
+use camino::Utf8Path;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+};
+use sha2::{Digest as _, Sha256};
+
+use super::failure::Failure;
+
+const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+pub fn client(cacert: Option<&Utf8Path>, fingerprint: Option<&str>) -> Result<Arc<ClientConfig>, Failure> {
+    let provider = Arc::new(ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|e| Failure::here("TLS", e))?;
+    if let Some(text) = fingerprint {
+        let pin = parse(text).ok_or_else(|| Failure::Usage("--fingerprint must be 32 bytes in hexadecimal, colons as you like".into()))?;
+        let verifier = Arc::new(Pinned { pin, provider });
+        return Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()));
+    }
+    let path = cacert.unwrap_or(Utf8Path::new(SYSTEM));
+    let mut roots = RootCertStore::empty();
+    let certs = CertificateDer::pem_file_iter(path).map_err(|e| Failure::here(format!("cannot read certificates from {path}"), e))?;
+    roots.add_parsable_certificates(certs.flatten());
+    if roots.is_empty() {
+        return Err(Failure::Usage(format!("{path} holds no certificate; give --cacert FILE or --fingerprint")));
+    }
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+fn parse(text: &str) -> Option<[u8; 32]> {
+    let hex: String = text.chars().filter(|c| *c != ':').collect();
+    data_encoding::HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?.try_into().ok()
+}
+
+/// Believes one certificate, whatever its names and dates; the handshake's signatures still count.
+#[derive(Debug)]
+struct Pinned {
+    pin: [u8; 32],
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        cert: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if Sha256::digest(cert).as_slice() == self.pin {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(Error::General("the certificate has another fingerprint".into()))
+        }
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_read_with_and_without_colons() {
+        let plain = "ab".repeat(32);
+        let colons = vec!["AB"; 32].join(":");
+        assert_eq!(parse(&plain), Some([0xab; 32]));
+        assert_eq!(parse(&colons), Some([0xab; 32]));
+        assert_eq!(parse("ab"), None);
+        assert!(matches!(client(None, Some("zz")), Err(Failure::Usage(_))));
+    }
+}
