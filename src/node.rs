@@ -1,0 +1,11 @@
+//! The composition root: the only room that names adapters.
+
+mod conditions;
+pub mod core;
+pub mod daemon;
+mod ports;
+
+#[cfg(test)]
+mod kit;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! The conditions the health page shows: store, libvirt, Open vSwitch, accelerator, reconciled.
+//!
+//! Asked when the page is; an answer that does not come is a condition, never a failed page.
+
+use super::core::Core;
+use crate::{
+    model::{
+        error::Result,
+        health::{Condition, ConditionState},
+    },
+    vim::port::Accel,
+};
+
+pub fn conditions(core: &Core) -> Vec<Condition> {
+    let answer = |name: &str, r: Result<String>| match r {
+        Ok(text) => Condition::new(name, ConditionState::Ok, text),
+        Err(fault) => Condition::new(name, ConditionState::Failed, fault.detail()),
+    };
+    let libvirt = answer("libvirt", core.ports.hypervisor.health());
+    let accel = match libvirt.state {
+        ConditionState::Ok => accel(core),
+        ConditionState::Pending | ConditionState::Failed => {
+            Condition::new("accel", ConditionState::Pending, "not known until libvirt answers")
+        }
+    };
+    vec![store(core), libvirt, answer("openvswitch", core.ports.fabric.health()), accel, reconciled(core)]
+}
+
+fn accel(core: &Core) -> Condition {
+    let why = match core.ports.hypervisor.accel_why() {
+        Ok(why) => why,
+        Err(fault) if fault.is_transient() => return Condition::new("accel", ConditionState::Pending, fault.detail()),
+        Err(fault) => return Condition::new("accel", ConditionState::Failed, fault.detail()),
+    };
+    let text = match core.ports.hypervisor.accel() {
+        Accel::Kvm => format!("guests run under KVM: {why}"),
+        Accel::Tcg => format!("guests are emulated, many times slower: {why}"),
+    };
+    Condition::new("accel", ConditionState::Ok, text)
+}
+
+fn store(core: &Core) -> Condition {
+    let store = core.vnfm().store();
+    match store.stats() {
+        Ok(_) if store.is_restored() => Condition::new(
+            "store",
+            ConditionState::Ok,
+            format!(
+                "open, restored as generation {}: guests it does not know are left alone until an operator has looked",
+                store.generation()
+            ),
+        ),
+        Ok(_) => Condition::new("store", ConditionState::Ok, format!("open, generation {}", store.generation())),
+        Err(f) => Condition::new("store", ConditionState::Failed, f.detail()),
+    }
+}
+
+fn reconciled(core: &Core) -> Condition {
+    let r = core.reconciled();
+    if let Some(why) = r.waiting {
+        return Condition::new("reconciled", ConditionState::Failed, why);
+    }
+    let Some(found) = r.last else {
+        return Condition::new("reconciled", ConditionState::Pending, "the host is being looked at");
+    };
+    let mut text = format!("{} guests run as they should", found.running + found.started);
+    if !found.failed.is_empty() {
+        text += &format!(
+            ", {} do not: {}",
+            found.failed.len(),
+            found.failed.iter().map(|(id, why)| format!("{id} ({why})")).collect::<Vec<_>>().join(", ")
+        );
+    }
+    if !found.off.is_empty() {
+        text += &format!(", {} went off by themselves", found.off.len());
+    }
+    if !found.quarantined.is_empty() {
+        text += &format!(", {} are not known to this store and left alone", found.quarantined.len());
+    }
+    if !r.paused.is_empty() {
+        text += &format!(", {} are paused by a full disk", r.paused.len());
+    }
+    let fine = found.failed.is_empty() && r.paused.is_empty();
+    Condition::new("reconciled", if fine { ConditionState::Ok } else { ConditionState::Failed }, text)
+}

@@ -1,0 +1,256 @@
+//! The daemon: configuration, log, folders, store, TLS, listeners; then signals until the end.
+//!
+//! Owns: the order of start and stop. Never: domain logic.
+use std::{
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use sd_notify::NotifyState;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_rustls::TlsAcceptor;
+use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
+
+use crate::{
+    api::{
+        self, Services,
+        auth::{ADMIN, Tokens},
+        blocking::Pool,
+        server::{Server, bind_local},
+        tls, upload,
+    },
+    config::{Config, LiveConfig, LogFormat, LogLevel, ReferencePoint},
+    host::clock::{OsDice, SystemClock, boot_id},
+    lcm::engine::Settings,
+    model::{
+        domain::Layout,
+        error::{Fault, Result},
+        size::MiB,
+    },
+    node::{
+        conditions::conditions,
+        core::{Build, Core},
+        ports::ports,
+    },
+    store::{Options, Store},
+    vim::{capacity::Overcommit, network::LinkRules},
+    vnfm::Rules,
+};
+
+/// Read when no other file is named, if it is there.
+pub const CONFIG_PATH: &str = "/etc/bothy/bothy.toml";
+
+/// The configuration a daemon starts with.
+pub fn configuration(named: Option<&Utf8Path>) -> Result<LiveConfig> {
+    let path = match named {
+        Some(p) => Some(std::path::absolute(p).ok().and_then(|p| Utf8PathBuf::from_path_buf(p).ok()).unwrap_or_else(|| p.to_owned())),
+        None => Some(Utf8PathBuf::from(CONFIG_PATH)).filter(|p| p.exists()),
+    };
+    let config = match &path {
+        Some(p) => LiveConfig::read(p).map_err(|refusal| Fault::invalid(refusal.to_string()))?,
+        None => Config::default(),
+    };
+    Ok(LiveConfig::new(path, config))
+}
+
+/// Runs the daemon until a signal ends it.
+pub fn serve(live: LiveConfig) -> Result<()> {
+    let config = live.now();
+    init_log(&live, &config)?;
+    make_folders(&config)?;
+    let store = Store::open(config.data_dir.join("store"), Options::default())?;
+    // Only now: the store's lock says that no other daemon uses this folder.
+    upload::prepare(&config)
+        .map_err(|e| Fault::transient(format!("cannot empty the folder {}: {e}", upload::folder(&config))).with_source(e))?;
+    for note in store.notes() {
+        tracing::warn!(note, "the store was repaired when it was opened");
+    }
+    let calls = config.limits.calls as usize;
+    // Two threads carry the sockets; the core runs on blocking threads that end when idle.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(512 * 1024)
+        .max_blocking_threads(calls + 8)
+        .thread_keep_alive(Duration::from_secs(5))
+        .thread_name("bothy")
+        .enable_all()
+        .build()
+        .map_err(|e| Fault::transient(format!("cannot start threads: {e}")).with_source(e))?;
+    let layout = Layout::new(config.data_dir.clone());
+    let core = Core::start(Build {
+        ports: ports(&config, &layout)?,
+        store,
+        layout,
+        rules: rules(&config)?,
+        clock: Arc::new(SystemClock::default()),
+        dice: Arc::new(OsDice),
+        engine: Settings {
+            host_workers: config.lcm.workers as usize,
+            transient_budget: Duration::from_secs(config.lcm.patience_s),
+            boot: boot_id(),
+            ..Settings::default()
+        },
+    })?;
+    let vnfm = core.vnfm().clone();
+    live.on_change(move |c| match rules(c) {
+        Ok(r) => vnfm.set_rules(r),
+        Err(fault) => tracing::error!("the rules stay as they were: {fault:?}"),
+    });
+    let ended = runtime.block_on(run(live, &config, core.clone()));
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    core.stop();
+    ended
+}
+
+async fn run(live: LiveConfig, config: &Config, core: Arc<Core>) -> Result<()> {
+    let identity = tls::identity(config)?;
+    core.watch()?;
+    let (tokens, provisioned) = Tokens::open(config.data_dir.join("tokens"))?;
+    let services = Arc::new(Services {
+        config: live,
+        tokens,
+        pool: Pool::new(config.limits.calls as usize),
+        nfvo: core.nfvo.clone(),
+        health: Box::new(move || conditions(&core)),
+        started: Instant::now(),
+    });
+
+    let mut server = Server::new((&config.limits).into(), config.limits.connections as usize);
+    for l in &config.listen {
+        let listener = TcpListener::bind(l.address)
+            .await
+            .map_err(|e| Fault::transient(format!("cannot listen on {}: {e}; see [[listen]]", l.address)).with_source(e))?;
+        server.listen_tls(listener, TlsAcceptor::from(identity.config.clone()), api::router(&services, &l.reference_points));
+        tracing::info!(address = %l.address, "serving HTTPS");
+    }
+    let socket = config.socket_path();
+    let everything = [ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Admin];
+    server.listen_local(bind_local(&socket).await?, api::router(&services, &everything));
+    tracing::info!(%socket, fingerprint = identity.fingerprint, fresh = identity.fresh, "ready");
+    if !provisioned {
+        announce(&services.tokens, &identity.fingerprint)?;
+    }
+    notify(&[NotifyState::Ready]);
+
+    until_told(&services).await?;
+    notify(&[NotifyState::Stopping]);
+    let drain = services.config.now().limits.drain_s;
+    tracing::info!(seconds = drain, "stopping: requests under way may finish");
+    server.drain(Duration::from_secs(drain)).await;
+    let _ = std::fs::remove_file(&socket);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The rules of a configuration for what runs.
+fn rules(c: &Config) -> Result<Rules> {
+    Ok(Rules {
+        links: LinkRules { pool: c.network.pool, pool_prefix: 24, physical: c.physical_network.iter().map(|n| n.name.clone()).collect() },
+        overcommit: Overcommit { cpu: c.overcommit.cpu, memory: c.overcommit.memory, disk: c.overcommit.disk },
+        reserve_memory: MiB(c.reserve.memory_mib),
+        reserve_disk: MiB(c.reserve.disk_mib),
+        reserve_cpus: 0,
+        graceful_stop_s: 60,
+        start_at_once: c.lcm.start_at_once as usize,
+    })
+}
+
+/// How often it is asked whether the store still takes writes.
+const STORE_CHECK: Duration = Duration::from_secs(5);
+
+/// Waits for the signal that ends the daemon; takes the configuration up anew on SIGHUP.
+async fn until_told(services: &Arc<Services>) -> Result<()> {
+    let on = |kind| signal(kind).map_err(|e| Fault::transient(format!("cannot wait for signals: {e}")).with_source(e));
+    let (mut term, mut int, mut hup) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(STORE_CHECK) => {
+                let nfvo = services.nfvo.clone();
+                // A store that failed once (a full disk) takes no more writes: a new start mends it,
+                // and the service manager sees to that.
+                if let Ok(Err(fault)) = tokio::task::spawn_blocking(move || nfvo.vnfm().store().settle()).await {
+                    return Err(fault.context("the store has failed, and bothy ends to be started anew"));
+                }
+            }
+            _ = term.recv() => return Ok(()),
+            _ = int.recv() => return Ok(()),
+            _ = hup.recv() => {
+                if let Ok(now) = NotifyState::monotonic_usec_now() {
+                    notify(&[NotifyState::Reloading, now]);
+                }
+                match services.config.reload() {
+                    Ok(c) => tracing::info!(live = ?c.live, restart = ?c.restart, "configuration applied"),
+                    Err(refusal) => tracing::error!(%refusal, "configuration not applied"),
+                }
+                notify(&[NotifyState::Ready]);
+            }
+        }
+    }
+}
+
+/// The first token, in the clear, once: to whoever watches the first start, never to the log.
+fn announce(tokens: &Tokens, fingerprint: &str) -> Result<()> {
+    let token = tokens.issue(ADMIN)?;
+    println!(
+        "\nThis box has no administrator yet. Its token, shown this one time:\n\n    {}\n\n\
+         Certificate fingerprint (SHA-256):\n\n    {fingerprint}\n\n\
+         From elsewhere: bothy --endpoint https://THIS-BOX:9443 --fingerprint ... --token ... health\n",
+        token.reveal()
+    );
+    Ok(())
+}
+
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "cannot tell the service manager");
+    }
+}
+
+fn make_folders(config: &Config) -> Result<()> {
+    let bad = |dir: &Utf8Path, e: std::io::Error| Fault::transient(format!("cannot make the folder {dir}: {e}")).with_source(e);
+    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&config.data_dir).map_err(|e| bad(&config.data_dir, e))?;
+    // Guests' disks lie below it, so it can be passed through; what is secret is 0600 itself.
+    std::fs::set_permissions(&config.data_dir, std::fs::Permissions::from_mode(0o711)).map_err(|e| bad(&config.data_dir, e))?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&config.run_dir).map_err(|e| bad(&config.run_dir, e))?;
+    for dir in Layout::new(config.data_dir.clone()).folders() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&dir).map_err(|e| bad(&dir, e))?;
+    }
+    Ok(())
+}
+
+/// `BOTHY_LOG` takes tracing's own directives and wins over `log.level`.
+fn filter(level: LogLevel) -> EnvFilter {
+    EnvFilter::try_from_env("BOTHY_LOG").unwrap_or_else(|_| EnvFilter::new(format!("warn,bothy={}", level.word())))
+}
+
+fn init_log(live: &LiveConfig, config: &Config) -> Result<()> {
+    let (layer, handle) = reload::Layer::new(filter(config.log.level));
+    let base = Registry::default().with(layer);
+    let fmt = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let done = match config.log.format {
+        LogFormat::Json => base.with(fmt.json().flatten_event(true).with_ansi(false)).try_init(),
+        LogFormat::Human => {
+            let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            base.with(fmt.with_target(false).with_ansi(terminal)).try_init()
+        }
+    };
+    done.map_err(|e| Fault::bug(format!("the log was begun twice: {e}")))?;
+    live.on_change(move |c| {
+        if let Err(error) = handle.reload(filter(c.log.level)) {
+            tracing::warn!(%error, "the log's level stays as it was");
+        }
+    });
+    std::panic::set_hook(Box::new(|info| {
+        let at = info.location().map(ToString::to_string).unwrap_or_default();
+        let payload = info.payload();
+        let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let thread = std::thread::current();
+        tracing::error!(at, thread = thread.name().unwrap_or(""), "panic: {}", text.unwrap_or("without words"));
+    }));
+    Ok(())
+}

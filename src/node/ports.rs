@@ -1,0 +1,47 @@
+//! The ports for a configuration: the real adapters, or their twins.
+
+use std::sync::Arc;
+
+use super::core::Ports;
+use crate::{
+    config::{AccelMode, Config},
+    host::{LinuxNet, images::ImageFiles},
+    libvirt::{self, AccelPolicy, Libvirt},
+    model::{domain::Layout, error::Result},
+    ovs::{OvsFabric, Settings, Uplink},
+    sim::Sim,
+};
+
+/// Connects in the background: a host whose libvirtd or switch is away is a condition, not a
+/// failed start.
+pub fn ports(config: &Config, layout: &Layout) -> Result<Ports> {
+    if config.sim.enabled {
+        let sim = Sim::default();
+        sim.start_delay(std::time::Duration::from_millis(config.sim.start_ms));
+        let sim = Arc::new(sim);
+        return Ok(Ports { hypervisor: sim.clone(), images: sim.clone(), fabric: sim.clone(), host: sim });
+    }
+    let mut virt = libvirt::Config::new(config.hypervisor.uri.as_str(), layout.clone());
+    virt.accel = match config.hypervisor.accel {
+        AccelMode::Auto => AccelPolicy::Auto,
+        AccelMode::Kvm => AccelPolicy::Kvm,
+        AccelMode::Tcg => AccelPolicy::Tcg,
+    };
+    virt.run_dir.clone_from(&config.run_dir);
+    virt.bridge = crate::ovs::BRIDGE.into();
+    let mut physical = std::collections::BTreeMap::new();
+    for n in &config.physical_network {
+        let uplink = match (&n.bridge, &n.interface) {
+            (Some(b), _) => Uplink::Bridge(b.clone()),
+            (None, Some(i)) => Uplink::Interface(i.clone().try_into()?),
+            (None, None) => continue,
+        };
+        physical.insert(n.name.clone(), uplink);
+    }
+    Ok(Ports {
+        hypervisor: Arc::new(Libvirt::open(virt)?),
+        images: Arc::new(ImageFiles::open(layout.clone())?),
+        fabric: Arc::new(OvsFabric::new(Settings { socket: config.network.ovsdb.clone().into(), physical })?),
+        host: Arc::new(LinuxNet::new(&layout.root().join("net"))),
+    })
+}

@@ -1,0 +1,268 @@
+//! What a client may ask of an operation, in each of its phases and for each state of its members.
+
+use std::time::Duration;
+
+use super::guests;
+use crate::{
+    model::{
+        error::Kind,
+        id::{NsId, OpId, VnfId},
+        op::{CancelMode, OpState, Operation, Phase, VnfOpState},
+        step::{NsStep, Step},
+        vnfd::Readiness,
+    },
+    node::kit::{Shape, TestBox, ns_box, nsd, vnf_box, vnfd},
+    sim::{
+        Behaviour,
+        faults::{Method, Rule, Then},
+    },
+    vim::port::{GuestState, Hypervisor},
+};
+
+fn waits_for_agent() -> Shape {
+    Shape { readiness: Readiness::Agent, grace_s: 60, ..Shape::small() }
+}
+
+/// (member's profile, its operation) of a service's operation.
+fn children(b: &TestBox, op: OpId) -> Vec<(VnfId, Operation)> {
+    let of = |s: &crate::model::step::PlanStep| match s.step {
+        Step::Ns(NsStep::Instantiate { vnf, op, .. } | NsStep::Terminate { vnf, op }) => Some((vnf, b.op(op))),
+        _ => None,
+    };
+    b.steps(op).iter().filter_map(of).collect()
+}
+
+#[test]
+fn a_cancelled_instantiation_can_be_retried_or_rolled_back() {
+    for mode in [CancelMode::Graceful, CancelMode::Forceful] {
+        let (b, id) = vnf_box(&waits_for_agent());
+        b.sim.set_guests(|_| Behaviour::deaf());
+        let op = b.instantiate_vnf(id);
+        b.until("it waits for the agent", || b.sim.faults().count(Method::AgentPing) > 0);
+        b.core().nfvo.cancel(op, mode).expect("accepted");
+        let stuck = b.assert_state(op, "FAILED_TEMP");
+        assert!(stuck.error.expect("a reason").text.starts_with("cancelled"));
+        assert_eq!(b.core().nfvo.cancel(op, mode).expect_err("nothing runs").kind(), Kind::Conflict);
+        match mode {
+            CancelMode::Graceful => {
+                b.sim.set_guests(|_| Behaviour::default());
+                b.sim.put(guests(&b.vnf(id))[0], GuestState::Off).expect("off");
+                b.sim.start(guests(&b.vnf(id))[0]).expect("with an agent now");
+                b.core().nfvo.retry(op).expect("accepted");
+                b.assert_state(op, "COMPLETED");
+                b.assert_vnf_up(id);
+                assert_eq!(b.core().nfvo.cancel(op, mode).expect_err("over").kind(), Kind::Conflict);
+            }
+            CancelMode::Forceful => {
+                b.core().nfvo.rollback(op).expect("accepted");
+                b.assert_state(op, "ROLLED_BACK");
+                b.assert_nothing_left();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_termination_that_waits_for_its_guests_can_be_cut_short_and_retried() {
+    let (b, id) = vnf_box(&Shape::small());
+    b.sim.set_guests(|_| Behaviour::deaf());
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    let op = b.core().vnfm().terminate(id, Some(3600), "{}".into()).expect("accepted").id;
+    b.until("asked", || b.sim.faults().count(Method::AskStop) >= 2);
+    b.core().nfvo.cancel(op, CancelMode::Forceful).expect("accepted");
+    b.assert_state(op, "FAILED_TEMP");
+    assert_eq!(b.core().nfvo.rollback(op).expect_err("what is removed stays removed").kind(), Kind::Conflict);
+    b.core().nfvo.fail(op).expect("accepted");
+    let op = b.core().vnfm().terminate(id, None, "{}".into()).expect("accepted").id;
+    b.assert_state(op, "COMPLETED");
+    b.assert_nothing_left();
+}
+
+#[test]
+fn a_cancelled_rollback_can_be_taken_up_again() {
+    for service in [false, true] {
+        let (b, op) = if service {
+            let (b, id) = ns_box(&Shape::small());
+            b.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)).nth(3));
+            let op = b.instantiate_ns(id);
+            (b, op)
+        } else {
+            let (b, id) = vnf_box(&Shape::default());
+            b.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)).nth(2));
+            let op = b.instantiate_vnf(id);
+            (b, op)
+        };
+        b.assert_state(op, "FAILED_TEMP");
+        b.sim.set_delay(Method::Remove, Duration::from_millis(50));
+        b.core().nfvo.rollback(op).expect("accepted");
+        b.until("it rolls back", || b.sim.faults().count(Method::Remove) > 0);
+        b.core().nfvo.cancel(op, CancelMode::Forceful).expect("accepted");
+        b.assert_state(op, "FAILED_TEMP");
+        b.core().nfvo.rollback(op).expect("accepted");
+        b.assert_state(op, "ROLLED_BACK");
+        b.assert_nothing_left();
+    }
+}
+
+/// A service of which `web` is up, `fw` waits for its agent and `client` has not begun.
+fn half_way() -> (TestBox, NsId, OpId) {
+    let (b, id) = ns_box(&waits_for_agent());
+    b.sim.set_guests(|spec| if spec.owner.vnf_name == "s-web" { Behaviour::default() } else { Behaviour::deaf() });
+    let op = b.instantiate_ns(id);
+    b.until("fw waits for its agent", || {
+        let states: Vec<_> = children(&b, op).iter().map(|(_, o)| o.state).collect();
+        states == [VnfOpState::Completed, VnfOpState::Processing, VnfOpState::Starting].map(OpState::Vnf)
+            && b.sim.state(guests(&b.member(id, "fw"))[0]).expect("state") == Some(GuestState::Running)
+    });
+    (b, id, op)
+}
+
+#[test]
+fn a_cancelled_service_rests_with_its_members_and_can_go_every_way() {
+    for (mode, way) in [(CancelMode::Graceful, "retry"), (CancelMode::Forceful, "rollback"), (CancelMode::Forceful, "fail")] {
+        let (b, id, op) = half_way();
+        b.core().nfvo.cancel(op, mode).expect("accepted");
+        b.assert_state(op, "FAILED_TEMP");
+        for (_, child) in children(&b, op) {
+            assert_ne!(child.state.phase(), Phase::Forward, "{}", b.picture());
+        }
+        match way {
+            "retry" => {
+                b.sim.set_guests(|_| Behaviour::default());
+                let fw = guests(&b.member(id, "fw"))[0];
+                b.sim.put(fw, GuestState::Off).expect("off");
+                b.sim.start(fw).expect("with an agent now");
+                b.core().nfvo.retry(op).expect("accepted");
+                b.assert_state(op, "COMPLETED");
+                b.assert_ns_up(id);
+                b.assert_state(b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+            }
+            "rollback" => {
+                b.core().nfvo.rollback(op).expect("accepted");
+                b.assert_state(op, "ROLLED_BACK");
+            }
+            _ => {
+                b.core().nfvo.fail(op).expect("accepted");
+                b.assert_state(op, "FAILED");
+                b.assert_state(b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+            }
+        }
+        b.assert_nothing_left();
+    }
+}
+
+/// Two members side by side: one fails while the other still comes up.
+fn one_fails_one_comes_up() -> (TestBox, NsId, OpId) {
+    let b = TestBox::new();
+    b.onboard(vnfd("good", &waits_for_agent()));
+    b.onboard(vnfd("bad", &Shape::small()));
+    b.onboard_nsd(nsd("ns", &[("good", "good", &[]), ("bad", "bad", &[])]));
+    let id = b.create_ns("ns");
+    b.sim.set_guests(|spec| Behaviour {
+        agent: (spec.owner.vnf_name == "s-good").then_some(Duration::from_millis(700)),
+        ..Behaviour::default()
+    });
+    b.sim.set_delay(Method::EnsureDisk, Duration::from_millis(50));
+    let op = b.instantiate_ns(id);
+    b.until("planned", || !b.ns(id).members.is_empty());
+    let bad = guests(&b.member(id, "bad"))[0];
+    b.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)).of(bad));
+    (b, id, op)
+}
+
+#[test]
+fn a_service_fails_only_when_no_member_moves_any_more() {
+    for way in ["retry", "rollback", "fail"] {
+        let (b, id, op) = one_fails_one_comes_up();
+        let stuck = b.assert_state(op, "FAILED_TEMP");
+        let error = stuck.error.expect("a reason");
+        assert!(error.text.contains("Start failed"), "{}", error.text);
+        let states: Vec<_> = children(&b, op).iter().map(|(_, o)| o.state.name()).collect();
+        assert_eq!(states, ["COMPLETED", "FAILED_TEMP"]);
+        match way {
+            "retry" => {
+                b.core().nfvo.retry(op).expect("accepted");
+                b.assert_state(op, "COMPLETED");
+                b.assert_ns_up(id);
+                b.assert_state(b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+            }
+            "rollback" => {
+                b.core().nfvo.rollback(op).expect("accepted");
+                b.assert_state(op, "ROLLED_BACK");
+            }
+            _ => {
+                b.core().nfvo.fail(op).expect("accepted");
+                assert_eq!(b.core().nfvo.retry(op).expect_err("final").kind(), Kind::Conflict);
+                b.assert_state(b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+            }
+        }
+        b.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_rollback_that_broke_goes_on_but_never_forward() {
+    for way in ["rollback", "fail"] {
+        let (b, id) = ns_box(&Shape::small());
+        b.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)).nth(3));
+        let op = b.instantiate_ns(id);
+        b.assert_state(op, "FAILED_TEMP");
+        let web = guests(&b.member(id, "web"))[0];
+        b.sim.faults().add(Rule::next(Method::Remove, Then::Fail(Kind::Conflict)).of(web));
+        b.core().nfvo.rollback(op).expect("accepted");
+        b.assert_state(op, "FAILED_TEMP");
+        let refused = b.core().nfvo.retry(op).expect_err("members are gone");
+        assert_eq!((refused.kind(), refused.reasons().len()), (Kind::Conflict, 3));
+        match way {
+            "rollback" => {
+                b.core().nfvo.rollback(op).expect("accepted");
+                b.assert_state(op, "ROLLED_BACK");
+            }
+            _ => {
+                b.core().nfvo.fail(op).expect("accepted");
+                b.assert_state(b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+            }
+        }
+        b.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_vnf_whose_rollback_broke_may_go_either_way() {
+    for way in ["retry", "rollback"] {
+        let (b, id) = vnf_box(&Shape::default());
+        b.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)).nth(2));
+        let op = b.instantiate_vnf(id);
+        b.assert_state(op, "FAILED_TEMP");
+        b.sim.faults().add(Rule::next(Method::RemoveDisk, Then::Fail(Kind::Conflict)).nth(2));
+        b.core().nfvo.rollback(op).expect("accepted");
+        b.assert_state(op, "FAILED_TEMP");
+        if way == "retry" {
+            b.core().nfvo.retry(op).expect("accepted");
+            b.assert_state(op, "COMPLETED");
+            b.assert_vnf_up(id);
+            b.assert_state(b.core().vnfm().terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+        } else {
+            b.core().nfvo.rollback(op).expect("accepted");
+            b.assert_state(op, "ROLLED_BACK");
+        }
+        b.assert_nothing_left();
+    }
+}
+
+#[test]
+fn faults_that_pass_do_not_add_up() {
+    let (mut b, _) = vnf_box(&Shape::small());
+    b.engine.transient_budget = Duration::from_millis(400);
+    b.restart();
+    let id = b.create_vnf("vnf");
+    b.onboard(vnfd("slow", &waits_for_agent()));
+    let slow = b.create_vnf("slow");
+    b.sim.set_guests(|_| Behaviour { agent: Some(Duration::from_millis(2500)), ..Behaviour::default() });
+    // Now and then a look fails, over more than the budget.
+    b.sim.faults().add(Rule::next(Method::AgentPing, Then::Fail(Kind::Transient)));
+    b.sim.faults().add(Rule::next(Method::State, Then::Fail(Kind::Transient)).nth(3));
+    let op = b.instantiate_vnf(slow);
+    b.assert_state(op, "COMPLETED");
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+}
