@@ -1,0 +1,155 @@
+//! /bothy/v1 over an in-memory box with a running service, each answer held against the description.
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::{
+    rig::{Reply, Rig, rig},
+    shape::{described, schema_of},
+};
+
+/// Holds an answer against config/openapi.yaml.
+fn fits(path: &str, method: &str, r: &Reply) -> Value {
+    assert_eq!(r.status, 200, "{path}: {}", r.body);
+    let schema = schema_of(&described(), path, method, "200");
+    let v = r.json();
+    let faults: Vec<String> = jsonschema::validator_for(&schema).expect("schema").iter_errors(&v).map(|e| e.to_string()).collect();
+    assert!(faults.is_empty(), "{path}: {faults:?}\n{v:#}");
+    v
+}
+
+/// The vcpe service, running; its path and resource.
+async fn site(rig: &Rig) -> (String, Value) {
+    let nsd = rig.onboard_vcpe().await;
+    let made = rig.post("/nslcm/v2/ns_instances", json!({"nsdId": nsd["nsdId"], "nsName": "site", "nsDescription": ""})).await;
+    let ns = made.header("location").expect("location").to_owned();
+    let op = rig.task(&format!("{ns}/instantiate"), json!({"nsFlavourId": "default"})).await;
+    assert_eq!(op["operationState"], "COMPLETED", "{op:#}");
+    let up = rig.show(&ns).await;
+    (ns, up)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_shows_everything_and_makes_nothing() {
+    let rig = rig(64, "").await;
+    let nsd = rig.onboard_vcpe().await;
+    let ask = |request: Value| json!({"ns": {"nsdId": nsd["nsdId"], "name": "site", "request": request}});
+    let r = rig.post("/bothy/v1/plan", ask(json!({"nsFlavourId": "default"}))).await;
+    let plan = fits("/bothy/v1/plan", "post", &r);
+    assert_eq!(plan["vnfs"].as_array().map(Vec::len), Some(3), "{plan:#}");
+    let guest = &plan["vnfs"][0]["guests"][0];
+    assert!(guest["ports"].as_array().is_some_and(|p| p.iter().all(|p| p["vlan"].as_u64() > Some(0))), "{guest:#}");
+    assert!(plan["steps"].as_array().is_some_and(|s| s.iter().any(|s| s["label"].as_str().is_some_and(|l| l.starts_with("define ")))));
+    assert_eq!(rig.sim.leftovers(), []);
+    assert_eq!(rig.show("/nslcm/v2/ns_instances").await, json!([]));
+
+    let web = json!({"vnf": {"vnfdId": "b0714103-0000-4000-8000-000000000001", "request": {"flavourId": "default"}}});
+    let r = rig.post("/bothy/v1/plan", web).await;
+    assert_eq!(fits("/bothy/v1/plan", "post", &r)["vnfs"].as_array().map(Vec::len), Some(1));
+
+    for (body, status, says) in [
+        (ask(json!({"nsFlavourId": "huge"})), 422, "it has"),
+        (ask(json!({"nsFlavourId": "default", "additionalParamsForVnf": [{"vnfProfileId": "x"}]})), 422, "no VNF profile 'x'"),
+        (json!({"ns": {"nsdId": "none", "request": {"nsFlavourId": "default"}}}), 422, "none"),
+        (json!({}), 422, "either ns or vnf"),
+        (json!({"ns": {"request": {"nsFlavourId": "default"}}}), 422, "ns.nsdId or"),
+    ] {
+        let r = rig.post("/bothy/v1/plan", body).await;
+        assert_eq!(r.status, status, "{}", r.body);
+        assert!(r.problem().contains(says), "{}", r.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_service_can_be_looked_into() {
+    let rig = rig(64, "").await;
+    let secret = rig.ask("PUT /bothy/v1/secrets/wifi", &["content-type: application/json"], r#"{"value": "hunter2"}"#).await;
+    assert_eq!(secret.status, 204, "{}", secret.body);
+    assert_eq!(rig.show("/bothy/v1/secrets").await, json!([{"name": "wifi"}]));
+    let (_, up) = site(&rig).await;
+
+    let host = fits("/bothy/v1/host", "get", &rig.get("/bothy/v1/host").await);
+    assert!(host["cpu"]["promised"].as_u64() >= Some(3), "{host:#}");
+    let nets = fits("/bothy/v1/networks", "get", &rig.get("/bothy/v1/networks").await);
+    assert!(nets.as_array().is_some_and(|n| n.iter().any(|s| s["link"] == "lan" || !s["stations"].as_array().expect("list").is_empty())));
+    let ops = rig.show("/nslcm/v2/ns_lcm_op_occs").await;
+    let op = ops[0]["id"].as_str().expect("id");
+    let path = format!("/bothy/v1/operations/{op}/timeline");
+    let steps = fits("/bothy/v1/operations/{id}/timeline", "get", &rig.get(&path).await);
+    assert!(steps["steps"].as_array().is_some_and(|s| !s.is_empty() && s.iter().all(|s| s["state"] == "DONE")), "{steps:#}");
+
+    let vnf = &up["vnfInstance"][0];
+    let id = vnf["id"].as_str().expect("id");
+    let of = |leaf: &str| format!("/bothy/v1/vnf/{id}/{leaf}");
+    let log = rig.get(&of("serial")).await;
+    assert!(log.status == 200 && log.body.contains("bothy-tiny ready"), "{}", log.body);
+    assert_eq!(rig.get(&of("serial?bytes=3")).await.bytes.len(), 3);
+    assert_eq!(rig.get(&of("serial?bytes=x")).await.status, 400);
+    assert_eq!(rig.get(&of("serial?vdu=nobody")).await.status, 404);
+    assert_eq!(rig.get(&of("domain")).await.status, 200);
+    let media = fits("/bothy/v1/vnf/{id}/day0", "get", &rig.get(&of("day0")).await);
+    assert!(media[0]["files"].as_array().is_some_and(|f| f.iter().any(|f| f["path"] == "user-data")), "{media:#}");
+    let reboot = rig.ask(&format!("POST {}", of("reboot")), &[], "").await;
+    assert_eq!(reboot.status, 204, "{}", reboot.body);
+
+    let info = &vnf["instantiatedVnfInfo"];
+    let link = up["virtualLinkInfo"][0]["id"].as_str();
+    let guest = info["vnfcResourceInfo"][0]["id"].as_str();
+    let port = info["vnfcResourceInfo"][0]["vnfcCpInfo"][0]["id"].as_str();
+    let disk = info["virtualStorageResourceInfo"][0]["id"].as_str();
+    for id in [up["id"].as_str(), Some(id), link, guest, port, disk, Some(op)] {
+        let e = rig.get(&format!("/bothy/v1/explain/{}", id.expect("an id"))).await;
+        let e = fits("/bothy/v1/explain/{id}", "get", &e);
+        assert!(e["because"].as_array().is_some_and(|b| !b.is_empty()), "{e:#}");
+    }
+    assert_eq!(rig.get("/bothy/v1/explain/00000000-0000-4000-8000-000000000000").await.status, 404);
+
+    let sound = rig.ask("POST /bothy/v1/store/verify", &[], "").await;
+    assert_eq!(fits("/bothy/v1/store/verify", "post", &sound)["sound"], true);
+    let export = rig.ask("POST /bothy/v1/store/export", &[], "").await;
+    assert!(export.status == 200 && export.bytes.starts_with(b"bothy export"), "{}", export.head);
+
+    let support = rig.get("/bothy/v1/support").await;
+    assert_eq!(support.status, 200);
+    assert!(support.bytes.len() % 512 == 0 && support.bytes.ends_with(&[0; 1024]), "{} bytes", support.bytes.len());
+    for part in ["version.json", "records/vnf_instances.json", "timelines/", "domains/", "switch/ports.json", "serial/"] {
+        assert!(support.body.contains(&format!("bothy-support/{part}")), "{part}");
+    }
+    assert!(!support.body.contains("hunter2"));
+    assert_eq!(rig.delete("/bothy/v1/secrets/wifi").await.status, 204);
+    assert_eq!(rig.delete("/bothy/v1/secrets/wifi").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_console_is_the_connection_after_an_upgrade() {
+    let rig = rig(64, "").await;
+    let (_, up) = site(&rig).await;
+    let id = up["vnfInstance"][0]["id"].as_str().expect("id");
+    let path = format!("/bothy/v1/vnf/{id}/console");
+    let plain = rig.get(&path).await;
+    assert_eq!((plain.status, plain.header("upgrade")), (426, Some("bothy-console")), "{}", plain.body);
+    assert_eq!(rig.get(&format!("{path}?device=tape")).await.status, 400);
+
+    let mut tls = rig.connect().await;
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\nconnection: upgrade\r\nupgrade: bothy-console\r\n\r\n",
+        rig.token
+    );
+    tls.write_all(head.as_bytes()).await.expect("write");
+    let mut got = Vec::new();
+    let mut byte = [0];
+    while !got.ends_with(b"\r\n\r\n") {
+        assert_eq!(tls.read(&mut byte).await.expect("read"), 1, "{}", String::from_utf8_lossy(&got));
+        got.push(byte[0]);
+    }
+    assert!(got.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&got));
+    // The in-memory guest echoes what is typed.
+    tls.write_all(b"hello\n").await.expect("write");
+    let mut echoed = Vec::new();
+    while !echoed.ends_with(b"hello\n") {
+        let mut some = [0; 64];
+        let n = tokio::time::timeout(std::time::Duration::from_secs(5), tls.read(&mut some)).await.expect("in time").expect("read");
+        assert!(n > 0, "{}", String::from_utf8_lossy(&echoed));
+        echoed.extend_from_slice(&some[..n]);
+    }
+}

@@ -1,0 +1,150 @@
+//! The daemon as a process: first start, the command line against it, signals, second start.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    net::TcpListener,
+    os::unix::net::UnixDatagram,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+pub const BOTHY: &str = env!("CARGO_BIN_EXE_bothy");
+
+pub struct Daemon {
+    child: Child,
+    notices: UnixDatagram,
+}
+
+impl Daemon {
+    pub fn start(dir: &Path) -> Daemon {
+        let notify = dir.join("notify");
+        let _ = std::fs::remove_file(&notify);
+        let notices = UnixDatagram::bind(&notify).expect("notify socket");
+        notices.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
+        let child = Command::new(BOTHY)
+            .args(["serve", "--config"])
+            .arg(dir.join("bothy.toml"))
+            .env("NOTIFY_SOCKET", &notify)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("spawn");
+        let d = Daemon { child, notices };
+        d.expect("READY=1");
+        d
+    }
+    /// Waits for a notice to the service manager.
+    fn expect(&self, what: &str) {
+        let mut buffer = [0; 256];
+        loop {
+            let n = self.notices.recv(&mut buffer).unwrap_or_else(|e| panic!("{what}: {e}"));
+            if String::from_utf8_lossy(&buffer[..n]).contains(what) {
+                return;
+            }
+        }
+    }
+    fn signal(&self, s: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id() as i32), s).expect("kill");
+    }
+    pub fn stop(mut self) -> String {
+        self.signal(nix::sys::signal::Signal::SIGTERM);
+        self.expect("STOPPING=1");
+        assert!(self.child.wait().expect("wait").success());
+        let mut log = String::new();
+        self.child.stderr.take().expect("stderr").read_to_string(&mut log).expect("log");
+        log
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn bothy(args: &[&str]) -> Output {
+    Command::new(BOTHY).args(args).env_clear().output().expect("run")
+}
+
+#[test]
+fn a_box_is_started_used_reconfigured_and_started_again() {
+    let temp = tempfile::tempdir().expect("dir");
+    let dir = temp.path();
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("port").port();
+    let config = |log: &str| {
+        let text = format!(
+            "data_dir = \"{0}/data\"\nrun_dir = \"{0}/run\"\n[[listen]]\naddress = \"127.0.0.1:{port}\"\nreference_points = [\"sol005\", \"admin\"]\n[log]\nformat = \"json\"\nlevel = \"{log}\"\n",
+            dir.display()
+        );
+        std::fs::write(dir.join("bothy.toml"), text).expect("config");
+    };
+    config("info");
+    let mut d = Daemon::start(dir);
+
+    // The first start shows a token and a fingerprint, once, on the console alone.
+    let mut console = BufReader::new(d.child.stdout.take().expect("stdout")).lines().map_while(Result::ok);
+    let token = console.find(|l| l.trim().starts_with("bothy_")).expect("token").trim().to_owned();
+    let fingerprint = console.find(|l| l.contains(':') && l.trim().len() == 95).expect("fingerprint").trim().to_owned();
+
+    let socket = dir.join("run/bothy.sock").display().to_string();
+    let local = bothy(&["--socket", &socket, "--json", "health"]);
+    assert!(local.status.success(), "{local:?}");
+    let health: serde_json::Value = serde_json::from_slice(&local.stdout).expect("json");
+    assert_eq!(health["conditions"][0]["name"], "store");
+
+    let url = format!("https://127.0.0.1:{port}");
+    let remote = |more: &[&str]| bothy(&[&["--endpoint", &url], more].concat());
+    for (args, code, says) in [
+        (&["--fingerprint", &fingerprint, "--token", &token, "health"][..], 0, ""),
+        (&["--cacert", &dir.join("data/tls/cert.pem").display().to_string(), "--token", &token, "health"], 0, ""),
+        (&["--fingerprint", &fingerprint, "--token", "wrong", "health"], 3, "error: the token is not known here"),
+        (&["--fingerprint", &fingerprint, "health"], 3, "error: this needs a token"),
+        (&["--fingerprint", &"00".repeat(32), "--token", &token, "health"], 4, "another fingerprint"),
+        (&["--fingerprint", "zz", "health"], 2, "--fingerprint must be"),
+        (&["--fingerprint", &fingerprint, "--token", &token, "vnf", "list"], 3, "error: there is nothing at this path"),
+    ] {
+        let o = remote(args);
+        let stderr = String::from_utf8_lossy(&o.stderr);
+        assert_eq!(o.status.code(), Some(code), "{args:?}: {stderr}");
+        assert!(stderr.contains(says), "{args:?}: {stderr}");
+    }
+    assert_eq!(bothy(&["--socket", "/nonexistent", "health"]).status.code(), Some(4));
+    assert_eq!(bothy(&["helth"]).status.code(), Some(2));
+
+    // A second daemon on the same store is refused, and takes nothing from the first.
+    let second = bothy(&["serve", "--config", &dir.join("bothy.toml").display().to_string()]);
+    assert_eq!(second.status.code(), Some(1));
+
+    config("debug");
+    let applied = bothy(&["--socket", &socket, "config", "apply"]);
+    assert_eq!(String::from_utf8_lossy(&applied.stdout), "log.level: counts now\n");
+    config("loud");
+    d.signal(nix::sys::signal::Signal::SIGHUP);
+    d.expect("RELOADING=1");
+    d.expect("READY=1");
+    let level = bothy(&["--socket", &socket, "config", "show"]);
+    assert!(String::from_utf8_lossy(&level.stdout).lines().any(|l| l.split_whitespace().eq(["log.level", "\"debug\"", "LIVE"])));
+
+    let log = d.stop();
+    assert!(!Path::new(&socket).exists());
+    assert!(log.contains("configuration not applied") && log.contains("'loud' is none of"), "{log}");
+    assert!(log.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()), "{log}");
+    assert!(!log.contains(&token), "the token is in the log");
+
+    // The second start takes what is there, quickly, and shows no token.
+    config("info");
+    let begun = Instant::now();
+    let mut d = Daemon::start(dir);
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert!(remote(&["--fingerprint", &fingerprint, "--token", &token, "health"]).status.success());
+    let stdout = d.child.stdout.take();
+    d.stop();
+    let mut said = String::new();
+    stdout.expect("stdout").read_to_string(&mut said).expect("read");
+    assert_eq!(said, "");
+
+    let verified = bothy(&["store", "verify", "--data-dir", &dir.join("data").display().to_string()]);
+    assert!(verified.status.success(), "{verified:?}");
+}

@@ -1,0 +1,228 @@
+//! A server on the loopback, and a client that can be as rude as a test wants.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bothy::{
+    api::{
+        self, Services,
+        auth::{ADMIN, Tokens},
+        blocking::Pool,
+        server::{Patience, Server, bind_local},
+        tls,
+    },
+    config::{Config, LiveConfig, ReferencePoint},
+    host::clock::{OsDice, SystemClock},
+    lcm::engine::Settings,
+    model::{
+        domain::Layout,
+        health::{Condition, ConditionState},
+        size::MiB,
+    },
+    node::core::{Build, Core, Ports},
+    sim::{Behaviour, Sim},
+    store::{Options, Store},
+    vim::{capacity::Overcommit, network::LinkRules},
+    vnfm::Rules,
+};
+use camino::Utf8PathBuf;
+use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
+
+pub struct Rig {
+    pub addr: SocketAddr,
+    pub socket: Utf8PathBuf,
+    pub token: String,
+    pub server: Server,
+    pub client: Arc<ClientConfig>,
+    pub config_path: Utf8PathBuf,
+    /// The box behind the API.
+    pub sim: Sim,
+    core: Arc<Core>,
+    _dir: tempfile::TempDir,
+}
+
+/// Patience short enough for tests.
+pub fn impatient() -> Patience {
+    Patience { headers: 16 * 1024, header_timeout: Duration::from_millis(400), idle_timeout: Duration::from_millis(400) }
+}
+
+pub async fn rig(connections: usize, config_text: &str) -> Rig {
+    let dir = tempfile::tempdir().expect("dir");
+    let root = Utf8PathBuf::from_path_buf(dir.path().to_owned()).expect("utf-8");
+    let config_path = root.join("bothy.toml");
+    std::fs::write(&config_path, config_text).expect("config");
+    let config = Config { data_dir: root.clone(), run_dir: root.clone(), ..Config::check(config_text).expect("config") };
+    let identity = tls::identity(&config).expect("tls");
+    let (tokens, _) = Tokens::open(root.join("tokens")).expect("tokens");
+    let token = tokens.issue(ADMIN).expect("token").reveal().to_owned();
+    let (sim, core) = core(&root);
+    let services = Arc::new(Services {
+        nfvo: core.nfvo.clone(),
+        config: LiveConfig::new(Some(config_path.clone()), config.clone()),
+        tokens,
+        pool: Pool::new(4),
+        health: Box::new(|| vec![Condition::new("libvirt", ConditionState::Failed, "cannot connect to qemu:///system")]),
+        started: Instant::now(),
+    });
+    let router = api::router(&services, &[ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Admin]);
+    // One slow route stands for a domain call.
+    let router = router.merge(slow());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let addr = listener.local_addr().expect("addr");
+    let socket = root.join("s");
+    let mut server = Server::new(impatient(), connections);
+    server.listen_tls(listener, TlsAcceptor::from(identity.config), router.clone());
+    server.listen_local(bind_local(&socket).await.expect("socket"), router);
+
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(config.tls_paths().0).expect("pem")).expect("root");
+    let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Rig { addr, socket, token, server, client: Arc::new(client), config_path, sim, core, _dir: dir }
+}
+
+/// The whole orchestrator over the in-memory box; its guests say at once that they are ready.
+fn core(root: &Utf8PathBuf) -> (Sim, Arc<Core>) {
+    let layout = Layout::new(root.clone());
+    for folder in layout.folders() {
+        std::fs::create_dir_all(folder).expect("folder");
+    }
+    let sim = Sim::default();
+    sim.set_guests(|_| Behaviour { serial: b"bothy-tiny ready\nrouter ready\n".to_vec(), ..Behaviour::default() });
+    let port = Arc::new(sim.clone());
+    let core = Core::start(Build {
+        store: Store::open(layout.store(), Options { flush_every_ms: 0, ..Options::default() }).expect("store"),
+        ports: Ports { hypervisor: port.clone(), images: port.clone(), fabric: port.clone(), host: port },
+        layout,
+        rules: Rules {
+            links: LinkRules { pool: "10.177.0.0/16".parse().expect("cidr"), pool_prefix: 24, physical: vec!["wan".into()] },
+            overcommit: Overcommit::default(),
+            reserve_memory: MiB(0),
+            reserve_disk: MiB(0),
+            reserve_cpus: 0,
+            graceful_stop_s: 60,
+            start_at_once: 4,
+        },
+        clock: Arc::new(SystemClock::default()),
+        dice: Arc::new(OsDice),
+        engine: Settings::default(),
+    })
+    .expect("core");
+    core.watch().expect("watch");
+    (sim, core)
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.core.stop();
+    }
+}
+
+fn slow() -> axum::Router {
+    let answer = || async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        "slept"
+    };
+    axum::Router::new().route("/slow", axum::routing::get(answer)).route("/flood", axum::routing::get(|| async { vec![0u8; 64 << 20] }))
+}
+
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+    pub bytes: Vec<u8>,
+}
+
+impl Reply {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}\n{}", self.head, self.body))
+    }
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|l| l.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v))
+    }
+    /// The problem's detail, after checking that it is one in full.
+    pub fn problem(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.head);
+        let p = self.json();
+        assert_eq!(p["status"], self.status);
+        for member in ["type", "title", "detail", "instance"] {
+            assert!(p[member].as_str().is_some_and(|s| !s.is_empty()), "{member} in {p}");
+        }
+        p["detail"].as_str().expect("detail").to_owned()
+    }
+}
+
+pub fn parse(raw: &[u8]) -> Reply {
+    let end = raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or_else(|| panic!("no head in {:?}", String::from_utf8_lossy(raw)));
+    let head = String::from_utf8_lossy(&raw[..end]).into_owned();
+    let mut bytes = raw[end + 4..].to_vec();
+    if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+        bytes = unchunked(&bytes);
+    }
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("status");
+    Reply { status, head, body: String::from_utf8_lossy(&bytes).into_owned(), bytes }
+}
+
+/// A body that came in chunks (RFC 9112 7.1), put together.
+fn unchunked(mut from: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some(end) = from.windows(2).position(|w| w == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&from[..end]).expect("size"), 16).expect("size");
+        out.extend_from_slice(&from[end + 2..end + 2 + size]);
+        from = &from[end + 4 + size..];
+        if size == 0 {
+            break;
+        }
+    }
+    out
+}
+
+impl Rig {
+    pub async fn connect(&self) -> TlsStream<TcpStream> {
+        let tcp = TcpStream::connect(self.addr).await.expect("tcp");
+        TlsConnector::from(self.client.clone()).connect("localhost".try_into().expect("name"), tcp).await.expect("tls")
+    }
+
+    /// Sends bytes as they are and reads to the end.
+    pub async fn raw(&self, request: &str) -> Reply {
+        self.raw_bytes(request.as_bytes()).await
+    }
+
+    pub async fn raw_bytes(&self, request: &[u8]) -> Reply {
+        let mut tls = self.connect().await;
+        tls.write_all(request).await.expect("write");
+        let mut raw = Vec::new();
+        // A server that hangs up without close_notify has answered all the same.
+        let _ = tls.read_to_end(&mut raw).await;
+        parse(&raw)
+    }
+
+    /// A request with the admin's token, more header lines, and a body.
+    pub async fn ask(&self, line: &str, headers: &[&str], body: &str) -> Reply {
+        self.send(line, headers, body.as_bytes()).await
+    }
+
+    pub async fn send(&self, line: &str, headers: &[&str], body: &[u8]) -> Reply {
+        let mut all = format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {}\r\n", self.token);
+        for h in headers {
+            all += &format!("{h}\r\n");
+        }
+        if !body.is_empty() {
+            all += &format!("content-length: {}\r\n", body.len());
+        }
+        let mut request = format!("{all}\r\n").into_bytes();
+        request.extend_from_slice(body);
+        self.raw_bytes(&request).await
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.ask(&format!("GET {path}"), &[], "").await
+    }
+}

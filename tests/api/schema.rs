@@ -1,0 +1,294 @@
+//! Holds JSON against ETSI's own OpenAPI files.
+//!
+//! Owns the way from ETSI's multi-file YAML to one JSON schema per type: `$ref`s across files are followed, OpenAPI 3.0 is put in
+//! JSON schema's words, objects are closed so that a member ETSI does not know is a fault, and ETSI's own mistakes are mended from
+//! one table. Included by `#[path]` from the library's tests and from the API tests. Never skips in silence: without the files it
+//! prints `SKIP`, and fails when `BOTHY_REQUIRE=all`.
+#![allow(dead_code, reason = "included in more than one test build, and each uses a part")]
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    env, fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use serde_json::{Map, Value, json};
+
+/// General types of SOL005: ProblemDetails, ApiVersionInformation, SubscriptionAuthentication.
+pub const SOL005: &str = "nfv-sol005/SOL005/definitions/SOL005_def.yaml";
+pub const NSD: &str = "nfv-sol005/SOL005/NSDManagement/definitions/SOL005NSDescriptorManagement_def.yaml";
+pub const VNFPKGM: &str = "nfv-sol005/SOL005/VNFPackageManagement/definitions/SOL005VNFPackageManagement_def.yaml";
+pub const NSLCM: &str = "nfv-sol005/SOL005/NSLifecycleManagement/definitions/SOL005NSLifecycleManagement_def.yaml";
+const NSLCM_COORD: &str = "nfv-sol005/SOL005/NSLCMCoordination/definitions/SOL005NSLCMCoordination_def.yaml";
+/// General types of SOL003.
+pub const SOL003: &str = "nfv-sol002-sol003/SOL003/General_Definitions/SOL003_def.yaml";
+pub const VNFLCM: &str = "nfv-sol002-sol003/SOL003/VNFLifecycleManagement/definitions/SOL003VNFLifecycleManagement_def.yaml";
+
+/// What is done about a mistake in ETSI's files.
+enum Mend {
+    /// The rule at this place cannot hold, or is about another place: take it out.
+    Drop,
+    /// This is what the place should say.
+    Put(&'static str),
+}
+use Mend::{Drop, Put};
+
+const OBJECT: &str = r#"{"type": "object"}"#;
+const MISPLACED_ADDRESS: &str = "speaks of members of the entries of ipAddresses";
+
+/// ETSI's mistakes: file, place (JSON pointer under `/definitions`), what to do, why.
+#[rustfmt::skip]
+const MISTAKES: &[(&str, &str, Mend, &str)] = &[
+    (NSD, "/NsdInfo/anyOf", Drop, "wants vnfPkgIds or nestedNsdInfoIds, which are unknown in state CREATED"),
+    (NSD, "/NsdInfoModifications/oneOf", Drop, "the note says at least one, not exactly one"),
+    (NSD, "/NsdInfoModifications/properties/userDefinedData", Put(OBJECT), "a list of objects; it patches NsdInfo, which has one object"),
+    (NSLCM, "/NsLcmOpOcc/properties/operationParams", Put(OBJECT), "typed as the operation's name; it is the request object"),
+    (NSLCM, "/NsLcmOpOcc/properties/statusEnteredTime", Put(r#"{"type": "string", "format": "date-time"}"#), "v1's name, required but not declared beside stateEnteredTime"),
+    (NSLCM_COORD, "/LcmCoordResultType/enum/2", Put(r#""CANCELLED""#), "misspelt CACELLED"),
+    (NSLCM, "/TerminateNsRequest/properties/terminateVnfData/items", Put(r##"{"$ref": "#/definitions/TerminateVnfData"}"##), "typed as a list of times"),
+    (NSLCM, "/ScaleNsData/properties/additionalParamsForNs", Put(OBJECT), "typed as the parameters of a VNF"),
+    (NSLCM, "/UpdateNsRequest/properties/addVnfInstance", Put(r##"{"type": "array", "items": {"$ref": "#/definitions/VnfInstanceData"}}"##), "misspelt addVnfIstance"),
+    (NSLCM, "/UpdateNsRequest/properties/addVnfIstance", Drop, "misspelt addVnfInstance"),
+    (NSLCM, "/UpdateNsRequest/properties/updateType/enum/8", Put(r#""ADD_SAP""#), "misspelt `ADD SAP`"),
+    (NSLCM, "/AffectedVnf/anyOf", Drop, "the rule names members of changedInfo"),
+    (NSLCM, "/AffectedVnf/properties/changedInfo/anyOf", Drop, "forgets changedExtConnectivity alone"),
+    (NSLCM, "/AffectedVnf/properties/changedInfo/oneOf", Drop, "forgets changedExtConnectivity alone"),
+    (NSLCM, "/ExtVirtualLinkInfo/properties/currentVnfExtCpData", Put(r##"{"type": "array", "items": {"$ref": "#/definitions/VnfExtCpData"}}"##), "one object; SOL003 has a list"),
+    (NSLCM, "/VnffgInfo/required", Put(r#"["id", "vnffgdId", "vnfInstanceId"]"#), "requires pnfInfoId, which is not a member"),
+    (NSLCM, "/VnffgInfo/properties/nsCpHandle", Put(r##"{"type": "array", "items": {"$ref": "#/definitions/NsCpHandle"}}"##), "one object, described as the handles of all CPs"),
+    (NSLCM, "/PnfInfo/properties/cpInfo", Put(r##"{"type": "array", "items": {"$ref": "#/definitions/PnfExtCpInfo"}}"##), "one object; a PNF has as many CPs as its PNFD says"),
+    (NSLCM, "/VipCpInfo/properties/metadata", Put(OBJECT), "a list of objects; everywhere else metadata is one object"),
+    (NSLCM, "/VnfExtCpInfo/oneOf", Put(r#"[{"required": ["associatedVnfcCpId"]}, {"required": ["associatedVipCpId"]}, {"required": ["associatedVnfVirtualLinkId"]}]"#), "forgets associatedVipCpId"),
+    (NSLCM, "/IpOverEthernetAddressInfo/properties/addresses", Drop, MISPLACED_ADDRESS),
+    (NSLCM, "/IpOverEthernetAddressInfo/properties/type", Drop, MISPLACED_ADDRESS),
+    (NSLCM, "/IpOverEthernetAddressInfo/properties/isDynamic", Drop, MISPLACED_ADDRESS),
+    (NSLCM, "/IpOverEthernetAddressInfo/properties/addressRange", Drop, MISPLACED_ADDRESS),
+    (NSLCM, "/IpOverEthernetAddressInfo/properties/minAddress", Drop, MISPLACED_ADDRESS),
+    (NSLCM, "/IpOverEthernetAddressInfo/properties/maxAddress", Drop, MISPLACED_ADDRESS),
+    (NSLCM, "/IpOverEthernetAddressInfo/properties/subnetId", Drop, MISPLACED_ADDRESS),
+    (SOL003, "/IpOverEthernetAddressData/oneOf", Drop, MISPLACED_ADDRESS),
+    (VNFLCM, "/IpOverEthernetAddressInfo/oneOf", Drop, MISPLACED_ADDRESS),
+    (SOL003, "/ScaleInfo/properties", Put(r#"{"aspectId": {"type": "string"}, "vnfdId": {"type": "string"}, "scaleLevel": {"type": "integer"}}"#), "requires scaleLevel, but declares scaleToLevel as an identifier; SOL005 has an integer"),
+    (VNFLCM, "/VnfLcmOpOcc/oneOf", Drop, "wants changedInfo in operations that change no information"),
+    (VNFLCM, "/VnfcResourceInfo/properties/parentCpId", Drop, "stands one level too high"),
+    (VNFLCM, "/VnfcResourceInfo/properties/vnfcCpInfo/items/properties/parentCpId", Put(r#"{"type": "string"}"#), "stands one level too high"),
+];
+
+/// Types whose objects stay open: RFC 7807 allows extension members.
+const OPEN: &[&str] = &["ProblemDetails"];
+
+/// Every fault of `value` as ETSI's type `type_name` of `type_file` (one of the constants); empty when it conforms, and when the
+/// files are not here.
+pub fn check(type_file: &str, type_name: &str, value: &Value) -> Vec<String> {
+    let Some(root) = root() else { return Vec::new() };
+    let schema = match schema(&root, type_file, type_name) {
+        Ok(schema) => schema,
+        Err(fault) => return vec![fault],
+    };
+    match jsonschema::options().should_validate_formats(true).build(&schema) {
+        Ok(validator) => validator.iter_errors(value).map(|fault| format!("{type_name}{}: {fault}", fault.instance_path())).collect(),
+        Err(fault) => vec![format!("{type_file}: {type_name} is no valid schema: {fault}")],
+    }
+}
+
+/// `count` values of ETSI's type with every member that the schema knows, whether or not they may stand together; the nth has of
+/// every enumeration the value number n, counted round and round. Empty when the files are not here.
+pub fn full(type_file: &str, type_name: &str, count: usize) -> Vec<Value> {
+    let schema = whole(type_file, type_name);
+    schema.iter().flat_map(|schema| (0..count).map(move |nth| fill(schema, schema, Members::All, nth))).collect()
+}
+
+/// A value of ETSI's type with the members that the schema requires and no others.
+pub fn least(type_file: &str, type_name: &str) -> Option<Value> {
+    whole(type_file, type_name).map(|schema| fill(&schema, &schema, Members::Required, 0))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Members {
+    All,
+    Required,
+}
+
+/// The schema of a type that a test names: a name that is not there is the test's mistake.
+fn whole(type_file: &str, type_name: &str) -> Option<Value> {
+    match schema(&root()?, type_file, type_name) {
+        Ok(schema) => Some(schema),
+        Err(fault) => panic!("{fault}"),
+    }
+}
+
+fn fill(schema: &Value, whole: &Value, which: Members, nth: usize) -> Value {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let key = reference.trim_start_matches("#/$defs/");
+        return fill(&whole["$defs"][key], whole, which, nth);
+    }
+    if let Some(choices) = schema["enum"].as_array() {
+        return choices[nth % choices.len()].clone();
+    }
+    if let Some(members) = schema["properties"].as_object() {
+        let required = |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|required| required == name));
+        let wanted = members.iter().filter(|(name, _)| which == Members::All || required(name));
+        return wanted.map(|(name, member)| (name.clone(), fill(member, whole, which, nth))).collect();
+    }
+    if schema["format"] == "date-time" {
+        return json!("2026-05-01T12:00:00Z");
+    }
+    match schema["type"].as_str() {
+        Some("array") => json!([fill(&schema["items"], whole, which, nth)]),
+        Some("string") => json!("text"),
+        Some("integer" | "number") => json!(7),
+        Some("boolean") => json!(nth.is_multiple_of(2)),
+        _ if schema["additionalProperties"].is_object() => json!({"one": fill(&schema["additionalProperties"], whole, which, nth)}),
+        _ => json!({"zebra": "first", "apple": [1, null, {"deep": true}]}),
+    }
+}
+
+/// ETSI's folder: `BOTHY_ETSI`, or `shared/etsi` beside the repository or beside the folder of a worktree.
+pub fn root() -> Option<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let places = env::var_os("BOTHY_ETSI").map(PathBuf::from).into_iter();
+    let found = places
+        .chain([here.join("../shared/etsi"), here.join("../../shared/etsi")])
+        .map(|etsi| etsi.join("openapi"))
+        .find(|openapi| openapi.is_dir());
+    if found.is_none() {
+        println!("SKIP: needs ../shared/etsi");
+        assert!(env::var("BOTHY_REQUIRE").as_deref() != Ok("all"), "BOTHY_REQUIRE=all: ../shared/etsi is missing");
+    }
+    found
+}
+
+/// One self-contained JSON schema: the type and all it refers to, each under `$defs`.
+fn schema(root: &Path, type_file: &str, type_name: &str) -> Result<Value, String> {
+    let start = Place { file: type_file.to_owned(), name: type_name.to_owned() };
+    let mut defs = Map::new();
+    let mut wanted = VecDeque::from([start.clone()]);
+    while let Some(place) = wanted.pop_front() {
+        if defs.contains_key(&place.key()) {
+            continue;
+        }
+        let types = types(root, &place.file)?;
+        let found = types.get(&place.name).ok_or_else(|| format!("{} has no type {}", place.file, place.name))?;
+        defs.insert(place.key(), convert(found, &place, !OPEN.contains(&place.name.as_str()), &mut wanted)?);
+    }
+    Ok(json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "$ref": start.reference(), "$defs": defs}))
+}
+
+/// Where a type stands: a file under the root, and its name there.
+#[derive(Clone)]
+struct Place {
+    file: String,
+    name: String,
+}
+
+impl Place {
+    fn key(&self) -> String {
+        format!("{}:{}", self.file.replace('/', "."), self.name)
+    }
+    fn reference(&self) -> String {
+        format!("#/$defs/{}", self.key())
+    }
+    /// The place that a `$ref` in this place's file means: `#/definitions/X` or `../../file.yaml#/definitions/X`.
+    fn follow(&self, reference: &str) -> Result<Place, String> {
+        let bad = || format!("{}: cannot follow $ref {reference}", self.file);
+        let (file, pointer) = reference.split_once('#').ok_or_else(bad)?;
+        let name = pointer.strip_prefix("/definitions/").ok_or_else(bad)?.to_owned();
+        if file.is_empty() {
+            return Ok(Place { file: self.file.clone(), name });
+        }
+        let mut parts: Vec<&str> = self.file.split('/').collect();
+        parts.pop();
+        for part in file.split('/') {
+            match part {
+                "." => {}
+                ".." => drop(parts.pop().ok_or_else(bad)?),
+                part => parts.push(part),
+            }
+        }
+        Ok(Place { file: parts.join("/"), name })
+    }
+}
+
+type Types = Arc<Map<String, Value>>;
+
+/// The `definitions` of a file with ETSI's mistakes mended. Read once: the largest file has 6,700 lines.
+fn types(root: &Path, file: &str) -> Result<Types, String> {
+    static READ: OnceLock<Mutex<BTreeMap<String, Types>>> = OnceLock::new();
+    let mut read = READ.get_or_init(Mutex::default).lock().map_err(|_| "another test failed while it read ETSI's files".to_owned())?;
+    if let Some(types) = read.get(file) {
+        return Ok(types.clone());
+    }
+    let text = fs::read_to_string(root.join(file)).map_err(|fault| format!("{file}: {fault}"))?;
+    let mut yaml: Value = serde_saphyr::from_str(&text).map_err(|fault| format!("{file}: {fault}"))?;
+    let mut types = yaml["definitions"].take();
+    for (_, pointer, mend, why) in MISTAKES.iter().filter(|mistake| mistake.0 == file) {
+        apply(&mut types, pointer, mend).map_err(|fault| format!("{file}{pointer} ({why}): {fault}"))?;
+    }
+    let Value::Object(types) = types else { return Err(format!("{file} has no definitions")) };
+    let types = Types::new(types);
+    read.insert(file.to_owned(), types.clone());
+    Ok(types)
+}
+
+fn apply(types: &mut Value, pointer: &str, mend: &Mend) -> Result<(), String> {
+    let (parent, last) = pointer.rsplit_once('/').ok_or("not a pointer")?;
+    match (types.pointer_mut(parent).ok_or("nothing there")?, mend) {
+        (Value::Object(members), Drop) => drop(members.remove(last).ok_or("nothing to drop")?),
+        (Value::Object(members), Put(text)) => drop(members.insert(last.to_owned(), parse(text)?)),
+        (Value::Array(entries), Put(text)) => {
+            let index: usize = last.parse().map_err(|_| "not an index")?;
+            *entries.get_mut(index).ok_or("no such entry")? = parse(text)?;
+        }
+        _ => return Err("nothing that can be mended".to_owned()),
+    }
+    Ok(())
+}
+
+fn parse(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|fault| fault.to_string())
+}
+
+/// OpenAPI 3.0 in JSON schema's words. Only what is known is carried over: ETSI's files have stray members beside the schema's.
+fn convert(schema: &Value, place: &Place, closed: bool, wanted: &mut VecDeque<Place>) -> Result<Value, String> {
+    let Value::Object(schema) = schema else { return Ok(json!(true)) };
+    if let Some(Value::String(reference)) = schema.get("$ref") {
+        let target = place.follow(reference)?;
+        let converted = json!({"$ref": target.reference()});
+        wanted.push_back(target);
+        return Ok(converted);
+    }
+    let mut out = Map::new();
+    for (word, value) in schema {
+        match (word.as_str(), value) {
+            ("type" | "enum" | "pattern" | "minItems" | "maxItems" | "minLength" | "maxLength" | "minimum" | "maximum", _) => {
+                out.insert(word.clone(), value.clone());
+            }
+            ("required", Value::Array(_)) => {
+                out.insert(word.clone(), value.clone());
+            }
+            // `IP` and `MAC` are ETSI's own; URIs are checked by the tests of those who make them.
+            ("format", Value::String(format)) if format == "date-time" => {
+                out.insert(word.clone(), value.clone());
+            }
+            ("items" | "additionalProperties" | "not", value @ Value::Object(_)) => {
+                out.insert(word.clone(), convert(value, place, closed, wanted)?);
+            }
+            ("anyOf" | "oneOf" | "allOf", Value::Array(choices)) => {
+                // The choices speak about members of the object around them, so they cannot be closed themselves.
+                let choices = choices.iter().map(|choice| convert(choice, place, false, wanted)).collect::<Result<Vec<_>, _>>()?;
+                out.insert(word.clone(), Value::Array(choices));
+            }
+            ("properties", Value::Object(members)) => {
+                let members = members.iter().map(|(name, member)| Ok((name.clone(), convert(member, place, closed, wanted)?)));
+                out.insert(word.clone(), Value::Object(members.collect::<Result<_, String>>()?));
+                if closed && !schema.contains_key("additionalProperties") {
+                    out.insert("additionalProperties".to_owned(), json!(false));
+                }
+            }
+            _ => {}
+        }
+    }
+    let nullable = schema.get("nullable") == Some(&json!(true));
+    Ok(if nullable { json!({"anyOf": [out, {"type": "null"}]}) } else { Value::Object(out) })
+}

@@ -1,0 +1,210 @@
+//! What a client, kind or not, gets to see.
+
+use std::time::{Duration, Instant};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, UnixStream},
+};
+
+use crate::rig::{parse, rig};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refusal_is_a_problem_with_its_status_and_headers() {
+    let rig = rig(16, "").await;
+    let toml = "content-type: application/toml";
+    let big = "#".repeat(1025 * 1024);
+    let long = format!("x: {}", "y".repeat(12 * 1024));
+    for (line, headers, body, status, detail) in [
+        ("GET /nowhere", &[][..], "", 404, "nothing at this path"),
+        ("DELETE /bothy/v1/health", &[], "", 405, "no such method"),
+        ("POST /nslcm/api_versions", &[], "", 405, "no such method"),
+        ("GET /bothy/v1/health", &["accept: text/html"], "", 406, "the client accepts text/html"),
+        ("GET /nslcm/v2/api_versions", &["version: 9.0.0"], "", 406, "version '9.0.0' of nslcm is not served; 2.3.0 is"),
+        ("POST /bothy/v1/config/check", &[toml], big.as_str(), 413, "larger than the 1 MiB"),
+        ("POST /bothy/v1/config/check", &["content-type: image/png"], "x", 415, "the body is image/png"),
+        ("POST /bothy/v1/config/check", &[], "x", 415, "no Content-Type"),
+        ("POST /bothy/v1/config/check", &[toml], "lcm = 1\nlog.levl = \"x\"", 422, "faults"),
+    ] {
+        let r = rig.ask(line, headers, body).await;
+        assert_eq!(r.status, status, "{line}: {}", r.body);
+        assert!(r.problem().contains(detail), "{line}: {}", r.body);
+        if status == 405 {
+            assert_eq!(r.header("allow"), Some("GET,HEAD"), "{line}");
+        }
+    }
+    // hyper answers these before any handler; the connection ends, the server goes on.
+    assert_eq!(rig.ask("GET /bothy/v1/health", &[&long, &long], "").await.status, 431);
+    assert_eq!(rig.raw("GARBAGE\r\n\r\n").await.status, 400);
+    assert_eq!(rig.get("/bothy/v1/health").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_unknown_learns_what_is_here() {
+    let rig = rig(16, "").await;
+    for path in ["/bothy/v1/health", "/nslcm/api_versions", "/nowhere"] {
+        for header in ["", "authorization: Bearer nonsense\r\n", "x-auth-token: \r\n"] {
+            let r = rig.raw(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n")).await;
+            assert_eq!(r.status, 401, "{path} {header}");
+            assert!(r.header("www-authenticate").is_some_and(|v| v.starts_with("Bearer")));
+            r.problem();
+        }
+    }
+    let r =
+        rig.raw(&format!("GET /bothy/v1/version HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-auth-token: {}\r\n\r\n", rig.token)).await;
+    assert_eq!(r.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_unix_socket_needs_no_token() {
+    let rig = rig(16, "").await;
+    let mut s = UnixStream::connect(&rig.socket).await.expect("socket");
+    s.write_all(b"GET /bothy/v1/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.expect("write");
+    let mut raw = Vec::new();
+    s.read_to_end(&mut raw).await.expect("read");
+    let r = parse(&raw);
+    assert_eq!(r.json()["status"], "DEGRADED");
+    assert_eq!(r.json()["conditions"][0]["text"], "cannot connect to qemu:///system");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_are_told_and_echoed() {
+    let rig = rig(16, "").await;
+    for (path, version) in [("/nsd", "2.3.0"), ("/vnfpkgm", "2.4.0"), ("/nslcm", "2.3.0"), ("/vnflcm", "2.3.0")] {
+        for major in ["", "/v2"] {
+            let r = rig.ask(&format!("GET {path}{major}/api_versions"), &["version: 2.0.0"], "").await;
+            assert_eq!(r.header("version"), Some("2.0.0"));
+            assert_eq!(r.json(), serde_json::json!({"uriPrefix": path, "apiVersions": [{"version": version, "isDeprecated": false}]}));
+        }
+    }
+    assert_eq!(rig.get("/nslcm/v2/api_versions").await.header("version"), Some("2.3.0"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_is_spoken_to_those_who_ask() {
+    let rig = rig(16, "").await;
+    let mut h2 = rustls::ClientConfig::clone(&rig.client);
+    h2.alpn_protocols = vec![b"h2".to_vec()];
+    let tcp = TcpStream::connect(rig.addr).await.expect("tcp");
+    let tls =
+        tokio_rustls::TlsConnector::from(std::sync::Arc::new(h2)).connect("localhost".try_into().expect("name"), tcp).await.expect("tls");
+    let (mut send, connection) =
+        hyper::client::conn::http2::handshake(hyper_util::rt::TokioExecutor::new(), hyper_util::rt::TokioIo::new(tls))
+            .await
+            .expect("handshake");
+    tokio::spawn(connection);
+    let request = |path: &str| {
+        hyper::Request::get(format!("https://localhost{path}"))
+            .header("x-auth-token", &rig.token)
+            .body(http_body_util::Empty::<axum::body::Bytes>::new())
+            .expect("request")
+    };
+    assert_eq!(send.send_request(request("/bothy/v1/health")).await.expect("answer").status(), 200);
+    assert_eq!(send.send_request(request("/nowhere")).await.expect("answer").status(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_and_slow_clients_are_hung_up_on_and_hold_nobody_up() {
+    let rig = rig(4, "[limits]\nidle_timeout_s = 1\n").await;
+    // Not TLS at all; a handshake that stops half-way; one that never begins.
+    let mut junk = TcpStream::connect(rig.addr).await.expect("tcp");
+    junk.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("write");
+    let mut half = TcpStream::connect(rig.addr).await.expect("tcp");
+    half.write_all(&[0x16, 3, 1, 2, 0, 1]).await.expect("write");
+    let mut mute = TcpStream::connect(rig.addr).await.expect("tcp");
+    let begun = Instant::now();
+    for s in [&mut junk, &mut half, &mut mute] {
+        let mut rest = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(3), s.read_to_end(&mut rest)).await.expect("hung up on");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2));
+
+    // TLS, then silence; a header byte by byte; a body that stops: four of each take every place.
+    let slow_header = "GET /bothy/v1/health HTTP/1.1\r\nhost: x\r\n";
+    let slow_body = format!(
+        "POST /bothy/v1/config/check HTTP/1.1\r\nhost: x\r\ncontent-type: application/toml\r\nauthorization: Bearer {}\r\ncontent-length: 9\r\n\r\n#",
+        rig.token
+    );
+    for (sent, status) in [("", None), (slow_header, None), (slow_body.as_str(), Some(408))] {
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            let mut tls = rig.connect().await;
+            tls.write_all(sent.as_bytes()).await.expect("write");
+            held.push(tls);
+        }
+        let begun = Instant::now();
+        assert_eq!(rig.get("/bothy/v1/health").await.status, 200, "a place comes free");
+        assert!(begun.elapsed() < Duration::from_secs(3), "{sent}");
+        for mut tls in held {
+            let mut raw = Vec::new();
+            let _ = tokio::time::timeout(Duration::from_secs(3), tls.read_to_end(&mut raw)).await.expect("hung up on");
+            if let Some(status) = status {
+                assert_eq!(parse(&raw).status, status);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_no_answer_is_hung_up_on() {
+    let rig = rig(1, "").await;
+    let mut tls = rig.connect().await;
+    tls.write_all(b"GET /flood HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("write");
+    // It holds the only place, and reads nothing.
+    let begun = Instant::now();
+    assert_eq!(rig.get("/bothy/v1/health").await.status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_lets_requests_finish_and_takes_no_new_ones() {
+    let mut rig = rig(16, "").await;
+    let mut idle = rig.connect().await;
+    let mut busy = rig.connect().await;
+    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("write");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let server = std::mem::replace(&mut rig.server, bothy::api::server::Server::new(crate::rig::impatient(), 1));
+    let begun = Instant::now();
+    let drained = tokio::spawn(server.drain(Duration::from_secs(5)));
+    let mut raw = Vec::new();
+    let _ = busy.read_to_end(&mut raw).await;
+    assert!(parse(&raw).body.contains("slept"));
+    let _ = idle.read_to_end(&mut Vec::new()).await;
+    drained.await.expect("drain");
+    assert!(begun.elapsed() < Duration::from_secs(2), "an idle connection does not hold the drain up");
+    assert!(TcpStream::connect(rig.addr).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_ends_at_its_deadline() {
+    let mut rig = rig(16, "").await;
+    let mut busy = rig.connect().await;
+    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("write");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let server = std::mem::replace(&mut rig.server, bothy::api::server::Server::new(crate::rig::impatient(), 1));
+    let begun = Instant::now();
+    server.drain(Duration::from_millis(20)).await;
+    assert!(begun.elapsed() < Duration::from_millis(200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_is_shown_checked_and_applied_whole_or_not_at_all() {
+    let rig = rig(16, "").await;
+    let shown = rig.get("/bothy/v1/config").await.json();
+    let level = shown["keys"].as_array().expect("keys").iter().find(|k| k["key"] == "log.level").expect("log.level").clone();
+    assert_eq!(level, serde_json::json!({"key": "log.level", "value": "\"info\"", "apply": "LIVE"}));
+
+    // data_dir and run_dir differ from the file's defaults in this rig.
+    std::fs::write(&rig.config_path, "[lcm]\nstart_at_once = 9\n[log]\nformat = \"json\"\n").expect("write");
+    let r = rig.ask("POST /bothy/v1/config/apply", &[], "").await;
+    assert_eq!(r.json(), serde_json::json!({"live": ["lcm.start_at_once"], "restart": ["data_dir", "run_dir", "log.format"]}));
+
+    std::fs::write(&rig.config_path, "[lcm]\nstart_at_once = 10\n[log]\nformat = \"jsn\"\n").expect("write");
+    let r = rig.ask("POST /bothy/v1/config/apply", &[], "").await;
+    assert_eq!(r.status, 422);
+    assert_eq!(r.json()["reasons"], serde_json::json!(["line 4: log.format: 'jsn' is none of human, json"]));
+    let shown = rig.get("/bothy/v1/config").await.json();
+    assert!(
+        shown["keys"].as_array().expect("keys").contains(&serde_json::json!({"key": "lcm.start_at_once", "value": "9", "apply": "LIVE"}))
+    );
+}
