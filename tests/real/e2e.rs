@@ -1,0 +1,10 @@
+//! The product end to end: the daemon as a process, libvirt, QEMU, Open vSwitch, dnsmasq and nft, all
+//! real, on a host of the test's own.
+
+mod debian;
+mod outage;
+mod pair;
+mod restart;
+mod vcpe;
+
+pub use pair::{Pair, instantiate_request, station};

@@ -1,0 +1,13 @@
+//! Tests against the real things: files, Open vSwitch, dnsmasq, nft, libvirt, in namespaces and
+//! folders of their own. What a host lacks is skipped and said (`SKIP: needs X`); with
+//! `BOTHY_REQUIRE=all` it fails.
+
+#[macro_use]
+mod kit;
+
+mod bad_inputs;
+mod contract;
+mod e2e;
+mod kill9;
+mod libvirt;
+mod net;
