@@ -161,19 +161,30 @@ fn rules(c: &Config) -> Result<Rules> {
 }
 
 /// How often it is asked whether the store still takes writes.
-const STORE_CHECK: Duration = Duration::from_secs(5);
+const STORE_CHECK: Duration = Duration::from_secs(1);
+/// Each how many of these a barrier is asked for, which finds a disk that failed while nobody wrote.
+const BARRIER_EACH: u32 = 5;
 
 /// Waits for the signal that ends the daemon; takes the configuration up anew on SIGHUP.
 async fn until_told(services: &Arc<Services>) -> Result<()> {
     let on = |kind| signal(kind).map_err(|e| Fault::transient(format!("cannot wait for signals: {e}")).with_source(e));
     let (mut term, mut int, mut hup) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
+    let mut checks = tokio::time::interval(STORE_CHECK);
+    checks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut count = 0u32;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(STORE_CHECK) => {
-                let nfvo = services.nfvo.clone();
+            _ = checks.tick() => {
+                count = count.wrapping_add(1);
+                let store = services.nfvo.vnfm().store().clone();
+                let sound = if count.is_multiple_of(BARRIER_EACH) {
+                    tokio::task::spawn_blocking(move || store.settle()).await
+                } else {
+                    Ok(store.check())
+                };
                 // A store that failed once (a full disk) takes no more writes: a new start mends it,
                 // and the service manager sees to that.
-                if let Ok(Err(fault)) = tokio::task::spawn_blocking(move || nfvo.vnfm().store().settle()).await {
+                if let Ok(Err(fault)) = sound {
                     return Err(fault.context("the store has failed, and bothy ends to be started anew"));
                 }
             }

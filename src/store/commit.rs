@@ -1,6 +1,6 @@
 //! Group commit: one thread per database turns the wishes of many writers into one barrier.
 //!
-//! Owns: which commits are durable, who waits for which, and the end of all writing after a failed sync. Never: what
+//! Owns: which commits are durable, who waits for which, and the end of all writing after a failed write or sync. Never: what
 //! a barrier is (that is `database`).
 //!
 //!     committed --> wanted --> barrier --> durable
@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     compact,
-    database::{Gate, Handle, lock},
+    database::{Gate, Handle, Untransacted, lock},
     manifest::{Failed, ManifestFile, Which},
     tx::Tx,
 };
@@ -91,7 +91,7 @@ impl Database {
         self.check()?;
         let (out, ticket, blobs) = {
             let handle = self.gate.enter()?;
-            let out = handle.transact(f)?;
+            let out = handle.transact(f).map_err(|e| self.untransacted(e))?;
             let mut p = lock(&self.progress);
             p.committed += 1;
             (out, p.committed, durability == Durability::Lazy && handle.has_new_blobs())
@@ -105,10 +105,11 @@ impl Database {
         Ok(out)
     }
 
-    /// Waits until everything committed before this call is durable.
+    /// Waits until everything committed before this call is durable; a fault if the database has failed by then.
     pub fn settle(&self) -> Result<()> {
         let ticket = lock(&self.progress).committed;
-        self.wait(ticket)
+        self.wait(ticket)?;
+        self.check()
     }
 
     pub fn stats(&self) -> Result<DbStats> {
@@ -176,6 +177,19 @@ impl Database {
 
     pub fn check(&self) -> Result<()> {
         lock(&self.progress).refuse_if_failed()
+    }
+
+    /// What the caller is told; a broken database is broken for all.
+    fn untransacted(&self, e: Untransacted) -> Fault {
+        match e {
+            Untransacted::Refused(fault) => fault,
+            Untransacted::Broken(fault) => {
+                tracing::error!(database = self.which.name(), error = ?fault, "a write failed: the store takes no more until bothy is started again");
+                lock(&self.progress).failed.get_or_insert_with(|| fault.detail());
+                self.changed.notify_all();
+                fault
+            }
+        }
     }
 
     fn ask(&self, ticket: u64) {

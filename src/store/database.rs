@@ -44,6 +44,28 @@ pub(super) struct Handle {
     blobs: Mutex<HashMap<OsString, u64>>,
 }
 
+/// Why a transaction did not happen.
+pub(super) enum Untransacted {
+    /// Its closure said no; the database is as good as before.
+    Refused(Fault),
+    /// The disk did not take it. sled refuses every write from then on, also when there is room again.
+    Broken(Fault),
+}
+
+impl From<Fault> for Untransacted {
+    fn from(fault: Fault) -> Self {
+        Untransacted::Refused(fault)
+    }
+}
+
+impl From<Untransacted> for Fault {
+    fn from(e: Untransacted) -> Self {
+        match e {
+            Untransacted::Refused(fault) | Untransacted::Broken(fault) => fault,
+        }
+    }
+}
+
 /// A full key and its value.
 pub(super) type Pair = (Vec<u8>, Vec<u8>);
 
@@ -65,7 +87,7 @@ impl Handle {
         self.db.as_ref().ok_or_else(|| Fault::bug("the database is closed"))
     }
 
-    pub fn transact<T>(&self, f: impl Fn(&mut Tx) -> Result<T>) -> Result<T> {
+    pub fn transact<T>(&self, f: impl Fn(&mut Tx) -> Result<T>) -> Result<T, Untransacted> {
         let db = self.db()?;
         let _inside = Inside::enter()?;
         let run = |tree: &sled::transaction::TransactionalTree| {
@@ -75,8 +97,8 @@ impl Handle {
             Ok(out)
         };
         db.transaction(run).map_err(|e| match e {
-            TransactionError::Abort(fault) => fault,
-            TransactionError::Storage(e) => sled_fault("write", &self.path, e),
+            TransactionError::Abort(fault) => Untransacted::Refused(fault),
+            TransactionError::Storage(e) => Untransacted::Broken(sled_fault("write", &self.path, e)),
         })
     }
 

@@ -180,7 +180,14 @@ impl Store {
     /// Returns when all that was committed to `live` before the call is on the disk. Costs nothing if it is already.
     /// Whoever acts on what another wrote (notify sends an event) calls this first.
     pub fn settle(&self) -> Result<()> {
-        self.0.live.settle()
+        self.0.live.settle()?;
+        self.check()
+    }
+
+    /// A fault if a database has failed to write: from then on it takes nothing, until it is opened anew.
+    pub fn check(&self) -> Result<()> {
+        self.0.live.check()?;
+        self.0.history.check()
     }
 
     pub fn get<R: Record>(&self, key: &R::Key) -> Result<Option<R>> {

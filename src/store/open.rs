@@ -211,7 +211,7 @@ pub(super) fn import(export: &Path, dir: &Path, setup: &Setup) -> Result<u64> {
 }
 
 fn stored_generation(live: &Handle) -> Result<Option<u64>> {
-    live.transact(|tx| Ok(tx.get::<Mark>(&Mark::KEY)?.map(|m| m.generation)))
+    Ok(live.transact(|tx| Ok(tx.get::<Mark>(&Mark::KEY)?.map(|m| m.generation)))?)
 }
 
 fn put_mark(handle: &Handle, generation: u64) -> Result<()> {

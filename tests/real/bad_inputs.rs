@@ -4,7 +4,7 @@
 use std::{
     io::{Cursor, Read, Write},
     os::unix::net::UnixStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::json;
@@ -163,7 +163,8 @@ fn an_upload_that_has_no_room_is_refused_and_everything_else_goes_on() {
     host.tell("run dd if=/dev/zero of=data/filler bs=64k");
     let mut kept = Vec::new();
     let mut ended = false;
-    for _ in 0..4096 {
+    let until = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < until {
         let data = json!({ "userDefinedData": { "filler": "x".repeat(4096) } });
         let body = data.to_string();
         let Ok(a) = host.try_http("POST", "/vnfpkgm/v2/vnf_packages", Some(("application/json", body.as_bytes()))) else {
@@ -177,8 +178,7 @@ fn an_upload_that_has_no_room_is_refused_and_everything_else_goes_on() {
         }
     }
     assert!(host.domains().iter().all(|d| d.1 == "running"));
-    assert!(ended, "16 MiB went into a file system without a byte left");
-    kit::eventually("the daemon has ended", || host.try_http("GET", "/bothy/v1/health", None).is_err());
+    assert!(ended, "still up, with {} more records, in a file system without a byte left", kept.len());
     host.tell("run rm data/filler");
     host.kill_bothy();
     host.serve_with(SMALL);
