@@ -85,7 +85,7 @@ handler64:
     outb %al, %dx
     iretq
 text: .asciz " bothy ran\n"
-.balign 8
+.balign 8, 0
 gdt: .quad 0
     .quad 0x00209a0000000000
     .quad 0x00cf9a000000ffff
