@@ -28,6 +28,12 @@ impl Engine {
     /// To be called once, before requests are taken.
     pub fn recover(&self) -> Result<Recovered> {
         let mut found = Recovered::default();
+        // A kill may have come between a cancellation and its reaching the parts.
+        for op in self.store.list::<Operation>()? {
+            if let (Phase::Forward | Phase::Backward, Some(mode)) = (op.state.phase(), op.cancel) {
+                self.runner.cancelled(&op, mode);
+            }
+        }
         for op in self.store.list::<Operation>()? {
             match op.state.phase() {
                 Phase::Forward | Phase::Backward => match check_format(&op).and_then(|()| self.resume(op.clone())) {

@@ -77,6 +77,23 @@ impl Nfvo {
         crate::lcm::timeline::find_operation(self.vnfm.store(), id)
     }
 
+    /// Waits for a member's operation, which ends early with its service's. Asked of the store: the
+    /// cancellation may have come while the member's operation was just being released, and then it
+    /// found nothing there to pass itself on to.
+    fn follow(&self, cx: &StepCx, child: &Operation, what: &str) -> Result<Outcome> {
+        let wanted = self.vnfm.store().get::<Operation>(&cx.op.id)?.and_then(|parent| parent.cancel);
+        if let Some(mode) = wanted
+            && child.cancel.is_none_or(|had| had == CancelMode::Graceful && mode == CancelMode::Forceful)
+        {
+            match self.vnfm.engine()?.cancel(child.id, mode) {
+                // It has ended in this moment, which wakes this step.
+                Err(f) if f.kind() == Kind::Conflict => {}
+                other => drop(other?),
+            }
+        }
+        Ok(wait_for(child, what))
+    }
+
     /// Releases a member's operation and follows it to its end; a retry of the service retries it.
     fn see_through(&self, cx: &StepCx, vnf: VnfId, id: OpId, what: &str) -> Result<Outcome> {
         let engine = self.vnfm.engine()?;
@@ -92,7 +109,7 @@ impl Nfvo {
         }
         match state {
             VnfOpState::Completed => Ok(Outcome::Done),
-            VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack => Ok(wait_for(&child, what)),
+            VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack => self.follow(cx, &child, what),
             VnfOpState::FailedTemp | VnfOpState::Failed | VnfOpState::RolledBack => Err(fault_of(&child).context(format!("VNF {vnf}"))),
         }
     }
@@ -110,15 +127,15 @@ impl Nfvo {
                 Ok(Outcome::Done)
             }
             VnfOpState::Processing => match engine.cancel(id, CancelMode::Forceful) {
-                Ok(_) => Ok(wait_for(&child, "the VNF's instantiation is being stopped")),
+                Ok(child) => self.follow(cx, &child, "the VNF's instantiation is being stopped"),
                 // It ended in this moment: what to do depends on how.
                 Err(f) if f.kind() == Kind::Conflict => self.take_back(cx, vnf, id, undo),
                 Err(f) => Err(f),
             },
-            VnfOpState::RollingBack => Ok(wait_for(&child, "the VNF is being rolled back")),
+            VnfOpState::RollingBack => self.follow(cx, &child, "the VNF is being rolled back"),
             VnfOpState::FailedTemp if go_on && (cx.fresh || child.cancel.is_some()) => {
                 let child = engine.rollback(id)?;
-                Ok(wait_for(&child, "the VNF is being rolled back"))
+                self.follow(cx, &child, "the VNF is being rolled back")
             }
             VnfOpState::Starting | VnfOpState::FailedTemp => Err(fault_of(&child).context(format!("VNF {vnf}"))),
             VnfOpState::Completed | VnfOpState::Failed => self.terminate_again(cx, vnf, undo),
@@ -137,14 +154,14 @@ impl Nfvo {
                 return Err(Fault::conflict(format!("VNF {vnf} is still there: the rollback was cancelled")));
             }
             let child = self.vnfm.terminate_as(vnf, undo, cx.op.id)?;
-            return Ok(wait_for(&child, "the VNF is being terminated"));
+            return self.follow(cx, &child, "the VNF is being terminated");
         };
         match state_of(&child)? {
             VnfOpState::Completed => Ok(Outcome::Done),
-            VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack => Ok(wait_for(&child, "the VNF is being terminated")),
+            VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack => self.follow(cx, &child, "the VNF is being terminated"),
             VnfOpState::FailedTemp if cx.op.cancel.is_none() && cx.fresh => {
                 let child = engine.retry(undo)?;
-                Ok(wait_for(&child, "the VNF is being terminated"))
+                self.follow(cx, &child, "the VNF is being terminated")
             }
             VnfOpState::FailedTemp | VnfOpState::Failed | VnfOpState::RolledBack => Err(fault_of(&child).context(format!("VNF {vnf}"))),
         }

@@ -151,6 +151,56 @@ fn a_cancelled_service_rests_with_its_members_and_can_go_every_way() {
     }
 }
 
+/// Cancellations at every moment of a service's releasing its members side by side: each of them is
+/// reached, also one that was not there to be cancelled when the service looked.
+#[test]
+fn a_cancellation_reaches_members_that_are_released_in_that_moment() {
+    let profiles: Vec<String> = (0..24).map(|n| format!("m{n}")).collect();
+    let members: Vec<(&str, &str, &[&str])> = profiles.iter().map(|p| (p.as_str(), "vnf", &[][..])).collect();
+    for round in 0..24u32 {
+        let b = TestBox::new();
+        b.onboard(vnfd("vnf", &Shape { readiness: Readiness::Serial("never".into()), grace_s: 3, ..Shape::small() }));
+        b.onboard_nsd(nsd("ns", &members));
+        b.sim.set_guests(|_| Behaviour::deaf());
+        let id = b.create_ns("ns");
+        let op = b.instantiate_ns(id);
+        let ids: Vec<OpId> = children(&b, op).into_iter().map(|(_, o)| o.id).collect();
+        let first = ids[(round as usize * 5) % ids.len()];
+        b.until("it is released", || b.op(first).state.phase() != Phase::Held);
+        b.core().nfvo.cancel(op, CancelMode::Forceful).expect("accepted");
+        let stuck = b.assert_state(op, "FAILED_TEMP");
+        let why = stuck.error.expect("a reason").text;
+        assert!(why.contains("cancelled"), "round {round}: {why}");
+        for child in ids {
+            let child = b.op(child);
+            let untouched = child.state == OpState::Vnf(VnfOpState::Starting);
+            assert!(untouched || child.cancel.is_some(), "round {round}: {}", b.picture());
+        }
+        b.core().nfvo.rollback(op).expect("accepted");
+        b.assert_state(op, "ROLLED_BACK");
+        b.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_cancellation_that_a_kill_kept_from_the_members_reaches_them_at_the_next_start() {
+    let (mut b, _, op) = half_way();
+    b.kill_and_start_after(|store| {
+        let cancel = |tx: &mut crate::store::Tx<'_>| {
+            let mut op: Operation = tx.require(&op)?;
+            op.cancel = Some(CancelMode::Forceful);
+            tx.put(&op)
+        };
+        store.write(crate::store::Durability::Barrier, cancel).expect("stored");
+    });
+    b.assert_state(op, "FAILED_TEMP");
+    let states: Vec<_> = children(&b, op).iter().map(|(_, o)| o.state.name()).collect();
+    assert_eq!(states, ["COMPLETED", "FAILED_TEMP", "STARTING"]);
+    b.core().nfvo.rollback(op).expect("accepted");
+    b.assert_state(op, "ROLLED_BACK");
+    b.assert_nothing_left();
+}
+
 /// Two members side by side: one fails while the other still comes up.
 fn one_fails_one_comes_up() -> (TestBox, NsId, OpId) {
     let b = TestBox::new();
