@@ -64,8 +64,23 @@ impl FromStr for AccelPolicy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub accel: Accel,
-    /// For people: why it is this one.
+    /// For people: why it is this one, in one line.
     pub why: String,
+}
+
+/// QEMU's last words can be many; what does not fit is not said.
+const WHY_CHARS: usize = 400;
+
+impl Finding {
+    /// `why` is put on one line and cut to a length that people read.
+    fn new(accel: Accel, why: &str) -> Self {
+        let line = why.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut cut: String = line.chars().take(WHY_CHARS).collect();
+        if cut.len() < line.len() {
+            cut.push('…');
+        }
+        Finding { accel, why: cut }
+    }
 }
 
 /// The policy and what has been found out so far.
@@ -113,12 +128,12 @@ impl Chooser {
 
     fn look(&self, run: impl FnOnce(Probe) -> Result<Finding>) -> Result<Finding> {
         if self.policy == AccelPolicy::Tcg {
-            return Ok(Finding { accel: Accel::Tcg, why: "the configuration says accel = tcg".into() });
+            return Ok(Finding::new(Accel::Tcg, "the configuration says accel = tcg"));
         }
         if !Utf8Path::new("/dev/kvm").exists() {
             // Not kept: it may appear when the module is loaded.
             let why = "there is no /dev/kvm: switch on VT-x or AMD-V (SVM) in the firmware's set-up, and load kvm_intel or kvm_amd";
-            return Ok(Finding { accel: Accel::Tcg, why: why.into() });
+            return Ok(Finding::new(Accel::Tcg, why));
         }
         let boot = boot_id()?;
         if let Some(kept) = fs::read_to_string(&self.file).ok().and_then(|text| recall(&text, &boot)) {
@@ -142,7 +157,7 @@ impl Chooser {
     /// The accelerator for a guest that is to be defined, or why there can be none.
     pub fn allow(&self, found: &Finding) -> Result<Accel> {
         if self.policy == AccelPolicy::Kvm && found.accel == Accel::Tcg {
-            return Err(Fault::invalid(format!(
+            return Err(Fault::conflict(format!(
                 "the configuration says accel = kvm, and guests do not run under KVM here: {}; turn on VT-x or AMD-V in the firmware (in a guest: nested virtualisation), or set hypervisor.accel to auto",
                 found.why
             )));
@@ -162,7 +177,7 @@ fn record(boot: &str, found: &Finding) -> String {
         Accel::Kvm => "kvm",
         Accel::Tcg => "tcg",
     };
-    format!("boot {boot}\naccel {accel}\nwhy {}\n", found.why.replace('\n', " "))
+    format!("boot {boot}\naccel {accel}\nwhy {}\n", found.why)
 }
 
 fn recall(text: &str, boot: &str) -> Option<Finding> {
@@ -175,7 +190,7 @@ fn recall(text: &str, boot: &str) -> Option<Finding> {
         "tcg" => Accel::Tcg,
         _ => return None,
     };
-    Some(Finding { accel, why: lines.next()?.strip_prefix("why ")?.into() })
+    Some(Finding::new(accel, lines.next()?.strip_prefix("why ")?))
 }
 
 /// One run of the throw-away guest.
@@ -210,7 +225,7 @@ fn prepare(disk: &Utf8Path) -> Result<()> {
 }
 
 fn attempt(conn: &Connect, name: &str, disk: &Utf8Path, out: &Utf8Path, until: Instant, accel: Accel) -> Result<Finding> {
-    let tcg = |why: String| Ok(Finding { accel: Accel::Tcg, why });
+    let tcg = |why: String| Ok(Finding::new(Accel::Tcg, &why));
     let begun = Instant::now();
     let guest = match conn.create_domain_xml(&xml::probe(name, disk, out, accel)?, sys::VIR_DOMAIN_START_AUTODESTROY) {
         Ok(d) => d,
@@ -223,7 +238,8 @@ fn attempt(conn: &Connect, name: &str, disk: &Utf8Path, out: &Utf8Path, until: I
     }
     match ended? {
         End::Gone if written(out) => {
-            Ok(Finding { accel: Accel::Kvm, why: format!("a throw-away guest ran under KVM in {} ms", begun.elapsed().as_millis()) })
+            let why = format!("a throw-away guest ran under KVM in {} ms", begun.elapsed().as_millis());
+            Ok(Finding::new(Accel::Kvm, &why))
         }
         End::Gone => tcg("a throw-away guest under KVM ended before it was done".into()),
         End::Stuck => tcg("/dev/kvm is there, but KVM gave up on a throw-away guest (half-working nested virtualisation?)".into()),
@@ -280,6 +296,18 @@ mod tests {
         for torn in ["", "boot abc\n", "boot abc\naccel kvm\n", "boot abc\naccel hvf\nwhy x\n"] {
             assert_eq!(recall(torn, "abc"), None, "{torn:?}");
         }
+    }
+
+    #[test]
+    fn what_qemu_said_is_one_line_and_not_too_long_and_the_file_keeps_all_of_it() {
+        let said = format!("a guest does not start:  QEMU closed:\n2026 qemu: x\n\t`a == b' failed.\n{}", "é ".repeat(400));
+        let found = Finding::new(Accel::Tcg, &said);
+        assert!(found.why.starts_with("a guest does not start: QEMU closed: 2026 qemu: x `a == b' failed. é"), "{}", found.why);
+        assert!(!found.why.contains(['\n', '\t']) && found.why.ends_with('…'));
+        assert_eq!(found.why.chars().count(), WHY_CHARS + 1);
+        let kept = recall(&record("abc", &found), "abc").expect("kept");
+        assert_eq!(kept, found);
+        assert_eq!(Finding::new(Accel::Tcg, "short").why, "short");
     }
 
     #[test]

@@ -13,14 +13,14 @@ use virt::{connect::Connect, domain::Domain, sys};
 use super::{
     map::{self, Now, absent_is_none, fault},
     meta::{self, Meta},
-    xml::Written,
+    xml::{self, Written},
 };
 use crate::{
     model::{
         error::{Fault, Result},
         id::VnfcId,
     },
-    vim::port::{FoundGuest, GuestState, StopHow},
+    vim::port::{Accel, FoundGuest, GuestState, StopHow},
 };
 
 const BEAT: Duration = Duration::from_millis(20);
@@ -83,8 +83,10 @@ pub fn define(conn: &Connect, id: VnfcId, written: &Written) -> Result<()> {
     }
 }
 
-pub fn start(conn: &Connect, id: VnfcId, until: Instant) -> Result<()> {
-    let dom = need(conn, id)?;
+/// Running. A guest that is off is started under `accel` (which may say that there is none for it),
+/// defined anew when it was made for another one; a guest that runs keeps what it was started with.
+pub fn start(conn: &Connect, id: VnfcId, accel: impl Fn() -> Result<Accel>, until: Instant) -> Result<()> {
+    let mut dom = need(conn, id)?;
     loop {
         let tried = match map::now(&dom).map_err(fault)? {
             Now::Is(GuestState::Running) => return Ok(()),
@@ -93,10 +95,18 @@ pub fn start(conn: &Connect, id: VnfcId, until: Instant) -> Result<()> {
             Now::Is(GuestState::Paused | GuestState::PausedIo) => dom.resume(),
             Now::Is(GuestState::Stopping) => Ok(()),
             Now::Is(GuestState::Crashed) if dom.is_active().map_err(fault)? => dom.destroy(),
-            Now::Is(GuestState::Off | GuestState::Crashed) => match dom.create() {
-                Ok(()) => return Ok(()),
-                other => other,
-            },
+            Now::Is(GuestState::Off | GuestState::Crashed) => {
+                let accel = accel()?;
+                let had = dom.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE).map_err(fault)?;
+                if let Some(now) = xml::under(&had, accel)? {
+                    tracing::info!(guest = %id, ?accel, "a guest is defined anew: it was made for another accelerator");
+                    dom = conn.define_domain_xml(&now).map_err(fault)?;
+                }
+                match dom.create() {
+                    Ok(()) => return Ok(()),
+                    other => other,
+                }
+            }
         };
         match tried {
             Ok(()) => {}

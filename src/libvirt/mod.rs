@@ -374,7 +374,9 @@ impl Hypervisor for Libvirt {
     fn start(&self, id: VnfcId) -> Result<()> {
         // After a reboot of the host the directory is gone, and the definition is not.
         make_run_dir(&self.run_dir)?;
-        self.act(format!("starting guest {id}"), deadline::START, move |c, until| guest::start(c, id, until))
+        let (chooser, found) = (Arc::clone(&self.accel), self.find_accel()?);
+        let accel = move || chooser.allow(&found);
+        self.act(format!("starting guest {id}"), deadline::START, move |c, until| guest::start(c, id, accel, until))
     }
 
     fn ask_stop(&self, id: VnfcId, how: StopHow) -> Result<()> {

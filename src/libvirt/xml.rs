@@ -36,7 +36,10 @@ use crate::{
     vim::port::Accel,
 };
 
+mod accel;
 mod device;
+
+pub use accel::under;
 
 /// What the host decides about a guest, not its descriptor.
 #[derive(Debug, Clone, Copy)]
@@ -90,11 +93,7 @@ fn node(w: &mut Out, name: &str, attrs: &[(&str, &str)], inner: impl FnOnce(&mut
 
 fn write(spec: &DomainSpec, host: &Host<'_>, meta: Option<&Meta>) -> Result<String> {
     let mut w = Writer::new_with_indent(Vec::with_capacity(4096), b' ', 2);
-    let kind = match host.accel {
-        Accel::Kvm => "kvm",
-        Accel::Tcg => "qemu",
-    };
-    node(&mut w, "domain", &[("type", kind)], |w| {
+    node(&mut w, "domain", &[("type", accel::kind(host.accel))], |w| {
         text(w, "name", &[], &spec.id.domain_name())?;
         text(w, "uuid", &[], &spec.id.to_string())?;
         if let Some(meta) = meta {
@@ -104,9 +103,9 @@ fn write(spec: &DomainSpec, host: &Host<'_>, meta: Option<&Meta>) -> Result<Stri
         text(w, "memory", &[("unit", "MiB")], &spec.memory.0.to_string())?;
         text(w, "vcpu", &[("placement", "static")], &spec.vcpus.to_string())?;
         os(w, spec, host)?;
-        features(w, host.accel)?;
-        cpu(w, host.accel)?;
-        clock(w, host.accel)?;
+        accel::features(w, host.accel)?;
+        accel::cpu(w, host.accel)?;
+        accel::clock(w, host.accel)?;
         text(w, "on_poweroff", &[], "destroy")?;
         text(w, "on_reboot", &[], "restart")?;
         // A crashed guest ends and is reported; whether it is started again is policy, not libvirt's.
@@ -151,58 +150,16 @@ fn os(w: &mut Out, spec: &DomainSpec, host: &Host<'_>) -> Wrote {
     })
 }
 
-fn features(w: &mut Out, accel: Accel) -> Wrote {
-    node(w, "features", &[], |w| {
-        leaf(w, "acpi", &[])?;
-        leaf(w, "apic", &[])?;
-        match accel {
-            Accel::Kvm => Ok(()),
-            // Left alone, translated code may grow to 1 GiB per guest, which no capacity check sees.
-            Accel::Tcg => node(w, "tcg", &[], |w| text(w, "tb-cache", &[("unit", "MiB")], "128")),
-        }
-    })
-}
-
-/// Under KVM the host's own CPU. Under TCG x86-64-v2 (SSE4.2, POPCNT), which current guests ask for:
-/// all that QEMU can emulate would boot them 15 % slower [measured], AVX being the dearest.
-fn cpu(w: &mut Out, accel: Accel) -> Wrote {
-    match accel {
-        Accel::Kvm => leaf(w, "cpu", &[("mode", "host-passthrough"), ("check", "none"), ("migratable", "off")]),
-        Accel::Tcg => node(w, "cpu", &[("mode", "custom"), ("match", "exact"), ("check", "none")], |w| {
-            text(w, "model", &[("fallback", "forbid")], "Nehalem")
-        }),
-    }
-}
-
-fn clock(w: &mut Out, accel: Accel) -> Wrote {
-    node(w, "clock", &[("offset", "utc")], |w| {
-        leaf(w, "timer", &[("name", "rtc"), ("tickpolicy", "catchup")])?;
-        match accel {
-            Accel::Kvm => {
-                leaf(w, "timer", &[("name", "pit"), ("tickpolicy", "delay")])?;
-                leaf(w, "timer", &[("name", "hpet"), ("present", "no")])?;
-                leaf(w, "timer", &[("name", "kvmclock"), ("present", "yes")])
-            }
-            // Without KVM there is no paravirtual clock and the TSC is not trusted: HPET it is.
-            Accel::Tcg => leaf(w, "timer", &[("name", "hpet"), ("present", "yes")]),
-        }
-    })
-}
-
 /// The throw-away guest of the accelerator probe: a disk, a serial line into a file, nothing else.
 pub fn probe(name: &str, disk: &Utf8Path, out: &Utf8Path, accel: Accel) -> Result<String> {
     let mut w = Writer::new(Vec::new());
-    let kind = match accel {
-        Accel::Kvm => "kvm",
-        Accel::Tcg => "qemu",
-    };
-    node(&mut w, "domain", &[("type", kind)], |w| {
+    node(&mut w, "domain", &[("type", accel::kind(accel))], |w| {
         text(w, "name", &[], name)?;
         text(w, "memory", &[("unit", "MiB")], "64")?;
         text(w, "vcpu", &[], "1")?;
         node(w, "os", &[], |w| text(w, "type", &[("arch", "x86_64"), ("machine", "q35")], "hvm"))?;
         node(w, "features", &[], |w| leaf(w, "acpi", &[]))?;
-        cpu(w, accel)?;
+        accel::cpu(w, accel)?;
         text(w, "on_reboot", &[], "destroy")?;
         text(w, "on_crash", &[], "destroy")?;
         node(w, "devices", &[], |w| {

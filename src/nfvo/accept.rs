@@ -206,6 +206,7 @@ impl Nfvo {
     }
 
     fn dry(&self, ns: &NsInstance, ask: &InstantiateNs) -> Result<NsDryRun> {
+        self.vnfm.check_accel()?;
         let snap = self.vnfm.snapshot()?;
         let (mut plan, segments) = self.plan(ns, ask, &snap, OpId(fresh_uuid(&**self.vnfm.dice())))?;
         let needs: Vec<_> = plan.members.iter().map(|m| m.plan.need.clone()).collect();
@@ -216,6 +217,7 @@ impl Nfvo {
 
     /// SOL005 6.4.4.
     pub fn instantiate(&self, id: NsId, ask: &InstantiateNs) -> Result<Operation> {
+        self.vnfm.check_accel()?;
         let op_id = OpId(fresh_uuid(&**self.vnfm.dice()));
         let (op, steps) = retrying(|| {
             let ns: NsInstance = self.vnfm.store().require(&id)?;

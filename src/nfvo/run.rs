@@ -158,7 +158,9 @@ impl Nfvo {
         };
         match state_of(&child)? {
             VnfOpState::Completed => Ok(Outcome::Done),
-            VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack => self.follow(cx, &child, "the VNF is being terminated"),
+            VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack => {
+                self.follow(cx, &child, "the VNF is being terminated")
+            }
             VnfOpState::FailedTemp if cx.op.cancel.is_none() && cx.fresh => {
                 let child = engine.retry(undo)?;
                 self.follow(cx, &child, "the VNF is being terminated")

@@ -82,6 +82,7 @@ impl Hypervisor for Sim {
         self.call(Method::Capacity, Target::Host, |_, _| Ok(capacity))
     }
     fn accel_why(&self) -> Result<String> {
+        self.lock().allowed()?;
         Ok("guests are simulated".into())
     }
     fn accel(&self) -> Accel {
@@ -90,6 +91,7 @@ impl Hypervisor for Sim {
 
     fn define(&self, spec: &DomainSpec) -> Result<()> {
         self.call(Method::Define, spec.id, |world, _| {
+            world.allowed()?;
             match world.guests.get_mut(&spec.id) {
                 None => {
                     world.guests.insert(spec.id, Guest::new(spec.clone()));
@@ -265,6 +267,7 @@ fn started(world: &mut World, id: VnfcId, events: &mut Vec<crate::vim::port::Gue
         GuestState::Stopping => return Err(Fault::transient(format!("guest {id} is on its way down"))),
         GuestState::Off | GuestState::Crashed => {}
     }
+    world.allowed()?;
     world.ready_to_start(id)?;
     let how = world.behaviour.clone();
     let guest = world.guest(id)?;

@@ -149,6 +149,10 @@ impl Sim {
     pub fn set_room(&self, room: DiskRoom) {
         self.lock().room = room;
     }
+    /// The configuration forbids how guests would have to run here, for this reason (`None`: it does not).
+    pub fn forbid_guests(&self, why: Option<&str>) {
+        self.lock().forbidden = why.map(str::to_string);
+    }
     /// A base image without a file, for tests that import nothing.
     pub fn add_base(&self, sha256: [u8; 32], info: ImageInfo) {
         self.lock().bases.insert(sha256, info);

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     model::{
         domain::{DiskSpec, DomainSpec},
+        error::{Fault, Result},
         id::{DiskId, IfName, SegmentId, VnfcId},
         vnfd::{MediaBus, Medium},
     },
@@ -35,6 +36,8 @@ pub(super) struct World {
     pub dhcp: BTreeMap<SegmentId, DhcpConf>,
     pub nat: NatTable,
     pub room: DiskRoom,
+    /// Why no guest may be defined or started, if so.
+    pub forbidden: Option<String>,
     pub behaviour: Arc<dyn Fn(&DomainSpec) -> Behaviour + Send + Sync>,
     pub tcp: Arc<dyn Fn(IpAddr, u16) -> bool + Send + Sync>,
 }
@@ -128,6 +131,9 @@ impl Guest {
 }
 
 impl World {
+    pub fn allowed(&self) -> Result<()> {
+        self.forbidden.as_ref().map_or(Ok(()), |why| Err(Fault::conflict(why)))
+    }
     pub fn new(room: DiskRoom) -> Self {
         World {
             guests: HashMap::new(),
@@ -140,6 +146,7 @@ impl World {
             dhcp: BTreeMap::new(),
             nat: NatTable::default(),
             room,
+            forbidden: None,
             behaviour: Arc::new(|_| Behaviour::default()),
             tcp: Arc::new(|_, _| true),
         }

@@ -178,6 +178,7 @@ impl Vnfm {
     }
 
     fn dry(&self, inst: VnfInstance, ask: &InstantiateVnf) -> Result<DryRun> {
+        self.check_accel()?;
         let snap = self.snapshot()?;
         let op = OpId(fresh_uuid(&*self.dice));
         let (p, touched) = self.plan_one(&inst, ask, &snap, op)?;
@@ -228,6 +229,7 @@ impl Vnfm {
 
     /// SOL003 5.4.4. Returns the operation, which may have ended already (no room).
     pub fn instantiate(&self, id: VnfId, ask: &InstantiateVnf) -> Result<Operation> {
+        self.check_accel()?;
         let op_id = OpId(fresh_uuid(&*self.dice));
         let (op, steps) = retrying(|| {
             let inst: VnfInstance = self.store.require(&id)?;
@@ -291,7 +293,10 @@ impl Vnfm {
         let inst: VnfInstance = self.store.require(&id)?;
         let package: VnfPackage = self.store.require(&inst.package)?;
         let kind = match to {
-            RunState::Started => OpKind::Start,
+            RunState::Started => {
+                self.check_accel()?;
+                OpKind::Start
+            }
             RunState::Stopped => OpKind::Stop,
         };
         self.act(id, kind, request, |inst, op| {
@@ -376,6 +381,15 @@ impl Vnfm {
         let mut w = p.warnings.clone();
         w.extend(self.accel_warning());
         w
+    }
+
+    /// Refuses where guests could only run in a way that the configuration forbids. What is not known
+    /// yet refuses nothing: the guest that is defined first waits for it.
+    pub fn check_accel(&self) -> Result<()> {
+        match self.hypervisor.accel_why() {
+            Err(fault) if !fault.is_transient() => Err(fault),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// A firewall must never crawl in silence.

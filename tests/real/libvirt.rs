@@ -230,11 +230,44 @@ fn kvm_is_believed_only_when_a_guest_ran() {
         (Accel::Kvm, defined) => defined.expect("KVM works"),
         (Accel::Tcg, defined) => {
             let e = defined.expect_err("refused");
-            assert!(e.kind() == Kind::Invalid && e.text().contains(&found.why), "{e}");
+            assert!(e.kind() == Kind::Conflict && e.text().contains(&found.why), "{e}");
         }
     }
     assert!(begun.elapsed() < Duration::from_secs(3), "remembered, not tried again");
     strict.remove(spec.id).expect("removed");
+}
+
+/// KVM was believed at one boot and is not at the next (or the configuration changed): the same guest
+/// goes on, emulated, with the same devices.
+#[test]
+fn a_guest_made_for_kvm_starts_emulated_where_that_is_what_is_left() {
+    needs_libvirt!();
+    needs!(File("/dev/kvm"));
+    let host = Host::start(With::NoSwitch);
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("boot id");
+    std::fs::write(host.layout().root().join("accel"), format!("boot {}\naccel kvm\nwhy it ran once\n", boot.trim())).expect("kept");
+    let believes = Libvirt::open(Config { accel: AccelPolicy::Auto, ..host.config() }).expect("opened");
+    host::Events::of(&believes).wait("connected", |e| e == GuestEvent::Connected);
+    let spec = echo_guest(&host.layout());
+    believes.define(&spec).expect("defined");
+    let had = believes.xml(spec.id).expect("xml");
+    assert!(had.starts_with("<domain type='kvm'"), "{had}");
+    drop(believes);
+
+    let (hv, events) = host.open();
+    hv.start(spec.id).expect("started");
+    events.state(spec.id, GuestState::Running);
+    let now = hv.xml(spec.id).expect("xml");
+    assert!(now.starts_with("<domain type='qemu'"), "{now}");
+    let addresses = |xml: &str| xml.lines().filter(|l| l.contains("<address type='pci'")).map(str::to_string).collect::<Vec<_>>();
+    assert_eq!(addresses(&had), addresses(&now));
+    let found = hv.list().expect("listed");
+    assert_eq!((found.len(), &found[0].owner), (1, &spec.owner));
+    eventually("it runs", || std::fs::read_to_string(host.layout().serial_log(spec.id)).is_ok_and(|l| l.contains("sector up")));
+    // A start that finds it running leaves it alone; so does a definition of the same guest.
+    hv.start(spec.id).expect("runs");
+    hv.define(&spec).expect("the same guest");
+    hv.remove(spec.id).expect("removed");
 }
 
 fn embed_spec() -> (Libvirt, DomainSpec) {

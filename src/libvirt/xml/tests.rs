@@ -193,6 +193,29 @@ fn the_same_guest_is_the_same_form_and_an_owner_is_no_part_of_it() {
 }
 
 #[test]
+fn a_domain_made_for_another_accelerator_becomes_what_it_would_have_been_under_this_one() {
+    // Its form is that of its making, and the white space is of no account.
+    let plain = |xml: &str| {
+        let lines = xml.lines().map(str::trim).collect::<String>();
+        let (a, rest) = lines.split_once("form=\"").expect("a form");
+        format!("{a}{}", rest.split_once('"').expect("its end").1)
+    };
+    for (name, spec, _, off) in shapes() {
+        let [kvm, tcg] = [Accel::Kvm, Accel::Tcg].map(|a| made(&spec, a, off).xml);
+        assert_eq!(under(&kvm, Accel::Kvm).expect(name), None);
+        assert_eq!(under(&tcg, Accel::Tcg).expect(name), None);
+        assert_eq!(plain(&under(&tcg, Accel::Kvm).expect(name).expect("changed")), plain(&kvm), "{name}");
+        assert_eq!(plain(&under(&kvm, Accel::Tcg).expect(name).expect("changed")), plain(&tcg), "{name}");
+    }
+    let live = "<domain type='kvm' id='7' xmlns:a='b'><name>x</name><devices><emulator>/usr/bin/kvm</emulator><x/></devices></domain>";
+    assert_eq!(
+        under(live, Accel::Tcg).expect("read").as_deref(),
+        Some("<domain xmlns:a=\"b\" type=\"qemu\"><name>x</name><devices><x/></devices></domain>")
+    );
+    assert!(under("<domain type='kvm'><name>", Accel::Tcg).is_err());
+}
+
+#[test]
 fn what_cannot_be_a_guest_is_refused_with_all_reasons() {
     let mut s = spec();
     s.vcpus = 0;

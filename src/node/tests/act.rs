@@ -9,9 +9,10 @@ use crate::{
         id::{NsId, OpId, VnfId},
         op::{CancelMode, OpState, Operation, Phase, VnfOpState},
         step::{NsStep, Step},
+        vnf::RunState,
         vnfd::Readiness,
     },
-    node::kit::{Shape, TestBox, ns_box, nsd, vnf_box, vnfd},
+    node::kit::{Shape, THREE, TestBox, ask_ns, ask_vnf, ns_box, nsd, vnf_box, vnfd},
     sim::{
         Behaviour,
         faults::{Method, Rule, Then},
@@ -298,6 +299,38 @@ fn a_vnf_whose_rollback_broke_may_go_either_way() {
         }
         b.assert_nothing_left();
     }
+}
+
+#[test]
+fn guests_that_could_only_crawl_are_refused_before_anything_is_stored() {
+    let (b, vnf) = vnf_box(&Shape::small());
+    b.onboard_nsd(nsd("ns", &THREE));
+    let ns = b.create_ns("ns");
+    b.assert_state(b.instantiate_vnf(vnf), "COMPLETED");
+    let stop = b.core().vnfm().operate(vnf, RunState::Stopped, None, "{}".into()).expect("accepted").id;
+    b.assert_state(stop, "COMPLETED");
+    let other = b.create_vnf("vnf");
+    let before = b.store().list::<Operation>().expect("read").len();
+    b.sim.forbid_guests(Some("accel = kvm, and KVM does not run: turn on VT-x"));
+    let vnfm = b.core().vnfm();
+    let refusals = [
+        vnfm.instantiate(other, &ask_vnf()).expect_err("instantiate"),
+        vnfm.dry_instantiate(other, &ask_vnf()).expect_err("dry run"),
+        vnfm.operate(vnf, RunState::Started, None, "{}".into()).expect_err("start"),
+        b.core().nfvo.instantiate(ns, &ask_ns()).expect_err("instantiate"),
+        b.core().nfvo.dry_instantiate(ns, &ask_ns()).map(drop).expect_err("dry run"),
+    ];
+    for r in refusals {
+        assert!(r.kind() == Kind::Conflict && r.text().contains("turn on VT-x"), "{r}");
+    }
+    assert_eq!(b.store().list::<Operation>().expect("read").len(), before, "nothing was accepted");
+    // Going down is not forbidden, and neither is coming up once the host is put right.
+    b.sim.forbid_guests(None);
+    b.assert_state(b.instantiate_ns(ns), "COMPLETED");
+    b.sim.forbid_guests(Some("KVM does not run"));
+    b.assert_state(b.core().nfvo.terminate(ns, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(b.core().vnfm().terminate(vnf, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_nothing_left();
 }
 
 #[test]
