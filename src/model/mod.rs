@@ -7,6 +7,7 @@
 pub mod domain;
 pub mod error;
 pub mod health;
+pub mod host;
 pub mod hw;
 pub mod id;
 pub mod net;

@@ -12,6 +12,7 @@ use std::{
 
 use crate::model::{
     error::{Fault, Kind, Result},
+    hw::PciAddr,
     id::{DiskId, IfName, SegmentId, VnfcId},
 };
 
@@ -68,6 +69,11 @@ methods! {
     RemovePort true false,
     Ports false false,
     FabricHealth false false,
+    Facts false false,
+    SetHost true false,
+    EnsureVf true false,
+    ReleaseVf true false,
+    EnsureDriver true false,
 }
 
 /// What a call is about.
@@ -78,6 +84,7 @@ pub enum Target {
     Base([u8; 32]),
     Segment(SegmentId),
     Port(IfName),
+    Device(PciAddr),
     /// The box as a whole.
     Host,
 }
@@ -87,7 +94,7 @@ macro_rules! target_from {
         impl From<$from> for Target { fn from(v: $from) -> Self { Target::$variant(v) } }
     )*};
 }
-target_from! { VnfcId => Guest, DiskId => Disk, [u8; 32] => Base, SegmentId => Segment, IfName => Port, }
+target_from! { VnfcId => Guest, DiskId => Disk, [u8; 32] => Base, SegmentId => Segment, IfName => Port, PciAddr => Device, }
 
 /// What happens to the call that a rule meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

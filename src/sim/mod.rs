@@ -11,7 +11,9 @@
 mod behaviour;
 mod events;
 pub mod faults;
+mod hardware;
 mod hypervisor;
+pub mod machine;
 mod network;
 mod storage;
 mod world;
@@ -28,6 +30,8 @@ use crate::{
     model::{
         domain::DomainSpec,
         error::{Fault, Result},
+        host::HostFacts,
+        hw::PciAddr,
         id::{DiskId, IfName, SegmentId, VnfcId},
         net::Cidr,
         segment::NatForward,
@@ -50,6 +54,7 @@ pub struct SimConfig {
     pub datapath: Datapath,
     /// Names of physical networks.
     pub physical: Vec<SmolStr>,
+    pub hardware: HostFacts,
 }
 
 impl Default for SimConfig {
@@ -61,6 +66,7 @@ impl Default for SimConfig {
             accel: Accel::Tcg,
             datapath: Datapath::Kernel,
             physical: vec![SmolStr::new_static("wan")],
+            hardware: machine::edge_server(),
         }
     }
 }
@@ -81,6 +87,8 @@ pub enum Leftover {
     Forward(NatForward),
     /// An interface named in the NAT table.
     Inside(IfName),
+    /// A VF or a whole device that is not as the host had it.
+    Device(PciAddr),
 }
 
 /// The whole box. Clones share it.
@@ -108,7 +116,7 @@ impl Default for Sim {
 impl Sim {
     pub fn new(config: SimConfig) -> Self {
         let inner = Arc::new_cyclic(|me: &std::sync::Weak<Inner>| Inner {
-            world: Mutex::new(World::new(config.room)),
+            world: Mutex::new(World::new(config.room, config.hardware.clone())),
             config,
             changed: Condvar::new(),
             calls: Calls::default(),
@@ -152,6 +160,10 @@ impl Sim {
     /// The configuration forbids how guests would have to run here, for this reason (`None`: it does not).
     pub fn forbid_guests(&self, why: Option<&str>) {
         self.lock().forbidden = why.map(str::to_string);
+    }
+    /// Another box; VFs and devices are taken for the host's own as they are now.
+    pub fn set_hardware(&self, facts: HostFacts) {
+        self.lock().hardware = hardware::Hardware::new(facts);
     }
     /// A base image without a file, for tests that import nothing.
     pub fn add_base(&self, sha256: [u8; 32], info: ImageInfo) {

@@ -13,11 +13,13 @@ use super::{
     Leftover,
     behaviour::{Behaviour, Boot},
     events::{Tick, Ticker},
+    hardware::Hardware,
 };
 use crate::{
     model::{
         domain::{DiskSpec, DomainSpec},
         error::{Fault, Result},
+        host::HostFacts,
         id::{DiskId, IfName, SegmentId, VnfcId},
         vnfd::{MediaBus, Medium},
     },
@@ -38,6 +40,7 @@ pub(super) struct World {
     pub room: DiskRoom,
     /// Why no guest may be defined or started, if so.
     pub forbidden: Option<String>,
+    pub hardware: Hardware,
     pub behaviour: Arc<dyn Fn(&DomainSpec) -> Behaviour + Send + Sync>,
     pub tcp: Arc<dyn Fn(IpAddr, u16) -> bool + Send + Sync>,
 }
@@ -134,7 +137,7 @@ impl World {
     pub fn allowed(&self) -> Result<()> {
         self.forbidden.as_ref().map_or(Ok(()), |why| Err(Fault::conflict(why)))
     }
-    pub fn new(room: DiskRoom) -> Self {
+    pub fn new(room: DiskRoom, facts: HostFacts) -> Self {
         World {
             guests: HashMap::new(),
             bases: BTreeMap::new(),
@@ -147,6 +150,7 @@ impl World {
             nat: NatTable::default(),
             room,
             forbidden: None,
+            hardware: Hardware::new(facts),
             behaviour: Arc::new(|_| Behaviour::default()),
             tcp: Arc::new(|_, _| true),
         }
@@ -165,6 +169,7 @@ impl World {
         all.extend(self.ports.keys().cloned().map(Leftover::Port));
         all.extend(self.links.keys().cloned().map(Leftover::Link));
         all.extend(self.guests.values().filter(|g| g.is_up()).flat_map(|g| &g.spec.nics).map(|n| Leftover::Port(n.ifname.clone())));
+        all.extend(self.hardware.taken().map(Leftover::Device));
         all.extend(self.nat.masquerade.iter().copied().map(Leftover::Masquerade));
         all.extend(self.nat.forwards.iter().cloned().map(Leftover::Forward));
         all.extend(self.nat.inside.iter().cloned().map(Leftover::Inside));

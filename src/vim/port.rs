@@ -1,4 +1,4 @@
-//! The ports of the VIM: `Hypervisor`, `Images`, `HostNet`.
+//! The ports of the VIM: `Hypervisor`, `Images`, `HostNet`, `Hardware`.
 //!
 //! Every call is *ensure*: repeating it after a crash is the normal path, and what is already so is
 //! success. Each has a real adapter and a twin in `sim`, held together by one contract suite. Never:
@@ -10,7 +10,9 @@ use camino::Utf8Path;
 
 use crate::model::{
     domain::{DiskSpec, DomainSpec, Owner},
-    error::Result,
+    error::{Fault, Result},
+    host::{DriverName, HostFacts, HostSetting, VfSetting},
+    hw::PciAddr,
     id::{DiskId, IfName, SegmentId, VnfcId},
     net::{Cidr, MacAddr},
     segment::NatForward,
@@ -217,4 +219,30 @@ pub trait HostNet: Send + Sync {
     fn project_nat(&self, table: &NatTable) -> Result<()>;
     /// A TCP connection from the host to a guest's address is accepted within `wait`.
     fn tcp_answers(&self, to: IpAddr, port: u16, wait: Duration) -> Result<bool>;
+}
+
+/// What the box is made of, and its devices as guests need them. Each change is read back before it
+/// counts as done.
+pub trait Hardware: Send + Sync {
+    /// As it is now. What cannot be read is left out; it fails only where not even the processors
+    /// can be told.
+    fn facts(&self) -> Result<HostFacts>;
+    /// Set so. A number of VFs changes only while no guest has one of them (`Conflict`: one is bound
+    /// to vfio-pci); fewer hugepages than asked for is `Capacity`, and those that came stay.
+    fn set(&self, want: &HostSetting) -> Result<()>;
+    /// The VF has these settings on its PF, and this driver. `Transient` while the PF has not made
+    /// it, `Conflict` where no IOMMU stands before it and the driver is vfio-pci.
+    fn ensure_vf(&self, want: &VfSetting) -> Result<()>;
+    /// As it was `before`: settings first, then the driver, which looks at them. A VF that is gone
+    /// is success.
+    fn release_vf(&self, before: &VfSetting) -> Result<()>;
+    /// This driver has the device (`None`: none has). For whole functions; a gone one is `NotFound`.
+    fn ensure_driver(&self, device: PciAddr, driver: Option<&DriverName>) -> Result<()>;
+}
+
+/// What every adapter says of a device that cannot be handed to a guest.
+pub fn no_iommu(device: PciAddr) -> Fault {
+    Fault::conflict(format!(
+        "PCI device {device} is in no IOMMU group: switch VT-d or AMD-Vi on in the firmware, and the kernel's IOMMU on ([host] iommu)"
+    ))
 }
