@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 
 use crate::model::{
     domain::{DomainDisk, DomainMedium, DomainNic, DomainSpec, Owner},
+    epa::NicWish,
     error::{Fault, Result},
 };
 
@@ -115,7 +116,7 @@ fn read(e: &BytesStart<'_>) -> Result<Meta> {
 /// Digest of a spec without its owner: who a guest belongs to may change while it runs. Written out
 /// field by field, so that a field added later, at its default, leaves running guests what they are.
 pub fn spec_digest(spec: &DomainSpec) -> SmolStr {
-    let DomainSpec { id, owner: _, vcpus, memory, firmware, disks, medium, nics } = spec;
+    let DomainSpec { id, owner: _, vcpus, memory, firmware, disks, medium, nics, epa, placed } = spec;
     let mut h = Sha256::new();
     let mut line = |key: &str, value: &dyn std::fmt::Debug| h.update(format!("{key}={value:?}\n"));
     line("id", id);
@@ -128,8 +129,17 @@ pub fn spec_digest(spec: &DomainSpec) -> SmolStr {
     if let Some(DomainMedium { bus }) = medium {
         line("medium", bus);
     }
-    for DomainNic { port, ifname, mac, vlan, model, mtu } in nics {
+    for DomainNic { port, ifname, mac, vlan, model, mtu, wish } in nics {
         line("nic", &(port, ifname.as_str(), mac, vlan.get(), model, mtu));
+        if *wish != NicWish::default() {
+            line("nic-wish", wish);
+        }
+    }
+    if !epa.is_plain() {
+        line("epa", epa);
+    }
+    if let Some(placed) = placed {
+        line("placed", placed);
     }
     short(h)
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::{
+    epa::{Epa, NicWish, Placed},
     id::{DiskId, IfName, NsId, OpId, PortId, ProjectId, VnfId, VnfcId},
     net::{MacAddr, VlanId},
     size::MiB,
@@ -29,6 +30,10 @@ pub struct DomainSpec {
     pub medium: Option<DomainMedium>,
     /// In the order the guest shall see them.
     pub nics: Vec<DomainNic>,
+    /// What it asks of the hardware, as far as the hypervisor does it.
+    pub epa: Epa,
+    /// Where it was placed; `None`: the host's scheduler decides, and every NIC is a port of the switch.
+    pub placed: Option<Placed>,
 }
 
 /// Who a guest belongs to; written into its metadata so that it can be found again.
@@ -69,6 +74,7 @@ pub struct DomainNic {
     pub vlan: VlanId,
     pub model: NicModel,
     pub mtu: Option<u16>,
+    pub wish: NicWish,
 }
 
 /// A disk of a guest: an overlay on a stored image, or an empty volume. Always qcow2.

@@ -5,6 +5,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod domain;
+pub mod epa;
 pub mod error;
 pub mod health;
 pub mod host;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::{
+    epa::{Epa, NicWish},
     net::{Cidr, MacAddr},
     size::MiB,
 };
@@ -118,6 +119,8 @@ pub struct Vdu {
     pub min_instances: u32,
     pub max_instances: u32,
     pub day0: Option<Day0>,
+    /// What it asks of the hardware.
+    pub epa: Epa,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -193,6 +196,8 @@ pub struct VduCp {
     /// Off when the guest forwards or bridges for others.
     pub port_security: bool,
     pub mtu: Option<u16>,
+    /// What it asks of the hardware; `model` counts where the NIC is a port of the switch.
+    pub wish: NicWish,
 }
 
 /// What a VDU's connection point is attached to.

@@ -21,6 +21,7 @@ use crate::{
     lcm::{engine::Settings, timeline::find_operation},
     model::{
         domain::Layout,
+        epa::{Epa, NicWish},
         id::{NsId, NsdInfoId, OpId, ProjectId, VnfId, VnfPkgId},
         ns::NsInstance,
         nsd::{Attach, Member, NsFlavour, NsLevel, NsLink, Nsd},
@@ -374,7 +375,15 @@ pub fn vnfd(id: &str, shape: &Shape) -> Vnfd {
 }
 
 fn vdu(n: u32, shape: &Shape) -> Vdu {
-    let nic = |id: SmolStr, link| VduCp { id, link, model: NicModel::Virtio, mac: None, port_security: true, mtu: None };
+    let nic = |id: SmolStr, link| VduCp {
+        id,
+        link,
+        model: NicModel::Virtio,
+        mac: None,
+        port_security: true,
+        mtu: None,
+        wish: NicWish::default(),
+    };
     let mut nics = Vec::new();
     if n == 0 {
         nics.extend((0..shape.ext).map(|e| nic(format_smolstr!("nic{e}"), CpLink::External(format_smolstr!("ext{e}")))));
@@ -418,6 +427,7 @@ fn vdu(n: u32, shape: &Shape) -> Vdu {
         min_instances: 1,
         max_instances: 1,
         day0: shape.day0.then_some(day0),
+        epa: Epa::default(),
     }
 }
 

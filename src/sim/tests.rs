@@ -15,6 +15,7 @@ use super::{
 use crate::{
     model::{
         domain::{BaseImage, DiskSpec, DomainDisk, DomainMedium, DomainNic, Owner},
+        epa::{Epa, NicWish},
         error::Kind,
         id::{IfKind, OpId, PortId, ProjectId, VnfId, if_name},
         net::{MacAddr, VlanId},
@@ -59,7 +60,10 @@ fn spec(n: u128) -> DomainSpec {
             vlan: VlanId::MIN,
             model: NicModel::Virtio,
             mtu: None,
+            wish: NicWish::default(),
         }],
+        epa: Epa::default(),
+        placed: None,
     }
 }
 fn sim() -> Sim {

@@ -23,6 +23,7 @@ mod database;
 mod disk;
 mod layout;
 mod manifest;
+mod old;
 mod open;
 mod record;
 mod schema;

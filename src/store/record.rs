@@ -109,11 +109,7 @@ pub trait Record: Serialize + DeserializeOwned {
 
     /// Reads a body written under an older version. The default knows none.
     fn upgrade(version: u8, _body: &[u8]) -> Result<Self> {
-        Err(Fault::bug(format!(
-            "a record of table '{}' has version {version}, this bothy reads version {}: another release wrote it; install that release, or restore an export made by this one",
-            Self::TABLE.name(),
-            Self::VERSION
-        )))
+        Err(other_release(Self::TABLE, version, Self::VERSION))
     }
 
     /// `[version][postcard]`.
@@ -133,6 +129,14 @@ pub trait Record: Serialize + DeserializeOwned {
         }
         decode_body(Self::TABLE, version, body)
     }
+}
+
+/// A version that this binary knows nothing of.
+pub fn other_release(table: Table, version: u8, now: u8) -> Fault {
+    Fault::bug(format!(
+        "a record of table '{}' has version {version}, this bothy reads version {now}: another release wrote it; install that release, or restore an export made by this one",
+        table.name()
+    ))
 }
 
 /// Reads a postcard body to its last byte: what is left over was written by another shape. For use in `upgrade`.

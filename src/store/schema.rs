@@ -3,8 +3,9 @@
 //! A change of a type's shape raises its version and reads the old shape in `upgrade`; golden bytes
 //! in `tests/golden.rs` hold both.
 
-use super::{record::Record, tables::Table};
+use super::{old, record::Record, tables::Table};
 use crate::model::{
+    error::Result,
     id::{NsId, NsdInfoId, OpId, SegmentId, VnfId, VnfPkgId},
     ns::NsInstance,
     op::Operation,
@@ -17,23 +18,24 @@ use crate::model::{
 use smol_str::SmolStr;
 
 macro_rules! records {
-    ($($t:ty, $table:ident, $version:literal, $key:ty, |$r:ident| $k:expr;)*) => {$(
+    ($($t:ty, $table:ident, $version:literal $(<- $old:path)?, $key:ty, |$r:ident| $k:expr;)*) => {$(
         impl Record for $t {
             type Key = $key;
             const TABLE: Table = Table::$table;
             const VERSION: u8 = $version;
             fn key(&self) -> $key { let $r = self; $k }
+            $(fn upgrade(version: u8, body: &[u8]) -> Result<Self> { $old(version, body) })?
         }
     )*};
 }
 
 records! {
-    VnfPackage, VnfPackage, 1, VnfPkgId, |r| r.id;
+    VnfPackage, VnfPackage, 2 <- old::package, VnfPkgId, |r| r.id;
     NsDescriptor, NsDescriptor, 1, NsdInfoId, |r| r.id;
     VnfInstance, VnfInstance, 1, VnfId, |r| r.id;
     NsInstance, NsInstance, 1, NsId, |r| r.id;
     Operation, Operation, 1, OpId, |r| r.id;
-    PlanStep, PlanStep, 1, (OpId, u32), |r| (r.op, r.index);
+    PlanStep, PlanStep, 2 <- old::plan_step, (OpId, u32), |r| (r.op, r.index);
     StepLog, Journal, 1, (OpId, u32), |r| (r.op, r.index);
     Reservation, Reservation, 1, VnfId, |r| r.vnf;
     Segment, Segment, 1, SegmentId, |r| r.id;

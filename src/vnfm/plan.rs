@@ -257,7 +257,7 @@ impl Planner<'_> {
             let mtu = cp.mtu.or(stations.segment().profile.mtu);
             before.extend(self.segment_step(segment, fabric));
             let ifname = if_name(IfKind::Guest, &port.0);
-            nics.push(DomainNic { port, ifname: ifname.clone(), mac, vlan, model: cp.model, mtu });
+            nics.push(DomainNic { port, ifname: ifname.clone(), mac, vlan, model: cp.model, mtu, wish: cp.wish.clone() });
             if let Some(e) = &ext_cp {
                 let inst = ext.entry(e.clone()).or_insert_with(|| ExtCpInst {
                     id: ExtCpId(fresh_uuid(self.dice)),
@@ -319,6 +319,8 @@ impl Planner<'_> {
             disks: disks.iter().map(|(d, bus)| DomainDisk { id: d.id, bus: *bus, serial: d.storage.clone() }).collect(),
             medium,
             nics,
+            epa: vdu.epa.clone(),
+            placed: None,
         };
         before.sort_unstable();
         before.dedup();

@@ -12,6 +12,7 @@ use bothy::{
     lcm::{engine::Settings, timeline::find_operation},
     model::{
         domain::Layout,
+        epa::{Epa, NicWish},
         id::{NsId, NsdInfoId, OpId, ProjectId, VnfPkgId},
         net::Cidr,
         nsd::{Attach, Member, NsFlavour, NsLevel, NsLink, Nsd},
@@ -142,6 +143,7 @@ fn vnfd() -> Vnfd {
         mac: None,
         port_security: true,
         mtu: None,
+        wish: NicWish::default(),
     };
     let ext = |n: u32| ExtCp {
         id: format_smolstr!("ext{n}"),
@@ -175,6 +177,7 @@ fn vnfd() -> Vnfd {
         min_instances: 1,
         max_instances: 1,
         day0: None,
+        epa: Epa::default(),
     };
     let level =
         Level { id: "default".into(), description: "".into(), counts: vec![("vdu".into(), 1)].into_iter().collect(), scale: Vec::new() };

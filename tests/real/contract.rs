@@ -17,6 +17,7 @@ use bothy::{
     host::{LinuxNet, images::ImageFiles},
     model::{
         domain::{BaseImage, DiskSpec, DomainDisk, DomainMedium, DomainNic, DomainSpec, Layout, Owner},
+        epa::{Epa, NicWish},
         error::Kind,
         id::{DiskId, IfKind, OpId, PortId, ProjectId, SegmentId, VnfId, VnfcId, if_name},
         net::{MacAddr, VlanId},
@@ -57,6 +58,8 @@ pub fn guest_spec(n: u128, seed: bool) -> DomainSpec {
         disks: vec![DomainDisk { id: DiskId(id), bus: DiskBus::Virtio, serial: "root".into() }],
         medium: seed.then_some(DomainMedium { bus: MediaBus::Cdrom }),
         nics: Vec::new(),
+        epa: Epa::default(),
+        placed: None,
     }
 }
 
@@ -64,7 +67,8 @@ pub fn guest_spec(n: u128, seed: bool) -> DomainSpec {
 pub fn guest_nic(n: u128) -> DomainNic {
     let port = PortId(Uuid::from_u128(n << 64 | n));
     let (ifname, mac) = (if_name(IfKind::Guest, &port.0), MacAddr::planned(n as u32));
-    DomainNic { port, ifname, mac, vlan: VlanId::try_from(100).expect("vlan"), model: NicModel::Virtio, mtu: None }
+    let vlan = VlanId::try_from(100).expect("vlan");
+    DomainNic { port, ifname, mac, vlan, model: NicModel::Virtio, mtu: None, wish: NicWish::default() }
 }
 
 /// A 1 MiB qcow2 image of four clusters, as `qemu-img create` lays it out.

@@ -14,6 +14,7 @@ use super::{
     types::{BLOCK, CONTAINER, CONTAINER_UNIT, FILE, MCIOP, OBJECT},
 };
 use crate::model::{
+    epa::{Epa, NicWish},
     net::MacAddr,
     size::{Bytes, MiB},
     vnfd::{CpLink, Disk, DiskBus, NicModel, Vdu, VduCp},
@@ -61,6 +62,7 @@ pub fn vdu(at: &At<'_>, files: &Files<'_>) -> Vdu {
         min_instances: min,
         max_instances: max,
         day0: day0::day0(at, &h, files),
+        epa: Epa::default(),
     }
 }
 
@@ -324,6 +326,7 @@ pub fn cp<'a>(at: &At<'a>) -> ReadCp<'a> {
         mac: h.get("mac").and_then(|m| m.parse::<MacAddr>("a MAC address such as 52:54:00:12:34:56")),
         port_security: h.flag("port_security").unwrap_or(true),
         mtu: h.get("mtu").and_then(|m| m.parse::<u16>("an MTU in bytes")),
+        wish: NicWish::default(),
     };
     ReadCp {
         vdu,

@@ -5,6 +5,7 @@ use crate::{
     libvirt::console,
     model::{
         domain::{DomainDisk, DomainMedium, DomainNic, Owner},
+        epa::{Epa, NicWish},
         id::{DiskId, IfKind, NsId, OpId, PortId, ProjectId, VnfId, VnfcId, if_name},
         net::{MacAddr, VlanId},
         size::MiB,
@@ -22,7 +23,8 @@ pub fn nic(n: u128, model: NicModel) -> DomainNic {
     let port = PortId(uuid(0x100 + n));
     // The name is made from the first bits of an id, where test ids do not differ.
     let ifname = if_name(IfKind::Guest, &Uuid::from_u128(n << 120 | 0x77));
-    DomainNic { port, ifname, mac: MacAddr::planned(n as u32 + 1), vlan: VlanId::try_from(100 + n as u16).expect("vlan"), model, mtu: None }
+    let vlan = VlanId::try_from(100 + n as u16).expect("vlan");
+    DomainNic { port, ifname, mac: MacAddr::planned(n as u32 + 1), vlan, model, mtu: None, wish: NicWish::default() }
 }
 
 pub fn disk(n: u128, bus: DiskBus) -> DomainDisk {
@@ -49,6 +51,8 @@ pub fn spec() -> DomainSpec {
         disks: vec![disk(0, DiskBus::Virtio)],
         medium: Some(DomainMedium { bus: MediaBus::Cdrom }),
         nics: vec![nic(0, NicModel::Virtio), nic(1, NicModel::Virtio)],
+        epa: Epa::default(),
+        placed: None,
     }
 }
 

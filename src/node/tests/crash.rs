@@ -7,6 +7,7 @@ use crate::{
     lcm::timeline::Progress,
     model::{
         domain::{DomainSpec, Owner},
+        epa::Epa,
         id::{OpId, ProjectId, VnfId, VnfcId},
         op::{CancelMode, Operation, PLAN_FORMAT},
         size::MiB,
@@ -107,6 +108,8 @@ fn stray(op: OpId, generation: u64) -> DomainSpec {
         disks: Vec::new(),
         medium: None,
         nics: Vec::new(),
+        epa: Epa::default(),
+        placed: None,
     }
 }
 

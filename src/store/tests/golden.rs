@@ -13,7 +13,9 @@ use uuid::Uuid;
 use crate::{
     model::{
         domain::*,
+        epa::*,
         error::{FaultRecord, Kind},
+        hw::PageSize,
         id::*,
         ns::*,
         nsd::*,
@@ -28,7 +30,7 @@ use crate::{
         vnf::*,
         vnfd::*,
     },
-    store::{Record, assert_golden},
+    store::{Record, assert_golden, assert_reads},
 };
 
 struct Golden {
@@ -39,7 +41,13 @@ struct Golden {
 impl Golden {
     fn check<R: Record + PartialEq + std::fmt::Debug>(&self, name: impl AsRef<str>, value: &R) {
         let name = name.as_ref();
-        match self.lines.borrow_mut().remove(name) {
+        let found = self.lines.borrow_mut().remove(name);
+        match found {
+            // Written by a release before: it reads as the same value, which has a line of its own now.
+            Some(hex) if !hex.starts_with(&format!("{:02x}", R::VERSION)) => {
+                assert_reads(hex, value);
+                self.check(format!("{name}-v{}", R::VERSION), value);
+            }
             Some(hex) => assert_golden(value, hex),
             None => {
                 let hex = data_encoding::HEXLOWER.encode(&value.encode().expect("encodes"));
@@ -103,6 +111,7 @@ fn vdus() -> Vec<Vdu> {
         mac: Some("02:00:00:00:00:07".parse().expect("mac")),
         port_security: n == 0,
         mtu: Some(9000),
+        wish: NicWish::default(),
     };
     (0..4)
         .map(|n| Vdu {
@@ -133,8 +142,88 @@ fn vdus() -> Vec<Vdu> {
                 ],
                 defaults: vec![("k".into(), "v".into())],
             }),
+            epa: Epa::default(),
         })
         .collect()
+}
+
+/// One for each variant of each wish, side by side.
+fn wishes() -> Vec<Epa> {
+    let cores = [None, Some(CoreWish::Cores(2)), Some(CoreWish::PairedThreads { pairs: 1, of: vec![(0, 1)] }), Some(CoreWish::Threads(2))];
+    let quota = |n| Quota { limit: Some(n), reserve: None, shares: Some(n + 1) };
+    let pages = [PagePolicy::Any, PagePolicy::Small, PagePolicy::Large, PagePolicy::Size2M, PagePolicy::Size1G, PagePolicy::PreferLarge];
+    let one = |(n, pages): (usize, PagePolicy)| Epa {
+        pages,
+        pinning: [PinPolicy::Any, PinPolicy::Shared, PinPolicy::Dedicated][n % 3],
+        threads: [ThreadPolicy::Prefer, ThreadPolicy::Avoid, ThreadPolicy::Separate, ThreadPolicy::Isolate][n % 4],
+        emulator: [EmulatorPolicy::Any, EmulatorPolicy::Share, EmulatorPolicy::Isolate][n % 3],
+        io_threads: 1,
+        numa: Some(NumaWish {
+            policy: [MemPolicy::Strict, MemPolicy::Preferred][n % 2],
+            cells: vec![Cell { vcpus: [0, 1].into_iter().collect(), memory: MiB(512), cores: cores[n % 4].clone() }],
+        }),
+        locality: [Locality::Preferred, Locality::Required][n % 2],
+        quotas: Quotas { cpu: quota(1), memory: quota(2), disk_io: quota(3), vif: Quota { reserve: Some(9), ..Quota::default() } },
+        devices: vec![
+            DeviceWish { what: DeviceMatch::Id { vendor: 0x8086, device: 0x0d5d }, count: 2 },
+            DeviceWish { what: DeviceMatch::Name("fec".into()), count: 1 },
+        ],
+        cpu: CpuWish {
+            topology: Some(Topology { sockets: 1, cores: 1, threads: 2 }),
+            model: Some("Skylake-Server".into()),
+            features: vec![("aes".into(), FeatureWish::Require), ("pmu".into(), FeatureWish::Disable)],
+        },
+        real_time: [1].into_iter().collect(),
+        locked: true,
+    };
+    pages.into_iter().enumerate().map(one).collect()
+}
+fn nic_wishes() -> Vec<NicWish> {
+    [NicAttach::Switch, NicAttach::Vf, NicAttach::Pf, NicAttach::VhostUser]
+        .map(|attach| NicWish {
+            attach,
+            bandwidth: Some(1000),
+            trust: Some(true),
+            spoof_check: Some(false),
+            queues: Some(4),
+            vpci: Some("0000:00:05.0".parse().expect("pci")),
+        })
+        .into()
+}
+fn package_with_wishes() -> VnfPackage {
+    let (plain, mut p) = (vdus(), package());
+    let vdus = wishes().into_iter().map(|epa| {
+        let nics = nic_wishes().into_iter().map(|wish| VduCp { wish, ..plain[0].nics[0].clone() });
+        Vdu { epa, nics: nics.collect(), ..plain[0].clone() }
+    });
+    if let Some(v) = &mut p.vnfd {
+        v.flavours[0].vdus = vdus.collect();
+    }
+    p
+}
+fn placed(page: PageSize) -> Placed {
+    let cpus = |c: &[u16]| c.iter().copied().collect();
+    let pci = |a: &str| a.parse().expect("pci");
+    Placed {
+        cells: vec![
+            PlacedCell { vcpus: cpus(&[0]), memory: MiB(256), node: Some(1) },
+            PlacedCell { vcpus: cpus(&[1]), memory: MiB(256), node: None },
+        ],
+        memory_policy: MemPolicy::Preferred,
+        page,
+        vcpus: vec![cpus(&[4]), cpus(&[0, 1, 300])],
+        emulator: cpus(&[2]),
+        io_threads: vec![cpus(&[3])],
+        idle: cpus(&[5]),
+        threads: 1,
+        nics: vec![
+            PlacedNic::Switch,
+            PlacedNic::Vf { addr: pci("01:10.2"), pf: pci("01:00.0"), index: 1, vlan: Some(42.try_into().expect("vlan")) },
+            PlacedNic::Pf { addr: pci("0001:02:00.1") },
+            PlacedNic::VhostUser,
+        ],
+        devices: vec![pci("3b:00.0")],
+    }
 }
 
 fn vnfd() -> Vnfd {
@@ -412,8 +501,16 @@ fn domain() -> DomainSpec {
             vlan: 42.try_into().expect("vlan"),
             model: NicModel::E1000,
             mtu: Some(1400),
+            wish: NicWish::default(),
         }],
+        epa: Epa::default(),
+        placed: None,
     }
+}
+
+fn placed_domain(n: usize, page: PageSize) -> DomainSpec {
+    let nics = nic_wishes().into_iter().map(|wish| DomainNic { wish, ..domain().nics[0].clone() }).collect();
+    DomainSpec { nics, epa: wishes()[n].clone(), placed: Some(placed(page)), ..domain() }
 }
 
 /// Every step there is. A new variant is added at the end of its enum, and here.
@@ -432,6 +529,9 @@ fn steps() -> Vec<(&'static str, Step)> {
         ("iso", media(Medium::Iso)),
         ("fat", media(Medium::Fat)),
         ("define", VnfStep::Define(domain())),
+        ("define-small", VnfStep::Define(placed_domain(0, PageSize::Small))),
+        ("define-2M", VnfStep::Define(placed_domain(1, PageSize::Huge2M))),
+        ("define-1G", VnfStep::Define(placed_domain(2, PageSize::Huge1G))),
         ("start", VnfStep::Start(guest)),
         ("ready-running", ready(Readiness::Running)),
         ("ready-agent", ready(Readiness::Agent)),
@@ -461,6 +561,7 @@ fn records_are_on_disk_as_they_always_were() {
     let g = Golden { lines: RefCell::new(lines.collect()), missing: RefCell::default() };
 
     g.check("package", &package());
+    g.check("package-wishes", &package_with_wishes());
     for o in [Onboarding::Created, Onboarding::Uploading, Onboarding::Processing, Onboarding::Onboarded, Onboarding::Error] {
         let bare = VnfPackage {
             onboarding: o,

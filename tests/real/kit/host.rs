@@ -16,6 +16,7 @@ use bothy::{
     libvirt::{AccelPolicy, Config, Libvirt},
     model::{
         domain::{DomainDisk, DomainMedium, DomainNic, DomainSpec, Layout, Owner},
+        epa::{Epa, NicWish},
         id::{DiskId, IfKind, OpId, PortId, ProjectId, VnfId, VnfcId, if_name},
         net::{MacAddr, VlanId},
         size::MiB,
@@ -360,6 +361,8 @@ pub fn guest() -> DomainSpec {
         disks: vec![disk()],
         medium: None,
         nics: vec![],
+        epa: Epa::default(),
+        placed: None,
     }
 }
 
@@ -396,5 +399,6 @@ pub fn tiny_guest(layout: &Layout, image: &Utf8PathBuf, user_data: &str) -> Doma
 pub fn nic(n: u32, model: NicModel) -> DomainNic {
     let port = PortId(new_uuid());
     let ifname = if_name(IfKind::Guest, &port.0);
-    DomainNic { port, ifname, mac: MacAddr::planned(n), vlan: VlanId::try_from(100 + n as u16).expect("vlan"), model, mtu: None }
+    let vlan = VlanId::try_from(100 + n as u16).expect("vlan");
+    DomainNic { port, ifname, mac: MacAddr::planned(n), vlan, model, mtu: None, wish: NicWish::default() }
 }
