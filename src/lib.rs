@@ -29,7 +29,7 @@
 //! | [`descriptor`] | untrusted packages to the model, with file, line and path of each mistake | the store, a shell |
 //! | [`store`] | typed records, transactions, durability, backup | what a record means |
 //! | [`lcm`] | the engine of durable operations | what a VNF or a network service is |
-//! | [`vim`] | capacity, links and addresses, all pure; the ports `Hypervisor`, `HostNet`, `Images` | libvirt, sysfs, commands |
+//! | [`vim`] | capacity, placement, links and addresses, all pure; the ports `Hypervisor`, `HostNet`, `Images` | libvirt, sysfs, commands |
 //! | [`sdn`] | the port `Fabric` | OVSDB |
 //! | [`vnfm`] | VNF packages and lifecycle: plans, and the doing and undoing of their steps | HTTP, network services |
 //! | [`nfvo`] | NSDs and network services, made of VNFs and links | HTTP, guests |

@@ -17,6 +17,7 @@ pub mod nsd;
 pub mod op;
 pub mod package;
 pub mod param;
+pub mod place;
 pub mod secret;
 pub mod segment;
 pub mod size;

@@ -1,7 +1,8 @@
-//! The mini-VIM: what the box can hold, which links and addresses guests get, and the ports to
+//! The mini-VIM: what the box can hold and where on it guests go, which links and addresses guests get, and the ports to
 //! hypervisor, images and host network. Decisions are pure; never names virt, sysfs or a command.
 
 pub mod capacity;
 pub mod links;
 pub mod network;
+pub mod place;
 pub mod port;

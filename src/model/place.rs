@@ -1,0 +1,118 @@
+//! Where a guest is on the host: what placement decided, kept with the guest as long as it is there.
+//!
+//! Owns the record from which the domain's tuning, the VFs' settings and the accounting follow. Never:
+//! how the place was found (`vim::place`).
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use super::{
+    hw::{CpuSet, PageSize, PciAddr},
+    size::MiB,
+};
+
+/// A guest's place. Guests that wish for nothing have none: they float over what is left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Backs all of the guest's memory.
+    pub page: PageSize,
+    /// At least one, in the order of the guest's own NUMA nodes.
+    pub cells: Vec<PlacedCell>,
+    /// CPUs of QEMU's emulator and I/O threads; empty: those of the vCPUs.
+    pub emulator: CpuSet,
+    /// `emulator` is this guest's alone.
+    pub emulator_alone: bool,
+    pub devices: Vec<PlacedDevice>,
+    /// CPU time promised to floating vCPUs, in thousandths of a CPU.
+    pub reserve_mcpu: u32,
+    /// Groups that share a node, and groups that share none.
+    pub together: Vec<SmolStr>,
+    pub apart: Vec<SmolStr>,
+}
+
+/// One NUMA node of the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedCell {
+    /// The host's node its vCPUs are on.
+    pub node: u16,
+    /// The host's node its memory is on.
+    pub memory_node: u16,
+    pub memory: MiB,
+    /// The guest's vCPUs in this cell.
+    pub vcpus: CpuSet,
+    /// (vCPU, host CPU): held by this guest alone. Empty: the vCPUs float.
+    pub pins: Vec<(u16, u16)>,
+    /// Siblings of pinned CPUs that are kept idle.
+    pub idle: CpuSet,
+    /// Where floating vCPUs may run; empty when pinned.
+    pub float: CpuSet,
+}
+
+/// A PCI function given to the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedDevice {
+    /// The connection point it is for; of a device that is no NIC, the wish's name.
+    pub wish: SmolStr,
+    /// The function the guest gets.
+    pub address: PciAddr,
+    /// The physical function it belongs to; of a whole device, itself.
+    pub card: PciAddr,
+    pub card_name: SmolStr,
+    /// Number of the VF on its PF; `None`: the whole device.
+    pub vf: Option<u16>,
+    /// Bandwidth promised, Mbit/s; 0: none.
+    pub mbps: u32,
+    /// No other guest has a function of this card.
+    pub alone: bool,
+    /// NICs of one group are on different cards.
+    pub apart: Option<SmolStr>,
+}
+
+impl Placement {
+    /// CPUs that nobody else gets: pinned, kept idle, or the emulator's own.
+    pub fn held_cpus(&self) -> CpuSet {
+        let mut all: CpuSet = self.cells.iter().flat_map(|c| c.pins.iter().map(|(_, cpu)| *cpu).chain(c.idle.iter())).collect();
+        if self.emulator_alone {
+            all.extend(self.emulator.iter());
+        }
+        all
+    }
+    pub fn is_pinned(&self) -> bool {
+        self.cells.iter().any(|c| !c.pins.is_empty())
+    }
+    /// Memory by node.
+    pub fn memory(&self) -> impl Iterator<Item = (u16, MiB)> + '_ {
+        self.cells.iter().map(|c| (c.memory_node, c.memory))
+    }
+    /// For people, one line: `node 0: vCPUs 0-1 on CPUs 2,10; 256 MiB in 2 MiB pages; wan: VF 3 of ens1 (0000:01:10.6)`.
+    pub fn text(&self) -> String {
+        let mut parts = Vec::new();
+        for c in &self.cells {
+            let cpus: CpuSet = c.pins.iter().map(|(_, cpu)| *cpu).collect();
+            let mut on = match (cpus.is_empty(), c.float.is_empty()) {
+                (false, _) => format!("vCPUs {} on CPUs {}", c.vcpus, join(c.pins.iter().map(|(_, cpu)| *cpu))),
+                (true, false) => format!("vCPUs {} float over CPUs {}", c.vcpus, c.float),
+                (true, true) => format!("vCPUs {}", c.vcpus),
+            };
+            if !c.idle.is_empty() {
+                on += &format!(" ({} idle)", c.idle);
+            }
+            let far = if c.memory_node == c.node { String::new() } else { format!(" on node {}", c.memory_node) };
+            parts.push(format!("node {}: {on}, {} in {} pages{far}", c.node, c.memory, self.page));
+        }
+        if self.emulator_alone {
+            parts.push(format!("emulator on CPU {}", self.emulator));
+        }
+        for d in &self.devices {
+            parts.push(match d.vf {
+                Some(n) => format!("{}: VF {n} of {} ({})", d.wish, d.card_name, d.address),
+                None => format!("{}: {} whole ({})", d.wish, d.card_name, d.address),
+            });
+        }
+        parts.join("; ")
+    }
+}
+
+fn join(cpus: impl Iterator<Item = u16>) -> String {
+    cpus.map(|c| c.to_string()).collect::<Vec<_>>().join(",")
+}

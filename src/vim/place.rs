@@ -1,0 +1,89 @@
+//! Where guests with wishes go on the host: NUMA nodes, cores, pages, VFs. Pure.
+//!
+//! * `board`   the host as placement sees it, and what guests that run hold of it
+//! * `ask`     what the guests of one request wish for
+//! * `cores`   whether a node's cores hold what is laid on it, and which core goes to whom
+//! * `cards`   which card each NIC is on
+//! * `search`  the best of all places, within a budget
+//! * `refuse`  why there is none: each candidate, its reason, and what would make it fit
+//!
+//! The best is, in this order:
+//!
+//! 1. all guests of the request have a place, or none has;
+//! 2. the fewest guest cells are away from a NIC of theirs or from their memory (a cell that prefers
+//!    large pages and has small ones is away from its memory, too);
+//! 3. the most whole cores are left on the node that has most of them;
+//! 4. the lowest ids: of nodes (cell by cell, CPUs then memory), then of cards, in the order of the
+//!    request. Of cores and VFs, the lowest that these leave.
+//!
+//! Guests that run are not moved. Never: guests without wishes (`capacity` counts them), how a place
+//! is written as XML, what the host really has.
+
+pub mod ask;
+pub mod board;
+mod cards;
+mod cores;
+mod refuse;
+mod search;
+
+#[cfg(test)]
+mod brute;
+#[cfg(test)]
+mod tests;
+
+use crate::model::{error::Result, place::Placement};
+use ask::GuestAsk;
+use board::{Board, Held};
+
+/// What a place costs; less is better, `away` first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Guest cells away from a NIC of theirs or from their memory.
+    pub away: u32,
+    /// Whole cores left on the node that has most of them.
+    pub block: u32,
+}
+
+impl Cost {
+    fn rank(self) -> (u32, std::cmp::Reverse<u32>) {
+        (self.away, std::cmp::Reverse(self.block))
+    }
+}
+
+/// A request with a place for each of its guests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// In the order of the request.
+    pub guests: Vec<Placement>,
+    pub cost: Cost,
+    /// Branches looked at.
+    pub looked_at: u32,
+    /// Nothing better exists. Else the budget ended at the best found.
+    pub proven: bool,
+}
+
+impl Placed {
+    /// What to tell of a search that ended early.
+    pub fn warning(&self) -> Option<String> {
+        (!self.proven).then(|| {
+            format!("placement: the search stopped after {} branches at the best place found; a better one may exist", self.looked_at)
+        })
+    }
+}
+
+/// Branches looked at before the search takes the best found: some milliseconds.
+pub const BUDGET: u32 = 20_000;
+
+/// Places all guests of a request, or tells of each candidate why not.
+pub fn place(board: &Board, held: &[Held], asks: &[GuestAsk]) -> Result<Placed> {
+    place_within(board, held, asks, BUDGET)
+}
+
+/// As `place`, with a budget of its own.
+pub fn place_within(board: &Board, held: &[Held], asks: &[GuestAsk], budget: u32) -> Result<Placed> {
+    let free = board::Free::of(board, held);
+    match search::best(&free, asks, budget) {
+        search::Found::Best(placed) => Ok(*placed),
+        search::Found::None { proven } => Err(refuse::why(board, held, asks, proven)),
+    }
+}

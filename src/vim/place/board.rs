@@ -1,0 +1,196 @@
+//! The host as placement sees it, and what of it is free.
+//!
+//! Owns `Board` (made of the host's facts and its reserve) and `Free` (the board without what guests
+//! hold). Never: sysfs, who asks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use smol_str::SmolStr;
+
+use crate::model::{
+    hw::{CpuSet, PageSize, PciAddr},
+    id::VnfcId,
+    place::Placement,
+    size::MiB,
+};
+
+/// A core and its threads (one or two on x86-64), those of the host's reserve among them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Core {
+    pub cpus: CpuSet,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    pub id: u16,
+    /// By their lowest CPU.
+    pub cores: Vec<Core>,
+    /// Memory in small pages that guests may have, the reserve taken off.
+    pub small: MiB,
+    /// Large pages that guests may have, by size, the reserve taken off.
+    pub huge: BTreeMap<PageSize, u64>,
+}
+
+/// A PCI device: a PF with its VFs, or one that is given away whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    pub address: PciAddr,
+    /// Its interface, or its address.
+    pub name: SmolStr,
+    /// `None`: as near to each node.
+    pub node: Option<u16>,
+    /// The physical network it is on.
+    pub physical: Option<SmolStr>,
+    pub vendor: u16,
+    pub device: u16,
+    /// Link speed; `None`: not known.
+    pub mbps: Option<u32>,
+    /// VF number and address, ascending.
+    pub vfs: Vec<(u16, PciAddr)>,
+    /// May be given to a guest whole; else why not.
+    pub whole: Result<(), SmolStr>,
+}
+
+/// All of the host that guests may have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Board {
+    /// Ascending ids.
+    pub nodes: Vec<Node>,
+    /// Ascending addresses.
+    pub cards: Vec<Card>,
+    /// The host's own: never handed out.
+    pub reserved: CpuSet,
+    /// CPUs kept free of the scheduler. Where there are any, only these are pinned to, and guests
+    /// float over the others only.
+    pub isolated: CpuSet,
+}
+
+/// A guest that has a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub guest: VnfcId,
+    pub name: SmolStr,
+    pub at: Placement,
+}
+
+/// A core with threads to spare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FreeCore {
+    /// Ascending; at most two.
+    pub cpus: Vec<u16>,
+    /// All its threads are free.
+    pub whole: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct FreeNode {
+    pub id: u16,
+    /// By their lowest CPU, those with a thread to pin to.
+    pub cores: Vec<FreeCore>,
+    /// Where guests float now.
+    pub float: CpuSet,
+    /// Pinning takes from `float`.
+    pub common: bool,
+    /// A guest floats here: one CPU at least must be left to it.
+    pub floats: bool,
+    pub small: MiB,
+    pub huge: BTreeMap<PageSize, u64>,
+    pub total: BTreeMap<PageSize, u64>,
+    pub cores_total: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct FreeCard<'a> {
+    pub card: &'a Card,
+    /// Ascending.
+    pub vfs: Vec<(u16, PciAddr)>,
+    /// Functions of it that guests have.
+    pub used: usize,
+    /// Given whole, or with a guest that wants to be alone.
+    pub closed: bool,
+    /// Bandwidth not promised yet; `None`: the link's speed is not known.
+    pub mbps: Option<u32>,
+    pub apart: BTreeSet<SmolStr>,
+}
+
+/// The board without what is held.
+#[derive(Debug, Clone)]
+pub(super) struct Free<'a> {
+    pub nodes: Vec<FreeNode>,
+    pub cards: Vec<FreeCard<'a>>,
+    /// Thousandths of a CPU promised to floating guests already.
+    pub promised_mcpu: u64,
+    pub together: BTreeMap<SmolStr, u16>,
+    pub apart: BTreeMap<SmolStr, BTreeSet<u16>>,
+}
+
+impl<'a> Free<'a> {
+    pub fn of(board: &'a Board, held: &[Held]) -> Free<'a> {
+        let mut taken = board.reserved.clone();
+        for h in held {
+            taken.extend(h.at.held_cpus().iter());
+        }
+        let common = board.isolated.is_empty();
+        let nodes = board.nodes.iter().map(|n| free_node(n, board, &taken, common, held)).collect();
+        let cards = board.cards.iter().map(|c| free_card(c, held)).collect();
+        let mut free = Free { nodes, cards, promised_mcpu: 0, together: BTreeMap::new(), apart: BTreeMap::new() };
+        for h in held {
+            free.promised_mcpu += u64::from(h.at.reserve_mcpu);
+            for c in &h.at.cells {
+                for g in &h.at.together {
+                    free.together.entry(g.clone()).or_insert(c.node);
+                }
+                for g in &h.at.apart {
+                    free.apart.entry(g.clone()).or_default().insert(c.node);
+                }
+            }
+        }
+        free
+    }
+}
+
+fn free_node(n: &Node, board: &Board, taken: &CpuSet, common: bool, held: &[Held]) -> FreeNode {
+    let all: CpuSet = n.cores.iter().flat_map(|c| c.cpus.iter()).collect();
+    let may_pin = |cpu: &u16| !taken.contains(*cpu) && (common || board.isolated.contains(*cpu));
+    let core = |c: &Core| {
+        let cpus: Vec<u16> = c.cpus.iter().filter(may_pin).take(2).collect();
+        (!cpus.is_empty()).then(|| FreeCore { whole: cpus.len() == c.cpus.len().min(2), cpus })
+    };
+    let mut small = n.small;
+    let mut huge = n.huge.clone();
+    let cells = || held.iter().flat_map(|h| h.at.cells.iter().map(move |c| (h.at.page, c)));
+    for (page, c) in cells().filter(|(_, c)| c.memory_node == n.id) {
+        match page {
+            PageSize::Small => small = MiB(small.0.saturating_sub(c.memory.0)),
+            PageSize::Huge2M | PageSize::Huge1G => {
+                let left = huge.entry(page).or_default();
+                *left = left.saturating_sub(page.pages(c.memory));
+            }
+        }
+    }
+    FreeNode {
+        id: n.id,
+        cores: n.cores.iter().filter_map(core).collect(),
+        float: all.minus(taken).minus(&board.isolated),
+        common,
+        floats: cells().any(|(_, c)| c.node == n.id && !c.float.is_empty()),
+        small,
+        huge,
+        total: n.huge.clone(),
+        cores_total: n.cores.iter().filter(|c| c.cpus.common(&board.reserved).is_empty()).count(),
+    }
+}
+
+fn free_card<'a>(card: &'a Card, held: &[Held]) -> FreeCard<'a> {
+    let mine = || held.iter().flat_map(|h| &h.at.devices).filter(|d| d.card == card.address);
+    let gone: BTreeSet<PciAddr> = mine().map(|d| d.address).collect();
+    let promised: u32 = mine().map(|d| d.mbps).fold(0, u32::saturating_add);
+    FreeCard {
+        card,
+        vfs: card.vfs.iter().copied().filter(|(_, a)| !gone.contains(a)).collect(),
+        used: gone.len(),
+        closed: mine().any(|d| d.vf.is_none() || d.alone),
+        mbps: card.mbps.map(|m| m.saturating_sub(promised)),
+        apart: mine().filter_map(|d| d.apart.clone()).collect(),
+    }
+}

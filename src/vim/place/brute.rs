@@ -1,0 +1,421 @@
+//! Placement against brute force: every seat, every card and every way to deal cores, on small hosts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
+
+use proptest::prelude::*;
+
+use super::{
+    ask::*,
+    board::*,
+    tests::{board_of, card, guest, held_of, net},
+    *,
+};
+use crate::model::{
+    hw::{CpuSet, PageSize},
+    size::MiB,
+};
+
+/// (away, whole cores left) and ids as they are compared.
+type Best = (u32, std::cmp::Reverse<u32>, Vec<(usize, usize, usize)>, Vec<usize>);
+
+/// A core: free threads, threads, guests that want theirs apart.
+type CoreState = (usize, usize, BTreeSet<usize>);
+
+#[derive(Clone, Copy)]
+enum One {
+    NoSibling,
+    Whole,
+    Pair,
+    Thread,
+    Apart(usize),
+}
+
+/// All (whole cores, threads) that can be left when `todo` is laid on the cores.
+fn outcomes(cores: Vec<CoreState>, todo: &[One]) -> HashSet<(usize, usize)> {
+    let mut states: HashSet<Vec<CoreState>> = HashSet::from([cores]);
+    for one in todo {
+        let mut next = HashSet::new();
+        for s in &states {
+            for i in 0..s.len() {
+                let (free, total, apart) = &s[i];
+                let whole = free == total;
+                let after = match one {
+                    One::NoSibling if whole && *total == 1 => Some((0, apart.clone())),
+                    One::Whole if whole => Some((0, apart.clone())),
+                    One::Pair if whole && *total == 2 => Some((0, apart.clone())),
+                    One::Thread if *free > 0 => Some((free - 1, apart.clone())),
+                    One::Apart(g) if *free > 0 && !apart.contains(g) => {
+                        let mut a = apart.clone();
+                        a.insert(*g);
+                        Some((free - 1, a))
+                    }
+                    _ => None,
+                };
+                if let Some((free, apart)) = after {
+                    let mut t = s.clone();
+                    t[i] = (free, *total, apart);
+                    t.sort();
+                    next.insert(t);
+                }
+            }
+        }
+        states = next;
+    }
+    states.into_iter().map(|s| (s.iter().filter(|c| c.0 == c.1).count(), s.iter().map(|c| c.0).sum())).collect()
+}
+
+struct Brute<'a> {
+    board: &'a Board,
+    held: &'a [Held],
+    asks: &'a [GuestAsk],
+    cells: Vec<(usize, usize)>,
+    best: Option<Best>,
+}
+
+impl Brute<'_> {
+    fn seats(&mut self, seats: &mut Vec<(usize, usize, usize)>) {
+        let k = seats.len();
+        if k == self.cells.len() {
+            return self.cards(seats, &mut Vec::new());
+        }
+        let (g, i) = self.cells[k];
+        let a = &self.asks[g];
+        let pages = a.pages.options(&a.cells);
+        for rank in 0..pages.len() {
+            for node in 0..self.board.nodes.len() {
+                for memory in 0..self.board.nodes.len() {
+                    if (a.strict && node != memory) || (i > 0 && seats[k - 1].0 != rank) {
+                        continue;
+                    }
+                    seats.push((rank, node, memory));
+                    if self.memory_holds(seats) && self.groups_hold(seats) {
+                        self.seats(seats);
+                    }
+                    seats.pop();
+                }
+            }
+        }
+    }
+
+    fn page(&self, k: usize, seat: (usize, usize, usize)) -> PageSize {
+        let a = &self.asks[self.cells[k].0];
+        a.pages.options(&a.cells)[seat.0]
+    }
+
+    fn memory_holds(&self, seats: &[(usize, usize, usize)]) -> bool {
+        let mut used: BTreeMap<(usize, PageSize), u64> = BTreeMap::new();
+        let mut take = |node, page: PageSize, memory: MiB| *used.entry((node, page)).or_default() += memory.0;
+        for h in self.held {
+            for c in &h.at.cells {
+                let node = self.board.nodes.iter().position(|n| n.id == c.memory_node).expect("a node");
+                take(node, h.at.page, c.memory);
+            }
+        }
+        for (k, s) in seats.iter().enumerate() {
+            let (g, i) = self.cells[k];
+            take(s.2, self.page(k, *s), self.asks[g].cells[i].memory);
+        }
+        used.into_iter().all(|((node, page), mib)| {
+            let n = &self.board.nodes[node];
+            let have = if page == PageSize::Small { n.small.0 } else { n.huge.get(&page).copied().unwrap_or(0) * page.kib() / 1024 };
+            mib <= have
+        })
+    }
+
+    fn groups_hold(&self, seats: &[(usize, usize, usize)]) -> bool {
+        let mut at: Vec<(String, usize, u16, bool, bool)> = Vec::new();
+        for h in self.held {
+            for c in &h.at.cells {
+                at.push((h.name.to_string(), usize::MAX, c.node, !h.at.together.is_empty(), !h.at.apart.is_empty()));
+            }
+        }
+        for (k, s) in seats.iter().enumerate() {
+            let (g, _) = self.cells[k];
+            let a = &self.asks[g];
+            at.push((a.name.to_string(), g, self.board.nodes[s.1].id, !a.together.is_empty(), !a.apart.is_empty()));
+        }
+        let last = at.last().expect("one").clone();
+        let strict = self.asks[last.1].strict;
+        at[..at.len() - 1].iter().all(|o| {
+            let same = o.1 == last.1;
+            !(o.3 && last.3 && o.2 != last.2) && !(!same && o.4 && last.4 && o.2 == last.2) && !(same && strict && o.2 == last.2)
+        })
+    }
+
+    fn cards(&mut self, seats: &[(usize, usize, usize)], cards: &mut Vec<usize>) {
+        let wanted: Vec<(usize, &DeviceAsk)> =
+            self.asks.iter().enumerate().flat_map(|(g, a)| a.devices.iter().map(move |d| (g, d))).collect();
+        if cards.len() == wanted.len() {
+            return self.judge(seats, cards, &wanted);
+        }
+        for c in 0..self.board.cards.len() {
+            cards.push(c);
+            if self.card_holds(c, cards, &wanted) {
+                self.cards(seats, cards);
+            }
+            cards.pop();
+        }
+    }
+
+    fn card_holds(&self, c: usize, cards: &[usize], wanted: &[(usize, &DeviceAsk)]) -> bool {
+        let card = &self.board.cards[c];
+        // (whole, alone, mbps) of each function on it.
+        let mut on: Vec<(bool, bool, u32)> = Vec::new();
+        for d in self.held.iter().flat_map(|h| &h.at.devices).filter(|d| d.card == card.address) {
+            on.push((d.vf.is_none(), d.alone, d.mbps));
+        }
+        for ((_, d), _) in wanted.iter().zip(cards).filter(|(_, card)| **card == c) {
+            let whole = matches!(d.kind, DeviceKind::Pf { .. } | DeviceKind::Pci { .. });
+            if card.physical.as_deref() != Some("wan") || (d.mbps > 0 && card.mbps.is_none()) {
+                return false;
+            }
+            on.push((whole, d.alone, d.mbps));
+        }
+        let many = on.len() > 1;
+        let wholes = on.iter().filter(|o| o.0).count();
+        on.len() - wholes <= card.vfs.len()
+            && !(many && on.iter().any(|o| o.0 || o.1))
+            && on.iter().map(|o| o.2).sum::<u32>() <= card.mbps.unwrap_or(u32::MAX)
+    }
+
+    fn judge(&mut self, seats: &[(usize, usize, usize)], cards: &[usize], wanted: &[(usize, &DeviceAsk)]) {
+        let mut away: Vec<bool> = seats
+            .iter()
+            .enumerate()
+            .map(|(k, s)| s.1 != s.2 || (self.asks[self.cells[k].0].wants_large() && self.page(k, *s) == PageSize::Small))
+            .collect();
+        for ((g, d), c) in wanted.iter().zip(cards) {
+            let k = self.cells.iter().position(|x| *x == (*g, d.cell)).expect("a cell");
+            let far = self.board.cards[*c].node.is_some_and(|n| n != self.board.nodes[seats[k].1].id);
+            if far && d.near {
+                return;
+            }
+            away[k] |= far;
+        }
+        let mut block = 0;
+        for (at, n) in self.board.nodes.iter().enumerate() {
+            let mut todo = Vec::new();
+            let mut floats = self.held.iter().flat_map(|h| &h.at.cells).any(|c| c.node == n.id && c.pins.is_empty());
+            for (k, s) in seats.iter().enumerate().filter(|(_, s)| s.1 == at) {
+                let _ = s;
+                let (g, i) = self.cells[k];
+                let a = &self.asks[g];
+                let vcpus = a.cells[i].vcpus.len();
+                let (one, times) = match a.cpus {
+                    CpuWish::Floating => (One::Thread, 0),
+                    CpuWish::Threads => (One::Thread, vcpus),
+                    CpuWish::Separate => (One::Apart(g), vcpus),
+                    CpuWish::Cores => (One::Whole, vcpus),
+                    CpuWish::Pairs => (One::Pair, vcpus.div_ceil(2)),
+                    CpuWish::NoSiblings => (One::NoSibling, vcpus),
+                };
+                floats |= a.cpus == CpuWish::Floating;
+                todo.extend(std::iter::repeat_n(one, times));
+                if a.emulator_alone && i == 0 {
+                    todo.push(match a.cpus {
+                        CpuWish::Cores => One::Whole,
+                        CpuWish::NoSiblings => One::NoSibling,
+                        _ => One::Thread,
+                    });
+                }
+            }
+            let held: CpuSet = self.held.iter().flat_map(|h| h.at.held_cpus().iter().collect::<Vec<_>>()).collect();
+            let pinned = |c: u16| {
+                !self.board.reserved.contains(c) && !held.contains(c) && (self.board.isolated.is_empty() || self.board.isolated.contains(c))
+            };
+            let mut cores: Vec<CoreState> =
+                n.cores.iter().map(|c| (c.cpus.iter().filter(|c| pinned(*c)).count(), c.cpus.len(), BTreeSet::new())).collect();
+            cores.sort();
+            let common = self.board.isolated.is_empty();
+            let outside =
+                n.cores.iter().flat_map(|c| c.cpus.iter()).any(|c| !self.board.isolated.contains(c) && !self.board.reserved.contains(c));
+            let room = |threads: usize| !floats || if common { threads > 0 } else { outside };
+            let Some(best) = outcomes(cores, &todo).into_iter().filter(|o| room(o.1)).map(|o| o.0).max() else { return };
+            block = block.max(best as u32);
+        }
+        let cost = (away.iter().filter(|a| **a).count() as u32, std::cmp::Reverse(block), seats.to_vec(), cards.to_vec());
+        if self.best.as_ref().is_none_or(|b| cost < *b) {
+            self.best = Some(cost);
+        }
+    }
+}
+
+fn brute(board: &Board, held: &[Held], asks: &[GuestAsk]) -> Option<Best> {
+    let cells = asks.iter().enumerate().flat_map(|(g, a)| (0..a.cells.len()).map(move |i| (g, i))).collect();
+    let mut b = Brute { board, held, asks, cells, best: None };
+    b.seats(&mut Vec::new());
+    b.best
+}
+
+/// What `place` found, in brute force's terms.
+fn ids(board: &Board, asks: &[GuestAsk], p: &Placed) -> Best {
+    let node = |id: u16| board.nodes.iter().position(|n| n.id == id).expect("a node");
+    let mut seats = Vec::new();
+    let mut cards = Vec::new();
+    for (a, at) in asks.iter().zip(&p.guests) {
+        let rank = a.pages.options(&a.cells).iter().position(|p| *p == at.page).expect("a page size");
+        seats.extend(at.cells.iter().map(|c| (rank, node(c.node), node(c.memory_node))));
+        cards.extend(at.devices.iter().map(|d| board.cards.iter().position(|c| c.address == d.card).expect("a card")));
+    }
+    (p.cost.away, std::cmp::Reverse(p.cost.block), seats, cards)
+}
+
+/// What is handed out is there, free, of the kind that was wished for, and nobody else's.
+fn check_dealt(board: &Board, held: &[Held], asks: &[GuestAsk], p: &Placed) {
+    let mut taken: CpuSet = board.reserved.clone();
+    for h in held {
+        taken.extend(h.at.held_cpus().iter());
+    }
+    let mut functions: BTreeSet<_> = held.iter().flat_map(|h| &h.at.devices).map(|d| d.address).collect();
+    for (a, at) in asks.iter().zip(&p.guests) {
+        for cpu in at.held_cpus().iter() {
+            assert!(taken.insert(cpu), "CPU {cpu} is given twice: {at:?}");
+            assert!(board.isolated.is_empty() || board.isolated.contains(cpu));
+        }
+        for d in &at.devices {
+            assert!(functions.insert(d.address), "{} is given twice", d.address);
+        }
+        let core_of = |cpu: u16| board.nodes.iter().flat_map(|n| &n.cores).find(|c| c.cpus.contains(cpu)).expect("a core");
+        let mut used: Vec<&Core> = Vec::new();
+        for (cell, c) in a.cells.iter().zip(&at.cells) {
+            let node = board.nodes.iter().find(|n| n.id == c.node).expect("a node");
+            assert!(c.pins.iter().all(|(_, cpu)| node.cores.iter().any(|k| k.cpus.contains(*cpu))));
+            if a.cpus == CpuWish::Floating {
+                assert!(c.pins.is_empty() && !c.float.is_empty());
+                continue;
+            }
+            assert_eq!(c.pins.iter().map(|(v, _)| *v).collect::<CpuSet>(), cell.vcpus);
+            let cores = c.pins.iter().map(|(_, cpu)| core_of(*cpu));
+            match a.cpus {
+                CpuWish::Floating | CpuWish::Threads => {}
+                CpuWish::Separate | CpuWish::Cores | CpuWish::NoSiblings => {
+                    for core in cores {
+                        assert!(!used.contains(&core), "two threads of one core: {at:?}");
+                        used.push(core);
+                        let all = core.cpus.iter().all(|cpu| at.held_cpus().contains(cpu));
+                        assert!(a.cpus == CpuWish::Separate || all, "a core is shared: {at:?}");
+                        assert!(a.cpus != CpuWish::NoSiblings || core.cpus.len() == 1);
+                    }
+                }
+                CpuWish::Pairs => {
+                    for pair in c.pins.chunks(2) {
+                        let core = core_of(pair[0].1);
+                        assert!(core.cpus.len() == 2 && core.cpus.iter().all(|cpu| at.held_cpus().contains(cpu)));
+                        assert!(pair.iter().all(|(_, cpu)| core.cpus.contains(*cpu)));
+                    }
+                }
+            }
+        }
+        assert_eq!(at.emulator_alone, a.emulator_alone);
+        assert!(!a.emulator_alone || at.emulator.len() == 1);
+    }
+    for at in &p.guests {
+        for c in &at.cells {
+            assert!(c.float.common(&taken).is_empty(), "a guest floats over CPUs that are another's: {at:?}");
+        }
+    }
+    let whole = board.nodes.iter().map(|n| {
+        let free = |cpu: u16| !taken.contains(cpu) && (board.isolated.is_empty() || board.isolated.contains(cpu));
+        n.cores.iter().filter(|c| c.cpus.iter().all(free)).count()
+    });
+    assert_eq!(whole.max().unwrap_or(0) as u32, p.cost.block, "more or fewer cores are broken than counted: {p:?}");
+}
+
+fn boards() -> impl Strategy<Value = Board> {
+    let node = || (proptest::collection::vec(prop_oneof![1 => Just(1usize), 3 => Just(2)], 2..=4), 6u64..24, 1u64..10);
+    let nodes = prop_oneof![1 => proptest::collection::vec(node(), 1), 4 => proptest::collection::vec(node(), 2)];
+    let cards =
+        proptest::collection::vec((proptest::option::weighted(0.9, 0u16..2), 1usize..5, proptest::option::weighted(0.8, 10u32..30)), 1..=3);
+    (nodes, cards, proptest::collection::vec(0u16..16, 0..2), proptest::option::weighted(0.15, proptest::collection::vec(0u16..16, 8..16)))
+        .prop_map(|(nodes, cards, reserved, isolated)| {
+            let mut b = board_of(&nodes);
+            b.cards = cards.iter().enumerate().map(|(i, (node, vfs, mbps))| card(i as u8, *node, *vfs, *mbps)).collect();
+            let all: CpuSet = b.nodes.iter().flat_map(|n| &n.cores).flat_map(|c| c.cpus.iter()).collect();
+            b.reserved = reserved.into_iter().collect::<CpuSet>().common(&all);
+            b.isolated = isolated.unwrap_or_default().into_iter().collect::<CpuSet>().common(&all);
+            b
+        })
+}
+
+fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
+    let cpus = prop_oneof![
+        3 => Just(CpuWish::Floating),
+        5 => Just(CpuWish::Threads),
+        5 => Just(CpuWish::Separate),
+        4 => Just(CpuWish::Cores),
+        4 => Just(CpuWish::Pairs),
+        1 => Just(CpuWish::NoSiblings)
+    ];
+    let pages =
+        prop_oneof![Just(PageWish::Small), Just(PageWish::Exactly(PageSize::Huge2M)), Just(PageWish::Large), Just(PageWish::PreferLarge)];
+    let device = (proptest::bool::weighted(0.9), 0u32..8, proptest::bool::weighted(0.2), proptest::bool::weighted(0.1));
+    let one = (
+        prop_oneof![3 => proptest::collection::vec((1u16..=3, 1u64..=2), 1), 1 => proptest::collection::vec((1u16..=2, 1u64..=2), 2)],
+        cpus,
+        pages,
+        any::<bool>(),
+        proptest::bool::weighted(0.2),
+        prop_oneof![3 => Just(Vec::new()), 2 => proptest::collection::vec(device, 1)],
+        proptest::bool::weighted(0.1),
+        proptest::bool::weighted(0.1),
+    );
+    proptest::collection::vec(one, 1..=most).prop_map(|all| {
+        let mut cells = 0;
+        all.into_iter()
+            .enumerate()
+            .map(|(n, (mut shape, cpus, pages, strict, emulator_alone, devices, together, apart))| {
+                // Brute force is the limit: six cells in all.
+                if cells >= 4 {
+                    shape.truncate(1);
+                }
+                cells += shape.len();
+                let shape: Vec<(u16, u64)> = shape.into_iter().map(|(v, m)| (v, m * 2)).collect();
+                let mut g = guest(&format!("g{n}"), &shape, cpus);
+                (g.pages, g.strict, g.emulator_alone) = (pages, strict, emulator_alone);
+                g.devices = devices
+                    .into_iter()
+                    .map(|(vf, mbps, near, alone)| DeviceAsk { mbps, near, alone: vf && alone, ..net("wan", vf) })
+                    .collect();
+                g.together = if together { vec!["t".into()] } else { Vec::new() };
+                g.apart = if apart { vec!["a".into()] } else { Vec::new() };
+                g
+            })
+            .collect()
+    })
+}
+
+/// (placed, refused): the comparison has to see both.
+static SEEN: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
+
+#[test]
+fn the_place_found_is_the_one_brute_force_finds() {
+    compared();
+    let [placed, refused] = SEEN.each_ref().map(|n| n.load(Relaxed));
+    assert!(placed > 20 && refused > 20, "{placed} placed, {refused} refused: the requests are of one kind");
+    println!("{placed} placed, {refused} refused");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if std::env::var_os("BOTHY_LONG").is_some() { 5000 } else { 200 }, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    fn compared(board in boards(), first in guests(2), asks in guests(5)) {
+        // What runs already was placed itself.
+        let held: Vec<Held> = first.iter().filter_map(|a| place(&board, &[], std::slice::from_ref(a)).ok().map(|p| (a, p))).take(1)
+            .flat_map(|(a, p)| held_of(a, &p)).collect();
+        let want = brute(&board, &held, &asks);
+        SEEN[usize::from(want.is_none())].fetch_add(1, Relaxed);
+        match (place_within(&board, &held, &asks, 2_000_000), want) {
+            (Ok(p), Some(want)) => {
+                prop_assert!(p.proven);
+                check_dealt(&board, &held, &asks, &p);
+                prop_assert_eq!(ids(&board, &asks, &p), want);
+            }
+            (Err(fault), None) => prop_assert!(!fault.reasons().is_empty(), "a refusal without reasons: {fault}"),
+            (Ok(p), None) => prop_assert!(false, "placed what cannot be: {p:?}"),
+            (Err(f), Some(b)) => prop_assert!(false, "refused what can be: {f}, {b:?}"),
+        }
+    }
+}

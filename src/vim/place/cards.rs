@@ -1,0 +1,186 @@
+//! Which card each wished device is on, when the cells' nodes are known.
+//!
+//! Owns the search of the fewest cells away from a device of theirs, then the lowest cards. Never:
+//! cores and memory.
+
+use std::collections::BTreeSet;
+
+use super::{
+    ask::{DeviceAsk, DeviceKind},
+    board::FreeCard,
+};
+
+/// A wished device of the request, and where the cell it should be near is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub guest: usize,
+    pub ask: &'a DeviceAsk,
+    /// Number of that cell in the whole request.
+    pub cell: usize,
+    pub node: u16,
+}
+
+/// What a card has left, as the search goes.
+#[derive(Debug, Clone)]
+pub(super) struct Room<'a> {
+    pub free: &'a FreeCard<'a>,
+    vfs: usize,
+    used: usize,
+    mbps: Option<u32>,
+    closed: bool,
+    apart: BTreeSet<&'a str>,
+}
+
+impl<'a> Room<'a> {
+    pub fn of(free: &'a FreeCard<'a>) -> Room<'a> {
+        let apart = free.apart.iter().map(smol_str::SmolStr::as_str).collect();
+        Room { free, vfs: free.vfs.len(), used: free.used, mbps: free.mbps, closed: free.closed, apart }
+    }
+
+    /// It is of the kind that is wished for.
+    pub fn is_kind(&self, kind: &DeviceKind) -> bool {
+        let card = self.free.card;
+        match kind {
+            DeviceKind::Vf { physical } | DeviceKind::Pf { physical } => card.physical.as_ref() == Some(physical),
+            DeviceKind::Pci { vendor, device } => (card.vendor, card.device) == (*vendor, *device),
+        }
+    }
+
+    /// Why a card of the kind cannot give the device.
+    pub fn refuses(&self, ask: &DeviceAsk) -> Option<String> {
+        if self.closed {
+            return Some("a guest has it for itself".into());
+        }
+        if let Some(group) = ask.apart.as_ref().filter(|g| self.apart.contains(g.as_str())) {
+            return Some(format!("a NIC of the group {group}, whose NICs are on different cards, is on it"));
+        }
+        if ask.mbps > 0 {
+            match self.mbps {
+                None => return Some("the speed of its link is not known, so no bandwidth can be promised".into()),
+                Some(left) if left < ask.mbps => {
+                    let speed = self.free.card.mbps.unwrap_or(0);
+                    return Some(format!("{left} of {speed} Mbit/s left, {} wanted", ask.mbps));
+                }
+                Some(_) => {}
+            }
+        }
+        match ask.kind {
+            DeviceKind::Vf { .. } if self.free.card.vfs.is_empty() => Some("it has no VFs".into()),
+            DeviceKind::Vf { .. } if self.vfs == 0 => Some(format!("no VF left of {}", self.free.card.vfs.len())),
+            DeviceKind::Vf { .. } if ask.alone && self.used > 0 => {
+                Some(format!("{} of its VFs are in use, and the guest wants it for itself", self.used))
+            }
+            DeviceKind::Pf { .. } | DeviceKind::Pci { .. } if self.used > 0 => Some(format!("{} of its VFs are in use", self.used)),
+            DeviceKind::Pf { .. } | DeviceKind::Pci { .. } => self.free.card.whole.as_ref().err().map(ToString::to_string),
+            DeviceKind::Vf { .. } => None,
+        }
+    }
+
+    pub fn is_near(&self, node: u16) -> bool {
+        self.free.card.node.is_none_or(|n| n == node)
+    }
+
+    pub fn take(&mut self, ask: &'a DeviceAsk) {
+        self.used += 1;
+        self.mbps = self.mbps.map(|m| m.saturating_sub(ask.mbps));
+        if let Some(g) = &ask.apart {
+            self.apart.insert(g);
+        }
+        match ask.kind {
+            DeviceKind::Vf { .. } => {
+                self.vfs -= 1;
+                self.closed |= ask.alone;
+            }
+            DeviceKind::Pf { .. } | DeviceKind::Pci { .. } => self.closed = true,
+        }
+    }
+
+    /// Another card that cannot be told from this one, but by its address.
+    fn same(&self, other: &Room<'_>) -> bool {
+        let (a, b) = (self.free.card, other.free.card);
+        (self.vfs, self.used, self.mbps, self.closed) == (other.vfs, other.used, other.mbps, other.closed)
+            && self.apart == other.apart
+            && (a.node, &a.physical, a.vendor, a.device, a.vfs.is_empty(), a.whole.is_ok())
+                == (b.node, &b.physical, b.vendor, b.device, b.vfs.is_empty(), b.whole.is_ok())
+    }
+}
+
+/// The cards, one for each wanted device, that leave the fewest cells away; `away` holds those that
+/// are already, and at most `most` may be in the end. `left` is the budget.
+pub(super) fn assign<'a>(
+    rooms: &[Room<'a>],
+    wanted: &[Wanted<'a>],
+    away: &[bool],
+    most: usize,
+    left: &mut u32,
+) -> Option<(Vec<usize>, usize)> {
+    let already = away.iter().filter(|a| **a).count();
+    // With ever more cells allowed away, the first answer is the best one, and lowest first.
+    for limit in already.max(floor(rooms, wanted, away))..=most {
+        let mut s = Search { wanted, away: away.to_vec(), count: already, limit, chosen: Vec::new(), left: &mut *left };
+        if s.go(&mut rooms.to_vec()) {
+            let count = s.count;
+            return Some((s.chosen, count));
+        }
+        if *left == 0 {
+            return None;
+        }
+    }
+    None
+}
+
+/// Cells that are away whatever is chosen: no card near them can give what they wish for.
+fn floor(rooms: &[Room<'_>], wanted: &[Wanted<'_>], away: &[bool]) -> usize {
+    let mut away = away.to_vec();
+    for w in wanted {
+        let near = rooms.iter().any(|r| r.is_kind(&w.ask.kind) && r.is_near(w.node) && r.refuses(w.ask).is_none());
+        away[w.cell] |= !near;
+    }
+    away.iter().filter(|a| **a).count()
+}
+
+struct Search<'s, 'a> {
+    wanted: &'s [Wanted<'a>],
+    away: Vec<bool>,
+    count: usize,
+    limit: usize,
+    chosen: Vec<usize>,
+    left: &'s mut u32,
+}
+
+impl<'a> Search<'_, 'a> {
+    fn go(&mut self, rooms: &mut [Room<'a>]) -> bool {
+        let Some(w) = self.wanted.get(self.chosen.len()).copied() else { return true };
+        for i in 0..rooms.len() {
+            if !rooms[i].is_kind(&w.ask.kind) || rooms[i].refuses(w.ask).is_some() {
+                continue;
+            }
+            let far = !rooms[i].is_near(w.node);
+            if far && (w.ask.near || (!self.away[w.cell] && self.count == self.limit)) {
+                continue;
+            }
+            // What a twin of lower address could not bring, this one cannot either.
+            if rooms[..i].iter().any(|r| r.same(&rooms[i])) {
+                continue;
+            }
+            if *self.left == 0 {
+                return false;
+            }
+            *self.left -= 1;
+            let (before, was_away) = (rooms[i].clone(), self.away[w.cell]);
+            let newly = far && !was_away;
+            self.away[w.cell] |= far;
+            self.count += usize::from(newly);
+            rooms[i].take(w.ask);
+            self.chosen.push(i);
+            if self.go(rooms) {
+                return true;
+            }
+            self.chosen.pop();
+            rooms[i] = before;
+            self.count -= usize::from(newly);
+            self.away[w.cell] = was_away;
+        }
+        false
+    }
+}

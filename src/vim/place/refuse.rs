@@ -1,0 +1,234 @@
+//! Why there is no place: each candidate, its reason, and what would make it fit.
+//!
+//! Owns the sentences. Never: whether something fits (`search` has said so).
+
+use smol_str::SmolStr;
+
+use super::{
+    ask::{CpuWish, DeviceKind, GuestAsk, PageWish},
+    board::{Board, Free, FreeNode, Held},
+    cards::Room,
+    cores::{Load, Stock, whole_cores},
+    search::{Found, best, emulator_wish},
+};
+use crate::model::{
+    error::Fault,
+    hw::{CpuSet, PageSize},
+    id::VnfcId,
+    size::MiB,
+};
+
+/// What is looked at to explain: a guest alone, or with those before it.
+const BUDGET: u32 = 5_000;
+
+pub(super) fn why(board: &Board, held: &[Held], asks: &[GuestAsk], proven: bool) -> Fault {
+    let free = Free::of(board, held);
+    if board.nodes.is_empty() {
+        return Fault::transient("the host's CPUs and memory are not known yet, so nothing can be placed: `bothy host facts` says why");
+    }
+    let fits = |asks: &[GuestAsk]| match best(&free, asks, BUDGET) {
+        Found::Best(p) => Some(*p),
+        Found::None { .. } => None,
+    };
+    let lost: Vec<&GuestAsk> = asks.iter().filter(|a| fits(std::slice::from_ref(a)).is_none()).collect();
+    if !lost.is_empty() {
+        let names: Vec<&str> = lost.iter().map(|a| a.name.as_str()).collect();
+        return Fault::capacity(format!("this host has no place for {}", names.join(", ")))
+            .with_reasons(lost.iter().flat_map(|a| reasons(&free, a)));
+    }
+    // Each fits alone: the first that does not fit beside those before it.
+    for k in 1..asks.len() {
+        if fits(&asks[..=k]).is_some() {
+            continue;
+        }
+        let names: Vec<&str> = asks[..k].iter().map(|a| a.name.as_str()).collect();
+        let text = format!("this host has a place for {} alone, but not beside {}", asks[k].name, names.join(", "));
+        let mut with: Vec<Held> = held.to_vec();
+        for (n, at) in fits(&asks[..k]).map(|p| p.guests).unwrap_or_default().into_iter().enumerate() {
+            with.push(Held { guest: VnfcId(uuid::Uuid::nil()), name: SmolStr::new(n.to_string()), at });
+        }
+        let mut all = reasons(&Free::of(board, &with), &asks[k]);
+        if all.is_empty() {
+            all.push(format!("{}: no combination of nodes and cards holds it and those before it", asks[k].name));
+        }
+        return Fault::capacity(text).with_reasons(all);
+    }
+    let names: Vec<&str> = asks.iter().map(|a| a.name.as_str()).collect();
+    let text = if proven {
+        format!("this host has no place for all of {} at once", names.join(", "))
+    } else {
+        format!("no place for {} was found before the search's budget ended", names.join(", "))
+    };
+    Fault::capacity(text)
+}
+
+/// One sentence for each node that a cell could be on and each card a device could be of.
+fn reasons(free: &Free<'_>, a: &GuestAsk) -> Vec<String> {
+    let mut out = Vec::new();
+    let pages = a.pages.options(&a.cells);
+    if pages.is_empty() {
+        let sizes: Vec<String> = a.cells.iter().map(|c| c.memory.to_string()).collect();
+        let size = match a.pages {
+            PageWish::Exactly(p) => p,
+            PageWish::Small | PageWish::Large | PageWish::PreferLarge => PageSize::Huge2M,
+        };
+        out.push(format!("{}: memory of {} is not a whole number of {size} pages: a multiple would fit", a.name, sizes.join(" and ")));
+        return out;
+    }
+    if a.strict && a.cells.len() > free.nodes.len() {
+        out.push(format!(
+            "{}: {} NUMA nodes are wanted on nodes of their own (STRICT), the host has {}: PREFERRED or fewer nodes would fit",
+            a.name,
+            a.cells.len(),
+            free.nodes.len()
+        ));
+        return out;
+    }
+    for (index, cell) in a.cells.iter().enumerate() {
+        let who = if a.cells.len() == 1 { a.name.to_string() } else { format!("{} (guest node {index})", a.name) };
+        for n in &free.nodes {
+            let mut short = cores(n, a, cell.vcpus.len(), index);
+            short.extend(memory(n, &pages, cell.memory));
+            short.extend(company(free, n, a));
+            for d in a.devices.iter().filter(|d| d.near && d.cell.min(a.cells.len() - 1) == index) {
+                let near = free.cards.iter().map(Room::of).any(|r| r.is_kind(&d.kind) && r.is_near(n.id) && r.refuses(d).is_none());
+                if !near {
+                    short.push(format!("{}: no card near it can give {}", d.wish, what(&d.kind)));
+                }
+            }
+            if !short.is_empty() {
+                out.push(format!("{who}: node {}: {}", n.id, short.join("; ")));
+            }
+        }
+    }
+    out.extend(devices(free, a));
+    out.extend(time(free, a));
+    if out.is_empty() {
+        out.push(format!("{}: each of its parts fits on some node, but not all of them at once", a.name));
+    }
+    out
+}
+
+fn cores(n: &FreeNode, a: &GuestAsk, vcpus: usize, index: usize) -> Vec<String> {
+    let s = Stock::of(n);
+    let alone = a.emulator_alone && index == 0;
+    let mut load = Load::default();
+    load.add(0, a.cpus, vcpus);
+    if alone {
+        load.add(0, emulator_wish(a.cpus), 1);
+    }
+    let Some(left) = load.left(s) else {
+        let extra = usize::from(alone && emulator_wish(a.cpus) != CpuWish::Threads);
+        let emulator = if alone { ", one for the emulator with them" } else { "" };
+        let more = |want: usize, have: usize| format!("({} more would do)", want.saturating_sub(have).max(1));
+        let text = match a.cpus {
+            CpuWish::Cores | CpuWish::Pairs
+                if a.cpus == CpuWish::Pairs && s.duo < whole_cores(a.cpus, vcpus) && s.solo > 0 && s.duo == 0 =>
+            {
+                format!("its cores have no second thread, {} pairs of threads wanted", whole_cores(a.cpus, vcpus))
+            }
+            CpuWish::Cores | CpuWish::Pairs => {
+                let want = whole_cores(a.cpus, vcpus) + extra;
+                format!("{} of {} cores whole and free, {want} wanted{emulator} {}", s.whole(), n.cores_total, more(want, s.whole()))
+            }
+            CpuWish::NoSiblings => {
+                let want = vcpus + extra;
+                format!("{} cores without a sibling thread free, {want} wanted: SMT off, or another thread policy, would do", s.solo)
+            }
+            CpuWish::Separate => {
+                format!("{} cores with a free thread, {vcpus} wanted{emulator} {}", s.whole() + s.half, more(vcpus, s.whole() + s.half))
+            }
+            CpuWish::Threads | CpuWish::Floating => {
+                let want = if a.cpus == CpuWish::Threads { vcpus } else { 0 } + usize::from(alone);
+                format!("{} CPUs free to pin to, {want} wanted{emulator} {}", s.threads(), more(want, s.threads()))
+            }
+        };
+        return vec![text];
+    };
+    let floats = n.floats || a.cpus == CpuWish::Floating;
+    if floats && if n.common { left.threads == 0 } else { n.float.is_empty() } {
+        return vec!["no CPU would be left to guests that float on it (1 more would do)".into()];
+    }
+    Vec::new()
+}
+
+fn memory(n: &FreeNode, pages: &[PageSize], memory: MiB) -> Vec<String> {
+    let short = |p: &PageSize| match p {
+        PageSize::Small => {
+            (n.small < memory).then(|| format!("memory: {} free, {memory} wanted ({} more would do)", n.small, MiB(memory.0 - n.small.0)))
+        }
+        PageSize::Huge2M | PageSize::Huge1G => {
+            let (free, total) = (n.huge.get(p).copied().unwrap_or(0), n.total.get(p).copied().unwrap_or(0));
+            let want = p.pages(memory);
+            (free < want).then(|| format!("{p} pages: {free} of {total} free, {want} wanted ({} more would do)", want - free))
+        }
+    };
+    let all: Vec<String> = pages.iter().filter_map(short).collect();
+    // One page size that fits is enough.
+    if all.len() == pages.len() { all } else { Vec::new() }
+}
+
+fn company(free: &Free<'_>, n: &FreeNode, a: &GuestAsk) -> Vec<String> {
+    let mut out = Vec::new();
+    for g in &a.together {
+        if let Some(other) = free.together.get(g).filter(|o| **o != n.id) {
+            out.push(format!("the group {g} is on node {other}"));
+        }
+    }
+    for g in &a.apart {
+        if free.apart.get(g).is_some_and(|nodes| nodes.contains(&n.id)) {
+            out.push(format!("a guest of the group {g}, whose guests are apart, is on it"));
+        }
+    }
+    out
+}
+
+fn what(kind: &DeviceKind) -> String {
+    match kind {
+        DeviceKind::Vf { physical } => format!("a VF on {physical}"),
+        DeviceKind::Pf { physical } => format!("a whole PF on {physical}"),
+        DeviceKind::Pci { vendor, device } => format!("the PCI device {vendor:04x}:{device:04x}"),
+    }
+}
+
+/// A device for which each card refuses.
+fn devices(free: &Free<'_>, a: &GuestAsk) -> Vec<String> {
+    let mut rooms: Vec<Room<'_>> = free.cards.iter().map(Room::of).collect();
+    let mut out = Vec::new();
+    for d in &a.devices {
+        let kind: Vec<usize> = (0..rooms.len()).filter(|r| rooms[*r].is_kind(&d.kind)).collect();
+        if kind.is_empty() {
+            let known: Vec<String> =
+                free.cards.iter().filter_map(|c| c.card.physical.as_ref().map(|p| format!("{} on {p}", c.card.name))).collect();
+            let known =
+                if known.is_empty() { "no card is on a physical network".into() } else { format!("there are {}", known.join(", ")) };
+            out.push(format!("{}: {}: no card can give {}; {known}", a.name, d.wish, what(&d.kind)));
+            continue;
+        }
+        match kind.iter().copied().find(|r| rooms[*r].refuses(d).is_none()) {
+            Some(r) => rooms[r].take(d),
+            None => {
+                for r in kind {
+                    let card = rooms[r].free.card;
+                    let node = card.node.map_or(String::new(), |n| format!(", node {n}"));
+                    let why = rooms[r].refuses(d).unwrap_or_default();
+                    out.push(format!("{}: {}: {} ({}{node}): {why}", a.name, d.wish, card.name, card.address));
+                }
+            }
+        }
+    }
+    out
+}
+
+fn time(free: &Free<'_>, a: &GuestAsk) -> Option<String> {
+    let float: CpuSet = free.nodes.iter().flat_map(|n| n.float.iter()).collect();
+    let (have, want) = (float.len() as u64 * 1000, free.promised_mcpu + u64::from(a.reserve_mcpu));
+    (a.reserve_mcpu > 0 && want > have).then(|| {
+        format!(
+            "{}: {} thousandths of a CPU are to be reserved, {} of {have} are left to guests that float",
+            a.name,
+            a.reserve_mcpu,
+            have.saturating_sub(free.promised_mcpu)
+        )
+    })
+}

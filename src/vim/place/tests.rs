@@ -1,0 +1,311 @@
+//! Placement on hosts of known shape.
+
+use std::collections::BTreeMap;
+
+use super::{ask::*, board::*, *};
+use crate::model::{
+    hw::{CpuSet, PageSize, PciAddr},
+    id::VnfcId,
+    size::MiB,
+};
+
+/// Nodes of (threads of each core, MiB in small pages, 2 MiB pages); CPUs are numbered core by core.
+pub(super) fn board_of(nodes: &[(Vec<usize>, u64, u64)]) -> Board {
+    let mut next = 0u16;
+    let node = |(id, (cores, small, huge)): (usize, &(Vec<usize>, u64, u64))| Node {
+        id: id as u16,
+        cores: cores
+            .iter()
+            .map(|threads| {
+                let cpus = (next..next + *threads as u16).collect();
+                next += *threads as u16;
+                Core { cpus }
+            })
+            .collect(),
+        small: MiB(*small),
+        huge: BTreeMap::from([(PageSize::Huge2M, *huge)]),
+    };
+    Board { nodes: nodes.iter().enumerate().map(node).collect(), ..Board::default() }
+}
+
+/// A card on the physical network `wan`.
+pub(super) fn card(n: u8, node: Option<u16>, vfs: usize, mbps: Option<u32>) -> Card {
+    Card {
+        address: PciAddr::new(0, n + 1, 0, 0).expect("an address"),
+        name: smol_str::format_smolstr!("ens{n}"),
+        node,
+        physical: Some("wan".into()),
+        vendor: 0x8086,
+        device: 0x1592,
+        mbps,
+        vfs: (0..vfs as u16).map(|v| (v, PciAddr::new(0, n + 1, 16 + (v / 8) as u8, (v % 8) as u8).expect("an address"))).collect(),
+        whole: Ok(()),
+    }
+}
+
+/// A strict guest of cells of (vCPUs, MiB).
+pub(super) fn guest(name: &str, cells: &[(u16, u64)], cpus: CpuWish) -> GuestAsk {
+    let mut next = 0;
+    let cell = |(vcpus, memory): &(u16, u64)| {
+        next += vcpus;
+        CellAsk { vcpus: (next - vcpus..next).collect(), memory: MiB(*memory) }
+    };
+    GuestAsk {
+        name: name.into(),
+        cells: cells.iter().map(cell).collect(),
+        cpus,
+        pages: PageWish::Small,
+        strict: true,
+        emulator_alone: false,
+        reserve_mcpu: 0,
+        devices: Vec::new(),
+        together: Vec::new(),
+        apart: Vec::new(),
+    }
+}
+
+pub(super) fn net(physical: &str, vf: bool) -> DeviceAsk {
+    let physical = physical.into();
+    let kind = if vf { DeviceKind::Vf { physical } } else { DeviceKind::Pf { physical } };
+    DeviceAsk { wish: "wan".into(), kind, mbps: 0, cell: 0, near: false, alone: false, apart: None }
+}
+
+pub(super) fn held_of(ask: &GuestAsk, p: &Placed) -> Vec<Held> {
+    let one = |(n, at): (usize, &crate::model::place::Placement)| Held {
+        guest: VnfcId(uuid::Uuid::from_u128(n as u128 + 1)),
+        name: ask.name.clone(),
+        at: at.clone(),
+    };
+    p.guests.iter().enumerate().map(one).collect()
+}
+
+/// Two nodes of four cores with two threads each, 64 MiB in small and 32 MiB in 2 MiB pages.
+fn twin_nodes() -> Board {
+    board_of(&[(vec![2; 4], 64, 16), (vec![2; 4], 64, 16)])
+}
+
+fn place_one(board: &Board, held: &[Held], ask: GuestAsk) -> Result<Placement> {
+    place(board, held, &[ask]).map(|mut p| p.guests.remove(0))
+}
+
+fn pins(p: &Placement) -> String {
+    p.cells.iter().map(|c| c.pins.iter().map(|(_, cpu)| *cpu).collect::<CpuSet>().to_string()).collect::<Vec<_>>().join(" | ")
+}
+
+#[test]
+fn each_thread_policy_gets_its_cpus_and_idle_siblings() {
+    for (wish, cpus, idle) in
+        [(CpuWish::Threads, "0-2", ""), (CpuWish::Separate, "0,2,4", ""), (CpuWish::Cores, "0,2,4", "1,3,5"), (CpuWish::Pairs, "0-2", "3")]
+    {
+        let at = place_one(&twin_nodes(), &[], guest("g", &[(3, 8)], wish)).expect("a place");
+        assert_eq!((pins(&at).as_str(), at.cells[0].idle.to_string().as_str()), (cpus, idle), "{wish:?}");
+    }
+    let f = place_one(&twin_nodes(), &[], guest("g", &[(1, 8)], CpuWish::NoSiblings)).expect_err("all cores have siblings");
+    assert!(f.reasons()[0].contains("0 cores without a sibling thread free, 1 wanted"), "{f}");
+}
+
+#[test]
+fn the_hosts_reserve_is_never_handed_out() {
+    let mut b = twin_nodes();
+    b.reserved = "0-1,8".parse().expect("CPUs");
+    let all = place(&b, &[], &[guest("a", &[(6, 8)], CpuWish::Threads), guest("b", &[(7, 8)], CpuWish::Threads)]).expect("a place");
+    let held: CpuSet = all.guests.iter().flat_map(|g| g.held_cpus().iter().collect::<Vec<_>>()).collect();
+    assert_eq!(held.to_string(), "2-7,9-15");
+    let f = place(&b, &[], &[guest("a", &[(8, 8)], CpuWish::Threads)]).expect_err("more than is left");
+    assert_eq!(
+        f.reasons(),
+        ["a: node 0: 6 CPUs free to pin to, 8 wanted (2 more would do)", "a: node 1: 7 CPUs free to pin to, 8 wanted (1 more would do)"]
+    );
+}
+
+#[test]
+fn isolated_cpus_are_for_pinning_and_the_others_for_floating() {
+    let mut b = twin_nodes();
+    b.isolated = "4-7".parse().expect("CPUs");
+    let p = place(&b, &[], &[guest("dpdk", &[(2, 8)], CpuWish::Pairs), guest("web", &[(2, 8)], CpuWish::Floating)]).expect("a place");
+    assert_eq!(pins(&p.guests[0]), "4-5");
+    assert_eq!(p.guests[0].emulator.to_string(), "0-3");
+    assert_eq!(p.guests[1].cells[0].float.to_string(), "0-3");
+}
+
+#[test]
+fn all_or_none_and_the_reasons_of_the_one_that_is_over() {
+    let b = twin_nodes();
+    let asks: Vec<GuestAsk> = ["a", "b", "c"].iter().map(|n| guest(n, &[(3, 8)], CpuWish::Cores)).collect();
+    let f = place(&b, &[], &asks).expect_err("three of three cores on two nodes of four");
+    assert_eq!(f.text(), "this host has a place for c alone, but not beside a, b");
+    assert_eq!(
+        f.reasons(),
+        [
+            "c: node 0: 1 of 4 cores whole and free, 3 wanted (2 more would do)",
+            "c: node 1: 1 of 4 cores whole and free, 3 wanted (2 more would do)"
+        ]
+    );
+}
+
+#[test]
+fn a_cell_is_near_its_nic_before_cores_are_saved() {
+    let mut b = twin_nodes();
+    b.cards = vec![card(0, Some(1), 4, Some(10_000))];
+    let busy = place(&b, &[], &[guest("busy", &[(4, 8)], CpuWish::Threads)]).expect("a place");
+    let held = held_of(&guest("busy", &[(4, 8)], CpuWish::Threads), &busy);
+    assert_eq!(held[0].at.cells[0].node, 0);
+    let mut a = guest("a", &[(2, 8)], CpuWish::Threads);
+    assert_eq!(place_one(&b, &held, a.clone()).expect("a place").cells[0].node, 0, "node 1 stays whole");
+    a.devices = vec![net("wan", true)];
+    let at = place_one(&b, &held, a).expect("a place");
+    assert_eq!(at.cells[0].node, 1);
+    assert_eq!(at.text(), "node 1: vCPUs 0-1 on CPUs 8,9, 8 MiB in 4 KiB pages; wan: VF 0 of ens0 (0000:01:10.0)");
+}
+
+#[test]
+fn vfs_are_chosen_by_bandwidth_and_node_and_refused_card_by_card() {
+    let mut b = twin_nodes();
+    b.cards = vec![card(0, Some(0), 2, Some(1_000)), card(1, Some(1), 2, Some(10_000)), card(2, Some(0), 0, None)];
+    let want = |mbps, near| {
+        let mut a = guest("a", &[(2, 8)], CpuWish::Threads);
+        a.devices = vec![DeviceAsk { mbps, near, ..net("wan", true) }];
+        a
+    };
+    assert_eq!(place_one(&b, &[], want(600, true)).expect("a place").devices[0].card_name, "ens0");
+    assert_eq!(place_one(&b, &[], want(2_000, true)).expect("a place").devices[0].card_name, "ens1");
+    let f = place_one(&b, &[], want(20_000, false)).expect_err("too fast");
+    assert_eq!(
+        f.reasons(),
+        [
+            "a: wan: ens0 (0000:01:00.0, node 0): 1000 of 1000 Mbit/s left, 20000 wanted",
+            "a: wan: ens1 (0000:02:00.0, node 1): 10000 of 10000 Mbit/s left, 20000 wanted",
+            "a: wan: ens2 (0000:03:00.0, node 0): the speed of its link is not known, so no bandwidth can be promised"
+        ]
+    );
+    let mut other = want(0, false);
+    other.devices[0].kind = DeviceKind::Vf { physical: "lte".into() };
+    let f = place_one(&b, &[], other).expect_err("no such network");
+    assert_eq!(f.reasons(), ["a: wan: no card can give a VF on lte; there are ens0 on wan, ens1 on wan, ens2 on wan"]);
+}
+
+#[test]
+fn a_card_given_whole_or_alone_is_nobody_elses() {
+    let mut b = twin_nodes();
+    b.cards = vec![card(0, Some(0), 2, Some(1_000))];
+    let with = |d: DeviceAsk| {
+        let mut a = guest("a", &[(1, 8)], CpuWish::Threads);
+        a.devices = vec![d];
+        a
+    };
+    let alone = DeviceAsk { alone: true, ..net("wan", true) };
+    for first in [net("wan", false), alone] {
+        let held = held_of(&with(first.clone()), &place(&b, &[], &[with(first)]).expect("a place"));
+        let f = place_one(&b, &held, with(net("wan", true))).expect_err("taken");
+        assert_eq!(f.reasons(), ["a: wan: ens0 (0000:01:00.0, node 0): a guest has it for itself"]);
+    }
+    let held = held_of(&with(net("wan", true)), &place(&b, &[], &[with(net("wan", true))]).expect("a place"));
+    let f = place_one(&b, &held, with(net("wan", false))).expect_err("in use");
+    assert_eq!(f.reasons(), ["a: wan: ens0 (0000:01:00.0, node 0): 1 of its VFs are in use"]);
+    let mut two = with(DeviceAsk { apart: Some("bond".into()), ..net("wan", true) });
+    two.devices.push(two.devices[0].clone());
+    assert!(place_one(&b, &[], two).expect_err("one card").reasons()[0].contains("a NIC of the group bond"));
+}
+
+#[test]
+fn pages_are_taken_from_the_node_that_has_them() {
+    let mut b = twin_nodes();
+    b.nodes[0].huge.insert(PageSize::Huge2M, 3);
+    let with = |pages, strict| GuestAsk { pages, strict, ..guest("a", &[(2, 16)], CpuWish::Threads) };
+    let at = place_one(&b, &[], with(PageWish::Exactly(PageSize::Huge2M), true)).expect("a place");
+    assert_eq!((at.cells[0].node, at.page), (1, PageSize::Huge2M));
+    let f = place_one(&b, &[], GuestAsk { cells: guest("a", &[(2, 34)], CpuWish::Threads).cells, ..with(PageWish::Large, true) })
+        .expect_err("too much");
+    assert_eq!(
+        f.reasons(),
+        [
+            "a: node 0: 2 MiB pages: 3 of 3 free, 17 wanted (14 more would do)",
+            "a: node 1: 2 MiB pages: 16 of 16 free, 17 wanted (1 more would do)"
+        ]
+    );
+    let f = place_one(&b, &[], with(PageWish::Exactly(PageSize::Huge1G), true)).expect_err("16 MiB in 1 GiB pages");
+    assert_eq!(f.reasons(), ["a: memory of 16 MiB is not a whole number of 1 GiB pages: a multiple would fit"]);
+    // PREFER_LARGE takes small pages rather than nothing; PREFERRED takes memory from the other node.
+    let big = GuestAsk { cells: guest("a", &[(2, 40)], CpuWish::Threads).cells, ..with(PageWish::PreferLarge, true) };
+    assert_eq!(place_one(&b, &[], big).expect("a place").page, PageSize::Small);
+    let mut other = with(PageWish::Exactly(PageSize::Huge2M), false);
+    other.cells[0].vcpus = (0..8).collect();
+    let full = GuestAsk { pages: PageWish::Small, ..guest("full", &[(1, 8)], CpuWish::Threads) };
+    let held = vec![Held {
+        guest: VnfcId(uuid::Uuid::nil()),
+        name: "full".into(),
+        at: {
+            let mut at = place_one(&b, &[], full).expect("a place");
+            at.cells[0].node = 1;
+            at.cells[0].pins = vec![(0, 8)];
+            at
+        },
+    }];
+    let at = place_one(&b, &held, other).expect("a place");
+    assert_eq!((at.cells[0].node, at.cells[0].memory_node), (0, 1));
+}
+
+#[test]
+fn groups_bring_guests_together_and_keep_them_apart() {
+    let b = twin_nodes();
+    let with = |name: &str, together: bool, apart: bool| GuestAsk {
+        together: if together { vec!["pair".into()] } else { Vec::new() },
+        apart: if apart { vec!["ha".into()] } else { Vec::new() },
+        ..guest(name, &[(2, 8)], CpuWish::Cores)
+    };
+    let nodes = |asks: &[GuestAsk]| place(&b, &[], asks).map(|p| p.guests.iter().map(|g| g.cells[0].node).collect::<Vec<_>>());
+    assert_eq!(nodes(&[with("a", false, true), with("b", false, true)]).expect("apart"), [0, 1]);
+    assert_eq!(nodes(&[with("a", true, false), with("b", true, false)]).expect("together"), [0, 0]);
+    let f = nodes(&[with("a", false, true), with("b", false, true), with("c", false, true)]).expect_err("two nodes");
+    assert!(f.reasons()[0].ends_with("a guest of the group ha, whose guests are apart, is on it"), "{f}");
+}
+
+#[test]
+fn strict_cells_have_nodes_of_their_own_and_too_many_are_refused() {
+    let at = place_one(&twin_nodes(), &[], guest("a", &[(2, 8), (2, 8)], CpuWish::Pairs)).expect("a place");
+    assert_eq!(pins(&at), "0-1 | 8-9");
+    let f = place_one(&twin_nodes(), &[], guest("a", &[(1, 8), (1, 8), (1, 8)], CpuWish::Pairs)).expect_err("three");
+    assert!(f.reasons()[0].contains("3 NUMA nodes are wanted on nodes of their own (STRICT), the host has 2"), "{f}");
+    let loose = GuestAsk { strict: false, ..guest("a", &[(1, 8), (1, 8), (1, 8)], CpuWish::Threads) };
+    assert!(place_one(&twin_nodes(), &[], loose).is_ok());
+}
+
+#[test]
+fn emulator_threads_have_a_cpu_of_their_own_where_that_is_wished() {
+    let a = GuestAsk { emulator_alone: true, ..guest("a", &[(2, 8)], CpuWish::Cores) };
+    let at = place_one(&twin_nodes(), &[], a.clone()).expect("a place");
+    assert_eq!((pins(&at).as_str(), at.emulator.to_string().as_str(), at.held_cpus().len()), ("0,2", "4", 6));
+    let f = place_one(&twin_nodes(), &[], GuestAsk { cells: guest("a", &[(4, 8)], CpuWish::Cores).cells, ..a }).expect_err("five cores");
+    assert!(f.reasons()[0].contains("4 of 4 cores whole and free, 5 wanted, one for the emulator with them"), "{f}");
+}
+
+#[test]
+fn reserved_cpu_time_and_floating_guests_keep_cpus_from_being_pinned() {
+    let b = board_of(&[(vec![1; 4], 64, 0)]);
+    let web = GuestAsk { reserve_mcpu: 2500, ..guest("web", &[(2, 8)], CpuWish::Floating) };
+    let held = held_of(&web, &place(&b, &[], std::slice::from_ref(&web)).expect("a place"));
+    assert!(place_one(&b, &held, guest("a", &[(1, 8)], CpuWish::Cores)).is_ok());
+    assert!(place_one(&b, &held, guest("a", &[(2, 8)], CpuWish::Cores)).is_err());
+    let f = place_one(&b, &held, GuestAsk { reserve_mcpu: 2000, ..guest("b", &[(2, 8)], CpuWish::Floating) }).expect_err("time");
+    assert_eq!(f.reasons(), ["b: 2000 thousandths of a CPU are to be reserved, 1500 of 4000 are left to guests that float"]);
+}
+
+#[test]
+fn a_search_that_ends_early_says_so_and_still_has_a_place() {
+    let b = board_of(&[(vec![2; 7], 64, 0), (vec![2; 7], 64, 0)]);
+    let asks: Vec<GuestAsk> = [3, 3, 4].iter().map(|n| guest(&format!("g{n}"), &[(*n, 8)], CpuWish::Cores)).collect();
+    let best = place(&b, &[], &asks).expect("a place");
+    assert!(best.proven && best.warning().is_none());
+    let p = place_within(&b, &[], &asks, 6).expect("a place");
+    assert!(!p.proven);
+    assert_eq!((best.cost.block, p.cost.block), (4, 3), "3 and 4 cores fill a node, which the first try cannot see");
+    assert!(p.warning().expect("a warning").contains("stopped after 6 branches at the best place found"));
+    let f = place_within(&b, &[], &asks, 3).expect_err("no time at all");
+    assert!(f.text().contains("before the search's budget ended"), "{f}");
+}
+
+#[test]
+fn a_host_that_is_not_known_yet_is_no_refusal_for_good() {
+    let f = place(&Board::default(), &[], &[guest("a", &[(1, 8)], CpuWish::Threads)]).expect_err("nothing known");
+    assert!(f.is_transient(), "{f}");
+}
