@@ -7,10 +7,12 @@
 //! beyond its shape: "exactly one of" is the handler's to refuse, with all faults at once.
 pub mod common;
 pub mod cp;
+pub mod filter;
 pub mod nsd;
 pub mod nslcm;
 pub mod pkgm;
 pub mod problem;
+pub mod shape;
 pub mod vnflcm;
 
 #[cfg(test)]
