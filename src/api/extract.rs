@@ -21,10 +21,21 @@ use super::{
     problem::{Answer, Problem},
 };
 
-/// A JSON body, `application/json` or a `+json` type (PATCH comes as merge-patch+json).
+/// A JSON body, `application/json` or a `+json` type (PATCH comes as merge-patch+json). Members that
+/// nobody knows are ignored, as the standard wants it, and named in the log.
 pub struct Json<T>(pub T);
 
+/// The same, with the paths of the members that were ignored.
+pub struct Noted<T>(pub T, pub Vec<String>);
+
 impl<T: DeserializeOwned> FromRequest<Arc<Services>> for Json<T> {
+    type Rejection = Box<Problem>;
+    async fn from_request(req: Request, s: &Arc<Services>) -> Answer<Self> {
+        Noted::from_request(req, s).await.map(|Noted(v, _)| Json(v))
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Services>> for Noted<T> {
     type Rejection = Box<Problem>;
     async fn from_request(req: Request, s: &Arc<Services>) -> Answer<Self> {
         let (parts, body) = req.into_parts();
@@ -34,7 +45,11 @@ impl<T: DeserializeOwned> FromRequest<Arc<Services>> for Json<T> {
             "application/json",
         )?;
         let bytes = read_body(&parts.headers, body, &Reading::of(s)).await?;
-        json(&bytes).map(Json)
+        let (v, ignored) = json(&bytes)?;
+        if !ignored.is_empty() {
+            tracing::info!(members = ignored.join(", "), "members of the request are not known here, and are ignored");
+        }
+        Ok(Noted(v, ignored))
     }
 }
 
@@ -50,6 +65,9 @@ impl FromRequest<Arc<Services>> for Text {
         String::from_utf8(bytes).map(Text).map_err(|_| Box::new(Problem::malformed("the body is not UTF-8 text")))
     }
 }
+
+/// Of a body of unknown members no more than these are named.
+const MOST_NAMED: usize = 20;
 
 /// The media type of the body, without its parameters, in lower case.
 pub fn media_type(headers: &HeaderMap) -> Option<String> {
@@ -154,9 +172,17 @@ async fn read_body(headers: &HeaderMap, mut body: Body, r: &Reading) -> Answer<V
     }
 }
 
-/// Reads JSON: what is no JSON is 400, JSON of the wrong shape is 422; both with line and column.
-pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
-    serde_json::from_slice(bytes).map_err(|e| {
+/// Reads JSON: what is no JSON is 400, JSON of the wrong shape is 422; both with line and column. Beside
+/// it the paths of the members that the shape does not know.
+pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Answer<(T, Vec<String>)> {
+    let mut ignored = Vec::new();
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_ignored::deserialize(&mut reader, |path| {
+        if ignored.len() < MOST_NAMED {
+            ignored.push(path.to_string());
+        }
+    });
+    read.and_then(|v| reader.end().map(|()| (v, ignored))).map_err(|e| {
         let (status, what) = match e.classify() {
             serde_json::error::Category::Data => (StatusCode::UNPROCESSABLE_ENTITY, "the body does not fit"),
             serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {

@@ -194,7 +194,7 @@ fn of_vnf(nfvo: &Nfvo, ask: AskVnf, id: Option<VnfId>) -> Result<Plan> {
     Ok(Plan { vnfs: vec![vnf(&dry.name, None, &dry.body, &links)], links, steps: steps(&dry.steps, None), warnings: dry.warnings })
 }
 
-pub async fn plan(State(s): Ctx, _: NoQuery, extract::Json(ask): extract::Json<Ask>) -> Answer<Json<Plan>> {
+pub async fn plan(State(s): Ctx, _: NoQuery, extract::Noted(ask, ignored): extract::Noted<Ask>) -> Answer<Json<Plan>> {
     let one = |a: &Option<String>, b: &Option<String>, what: &str| match (a, b) {
         (Some(_), None) | (None, Some(_)) => Ok(()),
         (None, None) | (Some(_), Some(_)) => {
@@ -216,5 +216,10 @@ pub async fn plan(State(s): Ctx, _: NoQuery, extract::Json(ask): extract::Json<A
             return Err(crate::model::error::Fault::invalid("give either ns or vnf").into());
         }
     };
+    let unknown = |path: String| format!("{path}: not known here, ignored");
+    let plan = plan.map(|mut p| {
+        p.warnings.extend(ignored.into_iter().map(unknown));
+        p
+    });
     plan.map(Json).map_err(|p| if p.status == axum::http::StatusCode::NOT_FOUND { unprocessable(p) } else { p })
 }
