@@ -15,6 +15,7 @@ pub mod extract;
 pub mod gate;
 pub mod ops;
 pub mod problem;
+pub mod refusal;
 pub mod respond;
 pub mod routes;
 pub mod server;

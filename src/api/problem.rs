@@ -59,8 +59,8 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).header(RETRY_AFTER, HeaderValue::from(after_s))
     }
 
-    /// The whole response; `instance` names this occurrence, in the log too.
-    pub fn render(&self, instance: &str) -> Response {
+    /// The body; `instance` names this occurrence, in the log too.
+    pub fn body(&self, instance: &str) -> Vec<u8> {
         let wire = Wire {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
@@ -69,8 +69,12 @@ impl Problem {
             instance,
             reasons: &self.reasons,
         };
-        let body = serde_json::to_vec(&wire).unwrap_or_default();
-        let mut r = Response::new(Body::from(body));
+        serde_json::to_vec(&wire).unwrap_or_default()
+    }
+
+    /// The whole response.
+    pub fn render(&self, instance: &str) -> Response {
+        let mut r = Response::new(Body::from(self.body(instance)));
         *r.status_mut() = self.status;
         r.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
         for (n, v) in &self.headers {

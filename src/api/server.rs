@@ -31,7 +31,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use super::stall::Stall;
+use super::{refusal::Refusals, stall::Stall};
 use crate::{
     config,
     model::error::{Fault, Result},
@@ -220,7 +220,7 @@ where
         .initial_connection_window_size(1024 * 1024)
         .keep_alive_interval(patience.idle_timeout)
         .keep_alive_timeout(patience.header_timeout);
-    let io = TokioIo::new(Stall::new(stream, patience.header_timeout, patience.idle_timeout));
+    let io = TokioIo::new(Refusals::new(Stall::new(stream, patience.header_timeout, patience.idle_timeout)));
     let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
     let ended = tokio::select! {
         r = connection.as_mut() => r,

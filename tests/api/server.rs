@@ -33,9 +33,15 @@ async fn every_refusal_is_a_problem_with_its_status_and_headers() {
             assert_eq!(r.header("allow"), Some("GET,HEAD"), "{line}");
         }
     }
-    // hyper answers these before any handler; the connection ends, the server goes on.
-    assert_eq!(rig.ask("GET /bothy/v1/health", &[&long, &long], "").await.status, 431);
-    assert_eq!(rig.raw("GARBAGE\r\n\r\n").await.status, 400);
+    // hyper refuses these before any handler; the connection ends, the server goes on.
+    let r = rig.ask("GET /bothy/v1/health", &[&long, &long], "").await;
+    assert_eq!(r.status, 431);
+    assert!(r.problem().contains("limits.headers_kib"));
+    for junk in ["GARBAGE\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n", "G\0T / HTTP/1.1\r\n\r\n"] {
+        let r = rig.raw(junk).await;
+        assert_eq!(r.status, 400, "{junk}");
+        assert!(r.problem().contains("RFC 9112"), "{}", r.body);
+    }
     assert_eq!(rig.get("/bothy/v1/health").await.status, 200);
 }
 
