@@ -107,6 +107,7 @@ pub struct Limits {
     pub idle_timeout_s: u64,
     pub drain_s: u64,
     pub calls: u64,
+    pub page: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -149,6 +150,7 @@ impl Default for Config {
                 idle_timeout_s: 30,
                 drain_s: 15,
                 calls: 16,
+                page: 500,
             },
             lcm: Lcm { workers: 4, start_at_once: 4, patience_s: 120 },
             sim: Sim::default(),
@@ -205,6 +207,7 @@ impl Config {
         k.within("limits.idle_timeout_s", Restart, &mut self.limits.idle_timeout_s, 1, 600);
         k.within("limits.drain_s", Live, &mut self.limits.drain_s, 0, 600);
         k.within("limits.calls", Restart, &mut self.limits.calls, 1, 256);
+        k.within("limits.page", Live, &mut self.limits.page, 1, 10000);
         k.within("lcm.workers", Restart, &mut self.lcm.workers, 1, 64);
         k.within("lcm.start_at_once", Live, &mut self.lcm.start_at_once, 1, 256);
         k.within("lcm.patience_s", Restart, &mut self.lcm.patience_s, 0, 86400);
@@ -278,6 +281,7 @@ impl Config {
         c.limits.upload_mib = new.limits.upload_mib;
         c.limits.body_kib = new.limits.body_kib;
         c.limits.drain_s = new.limits.drain_s;
+        c.limits.page = new.limits.page;
         c.lcm.start_at_once = new.lcm.start_at_once;
         c
     }

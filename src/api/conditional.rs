@@ -29,9 +29,10 @@ pub fn if_match(headers: &HeaderMap, tag: &HeaderValue) -> Answer<()> {
     Ok(())
 }
 
-/// A GET whose client has this version already is answered 304.
+/// A GET whose client has this version already is answered 304. Weak tags count here (RFC 9110 13.1.2).
 pub fn not_modified(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    matches(headers, &IF_NONE_MATCH, tag) == Some(true)
+    let given = headers.get_all(IF_NONE_MATCH).iter().flat_map(|v| v.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii);
+    given.map(|t| t.strip_prefix(b"W/").unwrap_or(t)).any(|t| t == b"*" || t == tag.as_bytes())
 }
 
 /// The one byte range asked for, within `size` bytes. `None`: send it whole. Several ranges are
@@ -74,6 +75,7 @@ mod tests {
         }
         assert!(if_match(&HeaderMap::new(), &tag).is_ok());
         assert!(not_modified(&with(IF_NONE_MATCH, "\"7\""), &tag));
+        assert!(not_modified(&with(IF_NONE_MATCH, "\"6\", W/\"7\""), &tag));
         assert!(!not_modified(&with(IF_NONE_MATCH, "\"8\""), &tag) && !not_modified(&HeaderMap::new(), &tag));
     }
 

@@ -13,6 +13,7 @@ pub mod content;
 pub mod convert;
 pub mod extract;
 pub mod gate;
+pub mod list;
 pub mod ops;
 pub mod problem;
 pub mod refusal;

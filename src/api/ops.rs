@@ -1,8 +1,10 @@
 //! What the two op-occ APIs share: finding operations of their kind, with what is shown beside them.
 
-use super::convert::opocc::Around;
+use uuid::Uuid;
+
+use super::{convert::opocc::Around, list::Page};
 use crate::{
-    lcm::timeline::{all_operations, find_operation},
+    lcm::timeline::{find_operation, page_of_operations},
     model::{
         error::{Fault, Result},
         id::OpId,
@@ -29,10 +31,11 @@ impl Kind {
     }
 }
 
-pub fn all(nfvo: &Nfvo, kind: Kind) -> Result<Vec<Operation>> {
-    let mut all = all_operations(nfvo.vnfm().store())?;
-    all.retain(|op| kind.has(op));
-    Ok(all)
+/// Operations of this kind in the order of their ids, under way or long over.
+pub fn page(nfvo: &Nfvo, kind: Kind, after: Option<Uuid>, limit: usize) -> Result<Page<Operation>> {
+    let mut page = Page::of(page_of_operations(nfvo.vnfm().store(), after.map(OpId), limit)?, limit, |op| op.id.0);
+    page.entries.retain(|(_, op)| kind.has(op));
+    Ok(page)
 }
 
 /// An operation of this kind; one of the other is not here.

@@ -1,18 +1,16 @@
-//! Answers that all resources share (SOL013 5 and 6): created, accepted, shown with an ETag, lists,
-//! not offered; and what handlers read of a request's head.
+//! Answers that all resources share (SOL013 5 and 6): created, accepted, shown with an ETag, not offered; and what handlers read of a request's head.
 
 use axum::{
     Json,
     extract::FromRequestParts,
     http::{
-        HeaderMap, HeaderValue, StatusCode, Uri,
+        HeaderMap, HeaderValue, StatusCode,
         header::{ETAG, HOST, LOCATION},
         request::Parts,
     },
     response::{IntoResponse as _, Response},
 };
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     conditional::{etag, not_modified},
@@ -71,30 +69,6 @@ pub fn shown(headers: &HeaderMap, version: u64, body: &impl Serialize) -> Respon
     let mut r = if not_modified(headers, &tag) { StatusCode::NOT_MODIFIED.into_response() } else { Json(body).into_response() };
     r.headers_mut().insert(ETAG, tag);
     r
-}
-
-/// A list of resources. Unless `all_fields` is asked for, the members that the standard leaves out
-/// of lists are left out (SOL013 5.3.2).
-pub fn list<T: Serialize>(uri: &Uri, excluded: &[&str], all: impl IntoIterator<Item = T>) -> Answer<Json<Vec<Value>>> {
-    let asked = query(uri, &["all_fields", "exclude_default"])?;
-    let whole = asked.iter().any(|(k, _)| k == "all_fields");
-    if whole && asked.len() > 1 {
-        return Err(Box::new(Problem::malformed("all_fields and exclude_default exclude each other")));
-    }
-    let mut out = Vec::new();
-    for item in all {
-        let mut v = serde_json::to_value(item)
-            .map_err(|_| Box::new(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a resource cannot be written as JSON")))?;
-        if let Value::Object(members) = &mut v
-            && !whole
-        {
-            for name in excluded {
-                members.shift_remove(*name);
-            }
-        }
-        out.push(v);
-    }
-    Ok(Json(out))
 }
 
 /// SOL013: what is optional and not offered is 404.

@@ -16,7 +16,7 @@ use hyper::{
     Method, Request, Response, StatusCode, Uri,
     body::{Body, Frame, Incoming},
     client::conn::http1,
-    header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, UPGRADE},
+    header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LINK, LOCATION, UPGRADE},
     upgrade::Upgraded,
 };
 use hyper_util::rt::TokioIo;
@@ -68,6 +68,8 @@ pub struct Client {
 /// What the daemon answered to a request it did not refuse.
 pub struct Answer {
     pub location: Option<String>,
+    /// Where a list goes on.
+    pub next: Option<String>,
     pub body: Value,
 }
 
@@ -79,8 +81,17 @@ impl Client {
         Ok(Client { endpoint, runtime })
     }
 
+    /// A resource, or a list with all its pages.
     pub fn get(&self, path: &str) -> Result<Value, Failure> {
-        Ok(self.json(Method::GET, path, None)?.body)
+        let Answer { mut body, mut next, .. } = self.json(Method::GET, path, None)?;
+        while let Some(at) = next {
+            let more = self.json(Method::GET, &at, None)?;
+            if let (Value::Array(all), Value::Array(more)) = (&mut body, more.body) {
+                all.extend(more);
+            }
+            next = more.next;
+        }
+        Ok(body)
     }
     pub fn post(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
         self.json(Method::POST, path, Some(("application/json", body.to_string())))
@@ -112,14 +123,14 @@ impl Client {
         let request = request.body(Either::Left(Full::new(bytes))).map_err(|e| Failure::here("cannot ask", e))?;
         self.runtime.block_on(async {
             let response = self.send(request).await?;
-            let location = location(&response);
+            let (location, next) = (location(&response), next_page(&response));
             let body = collect(response).await?;
             let body = if body.is_empty() {
                 Value::Null
             } else {
                 serde_json::from_slice(&body).map_err(|e| Failure::here("the answer is not JSON", e))?
             };
-            Ok(Answer { location, body })
+            Ok(Answer { location, next, body })
         })
     }
 
@@ -156,7 +167,7 @@ impl Client {
             let response = self.send(request).await?;
             let location = location(&response);
             collect(response).await?;
-            Ok(Answer { location, body: Value::Null })
+            Ok(Answer { location, next: None, body: Value::Null })
         });
         let _ = reader.join();
         answer
@@ -277,6 +288,13 @@ fn location(response: &Response<Incoming>) -> Option<String> {
     let text = response.headers().get(LOCATION)?.to_str().ok()?;
     // Absolute or not, only the path counts here: the endpoint is known.
     Some(text.parse::<Uri>().map_or_else(|_| text.to_owned(), |u| u.path().to_owned()))
+}
+
+/// Path and query of the `Link` with rel=next.
+fn next_page(response: &Response<Incoming>) -> Option<String> {
+    let links = response.headers().get_all(LINK).iter().filter_map(|v| v.to_str().ok());
+    let next = links.filter_map(|l| l.strip_prefix('<')?.split_once('>')).find(|(_, of)| of.contains("rel=\"next\""))?.0;
+    Some(next.parse::<Uri>().ok()?.path_and_query()?.to_string())
 }
 
 async fn collect(response: Response<Incoming>) -> Result<Bytes, Failure> {

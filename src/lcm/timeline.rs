@@ -68,11 +68,21 @@ pub fn find_operation(store: &Store, id: OpId) -> Result<Operation> {
 
 /// Every operation occurrence, oldest first.
 pub fn all_operations(store: &Store) -> Result<Vec<Operation>> {
-    let mut ops = store.list_history::<Operation>()?;
-    let live = store.list::<Operation>()?;
-    ops.retain(|o| !live.iter().any(|l| l.id == o.id));
-    ops.extend(live);
+    let mut ops = page_of_operations(store, None, usize::MAX)?;
     ops.sort_by_key(|o| (o.created, o.id));
+    Ok(ops)
+}
+
+/// Up to `limit` operation occurrences after `after`, in the order of their ids.
+///
+/// `live` is read first: what moves to the history meanwhile was written there before it left.
+pub fn page_of_operations(store: &Store, after: Option<OpId>, limit: usize) -> Result<Vec<Operation>> {
+    let live = store.page::<Operation>(after.as_ref(), limit)?;
+    let mut ops = store.page_history::<Operation>(after.as_ref(), limit)?;
+    ops.retain(|o| live.binary_search_by_key(&o.id, |l| l.id).is_err());
+    ops.extend(live);
+    ops.sort_by_key(|o| o.id);
+    ops.truncate(limit);
     Ok(ops)
 }
 

@@ -5,6 +5,7 @@ mod admin;
 mod cli;
 mod daemon;
 mod kit;
+mod lists;
 mod nslcm;
 mod rig;
 mod schema;

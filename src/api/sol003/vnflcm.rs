@@ -1,12 +1,11 @@
 //! SOL003 5.4.2 to 5.4.9: VNF instances.
 
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
     response::Response,
 };
-use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{
     api::{
@@ -17,8 +16,9 @@ use crate::{
             vnf::{self, Around},
         },
         extract::{self, Id},
+        list::{Page, Query, list},
         problem::Answer,
-        respond::{NoQuery, accepted, created, list, not_offered, shown, unprocessable},
+        respond::{NoQuery, accepted, created, not_offered, shown, unprocessable},
         routes::Routes,
     },
     model::{
@@ -32,6 +32,7 @@ use crate::{
     nfvo::Nfvo,
     sol::{
         common::{KeyValuePairs, Patch},
+        shape::VNF_INSTANCE,
         vnflcm::{CreateVnfRequest, InstantiateVnfRequest, OperateVnfRequest, TerminateVnfRequest, VnfInfoModificationRequest},
     },
     vnfm::accept::CreateVnf,
@@ -70,16 +71,19 @@ fn with_flavour(nfvo: &Nfvo, v: VnfInstance) -> Result<(VnfInstance, Option<Flav
     Ok((v, flavour))
 }
 
-async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Json<Vec<Value>>> {
-    let whole = uri.query().is_some_and(|q| q.contains("all_fields"));
-    let all = s
-        .domain(move |n| {
-            let all = n.vnfm().store().list::<VnfInstance>()?;
-            all.into_iter().map(|v| if whole { with_flavour(n, v) } else { Ok((v, None)) }).collect::<Result<Vec<_>>>()
-        })
-        .await?;
-    let excluded = ["vnfConfigurableProperties", "vimConnectionInfo", "instantiatedVnfInfo", "metadata", "extensions"];
-    list(&uri, &excluded, all.iter().map(|(v, f)| vnf::instance(v, &Around { flavour: f.as_ref() }, &base)))
+async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
+    let query = Query::parse(&uri, &VNF_INSTANCE)?;
+    // The package is read only where its flavour is shown.
+    let whole = query.needs("instantiatedVnfInfo");
+    let page = |n: &Nfvo, after: Option<Uuid>, limit| {
+        Ok(Page::of(n.vnfm().store().page::<VnfInstance>(after.map(VnfId).as_ref(), limit)?, limit, |v| v.id.0))
+    };
+    let to = base.clone();
+    let show = move |n: &Nfvo, v| {
+        let (v, flavour) = if whole { with_flavour(n, v)? } else { (v, None) };
+        Ok(vnf::instance(&v, &Around { flavour: flavour.as_ref() }, &to))
+    };
+    list(&s, &base, query, page, show).await
 }
 
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateVnfRequest>) -> Answer<Response> {

@@ -1,12 +1,10 @@
 //! SOL003 5.4.12 to 5.4.17: VNF LCM operation occurrences.
 
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
     response::Response,
 };
-use serde_json::Value;
 
 use crate::{
     api::{
@@ -17,13 +15,15 @@ use crate::{
             request,
         },
         extract::{self, Id},
+        list::{Query, list},
         ops::{self, Kind},
         problem::Answer,
-        respond::{NoQuery, list, shown},
+        respond::{NoQuery, shown},
         routes::Routes,
     },
-    model::{error::Result, id::OpId},
-    sol::vnflcm::{CancelMode, VnfLcmOpOcc},
+    model::id::OpId,
+    nfvo::Nfvo,
+    sol::{shape::VNF_OP_OCC, vnflcm::CancelMode},
 };
 
 pub fn routes() -> Routes {
@@ -36,10 +36,12 @@ pub fn routes() -> Routes {
         .post("/vnflcm/v2/vnf_lcm_op_occs/{vnfLcmOpOccId}/cancel", cancel)
 }
 
-async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Json<Vec<Value>>> {
-    let all = s.domain(|n| ops::all(n, Kind::Vnf)).await?;
-    let shown: Result<Vec<VnfLcmOpOcc>> = all.iter().map(|op| opocc::vnf(op, &Around::default(), &base)).collect();
-    list(&uri, &["operationParams", "error", "resourceChanges", "changedInfo", "changedExtConnectivity"], shown?)
+async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
+    let query = Query::parse(&uri, &VNF_OP_OCC)?;
+    let whole = query.needs("resourceChanges") || query.needs("operationParams");
+    let to = base.clone();
+    let show = move |n: &Nfvo, op| opocc::vnf(&op, &if whole { ops::around(n, &op)? } else { Around::default() }, &to);
+    list(&s, &base, query, |n, after, limit| ops::page(n, Kind::Vnf, after, limit), show).await
 }
 
 async fn one(State(s): Ctx, base: Base, Id(id): Id<OpId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {

@@ -1,13 +1,12 @@
 //! SOL005 5.4: NS descriptors.
 
 use axum::{
-    Json,
     body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse as _, Response},
 };
-use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{
     api::{
@@ -16,8 +15,9 @@ use crate::{
         content,
         convert::{self, Base, catalogue},
         extract::{self, Id, IdPath, linger, require_type},
+        list::{Page, Query, list},
         problem::{Answer, Problem},
-        respond::{NoQuery, created, list, shown},
+        respond::{NoQuery, created, shown},
         routes::{Routes, accepts},
         upload,
     },
@@ -27,7 +27,10 @@ use crate::{
         package::{NsDescriptor, Onboarding},
     },
     nfvo::Nfvo,
-    sol::nsd::{CreateNsdInfoRequest, NsdInfoModifications},
+    sol::{
+        nsd::{CreateNsdInfoRequest, NsdInfoModifications},
+        shape::NSD_INFO,
+    },
     vnfm::package::Upload,
 };
 
@@ -50,9 +53,13 @@ fn find(nfvo: &Nfvo, id: NsdInfoId) -> Result<NsDescriptor> {
     nfvo.vnfm().store().get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no NSD {id}")))
 }
 
-async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Json<Vec<Value>>> {
-    let all = s.domain(|n| n.vnfm().store().list::<NsDescriptor>()).await?;
-    list(&uri, &["userDefinedData"], all.iter().map(|d| catalogue::nsd(d, &base)))
+async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
+    let query = Query::parse(&uri, &NSD_INFO)?;
+    let page = |n: &Nfvo, after: Option<Uuid>, limit| {
+        Ok(Page::of(n.vnfm().store().page::<NsDescriptor>(after.map(NsdInfoId).as_ref(), limit)?, limit, |d| d.id.0))
+    };
+    let to = base.clone();
+    list(&s, &base, query, page, move |_, d| Ok(catalogue::nsd(&d, &to))).await
 }
 
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateNsdInfoRequest>) -> Answer<Response> {

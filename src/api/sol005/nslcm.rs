@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
     response::Response,
 };
-use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{
     api::{
@@ -20,8 +19,9 @@ use crate::{
             request,
         },
         extract::{self, Id},
+        list::{Page, Query, list},
         problem::Answer,
-        respond::{NoQuery, accepted, created, list, not_offered, shown, unprocessable},
+        respond::{NoQuery, accepted, created, not_offered, shown, unprocessable},
         routes::Routes,
     },
     model::{
@@ -33,7 +33,10 @@ use crate::{
         vnf::VnfInstance,
     },
     nfvo::Nfvo,
-    sol::nslcm::{CreateNsRequest, InstantiateNsRequest, TerminateNsRequest},
+    sol::{
+        nslcm::{CreateNsRequest, InstantiateNsRequest, TerminateNsRequest},
+        shape::NS_INSTANCE,
+    },
 };
 
 pub fn routes() -> Routes {
@@ -75,19 +78,19 @@ fn whole(nfvo: &Nfvo, ns: NsInstance) -> Result<Whole> {
     Ok(Whole { ns, vnfs, segments })
 }
 
-async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Json<Vec<Value>>> {
-    // Lists leave the members out unless all fields are asked for; then they need not be read.
-    let with_parts = uri.query().is_some_and(|q| q.contains("all_fields"));
-    let all = s
-        .domain(move |n| {
-            let all = n.vnfm().store().list::<NsInstance>()?;
-            let plain = |ns| Ok(Whole { ns, vnfs: Vec::new(), segments: Vec::new() });
-            all.into_iter().map(|ns| if with_parts { whole(n, ns) } else { plain(ns) }).collect::<Result<Vec<_>>>()
-        })
-        .await?;
-    let excluded =
-        ["vnfInstance", "pnfInfo", "virtualLinkInfo", "vnffgInfo", "sapInfo", "nsScaleStatus", "additionalAffinityOrAntiAffinityRule"];
-    list(&uri, &excluded, all.iter().map(|w| ns::instance(w, &base)))
+async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
+    let query = Query::parse(&uri, &NS_INSTANCE)?;
+    // Members and links are read only where they are looked at.
+    let with_parts = ["vnfInstance", "virtualLinkInfo", "sapInfo"].iter().any(|m| query.needs(m));
+    let page = |n: &Nfvo, after: Option<Uuid>, limit| {
+        Ok(Page::of(n.vnfm().store().page::<NsInstance>(after.map(NsId).as_ref(), limit)?, limit, |ns| ns.id.0))
+    };
+    let to = base.clone();
+    let show = move |n: &Nfvo, ns| {
+        let w = if with_parts { whole(n, ns)? } else { Whole { ns, vnfs: Vec::new(), segments: Vec::new() } };
+        Ok(ns::instance(&w, &to))
+    };
+    list(&s, &base, query, page, show).await
 }
 
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateNsRequest>) -> Answer<Response> {

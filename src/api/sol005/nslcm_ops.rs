@@ -1,12 +1,10 @@
 //! SOL005 6.4.9 to 6.4.15: NS LCM operation occurrences.
 
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
     response::Response,
 };
-use serde_json::Value;
 
 use crate::{
     api::{
@@ -17,13 +15,15 @@ use crate::{
             request,
         },
         extract::{self, Id},
+        list::{Query, list},
         ops::{self, Kind},
         problem::Answer,
-        respond::{NoQuery, list, not_offered, shown},
+        respond::{NoQuery, not_offered, shown},
         routes::Routes,
     },
-    model::{error::Result, id::OpId},
-    sol::{nslcm::NsLcmOpOcc, vnflcm::CancelMode},
+    model::id::OpId,
+    nfvo::Nfvo,
+    sol::{shape::NS_OP_OCC, vnflcm::CancelMode},
 };
 
 pub fn routes() -> Routes {
@@ -37,10 +37,12 @@ pub fn routes() -> Routes {
         .post("/nslcm/v2/ns_lcm_op_occs/{nsLcmOpOccId}/continue", not_offered("continue is not offered: retry runs what failed again"))
 }
 
-async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Json<Vec<Value>>> {
-    let all = s.domain(|n| ops::all(n, Kind::Ns)).await?;
-    let shown: Result<Vec<NsLcmOpOcc>> = all.iter().map(|op| opocc::ns(op, &Around::default(), &base)).collect();
-    list(&uri, &["operationParams", "error", "resourceChanges"], shown?)
+async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
+    let query = Query::parse(&uri, &NS_OP_OCC)?;
+    let whole = query.needs("resourceChanges") || query.needs("operationParams");
+    let to = base.clone();
+    let show = move |n: &Nfvo, op| opocc::ns(&op, &if whole { ops::around(n, &op)? } else { Around::default() }, &to);
+    list(&s, &base, query, |n, after, limit| ops::page(n, Kind::Ns, after, limit), show).await
 }
 
 async fn one(State(s): Ctx, base: Base, Id(id): Id<OpId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {

@@ -1,13 +1,12 @@
 //! SOL005 9.4: VNF packages.
 
 use axum::{
-    Json,
     body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse as _, Response},
 };
-use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{
     api::{
@@ -16,8 +15,9 @@ use crate::{
         content,
         convert::{self, Base, catalogue},
         extract::{self, Id, IdPath, linger, require_type},
+        list::{Page, Query, list},
         problem::{Answer, Problem},
-        respond::{NoQuery, created, list, not_offered, shown},
+        respond::{NoQuery, created, not_offered, shown},
         routes::{Routes, accepts},
         upload,
     },
@@ -27,7 +27,10 @@ use crate::{
         package::{Onboarding, VnfPackage},
     },
     nfvo::Nfvo,
-    sol::pkgm::{CreateVnfPkgInfoRequest, VnfPkgInfoModifications},
+    sol::{
+        pkgm::{CreateVnfPkgInfoRequest, VnfPkgInfoModifications},
+        shape::VNF_PKG_INFO,
+    },
     vnfm::package::Upload,
 };
 
@@ -54,9 +57,13 @@ fn find(nfvo: &Nfvo, id: VnfPkgId) -> Result<VnfPackage> {
     nfvo.vnfm().store().get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF package {id}")))
 }
 
-async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Json<Vec<Value>>> {
-    let all = s.domain(|n| n.vnfm().store().list::<VnfPackage>()).await?;
-    list(&uri, &["softwareImages", "additionalArtifacts", "userDefinedData", "checksum"], all.iter().map(|p| catalogue::package(p, &base)))
+async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
+    let query = Query::parse(&uri, &VNF_PKG_INFO)?;
+    let page = |n: &Nfvo, after: Option<Uuid>, limit| {
+        Ok(Page::of(n.vnfm().store().page::<VnfPackage>(after.map(VnfPkgId).as_ref(), limit)?, limit, |p| p.id.0))
+    };
+    let to = base.clone();
+    list(&s, &base, query, page, move |_, p| Ok(catalogue::package(&p, &to))).await
 }
 
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateVnfPkgInfoRequest>) -> Answer<Response> {
