@@ -33,8 +33,8 @@ pub enum VnfStep {
     Disk(DiskSpec),
     /// Creates the day-0 medium.
     Medium(MediaSpec),
-    /// Creates the domain, defined.
-    Define(DomainSpec),
+    /// Creates the domain, defined. Boxed, since it is ten times the size of any other step.
+    Define(Box<DomainSpec>),
     /// Changes the guest to running; before, it was off.
     Start(VnfcId),
     /// Waits until the guest is ready.

@@ -117,7 +117,7 @@ fn model_holds(op: Op, values: &[String], leaf: &Value) -> bool {
         (Some(_), n) => n.is_some_and(|(a, b)| a == b),
         (None, _) => text == values[0],
     };
-    let is = values.iter().any(|v| *v == text);
+    let is = values.contains(&text);
     let within = leaf.is_string() && values.iter().any(|v| text.contains(v.as_str()));
     match op {
         Op::Eq | Op::In => is,

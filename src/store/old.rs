@@ -266,7 +266,7 @@ mod v1 {
                 VnfStep::Image(b) => New::Image(b),
                 VnfStep::Disk(d) => New::Disk(d),
                 VnfStep::Medium(m) => New::Medium(m),
-                VnfStep::Define(d) => New::Define(d.into()),
+                VnfStep::Define(d) => New::Define(Box::new(d.into())),
                 VnfStep::Start(id) => New::Start(id),
                 VnfStep::Ready { vnfc, rule, grace_s, addresses } => New::Ready { vnfc, rule, grace_s, addresses },
                 VnfStep::Stop { vnfc, graceful_s } => New::Stop { vnfc, graceful_s },

@@ -324,7 +324,7 @@ impl Planner<'_> {
         };
         before.sort_unstable();
         before.dedup();
-        let define = self.steps.vnf(VnfStep::Define(spec), &before);
+        let define = self.steps.vnf(VnfStep::Define(Box::new(spec)), &before);
         let start = self.steps.vnf(VnfStep::Start(id), &[define]);
         ready_step(&mut self.steps, id, vdu, &ports, start);
         Ok(Vnfc {
