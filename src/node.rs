@@ -3,6 +3,7 @@
 mod conditions;
 pub mod core;
 pub mod daemon;
+mod log;
 mod ports;
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub struct Services {
     /// Where calls into the synchronous core run.
     pub pool: Pool,
     pub health: Box<dyn Fn() -> Vec<Condition> + Send + Sync>,
+    /// The end of the daemon's own log.
+    pub log: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
     pub started: Instant,
 }
 
@@ -55,6 +57,12 @@ impl Services {
     pub async fn domain<T: Send + 'static>(&self, f: impl FnOnce(&Arc<Nfvo>) -> Result<T> + Send + 'static) -> Answer<T> {
         let nfvo = self.nfvo.clone();
         self.pool.run(move || f(&nfvo)).await
+    }
+
+    /// The same for the end of something that is under way: it waits however busy the core is.
+    pub async fn conclude<T: Send + 'static>(&self, f: impl FnOnce(&Arc<Nfvo>) -> Result<T> + Send + 'static) -> Answer<T> {
+        let nfvo = self.nfvo.clone();
+        self.pool.see_through(move || f(&nfvo)).await
     }
 }
 

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod dnsmasq;
 mod durable;
 pub mod exec;
+mod facts;
 pub mod images;
 pub mod media;
 pub mod net;

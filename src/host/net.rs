@@ -18,6 +18,7 @@ use camino::Utf8Path;
 
 use super::{
     dnsmasq::Dnsmasq,
+    facts,
     netlink::{Link, Netlink},
     nft,
 };
@@ -97,6 +98,9 @@ impl HostNet for LinuxNet {
         nft::project(table)
     }
 
+    fn facts(&self, ovsdb: &Utf8Path) -> Vec<(String, Result<String>)> {
+        facts::collect(ovsdb)
+    }
     fn tcp_answers(&self, to: IpAddr, port: u16, wait: Duration) -> Result<bool> {
         match TcpStream::connect_timeout(&SocketAddr::new(to, port), wait) {
             Ok(_) => Ok(true),

@@ -35,6 +35,7 @@ use crate::{
     node::{
         conditions::conditions,
         core::{Build, Core},
+        log::Tail,
         ports::ports,
     },
     store::{Options, Store},
@@ -61,7 +62,7 @@ pub fn configuration(named: Option<&Utf8Path>) -> Result<LiveConfig> {
 /// Runs the daemon until a signal ends it.
 pub fn serve(live: LiveConfig) -> Result<()> {
     let config = live.now();
-    init_log(&live, &config)?;
+    let tail = init_log(&live, &config)?;
     make_folders(&config)?;
     let store = Store::open(config.data_dir.join("store"), Options::default())?;
     // Only now: the store's lock says that no other daemon uses this folder.
@@ -101,13 +102,13 @@ pub fn serve(live: LiveConfig) -> Result<()> {
         Ok(r) => vnfm.set_rules(r),
         Err(fault) => tracing::error!("the rules stay as they were: {fault:?}"),
     });
-    let ended = runtime.block_on(run(live, &config, core.clone()));
+    let ended = runtime.block_on(run(live, &config, core.clone(), tail));
     runtime.shutdown_timeout(Duration::from_secs(5));
     core.stop();
     ended
 }
 
-async fn run(live: LiveConfig, config: &Config, core: Arc<Core>) -> Result<()> {
+async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> Result<()> {
     let identity = tls::identity(config)?;
     core.watch()?;
     let (tokens, provisioned) = Tokens::open(config.data_dir.join("tokens"))?;
@@ -117,6 +118,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>) -> Result<()> {
         pool: Pool::new(config.limits.calls as usize),
         nfvo: core.nfvo.clone(),
         health: Box::new(move || conditions(&core)),
+        log: Box::new(move || tail.text()),
         started: Instant::now(),
     });
 
@@ -239,10 +241,12 @@ fn filter(level: LogLevel) -> EnvFilter {
     EnvFilter::try_from_env("BOTHY_LOG").unwrap_or_else(|_| EnvFilter::new(format!("warn,bothy={}", level.word())))
 }
 
-fn init_log(live: &LiveConfig, config: &Config) -> Result<()> {
+fn init_log(live: &LiveConfig, config: &Config) -> Result<Tail> {
+    let tail = Tail::default();
+    let kept = tail.clone();
     let (layer, handle) = reload::Layer::new(filter(config.log.level));
     let base = Registry::default().with(layer);
-    let fmt = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let fmt = tracing_subscriber::fmt::layer().with_writer(move || kept.tee());
     let done = match config.log.format {
         LogFormat::Json => base.with(fmt.json().flatten_event(true).with_ansi(false)).try_init(),
         LogFormat::Human => {
@@ -263,5 +267,5 @@ fn init_log(live: &LiveConfig, config: &Config) -> Result<()> {
         let thread = std::thread::current();
         tracing::error!(at, thread = thread.name().unwrap_or(""), "panic: {}", text.unwrap_or("without words"));
     }));
-    Ok(())
+    Ok(tail)
 }

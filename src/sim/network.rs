@@ -57,6 +57,9 @@ impl HostNet for Sim {
             Ok(())
         })
     }
+    fn facts(&self, _: &camino::Utf8Path) -> Vec<(String, Result<String>)> {
+        vec![("host/nft.txt".into(), Ok(format!("{:#?}\n", self.nat())))]
+    }
     fn tcp_answers(&self, to: IpAddr, port: u16, _wait: Duration) -> Result<bool> {
         let answers = self.call(Method::TcpAnswers, Target::Host, |world, _| Ok(world.tcp.clone()))?;
         Ok(answers(to, port))

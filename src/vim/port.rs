@@ -217,6 +217,9 @@ pub trait HostNet: Send + Sync {
     fn list_dhcp(&self) -> Result<Vec<SegmentId>>;
     /// Replaces the whole table in one transaction.
     fn project_nat(&self, table: &NatTable) -> Result<()>;
+    /// What a support engineer wants to see of the host's network and switch, as text by name; `ovsdb`
+    /// is the socket of the switch's database. What cannot be had says why.
+    fn facts(&self, ovsdb: &Utf8Path) -> Vec<(String, Result<String>)>;
     /// A TCP connection from the host to a guest's address is accepted within `wait`.
     fn tcp_answers(&self, to: IpAddr, port: u16, wait: Duration) -> Result<bool>;
 }

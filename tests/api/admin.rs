@@ -65,7 +65,18 @@ async fn a_running_service_can_be_looked_into() {
     let rig = rig(64, "").await;
     let secret = rig.ask("PUT /bothy/v1/secrets/wifi", &["content-type: application/json"], r#"{"value": "hunter2"}"#).await;
     assert_eq!(secret.status, 204, "{}", secret.body);
-    assert_eq!(rig.show("/bothy/v1/secrets").await, json!([{"name": "wifi"}]));
+    let names = fits("/bothy/v1/secrets", "get", &rig.get("/bothy/v1/secrets").await);
+    assert_eq!(names, json!([{"name": "wifi"}]));
+    let body = &described()["paths"]["/bothy/v1/secrets/{name}"]["put"]["requestBody"]["content"]["application/json"]["schema"];
+    let body = jsonschema::validator_for(body).expect("schema");
+    for (given, status) in
+        [(json!({"value": "x"}), 204), (json!({}), 422), (json!({"value": 1}), 422), (json!({"value": "x", "y": 1}), 422)]
+    {
+        let r = rig.ask("PUT /bothy/v1/secrets/other", &["content-type: application/json"], &given.to_string()).await;
+        assert_eq!((r.status, body.is_valid(&given)), (status, status == 204), "{given}: {}", r.body);
+        assert!(!r.body.contains("hunter2"));
+    }
+    assert_eq!(rig.delete("/bothy/v1/secrets/other").await.status, 204);
     let (_, up) = site(&rig).await;
 
     let host = fits("/bothy/v1/host", "get", &rig.get("/bothy/v1/host").await);
@@ -112,10 +123,27 @@ async fn a_running_service_can_be_looked_into() {
     let support = rig.get("/bothy/v1/support").await;
     assert_eq!(support.status, 200);
     assert!(support.bytes.len() % 512 == 0 && support.bytes.ends_with(&[0; 1024]), "{} bytes", support.bytes.len());
-    for part in ["version.json", "records/vnf_instances.json", "timelines/", "domains/", "switch/ports.json", "serial/"] {
+    for part in [
+        "version.json",
+        "records/vnf_instances.json",
+        "timelines/",
+        "domains/",
+        "switch/ports.json",
+        "serial/",
+        "host/nft.txt",
+        "bothy.log",
+    ] {
         assert!(support.body.contains(&format!("bothy-support/{part}")), "{part}");
     }
     assert!(!support.body.contains("hunter2"));
+    let shutdown = |within: &str| format!("POST /bothy/v1/host/shutdown?within_s={within}");
+    for wrong in ["-1", "3601", "soon"] {
+        assert_eq!(rig.ask(&shutdown(wrong), &[], "").await.status, 400, "{wrong}");
+    }
+    let down = fits("/bothy/v1/host/shutdown", "post", &rig.ask(&shutdown("5"), &[], "").await);
+    assert_eq!((&down["stopped"], &down["destroyed"]), (&json!(3), &json!(0)), "{down:#}");
+    let down = fits("/bothy/v1/host/shutdown", "post", &rig.ask("POST /bothy/v1/host/shutdown", &[], "").await);
+    assert_eq!((&down["stopped"], &down["destroyed"]), (&json!(0), &json!(0)), "nothing runs any more: {down:#}");
     assert_eq!(rig.delete("/bothy/v1/secrets/wifi").await.status, 204);
     assert_eq!(rig.delete("/bothy/v1/secrets/wifi").await.status, 404);
 }

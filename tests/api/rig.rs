@@ -70,6 +70,7 @@ pub async fn rig(connections: usize, config_text: &str) -> Rig {
         tokens,
         pool: Pool::new(4),
         health: Box::new(|| vec![Condition::new("libvirt", ConditionState::Failed, "cannot connect to qemu:///system")]),
+        log: Box::new(|| b"INFO bothy is up\n".to_vec()),
         started: Instant::now(),
     });
     let router = api::router(&services, &[ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Admin]);

@@ -1,5 +1,6 @@
 //! One archive for a support engineer: versions, configuration, records, journals, domains, the
-//! switch, host facts, the last operations. No secrets: sealed values are left out, and parameters
+//! switch with its flows, address translation, the end of the daemon's log, host facts, the last
+//! operations. No secrets: sealed values are left out, and parameters
 //! whose name says that they are one are masked.
 
 use axum::{
@@ -108,6 +109,10 @@ impl Writer<'_> {
         });
         self.json("switch/ports.json", ports)?;
         self.json("switch/dhcp.json", vnfm.links().host().list_dhcp())?;
+        for (name, text) in vnfm.links().host().facts(&self.services.config.now().network.ovsdb) {
+            self.file(&name, text.unwrap_or_else(|f| f.detail()).as_bytes())?;
+        }
+        self.file("bothy.log", &(self.services.log)())?;
         if let Ok(vnfs) = &vnfs {
             self.guests(vnfs)?;
         }
