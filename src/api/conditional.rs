@@ -8,6 +8,7 @@ use axum::http::{
 };
 
 use super::problem::{Answer, Problem};
+use crate::model::error::{Fault, Result};
 
 /// The strong ETag of a record's revision.
 pub fn etag(revision: u64) -> HeaderValue {
@@ -20,11 +21,11 @@ fn matches(headers: &HeaderMap, name: &HeaderName, tag: &HeaderValue) -> Option<
     Some(given.any(|v| v.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii).any(|t| t == b"*" || t == tag.as_bytes())))
 }
 
-/// A PATCH or DELETE goes on only if its `If-Match` names the resource as it is now.
-pub fn if_match(headers: &HeaderMap, tag: &HeaderValue) -> Answer<()> {
-    if matches(headers, &IF_MATCH, tag) == Some(false) {
-        let detail = "the resource has changed since it was read: its ETag is another; read it again";
-        return Err(Box::new(Problem::new(StatusCode::PRECONDITION_FAILED, detail)));
+/// A PATCH or DELETE goes on only if its `If-Match` names the resource as it is: to be asked in the
+/// transaction that changes it, of the record as it is there.
+pub fn if_match(headers: &HeaderMap, revision: u64) -> Result<()> {
+    if matches(headers, &IF_MATCH, &etag(revision)) == Some(false) {
+        return Err(Fault::stale("the resource has changed since it was read: its ETag is another; read it again"));
     }
     Ok(())
 }
@@ -71,9 +72,9 @@ mod tests {
     fn if_match_lets_through_only_the_version_it_names() {
         let tag = etag(7);
         for (value, ok) in [("\"7\"", true), ("\"6\", \"7\"", true), ("*", true), ("\"6\"", false), ("W/\"7\"", false), ("7", false)] {
-            assert_eq!(if_match(&with(IF_MATCH, value), &tag).is_ok(), ok, "{value}");
+            assert_eq!(if_match(&with(IF_MATCH, value), 7).is_ok(), ok, "{value}");
         }
-        assert!(if_match(&HeaderMap::new(), &tag).is_ok());
+        assert!(if_match(&HeaderMap::new(), 7).is_ok());
         assert!(not_modified(&with(IF_NONE_MATCH, "\"7\""), &tag));
         assert!(not_modified(&with(IF_NONE_MATCH, "\"6\", W/\"7\""), &tag));
         assert!(!not_modified(&with(IF_NONE_MATCH, "\"8\""), &tag) && !not_modified(&HeaderMap::new(), &tag));

@@ -94,6 +94,7 @@ pub fn status_of(kind: Kind) -> StatusCode {
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::Transient => StatusCode::SERVICE_UNAVAILABLE,
         Kind::Bug => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::Stale => StatusCode::PRECONDITION_FAILED,
     }
 }
 
@@ -103,7 +104,9 @@ impl From<Fault> for Problem {
         match f.kind() {
             Kind::Bug => tracing::error!(fault = ?f, "a request failed"),
             Kind::Transient => tracing::warn!(fault = ?f, "a request failed for now"),
-            Kind::Invalid | Kind::NotFound | Kind::Conflict | Kind::Capacity | Kind::Forbidden => tracing::debug!(fault = ?f, "refused"),
+            Kind::Invalid | Kind::NotFound | Kind::Conflict | Kind::Capacity | Kind::Forbidden | Kind::Stale => {
+                tracing::debug!(fault = ?f, "refused");
+            }
         }
         let mut p = match f.kind() {
             Kind::Transient => Problem::busy(f.detail(), 5),
@@ -150,6 +153,7 @@ mod tests {
             (Kind::Forbidden, 403),
             (Kind::Transient, 503),
             (Kind::Bug, 500),
+            (Kind::Stale, 412),
         ] {
             let p = Problem::from(Fault::new(kind, "t").with_source(std::io::Error::other("secret")));
             assert_eq!(p.status.as_u16(), status, "{kind:?}");

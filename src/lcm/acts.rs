@@ -39,7 +39,7 @@ impl Engine {
                     "a termination cannot be rolled back: what is removed stays removed; retry it, or mark it as failed and terminate again",
                 ));
             }
-            OpKind::Instantiate | OpKind::Start | OpKind::Stop => {}
+            OpKind::Instantiate | OpKind::Start | OpKind::Stop | OpKind::ModifyInfo => {}
         }
         let op = self.turn(id, Trigger::Rollback)?;
         self.resume(op.clone())?;

@@ -24,6 +24,8 @@ pub enum Kind {
     Transient,
     /// Bothy itself is wrong.
     Bug,
+    /// The thing is not any more what the caller has seen of it.
+    Stale,
 }
 
 /// A failure: its kind, one sentence for the caller, more reasons if there are any, and a source
@@ -49,6 +51,9 @@ impl Fault {
     }
     pub fn conflict(text: impl Into<String>) -> Self {
         Self::new(Kind::Conflict, text)
+    }
+    pub fn stale(text: impl Into<String>) -> Self {
+        Self::new(Kind::Stale, text)
     }
     pub fn capacity(text: impl Into<String>) -> Self {
         Self::new(Kind::Capacity, text)

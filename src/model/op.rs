@@ -256,6 +256,8 @@ pub enum OpKind {
     Start,
     /// `OPERATE` with changeStateTo STOPPED.
     Stop,
+    /// `MODIFY_INFO`: done in the transaction that takes it.
+    ModifyInfo,
 }
 
 impl OpKind {
@@ -264,6 +266,7 @@ impl OpKind {
             OpKind::Instantiate => "INSTANTIATE",
             OpKind::Terminate => "TERMINATE",
             OpKind::Start | OpKind::Stop => "OPERATE",
+            OpKind::ModifyInfo => "MODIFY_INFO",
         }
     }
 }

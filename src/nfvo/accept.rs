@@ -19,7 +19,7 @@ use crate::{
         id::{NsId, NsdInfoId, OpId, ProjectId, SegmentId, VnfId, VnfPkgId},
         ns::NsInstance,
         nsd::{Member, Nsd},
-        op::{CancelMode, OpKind, OpState, Operation, Target, Trigger, VnfOpState},
+        op::{CancelMode, OpKind, OpState, Operation, Phase, Target, Trigger, VnfOpState},
         package::{NsDescriptor, Onboarding, Operational, VnfPackage},
         param::Params,
         segment::Segment,
@@ -87,9 +87,11 @@ impl Nfvo {
         Ok(ns)
     }
 
-    pub fn delete_ns(&self, id: NsId) -> Result<()> {
+    /// `allowed` sees the record in the transaction.
+    pub fn delete_ns(&self, id: NsId, allowed: impl Fn(&NsInstance) -> Result<()>) -> Result<()> {
         self.vnfm.store().write(Durability::Barrier, |tx| {
-            let ns: NsInstance = tx.require(&id)?;
+            let ns: NsInstance = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no NS instance {id}")))?;
+            allowed(&ns)?;
             ns.check_free()?;
             if ns.instantiated || !ns.members.is_empty() {
                 return Err(Fault::conflict(format!("NS instance {id} is instantiated: terminate it first")));
@@ -432,6 +434,10 @@ impl Nfvo {
     fn check_top(&self, id: OpId) -> Result<()> {
         let op = crate::lcm::timeline::find_operation(self.vnfm.store(), id)?;
         match op.parent {
+            // It may be in the history by now, where nothing moves any more.
+            None if op.state.phase() == Phase::Over => {
+                Err(Fault::conflict(format!("operation {id} is {}: it is over, and nothing can be asked of it", op.state.name())))
+            }
             None => Ok(()),
             Some(parent) => Err(Fault::conflict(format!("operation {id} is a part of operation {parent}: act on that one"))),
         }

@@ -18,7 +18,7 @@ use crate::{
     },
     store::Durability,
     vnfm::{
-        package::{Upload, extract, guarded, keep_archive},
+        package::{Upload, extract, guarded},
         plan::fresh_uuid,
     },
 };
@@ -72,15 +72,16 @@ impl Nfvo {
     }
 
     pub fn nsd_uploaded(self: &Arc<Self>, id: NsdInfoId, upload: Upload) -> Result<()> {
-        let kept = keep_archive(self.vnfm.layout().artifact(&upload.sha256), &upload);
-        if kept.is_err() {
-            self.abort_nsd_upload(id)?;
-        }
-        let archive = kept?;
-        self.set_nsd(id, Durability::Barrier, |d| {
-            d.onboarding = Onboarding::Processing;
-            d.archive = Some(archive.clone());
-            Ok(())
+        self.vnfm.with_archive(&upload, |kept| {
+            let archive = match kept {
+                Ok(archive) => archive,
+                Err(fault) => return self.abort_nsd_upload(id).and(Err(fault)),
+            };
+            self.set_nsd(id, Durability::Barrier, |d| {
+                d.onboarding = Onboarding::Processing;
+                d.archive = Some(archive.clone());
+                Ok(())
+            })
         })?;
         self.process_in_background(id)
     }
@@ -179,9 +180,11 @@ impl Nfvo {
         &self,
         id: NsdInfoId,
         operational: Option<Operational>,
-        user_data: Option<Vec<(SmolStr, String)>>,
+        user_data: impl Fn(&[(SmolStr, String)]) -> Option<Vec<(SmolStr, String)>>,
+        allowed: impl Fn(&NsDescriptor) -> Result<()>,
     ) -> Result<NsDescriptor> {
         self.set_nsd(id, Durability::Barrier, |d| {
+            allowed(d)?;
             if let Some(to) = operational {
                 if d.onboarding != Onboarding::Onboarded {
                     return Err(Fault::conflict(format!("NSD {id} is not onboarded: it has no operational state to change")));
@@ -195,17 +198,18 @@ impl Nfvo {
                 }
                 d.operational = to;
             }
-            if let Some(data) = &user_data {
-                d.user_data.clone_from(data);
+            if let Some(data) = user_data(&d.user_data) {
+                d.user_data = data;
             }
             Ok(())
         })
     }
 
     /// Only when disabled and not in use (SOL005 5.4.3.3.5).
-    pub fn delete_nsd(&self, id: NsdInfoId) -> Result<()> {
+    pub fn delete_nsd(&self, id: NsdInfoId, allowed: impl Fn(&NsDescriptor) -> Result<()>) -> Result<()> {
         self.vnfm.store().write(Durability::Barrier, |tx| {
             let d: NsDescriptor = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no NSD {id}")))?;
+            allowed(&d)?;
             if d.users > 0 {
                 return Err(Fault::conflict(format!("NSD {id} is in use by {} NS instances: delete them first", d.users)));
             }
@@ -219,7 +223,7 @@ impl Nfvo {
                 Onboarding::Created | Onboarding::Onboarded | Onboarding::Error => tx.delete::<NsDescriptor>(&id).map(|_| ()),
             }
         })?;
-        self.vnfm.sweep_artifacts()
+        self.vnfm.sweep_artifacts().map(drop)
     }
 
     fn set_nsd(&self, id: NsdInfoId, durability: Durability, change: impl Fn(&mut NsDescriptor) -> Result<()>) -> Result<NsDescriptor> {

@@ -35,7 +35,7 @@ pub fn settle(tx: &mut Tx<'_>, ns: NsId, op: &Operation, state: NsOpState) -> Re
         (OpKind::Instantiate, NsOpState::RolledBack) | (OpKind::Terminate, NsOpState::Completed) => clear(tx, &mut inst)?,
         (OpKind::Terminate, NsOpState::Failed) => give_up_children(tx, op)?,
         (
-            OpKind::Instantiate | OpKind::Terminate | OpKind::Start | OpKind::Stop,
+            OpKind::Instantiate | OpKind::Terminate | OpKind::Start | OpKind::Stop | OpKind::ModifyInfo,
             NsOpState::Processing
             | NsOpState::Completed
             | NsOpState::PartiallyCompleted

@@ -5,7 +5,7 @@
 //! start: build -> operations taken up -> packages taken up
 //! watch: libvirt's events wake steps; a connection (again) means reconcile; orphans are looked for
 //!        at start, after 30 s, after each connection and hourly; guests that a full disk paused go
-//!        on when there is room; what is over moves to the history
+//!        on when there is room; what is over moves to the history; files that no package names go
 //! ```
 //! Owns the order of these. Never: which adapters the ports are.
 
@@ -150,6 +150,7 @@ impl Core {
             reconciled: self.reconciled.clone(),
             looks: vec![Instant::now()],
             starts: LOOKS_OF_A_START,
+            sweep: Instant::now(),
         };
         let thread = std::thread::Builder::new()
             .name("watch".into())
@@ -197,10 +198,14 @@ struct Watcher {
     /// Looks that still belong to a start or a new connection: they start guests that are off, and
     /// the next of them follows soon.
     starts: u8,
+    /// When to look for files that no package names.
+    sweep: Instant,
 }
 
 impl Watcher {
     fn run(mut self, inbox: &Receiver<Message>) {
+        // What a kill kept from being removed.
+        self.sweep_files();
         let mut tidy = Instant::now() + TIDY;
         loop {
             let now = Instant::now();
@@ -274,13 +279,25 @@ impl Watcher {
         }
     }
 
-    fn tidy(&self) {
+    fn tidy(&mut self) {
         match archive(self.vnfm.store()) {
             Ok(0) => {}
             Ok(n) => info!(operations = n, "moved to the history"),
             Err(fault) => warn!("finished operations stay where they are: {fault:?}"),
         }
         self.resume_paused();
+        self.sweep_files();
+    }
+
+    fn sweep_files(&mut self) {
+        if Instant::now() < self.sweep {
+            return;
+        }
+        match self.vnfm.sweep_artifacts() {
+            Ok(true) => self.sweep = Instant::now() + HOURLY,
+            Ok(false) => {}
+            Err(fault) => warn!("files that no package names are not looked for: {fault:?}"),
+        }
     }
 
     /// Guests that a full disk paused go on when the reserve is free again.

@@ -137,10 +137,11 @@ impl Vnfm {
         Ok(inst)
     }
 
-    /// Removes an instance that is not instantiated.
-    pub fn delete(&self, id: VnfId) -> Result<()> {
+    /// Removes an instance that is not instantiated; `allowed` sees it in the transaction.
+    pub fn delete(&self, id: VnfId, allowed: impl Fn(&VnfInstance) -> Result<()>) -> Result<()> {
         self.store.write(Durability::Barrier, |tx| {
-            let inst: VnfInstance = tx.require(&id)?;
+            let inst: VnfInstance = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF instance {id}")))?;
+            allowed(&inst)?;
             inst.check_free()?;
             check_standalone(&inst)?;
             if inst.instantiated || inst.body.is_some() {
@@ -152,16 +153,23 @@ impl Vnfm {
         })
     }
 
-    /// Changes what a client may change by PATCH (SOL003 5.4.3).
-    pub fn modify(&self, id: VnfId, change: impl Fn(&mut VnfInstance) -> Result<()>) -> Result<VnfInstance> {
+    /// Changes what a client may change by PATCH (SOL003 5.4.3): an operation that is over when it is
+    /// taken. `request` is kept with it.
+    pub fn modify(&self, id: VnfId, request: &str, change: impl Fn(&mut VnfInstance) -> Result<()>) -> Result<Operation> {
+        let op_id = OpId(fresh_uuid(&*self.dice));
         self.store.write(Durability::Barrier, |tx| {
-            let mut inst: VnfInstance = tx.require(&id)?;
-            inst.check_free()?;
-            change(&mut inst)?;
-            inst.revision += 1;
-            tx.put(&inst)?;
-            Ok(inst)
+            let inst = amended(tx, id, &change)?;
+            let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::ModifyInfo, request.into());
+            op.apply(Trigger::Granted, op.created)?;
+            op.apply(Trigger::Succeeded, op.created)?;
+            tx.put(&op)?;
+            Ok(op)
         })
+    }
+
+    /// The same as a part of another request.
+    pub fn amend(&self, id: VnfId, change: impl Fn(&mut VnfInstance) -> Result<()>) -> Result<VnfInstance> {
+        self.store.write(Durability::Barrier, |tx| amended(tx, id, &change))
     }
 
     /// Plans an instantiation without touching anything.
@@ -413,6 +421,15 @@ pub fn retrying<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
 }
 
 const OUTRUN: &str = "another request changed what this one was planned on";
+
+fn amended(tx: &mut Tx<'_>, id: VnfId, change: impl Fn(&mut VnfInstance) -> Result<()>) -> Result<VnfInstance> {
+    let mut inst: VnfInstance = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF instance {id}")))?;
+    inst.check_free()?;
+    change(&mut inst)?;
+    inst.revision += 1;
+    tx.put(&inst)?;
+    Ok(inst)
+}
 
 /// In a transaction: the plan's facts still hold, and nobody else plans on them.
 pub fn claim_facts(tx: &mut Tx<'_>, seen: Facts) -> Result<()> {

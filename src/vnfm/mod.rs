@@ -21,7 +21,7 @@ pub mod run;
 pub mod settle;
 pub mod shutdown;
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak, atomic::AtomicBool};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak, atomic::AtomicBool};
 
 use crate::{
     lcm::engine::Engine,
@@ -70,6 +70,8 @@ pub struct Vnfm {
     engine: OnceLock<Weak<Engine>>,
     /// The host goes down: no guest is started by a look at it any more.
     draining: AtomicBool,
+    /// Files of packages are looked through for what nobody names; none may come to its place meanwhile.
+    sweeping: Mutex<()>,
 }
 
 /// What `Vnfm` is built from.
@@ -98,6 +100,7 @@ impl Vnfm {
             known: RwLock::new(None),
             engine: OnceLock::new(),
             draining: AtomicBool::new(false),
+            sweeping: Mutex::default(),
         })
     }
 

@@ -14,7 +14,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -95,17 +95,24 @@ impl Vnfm {
 
     /// The upload is complete: it is kept durably and read in the background.
     pub fn uploaded(self: &Arc<Self>, id: VnfPkgId, upload: Upload) -> Result<()> {
-        let kept = keep_archive(self.layout.artifact(&upload.sha256), &upload);
-        if kept.is_err() {
-            self.abort_upload(id)?;
-        }
-        let archive = kept?;
-        self.set_package(id, Durability::Barrier, |p| {
-            p.onboarding = Onboarding::Processing;
-            p.archive = Some(archive.clone());
-            Ok(())
+        self.with_archive(&upload, |kept| {
+            let archive = match kept {
+                Ok(archive) => archive,
+                Err(fault) => return self.abort_upload(id).and(Err(fault)),
+            };
+            self.set_package(id, Durability::Barrier, |p| {
+                p.onboarding = Onboarding::Processing;
+                p.archive = Some(archive.clone());
+                Ok(())
+            })
         })?;
         self.process_in_background(id)
+    }
+
+    /// Brings an upload to its place and has it named there; no sweep comes in between.
+    pub fn with_archive<T>(&self, upload: &Upload, name: impl FnOnce(Result<PackageFile>) -> Result<T>) -> Result<T> {
+        let _no_sweep = self.sweeping.lock().unwrap_or_else(PoisonError::into_inner);
+        name(keep_archive(self.layout.artifact(&upload.sha256), upload))
     }
 
     fn process_in_background(self: &Arc<Self>, id: VnfPkgId) -> Result<()> {
@@ -223,14 +230,17 @@ impl Vnfm {
         })
     }
 
-    /// ENABLED or DISABLED, and user data (SOL005 9.4.3).
+    /// ENABLED or DISABLED, and user data (SOL005 9.4.3). `user_data` makes new data of the present;
+    /// `allowed` sees the record in the transaction, before it is changed.
     pub fn modify_package(
         &self,
         id: VnfPkgId,
         operational: Option<Operational>,
-        user_data: Option<Vec<(SmolStr, String)>>,
+        user_data: impl Fn(&[(SmolStr, String)]) -> Option<Vec<(SmolStr, String)>>,
+        allowed: impl Fn(&VnfPackage) -> Result<()>,
     ) -> Result<VnfPackage> {
         self.set_package(id, Durability::Barrier, |p| {
+            allowed(p)?;
             if let Some(to) = operational {
                 if p.onboarding != Onboarding::Onboarded {
                     return Err(Fault::conflict(format!("VNF package {id} is not onboarded: it has no operational state to change")));
@@ -242,17 +252,18 @@ impl Vnfm {
                 }
                 p.operational = to;
             }
-            if let Some(data) = &user_data {
-                p.user_data.clone_from(data);
+            if let Some(data) = user_data(&p.user_data) {
+                p.user_data = data;
             }
             Ok(())
         })
     }
 
     /// Only when disabled and not in use (SOL005 9.4.3.3.5).
-    pub fn delete_package(&self, id: VnfPkgId) -> Result<()> {
+    pub fn delete_package(&self, id: VnfPkgId, allowed: impl Fn(&VnfPackage) -> Result<()>) -> Result<()> {
         self.store.write(Durability::Barrier, |tx| {
-            let p: VnfPackage = tx.require(&id)?;
+            let p: VnfPackage = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF package {id}")))?;
+            allowed(&p)?;
             if p.users > 0 {
                 return Err(Fault::conflict(format!("VNF package {id} is in use by {} VNF instances: delete them first", p.users)));
             }
@@ -266,21 +277,23 @@ impl Vnfm {
                 Onboarding::Created | Onboarding::Onboarded | Onboarding::Error => tx.delete::<VnfPackage>(&id).map(|_| ()),
             }
         })?;
-        self.sweep_artifacts()
+        self.sweep_artifacts().map(drop)
     }
 
-    /// Removes images and artefacts that no package names.
-    pub fn sweep_artifacts(&self) -> Result<()> {
+    /// Removes images and artefacts that no package names. False while a package is on its way: what
+    /// it brings is named at its end.
+    pub fn sweep_artifacts(&self) -> Result<bool> {
+        let _one = self.sweeping.lock().unwrap_or_else(PoisonError::into_inner);
         // Files first: one that a package written meanwhile names is known by then.
         let present: Vec<Utf8PathBuf> = list_dir(&self.layout.root().join("artifacts"))?;
         let bases = self.images.bases()?;
         let packages = self.store.list::<VnfPackage>()?;
         if packages.iter().any(|p| matches!(p.onboarding, Onboarding::Processing | Onboarding::Uploading)) {
-            return Ok(());
+            return Ok(false);
         }
         let nsds = self.store.list::<NsDescriptor>()?;
         if nsds.iter().any(|n| matches!(n.onboarding, Onboarding::Processing | Onboarding::Uploading)) {
-            return Ok(());
+            return Ok(false);
         }
         let mut named: HashSet<[u8; 32]> = packages.iter().flat_map(|p| p.files.iter().chain(&p.archive)).map(|f| f.sha256).collect();
         named.extend(nsds.iter().flat_map(|n| n.files.iter().chain(&n.archive)).map(|f| f.sha256));
@@ -296,7 +309,7 @@ impl Vnfm {
                 warn!("a base image that no package names stays: {fault:?}");
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn set_package(&self, id: VnfPkgId, durability: Durability, change: impl Fn(&mut VnfPackage) -> Result<()>) -> Result<VnfPackage> {
@@ -311,7 +324,7 @@ impl Vnfm {
 }
 
 /// Moves a complete upload to its place under its digest.
-pub fn keep_archive(to: Utf8PathBuf, upload: &Upload) -> Result<PackageFile> {
+fn keep_archive(to: Utf8PathBuf, upload: &Upload) -> Result<PackageFile> {
     let failed = |e: io::Error| Fault::transient(format!("cannot keep the upload as {to}")).with_source(e);
     File::open(&upload.path).and_then(|f| f.sync_all()).map_err(failed)?;
     fs::rename(&upload.path, &to).map_err(failed)?;

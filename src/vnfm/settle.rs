@@ -24,10 +24,12 @@ pub fn settle(tx: &mut Tx<'_>, vnf: crate::model::id::VnfId, op: &Operation, sta
     match (op.kind, state) {
         (OpKind::Instantiate, VnfOpState::Completed | VnfOpState::Failed) => inst.instantiated = true,
         (OpKind::Instantiate, VnfOpState::RolledBack) | (OpKind::Terminate, VnfOpState::Completed) => clear(tx, &mut inst)?,
+        // It was done when it was taken.
+        (OpKind::ModifyInfo, VnfOpState::Completed) => {}
         (OpKind::Start, VnfOpState::Completed) => set_run(&mut inst, RunState::Started),
         (OpKind::Stop, VnfOpState::Completed) => set_run(&mut inst, RunState::Stopped),
         (
-            OpKind::Instantiate | OpKind::Terminate | OpKind::Start | OpKind::Stop,
+            OpKind::Instantiate | OpKind::Terminate | OpKind::Start | OpKind::Stop | OpKind::ModifyInfo,
             VnfOpState::Starting
             | VnfOpState::Processing
             | VnfOpState::FailedTemp

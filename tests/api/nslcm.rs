@@ -77,8 +77,14 @@ async fn a_vnf_of_its_own_lives_and_dies_as_sol003_says() {
     let vnf = made.header("location").expect("location").to_owned();
 
     let patched = rig.patch(&vnf, &[], json!({"vnfInstanceName": "web2", "metadata": {"k": null, "n": 1}})).await;
-    assert_eq!(patched.status, 202, "{}", patched.body);
-    assert_eq!(rig.show(&vnf).await["metadata"], json!({"n": 1}));
+    assert_eq!((patched.status, patched.body.as_str()), (202, ""), "{}", patched.body);
+    let modified = rig.show(patched.header("location").expect("location")).await;
+    fits(schema::VNFLCM, "VnfLcmOpOcc", &modified);
+    assert_eq!((&modified["operation"], &modified["operationState"]), (&json!("MODIFY_INFO"), &json!("COMPLETED")), "{modified:#}");
+    assert_eq!(modified["operationParams"], json!({"vnfInstanceName": "web2", "metadata": {"k": null, "n": 1}}));
+    assert_eq!(modified["changedInfo"], json!({"vnfInstanceName": "web2", "metadata": {"k": null, "n": 1}}));
+    let changed = rig.show(&vnf).await;
+    assert_eq!((&changed["vnfInstanceName"], &changed["metadata"]), (&json!("web2"), &json!({"n": 1})));
     let stale = rig.patch(&vnf, &["if-match: \"1\""], json!({"vnfInstanceName": "web3"})).await;
     assert_eq!(stale.status, 412, "{}", stale.body);
 
@@ -108,8 +114,13 @@ async fn a_vnf_of_its_own_lives_and_dies_as_sol003_says() {
         assert!(r.problem().contains(says), "{}", r.body);
     }
     assert_eq!(rig.delete(&vnf).await.status, 409);
+    let guest = up["instantiatedVnfInfo"]["vnfcResourceInfo"][0].clone();
     let op = rig.task(&format!("{vnf}/terminate"), json!({"terminationType": "FORCEFUL"})).await;
     assert_eq!(op["operationState"], "COMPLETED", "{op:#}");
+    let gone = &op["resourceChanges"]["affectedVnfcs"][0];
+    assert_eq!((&gone["id"], &gone["vduId"], &gone["changeType"]), (&guest["id"], &guest["vduId"], &json!("REMOVED")), "{op:#}");
+    let disk = &op["resourceChanges"]["affectedVirtualStorages"][0];
+    assert_eq!((&disk["id"], &disk["changeType"]), (&gone["removedStorageResourceIds"][0], &json!("REMOVED")), "{op:#}");
     assert_eq!(rig.sim.leftovers(), []);
     assert_eq!(rig.delete(&vnf).await.status, 204);
 }

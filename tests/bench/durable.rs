@@ -107,7 +107,7 @@ fn hour() -> (tempfile::TempDir, Vec<Row>) {
     };
     let down = |ns| {
         o.terminate(ns);
-        o.core.nfvo.delete_ns(ns).expect("deleted");
+        o.core.nfvo.delete_ns(ns, |_| Ok(())).expect("deleted");
     };
     let lasting: Vec<_> = (0..LASTING).map(|_| up()).collect();
     for n in 0..AN_HOUR {

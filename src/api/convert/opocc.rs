@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Base, problem, time, unexplained, vnf::Dialect};
 use crate::{
     model::{
+        domain::DomainSpec,
         error::{Fault, Result},
         ns::NsInstance,
         op::{CancelMode, NsOpState, OpKind, OpState, Operation, Phase, Target, VnfOpState},
@@ -12,7 +13,7 @@ use crate::{
         vnf::VnfInstance,
     },
     sol::{
-        common::KeyValuePairs,
+        common::{KeyValuePairs, Patch},
         nslcm::{
             AffectedNsVirtualLink, AffectedVnf, ChangeResult, NsLcmOpOcc, NsLcmOpOccLinks, NsLcmOpType, NsLcmOperationState,
             NsResourceChanges, NsVlChangeType, VnfChangeType,
@@ -20,7 +21,7 @@ use crate::{
         problem::ProblemDetails,
         vnflcm::{
             AffectedVirtualStorage, AffectedVnfc, CancelModeType, ChangeType, LcmOperationState, LcmOperationType, ResourceChanges,
-            VnfLcmOpOcc, VnfLcmOpOccLinks,
+            VnfInfoModificationRequest, VnfInfoModifications, VnfLcmOpOcc, VnfLcmOpOccLinks,
         },
     },
 };
@@ -29,6 +30,8 @@ use crate::{
 #[derive(Default)]
 pub struct Around {
     pub steps: Vec<PlanStep>,
+    /// Of a termination: the guests it removes, as they were defined.
+    pub removed: Vec<DomainSpec>,
     pub vnf: Option<VnfInstance>,
     pub ns: Option<NsInstance>,
     /// The members of the service.
@@ -60,7 +63,7 @@ impl Tasks {
         };
         let undoable = match op.kind {
             OpKind::Instantiate | OpKind::Start | OpKind::Stop => true,
-            OpKind::Terminate => false,
+            OpKind::Terminate | OpKind::ModifyInfo => false,
         };
         Tasks { cancel: mine && under_way, retry: mine && stuck, rollback: mine && stuck && undoable }
     }
@@ -116,12 +119,37 @@ fn params(op: &Operation, around: &Around) -> Option<KeyValuePairs> {
         }
         (Target::Vnf(_), OpKind::Start) => json!({ "changeStateTo": "STARTED" }),
         (Target::Vnf(_), OpKind::Stop) => json!({ "changeStateTo": "STOPPED" }),
-        (Target::Ns(_), OpKind::Terminate | OpKind::Start | OpKind::Stop) => json!({}),
+        (_, OpKind::ModifyInfo) | (Target::Ns(_), OpKind::Terminate | OpKind::Start | OpKind::Stop) => json!({}),
     };
     match made {
         Value::Object(o) => Some(o),
         _ => None,
     }
+}
+
+/// What a PATCH changed: its request, member by member.
+fn changed_info(op: &Operation) -> Option<VnfInfoModifications> {
+    if op.kind != OpKind::ModifyInfo {
+        return None;
+    }
+    let asked: VnfInfoModificationRequest = serde_json::from_str(&op.request).ok()?;
+    let text = |p: Patch<String>| match p {
+        Patch::Keep => None,
+        Patch::Remove => Some(String::new()),
+        Patch::Set(text) => Some(text),
+    };
+    let pairs = |p: Patch<KeyValuePairs>| match p {
+        Patch::Keep | Patch::Remove => KeyValuePairs::new(),
+        Patch::Set(pairs) => pairs,
+    };
+    Some(VnfInfoModifications {
+        vnf_instance_name: text(asked.vnf_instance_name),
+        vnf_instance_description: text(asked.vnf_instance_description),
+        vnf_configurable_properties: pairs(asked.vnf_configurable_properties),
+        metadata: pairs(asked.metadata),
+        extensions: pairs(asked.extensions),
+        ..VnfInfoModifications::default()
+    })
 }
 
 pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> {
@@ -150,6 +178,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
             OpKind::Instantiate => LcmOperationType::Instantiate,
             OpKind::Terminate => LcmOperationType::Terminate,
             OpKind::Start | OpKind::Stop => LcmOperationType::Operate,
+            OpKind::ModifyInfo => LcmOperationType::ModifyInfo,
         },
         is_automatic_invocation: op.automatic,
         operation_params: params(op, around),
@@ -157,7 +186,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
         cancel_mode: pending,
         error: error(op),
         resource_changes: vnf_changes(op, around),
-        changed_info: None,
+        changed_info: changed_info(op),
         affected_vip_cps: Vec::new(),
         changed_ext_connectivity: Vec::new(),
         modifications_triggered_by_vnf_pkg_change: None,
@@ -188,26 +217,31 @@ fn vnf_changes(op: &Operation, around: &Around) -> Option<ResourceChanges> {
         | OpState::Ns(_) => {}
     }
     let mut changes = ResourceChanges::default();
-    for s in &around.steps {
-        let Step::Vnf(VnfStep::Define(spec)) = &s.step else { continue };
+    let added = around.steps.iter().filter_map(|s| match &s.step {
+        Step::Vnf(VnfStep::Define(spec)) => Some((&**spec, ChangeType::Added)),
+        Step::Vnf(_) | Step::Ns(_) => None,
+    });
+    for (spec, change_type) in added.chain(around.removed.iter().map(|spec| (spec, ChangeType::Removed))) {
+        let storages: Vec<String> = spec.disks.iter().map(|d| d.id.to_string()).collect();
+        let (added, removed) = if change_type == ChangeType::Added { (storages, Vec::new()) } else { (Vec::new(), storages) };
         changes.affected_vnfcs.push(AffectedVnfc {
             id: spec.id.to_string(),
             vdu_id: spec.owner.vdu.to_string(),
             vnfd_id: None,
-            change_type: ChangeType::Added,
+            change_type,
             compute_resource: Dialect::Sol003.handle(spec.id.to_string(), "domain"),
             resource_definition_id: None,
             zone_id: None,
             metadata: KeyValuePairs::new(),
             affected_vnfc_cp_ids: spec.nics.iter().map(|n| n.port.to_string()).collect(),
-            added_storage_resource_ids: spec.disks.iter().map(|d| d.id.to_string()).collect(),
-            removed_storage_resource_ids: Vec::new(),
+            added_storage_resource_ids: added,
+            removed_storage_resource_ids: removed,
         });
         changes.affected_virtual_storages.extend(spec.disks.iter().map(|d| AffectedVirtualStorage {
             id: d.id.to_string(),
             virtual_storage_desc_id: d.serial.to_string(),
             vnfd_id: None,
-            change_type: ChangeType::Added,
+            change_type,
             storage_resource: Dialect::Sol003.handle(d.id.to_string(), "disk"),
             resource_definition_id: None,
             zone_id: None,
@@ -241,7 +275,7 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
         lcm_operation_type: match op.kind {
             OpKind::Instantiate => NsLcmOpType::Instantiate,
             OpKind::Terminate => NsLcmOpType::Terminate,
-            OpKind::Start | OpKind::Stop => NsLcmOpType::Update,
+            OpKind::Start | OpKind::Stop | OpKind::ModifyInfo => NsLcmOpType::Update,
         },
         start_time: time(op.created),
         is_automatic_invocation: op.automatic,

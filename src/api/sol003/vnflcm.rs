@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     api::{
         Ctx,
-        conditional::{etag, if_match},
+        conditional::if_match,
         convert::{
             self, Base, request,
             vnf::{self, Around},
@@ -103,31 +103,23 @@ async fn one(State(s): Ctx, base: Base, Id(id): Id<VnfId>, _: NoQuery, headers: 
     Ok(shown(&headers, v.revision, &vnf::instance(&v, &Around { flavour: flavour.as_ref() }, &base)))
 }
 
+/// SOL003 5.4.3.3.4: 202, and an operation that says what was changed.
 async fn modify(
     State(s): Ctx,
-    base: Base,
     Id(id): Id<VnfId>,
     _: NoQuery,
     headers: HeaderMap,
     extract::Json(r): extract::Json<VnfInfoModificationRequest>,
 ) -> Answer<Response> {
-    let v = s.domain(move |n| find(n, id)).await?;
-    if_match(&headers, &etag(v.revision))?;
-    let seen = v.revision;
-    let (v, flavour) = s
+    let op = s
         .domain(move |n| {
-            let v = n.vnfm().modify(id, |v| {
-                if v.revision != seen {
-                    return Err(Fault::conflict(format!("VNF instance {id} was changed by another request: read it again")));
-                }
+            n.vnfm().modify(id, &request::text(&r)?, |v| {
+                if_match(&headers, v.revision)?;
                 apply(v, &r)
-            })?;
-            with_flavour(n, v)
+            })
         })
         .await?;
-    let mut r = shown(&HeaderMap::new(), v.revision, &vnf::instance(&v, &Around { flavour: flavour.as_ref() }, &base));
-    *r.status_mut() = StatusCode::ACCEPTED;
-    Ok(r)
+    operation(&op)
 }
 
 fn apply(v: &mut VnfInstance, r: &VnfInfoModificationRequest) -> Result<()> {
@@ -163,9 +155,7 @@ fn lay(now: &mut crate::model::param::Params, patch: &KeyValuePairs) {
 }
 
 async fn delete(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
-    let v = s.domain(move |n| find(n, id)).await?;
-    if_match(&headers, &etag(v.revision))?;
-    s.domain(move |n| n.vnfm().delete(id)).await?;
+    s.domain(move |n| n.vnfm().delete(id, |v| if_match(&headers, v.revision))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -186,7 +176,7 @@ async fn instantiate(
             let ask = request::instantiate_vnf(r)?;
             if !(extensions.is_empty() && configurable.is_empty()) {
                 // SOL003 5.5.2.4: they are laid on what the instance has, before anything else.
-                n.vnfm().modify(id, |v| {
+                n.vnfm().amend(id, |v| {
                     lay(&mut v.extensions, &extensions);
                     lay(&mut v.configurable, &configurable);
                     Ok(())

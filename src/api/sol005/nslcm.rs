@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     api::{
         Ctx,
-        conditional::{etag, if_match},
+        conditional::if_match,
         convert::{
             Base,
             ns::{self, Whole},
@@ -105,9 +105,13 @@ async fn one(State(s): Ctx, base: Base, Id(id): Id<NsId>, _: NoQuery, headers: H
 }
 
 async fn delete(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
-    let w = s.domain(move |n| whole(n, find(n, id)?)).await?;
-    if_match(&headers, &etag(w.version()))?;
-    s.domain(move |n| n.delete_ns(id)).await?;
+    s.domain(move |n| {
+        if_match(&headers, whole(n, find(n, id)?)?.version())?;
+        // One that can be deleted has no members: its own record is all of it.
+        let alone = |ns: &NsInstance| Whole { ns: ns.clone(), vnfs: Vec::new(), segments: Vec::new() }.version();
+        n.delete_ns(id, |ns| if ns.members.is_empty() { if_match(&headers, alone(ns)) } else { Ok(()) })
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -6,12 +6,13 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse as _, Response},
 };
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 use crate::{
     api::{
         Ctx, Services,
-        conditional::{etag, if_match},
+        conditional::if_match,
         content,
         convert::{self, Base, catalogue},
         extract::{self, Id, IdPath, linger, require_type},
@@ -84,25 +85,22 @@ async fn modify(
     headers: HeaderMap,
     extract::Json(r): extract::Json<VnfPkgInfoModifications>,
 ) -> Answer<Response> {
-    let d = s.domain(move |n| find(n, id)).await?;
-    if_match(&headers, &etag(catalogue::package_version(&d)))?;
     let state = r.operational_state.map(catalogue::package_operational);
-    let data = r.user_defined_data.as_ref().map(|patch| {
-        let mut now = convert::user_pairs(&d.user_data);
-        convert::merge(&mut now, patch);
-        convert::user_data(&now)
-    });
-    if state.is_none() && data.is_none() {
+    if state.is_none() && r.user_defined_data.is_none() {
         return Err(Fault::invalid("nothing to change: give operationalState or userDefinedData").into());
     }
-    let d = s.domain(move |n| n.vnfm().modify_package(id, state, data)).await?;
+    let patch = r.user_defined_data.clone();
+    let merged = move |had: &[(SmolStr, String)]| {
+        let mut now = convert::user_pairs(had);
+        convert::merge(&mut now, patch.as_ref()?);
+        Some(convert::user_data(&now))
+    };
+    let d = s.domain(move |n| n.vnfm().modify_package(id, state, merged, |d| if_match(&headers, catalogue::package_version(d)))).await?;
     Ok(shown(&HeaderMap::new(), catalogue::package_version(&d), &r))
 }
 
 async fn delete(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
-    let d = s.domain(move |n| find(n, id)).await?;
-    if_match(&headers, &etag(catalogue::package_version(&d)))?;
-    s.domain(move |n| n.vnfm().delete_package(id)).await?;
+    s.domain(move |n| n.vnfm().delete_package(id, |d| if_match(&headers, catalogue::package_version(d)))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -138,11 +136,11 @@ async fn upload(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: Header
         let got = match upload::receive(&s, &headers, body).await {
             Ok(got) => got,
             Err(p) => {
-                s.domain(move |n| n.vnfm().abort_upload(id)).await?;
+                s.conclude(move |n| n.vnfm().abort_upload(id)).await?;
                 return Err(p);
             }
         };
-        s.domain(move |n| n.vnfm().uploaded(id, Upload { path: got.path().to_owned(), sha256: got.sha256, size: got.size })).await
+        s.conclude(move |n| n.vnfm().uploaded(id, Upload { path: got.path().to_owned(), sha256: got.sha256, size: got.size })).await
     });
     rest.await
         .map_err(|_| Box::new(Problem::from(Fault::bug("the upload failed by a fault in Bothy itself; the log has the details"))))??;

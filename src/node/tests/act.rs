@@ -53,6 +53,11 @@ fn a_cancelled_instantiation_can_be_retried_or_rolled_back() {
                 b.assert_state(op, "COMPLETED");
                 b.assert_vnf_up(id);
                 assert_eq!(b.core().nfvo.cancel(op, mode).expect_err("over").kind(), Kind::Conflict);
+                assert!(crate::lcm::archive::archive(b.store()).expect("moved") > 0);
+                let nfvo = &b.core().nfvo;
+                for refused in [nfvo.cancel(op, mode), nfvo.retry(op), nfvo.rollback(op), nfvo.fail(op)] {
+                    assert_eq!(refused.expect_err("in the history").kind(), Kind::Conflict);
+                }
             }
             CancelMode::Forceful => {
                 b.core().nfvo.rollback(op).expect("accepted");

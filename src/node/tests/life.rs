@@ -7,9 +7,10 @@ use crate::{
     model::{
         error::Kind,
         id::VnfcId,
+        package::{Onboarding, PackageFile, VnfPackage},
         size::{Bytes, MiB},
         vnf::{Reservation, RunState},
-        vnfd::Readiness,
+        vnfd::{ImageFormat, Readiness},
     },
     node::kit::{Shape, TestBox, ask_ns, ask_vnf, ns_box, nsd, vnf_box, vnfd},
     sim::{
@@ -17,7 +18,7 @@ use crate::{
         faults::{Method, Target},
     },
     store::Table,
-    vim::port::{DiskRoom, GuestState, HostCapacity, Hypervisor},
+    vim::port::{DiskRoom, GuestState, HostCapacity, Hypervisor, ImageInfo, Images},
 };
 
 #[test]
@@ -33,13 +34,13 @@ fn a_vnf_comes_up_whole_and_goes_away_whole() {
     let user_data = medium.iter().find(|(path, _)| path == "user-data").expect("user-data");
     assert_eq!(user_data.1, b"#cloud-config\nhostname: v-vdu0\n");
     assert_eq!(b.core().vnfm().instantiate(id, &ask_vnf()).expect_err("twice").kind(), Kind::Conflict);
-    assert_eq!(b.core().vnfm().delete(id).expect_err("instantiated").kind(), Kind::Conflict);
+    assert_eq!(b.core().vnfm().delete(id, |_| Ok(())).expect_err("instantiated").kind(), Kind::Conflict);
 
     let op = b.core().vnfm().terminate(id, None, "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
     b.assert_nothing_left();
     assert_eq!(b.core().vnfm().terminate(id, None, "{}".into()).expect_err("gone").kind(), Kind::Conflict);
-    b.core().vnfm().delete(id).expect("deleted");
+    b.core().vnfm().delete(id, |_| Ok(())).expect("deleted");
     assert_eq!(b.store().count(Table::VnfInstance).expect("count"), 0);
     b.assert_nothing_left();
 }
@@ -65,7 +66,7 @@ fn a_service_comes_up_in_its_order_and_goes_down_in_the_opposite() {
     };
     assert_eq!(of(Method::Start, &b.sim.faults().taken()), order);
 
-    assert_eq!(b.core().nfvo.delete_ns(id).expect_err("instantiated").kind(), Kind::Conflict);
+    assert_eq!(b.core().nfvo.delete_ns(id, |_| Ok(())).expect_err("instantiated").kind(), Kind::Conflict);
     let second = b.core().nfvo.instantiate(id, &ask_ns()).expect_err("twice");
     assert_eq!(second.kind(), Kind::Conflict);
     let op = b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id;
@@ -75,7 +76,7 @@ fn a_service_comes_up_in_its_order_and_goes_down_in_the_opposite() {
     assert_eq!(of(Method::Remove, &b.sim.faults().taken()), back);
     b.assert_nothing_left();
     assert_eq!(b.store().count(Table::VnfInstance).expect("count"), 0, "members go with the service");
-    b.core().nfvo.delete_ns(id).expect("deleted");
+    b.core().nfvo.delete_ns(id, |_| Ok(())).expect("deleted");
 }
 
 #[test]
@@ -234,7 +235,7 @@ fn a_service_without_room_can_be_rolled_back_or_given_up() {
         }
         b.assert_nothing_left();
         assert!(b.ns(id).op.is_none());
-        b.core().nfvo.delete_ns(id).expect("deleted");
+        b.core().nfvo.delete_ns(id, |_| Ok(())).expect("deleted");
     }
 }
 
@@ -284,7 +285,9 @@ fn a_member_is_changed_by_its_service_only() {
     b.assert_state(op, "COMPLETED");
     let vnf = b.member(id, "web").id;
     let vnfm = b.core().vnfm();
-    for refused in [vnfm.terminate(vnf, None, "{}".into()).map(|_| ()), vnfm.instantiate(vnf, &ask_vnf()).map(|_| ()), vnfm.delete(vnf)] {
+    for refused in
+        [vnfm.terminate(vnf, None, "{}".into()).map(|_| ()), vnfm.instantiate(vnf, &ask_vnf()).map(|_| ()), vnfm.delete(vnf, |_| Ok(()))]
+    {
         let fault = refused.expect_err("refused");
         assert_eq!(fault.kind(), Kind::Conflict);
         assert!(fault.text().contains(&id.to_string()), "{fault}");
@@ -347,4 +350,37 @@ fn a_retry_starts_a_guest_again_that_went_off_before_it_was_ready() {
     b.core().engine.retry(op).expect("accepted");
     b.assert_state(op, "COMPLETED");
     b.assert_vnf_up(id);
+}
+
+#[test]
+fn files_that_no_package_names_go_at_a_start_and_those_that_are_named_stay() {
+    let (mut b, id) = vnf_box(&Shape::small());
+    let layout = b.core().vnfm().layout().clone();
+    for folder in layout.folders() {
+        std::fs::create_dir_all(folder).expect("folder");
+    }
+    let mut package = b.store().list::<VnfPackage>().expect("read").remove(0);
+    let file = |n: u8| PackageFile { path: "f".into(), sha256: [n; 32], size: Bytes(1), media_type: "text/plain".into() };
+    package.files = vec![file(1)];
+    b.put(&package);
+    for n in [1, 2] {
+        std::fs::write(layout.artifact(&[n; 32]), "x").expect("written");
+    }
+    let image = || ImageInfo { format: ImageFormat::Qcow2, virtual_size: MiB(64), size: Bytes(1) };
+    b.sim.add_base([9; 32], image());
+    let there = |b: &TestBox| {
+        let files = [1, 2].map(|n| layout.artifact(&[n; 32]).exists());
+        (files, Images::has_base(&b.sim, &[7; 32]).expect("asked"), Images::has_base(&b.sim, &[9; 32]).expect("asked"))
+    };
+    // One that is on its way may still be named: nothing is taken from under it.
+    package.onboarding = Onboarding::Uploading;
+    b.put(&package);
+    assert!(!b.core().vnfm().sweep_artifacts().expect("looked"));
+    assert_eq!(there(&b), ([true, true], true, true));
+    package.onboarding = Onboarding::Onboarded;
+    b.put(&package);
+    b.restart();
+    b.core().watch().expect("watches");
+    b.until("swept", || there(&b) == ([true, false], true, false));
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
 }

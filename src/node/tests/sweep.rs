@@ -130,8 +130,8 @@ impl Case {
         }
         self.b.assert_nothing_left();
         match self.of {
-            Of::Vnf(id) => vnfm.delete(id).expect("deleted"),
-            Of::Ns(id) => nfvo.delete_ns(id).expect("deleted"),
+            Of::Vnf(id) => vnfm.delete(id, |_| Ok(())).expect("deleted"),
+            Of::Ns(id) => nfvo.delete_ns(id, |_| Ok(())).expect("deleted"),
         }
     }
 

@@ -589,14 +589,14 @@ fn records_are_on_disk_as_they_always_were() {
     for s in NsOpState::ALL {
         g.check(format!("op-ns-{}", s.name()), &op(of_ns, OpKind::Instantiate, OpState::Ns(s)));
     }
-    for k in [OpKind::Instantiate, OpKind::Terminate, OpKind::Start, OpKind::Stop] {
+    for k in [OpKind::Instantiate, OpKind::Terminate, OpKind::Start, OpKind::Stop, OpKind::ModifyInfo] {
         g.check(format!("op-{k:?}"), &op(of_vnf, k, OpState::Vnf(VnfOpState::Processing)));
     }
     for c in [CancelMode::Graceful, CancelMode::Forceful] {
         let cancelled = Operation { cancel: Some(c), ..op(of_ns, OpKind::Terminate, OpState::Ns(NsOpState::FailedTemp)) };
         g.check(format!("op-cancel-{c:?}"), &cancelled);
     }
-    for k in [Kind::Invalid, Kind::NotFound, Kind::Conflict, Kind::Capacity, Kind::Forbidden, Kind::Transient, Kind::Bug] {
+    for k in [Kind::Invalid, Kind::NotFound, Kind::Conflict, Kind::Capacity, Kind::Forbidden, Kind::Transient, Kind::Bug, Kind::Stale] {
         let failed = Operation { error: Some(fault(k)), ..op(of_vnf, OpKind::Stop, OpState::Vnf(VnfOpState::FailedTemp)) };
         g.check(format!("op-error-{k:?}"), &failed);
     }
