@@ -130,6 +130,7 @@ impl Nfvo {
     }
 
     fn plan(&self, ns: &NsInstance, ask: &InstantiateNs, snap: &Snapshot, op: OpId) -> Result<(NsPlan, Vec<Segment>)> {
+        self.vnfm.check_params(ns.project, std::iter::once(&ask.params).chain(ask.member_params.values()))?;
         let info: NsDescriptor = self.vnfm.store().require(&ns.nsd_info)?;
         let nsd = info.nsd.as_ref().ok_or_else(|| Fault::conflict(format!("NSD {} is not onboarded", info.id)))?;
         let flavour = nsd.flavour(&ask.flavour).ok_or_else(|| {

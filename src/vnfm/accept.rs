@@ -22,6 +22,7 @@ use crate::{
         op::{OpKind, OpState, Operation, PLAN_FORMAT, Target, Trigger, VnfOpState},
         package::{Onboarding, Operational, VnfPackage},
         param::Params,
+        secret::refuse_clear,
         segment::{Segment, SegmentOwner, SegmentState},
         step::PlanStep,
         vnf::{Facts, Reservation, RunState, VnfInstance},
@@ -99,6 +100,7 @@ impl Vnfm {
 
     /// The record of a new instance, not stored yet.
     pub fn draft_instance(&self, ask: &CreateVnf, package: &VnfPackage) -> Result<VnfInstance> {
+        refuse_clear(&ask.metadata)?;
         let vnfd = vnfd_of(package)?;
         let id = VnfId(fresh_uuid(&*self.dice));
         let name = ask.name.clone().unwrap_or_else(|| vnfd.info_name.clone());
@@ -196,6 +198,7 @@ impl Vnfm {
     }
 
     fn plan_one(&self, inst: &VnfInstance, ask: &InstantiateVnf, snap: &Snapshot, op: OpId) -> Result<(VnfPlan, Vec<Segment>)> {
+        self.check_params(inst.project, [&ask.params])?;
         let package: VnfPackage = self.store.require(&inst.package)?;
         let vnfd = vnfd_of(&package)?;
         let flavour = vnfd.flavour(&ask.flavour).ok_or_else(|| {
@@ -426,6 +429,9 @@ fn amended(tx: &mut Tx<'_>, id: VnfId, change: impl Fn(&mut VnfInstance) -> Resu
     let mut inst: VnfInstance = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF instance {id}")))?;
     inst.check_free()?;
     change(&mut inst)?;
+    for params in [&inst.extensions, &inst.configurable, &inst.metadata] {
+        refuse_clear(params)?;
+    }
     inst.revision += 1;
     tx.put(&inst)?;
     Ok(inst)

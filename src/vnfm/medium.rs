@@ -15,7 +15,8 @@ use crate::{
         error::{Fault, Result},
         id::{ProjectId, VnfId, VnfcId},
         package::{PackageFile, VnfPackage},
-        secret::Secret,
+        param::Params,
+        secret::{Secret, refuse_clear},
         segment::Segment,
         vnf::{Body, VnfInstance, Vnfc},
         vnfd::{Day0, Vdu},
@@ -116,6 +117,27 @@ impl Vnfm {
         let sealed = self.store.sealer().seal(name.as_bytes(), value.as_bytes())?;
         let record = Secret { name, project, sealed, created: self.clock.now() };
         self.store.write(Durability::Barrier, |tx| tx.put(&record))
+    }
+
+    /// No parameter holds a secret in the clear, and each that refers to one is right.
+    pub fn check_params<'a>(&self, project: ProjectId, all: impl IntoIterator<Item = &'a Params>) -> Result<()> {
+        let mut known = None;
+        let mut missing = Vec::new();
+        for params in all {
+            refuse_clear(params)?;
+            for (at, value) in params {
+                for name in value.secrets() {
+                    let known = match &mut known {
+                        Some(k) => k,
+                        empty @ None => empty.insert(self.secret_names(project)?),
+                    };
+                    if !known.iter().any(|k| k == name) {
+                        missing.push(format!("parameter {at}: there is no secret '{name}'; store it with `bothy secret set {name}`"));
+                    }
+                }
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(Fault::invalid(missing.join("; "))) }
     }
 
     /// Names only: a value is never read back.

@@ -16,13 +16,14 @@
 //! ssh_keys                   list
 //! params.NAME                parameters; also plain NAME where nothing above has it
 //! secrets.NAME               secrets of the project
+//!                           a parameter {"secret": NAME} is that secret's value
 //! ```
 
 mod defaults;
 mod template;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     net::{IpAddr, Ipv4Addr},
 };
 
@@ -106,6 +107,13 @@ impl Nic {
 /// The files of the medium. `artefact` reads a file of the package.
 pub fn render(day0: &Day0, guest: &Guest, artefact: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<Vec<MediumFile>> {
     let context = context(day0, guest);
+    let refers = |p: &Param| !p.secrets().is_empty();
+    // Names by which a template gets at a secret.
+    let mut hot: HashSet<&str> = guest.params.iter().filter(|(_, v)| refers(v)).map(|(k, _)| k.as_str()).collect();
+    if !hot.is_empty() {
+        hot.insert("params");
+    }
+    hot.insert("secrets");
     let mut files = Vec::new();
     let mut no = Vec::new();
     for file in &day0.files {
@@ -118,7 +126,7 @@ pub fn render(day0: &Day0, guest: &Guest, artefact: &dyn Fn(&str) -> Result<Vec<
                 return Ok(MediumFile { path: file.path.to_string(), content: bytes, secret: false });
             }
             let text = String::from_utf8(bytes).map_err(|_| Ok(format!("{name}: a template must be UTF-8 text")))?;
-            let done = template::render(name, &text, &context).map_err(Ok)?;
+            let done = template::render(name, &text, &context, &hot).map_err(Ok)?;
             Ok(MediumFile { path: file.path.to_string(), content: done.text.into_bytes(), secret: done.secret })
         });
         match done {
@@ -170,7 +178,7 @@ fn maybe(name: &'static str, v: Option<Value>) -> Option<(&'static str, Value)> 
 
 fn context(day0: &Day0, guest: &Guest) -> Value {
     let mut params: BTreeMap<SmolStr, Value> = day0.defaults.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))).collect();
-    params.extend(guest.params.iter().map(|(k, v)| (k.clone(), value(v))));
+    params.extend(guest.params.iter().map(|(k, v)| (k.clone(), value(v, guest.secrets))));
     let nics: Vec<Value> = guest.ports.iter().enumerate().map(|(place, nic)| nic_value(place, nic)).collect();
     let ports = guest.ports.iter().zip(&nics).map(|(nic, v)| (nic.cp.as_str(), v.clone()));
     let ours = [
@@ -226,14 +234,19 @@ fn number(n: &str) -> Value {
     real.map_or_else(|| text(n), Value::from)
 }
 
-fn value(p: &Param) -> Value {
+/// A reference to a secret becomes the secret; to one that is not there, nothing, which a template
+/// that counts on it says.
+fn value(p: &Param, secrets: &[(SmolStr, String)]) -> Value {
+    if let Some(name) = p.as_secret() {
+        return secrets.iter().find(|(n, _)| n == name).map_or(Value::UNDEFINED, |(_, clear)| text(clear));
+    }
     match p {
         Param::Null => Value::from(()),
         Param::Bool(b) => Value::from(*b),
         Param::Number(n) => number(n),
         Param::Text(t) => Value::from(t.as_str()),
-        Param::List(l) => Value::from(l.iter().map(value).collect::<Vec<_>>()),
-        Param::Map(m) => map(m.iter().map(|(k, v)| (k.as_str(), value(v)))),
+        Param::List(l) => Value::from(l.iter().map(|v| value(v, secrets)).collect::<Vec<_>>()),
+        Param::Map(m) => map(m.iter().map(|(k, v)| (k.as_str(), value(v, secrets)))),
     }
 }
 

@@ -34,15 +34,15 @@ fn quoted(value: &Value) -> Result<String, Error> {
 #[derive(Debug)]
 pub(super) struct Rendered {
     pub text: String,
-    /// It speaks of `secrets`.
+    /// It speaks of a name by which it gets at a secret.
     pub secret: bool,
 }
 
 /// Renders `text`; the fault is one sentence that starts with `file`, line.
-pub(super) fn render(file: &str, text: &str, context: &Value) -> Result<Rendered, String> {
+pub(super) fn render(file: &str, text: &str, context: &Value, hot: &HashSet<&str>) -> Result<Rendered, String> {
     let env = environment();
     let template = env.template_from_named_str(file, text).map_err(|e| wrong(file, text, &e, context))?;
-    let secret = template.undeclared_variables(false).contains("secrets");
+    let secret = template.undeclared_variables(false).iter().any(|v| hot.contains(v.as_str()));
     let text = template.render(context).map_err(|e| wrong(file, text, &e, context))?;
     Ok(Rendered { text, secret })
 }

@@ -163,6 +163,35 @@ fn what_is_not_a_template_is_copied_byte_for_byte() {
 }
 
 #[test]
+fn a_parameter_that_refers_to_a_secret_is_its_value_for_the_guest_alone() {
+    let reference = |name: &str| Param::Map(vec![("secret".into(), Param::Text(name.into()))]);
+    let user = Param::Map(vec![("name".into(), Param::Text("ada".into())), ("password".into(), reference("psk"))]);
+    let params = vec![
+        ("wan_psk".into(), reference("psk")),
+        ("users".into(), Param::List(vec![user])),
+        ("site".into(), Param::Text("7".into())),
+        ("gone".into(), reference("nobody")),
+    ];
+    let secrets = [("psk".into(), "s3cret".to_owned())];
+    let guest = guest(vec![], &params, &[], &secrets);
+    let all = [
+        ("open", "{{ site }}"),
+        ("a", "{{ wan_psk }}"),
+        ("b", "{{ params.wan_psk }}"),
+        ("c", "{% for u in users %}{{ u.name }}:{{ u.password }}{% endfor %}"),
+    ];
+    let all = day0(Medium::Iso, &all);
+    let files = render(&all, &guest, &no_artefact).expect("rendered");
+    let shown = |files: &[MediumFile]| files.iter().map(|f| String::from_utf8_lossy(&f.content).into_owned()).collect::<Vec<_>>();
+    assert_eq!(shown(&files), ["7", "s3cret", "s3cret", "ada:s3cret"]);
+    assert_eq!(files.iter().map(|f| f.secret).collect::<Vec<_>>(), [false, true, true, true]);
+    let masked = shown(&preview(&all, &guest, &no_artefact).expect("rendered")).join(" ");
+    assert!(!masked.contains("s3cret") && masked.contains("ada:***"), "{masked}");
+    let fault = render(&day0(Medium::Iso, &[("a", "{{ gone }}")]), &guest, &no_artefact).map(drop).expect_err("a secret that is not there");
+    assert!(fault.detail().contains("gone"), "{}", fault.detail());
+}
+
+#[test]
 fn secrets_mark_their_file_and_never_show_in_a_preview() {
     let params = params();
     let secrets = [("psk".into(), "s3cret".to_owned())];
