@@ -1,14 +1,19 @@
-//! Group commit: one thread per database turns the wishes of many writers into one barrier.
+//! Group commit: one barrier for all that waits.
 //!
 //! Owns: which commits are durable, who waits for which, and the end of all writing after a failed write or sync. Never: what
 //! a barrier is (that is `database`).
 //!
-//!     committed --> wanted --> barrier --> durable
-//!                                 \--> failed: the kernel dropped pages it could not write, so nothing that follows
-//!                                      can be trusted; reads go on, writes are refused until a restart
+//!     committed --> barrier --> durable
+//!                      \--> failed: the kernel dropped pages it could not write, so nothing that follows
+//!                           can be trusted; reads go on, writes are refused until a restart
+//!
+//! A writer that has to wait runs the barrier itself, unless one is under way: then it follows, and of those that this
+//! one does not cover the first to wake leads the next, for all of them. A lone writer wakes no other thread. The
+//! committer thread leads where nobody waits (`Soon`, a close), and compacts.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
 };
 
@@ -37,15 +42,25 @@ pub(super) struct Database {
     pub gate: Gate,
     pub manifest: Arc<ManifestFile>,
     progress: Mutex<Progress>,
-    changed: Condvar,
+    /// Signalled when a barrier ended: for those that wait for one.
+    led: Condvar,
+    /// Signalled when there is something for the committer.
+    work: Condvar,
     limits: compact::Limits,
 }
 
 #[derive(Default)]
 struct Progress {
     committed: u64,
+    /// What the committer shall see to.
     wanted: u64,
     durable: u64,
+    /// A barrier is under way.
+    leading: bool,
+    /// How many wait for its end.
+    following: u32,
+    /// The file has grown so much that the committer shall look at it.
+    look: bool,
     barriers: u64,
     compactions: u64,
     /// No compaction while the file is smaller, in bytes: one that failed (a full disk, say) or brought nothing is not
@@ -77,8 +92,15 @@ impl Database {
         manifest: Arc<ManifestFile>,
         limits: compact::Limits,
     ) -> Result<(Arc<Database>, JoinHandle<()>)> {
-        let db =
-            Arc::new(Database { which, gate: Gate::new(handle), manifest, progress: Mutex::default(), changed: Condvar::new(), limits });
+        let db = Arc::new(Database {
+            which,
+            gate: Gate::new(handle),
+            manifest,
+            progress: Mutex::default(),
+            led: Condvar::new(),
+            work: Condvar::new(),
+            limits,
+        });
         let committer = db.clone();
         let thread = thread::Builder::new()
             .name(format!("commit-{}", which.name()))
@@ -162,7 +184,7 @@ impl Database {
         };
         drop(p);
         drop(handle);
-        self.changed.notify_all();
+        self.led.notify_all();
         if let Some(old) = old {
             old.remove();
         }
@@ -172,7 +194,7 @@ impl Database {
     /// Ends the committer after a last barrier.
     pub fn stop(&self) {
         lock(&self.progress).stop = true;
-        self.changed.notify_all();
+        self.work.notify_all();
     }
 
     pub fn check(&self) -> Result<()> {
@@ -186,7 +208,8 @@ impl Database {
             Untransacted::Broken(fault) => {
                 tracing::error!(database = self.which.name(), error = ?fault, "a write failed: the store takes no more until bothy is started again");
                 lock(&self.progress).failed.get_or_insert_with(|| fault.detail());
-                self.changed.notify_all();
+                self.led.notify_all();
+                self.work.notify_all();
                 fault
             }
         }
@@ -195,48 +218,79 @@ impl Database {
     fn ask(&self, ticket: u64) {
         let mut p = lock(&self.progress);
         p.wanted = p.wanted.max(ticket);
-        self.changed.notify_all();
+        drop(p);
+        self.work.notify_one();
     }
 
     fn wait(&self, ticket: u64) -> Result<()> {
         let mut p = lock(&self.progress);
-        if p.durable < ticket {
-            p.wanted = p.wanted.max(ticket);
-            self.changed.notify_all();
-        }
         while p.durable < ticket {
             p.refuse_if_failed()?;
-            p = self.changed.wait(p).unwrap_or_else(PoisonError::into_inner);
+            p = if p.leading { self.follow(p) } else { self.lead(p) };
         }
         Ok(())
     }
 
+    fn follow<'p>(&self, mut p: MutexGuard<'p, Progress>) -> MutexGuard<'p, Progress> {
+        p.following += 1;
+        let mut p = self.led.wait(p).unwrap_or_else(PoisonError::into_inner);
+        p.following -= 1;
+        p
+    }
+
+    /// Runs the barrier for all that is committed by now: it reached sled before the barrier starts.
+    fn lead<'p>(&'p self, mut p: MutexGuard<'p, Progress>) -> MutexGuard<'p, Progress> {
+        p.leading = true;
+        let target = p.committed;
+        drop(p);
+        let barrier = || {
+            let handle = self.gate.enter()?;
+            handle.barrier()?;
+            Ok(handle.file_bytes())
+        };
+        // Whoever leads must end the lead: the others would wait for ever.
+        let done = catch_unwind(AssertUnwindSafe(barrier)).unwrap_or_else(|_| Err(Fault::bug("the barrier panicked; the log has where")));
+        let mut p = lock(&self.progress);
+        p.leading = false;
+        p.barriers += 1;
+        match done {
+            Ok(file_bytes) => {
+                p.durable = p.durable.max(target);
+                if file_bytes > self.limits.floor_bytes && file_bytes >= p.compact_from && !p.look {
+                    p.look = true;
+                    self.work.notify_one();
+                }
+            }
+            Err(fault) => {
+                tracing::error!(database = self.which.name(), error = ?fault, "a barrier failed: the store takes no more writes until bothy is started again");
+                p.failed = Some(fault.detail());
+                self.work.notify_one();
+            }
+        }
+        if p.following > 0 {
+            self.led.notify_all();
+        }
+        p
+    }
+
+    /// The committer's work.
     fn run(&self) {
         loop {
-            let target = {
+            let (ticket, look) = {
                 let mut p = lock(&self.progress);
-                while p.wanted <= p.durable && !p.stop {
-                    p = self.changed.wait(p).unwrap_or_else(PoisonError::into_inner);
+                while p.wanted <= p.durable && !p.look && !p.stop && p.failed.is_none() {
+                    p = self.work.wait(p).unwrap_or_else(PoisonError::into_inner);
                 }
                 if p.failed.is_some() || (p.stop && p.committed <= p.durable) {
                     return;
                 }
-                // Everything committed by now is covered: it reached sled before the barrier starts.
-                p.committed
+                (if p.stop { p.committed } else { p.wanted }, std::mem::take(&mut p.look))
             };
-            let done = self.gate.enter().and_then(|h| h.barrier());
-            let mut p = lock(&self.progress);
-            p.barriers += 1;
-            match done {
-                Ok(()) => p.durable = p.durable.max(target),
-                Err(fault) => {
-                    tracing::error!(database = self.which.name(), error = ?fault, "a barrier failed: the store takes no more writes until bothy is started again");
-                    p.failed = Some(fault.detail());
-                }
+            // What failed was logged where it did.
+            if self.wait(ticket).is_err() {
+                return;
             }
-            drop(p);
-            self.changed.notify_all();
-            if let Err(fault) = self.compact_if_needed() {
+            if look && let Err(fault) = self.compact_if_needed() {
                 tracing::warn!(database = self.which.name(), error = ?fault, "the store could not be compacted; it goes on as it is");
             }
         }

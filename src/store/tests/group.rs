@@ -38,6 +38,22 @@ impl Disk for Held {
     }
 }
 
+/// A disk that remembers which threads synced `db`.
+#[derive(Default)]
+struct Who(Mutex<Vec<Option<String>>>);
+impl Disk for Who {
+    fn sync_handle(&self, _: &File, _: &Path) -> io::Result<()> {
+        lock(&self.0).push(thread::current().name().map(String::from));
+        Ok(())
+    }
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        NoSync.sync_file(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        NoSync.sync_dir(path)
+    }
+}
+
 fn until(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..5000 {
         if done() {
@@ -69,6 +85,21 @@ fn writers_that_wait_share_one_barrier() {
     assert_eq!(stats.transactions, u64::from(WRITERS));
     assert!(stats.barriers <= 2, "{} barriers for {WRITERS} writers", stats.barriers);
     assert_eq!(store.count(Table::VnfInstance).expect("counted"), u64::from(WRITERS));
+}
+
+#[test]
+fn a_lone_writer_runs_its_barrier_itself_and_the_committer_those_nobody_waits_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let disk = Arc::new(Who::default());
+    let store = Store::open_on(dir.path(), QUIET, disk.clone(), Limits::STANDARD).expect("opens");
+    let synced = || std::mem::take(&mut *lock(&disk.0));
+    synced();
+    let writer = || (0..5).for_each(|id| put(&store, &note(id, 100)));
+    thread::scope(|s| thread::Builder::new().name("writer".into()).spawn_scoped(s, writer).map(|_| ())).expect("a thread");
+    assert_eq!(synced(), vec![Some("writer".to_string()); 5]);
+    store.write(Durability::Soon, |tx| tx.put(&note(9, 100))).expect("written");
+    until("a barrier nobody waits for", || store.stats().expect("stats").live.barriers == 6);
+    assert_eq!(synced(), vec![Some("commit-live".to_string())]);
 }
 
 #[test]
