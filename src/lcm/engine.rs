@@ -1,8 +1,9 @@
 //! The engine: workers, timers and wake-ups around `Live`.
 //!
 //! Owns every thread of `lcm`. Locks one state for moments only; steps, journal and transactions
-//! run outside it. Journal entries are collected and written together, when there are many or
-//! nothing else to do, and before an operation ends: it is never concluded ahead of its journal.
+//! run outside it. Journal entries are collected and go along with the next transaction that moves
+//! an operation on; without one, they are written when there are many or nothing else to do. An
+//! operation is never concluded ahead of its journal: its end takes it along.
 //! Accept is the caller's barrier; the end is the engine's.
 
 use std::{
@@ -28,7 +29,7 @@ use crate::{
         step::{PlanStep, Step, StepLog, StepState},
         time::{Clock, Stamp},
     },
-    store::{Durability, Store},
+    store::{Durability, Store, Tx},
 };
 
 #[derive(Debug, Clone)]
@@ -73,12 +74,16 @@ struct State {
     /// The last wake-ups, so that one between a step's answer and its parking is not lost.
     wakes: VecDeque<(u64, WakeKey)>,
     wake_count: u64,
+    /// Steps that workers are at.
+    busy: usize,
     stop: bool,
 }
 
 const WAKES_KEPT: usize = 1024;
 /// Journal entries that are written at once.
 const JOURNAL_BATCH: usize = 64;
+/// How long entries wait for others while steps run.
+const JOURNAL_REST: Duration = Duration::from_millis(100);
 
 fn lane_index(lane: Lane) -> usize {
     match lane {
@@ -184,7 +189,7 @@ impl Engine {
     /// has moved already.
     pub fn release(&self, id: OpId) -> Result<Operation> {
         let now = self.clock.now();
-        let op = self.store.write(Durability::Lazy, |tx| {
+        let op = self.write_with_journal(Durability::Lazy, |tx| {
             let mut op: Operation = tx.require(&id)?;
             if op.state.phase() == Phase::Held {
                 op.apply(Trigger::Granted, now)?;
@@ -258,6 +263,7 @@ impl Engine {
     fn next(&self, lane: Lane) -> Option<Job> {
         let l = lane_index(lane);
         let mut s = self.lock();
+        let mut rested = false;
         loop {
             if s.stop {
                 return None;
@@ -275,13 +281,15 @@ impl Engine {
                 let Some(live) = s.live.get_mut(&id) else { continue };
                 match live.begin(index, now) {
                     Some((fresh, elapsed)) => {
-                        return Some(Job {
+                        let job = Job {
                             cx: StepCx { op: live.op().clone(), index, elapsed, fresh },
                             steps: live.steps(),
                             way: live.way(),
                             tries: live.tries(index),
                             wakes_seen,
-                        });
+                        };
+                        s.busy += 1;
+                        return Some(job);
                     }
                     None => {
                         if let Some(ended) = live.ended() {
@@ -293,14 +301,20 @@ impl Engine {
                     }
                 }
             }
-            if !self.journal.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            // Whoever is busy will come by with more, and the last of them writes.
+            let journal = !self.journal.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+            if journal && (s.busy == 0 || rested) {
                 drop(s);
                 self.write_journal();
                 s = self.lock();
+                rested = false;
                 continue;
             }
-            let pause = s.timers.peek().map_or(Duration::from_secs(3600), |Reverse((at, _, _))| at.saturating_duration_since(now));
-            s = self.changed[l].wait_timeout(s, pause).unwrap_or_else(PoisonError::into_inner).0;
+            let timer = s.timers.peek().map_or(Duration::from_secs(3600), |Reverse((at, _, _))| at.saturating_duration_since(now));
+            let pause = if journal { timer.min(JOURNAL_REST) } else { timer };
+            let waited = self.changed[l].wait_timeout(s, pause).unwrap_or_else(PoisonError::into_inner);
+            s = waited.0;
+            rested = journal && waited.1.timed_out();
         }
     }
 
@@ -439,10 +453,9 @@ impl Engine {
             (Ended::AllDone, Way::Backward) => Trigger::Undone,
             (Ended::Broke(_), Way::Forward | Way::Backward) => Trigger::Broke,
         };
-        self.write_journal();
         let durability = if live.op().parent.is_some() { Durability::Soon } else { Durability::Barrier };
         let now = self.clock.now();
-        let result = self.store.write(durability, |tx| {
+        let result = self.write_with_journal(durability, |tx| {
             let mut op: Operation = tx.require(&id)?;
             op.apply(trigger, now)?;
             match &ended {
@@ -485,6 +498,29 @@ impl Engine {
         self.store.write(Durability::Lazy, |tx| entries.iter().try_for_each(|log| tx.put(log)))
     }
 
+    /// A transaction that takes along what the journal holds. A barrier is waited for after the
+    /// journal was let go.
+    fn write_with_journal<T>(&self, durability: Durability, f: impl Fn(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        let out = {
+            let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+            let at_once = match durability {
+                Durability::Soon => Durability::Soon,
+                Durability::Barrier | Durability::Lazy => Durability::Lazy,
+            };
+            let out = self.store.write(at_once, |tx| {
+                journal.iter().try_for_each(|log| tx.put(log))?;
+                f(tx)
+            })?;
+            journal.clear();
+            out
+        };
+        match durability {
+            Durability::Barrier => self.store.settle()?,
+            Durability::Soon | Durability::Lazy => {}
+        }
+        Ok(out)
+    }
+
     /// False while steps of the operation run or wait. An operation shows its new state a moment
     /// before its end is durable: that moment is waited for.
     pub(super) fn is_quiet(&self, id: OpId) -> bool {
@@ -518,6 +554,7 @@ fn work(engine: &Weak<Engine>, lane: Lane) {
         let Some(engine) = engine.upgrade() else { return };
         let Some(job) = engine.next(lane) else { return };
         engine.run_one(job);
+        engine.lock().busy -= 1;
     }
 }
 
