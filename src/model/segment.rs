@@ -39,6 +39,7 @@ pub struct Segment {
     pub link: SmolStr,
     /// Tag on the switch, unique on the box.
     pub vlan: VlanId,
+    /// Fixed when the segment is planned, as its link is: `vim::links` keeps both.
     pub profile: LinkProfile,
     /// The host's own addresses here; empty: the host has no port on it.
     pub host: Vec<Cidr>,

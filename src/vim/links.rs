@@ -4,7 +4,12 @@
 //! is a projection with one owner, this one: it is rendered from the store each time, so a step
 //! that was repeated or undone can leave nothing in it. Never: what a segment shall be.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use smol_str::SmolStr;
 
 use super::{
     network::{dhcp_conf, host_link, nat_table},
@@ -12,9 +17,10 @@ use super::{
 };
 use crate::{
     model::{
-        error::Result,
+        error::{Fault, Result},
         id::SegmentId,
         segment::{Segment, SegmentState},
+        vnfd::LinkProfile,
     },
     sdn::port::{Datapath, Fabric, PortKind, SwitchPort},
     store::{Durability, Store},
@@ -30,11 +36,22 @@ pub struct Links {
     /// One segment is brought or taken at a time: a look at the host must not bring back what a step
     /// takes away.
     changing: Mutex<()>,
+    faces: Mutex<HashMap<SegmentId, Arc<Face>>>,
 }
+
+/// What never changes of a segment: the link's id in its descriptor, and its profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Face {
+    pub link: SmolStr,
+    pub profile: LinkProfile,
+}
+
+/// Faces that are kept at most; past that all are read again.
+const FACES: usize = 256;
 
 impl Links {
     pub fn new(store: Store, fabric: Arc<dyn Fabric>, host: Arc<dyn HostNet>) -> Links {
-        Links { store, fabric, host, projecting: Mutex::new(()), ready: OnceLock::new(), changing: Mutex::new(()) }
+        Links { store, fabric, host, projecting: Mutex::new(()), ready: OnceLock::new(), changing: Mutex::new(()), faces: Mutex::default() }
     }
 
     /// The switch is there, made where it was not; which datapath it has. Asked once.
@@ -64,6 +81,23 @@ impl Links {
             Some(s) if s.state == SegmentState::Wanted => self.bring(&s),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// The face of a segment. Its record names every station on it, so it is read once and not for
+    /// each of them.
+    pub fn face(&self, id: SegmentId) -> Result<Arc<Face>> {
+        let known = |faces: &HashMap<SegmentId, Arc<Face>>| faces.get(&id).cloned();
+        if let Some(face) = known(&self.faces.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(face);
+        }
+        let s = self.store.get::<Segment>(&id)?.ok_or_else(|| Fault::not_found(format!("there is no virtual link {id}")))?;
+        let face = Arc::new(Face { link: s.link, profile: s.profile });
+        let mut faces = self.faces.lock().unwrap_or_else(PoisonError::into_inner);
+        if faces.len() >= FACES {
+            faces.clear();
+        }
+        faces.insert(id, face.clone());
+        Ok(face)
     }
 
     fn bring(&self, s: &Segment) -> Result<()> {

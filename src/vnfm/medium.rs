@@ -3,6 +3,8 @@
 //! Gathers what `day0` may know of the guest from the records, and opens the project's secrets for
 //! the moment of rendering. Owns the secrets' records. Never: keeps a secret in the clear.
 
+use std::sync::Arc;
+
 use smol_str::SmolStr;
 
 use super::{
@@ -17,12 +19,11 @@ use crate::{
         package::{PackageFile, VnfPackage},
         param::Params,
         secret::{Secret, refuse_clear},
-        segment::Segment,
-        vnf::{Body, VnfInstance, Vnfc},
+        vnf::{Body, Port, VnfInstance, Vnfc},
         vnfd::{Day0, Vdu},
     },
     store::Durability,
-    vim::port::MediumFile,
+    vim::{links::Face, port::MediumFile},
 };
 
 impl Vnfm {
@@ -62,15 +63,12 @@ impl Vnfm {
         secrets: &[(SmolStr, String)],
         f: impl FnOnce(&Guest<'_>) -> Result<T>,
     ) -> Result<T> {
-        let mut ports = Vec::new();
-        for p in &vnfc.ports {
-            let segment = self
-                .store
-                .get::<Segment>(&p.segment)?
-                .ok_or_else(|| Fault::not_found(format!("there is no virtual link {}", p.segment)))?;
+        let faces = vnfc.ports.iter().map(|p| self.links.face(p.segment)).collect::<Result<Vec<_>>>()?;
+        let nic = |(p, face): (&Port, &Arc<Face>)| {
             let mtu = vdu.nics.iter().find(|n| n.id == p.cp).and_then(|n| n.mtu);
-            ports.push(Nic::new(p, &segment.link, &segment.profile, mtu));
-        }
+            Nic::new(p, &face.link, &face.profile, mtu)
+        };
+        let ports = vnfc.ports.iter().zip(&faces).map(nic).collect();
         f(&Guest {
             vnf: inst.id,
             vnf_name: &inst.name,
