@@ -11,6 +11,7 @@ mod kit;
 mod ns_scale;
 mod orchestrator;
 mod overhead;
+mod samples;
 mod table;
 
 use std::{path::Path, process::ExitCode};
@@ -31,7 +32,7 @@ pub fn scratch() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("bench-").tempdir_in(at).expect("a folder in target/tmp")
 }
 
-fn target() -> std::path::PathBuf {
+pub fn target() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target")
 }
 
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         get::serve_bare(Path::new(tls), Path::new(answer));
         return ExitCode::SUCCESS;
     }
+    samples::check();
     // Cargo adds `--bench`.
     let chosen: Vec<String> = all.into_iter().filter(|a| !a.starts_with("--")).collect();
     let mut rows = Vec::new();

@@ -4,6 +4,9 @@
 //!
 //! Both sides work on one private libvirtd and switch, in turns, and are timed by one observer of
 //! libvirt's events. The link is there before, on both sides. The guest halts its processor at once.
+//!
+//! A short run adds a few rounds to those that earlier runs kept; a long one goes on until there are as
+//! many as were asked for, and can be cut short and started again (see `samples`).
 
 use std::{
     collections::HashSet,
@@ -31,13 +34,15 @@ use virt::connect::Connect;
 use crate::{
     kit::{
         self,
-        bothy::{NEEDS, build, shipped, text},
+        bothy::{NEEDS, build, program, shipped, text},
         host::{Events, Host, With, layout_in},
     },
+    samples::{Sample, Samples, load},
     table::{Goal, Row, interval, long, median, ms, quantile},
+    target,
 };
 
-/// Levels of the package, their guests, and rounds of a short and of a long run.
+/// Levels of the package, their guests, rounds in a row, and how many are asked for in all.
 const LEVELS: [(&str, usize, usize, usize); 3] = [("one", 1, 12, 200), ("four", 4, 6, 200), ("sixteen", 16, 3, 320)];
 /// libvirt's own limit of requests under way on a connection, which is also Bothy's.
 const AT_ONCE: usize = 5;
@@ -246,16 +251,42 @@ impl Straight {
     }
 }
 
-fn rows(what: &str, n: usize, ours: &[f64], other: &[f64]) -> Vec<Row> {
-    let name = |p: &str| format!("{what} {n}, {p} of {} | libvirt itself", ours.len());
-    let row = |p: &str, q: f64, goal| Row::new(name(p), "ms", quantile(ours, q), Some(quantile(other, q)), goal);
+fn rows(what: &str, n: usize, full: usize, ours: &[f64], other: &[f64]) -> Vec<Row> {
+    let few = if ours.len() < full { format!(" of {full}") } else { String::new() };
+    let name = |p: &str| format!("{what} {n}, {p}, n={}{few} | libvirt itself", ours.len());
+    let row = |name: String, q: f64, goal| Row::new(name, "ms", quantile(ours, q), Some(quantile(other, q)), goal);
     let ((a, b), (c, d)) = (interval(ours, 0.99), interval(other, 0.99));
-    println!("{what} {n}: p99 within {a:.1}..{b:.1} ms, libvirt itself {c:.1}..{d:.1} ms (95 %, {} samples)", ours.len());
     vec![
         Row::new(name("p50"), "ms", median(ours), Some(median(other)), Goal::RatioAtMost(1.05)),
-        row("p95", 0.95, Goal::RatioAtMost(1.10)),
-        row("p99", 0.99, Goal::Shown),
+        row(name("p95"), 0.95, Goal::RatioAtMost(1.10)),
+        row(name(&format!("p99 (95 %: {a:.0}..{b:.0} | {c:.0}..{d:.0})")), 0.99, Goal::Shown),
     ]
+}
+
+/// Rounds in turns: who goes first changes, and the first round of a run only warms up.
+struct Turns<'t> {
+    ours: &'t Ours,
+    straight: &'t Straight,
+    events: &'t Events,
+    /// Rounds that were run, by level.
+    done: [usize; LEVELS.len()],
+}
+
+impl Turns<'_> {
+    fn round(&mut self, at: usize) -> Option<Sample> {
+        let (level, n, ..) = LEVELS[at];
+        let turn = self.done[at];
+        self.done[at] += 1;
+        let (a, b) = if turn % 2 == 0 {
+            let a = self.ours.round(self.events, level, n);
+            (a, self.straight.round(self.events, n))
+        } else {
+            let b = self.straight.round(self.events, n);
+            (self.ours.round(self.events, level, n), b)
+        };
+        let sample = Sample { run: 0, guests: n, load: load(), ours_up: a.up, other_up: b.up, ours_down: a.down, other_down: b.down };
+        (turn > 0).then_some(sample)
+    }
 }
 
 pub fn measure() -> Vec<Row> {
@@ -266,27 +297,30 @@ pub fn measure() -> Vec<Row> {
     let uri = format!("qemu+unix:///system?socket={}/libvirt-sock", ours.host.dir());
     let straight = Straight::start(&ours, &uri);
     let (_observer, events) = ours.host.open();
-    let mut all = Vec::new();
-    for (level, n, short, full) in LEVELS {
-        let rounds = if long() { full } else { short };
-        let (mut us, mut them) = (Vec::new(), Vec::new());
-        for r in 0..=rounds {
-            // Who goes first changes, and the first round only warms up.
-            let (a, b) = if r % 2 == 0 {
-                let a = ours.round(&events, level, n);
-                (a, straight.round(&events, n))
-            } else {
-                let b = straight.round(&events, n);
-                (ours.round(&events, level, n), b)
-            };
-            if r > 0 {
-                us.push(a);
-                them.push(b);
+    let mut samples = Samples::open(target().join("bench-samples.json"), program().as_ref()).expect("target/bench-samples.json");
+    let mut turns = Turns { ours: &ours, straight: &straight, events: &events, done: [0; LEVELS.len()] };
+    let missing = |samples: &Samples, at: usize| LEVELS[at].3.saturating_sub(samples.count(LEVELS[at].1));
+    loop {
+        // Level by level in small portions, so that a run that is cut short has some of each.
+        for at in 0..LEVELS.len() {
+            let mut wanted = LEVELS[at].2.min(missing(&samples, at));
+            while wanted > 0 {
+                if let Some(sample) = turns.round(at) {
+                    samples.add(sample).expect("kept");
+                    wanted -= 1;
+                }
             }
         }
-        let of = |side: &[Round], f: fn(&Round) -> f64| side.iter().map(f).collect::<Vec<_>>();
-        all.extend(rows("instantiate", n, &of(&us, |r| r.up), &of(&them, |r| r.up)));
-        all.extend(rows("terminate", n, &of(&us, |r| r.down), &of(&them, |r| r.down)));
+        if !long() || (0..LEVELS.len()).all(|at| missing(&samples, at) == 0) {
+            break;
+        }
+    }
+    let mut all = Vec::new();
+    for (_, n, _, full) in LEVELS {
+        println!("overhead, {n} guests: {}", samples.origin(n));
+        let of = |f: fn(&Sample) -> f64| samples.of(n).map(f).collect::<Vec<_>>();
+        all.extend(rows("instantiate", n, full, &of(|s| s.ours_up), &of(|s| s.other_up)));
+        all.extend(rows("terminate", n, full, &of(|s| s.ours_down), &of(|s| s.other_down)));
     }
     all
 }

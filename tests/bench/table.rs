@@ -127,5 +127,5 @@ pub fn ms(d: Duration) -> f64 {
 
 /// Whether the run may take its time.
 pub fn long() -> bool {
-    std::env::var_os("BOTHY_LONG").is_some()
+    std::env::var_os("BOTHY_LONG").is_some() || std::env::args().any(|a| a == "--long")
 }
