@@ -17,6 +17,7 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    thread,
 };
 
 use super::{
@@ -64,11 +65,21 @@ pub(super) fn open(dir: &Path, setup: &Setup) -> Result<Opened> {
         }
         None => first_manifest(dir, setup, &mut notes)?,
     };
-    let live = match open_or_mend(&manifest, Which::Live, setup, &mut notes) {
-        Err(fault) if fault.kind() == Kind::Bug => restore_newest(dir, &manifest, setup, fault, &mut notes)?,
+    // Both wait for the disk most of the time. What is wrong with the history is looked at when the
+    // live database stands: a restore of that may have put another history in its place.
+    let (live, early) = thread::scope(|s| {
+        let history = s.spawn(|| open_checked(&manifest, Which::History, setup));
+        (open_or_mend(&manifest, Which::Live, setup, &mut notes), history.join())
+    });
+    let mut early = early.ok().and_then(Result::ok);
+    let live = match live {
+        Err(fault) if fault.kind() == Kind::Bug => {
+            early = None;
+            restore_newest(dir, &manifest, setup, fault, &mut notes)?
+        }
         other => other?,
     };
-    let history = match open_or_mend(&manifest, Which::History, setup, &mut notes) {
+    let history = match early.map_or_else(|| open_or_mend(&manifest, Which::History, setup, &mut notes), Ok) {
         Err(fault) if fault.kind() == Kind::Bug => empty_history(&manifest, setup, &fault, &mut notes)?,
         other => other?,
     };
