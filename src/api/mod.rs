@@ -64,6 +64,16 @@ impl Services {
         let nfvo = self.nfvo.clone();
         self.pool.see_through(move || f(&nfvo)).await
     }
+
+    /// A read of a few records by their keys: on the socket's own thread, since the way to another and
+    /// back costs more than the read. It may wait as long as a transaction takes, but not for a
+    /// compaction or an export: then it goes the way of `domain`. Never for writes or lists.
+    pub async fn look<T: Send + 'static>(&self, f: impl FnOnce(&Arc<Nfvo>) -> Result<T> + Send + 'static) -> Answer<T> {
+        if self.nfvo.vnfm().store().reads_at_once() {
+            return f(&self.nfvo).map_err(Into::into);
+        }
+        self.domain(f).await
+    }
 }
 
 pub type Ctx = axum::extract::State<Arc<Services>>;

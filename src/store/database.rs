@@ -11,7 +11,7 @@ use std::{
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError},
     thread,
     time::Duration,
 };
@@ -267,6 +267,10 @@ impl Gate {
     pub fn enter(&self) -> Result<RwLockReadGuard<'_, Handle>> {
         Inside::check()?;
         Ok(self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+    /// Whether `enter` would return at once.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.0.try_read(), Err(TryLockError::WouldBlock))
     }
     pub fn close(&self) -> Result<RwLockWriteGuard<'_, Handle>> {
         Inside::check()?;

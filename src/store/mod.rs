@@ -307,6 +307,11 @@ impl Store {
         Ok(self.0.live.compact_if_needed()? | self.0.history.compact_if_needed()?)
     }
 
+    /// False while something long keeps readers out: a compaction, a verification, an export.
+    pub fn reads_at_once(&self) -> bool {
+        self.0.live.gate.is_open() && self.0.history.gate.is_open()
+    }
+
     pub fn stats(&self) -> Result<Stats> {
         Ok(Stats { live: self.0.live.stats()?, history: self.0.history.stats()? })
     }

@@ -99,7 +99,7 @@ async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract
 }
 
 async fn one(State(s): Ctx, base: Base, Id(id): Id<VnfId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
-    let (v, flavour) = s.domain(move |n| with_flavour(n, find(n, id)?)).await?;
+    let (v, flavour) = s.look(move |n| with_flavour(n, find(n, id)?)).await?;
     Ok(shown(&headers, v.revision, &vnf::instance(&v, &Around { flavour: flavour.as_ref() }, &base)))
 }
 

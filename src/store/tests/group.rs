@@ -103,6 +103,19 @@ fn a_lone_writer_runs_its_barrier_itself_and_the_committer_those_nobody_waits_fo
 }
 
 #[test]
+fn readers_are_told_when_they_would_have_to_wait() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path());
+    assert!(store.reads_at_once());
+    for db in [&store.0.live, &store.0.history] {
+        let closed = db.gate.close().expect("closed");
+        assert!(!store.reads_at_once());
+        drop(closed);
+        assert!(store.reads_at_once());
+    }
+}
+
+#[test]
 fn soon_asks_for_a_barrier_and_lazy_does_not() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = open(dir.path());
