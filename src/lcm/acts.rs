@@ -51,7 +51,7 @@ impl Engine {
         let before: Operation = self.store.require(&id)?;
         self.check_quiet(&before)?;
         let now = self.clock.now();
-        self.store.write(Durability::Barrier, |tx| {
+        self.write_with_journal(Durability::Barrier, |tx| {
             let mut op: Operation = tx.require(&id)?;
             op.apply(Trigger::Fail, now)?;
             self.runner.settle(tx, &op)?;
@@ -63,7 +63,7 @@ impl Engine {
     /// Ends an operation early: before it was granted it ends ROLLED_BACK, while it runs FAILED_TEMP.
     pub fn cancel(&self, id: OpId, mode: CancelMode) -> Result<Operation> {
         let now = self.clock.now();
-        let op = self.store.write(Durability::Barrier, |tx| {
+        let op = self.write_with_journal(Durability::Barrier, |tx| {
             let mut op: Operation = tx.require(&id)?;
             match op.state.phase() {
                 Phase::Held => {
@@ -88,6 +88,8 @@ impl Engine {
             self.wake(super::port::WakeKey::Op(id));
         } else {
             self.with_live(id, |l| l.cancel(mode));
+            // Parts that were released a moment ago are told by their records.
+            self.write_journal();
             self.runner.cancelled(&op, mode);
             self.check_ended(id);
         }

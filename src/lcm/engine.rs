@@ -1,10 +1,8 @@
 //! The engine: workers, timers and wake-ups around `Live`.
 //!
 //! Owns every thread of `lcm`. Locks one state for moments only; steps, journal and transactions
-//! run outside it. Journal entries are collected and go along with the next transaction that moves
-//! an operation on; without one, they are written when there are many or nothing else to do. An
-//! operation is never concluded ahead of its journal: its end takes it along.
-//! Accept is the caller's barrier; the end is the engine's.
+//! run outside it. What steps answered goes into the journal (see `journal`), which each
+//! transaction that moves an operation on takes along. Accept is the caller's barrier; the end is the engine's.
 
 use std::{
     cmp::Reverse,
@@ -18,6 +16,7 @@ use std::{
 use tracing::{Level, info, span, warn};
 
 use super::{
+    journal::Journal,
     live::{Ended, Live, Way},
     port::{Lane, Outcome, Runner, StepCx, WakeKey},
 };
@@ -29,7 +28,7 @@ use crate::{
         step::{PlanStep, Step, StepLog, StepState},
         time::{Clock, Stamp},
     },
-    store::{Durability, Store, Tx},
+    store::{Durability, Store},
 };
 
 #[derive(Debug, Clone)]
@@ -58,8 +57,7 @@ pub struct Engine {
     changed: [Condvar; 2],
     /// Signalled when an operation has been concluded.
     concluded: Condvar,
-    /// Entries not written yet; held while they are, so that an older one never follows a newer.
-    journal: Mutex<Vec<StepLog>>,
+    pub(super) journal: Mutex<Journal>,
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -188,15 +186,7 @@ impl Engine {
     /// Moves a held operation on (its grant was given, its parent lets it go). Does nothing when it
     /// has moved already.
     pub fn release(&self, id: OpId) -> Result<Operation> {
-        let now = self.clock.now();
-        let op = self.write_with_journal(Durability::Lazy, |tx| {
-            let mut op: Operation = tx.require(&id)?;
-            if op.state.phase() == Phase::Held {
-                op.apply(Trigger::Granted, now)?;
-                tx.put(&op)?;
-            }
-            Ok(op)
-        })?;
+        let op = self.note_release(id)?;
         if op.state.phase() == Phase::Forward && !self.knows(id) {
             self.resume(op.clone())?;
         }
@@ -302,7 +292,7 @@ impl Engine {
                 }
             }
             // Whoever is busy will come by with more, and the last of them writes.
-            let journal = !self.journal.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+            let journal = !self.journal().is_empty();
             if journal && (s.busy == 0 || rested) {
                 drop(s);
                 self.write_journal();
@@ -370,12 +360,7 @@ impl Engine {
             error,
             boot: self.settings.boot,
         };
-        let many = {
-            let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-            journal.push(log);
-            journal.len() >= JOURNAL_BATCH
-        };
-        if many {
+        if self.note(log) >= JOURNAL_BATCH {
             self.write_journal();
         }
         let ended = {
@@ -479,46 +464,6 @@ impl Engine {
             }
         }
         self.wake(WakeKey::Op(id));
-    }
-
-    fn write_journal(&self) {
-        if let Err(fault) = self.settle_journal() {
-            warn!("the journal cannot be written: {fault:?}");
-        }
-    }
-
-    /// What steps have answered so far is in the store.
-    pub fn settle_journal(&self) -> Result<()> {
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        if journal.is_empty() {
-            return Ok(());
-        }
-        // What cannot be written is dropped: its steps are run again after a crash.
-        let entries = std::mem::take(&mut *journal);
-        self.store.write(Durability::Lazy, |tx| entries.iter().try_for_each(|log| tx.put(log)))
-    }
-
-    /// A transaction that takes along what the journal holds. A barrier is waited for after the
-    /// journal was let go.
-    fn write_with_journal<T>(&self, durability: Durability, f: impl Fn(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        let out = {
-            let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-            let at_once = match durability {
-                Durability::Soon => Durability::Soon,
-                Durability::Barrier | Durability::Lazy => Durability::Lazy,
-            };
-            let out = self.store.write(at_once, |tx| {
-                journal.iter().try_for_each(|log| tx.put(log))?;
-                f(tx)
-            })?;
-            journal.clear();
-            out
-        };
-        match durability {
-            Durability::Barrier => self.store.settle()?,
-            Durability::Soon | Durability::Lazy => {}
-        }
-        Ok(out)
     }
 
     /// False while steps of the operation run or wait. An operation shows its new state a moment

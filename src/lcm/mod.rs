@@ -10,6 +10,7 @@
 //!
 //! * `live`    one operation in flight, pure: which steps may run, what an answer leads to
 //! * `engine`  workers, timers, wake-ups; the only place with threads
+//! * `journal` what the engine knows and the store does not yet
 //! * `acts`    what a client may ask of an operation: retry, rollback, fail, cancel
 //! * `recover` what a start finds
 //! * `port`    `Runner` and its words
@@ -19,6 +20,7 @@
 pub mod acts;
 pub mod archive;
 pub mod engine;
+mod journal;
 pub mod live;
 pub mod port;
 pub mod recover;

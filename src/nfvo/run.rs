@@ -117,6 +117,8 @@ impl Nfvo {
     /// Undoes a member's instantiation from wherever it is.
     fn take_back(&self, cx: &StepCx, vnf: VnfId, id: OpId, undo: OpId) -> Result<Outcome> {
         let engine = self.vnfm.engine()?;
+        // A child that was released a moment ago is under way, whatever its record says.
+        engine.settle_journal()?;
         let child = self.child(id)?;
         // A rollback that is being cancelled begins nothing more.
         let go_on = cx.op.cancel.is_none();
