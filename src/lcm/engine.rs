@@ -291,9 +291,10 @@ impl Engine {
                     }
                 }
             }
-            // Whoever is busy will come by with more, and the last of them writes.
+            // Whoever is busy, or about to be, comes by with more: the last of them writes.
             let journal = !self.journal().is_empty();
-            if journal && (s.busy == 0 || rested) {
+            let idle = s.busy == 0 && s.ready.iter().all(VecDeque::is_empty);
+            if journal && (idle || rested) {
                 drop(s);
                 self.write_journal();
                 s = self.lock();
