@@ -35,6 +35,20 @@ fn cycle(members: usize) {
     println!("{members:5} VNFs: accepted after {accepted:?}, up after {up:?} ({:?} each), down after {down:?}", up / members as u32);
 }
 
+/// What a member moves on by goes along with the end of one or the other; each used to be a
+/// transaction of its own.
+#[test]
+fn a_member_costs_fewer_than_two_transactions() {
+    const MEMBERS: usize = 60;
+    let (b, id) = service(MEMBERS);
+    let count = || b.store().stats().expect("stats").live.transactions;
+    let before = count();
+    let op = b.instantiate_ns(id);
+    b.assert_state(op, "COMPLETED");
+    let took = count() - before;
+    assert!(took < 2 * MEMBERS as u64, "{took} transactions for {MEMBERS} members");
+}
+
 #[test]
 fn a_service_of_hundreds_of_vnfs_comes_and_goes() {
     cycle(200);
