@@ -1,20 +1,25 @@
-//! The host's own hands: files of images, disks and media; programs, netlink, nftables, dnsmasq.
+//! The host's own hands: files of images, disks and media; programs, netlink, nftables, dnsmasq; sysfs.
 //!
-//! Owns: the adapters behind `vim::port::{Images, HostNet}`. Never: decides an address, a name or a
+//! Owns: the adapters behind `vim::port::{Images, HostNet, Hardware}`. Never: decides an address, a name or a
 //! rule; never passes a string through a shell.
 
 pub mod clock;
 pub mod dnsmasq;
 mod durable;
 pub mod exec;
-mod facts;
+pub mod facts;
+mod grubenv;
+pub mod hardware;
 pub mod images;
 pub mod media;
 pub mod net;
 pub mod netlink;
 pub mod nft;
 mod qcow2;
+mod report;
+mod sriov;
 
+pub use hardware::LinuxHardware;
 pub use net::LinuxNet;
 
 /// Whether these programs are here; says so where they are not. `BOTHY_REQUIRE=all` makes that a

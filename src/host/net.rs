@@ -18,7 +18,7 @@ use camino::Utf8Path;
 
 use super::{
     dnsmasq::Dnsmasq,
-    facts,
+    report,
     netlink::{Link, Netlink},
     nft,
 };
@@ -99,7 +99,7 @@ impl HostNet for LinuxNet {
     }
 
     fn facts(&self, ovsdb: &Utf8Path) -> Vec<(String, Result<String>)> {
-        facts::collect(ovsdb)
+        report::collect(ovsdb)
     }
     fn tcp_answers(&self, to: IpAddr, port: u16, wait: Duration) -> Result<bool> {
         match TcpStream::connect_timeout(&SocketAddr::new(to, port), wait) {

@@ -4,6 +4,8 @@
 //! namespace. Never: decides what a link should be like; reads /sys/class/net, which shows the
 //! namespace of whoever mounted it.
 
+mod vf;
+
 use std::{
     net::IpAddr,
     os::fd::{AsRawFd, OwnedFd},

@@ -262,6 +262,48 @@ pub struct VfSetting {
     pub driver: Option<DriverName>,
 }
 
+/// A PF as people name it: by its interface, or by its address where names are not to be relied on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PfName {
+    Interface(IfName),
+    Address(PciAddr),
+}
+
+impl PfName {
+    pub fn means(&self, addr: PciAddr, ports: &[NetPort]) -> bool {
+        match self {
+            PfName::Interface(name) => ports.iter().any(|p| p.name == *name),
+            PfName::Address(a) => *a == addr,
+        }
+    }
+}
+impl FromStr for PfName {
+    type Err = Fault;
+    /// A PCI address has two colons, an interface's name none.
+    fn from_str(s: &str) -> Result<Self> {
+        if s.contains(':') { s.parse().map(PfName::Address) } else { s.parse().map(PfName::Interface) }
+    }
+}
+impl fmt::Display for PfName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PfName::Interface(name) => name.fmt(f),
+            PfName::Address(addr) => addr.fmt(f),
+        }
+    }
+}
+
+/// Kernel arguments as the boot loader has them for the next boots; Bothy's own ones only.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BootArgs {
+    /// What every boot has.
+    pub committed: KernelArgs,
+    /// On trial, in place of the committed ones.
+    pub trial: Option<KernelArgs>,
+    /// The next boot is the trial; it clears this, so that a boot that hangs was the only one.
+    pub armed: bool,
+}
+
 /// One thing of the host that can be set while it runs: wanted, or as it was before.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum HostSetting {

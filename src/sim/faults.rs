@@ -74,6 +74,8 @@ methods! {
     EnsureVf true false,
     ReleaseVf true false,
     EnsureDriver true false,
+    BootArgs false false,
+    SetBootArgs true false,
 }
 
 /// What a call is about.

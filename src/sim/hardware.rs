@@ -14,7 +14,7 @@ use super::{
 use crate::{
     model::{
         error::{Fault, Result},
-        host::{DriverName, Function, HostFacts, HostSetting, NodeId, Pf, Vf, VfConf, VfSetting},
+        host::{BootArgs, DriverName, Function, HostFacts, HostSetting, KernelArgs, NodeId, Pf, Vf, VfConf, VfSetting},
         hw::{CpuSet, PageSize, PciAddr},
     },
     vim::port,
@@ -24,6 +24,7 @@ pub(super) struct Hardware {
     facts: HostFacts,
     /// Each function as the host has it while no guest does.
     home: BTreeMap<PciAddr, Home>,
+    boot: BootArgs,
 }
 
 /// A function at home.
@@ -40,7 +41,7 @@ fn conf_of(facts: &HostFacts, addr: PciAddr) -> Option<VfConf> {
 impl Hardware {
     pub fn new(facts: HostFacts) -> Self {
         let home = facts.devices.iter().map(|d| (d.addr, Home { conf: conf_of(&facts, d.addr), driver: d.driver.clone() })).collect();
-        Hardware { facts, home }
+        Hardware { facts, home, boot: BootArgs::default() }
     }
 
     /// Functions that are not as the host has them.
@@ -49,6 +50,15 @@ impl Hardware {
             self.home.get(&d.addr).is_some_and(|h| h.driver != d.driver || h.conf != conf_of(&self.facts, d.addr))
         };
         self.facts.devices.iter().filter(away).map(|d| d.addr)
+    }
+
+    /// What a boot of the simulated box does: a trial runs once, with its mark on the command line.
+    pub fn reboot(&mut self, comes_up: bool) {
+        let boot = &mut self.boot;
+        let trial = boot.trial.clone().filter(|_| std::mem::take(&mut boot.armed) && comes_up);
+        let mark = if trial.is_some() { "bothy.boot=trial" } else { "bothy.boot=committed" };
+        let args = trial.unwrap_or_else(|| boot.committed.clone());
+        self.facts.kernel.args = KernelArgs::parse(&format!("ro quiet {mark} {args}"));
     }
 
     fn set(&mut self, want: &HostSetting) -> Result<()> {
@@ -188,6 +198,15 @@ impl port::Hardware for Sim {
     }
     fn ensure_driver(&self, device: PciAddr, driver: Option<&DriverName>) -> Result<()> {
         self.call(Method::EnsureDriver, device, |world, _| world.hardware.drive(device, driver))
+    }
+    fn boot_args(&self) -> Result<Option<BootArgs>> {
+        self.call(Method::BootArgs, Target::Host, |world, _| Ok(Some(world.hardware.boot.clone())))
+    }
+    fn set_boot_args(&self, want: &BootArgs) -> Result<()> {
+        self.call(Method::SetBootArgs, Target::Host, |world, _| {
+            world.hardware.boot = want.clone();
+            Ok(())
+        })
     }
 }
 

@@ -165,6 +165,10 @@ impl Sim {
     pub fn set_hardware(&self, facts: HostFacts) {
         self.lock().hardware = hardware::Hardware::new(facts);
     }
+    /// The box boots; `false`: the arguments on trial do not come up, and somebody resets it.
+    pub fn boot_box(&self, trial_comes_up: bool) {
+        self.lock().hardware.reboot(trial_comes_up);
+    }
     /// A base image without a file, for tests that import nothing.
     pub fn add_base(&self, sha256: [u8; 32], info: ImageInfo) {
         self.lock().bases.insert(sha256, info);

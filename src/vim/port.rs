@@ -11,7 +11,7 @@ use camino::Utf8Path;
 use crate::model::{
     domain::{DiskSpec, DomainSpec, Owner},
     error::{Fault, Result},
-    host::{DriverName, HostFacts, HostSetting, VfSetting},
+    host::{BootArgs, DriverName, HostFacts, HostSetting, VfSetting},
     hw::PciAddr,
     id::{DiskId, IfName, SegmentId, VnfcId},
     net::{Cidr, MacAddr},
@@ -241,6 +241,9 @@ pub trait Hardware: Send + Sync {
     fn release_vf(&self, before: &VfSetting) -> Result<()>;
     /// This driver has the device (`None`: none has). For whole functions; a gone one is `NotFound`.
     fn ensure_driver(&self, device: PciAddr, driver: Option<&DriverName>) -> Result<()>;
+    /// `None`: no boot loader listens to Bothy.
+    fn boot_args(&self) -> Result<Option<BootArgs>>;
+    fn set_boot_args(&self, want: &BootArgs) -> Result<()>;
 }
 
 /// What every adapter says of a device that cannot be handed to a guest.

@@ -1,0 +1,87 @@
+//! PCI devices, their interfaces, physical and virtual functions.
+
+use super::{Tree, VfConfs};
+use crate::model::{
+    host::{Function, Mbps, NetPort, NodeId, PciClass, PciDevice, Pf, Vf},
+    hw::PciAddr,
+    id::IfName,
+};
+
+pub(in super::super) const DEVICES: &str = "sys/bus/pci/devices";
+
+/// By address. One whose address is not of the usual form (a domain past ffff, behind some RAID
+/// controllers) is left out: no guest can have it.
+pub(super) fn devices(tree: &Tree, vfs: VfConfs<'_>) -> Vec<PciDevice> {
+    let mut all: Vec<PciDevice> =
+        tree.list(DEVICES).iter().filter_map(|name| name.parse().ok()).filter_map(|a| device(tree, a, vfs)).collect();
+    all.sort_by_key(|d| d.addr);
+    all
+}
+
+fn device(tree: &Tree, addr: PciAddr, vfs: VfConfs<'_>) -> Option<PciDevice> {
+    let dir = format!("{DEVICES}/{addr}");
+    let at = |name: &str| format!("{dir}/{name}");
+    let ports = ports(tree, &dir);
+    Some(PciDevice {
+        addr,
+        vendor: u16::try_from(tree.hex(at("vendor"))?).ok()?,
+        device: u16::try_from(tree.hex(at("device"))?).ok()?,
+        class: PciClass(tree.hex(at("class")).unwrap_or(0)),
+        // -1: the firmware does not say, or there is only one.
+        node: tree.parse::<u16>(at("numa_node")).map(NodeId),
+        driver: tree.link(at("driver")).and_then(|d| d.parse().ok()),
+        iommu_group: tree.link(at("iommu_group")).and_then(|g| g.parse().ok()),
+        function: function(tree, addr, &dir, &ports, vfs),
+        ports,
+    })
+}
+
+fn function(tree: &Tree, addr: PciAddr, dir: &str, ports: &[NetPort], vfs: VfConfs<'_>) -> Function {
+    if let Some(pf) = tree.link(format!("{dir}/physfn")).and_then(|l| l.parse::<PciAddr>().ok()) {
+        let of_pf = made(tree, &format!("{DEVICES}/{pf}"));
+        return match of_pf.iter().find(|(_, a)| *a == addr) {
+            Some((index, _)) => Function::Vf { pf, index: *index },
+            None => Function::Plain,
+        };
+    }
+    let Some(total_vfs) = tree.parse(format!("{dir}/sriov_totalvfs")).filter(|n| *n > 0) else { return Function::Plain };
+    let told = ports.first().map(|p| vfs(&p.name)).unwrap_or_default();
+    let conf = |index| told.iter().find(|(i, _)| *i == index).map(|(_, c)| c.clone());
+    let made = made(tree, dir).into_iter().map(|(index, addr)| Vf { index, addr, conf: conf(index) }).collect();
+    Function::Pf(Pf { total_vfs, physical: None, vfs: made })
+}
+
+/// The VFs of the PF in this folder: index and address.
+fn made(tree: &Tree, dir: &str) -> Vec<(u16, PciAddr)> {
+    let of = |n: u16| Some((n, tree.link(format!("{dir}/virtfn{n}"))?.parse().ok()?));
+    tree.numbered(dir, "virtfn").into_iter().filter_map(of).collect()
+}
+
+/// Its own, or those of the VirtIO device behind it.
+fn ports(tree: &Tree, dir: &str) -> Vec<NetPort> {
+    let virtio = tree.list(dir).into_iter().filter(|n| n.starts_with("virtio")).map(|n| format!("{dir}/{n}/net"));
+    let folders = std::iter::once(format!("{dir}/net")).chain(virtio);
+    folders
+        .flat_map(|f| tree.list(&f).into_iter().map(move |n| format!("{f}/{n}")).collect::<Vec<_>>())
+        .filter_map(|f| port(tree, &f))
+        .collect()
+}
+
+/// `IFF_UP` in `flags`.
+const UP: u32 = 1;
+
+fn port(tree: &Tree, dir: &str) -> Option<NetPort> {
+    let name: IfName = dir.rsplit('/').next()?.parse().ok()?;
+    let at = |f: &str| format!("{dir}/{f}");
+    // Neither can be read while the interface is down.
+    let carrier = tree.parse::<u8>(at("carrier")) == Some(1);
+    let speed = tree.parse::<u32>(at("speed")).filter(|s| *s > 0 && *s != u32::MAX && carrier);
+    Some(NetPort {
+        name,
+        mac: tree.parse(at("address")),
+        mtu: tree.parse(at("mtu")).unwrap_or(0),
+        up: tree.hex(at("flags")).is_some_and(|f| f & UP != 0),
+        carrier,
+        speed: speed.map(Mbps),
+    })
+}

@@ -1,0 +1,243 @@
+//! `vim::port::Hardware` on sysfs, procfs and netlink.
+//!
+//! Owns: what is written where, in which order, and that it is read back. Never: decides a value.
+//!
+//! It acts in the network namespace of the calling thread: the interfaces of PFs are looked for there.
+
+use std::sync::{Mutex, PoisonError};
+
+use camino::Utf8PathBuf;
+use smol_str::SmolStr;
+
+use super::{
+    facts::{self, Tree},
+    grubenv,
+    netlink::Netlink,
+    sriov::Functions,
+};
+use crate::{
+    model::{
+        error::{Fault, Result},
+        host::{BootArgs, DriverName, Function, HostFacts, HostSetting, NodeId, PfName, VfSetting},
+        hw::{CpuSet, PageSize, PciAddr},
+    },
+    vim::port::Hardware,
+};
+
+/// Where the box shows itself, and what the configuration calls its parts.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `/`, or the folder of a test.
+    pub root: Utf8PathBuf,
+    /// PFs and the physical networks they are on.
+    pub physical: Vec<(PfName, SmolStr)>,
+    /// The boot loader's environment block, if it has one.
+    pub environment: Option<Utf8PathBuf>,
+}
+
+pub struct LinuxHardware {
+    tree: Tree,
+    settings: Settings,
+    /// Two changes at once could each read back what the other wrote.
+    one: Mutex<()>,
+}
+
+impl LinuxHardware {
+    pub fn new(settings: Settings) -> Self {
+        LinuxHardware { tree: Tree::new(settings.root.clone()), settings, one: Mutex::new(()) }
+    }
+    fn alone(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.one.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn functions(&self) -> Functions<'_> {
+        Functions::new(&self.tree)
+    }
+
+    /// Written where it differs; what the kernel made of it.
+    fn write(&self, path: &str, value: &str, what: &str) -> Result<String> {
+        if let Some(now) = self.tree.read(path).filter(|now| now == value) {
+            return Ok(now);
+        }
+        self.tree.write(path, value).map_err(|f| f.context(what))?;
+        Ok(self.tree.read(path).unwrap_or_default())
+    }
+
+    fn reserve(&self, node: NodeId, size: PageSize, pages: u64) -> Result<()> {
+        let of_node = format!("sys/devices/system/node/node{node}");
+        let at = if self.tree.is_dir(&of_node) { format!("{of_node}/hugepages") } else { "sys/kernel/mm/hugepages".into() };
+        let dir = format!("{at}/hugepages-{}kB", size.kib());
+        if !self.tree.is_dir(&dir) {
+            return Err(Fault::not_found(format!("NUMA node {node} has no pages of {size}: neither node nor size is there")));
+        }
+        let what = format!("NUMA node {node}: reserve {pages} pages of {size}");
+        let got = self.write(&format!("{dir}/nr_hugepages"), &pages.to_string(), &what)?;
+        if got == pages.to_string() {
+            return Ok(());
+        }
+        Err(Fault::capacity(format!("{what}: the kernel has {got} (its memory is in use or in pieces; a reboot gives more)")))
+    }
+
+    fn govern(&self, name: &SmolStr, cpus: &CpuSet) -> Result<()> {
+        for cpu in cpus.iter() {
+            let dir = format!("sys/devices/system/cpu/cpu{cpu}/cpufreq");
+            let what = format!("CPU {cpu}: governor {name}");
+            let got = self.write(&format!("{dir}/scaling_governor"), name, &what)?;
+            if got != name.as_str() {
+                let offered = self.tree.read(format!("{dir}/scaling_available_governors")).unwrap_or_default();
+                return Err(Fault::invalid(format!("{what}: it is '{got}' (there are: {offered})")));
+            }
+        }
+        Ok(())
+    }
+
+    fn route_irq(&self, number: u32, cpus: &CpuSet) -> Result<()> {
+        let path = format!("proc/irq/{number}/smp_affinity_list");
+        let what = format!("interrupt {number}: to CPUs {cpus}");
+        // An interrupt of a device that went is nobody's; one the kernel manages cannot be moved.
+        if !self.tree.exists(&path) {
+            return Ok(());
+        }
+        let managed = |_| Fault::conflict(format!("{what}: the kernel keeps it where it is"));
+        let got = self.write(&path, &cpus.to_string(), &what).map_err(managed)?;
+        match got.parse::<CpuSet>() {
+            Ok(now) if now == *cpus => Ok(()),
+            Ok(_) | Err(_) => Err(Fault::conflict(format!("{what}: the kernel leaves it on {got}"))),
+        }
+    }
+}
+
+impl Hardware for LinuxHardware {
+    fn facts(&self) -> Result<HostFacts> {
+        // One socket for all PFs; without netlink their VFs have no settings to show.
+        let net = Mutex::new(Netlink::open().ok());
+        let vfs = |name: &crate::model::id::IfName| match &mut *net.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(n) => n.vfs(name).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let mut facts = facts::read(&self.tree, &vfs)?;
+        for d in &mut facts.devices {
+            let named = self.settings.physical.iter().find(|(name, _)| name.means(d.addr, &d.ports)).map(|(_, n)| n.clone());
+            if let Function::Pf(pf) = &mut d.function {
+                pf.physical = named;
+            }
+        }
+        Ok(facts)
+    }
+
+    fn set(&self, want: &HostSetting) -> Result<()> {
+        let _one = self.alone();
+        match want {
+            HostSetting::HugePages { node, size, pages } => self.reserve(*node, *size, *pages),
+            HostSetting::Vfs { pf, count } => self.functions().make(*pf, *count),
+            HostSetting::Governor { name, cpus } => self.govern(name, cpus),
+            HostSetting::Irq { number, cpus } => self.route_irq(*number, cpus),
+        }
+    }
+
+    fn ensure_vf(&self, want: &VfSetting) -> Result<()> {
+        let _one = self.alone();
+        self.functions().set_vf(want)
+    }
+
+    fn release_vf(&self, before: &VfSetting) -> Result<()> {
+        let _one = self.alone();
+        let f = self.functions();
+        if f.is_there(before.vf) { f.set_vf(before) } else { Ok(()) }
+    }
+
+    fn ensure_driver(&self, device: PciAddr, driver: Option<&DriverName>) -> Result<()> {
+        let _one = self.alone();
+        self.functions().drive(device, driver)
+    }
+
+    fn boot_args(&self) -> Result<Option<BootArgs>> {
+        self.settings.environment.as_ref().map_or(Ok(None), |path| grubenv::read(path))
+    }
+
+    fn set_boot_args(&self, want: &BootArgs) -> Result<()> {
+        let _one = self.alone();
+        match &self.settings.environment {
+            Some(path) => grubenv::write(path, want),
+            None => Err(Fault::conflict("no boot loader's environment block is named ([host] grubenv)")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        host::facts::fake::Fake,
+        model::{error::Kind, host::VfConf},
+        sim::machine::edge_server,
+    };
+
+    fn hardware(fake: &Fake) -> LinuxHardware {
+        let pf = "0000:20:00.0".parse().expect("address");
+        let physical = vec![(PfName::Interface("ens1f0".parse().expect("name")), "wan".into()), (PfName::Address(pf), "lan".into())];
+        LinuxHardware::new(Settings { root: fake.root().to_owned(), physical, environment: None })
+    }
+
+    #[test]
+    fn pfs_have_the_names_the_configuration_gives_them() {
+        let fake = Fake::of(&edge_server());
+        let f = hardware(&fake).facts().expect("facts");
+        let names: Vec<_> = f.pfs().map(|(_, pf)| pf.physical.as_deref()).collect();
+        assert_eq!(names, [Some("wan"), Some("lan")]);
+    }
+
+    #[test]
+    fn a_live_setting_is_written_where_the_kernel_reads_it() {
+        let fake = Fake::of(&edge_server());
+        let h = hardware(&fake);
+        let cpus: CpuSet = "2-3".parse().expect("CPUs");
+        let node = NodeId(1);
+        for want in [
+            HostSetting::HugePages { node, size: PageSize::Huge2M, pages: 77 },
+            HostSetting::Governor { name: "performance".into(), cpus: cpus.clone() },
+            HostSetting::Irq { number: 41, cpus: cpus.clone() },
+        ] {
+            for _ in 0..2 {
+                h.set(&want).unwrap_or_else(|e| panic!("{want:?}: {e}"));
+            }
+        }
+        let f = h.facts().expect("facts");
+        assert_eq!(f.node(node).and_then(|n| n.pages(PageSize::Huge2M)).map(|p| p.total), Some(77));
+        assert_eq!(f.governors.iter().find(|g| g.name == "performance").map(|g| &g.cpus), Some(&cpus));
+        assert_eq!(f.irqs.iter().find(|i| i.number == 41).map(|i| &i.cpus), Some(&cpus));
+        h.set(&HostSetting::Irq { number: 4000, cpus }).expect("an interrupt that went is nobody's");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_its_reason() {
+        let mut facts = edge_server();
+        let vf = facts.pfs().next().expect("a PF").1.vfs[2].addr;
+        let pf: PciAddr = "10:00.0".parse().expect("address");
+        for d in &mut facts.devices {
+            if d.addr == vf {
+                d.driver = Some(DriverName::VFIO);
+            }
+            if d.addr != vf {
+                d.iommu_group = None;
+            }
+        }
+        let fake = Fake::of(&facts);
+        let h = hardware(&fake);
+        let refused = |done: Result<()>, kind: Kind, words: &str| {
+            let e = done.expect_err(words);
+            assert!(e.kind() == kind && e.text().contains(words), "{e:?}");
+        };
+        refused(h.set(&HostSetting::Vfs { pf, count: 4 }), Kind::Conflict, "belongs to a guest; their number stays 8");
+        refused(h.set(&HostSetting::Vfs { pf, count: 65 }), Kind::Invalid, "its hardware has 64");
+        refused(h.set(&HostSetting::Vfs { pf: vf, count: 1 }), Kind::Invalid, "is not a physical function");
+        let pages = HostSetting::HugePages { node: NodeId(7), size: PageSize::Huge1G, pages: 1 };
+        refused(h.set(&pages), Kind::NotFound, "neither node nor size");
+        refused(h.ensure_driver(pf, Some(&DriverName::VFIO)), Kind::Conflict, "no IOMMU group");
+        let mut want = VfSetting { vf, pf, index: 3, conf: VfConf::default(), driver: None };
+        refused(h.ensure_vf(&want), Kind::Transient, "the PF has not made it");
+        want.vf = "7f:00.0".parse().expect("address");
+        h.release_vf(&want).expect("a VF that is gone is released");
+        refused(h.set_boot_args(&BootArgs::default()), Kind::Conflict, "[host] grubenv");
+        assert_eq!(h.boot_args().expect("read"), None);
+    }
+}
