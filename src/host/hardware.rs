@@ -63,8 +63,13 @@ impl LinuxHardware {
     }
 
     fn reserve(&self, node: NodeId, size: PageSize, pages: u64) -> Result<()> {
-        let of_node = format!("sys/devices/system/node/node{node}");
-        let at = if self.tree.is_dir(&of_node) { format!("{of_node}/hugepages") } else { "sys/kernel/mm/hugepages".into() };
+        // Without NUMA all is node 0. With it the host's own file would spread the pages over all nodes.
+        let numa = !self.tree.numbered("sys/devices/system/node", "node").is_empty();
+        let at = if numa || node != NodeId(0) {
+            format!("sys/devices/system/node/node{node}/hugepages")
+        } else {
+            "sys/kernel/mm/hugepages".into()
+        };
         let dir = format!("{at}/hugepages-{}kB", size.kib());
         if !self.tree.is_dir(&dir) {
             return Err(Fault::not_found(format!("NUMA node {node} has no pages of {size}: neither node nor size is there")));
@@ -232,6 +237,9 @@ mod tests {
         refused(h.set(&HostSetting::Vfs { pf: vf, count: 1 }), Kind::Invalid, "is not a physical function");
         let pages = HostSetting::HugePages { node: NodeId(7), size: PageSize::Huge1G, pages: 1 };
         refused(h.set(&pages), Kind::NotFound, "neither node nor size");
+        fake.put("sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages", 3);
+        refused(h.set(&pages), Kind::NotFound, "neither node nor size");
+        assert_eq!(h.tree.read("sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages").as_deref(), Some("3"), "the host's own stay");
         refused(h.ensure_driver(pf, Some(&DriverName::VFIO)), Kind::Conflict, "no IOMMU group");
         let mut want = VfSetting { vf, pf, index: 3, conf: VfConf::default(), driver: None };
         refused(h.ensure_vf(&want), Kind::Transient, "the PF has not made it");
