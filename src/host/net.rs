@@ -18,9 +18,8 @@ use camino::Utf8Path;
 
 use super::{
     dnsmasq::Dnsmasq,
-    report,
     netlink::{Link, Netlink},
-    nft,
+    nft, report,
 };
 use crate::{
     model::{

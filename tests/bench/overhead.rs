@@ -277,7 +277,7 @@ impl Turns<'_> {
         let (level, n, ..) = LEVELS[at];
         let turn = self.done[at];
         self.done[at] += 1;
-        let (a, b) = if turn % 2 == 0 {
+        let (a, b) = if turn.is_multiple_of(2) {
             let a = self.ours.round(self.events, level, n);
             (a, self.straight.round(self.events, n))
         } else {
@@ -302,8 +302,8 @@ pub fn measure() -> Vec<Row> {
     let missing = |samples: &Samples, at: usize| LEVELS[at].3.saturating_sub(samples.count(LEVELS[at].1));
     loop {
         // Level by level in small portions, so that a run that is cut short has some of each.
-        for at in 0..LEVELS.len() {
-            let mut wanted = LEVELS[at].2.min(missing(&samples, at));
+        for (at, level) in LEVELS.iter().enumerate() {
+            let mut wanted = level.2.min(missing(&samples, at));
             while wanted > 0 {
                 if let Some(sample) = turns.round(at) {
                     samples.add(sample).expect("kept");
