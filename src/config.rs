@@ -7,6 +7,7 @@
 //! Each key is named once, in [`Config::visit`]; reading, showing, comparing and the test of
 //! `config/bothy.toml` all walk that list.
 
+mod hardware;
 mod keys;
 mod live;
 mod read;
@@ -17,6 +18,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use smol_str::SmolStr;
 
 pub use self::{
+    hardware::{HostPf, HostProfile},
     keys::{AccelMode, Apply, Listener, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
     live::{LiveConfig, Refusal},
     read::ConfigFault,
@@ -25,7 +27,7 @@ use self::{
     keys::{Keys, Shower, Shown},
     read::Reader,
 };
-use crate::model::net::Cidr;
+use crate::model::{hw::CpuSet, net::Cidr, setup::PagePool};
 
 /// The file `config/bothy.toml` as shipped: every key with its default.
 pub const DOCUMENTED: &str = include_str!("../config/bothy.toml");
@@ -39,6 +41,7 @@ pub struct Config {
     pub socket: Socket,
     pub log: Log,
     pub hypervisor: Hypervisor,
+    pub host: Host,
     pub overcommit: Overcommit,
     pub reserve: Reserve,
     pub network: Network,
@@ -75,6 +78,21 @@ pub struct Hypervisor {
     pub accel: AccelMode,
 }
 
+/// The host's own set-up. Nothing is changed by starting with it: `bothy host apply` does that.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Host {
+    pub profile: HostProfile,
+    pub hugepages: Vec<PagePool>,
+    pub pf: Vec<HostPf>,
+    pub iommu: bool,
+    /// Empty: the profile's.
+    pub governor: SmolStr,
+    /// Empty: the profile's.
+    pub isolate: CpuSet,
+    /// The boot loader's environment block; empty: none listens to Bothy.
+    pub grubenv: Utf8PathBuf,
+}
+
 /// How many times over each resource may be promised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Overcommit {
@@ -88,6 +106,8 @@ pub struct Overcommit {
 pub struct Reserve {
     pub disk_mib: u64,
     pub memory_mib: u64,
+    pub cpus: CpuSet,
+    pub hugepages: Vec<PagePool>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -138,7 +158,8 @@ impl Default for Config {
             log: Log { format: LogFormat::Human, level: LogLevel::Info },
             hypervisor: Hypervisor { uri: "qemu:///system".into(), accel: AccelMode::Auto },
             overcommit: Overcommit { cpu: 4.0, memory: 1.0, disk: 1.0 },
-            reserve: Reserve { disk_mib: 1024, memory_mib: 512 },
+            host: Host::default(),
+            reserve: Reserve { disk_mib: 1024, memory_mib: 512, cpus: CpuSet::new(), hugepages: Vec::new() },
             network: Network { ovsdb: "/run/openvswitch/db.sock".into(), pool: keys::default_pool() },
             physical_network: Vec::new(),
             limits: Limits {
@@ -191,11 +212,20 @@ impl Config {
         k.key("log.level", Live, &mut self.log.level);
         k.key("hypervisor.uri", Restart, &mut self.hypervisor.uri);
         k.key("hypervisor.accel", Restart, &mut self.hypervisor.accel);
+        k.key("host.profile", Live, &mut self.host.profile);
+        k.key("host.hugepages", Live, &mut self.host.hugepages);
+        k.key("host.pf", Restart, &mut self.host.pf);
+        k.key("host.iommu", Live, &mut self.host.iommu);
+        k.key("host.governor", Live, &mut self.host.governor);
+        k.key("host.isolate", Live, &mut self.host.isolate);
+        k.key("host.grubenv", Restart, &mut self.host.grubenv);
         k.within("overcommit.cpu", Live, &mut self.overcommit.cpu, 0.1, 64.0);
         k.within("overcommit.memory", Live, &mut self.overcommit.memory, 0.1, 8.0);
         k.within("overcommit.disk", Live, &mut self.overcommit.disk, 0.1, 64.0);
         k.within("reserve.disk_mib", Live, &mut self.reserve.disk_mib, 16, 1 << 30);
         k.within("reserve.memory_mib", Live, &mut self.reserve.memory_mib, 0, 1 << 30);
+        k.key("reserve.cpus", Live, &mut self.reserve.cpus);
+        k.key("reserve.hugepages", Live, &mut self.reserve.hugepages);
         k.key("network.ovsdb", Restart, &mut self.network.ovsdb);
         k.key("network.pool", Live, &mut self.network.pool);
         k.key("physical_network", Restart, &mut self.physical_network);
@@ -234,6 +264,7 @@ impl Config {
                 r.fault_at("physical_network", format!("'{}' is named twice", n.name));
             }
         }
+        self.host_check(r);
         if !self.network.pool.is_ipv4() || self.network.pool.prefix() > 24 {
             r.fault_at("network.pool", format!("{} has no room for links: an IPv4 network of /24 or shorter is needed", self.network.pool));
         }
@@ -246,6 +277,31 @@ impl Config {
         if self.socket_path().as_str().len() > 107 {
             let key = if self.socket.path.as_str().is_empty() { "run_dir" } else { "socket.path" };
             r.fault_at(key, format!("'{}' is longer than the 107 bytes a UNIX socket's path may have", self.socket_path()));
+        }
+    }
+
+    fn host_check(&self, r: &mut Reader<'_>) {
+        if self.host.profile == HostProfile::Realtime && self.reserve.cpus.is_empty() {
+            r.fault_at("host.profile", "realtime takes CPUs from the host: reserve.cpus must say which it keeps, such as \"0-1\"");
+        }
+        if !self.host.isolate.common(&self.reserve.cpus).is_empty() {
+            let both = self.host.isolate.common(&self.reserve.cpus);
+            r.fault_at("host.isolate", format!("CPUs {both} are kept for the host by reserve.cpus"));
+        }
+        for (key, pools) in [("host.hugepages", &self.host.hugepages), ("reserve.hugepages", &self.reserve.hugepages)] {
+            for (i, p) in pools.iter().enumerate() {
+                if pools[..i].iter().any(|o| (o.node, o.size) == (p.node, p.size)) {
+                    r.fault_at(key, format!("pages of {} on node {} are named twice", p.size, p.node));
+                }
+            }
+        }
+        for (i, p) in self.host.pf.iter().enumerate() {
+            if self.host.pf[..i].iter().any(|o| o.name == p.name) {
+                r.fault_at("host.pf", format!("PF {} is named twice", p.name));
+            }
+        }
+        if !self.host.grubenv.as_str().is_empty() && !self.host.grubenv.is_absolute() {
+            r.fault_at("host.grubenv", format!("'{}' must be an absolute path", self.host.grubenv));
         }
     }
 
@@ -277,6 +333,7 @@ impl Config {
         c.log.level = new.log.level;
         c.overcommit = new.overcommit.clone();
         c.reserve = new.reserve.clone();
+        c.host = Host { pf: c.host.pf, grubenv: c.host.grubenv, ..new.host.clone() };
         c.network.pool = new.network.pool;
         c.limits.upload_mib = new.limits.upload_mib;
         c.limits.body_kib = new.limits.body_kib;

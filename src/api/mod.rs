@@ -36,6 +36,7 @@ use crate::{
     config::{LiveConfig, ReferencePoint},
     model::{error::Result, health::Condition},
     nfvo::Nfvo,
+    vim::setup::Keeper,
 };
 
 /// What handlers can reach. Domain services are added here, each as one field.
@@ -44,6 +45,8 @@ pub struct Services {
     pub tokens: Tokens,
     /// Network services and, through it, VNFs, packages and the records.
     pub nfvo: Arc<Nfvo>,
+    /// How the host is set up.
+    pub host: Arc<Keeper>,
     /// Where calls into the synchronous core run.
     pub pool: Pool,
     pub health: Box<dyn Fn() -> Vec<Condition> + Send + Sync>,

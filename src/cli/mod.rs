@@ -11,6 +11,7 @@ mod console;
 mod down;
 mod failure;
 mod follow;
+mod hardware;
 mod health;
 mod host;
 mod logs;
@@ -108,8 +109,11 @@ enum Command {
     Down(down::Down),
     /// What works and what does not
     Health,
-    /// The box: capacity, what of it is promised, how guests run
-    Host,
+    /// The box: capacity, what of it is promised, how guests run; its hardware, and how it is set up
+    Host {
+        #[command(subcommand)]
+        what: Option<hardware::Host>,
+    },
     /// Stop all guests because the host goes down; the next start of the host brings them back
     HostShutdown(host::Shutdown),
     /// VNF packages
@@ -177,7 +181,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Up(c) => c.run(&client()?, &out),
         Command::Down(c) => c.run(&client()?, &out),
         Command::Health => health::run(&client()?, &out),
-        Command::Host => host::run(&client()?, &out),
+        Command::Host { what } => hardware::run(what, &client()?, &out),
         Command::HostShutdown(c) => c.run(&client()?, &out),
         Command::Package(c) => c.run(&out),
         Command::Vnfpkg(c) => c.run(&client()?, &out),

@@ -49,7 +49,7 @@ pub(super) trait Setting: Sized {
     fn show(&self) -> String;
 }
 
-fn text<'v>(v: &'v DeValue<'_>, at: &mut At<'_>, what: &str) -> Option<&'v str> {
+pub(super) fn text<'v>(v: &'v DeValue<'_>, at: &mut At<'_>, what: &str) -> Option<&'v str> {
     let s = v.as_str();
     if s.is_none() {
         at.fault(format!("must be {what}, not {}", article(v.type_str())));
@@ -249,6 +249,8 @@ macro_rules! words {
         }
     )*};
 }
+
+pub(super) use words;
 
 words! {
     ReferencePoint { Sol005 = "sol005", Sol003Vnfm = "sol003-vnfm", Admin = "admin" }

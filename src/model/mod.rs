@@ -20,6 +20,7 @@ pub mod param;
 pub mod place;
 pub mod secret;
 pub mod segment;
+pub mod setup;
 pub mod size;
 pub mod step;
 pub mod time;

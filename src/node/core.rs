@@ -39,7 +39,8 @@ use crate::{
     store::Store,
     vim::{
         links::Links,
-        port::{GuestEvent, GuestState, HostNet, Hypervisor, Images},
+        port::{GuestEvent, GuestState, Hardware, HostNet, Hypervisor, Images},
+        setup::{Desired, Keeper},
     },
     vnfm::{
         Parts, Rules, Vnfm,
@@ -54,6 +55,7 @@ pub struct Ports {
     pub images: Arc<dyn Images>,
     pub fabric: Arc<dyn Fabric>,
     pub host: Arc<dyn HostNet>,
+    pub hardware: Arc<dyn Hardware>,
 }
 
 /// What the orchestrator is built from.
@@ -62,6 +64,8 @@ pub struct Build {
     pub ports: Ports,
     pub layout: Layout,
     pub rules: Rules,
+    /// The host as it should be.
+    pub desired: Desired,
     pub clock: Arc<dyn Clock>,
     pub dice: Arc<dyn Dice>,
     pub engine: Settings,
@@ -83,6 +87,8 @@ pub struct Core {
     pub engine: Arc<Engine>,
     pub recovered: Recovered,
     pub ports: Ports,
+    /// How the host is set up.
+    pub host: Arc<Keeper>,
     reconciled: Arc<Mutex<Reconciled>>,
     post: Sender<Message>,
     inbox: Mutex<Option<Receiver<Message>>>,
@@ -106,6 +112,9 @@ impl Core {
     /// Builds and takes up what was under way. The host is looked at by `watch`, so that a box with
     /// a dead libvirtd still answers.
     pub fn start(b: Build) -> Result<Arc<Core>> {
+        let host = Arc::new(Keeper::new(b.store.clone(), b.ports.hardware.clone(), b.desired));
+        // Before anything wants a VF or a page: the kernel forgot them with the last boot.
+        keep(&host);
         let links = Links::new(b.store.clone(), b.ports.fabric.clone(), b.ports.host.clone());
         let vnfm = Vnfm::new(Parts {
             store: b.store.clone(),
@@ -129,6 +138,7 @@ impl Core {
             engine,
             recovered,
             ports: b.ports,
+            host,
             reconciled: Arc::default(),
             post,
             inbox: Mutex::new(Some(inbox)),
@@ -146,6 +156,8 @@ impl Core {
         }));
         let w = Watcher {
             vnfm: self.vnfm().clone(),
+            host: self.host.clone(),
+            unsettled: true,
             engine: self.engine.clone(),
             reconciled: self.reconciled.clone(),
             looks: vec![Instant::now()],
@@ -189,8 +201,22 @@ fn lock<T>(m: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Live settings of the host that were applied once; what does not come is in the plan again.
+fn keep(host: &Keeper) {
+    match host.keep() {
+        Ok(done) => {
+            done.done.iter().for_each(|what| info!(what, "the host is set up again"));
+            done.failed.iter().for_each(|(what, why)| warn!(what, why, "the host is not set up as it was"));
+        }
+        Err(fault) => warn!("the host's set-up cannot be looked at: {fault:?}"),
+    }
+}
+
 struct Watcher {
     vnfm: Arc<Vnfm>,
+    host: Arc<Keeper>,
+    /// Whether this boot is a sound one is not known yet.
+    unsettled: bool,
     engine: Arc<Engine>,
     reconciled: Arc<Mutex<Reconciled>>,
     /// When to look at the host.
@@ -264,6 +290,7 @@ impl Watcher {
                 r.waiting = None;
                 drop(r);
                 self.starts = self.starts.saturating_sub(1);
+                self.settle_boot();
                 let after = if self.starts > 0 { SECOND_LOOK } else { HOURLY };
                 self.looks.push(Instant::now() + after);
             }
@@ -277,6 +304,19 @@ impl Watcher {
                 self.looks.push(Instant::now() + TRY_AGAIN);
             }
         }
+    }
+
+    /// The API answers and the hypervisor has shown its guests: the boot is a sound one.
+    fn settle_boot(&mut self) {
+        if !self.unsettled {
+            return;
+        }
+        match self.host.settle_boot() {
+            Ok(true) => info!("this boot's kernel arguments have proved themselves: every boot has them now"),
+            Ok(false) => {}
+            Err(fault) => return warn!("the kernel arguments stay on trial: {fault:?}"),
+        }
+        self.unsettled = false;
     }
 
     fn tidy(&mut self) {

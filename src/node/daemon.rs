@@ -24,7 +24,7 @@ use crate::{
         server::{Server, bind_local},
         tls, upload,
     },
-    config::{Config, LiveConfig, LogFormat, LogLevel, ReferencePoint},
+    config::{Config, HostProfile, LiveConfig, LogFormat, LogLevel, ReferencePoint},
     host::clock::{OsDice, SystemClock, boot_id},
     lcm::engine::Settings,
     model::{
@@ -39,7 +39,11 @@ use crate::{
         ports::ports,
     },
     store::{Options, Store},
-    vim::{capacity::Overcommit, network::LinkRules},
+    vim::{
+        capacity::Overcommit,
+        network::LinkRules,
+        setup::{Desired, Profile},
+    },
     vnfm::Rules,
 };
 
@@ -88,6 +92,7 @@ pub fn serve(live: LiveConfig) -> Result<()> {
         store,
         layout,
         rules: rules(&config)?,
+        desired: desired(&config),
         clock: Arc::new(SystemClock::default()),
         dice: Arc::new(OsDice),
         engine: Settings {
@@ -97,10 +102,13 @@ pub fn serve(live: LiveConfig) -> Result<()> {
             ..Settings::default()
         },
     })?;
-    let vnfm = core.vnfm().clone();
-    live.on_change(move |c| match rules(c) {
-        Ok(r) => vnfm.set_rules(r),
-        Err(fault) => tracing::error!("the rules stay as they were: {fault:?}"),
+    let (vnfm, host) = (core.vnfm().clone(), core.host.clone());
+    live.on_change(move |c| {
+        host.set_desired(desired(c));
+        match rules(c) {
+            Ok(r) => vnfm.set_rules(r),
+            Err(fault) => tracing::error!("the rules stay as they were: {fault:?}"),
+        }
     });
     let ended = runtime.block_on(run(live, &config, core.clone(), tail));
     runtime.shutdown_timeout(Duration::from_secs(5));
@@ -117,6 +125,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
         tokens,
         pool: Pool::new(config.limits.calls as usize),
         nfvo: core.nfvo.clone(),
+        host: core.host.clone(),
         health: Box::new(move || conditions(&core)),
         log: Box::new(move || tail.text()),
         started: Instant::now(),
@@ -160,6 +169,23 @@ fn rules(c: &Config) -> Result<Rules> {
         graceful_stop_s: 60,
         start_at_once: c.lcm.start_at_once as usize,
     })
+}
+
+/// The host as a configuration wants it.
+fn desired(c: &Config) -> Desired {
+    Desired {
+        profile: match c.host.profile {
+            HostProfile::None => Profile::None,
+            HostProfile::Throughput => Profile::Throughput,
+            HostProfile::Realtime => Profile::Realtime,
+        },
+        hugepages: c.host.hugepages.clone(),
+        pfs: c.host.pf.iter().map(|pf| (pf.name.clone(), pf.vfs)).collect(),
+        iommu: c.host.iommu,
+        governor: Some(c.host.governor.clone()).filter(|g| !g.is_empty()),
+        isolate: c.host.isolate.clone(),
+        host_cpus: c.reserve.cpus.clone(),
+    }
 }
 
 /// How often it is asked whether the store still takes writes.

@@ -12,6 +12,7 @@ use crate::model::{
     package::{NsDescriptor, VnfPackage},
     secret::Secret,
     segment::Segment,
+    setup::HostRecord,
     step::{PlanStep, StepLog},
     vnf::{Facts, Reservation, VnfInstance},
 };
@@ -41,4 +42,5 @@ records! {
     Segment, Segment, 1, SegmentId, |r| r.id;
     Facts, Observed, 1, (), |_r| ();
     Secret, Secret, 1, SmolStr, |r| r.name.clone();
+    HostRecord, Host, 1, (), |_r| ();
 }

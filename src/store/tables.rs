@@ -38,11 +38,13 @@ pub enum Table {
     Token,
     /// What the adapters last saw of a thing: run state, addresses, epochs.
     Observed,
+    /// How the host was set up, and was before.
+    Host,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 16] = [
+    pub const ALL: [Table; 17] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -59,6 +61,7 @@ impl Table {
         Table::Audit,
         Table::Token,
         Table::Observed,
+        Table::Host,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -80,6 +83,7 @@ impl Table {
             Table::Audit => 0x0e,
             Table::Token => 0x0f,
             Table::Observed => 0x10,
+            Table::Host => 0x11,
         }
     }
 
@@ -102,6 +106,7 @@ impl Table {
             Table::Audit => "audit",
             Table::Token => "token",
             Table::Observed => "observed",
+            Table::Host => "host",
         }
     }
 
@@ -136,6 +141,7 @@ mod tests {
             (14, "audit"),
             (15, "token"),
             (16, "observed"),
+            (17, "host"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -6,3 +6,4 @@ pub mod links;
 pub mod network;
 pub mod place;
 pub mod port;
+pub mod setup;

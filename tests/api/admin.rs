@@ -1,5 +1,9 @@
 //! /bothy/v1 over an in-memory box with a running service, each answer held against the description.
 
+use bothy::{
+    model::{host::NodeId, hw::PageSize, setup::PagePool},
+    vim::setup::{Desired, Profile},
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -180,4 +184,37 @@ async fn a_console_is_the_connection_after_an_upgrade() {
         assert!(n > 0, "{}", String::from_utf8_lossy(&echoed));
         echoed.extend_from_slice(&some[..n]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_is_shown_planned_applied_and_undone() {
+    let rig = rig(64, "").await;
+    let facts = fits("/bothy/v1/host/facts", "get", &rig.get("/bothy/v1/host/facts").await);
+    assert_eq!((facts["nodes"].as_array().map(Vec::len), facts["smt"].as_bool()), (Some(2), Some(true)));
+    let pf = facts["devices"].as_array().and_then(|d| d.iter().find(|d| d["sriov"]["physicalNetwork"] == "wan")).expect("a PF on wan");
+    assert_eq!(pf["sriov"]["vfs"].as_array().map(Vec::len), Some(8));
+
+    let plan = || async { fits("/bothy/v1/host/plan", "get", &rig.get("/bothy/v1/host/plan").await) };
+    let task = |verb: &'static str| {
+        let (rig, path) = (&rig, format!("/bothy/v1/host/{verb}"));
+        async move { fits(&path, "post", &rig.ask(&format!("POST {path}"), &[], "").await) }
+    };
+    assert_eq!(plan().await["items"], json!([]), "nothing is wanted");
+    let pages = |node, pages| PagePool { node: NodeId(node), size: PageSize::Huge2M, pages };
+    rig.want_host(Desired {
+        profile: Profile::Throughput,
+        hugepages: vec![pages(1, 100), pages(7, 1)],
+        host_cpus: "0,32".parse().expect("CPUs"),
+        ..Desired::default()
+    });
+    let p = plan().await;
+    assert_eq!(p["items"].as_array().map(Vec::len), Some(3), "{p:#}");
+    assert!(p["blocked"][0]["why"].as_str().is_some_and(|w| w.contains("no NUMA node 7")), "{p:#}");
+    assert_eq!(p["canUndo"], false);
+    let done = task("apply").await;
+    assert_eq!((done["done"].as_array().map(Vec::len), &done["failed"]), (Some(3), &json!([])), "{done:#}");
+    let p = plan().await;
+    assert_eq!((&p["items"], &p["canUndo"]), (&json!([]), &json!(true)), "{p:#}");
+    task("undo").await;
+    assert_eq!(fits("/bothy/v1/host/facts", "get", &rig.get("/bothy/v1/host/facts").await), facts);
 }

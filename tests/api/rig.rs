@@ -25,7 +25,7 @@ use bothy::{
     node::core::{Build, Core, Ports},
     sim::{Behaviour, Sim},
     store::{Options, Store},
-    vim::{capacity::Overcommit, network::LinkRules},
+    vim::{capacity::Overcommit, network::LinkRules, setup::Desired},
     vnfm::Rules,
 };
 use camino::Utf8PathBuf;
@@ -66,6 +66,7 @@ pub async fn rig(connections: usize, config_text: &str) -> Rig {
     let (sim, core) = core(&root);
     let services = Arc::new(Services {
         nfvo: core.nfvo.clone(),
+        host: core.host.clone(),
         config: LiveConfig::new(Some(config_path.clone()), config.clone()),
         tokens,
         pool: Pool::new(4),
@@ -100,8 +101,9 @@ fn core(root: &Utf8PathBuf) -> (Sim, Arc<Core>) {
     let port = Arc::new(sim.clone());
     let core = Core::start(Build {
         store: Store::open(layout.store(), Options { flush_every_ms: 0, ..Options::default() }).expect("store"),
-        ports: Ports { hypervisor: port.clone(), images: port.clone(), fabric: port.clone(), host: port },
+        ports: Ports { hypervisor: port.clone(), images: port.clone(), fabric: port.clone(), host: port.clone(), hardware: port },
         layout,
+        desired: Desired::default(),
         rules: Rules {
             links: LinkRules { pool: "10.177.0.0/16".parse().expect("cidr"), pool_prefix: 24, physical: vec!["wan".into()] },
             overcommit: Overcommit::default(),
@@ -186,6 +188,11 @@ fn unchunked(mut from: &[u8]) -> Vec<u8> {
 }
 
 impl Rig {
+    /// How the host should be from now on.
+    pub fn want_host(&self, desired: Desired) {
+        self.core.host.set_desired(desired);
+    }
+
     pub async fn connect(&self) -> TlsStream<TcpStream> {
         let tcp = TcpStream::connect(self.addr).await.expect("tcp");
         TlsConnector::from(self.client.clone()).connect("localhost".try_into().expect("name"), tcp).await.expect("tls")

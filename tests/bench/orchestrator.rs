@@ -66,9 +66,10 @@ impl Orchestrator {
         let port = Arc::new(sim.clone());
         let core = Core::start(Build {
             store: Store::open(data.join("store"), Options::default()).expect("the store opens"),
-            ports: Ports { hypervisor: port.clone(), images: port.clone(), fabric: port.clone(), host: port },
+            ports: Ports { hypervisor: port.clone(), images: port.clone(), fabric: port.clone(), host: port.clone(), hardware: port },
             layout,
             rules: rules(),
+            desired: Default::default(),
             clock: Arc::new(SystemClock::default()),
             dice: Arc::new(OsDice),
             engine: Settings::default(),

@@ -14,11 +14,13 @@ use std::{
 };
 
 use bothy::{
-    host::{LinuxNet, images::ImageFiles},
+    host::{LinuxHardware, LinuxNet, hardware, images::ImageFiles},
     model::{
         domain::{BaseImage, DiskSpec, DomainDisk, DomainMedium, DomainNic, DomainSpec, Layout, Owner},
         epa::{Epa, NicWish},
         error::Kind,
+        host::{DriverName, Function, HostSetting, NodeId, VfConf, VfSetting},
+        hw::{PageSize, PciAddr},
         id::{DiskId, IfKind, OpId, PortId, ProjectId, SegmentId, VnfId, VnfcId, if_name},
         net::{MacAddr, VlanId},
         size::MiB,
@@ -27,7 +29,9 @@ use bothy::{
     ovs::{OvsFabric, Settings},
     sdn::port::{Fabric, PortKind, SwitchPort},
     sim::{Behaviour, Sim},
-    vim::port::{DhcpConf, DhcpNetwork, GuestEvent, GuestState, HostLink, HostNet, Hypervisor, Images, MediumFile, NatTable, StopHow},
+    vim::port::{
+        DhcpConf, DhcpNetwork, GuestEvent, GuestState, Hardware, HostLink, HostNet, Hypervisor, Images, MediumFile, NatTable, StopHow,
+    },
 };
 use camino::{Utf8Path, Utf8PathBuf};
 use uuid::Uuid;
@@ -90,6 +94,61 @@ fn empty_qcow2() -> Vec<u8> {
         put(2 * CLUSTER + 2 * n, &1u16.to_be_bytes());
     }
     image
+}
+
+/// Looks only: what the parts of a box tell of each other agrees, and what is not there is refused
+/// before anything is touched.
+pub fn contract_hardware(h: &dyn Hardware) {
+    let f = h.facts().expect("facts");
+    let cpus = f.cpus();
+    assert!(!cpus.is_empty() && !f.kernel.release.is_empty());
+    let mut seen = bothy::model::hw::CpuSet::new();
+    for c in &f.cores {
+        assert!(!c.threads.is_empty() && c.threads.common(&seen).is_empty(), "a CPU is on one core: {c:?}");
+        seen.extend(c.threads.iter());
+        let node = f.node(c.node).unwrap_or_else(|| panic!("the node of {c:?}"));
+        assert!(c.threads.minus(&node.cpus).is_empty(), "{c:?} in {:?}", node.cpus);
+    }
+    for n in &f.nodes {
+        assert!(n.memory_free <= n.memory && n.hugepages.iter().all(|p| p.free <= p.total), "{n:?}");
+    }
+    assert!(f.governors.iter().all(|g| g.cpus.minus(&cpus).is_empty()));
+    assert!(f.devices.windows(2).all(|d| d[0].addr < d[1].addr), "by address, each once");
+    for d in &f.devices {
+        assert!(d.iommu_group.is_none() || f.iommu, "{d:?}");
+        match &d.function {
+            Function::Plain => {}
+            Function::Pf(pf) => {
+                assert!(pf.vfs.len() <= usize::from(pf.total_vfs), "{d:?}");
+                for v in &pf.vfs {
+                    let vf = f.device(v.addr).expect("a VF is a device");
+                    assert_eq!(vf.function, Function::Vf { pf: d.addr, index: v.index });
+                }
+            }
+            Function::Vf { pf, .. } => assert!(matches!(f.device(*pf).map(|p| &p.function), Some(Function::Pf(_))), "{d:?}"),
+        }
+    }
+
+    let nowhere = PciAddr::new(0xfffe, 0, 0, 0).expect("address");
+    let vf = VfSetting { vf: nowhere, pf: nowhere, index: 0, conf: VfConf::default(), driver: Some(DriverName::VFIO) };
+    assert_eq!(h.ensure_vf(&vf).expect_err("no such VF").kind(), Kind::Transient);
+    h.release_vf(&vf).expect("a VF that is gone is released");
+    assert_eq!(h.ensure_driver(nowhere, None).expect_err("no such device").kind(), Kind::NotFound);
+    for (want, kind) in [
+        (HostSetting::Vfs { pf: nowhere, count: 1 }, Kind::NotFound),
+        (HostSetting::HugePages { node: NodeId(999), size: PageSize::Huge2M, pages: 1 }, Kind::NotFound),
+    ] {
+        assert_eq!(h.set(&want).expect_err("not there").kind(), kind, "{want:?}");
+    }
+    // What is so already is success, and touches nothing.
+    for n in &f.nodes {
+        for p in &n.hugepages {
+            h.set(&HostSetting::HugePages { node: n.id, size: p.size, pages: p.total }).expect("it is so");
+        }
+    }
+    for g in &f.governors {
+        h.set(&HostSetting::Governor { name: g.name.clone(), cpus: g.cpus.clone() }).expect("it is so");
+    }
 }
 
 /// `work`: a folder on the file system of disks, where uploads may lie.
@@ -301,6 +360,12 @@ fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
     let dir = tempfile::tempdir().expect("tempdir");
     let path = Utf8PathBuf::from_path_buf(dir.path().to_owned()).expect("utf8");
     (dir, path)
+}
+
+#[test]
+fn hardware_of_the_twin_and_of_this_machine() {
+    contract_hardware(&Sim::default());
+    contract_hardware(&LinuxHardware::new(hardware::Settings { root: "/".into(), physical: Vec::new(), environment: None }));
 }
 
 #[test]

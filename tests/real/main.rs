@@ -8,6 +8,7 @@ mod kit;
 mod bad_inputs;
 mod contract;
 mod e2e;
+mod hardware;
 mod kill9;
 mod libvirt;
 mod net;

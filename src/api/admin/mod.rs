@@ -3,6 +3,7 @@
 mod config;
 mod console;
 mod explain;
+mod facts;
 mod guest;
 mod health;
 mod host;
@@ -10,6 +11,7 @@ mod networks;
 mod operations;
 mod plan;
 mod secrets;
+mod setup;
 mod shutdown;
 mod store;
 mod support;
@@ -28,6 +30,10 @@ pub fn routes() -> Routes {
         .post("/bothy/v1/config/check", config::check)
         .post("/bothy/v1/config/apply", config::apply)
         .get("/bothy/v1/host", host::show)
+        .get("/bothy/v1/host/facts", facts::show)
+        .get("/bothy/v1/host/plan", setup::plan)
+        .post("/bothy/v1/host/apply", setup::apply)
+        .post("/bothy/v1/host/undo", setup::undo)
         .post("/bothy/v1/host/shutdown", shutdown::guests)
         .get("/bothy/v1/networks", networks::all)
         .post("/bothy/v1/plan", plan::plan)

@@ -15,7 +15,8 @@ use crate::{
         domain::*,
         epa::*,
         error::{FaultRecord, Kind},
-        hw::PageSize,
+        host::{HostSetting, NodeId},
+        hw::{PageSize, PciAddr},
         id::*,
         ns::*,
         nsd::*,
@@ -24,6 +25,7 @@ use crate::{
         param::{Param, Params},
         secret::Secret,
         segment::*,
+        setup::HostRecord,
         size::{Bytes, MiB},
         step::*,
         time::Stamp,
@@ -627,6 +629,15 @@ fn records_are_on_disk_as_they_always_were() {
     g.check("facts", &Facts { revision: 300 });
     let name: SmolStr = "password".into();
     g.check("secret", &Secret { name, project: ProjectId::DEFAULT, sealed: vec![1, 2, 3], created: Stamp(12) });
+    for (name, before) in [
+        ("pages", HostSetting::HugePages { node: NodeId(1), size: PageSize::Huge1G, pages: 300 }),
+        ("vfs", HostSetting::Vfs { pf: PciAddr::new(1, 0x3b, 2, 1).expect("address"), count: 7 }),
+        ("governor", HostSetting::Governor { name: "powersave".into(), cpus: [0, 300].into_iter().collect() }),
+        ("irq", HostSetting::Irq { number: 300, cpus: [2].into_iter().collect() }),
+    ] {
+        let record = HostRecord { made: vec![before.clone()], before: vec![before], args_before: Some("iommu=pt".into()) };
+        g.check(format!("host_{name}"), &record);
+    }
 
     let missing = g.missing.into_inner();
     if std::env::var("BOTHY_GOLDEN").is_ok_and(|v| v == "print") {

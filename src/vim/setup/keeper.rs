@@ -1,0 +1,233 @@
+//! Does the plan, keeps it over reboots, undoes it.
+//!
+//! Owns the order: what was before is stored before anything changes, and each change is looked at
+//! after it. Never: sets what the plan does not name.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Desired, HostPlan, Needs, plan};
+use crate::{
+    model::{
+        error::Result,
+        host::{BootArgs, HostFacts, HostSetting, KernelArgs},
+        setup::HostRecord,
+    },
+    store::{Durability, Store},
+    vim::port::Hardware,
+};
+
+/// What came of an apply or an undo.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Done {
+    pub done: Vec<String>,
+    /// What was tried and did not come, with why.
+    pub failed: Vec<(String, String)>,
+    /// Something waits for a reboot.
+    pub reboot: bool,
+}
+
+/// What the kernel shows of a boot on trial; the boot menu puts it there.
+const TRIAL: (&str, &str) = ("bothy.boot", "trial");
+
+pub struct Keeper {
+    store: Store,
+    hardware: Arc<dyn Hardware>,
+    desired: Mutex<Desired>,
+    /// One change of the host at a time.
+    one: Mutex<()>,
+}
+
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Keeper {
+    pub fn new(store: Store, hardware: Arc<dyn Hardware>, desired: Desired) -> Self {
+        Keeper { store, hardware, desired: Mutex::new(desired), one: Mutex::new(()) }
+    }
+    /// What the configuration wants from now on; nothing is done about it.
+    pub fn set_desired(&self, desired: Desired) {
+        *lock(&self.desired) = desired;
+    }
+    pub fn facts(&self) -> Result<HostFacts> {
+        self.hardware.facts()
+    }
+    pub fn boot(&self) -> Result<Option<BootArgs>> {
+        self.hardware.boot_args()
+    }
+    pub fn plan(&self) -> Result<HostPlan> {
+        let (facts, boot) = (self.hardware.facts()?, self.hardware.boot_args()?);
+        Ok(plan(&lock(&self.desired), &facts, boot.as_ref()))
+    }
+    /// What there is to undo.
+    pub fn record(&self) -> Result<HostRecord> {
+        Ok(self.store.get::<HostRecord>(&())?.unwrap_or_default())
+    }
+
+    /// Does all of the plan that can be done; what fails leaves the rest to be done.
+    pub fn apply(&self) -> Result<Done> {
+        let _one = lock(&self.one);
+        let todo = self.plan()?;
+        self.remember(&todo)?;
+        let mut out = self.live(&todo);
+        if let Some(boot) = &todo.boot {
+            let text = match &boot.trial {
+                Some(_) => format!("kernel arguments on trial at the next boot: {}", todo.args),
+                None => "no kernel arguments are on trial any more".to_owned(),
+            };
+            out.tell(text, self.hardware.set_boot_args(boot));
+        }
+        out.reboot = self.plan()?.items.iter().any(|i| i.needs == Needs::Booting);
+        Ok(out)
+    }
+
+    /// Live settings once more, as after a boot: those that were made, whatever the configuration says
+    /// by now. Nothing where none was ever applied.
+    pub fn keep(&self) -> Result<Done> {
+        let _one = lock(&self.one);
+        let made = self.record()?.made;
+        let mut out = Done::default();
+        if made.is_empty() {
+            return Ok(out);
+        }
+        let facts = self.hardware.facts()?;
+        for want in again(&made, &facts) {
+            out.tell(describe(&want), self.hardware.set(&want));
+        }
+        Ok(out)
+    }
+
+    /// This boot is sound: if it was a trial, its arguments are what every boot has from now on.
+    /// Tells whether it was one.
+    pub fn settle_boot(&self) -> Result<bool> {
+        let _one = lock(&self.one);
+        let facts = self.hardware.facts()?;
+        if !facts.kernel.args.has(TRIAL.0, TRIAL.1) {
+            return Ok(false);
+        }
+        match self.hardware.boot_args()? {
+            // Armed again since: that is another trial.
+            Some(BootArgs { trial: Some(trial), armed: false, .. }) => {
+                self.hardware.set_boot_args(&BootArgs { committed: trial, trial: None, armed: false })?;
+                Ok(true)
+            }
+            Some(_) | None => Ok(false),
+        }
+    }
+
+    /// Each thing as it was before the first apply. What does not go back stays recorded.
+    pub fn undo(&self) -> Result<Done> {
+        let _one = lock(&self.one);
+        let mut record = self.record()?;
+        let mut out = Done::default();
+        let mut left = Vec::new();
+        for before in record.before.iter().rev() {
+            let done = self.hardware.set(before);
+            if done.is_err() {
+                left.insert(0, before.clone());
+            }
+            out.tell(describe(before), done);
+        }
+        record.before = left;
+        record.made.clear();
+        if let (Some(args), Some(boot)) = (record.args_before.clone().map(|a| KernelArgs::parse(&a)), self.hardware.boot_args()?) {
+            let runs = boot.committed == args;
+            let want = BootArgs { committed: boot.committed.clone(), trial: (!runs).then(|| args.clone()), armed: !runs };
+            let text = if runs {
+                "no kernel arguments on trial".to_owned()
+            } else {
+                format!("kernel arguments on trial at the next boot: {args}")
+            };
+            let done = self.hardware.set_boot_args(&want);
+            if done.is_ok() {
+                record.args_before = None;
+            }
+            out.reboot = !runs;
+            out.tell(text, done);
+        }
+        self.store.write(Durability::Barrier, |tx| {
+            if record == HostRecord::default() { tx.delete::<HostRecord>(&()).map(drop) } else { tx.put(&record) }
+        })?;
+        Ok(out)
+    }
+
+    /// Before anything changes: a crash between here and the change leaves an undo that does nothing.
+    fn remember(&self, todo: &HostPlan) -> Result<()> {
+        let mut record = self.record()?;
+        let old = record.clone();
+        for (before, want) in todo.items.iter().flat_map(|i| &i.changes) {
+            record.made.retain(|m| m.target() != want.target());
+            record.made.push(want.clone());
+            if !record.before.iter().any(|b| b.target() == before.target()) {
+                record.before.push(before.clone());
+            }
+        }
+        if todo.boot.is_some() && record.args_before.is_none() {
+            record.args_before = self.hardware.boot_args()?.map(|b| b.committed.to_string());
+        }
+        if record == old { Ok(()) } else { self.store.write(Durability::Barrier, |tx| tx.put(&record)) }
+    }
+
+    fn live(&self, todo: &HostPlan) -> Done {
+        let mut out = Done::default();
+        for item in todo.items.iter().filter(|i| i.needs == Needs::Nothing) {
+            let failed: Vec<String> =
+                item.changes.iter().filter_map(|(_, want)| self.hardware.set(want).err()).map(|f| f.detail()).collect();
+            match failed.first() {
+                None => out.done.push(item.what.clone()),
+                Some(first) if failed.len() == 1 => out.failed.push((item.what.clone(), first.clone())),
+                Some(first) => {
+                    let why = format!("{} of {}: {first}", failed.len(), item.changes.len());
+                    out.failed.push((item.what.clone(), why));
+                }
+            }
+        }
+        out
+    }
+}
+
+impl Done {
+    fn tell(&mut self, what: String, done: Result<()>) {
+        match done {
+            Ok(()) => self.done.push(what),
+            Err(fault) => self.failed.push((what, fault.detail())),
+        }
+    }
+}
+
+/// What of it is not so now. Interrupts have other numbers after each boot: those that are there go
+/// where the others were sent.
+fn again(made: &[HostSetting], facts: &HostFacts) -> Vec<HostSetting> {
+    let mut all = Vec::new();
+    let mut routed = None;
+    for want in made {
+        let differs = match want {
+            HostSetting::HugePages { node, size, pages } => {
+                facts.node(*node).and_then(|n| n.pages(*size)).is_none_or(|p| p.total != *pages)
+            }
+            HostSetting::Vfs { pf, count } => !facts.pfs().any(|(d, p)| d.addr == *pf && p.vfs.len() == usize::from(*count)),
+            HostSetting::Governor { name, cpus } => facts.governors.iter().any(|g| g.name != *name && !g.cpus.common(cpus).is_empty()),
+            HostSetting::Irq { cpus, .. } => {
+                routed = Some(cpus);
+                false
+            }
+        };
+        if differs {
+            all.push(want.clone());
+        }
+    }
+    if let Some(cpus) = routed {
+        let away = facts.irqs.iter().filter(|i| !i.cpus.minus(cpus).is_empty());
+        all.extend(away.map(|i| HostSetting::Irq { number: i.number, cpus: cpus.clone() }));
+    }
+    all
+}
+
+fn describe(s: &HostSetting) -> String {
+    match s {
+        HostSetting::HugePages { node, size, pages } => format!("node {node}: {pages} pages of {size}"),
+        HostSetting::Vfs { pf, count } => format!("PF {pf}: {count} VFs"),
+        HostSetting::Governor { name, cpus } => format!("governor {name} on CPUs {cpus}"),
+        HostSetting::Irq { number, cpus } => format!("interrupt {number} to CPUs {cpus}"),
+    }
+}
