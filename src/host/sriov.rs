@@ -105,16 +105,19 @@ impl<'a> Functions<'a> {
         if now != want.driver && now.is_some() {
             self.drive(want.vf, None)?;
         }
-        self.configure(want)?;
+        // The host's own driver, once it has a VF without a MAC, gives it one, and its PF tells of that.
+        let chosen = want.conf.mac.is_none() && now.is_some() && now == want.driver && now != Some(DriverName::VFIO);
+        self.configure(want, chosen)?;
         self.drive(want.vf, want.driver.as_ref())
     }
 
-    fn configure(&self, want: &VfSetting) -> Result<()> {
+    fn configure(&self, want: &VfSetting, any_mac: bool) -> Result<()> {
         let name = self.interface(want.pf)?;
         let mut net = Netlink::open()?;
         let mut see = || -> Result<VfConf> {
             let all = net.vfs(&name)?;
             let found = all.into_iter().find(|(index, _)| *index == want.index).map(|(_, c)| c);
+            let found = found.map(|c| if any_mac { VfConf { mac: want.conf.mac, ..c } } else { c });
             found.ok_or_else(|| Fault::transient(format!("{name} tells nothing of its VF {}", want.index)))
         };
         let now = see()?;
