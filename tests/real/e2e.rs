@@ -2,6 +2,7 @@
 //! real, on a host of the test's own.
 
 mod debian;
+mod edges;
 mod outage;
 mod pair;
 mod restart;

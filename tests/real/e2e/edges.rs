@@ -1,0 +1,149 @@
+//! What people use at the edges of the product, on one real guest: readiness by a TCP port, a console
+//! on a real terminal, VNC through a local port, and the support archive of a real box.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::json;
+
+use crate::kit::{
+    self, Need,
+    bothy::{NEEDS, build_edited, program, shipped, text, within},
+    host::{Host, With, tiny_image},
+};
+
+#[test]
+fn a_guest_is_ready_by_its_port_and_reached_by_terminal_and_vnc() {
+    if kit::lacks(&NEEDS) || kit::lacks(&[Need::Program("script"), Need::Program("tar")]) {
+        return;
+    }
+    let Some(image) = tiny_image() else { return };
+    let mut host = Host::start(With::Switch);
+    host.serve();
+    host.reconciled();
+    let by_port = [("Definitions/vcpe-web.yaml", "\"serial:bothy-tiny ready\"", "\"tcp:80\"")];
+    let archive = build_edited(&shipped("descriptors/vcpe/vcpe-web"), &[("Files/images/tiny.qcow2", image.as_std_path())], &by_port);
+    let (_, package) = host.onboard(false, &archive);
+    assert_eq!(text(&package, "onboardingState"), "ONBOARDED", "{package}");
+    host.cli_typing(&["secret", "set", "edge_key"], "h2nter-in-the-store\n");
+
+    let ask = json!({ "vnfdId": text(&package, "vnfdId"), "vnfInstanceName": "web" });
+    let made = host.post("/vnflcm/v2/vnf_instances", &ask).expect(201).json();
+    let path = format!("/vnflcm/v2/vnf_instances/{}", text(&made, "id"));
+    let ask = json!({ "flavourId": "default", "additionalParams": { "wan_psk": { "secret": "edge_key" } } });
+    let op = host.post(&format!("{path}/instantiate"), &ask).expect(202).location.expect("op");
+    let timeline = format!("/bothy/v1/operations/{}/timeline", op.rsplit('/').next().expect("id"));
+    within("it waits for the port", Duration::from_secs(60), || {
+        host.get(&timeline).to_string().contains("TCP port 80 is not open yet").then_some(())
+    });
+    host.completed(&op);
+    // It was ready when the port was open, and not before: now it is, at once.
+    let instance = host.get(&path).to_string();
+    let address = instance.split('"').find(|s| s.starts_with("10.177.")).unwrap_or_else(|| panic!("no address in {instance}"));
+    assert!(host.fetch(&format!("{address}:80"), "/").is_some_and(|p| p.contains("Hello")), "{address}");
+    terminal(&host);
+    vnc(&host);
+    support(&host);
+
+    let op = host.post(&format!("{path}/terminate"), &json!({ "terminationType": "FORCEFUL" })).expect(202).location.expect("op");
+    host.completed(&op);
+    host.delete(&path);
+    host.nothing_left();
+}
+
+/// `script` gives the command line a terminal of its own.
+fn terminal(host: &Host) {
+    let command = format!("{} --socket {} vnf console web; echo ended $?; stty -a", program().to_string_lossy(), host.socket());
+    let mut child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script runs");
+    let mut keys = child.stdin.take().expect("stdin");
+    let mut out = child.stdout.take().expect("stdout");
+    let (tell, told) = std::sync::mpsc::channel::<Vec<u8>>();
+    std::thread::spawn(move || {
+        let mut some = [0; 4096];
+        while let Ok(n @ 1..) = out.read(&mut some) {
+            if tell.send(some[..n].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    let mut said = String::new();
+    let listen = |said: &mut String| {
+        while let Ok(more) = told.try_recv() {
+            said.push_str(&String::from_utf8_lossy(&more));
+        }
+    };
+    let hears = |what: &str, said: &mut String| {
+        within(what, Duration::from_secs(60), || {
+            listen(said);
+            said.contains(what).then_some(())
+        });
+    };
+    hears("leave it with Ctrl-]", &mut said);
+    // Keys go one by one, and Ctrl-C belongs to the guest.
+    within("the guest's shell answers", Duration::from_secs(60), || {
+        keys.write_all(b"\x03\recho $((6 * 7)) answers\r").expect("typed");
+        std::thread::sleep(Duration::from_millis(500));
+        listen(&mut said);
+        said.contains("42 answers").then_some(())
+    });
+    keys.write_all(b"\x1d").expect("typed");
+    hears("ended 0", &mut said);
+    // The terminal is as it was before.
+    hears(" icanon", &mut said);
+    assert!(!said.contains("-icanon") && !said.contains("-echo "), "{said}");
+    drop(keys);
+    child.wait().expect("script ends");
+}
+
+fn vnc(host: &Host) {
+    let mut child = Command::new(program())
+        .args(["--socket", &host.socket(), "vnf", "console", "web", "--vnc", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("bothy runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("it says where");
+    let address = line.split_whitespace().find_map(|w| w.trim_end_matches(';').parse::<std::net::SocketAddr>().ok());
+    // Two viewers, one after the other.
+    for _ in 0..2 {
+        let mut viewer = std::net::TcpStream::connect(address.unwrap_or_else(|| panic!("{line}"))).expect("connects");
+        viewer.set_read_timeout(Some(Duration::from_secs(30))).expect("timeout");
+        let mut hello = [0; 12];
+        viewer.read_exact(&mut hello).expect("the server speaks first (RFC 6143 7.1.1)");
+        assert_eq!(&hello, b"RFB 003.008\n");
+        viewer.write_all(&hello).expect("sent");
+        let mut kinds = [0; 2];
+        viewer.read_exact(&mut kinds).expect("security types");
+        assert!(kinds[0] >= 1, "{kinds:?}");
+    }
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+}
+
+fn support(host: &Host) {
+    let file = host.dir().join("support.tar");
+    host.cli(&["support", "--output", file.as_str()]);
+    let read = |name: &str| kit::sh(&["tar", "-xOf", file.as_str(), &format!("bothy-support/{name}")]);
+    let show = read("switch/show.txt");
+    assert!(show.contains("Bridge bothy0") && show.contains("datapath_type: netdev"), "{show}");
+    assert!(read("switch/interfaces.txt").contains("mac_in_use"));
+    let flows = read("switch/flows-bothy0.txt");
+    assert!(flows.contains("actions=NORMAL"), "{flows}");
+    let nft = read("host/nft.txt");
+    assert!(nft.contains("table inet bothy"), "{nft}");
+    let log = read("bothy.log");
+    assert!(log.contains("instantiation accepted"), "{log}");
+    // Nothing of a secret, nor of what the API is opened with, is in any file of it.
+    let all = std::fs::read(&file).expect("archive");
+    let all = String::from_utf8_lossy(&all);
+    assert!(!all.contains("h2nter-in-the-store") && !all.contains("PRIVATE KEY"));
+    assert!(all.contains("edge_key"), "the reference is no secret");
+}
