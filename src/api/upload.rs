@@ -1,7 +1,11 @@
 //! Takes a large body to disk: streamed, measured and digested while it is written, synced at the
 //! end. What is not kept is removed.
 
-use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, time::Duration};
+use std::{
+    io::Write as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -17,7 +21,10 @@ use super::{
     extract::{check_length, linger, next_piece, too_large},
     problem::{Answer, Problem},
 };
-use crate::{config::Config, model::size};
+use crate::{
+    config::Config,
+    model::{domain::Layout, size},
+};
 
 /// A body on disk, complete and synced. Removed when dropped, unless kept.
 #[derive(Debug)]
@@ -148,7 +155,10 @@ fn room(dir: &Utf8Path, wanted: u64, reserve: u64) -> Answer<()> {
     let stat = nix::sys::statvfs::statvfs(dir.as_std_path()).map_err(|e| {
         Box::new(Problem::from(crate::model::error::Fault::transient(format!("cannot look at the free space of {dir}: {e}"))))
     })?;
-    let free = stat.blocks_available() as u64 * stat.fragment_size() as u64;
+    // The reserve may be held by a file, and counts once.
+    let ballast = dir.parent().map(|root| Layout::new(root).ballast()).and_then(|f| std::fs::symlink_metadata(f).ok());
+    let held = ballast.map_or(0, |m| m.blocks() * 512);
+    let free = stat.blocks_available() as u64 * stat.fragment_size() as u64 + held;
     if wanted.saturating_add(reserve) <= free {
         return Ok(());
     }

@@ -20,6 +20,7 @@ use data_encoding::HEXLOWER;
 use imago::{FormatCreateBuilder, Storage, StorageCreateOptions, qcow2::Qcow2};
 
 use super::{
+    ballast::Ballast,
     durable::{ensure_file, ensure_folder, io_fault, publish, remove, sweep_temps, sync_folder, temp},
     media, qcow2,
 };
@@ -28,7 +29,7 @@ use crate::{
         domain::{BaseImage, DiskSpec, Layout},
         error::{Fault, Result},
         id::{DiskId, VnfcId},
-        size::Bytes,
+        size::{Bytes, MiB},
         vnfd::{ImageFormat, MediaBus, Medium},
     },
     vim::port::{DiskRoom, ImageInfo, Images, MediumFile},
@@ -221,7 +222,11 @@ impl Images for ImageFiles {
         let disks = self.names("disks", |name| fs::symlink_metadata(folder.join(name)).ok())?;
         // What the files take on the file system, not how long they are: they have holes.
         let disks = disks.iter().map(|m| m.blocks() * 512).sum();
-        Ok(DiskRoom { total: bytes(stat.blocks()), free: bytes(stat.blocks_available()), disks: Bytes(disks) })
+        let free = bytes(stat.blocks_available()).0 + Ballast::new(&self.layout).held();
+        Ok(DiskRoom { total: bytes(stat.blocks()), free: Bytes(free), disks: Bytes(disks) })
+    }
+    fn hold_reserve(&self, want: MiB) -> Result<()> {
+        Ballast::new(&self.layout).hold(want.0 << 20)
     }
 
     fn serial_log(&self, id: VnfcId, max: usize) -> Result<Vec<u8>> {

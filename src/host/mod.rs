@@ -3,6 +3,7 @@
 //! Owns: the adapters behind `vim::port::{Images, HostNet, Hardware}`. Never: decides an address, a name or a
 //! rule; never passes a string through a shell.
 
+pub mod ballast;
 pub mod clock;
 pub mod dnsmasq;
 mod durable;

@@ -136,6 +136,10 @@ impl Layout {
     pub fn artifact(&self, sha256: &[u8; 32]) -> Utf8PathBuf {
         self.root.join("artifacts").join(HEXLOWER.encode(sha256))
     }
+    /// The reserve of the file system, as a file that takes its room.
+    pub fn ballast(&self) -> Utf8PathBuf {
+        self.root.join("ballast")
+    }
     pub fn uploads(&self) -> Utf8PathBuf {
         self.root.join("uploads")
     }

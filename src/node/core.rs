@@ -232,6 +232,7 @@ impl Watcher {
     fn run(mut self, inbox: &Receiver<Message>) {
         // What a kill kept from being removed.
         self.sweep_files();
+        self.guard_reserve();
         let mut tidy = Instant::now() + TIDY;
         loop {
             let now = Instant::now();
@@ -260,6 +261,7 @@ impl Watcher {
                     GuestState::PausedIo => {
                         warn!(guest = %id, "the guest is paused: a write failed, the file system of its disks is full");
                         lock(&self.reconciled).paused.insert(id);
+                        self.guard_reserve();
                     }
                     GuestState::Crashed => warn!(guest = %id, "the guest crashed"),
                     GuestState::Off | GuestState::Running | GuestState::Paused | GuestState::Stopping => {
@@ -325,8 +327,15 @@ impl Watcher {
             Ok(n) => info!(operations = n, "moved to the history"),
             Err(fault) => warn!("finished operations stay where they are: {fault:?}"),
         }
+        self.guard_reserve();
         self.resume_paused();
         self.sweep_files();
+    }
+
+    fn guard_reserve(&self) {
+        if let Err(fault) = self.vnfm.guard_reserve() {
+            warn!("the reserve of the store's file system is not kept: {fault:?}");
+        }
     }
 
     fn sweep_files(&mut self) {
@@ -346,7 +355,7 @@ impl Watcher {
         if paused.is_empty() {
             return;
         }
-        let enough = self.vnfm.images().room().is_ok_and(|r| (r.free.0 >> 20) > self.vnfm.rules().reserve_disk.0.max(64));
+        let enough = self.vnfm.has_room_again();
         for id in paused.into_iter().filter(|_| enough) {
             match self.vnfm.hypervisor().state(id) {
                 Ok(Some(GuestState::PausedIo)) => {}

@@ -25,7 +25,10 @@ use crate::{
         tls, upload,
     },
     config::{Config, HostProfile, LiveConfig, LogFormat, LogLevel, ReferencePoint},
-    host::clock::{OsDice, SystemClock, boot_id},
+    host::{
+        ballast::Ballast,
+        clock::{OsDice, SystemClock, boot_id},
+    },
     lcm::engine::Settings,
     model::{
         domain::Layout,
@@ -68,6 +71,7 @@ pub fn serve(live: LiveConfig) -> Result<()> {
     let config = live.now();
     let tail = init_log(&live, &config)?;
     make_folders(&config)?;
+    Ballast::new(&Layout::new(config.data_dir.clone())).relieve()?;
     let store = Store::open(config.data_dir.join("store"), Options::default())?;
     // Only now: the store's lock says that no other daemon uses this folder.
     upload::prepare(&config)

@@ -161,7 +161,11 @@ pub trait Images: Send + Sync {
     fn ensure_medium(&self, id: VnfcId, medium: Medium, bus: MediaBus, label: Option<&str>, files: &[MediumFile]) -> Result<()>;
     fn remove_medium(&self, id: VnfcId) -> Result<()>;
     fn media(&self) -> Result<Vec<VnfcId>>;
+    /// What a reserve holds (`hold_reserve`) counts as free.
     fn room(&self) -> Result<DiskRoom>;
+    /// Keeps so much of the file system from everybody: takes it as far as there is room, gives up a
+    /// piece of it when the file system is full, and what is above `want`. To be repeated.
+    fn hold_reserve(&self, want: MiB) -> Result<()>;
     /// The end of the serial log, at most `max` bytes.
     fn serial_log(&self, id: VnfcId, max: usize) -> Result<Vec<u8>>;
     fn remove_serial_log(&self, id: VnfcId) -> Result<()>;

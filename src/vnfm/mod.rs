@@ -140,6 +140,26 @@ impl Vnfm {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
+    /// Keeps the reserve of the store's file system where what is promised does not: with more disk
+    /// promised than there is, guests may ask for its last byte.
+    pub fn guard_reserve(&self) -> Result<()> {
+        self.images.hold_reserve(self.guarded())
+    }
+
+    fn guarded(&self) -> MiB {
+        let rules = self.rules();
+        if rules.overcommit.disk > 1.0 { rules.reserve_disk } else { MiB(0) }
+    }
+
+    /// Guests that a full file system paused may go on: there is room beside the whole reserve.
+    pub fn has_room_again(&self) -> bool {
+        let enough = match self.guarded() {
+            MiB(0) => self.rules().reserve_disk.0.max(64),
+            MiB(guarded) => guarded + 64,
+        };
+        self.images.room().is_ok_and(|r| (r.free.0 >> 20) > enough)
+    }
+
     /// What the host can give, reserves taken off.
     pub fn supply(&self) -> Result<Supply> {
         let rules = self.rules();
