@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::{
-    epa::{Epa, NicWish, Placed},
+    epa::{Epa, NicAttach, NicWish, PinPolicy, Placed, PlacedNic},
+    hw::PageSize,
     id::{DiskId, IfName, NsId, OpId, PortId, ProjectId, VnfId, VnfcId},
     net::{MacAddr, VlanId},
     size::MiB,
@@ -34,6 +35,55 @@ pub struct DomainSpec {
     pub epa: Epa,
     /// Where it was placed; `None`: the host's scheduler decides, and every NIC is a port of the switch.
     pub placed: Option<Placed>,
+}
+
+impl DomainSpec {
+    /// Where its wishes and its placement disagree: a guest with any of these is not the one that was asked for.
+    pub fn misplaced(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        for (i, n) in self.nics.iter().enumerate() {
+            let given = self.placed.as_ref().and_then(|p| p.nics.get(i)).map_or(NicAttach::Switch, PlacedNic::attach);
+            if given != n.wish.attach {
+                out.push(format!("NIC {i} ({}) asks for {}, and was given {given}", n.mac, n.wish.attach));
+            }
+        }
+        let wanted: usize = self.epa.devices.iter().map(|d| usize::from(d.count)).sum();
+        let devices = self.placed.as_ref().map_or(0, |p| p.devices.len());
+        if wanted != devices {
+            out.push(format!("it asks for {wanted} PCI devices, and {devices} were placed"));
+        }
+        let pinned = self.placed.as_ref().is_some_and(|p| !p.vcpus.is_empty() && p.vcpus.iter().all(|c| c.len() == 1));
+        if self.epa.pinning == PinPolicy::Dedicated && !pinned {
+            out.push("it asks for CPUs of its own, and was given none".into());
+        }
+        let page = self.placed.as_ref().map_or(PageSize::Small, |p| p.page);
+        if !self.epa.pages.sizes().contains(&page) {
+            out.push(format!("it asks for large pages, and was given pages of {page}"));
+        }
+        let Some(placed) = &self.placed else {
+            if self.epa.numa.is_some() {
+                out.push("it asks for NUMA nodes, and was not placed on any".into());
+            }
+            return out;
+        };
+        if placed.nics.len() != self.nics.len() {
+            out.push(format!("it has {} NICs, and {} were placed", self.nics.len(), placed.nics.len()));
+        }
+        if !placed.vcpus.is_empty() && placed.vcpus.len() != self.vcpus as usize {
+            out.push(format!("it has {} vCPUs, and {} were placed", self.vcpus, placed.vcpus.len()));
+        }
+        let memory: u64 = placed.cells.iter().map(|c| c.memory.0).sum();
+        if memory != self.memory.0 {
+            out.push(format!("it has {}, and {memory} MiB were placed", self.memory));
+        }
+        for (i, c) in placed.cells.iter().enumerate().filter(|(_, c)| !placed.page.divides(c.memory)) {
+            out.push(format!("cell {i} has {}, which is no whole number of pages of {}", c.memory, placed.page));
+        }
+        if placed.io_threads.len() > usize::from(self.epa.io_threads) {
+            out.push(format!("{} I/O threads were placed, and it has {}", placed.io_threads.len(), self.epa.io_threads));
+        }
+        out
+    }
 }
 
 /// Who a guest belongs to; written into its metadata so that it can be found again.

@@ -4,6 +4,8 @@
 //! (SOL001's fields, OSM's guest-epa, OpenStack's flavor extra specs), and `Placed`, which the planner
 //! fills and the domain writer reads. Never: what the host has, who holds it, or XML.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -287,6 +289,17 @@ impl NicAttach {
     }
 }
 
+impl fmt::Display for NicAttach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NicAttach::Switch => "a port of the switch",
+            NicAttach::Vf => "a virtual function",
+            NicAttach::Pf => "a physical function",
+            NicAttach::VhostUser => "a vhost-user port",
+        })
+    }
+}
+
 /// What a placement decided for one guest: nothing in it is left to chance or to libvirt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
@@ -340,6 +353,14 @@ pub enum PlacedNic {
 }
 
 impl PlacedNic {
+    pub fn attach(&self) -> NicAttach {
+        match self {
+            PlacedNic::Switch => NicAttach::Switch,
+            PlacedNic::Vf { .. } => NicAttach::Vf,
+            PlacedNic::Pf { .. } => NicAttach::Pf,
+            PlacedNic::VhostUser => NicAttach::VhostUser,
+        }
+    }
     /// The host's PCI function that the guest gets.
     pub fn pci(&self) -> Option<PciAddr> {
         match self {
@@ -368,6 +389,35 @@ impl Placed {
     pub fn nodes(&self) -> CpuSet {
         self.cells.iter().filter_map(|c| c.node).collect()
     }
+}
+
+/// Slots of the guest's root bus where NICs are.
+pub const NIC_SLOTS: std::ops::RangeInclusive<u8> = 0x02..=0x11;
+
+/// A place where a guest's NIC may be asked to be (`vpci`).
+pub fn nic_place(a: PciAddr) -> bool {
+    a.domain() == 0 && a.bus() == 0 && a.function() == 0 && NIC_SLOTS.contains(&a.device())
+}
+
+/// The slots of NICs of which some have a place of their own; the others follow the one before them.
+/// Guests number NICs by address, so addresses must ascend in the NICs' order.
+pub fn nic_slots(vpci: &[Option<PciAddr>]) -> Result<Vec<u8>, String> {
+    let mut next = *NIC_SLOTS.start();
+    let mut out = Vec::with_capacity(vpci.len());
+    for (i, wish) in vpci.iter().enumerate() {
+        let slot = wish.map_or(next, PciAddr::device);
+        if slot < next {
+            return Err(format!(
+                "NIC {i} asks for slot {slot:02x}, which is not behind the NICs before it (the next free one is {next:02x})"
+            ));
+        }
+        if !NIC_SLOTS.contains(&slot) {
+            return Err(format!("NIC {i} has no slot left: the NICs before it end at {:02x}", NIC_SLOTS.end()));
+        }
+        out.push(slot);
+        next = slot + 1;
+    }
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -410,6 +460,15 @@ mod tests {
         assert_eq!(placed.own_cpus(EmulatorPolicy::Isolate), cpus("4-5,12-13"));
         assert_eq!(placed.pci().map(|a| a.to_string()).collect::<Vec<_>>(), ["0000:01:10.2", "0000:3b:00.0"]);
         assert_eq!(placed.nodes(), cpus("1"));
+    }
+
+    #[test]
+    fn nics_keep_their_order_around_those_that_have_a_place() {
+        let at = |s: &[u8]| s.iter().map(|s| (*s > 0).then(|| PciAddr::new(0, 0, *s, 0).expect("pci"))).collect::<Vec<_>>();
+        assert_eq!(nic_slots(&at(&[0, 5, 0, 0x11])), Ok(vec![2, 5, 6, 0x11]));
+        assert!(nic_slots(&at(&[0, 2])).expect_err("taken").contains("next free one is 03"));
+        assert!(nic_slots(&at(&[5, 4])).is_err() && nic_slots(&at(&[0x11, 0])).is_err() && nic_slots(&at(&[0x12])).is_err());
+        assert!(!nic_place(PciAddr::new(0, 0, 5, 1).expect("pci")) && !nic_place(PciAddr::new(0, 1, 5, 0).expect("pci")));
     }
 
     #[test]
