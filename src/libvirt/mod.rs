@@ -37,6 +37,7 @@ use virt::connect::Connect;
 use crate::{
     model::{
         domain::{DomainSpec, Layout},
+        epa::NicAttach,
         error::{Fault, Result},
         id::VnfcId,
         size::{Bytes, MiB},
@@ -150,6 +151,13 @@ impl Sinks {
 }
 
 impl Libvirt {
+    /// Clock of the host's CPUs in MHz, where libvirt knows it.
+    fn clock(&self) -> Result<Option<u32>> {
+        self.look("asking libvirt for the host's clock".into(), deadline::LOOK, |c, _| {
+            Ok(Some(c.node_info().map_err(map::fault)?.mhz).filter(|mhz| *mhz > 0))
+        })
+    }
+
     /// Connects in the background; fails only when the host has no threads left. The accelerator
     /// probe follows as soon as there is a connection.
     pub fn open(config: Config) -> Result<Self> {
@@ -358,12 +366,20 @@ impl Hypervisor for Libvirt {
         }
         make_run_dir(&self.run_dir)?;
         let console = console::socket(&self.run_dir, spec.id)?;
+        let vhost = self.run_dir.join("vhost");
+        if spec.nics.iter().any(|n| n.wish.attach == NicAttach::VhostUser) {
+            make_run_dir(&vhost)?;
+        }
+        // Asked for only where a limit needs it: defining a guest is one call otherwise.
+        let mhz = spec.epa.quotas.cpu.limit.map(|_| self.clock()).transpose()?.flatten();
         let host = xml::Host {
             accel,
             bridge: &self.bridge,
             offloads_off: self.offloads_off.load(Ordering::Relaxed),
             layout: &self.layout,
             console: &console,
+            mhz,
+            vhost: &vhost,
             uefi: (&self.uefi.code, &self.uefi.vars),
         };
         let written = xml::domain(spec, &host)?;

@@ -11,9 +11,10 @@
 //! | slot | what |
 //! |---|---|
 //! | 0x01 | video |
-//! | 0x02-0x11 | NICs; functions of a slot are used when there are more than 16 |
+//! | 0x02-0x11 | NICs of every kind; functions of a slot are used when there are more than 16 |
 //! | 0x12-0x19 | VirtIO disks, in the same way from 9 on |
 //! | 0x1a-0x1d | SCSI controller, VirtIO serial, random numbers, balloon |
+//! | 0x1e | PCI devices of the host, by function |
 //! | 0x1f | SATA, part of the chip set |
 
 use std::io;
@@ -38,6 +39,8 @@ use crate::{
 
 mod accel;
 mod device;
+mod nic;
+mod platform;
 
 pub use accel::under;
 
@@ -52,6 +55,10 @@ pub struct Host<'a> {
     pub layout: &'a Layout,
     /// Serial console socket.
     pub console: &'a Utf8Path,
+    /// Clock of the host's CPUs, by which a CPU limit in MHz becomes time.
+    pub mhz: Option<u32>,
+    /// Folder of vhost-user sockets.
+    pub vhost: &'a Utf8Path,
     /// UEFI code (read-only) and the template of its variables.
     pub uefi: (&'a Utf8Path, &'a Utf8Path),
 }
@@ -65,7 +72,7 @@ pub struct Written {
 
 /// Writes the domain of a spec, or says all that keeps it from being one.
 pub fn domain(spec: &DomainSpec, host: &Host<'_>) -> Result<Written> {
-    device::check(spec)?;
+    device::check(spec, host)?;
     let mut meta = Meta { owner: spec.owner.clone(), spec: meta::spec_digest(spec), form: Default::default() };
     // The owner is left out of the form: it may change while the guest runs.
     let bare = write(spec, host, None)?;
@@ -102,9 +109,10 @@ fn write(spec: &DomainSpec, host: &Host<'_>, meta: Option<&Meta>) -> Result<Stri
         }
         text(w, "memory", &[("unit", "MiB")], &spec.memory.0.to_string())?;
         text(w, "vcpu", &[("placement", "static")], &spec.vcpus.to_string())?;
+        platform::resources(w, spec, host)?;
         os(w, spec, host)?;
-        accel::features(w, host.accel)?;
-        accel::cpu(w, host.accel)?;
+        accel::features(w, host.accel, !spec.epa.real_time.is_empty())?;
+        platform::cpu(w, spec, host.accel)?;
         accel::clock(w, host.accel)?;
         text(w, "on_poweroff", &[], "destroy")?;
         text(w, "on_reboot", &[], "restart")?;
@@ -159,7 +167,7 @@ pub fn probe(name: &str, disk: &Utf8Path, out: &Utf8Path, accel: Accel) -> Resul
         text(w, "vcpu", &[], "1")?;
         node(w, "os", &[], |w| text(w, "type", &[("arch", "x86_64"), ("machine", "q35")], "hvm"))?;
         node(w, "features", &[], |w| leaf(w, "acpi", &[]))?;
-        accel::cpu(w, accel)?;
+        accel::cpu(w, accel, None, accel::NOTHING)?;
         text(w, "on_reboot", &[], "destroy")?;
         text(w, "on_crash", &[], "destroy")?;
         node(w, "devices", &[], |w| {

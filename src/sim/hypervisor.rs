@@ -92,6 +92,10 @@ impl Hypervisor for Sim {
     fn define(&self, spec: &DomainSpec) -> Result<()> {
         self.call(Method::Define, spec.id, |world, _| {
             world.allowed()?;
+            let reasons = spec.misplaced();
+            if !reasons.is_empty() {
+                return Err(Fault::invalid(format!("guest {} cannot be defined", spec.id)).with_reasons(reasons));
+            }
             match world.guests.get_mut(&spec.id) {
                 None => {
                     world.guests.insert(spec.id, Guest::new(spec.clone()));

@@ -322,6 +322,10 @@ impl Planner<'_> {
             epa: vdu.epa.clone(),
             placed: None,
         };
+        let misplaced = spec.misplaced();
+        if !misplaced.is_empty() {
+            return Err(Fault::capacity("this box cannot give the guest the hardware it asks for").with_reasons(misplaced));
+        }
         before.sort_unstable();
         before.dedup();
         let define = self.steps.vnf(VnfStep::Define(Box::new(spec)), &before);

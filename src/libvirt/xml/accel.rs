@@ -23,10 +23,14 @@ pub fn kind(accel: Accel) -> &'static str {
     }
 }
 
-pub fn features(w: &mut Out, accel: Accel) -> Wrote {
+/// `quiet`: no performance counters, whose interrupts come at the wrong moment for real time.
+pub fn features(w: &mut Out, accel: Accel, quiet: bool) -> Wrote {
     node(w, "features", &[], |w| {
         leaf(w, "acpi", &[])?;
         leaf(w, "apic", &[])?;
+        if quiet {
+            leaf(w, "pmu", &[("state", "off")])?;
+        }
         match accel {
             Accel::Kvm => Ok(()),
             // Left alone, translated code may grow to 1 GiB per guest, which no capacity check sees.
@@ -35,14 +39,72 @@ pub fn features(w: &mut Out, accel: Accel) -> Wrote {
     })
 }
 
+/// No more in `<cpu>` than the accelerator's part.
+pub const NOTHING: Option<fn(&mut Out) -> Wrote> = None;
+
 /// Under KVM the host's own CPU. Under TCG x86-64-v2 (SSE4.2, POPCNT), which current guests ask for:
-/// all that QEMU can emulate would boot them 15 % slower [measured], AVX being the dearest.
-pub fn cpu(w: &mut Out, accel: Accel) -> Wrote {
-    match accel {
-        Accel::Kvm => leaf(w, "cpu", &[("mode", "host-passthrough"), ("check", "none"), ("migratable", "off")]),
-        Accel::Tcg => node(w, "cpu", &[("mode", "custom"), ("match", "exact"), ("check", "none")], |w| {
-            text(w, "model", &[("fallback", "forbid")], "Nehalem")
-        }),
+/// all that QEMU can emulate would boot them 15 % slower [measured], AVX being the dearest. A model that
+/// the guest wished for is told from these by its fallback: it stays when the accelerator changes.
+/// `rest`: topology, features, NUMA cells.
+pub fn cpu(w: &mut Out, accel: Accel, wished: Option<&str>, rest: Option<impl FnOnce(&mut Out) -> Wrote>) -> Wrote {
+    let custom: &[(&str, &str)] = &[("mode", "custom"), ("match", "exact"), ("check", "none")];
+    let (attrs, model) = match (wished, accel) {
+        (Some(model), _) => (custom, Some((model, WISHED))),
+        (None, Accel::Kvm) => ([("mode", "host-passthrough"), ("check", "none"), ("migratable", "off")].as_slice(), None),
+        (None, Accel::Tcg) => (custom, Some(("Nehalem", "forbid"))),
+    };
+    if model.is_none() && rest.is_none() {
+        return leaf(w, "cpu", attrs);
+    }
+    node(w, "cpu", attrs, |w| {
+        if let Some((name, fallback)) = model {
+            text(w, "model", &[("fallback", fallback)], name)?;
+        }
+        rest.map_or(Ok(()), |rest| rest(w))
+    })
+}
+
+/// `fallback` of a model that the guest wished for.
+const WISHED: &str = "allow";
+
+/// What of an element outlives a change of the accelerator.
+#[derive(Default)]
+struct Kept {
+    /// Children of `<cpu>` but its model.
+    children: Vec<Event<'static>>,
+    model: Option<String>,
+    quiet: bool,
+}
+
+/// Reads on to the end of `element`, which has begun.
+fn keep(reader: &mut Reader<&[u8]>, element: &str) -> std::result::Result<Kept, quick_xml::Error> {
+    let (mut kept, mut depth, mut wished) = (Kept::default(), 0, None);
+    loop {
+        let event = reader.read_event()?;
+        match &event {
+            Event::Start(e) if depth == 0 && e.name().as_ref() == "model" => {
+                let fallback = e.try_get_attribute("fallback")?;
+                wished = Some(fallback.is_some_and(|f| f.value.as_ref() == WISHED));
+                continue;
+            }
+            Event::Text(t) => {
+                if wished == Some(true) {
+                    kept.model = Some(t.to_string());
+                }
+                continue;
+            }
+            Event::End(e) if wished.is_some() && e.name().as_ref() == "model" => {
+                wished = None;
+                continue;
+            }
+            Event::End(e) if depth == 0 && e.name().as_ref() == element => return Ok(kept),
+            Event::Start(_) => depth += 1,
+            Event::End(_) => depth -= 1,
+            Event::Empty(e) => kept.quiet |= e.name().as_ref() == "pmu",
+            Event::Eof => return Ok(kept),
+            _ => {}
+        }
+        kept.children.push(event.into_owned());
     }
 }
 
@@ -95,19 +157,25 @@ pub fn under(xml: &str, accel: Accel) -> Result<Option<String>> {
             Event::Start(e) | Event::Empty(e) => {
                 let name = e.name().as_ref().to_string();
                 let whole = matches!(event, Event::Start(_));
-                let replaced = match (path.len(), path.last().map(String::as_str), name.as_str()) {
-                    (1, _, "features") => Some(features(&mut w, accel)),
-                    (1, _, "cpu") => Some(cpu(&mut w, accel)),
-                    (1, _, "clock") => Some(clock(&mut w, accel)),
+                let ours = match (path.len(), path.last().map(String::as_str), name.as_str()) {
+                    (1, _, "features" | "cpu" | "clock") => true,
                     // libvirt fills it in: the binary may be another one.
-                    (2, Some("devices"), "emulator") => Some(Ok(())),
-                    _ => None,
+                    (2, Some("devices"), "emulator") => true,
+                    _ => false,
                 };
-                if let Some(written) = replaced {
-                    written.map_err(unwritten)?;
-                    if whole {
-                        reader.read_to_end(e.name()).map_err(broken)?;
+                if ours {
+                    let kept = if whole { keep(&mut reader, &name).map_err(broken)? } else { Kept::default() };
+                    match name.as_str() {
+                        "features" => features(&mut w, accel, kept.quiet),
+                        "cpu" => {
+                            let rest = Some(kept.children).filter(|c| !c.is_empty());
+                            let write = rest.map(|c| move |w: &mut Out| c.into_iter().try_for_each(|e| w.write_event(e)));
+                            cpu(&mut w, accel, kept.model.as_deref(), write)
+                        }
+                        "clock" => clock(&mut w, accel),
+                        _ => Ok(()),
                     }
+                    .map_err(unwritten)?;
                     continue;
                 }
                 if whole {

@@ -2,11 +2,13 @@
 //!
 //! Owns PCI addresses and target names. Never: a device whose place is left to chance.
 
-use super::{Host, Out, Wrote, leaf, node, text};
+use super::{Host, Out, Wrote, leaf, nic, node, platform, text};
 use crate::model::{
-    domain::{DomainDisk, DomainNic, DomainSpec},
+    domain::{DomainDisk, DomainSpec},
+    epa::nic_slots,
     error::{Fault, Result},
-    vnfd::{DiskBus, MediaBus, NicModel},
+    hw::PciAddr,
+    vnfd::{DiskBus, MediaBus},
 };
 
 const VIDEO: u32 = 0x01;
@@ -16,6 +18,8 @@ const SCSI: u32 = 0x1a;
 const SERIAL: u32 = 0x1b;
 const RNG: u32 = 0x1c;
 const BALLOON: u32 = 0x1d;
+/// Devices of the host, a function each.
+const HOSTDEV: Slots = Slots { first: 0x1e, count: 1 };
 /// Ports of the SATA controller in the chip set.
 const SATA_PORTS: usize = 6;
 /// Units on the one SCSI controller; a target each.
@@ -40,8 +44,9 @@ impl Slots {
     }
 }
 
+/// A place on the guest's root bus.
 #[derive(Clone, Copy)]
-struct Pci {
+pub struct Pci {
     slot: u32,
     function: u32,
     /// Other functions of the slot are in use.
@@ -52,7 +57,7 @@ impl Pci {
     fn at(slot: u32) -> Self {
         Pci { slot, function: 0, shared: false }
     }
-    fn write(self, w: &mut Out) -> Wrote {
+    pub fn write(self, w: &mut Out) -> Wrote {
         let (slot, function) = (format!("{:#04x}", self.slot), format!("{:#x}", self.function));
         let mut attrs =
             vec![("type", "pci"), ("domain", "0x0000"), ("bus", "0x00"), ("slot", slot.as_str()), ("function", function.as_str())];
@@ -64,7 +69,7 @@ impl Pci {
 }
 
 /// Everything about a spec that no domain can be made of, all at once.
-pub fn check(spec: &DomainSpec) -> Result<()> {
+pub fn check(spec: &DomainSpec, host: &Host<'_>) -> Result<()> {
     let on = |bus| spec.disks.iter().filter(|d| d.bus == bus).count();
     let medium = |bus| usize::from(spec.medium.as_ref().is_some_and(|m| m.bus == bus));
     let mut reasons = Vec::new();
@@ -77,12 +82,17 @@ pub fn check(spec: &DomainSpec) -> Result<()> {
     limit("VirtIO disks (day-0 medium among them)", on(DiskBus::Virtio) + medium(MediaBus::Disk), BLOCK.capacity());
     limit("SATA disks (day-0 CD-ROM among them)", on(DiskBus::Sata) + medium(MediaBus::Cdrom), SATA_PORTS);
     limit("SCSI disks", on(DiskBus::Scsi), SCSI_UNITS);
+    limit("PCI devices", host_devices(spec).len(), HOSTDEV.capacity());
     if spec.vcpus == 0 {
         reasons.push("it has no vCPU".into());
     }
     if spec.memory.0 == 0 {
         reasons.push("it has no memory".into());
     }
+    if let Err(why) = nic_places(spec) {
+        reasons.push(why);
+    }
+    platform::check(spec, host, &mut reasons);
     if reasons.is_empty() {
         return Ok(());
     }
@@ -93,8 +103,12 @@ pub fn devices(w: &mut Out, spec: &DomainSpec, host: &Host<'_>) -> Wrote {
     leaf(w, "controller", &[("type", "pci"), ("index", "0"), ("model", "pcie-root")])?;
     leaf(w, "controller", &[("type", "usb"), ("model", "none")])?;
     storage(w, spec, host)?;
-    for (i, nic) in spec.nics.iter().enumerate() {
-        interface(w, nic, NICS.place(i, spec.nics.len()), host)?;
+    // What was wrong with the places is in `check`'s reasons.
+    for (i, at) in nic_places(spec).unwrap_or_default().into_iter().enumerate() {
+        nic::nic(w, spec, i, at, host)?;
+    }
+    for (i, addr) in host_devices(spec).iter().enumerate() {
+        host_device(w, *addr, HOSTDEV.place(i, host_devices(spec).len()))?;
     }
     node(w, "controller", &[("type", "virtio-serial"), ("index", "0")], |w| Pci::at(SERIAL).write(w))?;
     serial(w, spec, host)?;
@@ -114,6 +128,38 @@ pub fn devices(w: &mut Out, spec: &DomainSpec, host: &Host<'_>) -> Wrote {
         Pci::at(RNG).write(w)
     })?;
     node(w, "memballoon", &[("model", "virtio")], |w| Pci::at(BALLOON).write(w))
+}
+
+/// Where each NIC is, whatever its kind: guests number them by address, so this is their order.
+fn nic_places(spec: &DomainSpec) -> std::result::Result<Vec<Pci>, String> {
+    let wishes: Vec<_> = spec.nics.iter().map(|n| n.wish.vpci).collect();
+    if wishes.iter().all(Option::is_none) {
+        return Ok((0..wishes.len()).map(|i| NICS.place(i, wishes.len())).collect());
+    }
+    Ok(nic_slots(&wishes)?.into_iter().map(|slot| Pci::at(u32::from(slot))).collect())
+}
+
+fn host_devices(spec: &DomainSpec) -> &[PciAddr] {
+    spec.placed.as_ref().map_or(&[], |p| p.devices.as_slice())
+}
+
+/// A function of the host, handed over whole; its driver is vfio already, and stays so.
+pub fn host_device(w: &mut Out, addr: PciAddr, at: Pci) -> Wrote {
+    node(w, "hostdev", &[("mode", "subsystem"), ("type", "pci"), ("managed", "no")], |w| {
+        leaf(w, "driver", &[("name", "vfio")])?;
+        node(w, "source", &[], |w| host_address(w, addr, &[]))?;
+        leaf(w, "rom", &[("bar", "off")])?;
+        at.write(w)
+    })
+}
+
+/// The address of a function on the host.
+pub fn host_address(w: &mut Out, addr: PciAddr, kind: &[(&str, &str)]) -> Wrote {
+    let (domain, bus) = (format!("{:#06x}", addr.domain()), format!("{:#04x}", addr.bus()));
+    let (slot, function) = (format!("{:#04x}", addr.device()), format!("{:#x}", addr.function()));
+    let mut attrs = kind.to_vec();
+    attrs.extend([("domain", domain.as_str()), ("bus", bus.as_str()), ("slot", slot.as_str()), ("function", function.as_str())]);
+    leaf(w, "address", &attrs)
 }
 
 /// `sda`, `vdb`, ... `sdaa`.
@@ -147,7 +193,8 @@ fn storage(w: &mut Out, spec: &DomainSpec, host: &Host<'_>) -> Wrote {
             DiskBus::Scsi => Bus::Scsi,
             DiskBus::Sata => Bus::Sata,
         });
-        disk(w, d, &place, i == 0, host)?;
+        let thread = io_thread(spec, d.bus, i);
+        disk(w, d, &place, i == 0, thread.as_deref(), spec, host)?;
     }
     let Some(m) = &spec.medium else { return Ok(()) };
     let (device, bus) = match m.bus {
@@ -197,26 +244,35 @@ impl At {
     }
 }
 
+/// VirtIO disks take the guest's I/O threads in turn; the others have no use for one.
+fn io_thread(spec: &DomainSpec, bus: DiskBus, i: usize) -> Option<String> {
+    match bus {
+        DiskBus::Virtio if spec.epa.io_threads > 0 => Some((i % usize::from(spec.epa.io_threads) + 1).to_string()),
+        DiskBus::Virtio | DiskBus::Scsi | DiskBus::Sata => None,
+    }
+}
+
 /// `cache='writeback'`: guests of one image share its pages in the host's cache (a boot takes 8 to
 /// 10 s instead of 12 to 13 with `none` [measured]), and the guest's own flushes are honoured all the
 /// same. `error_policy='stop'`: a full disk pauses the guest, which
 /// goes on when there is space again; a failed read is the guest's to know.
-fn disk(w: &mut Out, d: &DomainDisk, place: &Place, boot: bool, host: &Host<'_>) -> Wrote {
+fn disk(w: &mut Out, d: &DomainDisk, place: &Place, boot: bool, thread: Option<&str>, spec: &DomainSpec, host: &Host<'_>) -> Wrote {
     node(w, "disk", &[("type", "file"), ("device", "disk")], |w| {
-        leaf(
-            w,
-            "driver",
-            &[
-                ("name", "qemu"),
-                ("type", "qcow2"),
-                ("cache", "writeback"),
-                ("error_policy", "stop"),
-                ("rerror_policy", "report"),
-                ("discard", "unmap"),
-            ],
-        )?;
+        let mut driver = vec![
+            ("name", "qemu"),
+            ("type", "qcow2"),
+            ("cache", "writeback"),
+            ("error_policy", "stop"),
+            ("rerror_policy", "report"),
+            ("discard", "unmap"),
+        ];
+        driver.extend(thread.map(|t| ("iothread", t)));
+        leaf(w, "driver", &driver)?;
         leaf(w, "source", &[("file", host.layout.disk(d.id).as_str())])?;
         leaf(w, "target", &[("dev", &place.dev), ("bus", place.bus)])?;
+        if let Some(limit) = spec.epa.quotas.disk_io.limit {
+            node(w, "iotune", &[], |w| text(w, "total_iops_sec", &[], &limit.to_string()))?;
+        }
         let serial = serial_number(&d.serial);
         if !serial.is_empty() {
             text(w, "serial", &[], &serial)?;
@@ -231,41 +287,6 @@ fn disk(w: &mut Out, d: &DomainDisk, place: &Place, boot: bool, host: &Host<'_>)
 /// VirtIO carries 20 bytes, and libvirt takes only these characters.
 fn serial_number(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() || "_-.+ ".contains(c) { c } else { '_' }).take(20).collect()
-}
-
-fn interface(w: &mut Out, nic: &DomainNic, at: Pci, host: &Host<'_>) -> Wrote {
-    let model = match nic.model {
-        NicModel::Virtio => "virtio",
-        NicModel::E1000 => "e1000",
-        NicModel::E1000e => "e1000e",
-        NicModel::Rtl8139 => "rtl8139",
-        NicModel::Pcnet => "pcnet",
-    };
-    node(w, "interface", &[("type", "bridge")], |w| {
-        leaf(w, "mac", &[("address", &nic.mac.to_string())])?;
-        leaf(w, "source", &[("bridge", host.bridge)])?;
-        node(w, "vlan", &[], |w| leaf(w, "tag", &[("id", &nic.vlan.to_string())]))?;
-        node(w, "virtualport", &[("type", "openvswitch")], |w| leaf(w, "parameters", &[("interfaceid", &nic.port.to_string())]))?;
-        leaf(w, "target", &[("dev", nic.ifname.as_str())])?;
-        leaf(w, "model", &[("type", model)])?;
-        if host.offloads_off && nic.model == NicModel::Virtio {
-            offloads_off(w)?;
-        }
-        if let Some(mtu) = nic.mtu {
-            leaf(w, "mtu", &[("size", &mtu.to_string())])?;
-        }
-        // Guests boot from their disks; a boot ROM per NIC is seconds under TCG.
-        leaf(w, "rom", &[("enabled", "no")])?;
-        at.write(w)
-    })
-}
-
-fn offloads_off(w: &mut Out) -> Wrote {
-    const OFF: &str = "off";
-    node(w, "driver", &[], |w| {
-        leaf(w, "host", &[("csum", OFF), ("gso", OFF), ("tso4", OFF), ("tso6", OFF), ("ecn", OFF), ("ufo", OFF)])?;
-        leaf(w, "guest", &[("csum", OFF), ("tso4", OFF), ("tso6", OFF), ("ecn", OFF), ("ufo", OFF)])
-    })
 }
 
 /// The serial console is a socket of QEMU's own: it can be used while libvirtd is down, and what the

@@ -1,5 +1,7 @@
 //! Domains as snapshots, the rules behind them as tests, and libvirt's own schema where it is at hand.
 
+mod platform;
+
 use super::*;
 use crate::{
     libvirt::console,
@@ -60,7 +62,9 @@ fn made(spec: &DomainSpec, accel: Accel, offloads_off: bool) -> Written {
     let layout = Layout::new("/var/lib/bothy");
     let console = console::socket(Utf8Path::new("/run/bothy"), spec.id).expect("short");
     let uefi = (Utf8Path::new("/usr/share/OVMF/OVMF_CODE_4M.fd"), Utf8Path::new("/usr/share/OVMF/OVMF_VARS_4M.fd"));
-    domain(spec, &Host { accel, bridge: "bothy0", offloads_off, layout: &layout, console: &console, uefi }).expect("written")
+    let vhost = Utf8Path::new("/run/bothy/vhost");
+    let host = Host { accel, bridge: "bothy0", offloads_off, layout: &layout, console: &console, mhz: Some(2000), vhost, uefi };
+    domain(spec, &host).expect("written")
 }
 
 fn shapes() -> Vec<(&'static str, DomainSpec, Accel, bool)> {
@@ -94,6 +98,11 @@ fn shapes() -> Vec<(&'static str, DomainSpec, Accel, bool)> {
         ("many_nics", many, Accel::Kvm, true),
         ("all_disks", disks, Accel::Kvm, false),
         ("bare", bare, Accel::Tcg, false),
+        ("epa_sriov", platform::sriov(), Accel::Kvm, false),
+        ("epa_numa", platform::numa(), Accel::Kvm, false),
+        ("epa_numa_tcg", platform::numa(), Accel::Tcg, true),
+        ("epa_mixed_nics", platform::mixed(), Accel::Kvm, false),
+        ("epa_shared", platform::shared(), Accel::Kvm, true),
     ]
 }
 
@@ -136,15 +145,17 @@ fn attrs(xml: &str, element: &str, attr: &str) -> Vec<String> {
     }
 }
 
-/// (slot, function) of the devices of one kind that have a PCI address.
+/// (slot, function) in the guest of the devices of one kind that have a PCI address.
 fn places(xml: &str, element: &str) -> Vec<(u32, u32)> {
     let mut reader = Reader::from_str(xml);
-    let (mut inside, mut out) = (false, Vec::new());
+    let (mut inside, mut of_host, mut out) = (false, false, Vec::new());
     loop {
         match reader.read_event().expect("xml") {
             Event::Start(e) if e.local_name().as_ref() == element => inside = true,
             Event::End(e) if e.local_name().as_ref() == element => inside = false,
-            Event::Empty(e) if inside && e.local_name().as_ref() == "address" => {
+            Event::Start(e) if e.local_name().as_ref() == "source" => of_host = true,
+            Event::End(e) if e.local_name().as_ref() == "source" => of_host = false,
+            Event::Empty(e) if inside && !of_host && e.local_name().as_ref() == "address" => {
                 let get = |name: &str| {
                     let a = e.try_get_attribute(name).expect("attribute")?;
                     u32::from_str_radix(a.normalized_value(XmlVersion::Implicit1_0).expect("value").trim_start_matches("0x"), 16).ok()
@@ -227,7 +238,7 @@ fn what_cannot_be_a_guest_is_refused_with_all_reasons() {
     s.nics = (0..129).map(|i| nic(i, NicModel::Virtio)).collect();
     let layout = Layout::new("/x");
     let p = Utf8Path::new("/x");
-    let host = Host { accel: Accel::Tcg, bridge: "b", offloads_off: false, layout: &layout, console: p, uefi: (p, p) };
+    let host = Host { accel: Accel::Tcg, bridge: "b", offloads_off: false, layout: &layout, console: p, mhz: None, vhost: p, uefi: (p, p) };
     let e = domain(&s, &host).expect_err("refused");
     assert_eq!(e.reasons().len(), 3, "{e}");
     assert!(e.detail().contains("129 NICs") && e.detail().contains("7 SATA disks") && e.detail().contains("no vCPU"), "{e}");
