@@ -6,6 +6,7 @@
 pub(super) mod at;
 pub(super) mod constraint;
 pub(super) mod day0;
+pub(super) mod epa;
 pub(super) mod hints;
 pub(super) mod image;
 pub(super) mod level;

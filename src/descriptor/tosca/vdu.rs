@@ -7,17 +7,19 @@ use smol_str::SmolStr;
 
 use super::{
     at::At,
-    day0,
+    day0, epa,
     hints::{self, hints},
     image::{self, ReadImage},
     load::Files,
     types::{BLOCK, CONTAINER, CONTAINER_UNIT, FILE, MCIOP, OBJECT},
 };
-use crate::model::{
-    epa::{Epa, NicWish},
-    net::MacAddr,
-    size::{Bytes, MiB},
-    vnfd::{CpLink, Disk, DiskBus, NicModel, Vdu, VduCp},
+use crate::{
+    descriptor::epa::Queues,
+    model::{
+        net::MacAddr,
+        size::{Bytes, MiB},
+        vnfd::{CpLink, Disk, DiskBus, Vdu, VduCp},
+    },
 };
 
 /// Grace for a guest's boot where the descriptor says nothing: a cloud image under emulation.
@@ -35,11 +37,11 @@ const KNOWN: &[&str] = &[
     "boot_data",
 ];
 
-/// Reads one VDU; its NICs come later.
-pub fn vdu(at: &At<'_>, files: &Files<'_>) -> Vdu {
+/// Reads one VDU; its NICs come later, and with them the queues it asks for.
+pub fn vdu<'a>(at: &At<'a>, files: &Files<'_>) -> (Vdu, Queues) {
     if let Some(p) = at.get("properties") {
         p.known(KNOWN);
-        p.not_acted_on(&["nfvi_constraints", "monitoring_parameters", "configurable_properties"]);
+        p.not_acted_on(&["monitoring_parameters", "configurable_properties"]);
     }
     let h = hints(at, hints::ON_COMPUTE);
     let (min, max) = profile(at);
@@ -48,11 +50,13 @@ pub fn vdu(at: &At<'_>, files: &Files<'_>) -> Vdu {
         at.missing("capabilities.virtual_compute.properties");
     }
     let memory = compute.as_ref().map_or(MiB(0), memory);
-    Vdu {
+    let vcpus = compute.as_ref().map_or(0, vcpus);
+    let (epa, queues) = epa::guest(at, compute.as_ref(), vcpus, memory);
+    let vdu = Vdu {
         id: at.me(),
         name: at.need_property("name").and_then(|n| n.text()).unwrap_or_else(|| at.me()),
         description: at.property("description").and_then(|d| d.text()).unwrap_or_default(),
-        vcpus: compute.as_ref().map_or(0, vcpus),
+        vcpus,
         memory,
         firmware: h.firmware(),
         disks: disks(at, compute.as_ref(), memory, files),
@@ -62,8 +66,9 @@ pub fn vdu(at: &At<'_>, files: &Files<'_>) -> Vdu {
         min_instances: min,
         max_instances: max,
         day0: day0::day0(at, &h, files),
-        epa: Epa::default(),
-    }
+        epa,
+    };
+    (vdu, queues)
 }
 
 fn profile(at: &At<'_>) -> (u32, u32) {
@@ -87,7 +92,6 @@ fn vcpus(compute: &At<'_>) -> u32 {
         "virtual_cpu",
         "virtual_local_storage",
     ]);
-    compute.not_acted_on(&["logical_node", "requested_additional_capabilities", "compute_requirements"]);
     let Some(cpu) = compute.need("virtual_cpu") else { return 0 };
     cpu.known(&[
         "cpu_architecture",
@@ -97,7 +101,7 @@ fn vcpus(compute: &At<'_>) -> u32 {
         "vdu_cpu_requirements",
         "virtual_cpu_pinning",
     ]);
-    cpu.not_acted_on(&["virtual_cpu_clock", "virtual_cpu_oversubscription_policy", "vdu_cpu_requirements", "virtual_cpu_pinning"]);
+    cpu.not_acted_on(&["virtual_cpu_clock", "virtual_cpu_oversubscription_policy"]);
     let Some(n) = cpu.need("num_virtual_cpu") else { return 0 };
     match n.u32() {
         Some(0) => n.error("a VDU needs at least one virtual CPU"),
@@ -116,10 +120,7 @@ fn memory(compute: &At<'_>) -> MiB {
         "numa_enabled",
         "huge_pages_requirements",
     ]);
-    m.not_acted_on(&["virtual_mem_oversubscription_policy", "vdu_mem_requirements", "huge_pages_requirements"]);
-    if m.get("numa_enabled").and_then(|n| n.bool()) == Some(true) {
-        m.warn("numa_enabled is not acted on");
-    }
+    m.not_acted_on(&["virtual_mem_oversubscription_policy"]);
     let Some(at) = m.need("virtual_mem_size") else { return MiB(0) };
     let Some(size) = at.size().map(|s| s.mib()) else { return MiB(0) };
     if size.0 < 16 {
@@ -300,7 +301,7 @@ pub fn cp<'a>(at: &At<'a>) -> ReadCp<'a> {
             "order",
             "vnic_type",
         ]);
-        p.not_acted_on(&["protocol", "bitrate_requirement", "virtual_network_interface_requirements"]);
+        p.not_acted_on(&["protocol"]);
         if p.get("trunk_mode").and_then(|t| t.bool()) == Some(true) {
             p.error("trunk_mode is not offered: a NIC carries one untagged network");
         }
@@ -318,41 +319,22 @@ pub fn cp<'a>(at: &At<'a>) -> ReadCp<'a> {
     if vdu.is_empty() {
         at.missing("requirements.virtual_binding");
     }
-    let model = h.nic_model().or_else(|| at.property("vnic_type").and_then(|v| vnic(&v))).unwrap_or_default();
+    let epa::Nic { keys, wish, model } = epa::nic(at, &h);
     let nic = VduCp {
         id: at.me(),
         link: CpLink::Internal(link),
         model,
-        mac: h.get("mac").and_then(|m| m.parse::<MacAddr>("a MAC address such as 52:54:00:12:34:56")),
-        port_security: h.flag("port_security").unwrap_or(true),
-        mtu: h.get("mtu").and_then(|m| m.parse::<u16>("an MTU in bytes")),
-        wish: NicWish::default(),
+        mac: h.get("mac").and_then(|m| m.parse::<MacAddr>("a MAC address such as 52:54:00:12:34:56")).or(keys.mac),
+        port_security: h.flag("port_security").or(keys.port_security).unwrap_or(true),
+        mtu: h.get("mtu").and_then(|m| m.parse::<u16>("an MTU in bytes")).or(keys.mtu),
+        wish,
     };
     ReadCp {
         vdu,
         binding,
         linked,
-        order: at.property("order").and_then(|o| o.int()),
+        order: at.property("order").and_then(|o| o.int()).or(keys.position),
         nic,
         management: h.flag("management").unwrap_or(false),
-    }
-}
-
-fn vnic(at: &At<'_>) -> Option<NicModel> {
-    let text = at.text()?;
-    match text.as_str() {
-        "normal" | "virtio" | "bridge" => Some(NicModel::Virtio),
-        "virtio-forwarder" | "macvtap" | "macvlan" | "ipvlan" | "vlan" | "ptp" | "loopback" => {
-            at.warn(format!("vnic_type '{text}' is not offered; the guest gets a virtio NIC"));
-            Some(NicModel::Virtio)
-        }
-        "direct" | "direct-physical" | "smart-nic" | "host-device" | "baremetal" => {
-            at.error_hint(format!("vnic_type '{text}' (SR-IOV or passthrough) is not offered yet"), "use 'normal'");
-            None
-        }
-        other => {
-            at.error(format!("'{other}' is no vnic_type"));
-            None
-        }
     }
 }

@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     descriptor::diagnose::{Severity, Sink},
-    model::vnfd::{CpLink, ExtCp, ExtCpThrough, Flavour, IntLink, Readiness, Vdu, VduCp, Vnfd},
+    model::{
+        epa::nic_slots,
+        vnfd::{CpLink, ExtCp, ExtCpThrough, Flavour, IntLink, Readiness, Vdu, VduCp, Vnfd},
+    },
 };
 
 const IDENTITY: &[&str] = &["descriptor_id", "descriptor_version", "provider", "product_name", "software_version"];
@@ -275,7 +278,7 @@ fn check_reach(scope: &Scope<'_>, vdus: &[Vdu], links: &[IntLink]) {
 }
 
 fn flavour(scope: &Scope<'_>, id: SmolStr, vnf: &At<'_>, files: &Files<'_>) -> Flavour {
-    let mut vdus = Vec::new();
+    let (mut vdus, mut queues) = (Vec::new(), Vec::new());
     let mut links: Vec<IntLink> = Vec::new();
     let mut cps: Vec<(ReadCp<'_>, At<'_>)> = Vec::new();
     let mut ext: Vec<ExtCp> = Vec::new();
@@ -285,7 +288,9 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, vnf: &At<'_>, files: &Files<'_>) -> F
         let Some(kind) = at.need("type").and_then(|t| t.text()) else { continue };
         let is = |base: &str| scope.types.is_a(&kind, base);
         if is(COMPUTE) {
-            vdus.push(vdu::vdu(&at, files));
+            let (vdu, wanted) = vdu::vdu(&at, files);
+            vdus.push(vdu);
+            queues.push(wanted);
         } else if is(INT_LINK) {
             let (description, profile) = link::link(&at);
             links.push(IntLink { id: key.text.clone(), description, profile });
@@ -317,6 +322,9 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, vnf: &At<'_>, files: &Files<'_>) -> F
         s.warn_hint("no VDU uses this storage", "attach it by a 'virtual_storage' requirement of a VDU");
     }
     attach(scope, &mut vdus, &links, cps);
+    for (vdu, wanted) in vdus.iter_mut().zip(queues) {
+        vdu.nics.iter_mut().for_each(|n| wanted.fill(n));
+    }
     check_reach(scope, &vdus, &links);
     for l in &links {
         let by_cp = vdus.iter().flat_map(|v| &v.nics).any(|n| n.link == CpLink::Internal(l.id.clone()));
@@ -440,6 +448,18 @@ fn attach(scope: &Scope<'_>, vdus: &mut [Vdu], links: &[IntLink], cps: Vec<(Read
         mine.sort_by_key(|(order, _)| order.unwrap_or(u64::MAX));
         check_order(scope, &vdu.id, &mine);
         vdu.nics = mine.into_iter().map(|(_, n)| n).collect();
+        check_places(scope, vdu);
+    }
+}
+
+/// NICs that have a place of their own in the guest must not come before others that are first.
+fn check_places(scope: &Scope<'_>, vdu: &Vdu) {
+    let places: Vec<_> = vdu.nics.iter().map(|n| n.wish.vpci).collect();
+    if places.iter().any(Option::is_some)
+        && let Err(why) = nic_slots(&places)
+        && let Some(at) = At::template(scope, &vdu.id)
+    {
+        at.error_hint(format!("vpci: {why}"), "the addresses must ascend in the NICs' order");
     }
 }
 
