@@ -9,6 +9,7 @@ mod bad_inputs;
 mod contract;
 mod e2e;
 mod hardware;
+mod epa;
 mod kill9;
 mod libvirt;
 mod net;

@@ -314,15 +314,19 @@ pub fn sector() -> Vec<u8> {
     sector
 }
 
-/// SIGKILL for the one process that runs this guest.
-pub fn kill_qemu(id: VnfcId) {
+/// The one process that runs this guest.
+pub fn qemu_of(id: VnfcId) -> i32 {
     let is_it = |pid: i32| {
         std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|c| String::from_utf8_lossy(&c).contains(&format!("-uuid\0{id}")))
     };
     let all = std::fs::read_dir("/proc").expect("proc").filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok());
     let qemu: Vec<i32> = all.filter(|pid| is_it(*pid)).collect();
     assert_eq!(qemu.len(), 1, "{qemu:?}");
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(qemu[0]), nix::sys::signal::Signal::SIGKILL).expect("killed");
+    qemu[0]
+}
+
+pub fn kill_qemu(id: VnfcId) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(qemu_of(id)), nix::sys::signal::Signal::SIGKILL).expect("killed");
 }
 
 fn new_uuid() -> Uuid {
