@@ -32,8 +32,10 @@ const RAN: &str = "36 bothy ran";
 const DISK_BYTES: u64 = 1 << 20;
 /// Under KVM the guest takes a tenth of a second; a host busy with its own boot may need more.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries, while libvirt does not answer.
+pub const AGAIN: Duration = Duration::from_secs(5);
 /// For creating and destroying it, besides.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// `accel` in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -226,12 +228,13 @@ fn prepare(disk: &Utf8Path) -> Result<()> {
 
 fn attempt(conn: &Connect, name: &str, disk: &Utf8Path, out: &Utf8Path, until: Instant, accel: Accel) -> Result<Finding> {
     let tcg = |why: String| Ok(Finding::new(Accel::Tcg, &why));
-    let begun = Instant::now();
     let guest = match conn.create_domain_xml(&xml::probe(name, disk, out, accel)?, sys::VIR_DOMAIN_START_AUTODESTROY) {
         Ok(d) => d,
         Err(e) if matches!(conn.is_alive(), Ok(false)) => return Err(map::fault(e)),
         Err(e) => return tcg(format!("a guest under KVM does not even start: {}", e.message().trim())),
     };
+    // From here on it runs: what libvirt took to start it says nothing about KVM.
+    let begun = Instant::now();
     let ended = watch(&guest, until.min(begun + PATIENCE));
     if !matches!(ended, Ok(End::Gone)) {
         let _ = guest.destroy();

@@ -184,13 +184,25 @@ impl Libvirt {
             user: link.user(),
             _link: link,
         };
-        let (chooser, run_dir, lane, user) = (Arc::clone(&this.accel), this.run_dir.clone(), Arc::clone(&this.act), this.user.clone());
+        let (chooser, lane) = (Arc::downgrade(&this.accel), Arc::downgrade(&this.act));
+        let (run_dir, user) = (this.run_dir.clone(), this.user.clone());
         thread::Builder::new()
             .name("libvirt-accel".into())
             .spawn(move || {
-                // Without libvirt now, the first guest that is defined finds out.
-                if let Err(e) = find_accel(&chooser, &run_dir, &lane, &user) {
-                    tracing::warn!(error = ?e, "it is not known yet whether guests run under KVM");
+                // At the host's boot libvirt may answer long after we do: ask until it has, or we are dropped.
+                let mut told = false;
+                while let (Some(chooser), Some(lane)) = (chooser.upgrade(), lane.upgrade()) {
+                    match find_accel(&chooser, &run_dir, &lane, &user) {
+                        Err(e) if e.is_transient() && !told => {
+                            told = true;
+                            tracing::warn!(error = ?e, "it is not known yet whether guests run under KVM");
+                        }
+                        Err(e) if e.is_transient() => {}
+                        Err(e) => return tracing::warn!(error = ?e, "it cannot be found out whether guests run under KVM"),
+                        Ok(_) => return,
+                    }
+                    drop((chooser, lane));
+                    thread::sleep(accel::AGAIN);
                 }
             })
             .map_err(no_thread)?;
