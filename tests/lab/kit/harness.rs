@@ -1,0 +1,123 @@
+//! Runs the tests on one box, one after the other, in the order in which they are listed; speaks as
+//! cargo's own harness does, since `tests/run` reads that. Never: what a test does.
+
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    process::ExitCode,
+    time::Instant,
+};
+
+use crate::kit::{Lab, disk, machine};
+
+/// One test: its name says what the box does.
+pub struct Test {
+    pub name: &'static str,
+    pub run: fn(&mut Lab),
+}
+
+/// Tests of one thing, in their order.
+pub type Group = (&'static str, &'static [Test]);
+
+/// Names its tests by their functions: `tests![this_holds, that_too]`.
+macro_rules! tests {
+    ($($name:ident),+ $(,)?) => {
+        &[$($crate::kit::harness::Test { name: stringify!($name), run: $name }),+]
+    };
+}
+
+pub fn run(groups: &[Group]) -> ExitCode {
+    let wanted = Wanted::from_arguments();
+    let all = groups.iter().flat_map(|(group, tests)| tests.iter().map(move |t| (format!("{group}::{}", t.name), t)));
+    let chosen: Vec<_> = all.filter(|(name, _)| wanted.has(name)).collect();
+    if wanted.list {
+        chosen.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    println!("\nrunning {} tests", chosen.len());
+    let begun = Instant::now();
+    let mut failed: Vec<&str> = Vec::new();
+    if !chosen.is_empty() {
+        if let Some(missing) = machine::lacks() {
+            let strict = std::env::var("BOTHY_REQUIRE").as_deref() == Ok("all");
+            println!("SKIP: the lab needs {missing}");
+            return summary(0, if strict { chosen.len() } else { 0 }, begun);
+        }
+        match catch_unwind(power_on) {
+            Ok(mut lab) => {
+                println!("the box is up after {:.0} s", begun.elapsed().as_secs_f32());
+                failed = run_on(&mut lab, &chosen);
+                lab.keep_journal();
+            }
+            Err(_) => {
+                println!("the box did not come up; its console is in build/lab/console.log");
+                failed = chosen.iter().map(|(name, _)| name.as_str()).collect();
+            }
+        }
+    }
+    if !failed.is_empty() {
+        println!("\nfailures:\n    {}\nlogs: build/lab", failed.join("\n    "));
+    }
+    summary(chosen.len() - failed.len(), failed.len(), begun)
+}
+
+fn power_on() -> Lab {
+    let disk = disk::build();
+    let logs = Path::new(env!("CARGO_MANIFEST_DIR")).join("build/lab");
+    fs::create_dir_all(&logs).expect("a folder for logs");
+    Lab::start(&disk, &logs)
+}
+
+fn run_on<'a>(lab: &mut Lab, chosen: &'a [(String, &Test)]) -> Vec<&'a str> {
+    let mut failed = Vec::new();
+    let mut gone = false;
+    for (name, test) in chosen {
+        let begun = Instant::now();
+        let ok = !gone && catch_unwind(AssertUnwindSafe(|| (test.run)(lab))).is_ok();
+        let note = if gone { ", the box is gone".into() } else { format!(", {:.0} s", begun.elapsed().as_secs_f32()) };
+        println!("test {name} ... {}{note}", if ok { "ok" } else { "FAILED" });
+        if !ok {
+            failed.push(name.as_str());
+            gone = gone || !lab.answers();
+        }
+    }
+    failed
+}
+
+fn summary(passed: usize, failed: usize, begun: Instant) -> ExitCode {
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    let took = begun.elapsed().as_secs_f32();
+    println!("\ntest result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out; finished in {took:.2}s\n");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Which tests the command line asks for; options of cargo's harness that mean nothing here are let pass.
+struct Wanted {
+    filters: Vec<String>,
+    skipped: Vec<String>,
+    exact: bool,
+    list: bool,
+}
+
+impl Wanted {
+    fn from_arguments() -> Wanted {
+        let mut wanted = Wanted { filters: vec![], skipped: vec![], exact: false, list: false };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(a) = arguments.next() {
+            match a.as_str() {
+                "--exact" => wanted.exact = true,
+                "--list" => wanted.list = true,
+                "--skip" => wanted.skipped.extend(arguments.next()),
+                "--test-threads" | "--color" | "--format" => drop(arguments.next()),
+                a if a.starts_with('-') => {}
+                filter => wanted.filters.push(filter.into()),
+            }
+        }
+        wanted
+    }
+    fn has(&self, name: &str) -> bool {
+        let is = |f: &String| if self.exact { name == f } else { name.contains(f.as_str()) };
+        (self.filters.is_empty() || self.filters.iter().any(is)) && !self.skipped.iter().any(is)
+    }
+}

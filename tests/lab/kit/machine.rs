@@ -1,0 +1,115 @@
+//! The computer that the lab's box is: QEMU, with two NUMA nodes, an IOMMU, and on each node a NIC that
+//! does SR-IOV. Owns the process, its folder and its logs. Never: what runs inside.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use crate::kit::program;
+
+/// Where UEFI lies on Debian: code, and variables to copy.
+const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
+
+/// MAC addresses of the two physical functions, on NUMA nodes 0 and 1.
+pub const PF_MACS: [&str; 2] = ["52:54:00:00:00:10", "52:54:00:00:00:11"];
+
+pub struct Machine {
+    child: Child,
+    logs: PathBuf,
+    // After the child: its sockets are here, with a short path.
+    sockets: tempfile::TempDir,
+}
+
+impl Machine {
+    /// Powers on; what is written goes to an overlay beside the logs.
+    pub fn start(disk: &Path, logs: &Path) -> Machine {
+        let sockets = tempfile::Builder::new().prefix("bothy-lab-").tempdir_in("/tmp").expect("a folder in /tmp");
+        let [overlay, vars, console] = ["disk.qcow2", "vars.fd", "console.log"].map(|n| logs.join(n));
+        fs::copy(FIRMWARE[1], &vars).expect("OVMF's variables");
+        let made = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(disk).arg(&overlay).status();
+        assert!(made.is_ok_and(|s| s.success()), "qemu-img makes {}", overlay.display());
+
+        // It ends with us, however we end.
+        let mut qemu = Command::new("setpriv");
+        qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+        qemu.args(["-nodefaults", "-display", "none", "-cpu", "max", "-smp", "4,sockets=2,cores=2", "-m", "5G"]);
+        qemu.args(["-machine", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi"]);
+        for node in ["0", "1"] {
+            qemu.arg("-object").arg(format!("memory-backend-ram,id=m{node},size=2560M"));
+        }
+        qemu.args(["-numa", "node,nodeid=0,cpus=0-1,memdev=m0", "-numa", "node,nodeid=1,cpus=2-3,memdev=m1"]);
+        qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", FIRMWARE[0]));
+        qemu.arg("-drive").arg(format!("if=pflash,format=raw,file={}", vars.display()));
+        qemu.args(["-device", "intel-iommu,intremap=on,caching-mode=on"]);
+        // The disk goes with the test, so nobody waits for it to be safe.
+        qemu.arg("-drive").arg(format!("if=none,id=disk,format=qcow2,cache=unsafe,file={}", overlay.display()));
+        qemu.args(["-device", "virtio-blk-pci,bus=pcie.0,drive=disk,bootindex=0"]);
+        // A bridge per node, so that each NIC says where it is.
+        for (node, mac) in PF_MACS.iter().enumerate() {
+            let number = node + 1;
+            qemu.arg("-device").arg(format!("pxb-pcie,id=pxb{node},bus=pcie.0,bus_nr={},numa_node={node}", 64 * number));
+            qemu.arg("-device").arg(format!("pcie-root-port,id=port{node},bus=pxb{node},chassis={number},slot={number}"));
+            qemu.arg("-netdev").arg(format!("user,id=net{node},restrict=on"));
+            qemu.arg("-device").arg(format!("igb,netdev=net{node},bus=port{node},mac={mac},romfile="));
+        }
+        let socket = |name: &str| format!("{},server=on,wait=off", sockets.path().join(name).display());
+        qemu.args(["-device", "virtio-serial-pci,bus=pcie.0", "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"]);
+        qemu.arg("-chardev").arg(format!("socket,id=agent,path={}", socket("agent")));
+        qemu.arg("-qmp").arg(format!("unix:{}", socket("qmp")));
+        qemu.arg("-serial").arg(format!("file:{}", console.display()));
+        let said = File::create(logs.join("qemu.log")).expect("a log");
+        qemu.stdin(Stdio::null()).stdout(said.try_clone().expect("a log")).stderr(said);
+        let child = qemu.spawn().expect("setpriv and QEMU");
+        Machine { child, logs: logs.into(), sockets }
+    }
+
+    pub fn agent_socket(&self) -> PathBuf {
+        self.sockets.path().join("agent")
+    }
+
+    /// What QEMU said when it ended; None while it runs.
+    pub fn ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().expect("our child")?;
+        Some(format!("QEMU has ended ({status}): {}", fs::read_to_string(self.logs.join("qemu.log")).unwrap_or_default()))
+    }
+
+    /// What firmware, boot loader and kernels have written so far.
+    pub fn console(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.logs.join("console.log")).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for gone in ["disk.qcow2", "vars.fd"] {
+            let _ = fs::remove_file(self.logs.join(gone));
+        }
+    }
+}
+
+/// What this host lacks to be the lab's, if anything.
+pub fn lacks() -> Option<String> {
+    let mut missing: Vec<String> = Vec::new();
+    for name in ["qemu-system-x86_64", "qemu-img", "setpriv", "mmdebstrap", "grub-mkstandalone", "mkfs.ext4", "mformat", "sfdisk"] {
+        if !program(name) {
+            missing.push(format!("the program {name}"));
+        }
+    }
+    missing.extend(FIRMWARE.iter().filter(|f| !Path::new(f).exists()).map(|f| f.to_string()));
+    if !nix::unistd::geteuid().is_root() {
+        missing.push("root".into());
+    }
+    if missing.is_empty() && !qemu_has_igb() {
+        missing.push("a QEMU with the igb NIC (8.0 or newer)".into());
+    }
+    (!missing.is_empty()).then(|| missing.join(", "))
+}
+
+fn qemu_has_igb() -> bool {
+    let out = Command::new("qemu-system-x86_64").args(["-device", "help"]).output();
+    out.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains("name \"igb\""))
+}

@@ -1,0 +1,39 @@
+//! The box comes up by itself, whole.
+
+use std::time::Duration;
+
+use crate::kit::{Lab, disk::COMMITTED, harness::Test};
+
+pub const TESTS: &[Test] =
+    tests![no_service_has_failed, the_arguments_of_the_environment_block_are_there, bothy_is_ready, the_host_is_seen, nobody_can_log_in];
+
+fn no_service_has_failed(lab: &mut Lab) {
+    assert_eq!(lab.sh("systemctl list-units --failed --no-legend --plain"), "");
+    assert_eq!(lab.sh("systemctl is-system-running"), "running");
+}
+
+fn the_arguments_of_the_environment_block_are_there(lab: &mut Lab) {
+    let line = lab.sh("cat /proc/cmdline");
+    assert!(line.ends_with(&format!("bothy.boot=committed {COMMITTED}")), "{line}");
+    assert_eq!(lab.boot_variable("bothy_args").as_deref(), Some(COMMITTED));
+    let groups: u32 = lab.sh("ls /sys/kernel/iommu_groups | wc -l").parse().expect("a number");
+    assert!(groups > 4, "{groups} IOMMU groups");
+}
+
+fn bothy_is_ready(lab: &mut Lab) {
+    // The first question to libvirt makes it look at every QEMU there is, and then KVM is tried.
+    let said = lab.eventually("healthy", Duration::from_secs(240), "bothy health", |said| said.contains(" is OK"));
+    assert!(said.contains("kernel datapath"), "{said}");
+    assert!(said.contains("guests run under KVM"), "{said}");
+}
+
+fn the_host_is_seen(lab: &mut Lab) {
+    let host = lab.bothy(&["host"]);
+    assert_eq!(host["cpus"], 4, "{host}");
+    assert_eq!(lab.sh("ls -d /sys/devices/system/node/node* | wc -l"), "2");
+}
+
+fn nobody_can_log_in(lab: &mut Lab) {
+    let open = lab.sh("cut -d: -f1,2 /etc/shadow | grep -v ':[*!]' || true");
+    assert_eq!(open, "", "accounts with a password");
+}
