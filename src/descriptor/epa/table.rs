@@ -124,7 +124,7 @@ pub const TABLE: &[Row] = &[
     row(Guest, "cpu-socket-count", &["hw:cpu_sockets"], "number", Acted(Act::Sockets), "sockets x cores x threads are the vCPUs; what is not said follows"),
     row(Guest, "cpu-core-count", &["hw:cpu_cores"], "number, per socket", Acted(Act::Cores), ""),
     row(Guest, "cpu-core-thread-count", &["hw:cpu_threads"], "number, per core", Acted(Act::CoreThreads), ""),
-    row(Guest, "cpu-model", &["hw:cpu_model"], "`Skylake-Server`", Acted(Act::Model), "libvirt's names; with KVM only"),
+    row(Guest, "cpu-model", &["hw:cpu_model"], "`Skylake-Server`", Acted(Act::Model), "libvirt's names; where nothing is said, the host's own under KVM"),
     row(Guest, "cpu-feature", &[], "`REQUIRE_AES, avx2, -pdpe1gb`", Acted(Act::Features), "libvirt's names; with `-` it is hidden; `PREFER_` is kept"),
     row(Guest, "trait:HW_CPU_X86_*", &[], "`required` `forbidden`", Acted(Act::Trait), "as `cpu-feature`"),
     row(Guest, "cpu-realtime", &["hw:cpu_realtime"], "`yes` `no`", Acted(Act::RealTime), "vCPUs by SCHED_FIFO 1, memory locked; needs `DEDICATED`"),
