@@ -86,7 +86,8 @@ impl Engine {
         }
     }
 
-    /// What the journal holds is in the store.
+    /// What the journal holds is in the store; and releases are on the disk. A member that a crash takes
+    /// for held is refused by a rollback, not undone, so that moment is kept short.
     pub fn settle_journal(&self) -> Result<()> {
         let mut journal = self.journal();
         if journal.is_empty() {
@@ -95,10 +96,10 @@ impl Engine {
         let done = self.store.write(Durability::Lazy, |tx| journal.write(tx));
         // Logs that cannot be written are dropped: their steps are run again after a crash.
         journal.logs.clear();
-        if done.is_ok() {
-            journal.released.clear();
-        }
-        done
+        done?;
+        let released = !std::mem::take(&mut journal.released).is_empty();
+        drop(journal);
+        if released { self.store.settle() } else { Ok(()) }
     }
 
     /// A transaction that takes along what the journal holds. A barrier is waited for after the

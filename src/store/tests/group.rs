@@ -54,7 +54,7 @@ impl Disk for Who {
     }
 }
 
-fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..5000 {
         if done() {
             return;
