@@ -22,7 +22,7 @@ fn the_arguments_of_the_environment_block_are_there(lab: &mut Lab) {
 
 fn bothy_is_ready(lab: &mut Lab) {
     // The first question to libvirt makes it look at every QEMU there is, and then KVM is tried.
-    let said = lab.eventually("healthy", Duration::from_secs(240), "bothy health", |said| said.contains(" is OK"));
+    let said = lab.eventually("healthy", Duration::from_secs(600), "bothy health", |said| said.contains(" is OK"));
     assert!(said.contains("kernel datapath"), "{said}");
     assert!(said.contains("guests run under KVM"), "{said}");
 }
