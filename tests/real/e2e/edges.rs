@@ -41,8 +41,10 @@ fn a_guest_is_ready_by_its_port_and_reached_by_terminal_and_vnc() {
     });
     host.completed(&op);
     // It was ready when the port was open, and not before: now it is, at once.
-    let instance = host.get(&path).to_string();
-    let address = instance.split('"').find(|s| s.starts_with("10.177.")).unwrap_or_else(|| panic!("no address in {instance}"));
+    let instance = host.get(&path);
+    let guest = &instance["instantiatedVnfInfo"]["vnfcResourceInfo"][0]["vnfcCpInfo"];
+    let address = guest[0]["cpProtocolInfo"][0]["ipOverEthernet"]["ipAddresses"][0]["addresses"][0].as_str();
+    let address = address.unwrap_or_else(|| panic!("no address in {instance:#}"));
     assert!(host.fetch(&format!("{address}:80"), "/").is_some_and(|p| p.contains("Hello")), "{address}");
     terminal(&host);
     vnc(&host);
