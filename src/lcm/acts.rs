@@ -28,6 +28,22 @@ impl Engine {
         Ok(op)
     }
 
+    /// A held operation counts as begun and broken off: it can be rolled back, whatever it did before
+    /// a crash that took back its release.
+    pub fn break_off(&self, id: OpId) -> Result<()> {
+        let now = self.clock.now();
+        self.store.write(Durability::Soon, |tx| {
+            let mut op: Operation = tx.require(&id)?;
+            if op.state.phase() == Phase::Held {
+                op.apply(Trigger::Granted, now)?;
+                op.apply(Trigger::Broke, now)?;
+                op.error = Some(Fault::conflict("its service is rolled back").record());
+                tx.put(&op)?;
+            }
+            Ok(())
+        })
+    }
+
     /// Walks the whole plan backwards.
     pub fn rollback(&self, id: OpId) -> Result<Operation> {
         let before: Operation = self.store.require(&id)?;

@@ -124,9 +124,12 @@ impl Nfvo {
         let go_on = cx.op.cancel.is_none();
         match state_of(&child)? {
             VnfOpState::RolledBack => Ok(Outcome::Done),
+            // Its release may be what a crash took back: what it made by then is found only by walking
+            // its whole plan backwards.
             VnfOpState::Starting if go_on => {
-                engine.cancel(id, CancelMode::Graceful)?;
-                Ok(Outcome::Done)
+                engine.break_off(id)?;
+                let child = engine.rollback(id)?;
+                self.follow(cx, &child, "the VNF is being rolled back")
             }
             VnfOpState::Processing => match engine.cancel(id, CancelMode::Forceful) {
                 Ok(child) => self.follow(cx, &child, "the VNF's instantiation is being stopped"),

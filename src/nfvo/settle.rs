@@ -67,9 +67,10 @@ fn give_up_children(tx: &mut Tx<'_>, op: &Operation) -> Result<()> {
 
 fn give_up(tx: &mut Tx<'_>, id: OpId, now: Stamp) -> Result<()> {
     let Some(mut child) = tx.get::<Operation>(&id)? else { return Ok(()) };
-    let trigger = match child.state {
-        OpState::Vnf(VnfOpState::Starting) => Trigger::Refused,
-        OpState::Vnf(VnfOpState::FailedTemp) => Trigger::Fail,
+    let triggers: &[Trigger] = match child.state {
+        // A crash may have taken its release back: what it made stays named by its VNF.
+        OpState::Vnf(VnfOpState::Starting) => &[Trigger::Granted, Trigger::Broke, Trigger::Fail],
+        OpState::Vnf(VnfOpState::FailedTemp) => &[Trigger::Fail],
         // Given up now, it would end with nobody to answer for it.
         OpState::Vnf(VnfOpState::Processing | VnfOpState::RollingBack) => {
             return Err(Fault::conflict(format!(
@@ -79,7 +80,7 @@ fn give_up(tx: &mut Tx<'_>, id: OpId, now: Stamp) -> Result<()> {
         }
         OpState::Vnf(VnfOpState::Completed | VnfOpState::Failed | VnfOpState::RolledBack) | OpState::Ns(_) => return Ok(()),
     };
-    child.apply(trigger, now)?;
+    triggers.iter().try_for_each(|t| child.apply(*t, now))?;
     if let (OpState::Vnf(state), crate::model::op::Target::Vnf(vnf)) = (child.state, child.target) {
         vnf::settle(tx, vnf, &child, state)?;
     }

@@ -200,8 +200,9 @@ fn a_cancellation_that_a_kill_kept_from_the_members_reaches_them_at_the_next_sta
         store.write(crate::store::Durability::Barrier, cancel).expect("stored");
     });
     b.assert_state(op, "FAILED_TEMP");
+    // The kill may have taken back that `fw` was released, and even then its guest goes.
     let states: Vec<_> = children(&b, op).iter().map(|(_, o)| o.state.name()).collect();
-    assert_eq!(states, ["COMPLETED", "FAILED_TEMP", "STARTING"]);
+    assert!(matches!(states[..], ["COMPLETED", "FAILED_TEMP" | "STARTING", "STARTING"]), "{states:?}");
     b.core().nfvo.rollback(op).expect("accepted");
     b.assert_state(op, "ROLLED_BACK");
     b.assert_nothing_left();
