@@ -157,7 +157,9 @@ fn mask(v: &mut Value) {
         Value::Object(members) => {
             for (name, value) in members.iter_mut() {
                 if is_secret(name) {
-                    *value = MASK.into();
+                    if !is_reference(value) {
+                        *value = MASK.into();
+                    }
                 } else {
                     mask(value);
                 }
@@ -177,6 +179,11 @@ fn mask(v: &mut Value) {
     }
 }
 
+/// `{"secret": NAME}` as the value of what is called a secret: a name in the box's own store, which tells nothing.
+fn is_reference(value: &Value) -> bool {
+    value.as_object().is_some_and(|m| m.len() == 1 && m.get("secret").is_some_and(Value::is_string))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,10 +194,13 @@ mod tests {
             "params": [["admin_password", {"Text": "hunter2"}], ["site", {"Text": "7"}]],
             "request": "{\"additionalParams\":{\"wifiPsk\":\"hunter2\",\"n\":1}}",
             "deep": {"list": [{"apiToken": "hunter2"}]},
+            "secret": "hunter2",
+            "vpnToken": {"secret": "vpn_token_of_site_7"},
         });
         mask(&mut v);
         let text = v.to_string();
         assert!(!text.contains("hunter2"), "{text}");
+        assert!(text.contains("vpn_token_of_site_7"), "a reference is no secret: {text}");
         assert!(text.contains("site") && text.contains('7') && text.contains("\\\"n\\\":1"), "{text}");
     }
 }
