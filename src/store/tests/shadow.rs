@@ -124,7 +124,8 @@ impl Disk for Shadow {
             let mut names = Vec::new();
             for entry in fs::read_dir(path)? {
                 let entry = entry?;
-                let kind = if entry.file_type()?.is_dir() { Entry::Dir } else { Entry::File { inode: entry.metadata()?.ino() } };
+                let Some(meta) = unless_gone(entry.metadata()) else { continue };
+                let kind = if meta.is_dir() { Entry::Dir } else { Entry::File { inode: meta.ino() } };
                 names.push((entry.file_name(), kind));
             }
             s.names.insert(path.to_owned(), names);
@@ -147,15 +148,27 @@ impl Disk for NoSync {
     }
 }
 
+/// Copies a folder that the store may still be at work in: what goes away meanwhile (sled's threads replace their
+/// snapshots and drop their blobs when they like) is not there in the copy either, as after a kill a moment later.
 pub fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
+    let Some(entries) = unless_gone(fs::read_dir(from)) else { return };
+    for entry in entries {
+        let Some(entry) = unless_gone(entry) else { continue };
+        let Some(kind) = unless_gone(entry.file_type()) else { continue };
         let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
+        if kind.is_dir() {
             copy_dir(&entry.path(), &target);
         } else {
-            fs::copy(entry.path(), &target).expect("a copy");
+            unless_gone(fs::copy(entry.path(), &target));
         }
+    }
+}
+
+fn unless_gone<T>(result: io::Result<T>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => panic!("a copy of a folder: {e}"),
     }
 }
