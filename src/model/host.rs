@@ -262,6 +262,19 @@ pub struct VfSetting {
     pub driver: Option<DriverName>,
 }
 
+/// A PF as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PfSetting {
+    pub pf: PciAddr,
+    /// `None`: whichever the kernel has for it.
+    pub driver: Option<DriverName>,
+    pub vfs: u16,
+    /// `None`: as the driver has it.
+    pub mtu: Option<u32>,
+    /// Settings of the VFs that no guest has; what is set for a guest comes with the guest.
+    pub others: Vec<VfSetting>,
+}
+
 /// A PF as people name it: by its interface, or by its address where names are not to be relied on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PfName {

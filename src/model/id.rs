@@ -58,6 +58,9 @@ typed_ids! {
     OpId, "operation";
     /// An external connection point instance.
     ExtCpId, "external connection point";
+    /// A network forwarding path instance (SOL005 6.5.3.33): one chain on the switch.
+    NfpId, "network forwarding path";
+    AlarmId, "alarm";
 }
 
 impl ProjectId {
@@ -88,16 +91,19 @@ pub enum IfKind {
     Host,
     /// Patch port towards a physical network's bridge.
     Patch,
+    /// Patch port by which a tagged network of a guest's NIC comes to its link.
+    Trunk,
 }
 
 impl IfKind {
-    const ALL: [IfKind; 3] = [IfKind::Guest, IfKind::Host, IfKind::Patch];
+    const ALL: [IfKind; 4] = [IfKind::Guest, IfKind::Host, IfKind::Patch, IfKind::Trunk];
 
     fn lead(self) -> &'static str {
         match self {
             IfKind::Guest => "bg",
             IfKind::Host => "bh",
             IfKind::Patch => "bp",
+            IfKind::Trunk => "bt",
         }
     }
     /// The kind of a name made by [`if_name`].

@@ -4,9 +4,13 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod access;
+pub mod alarm;
+pub mod chain;
 pub mod domain;
 pub mod epa;
 pub mod error;
+pub mod event;
 pub mod health;
 pub mod host;
 pub mod hw;
@@ -18,11 +22,14 @@ pub mod op;
 pub mod package;
 pub mod param;
 pub mod place;
+pub mod pm;
 pub mod secret;
 pub mod segment;
 pub mod setup;
 pub mod size;
 pub mod step;
+pub mod subscription;
 pub mod time;
+pub mod tree;
 pub mod vnf;
 pub mod vnfd;

@@ -5,7 +5,10 @@
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::vnfd::LinkProfile;
+use super::{
+    chain::{Classifier, HopKind, OnLoss},
+    vnfd::LinkProfile,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nsd {
@@ -26,7 +29,7 @@ impl Nsd {
     /// The VNFDs that must be onboarded, each once.
     pub fn vnfd_ids(&self) -> Vec<SmolStr> {
         let mut ids: Vec<SmolStr> = self.flavours.iter().flat_map(|f| &f.members).map(|m| m.vnfd_id.clone()).collect();
-        ids.sort();
+        ids.sort_unstable();
         ids.dedup();
         ids
     }
@@ -41,6 +44,60 @@ pub struct NsFlavour {
     pub default_level: SmolStr,
     /// At least one: where the descriptor has none, `default` with each member's minimum.
     pub levels: Vec<NsLevel>,
+    pub paths: Vec<ForwardingPath>,
+    pub aspects: Vec<NsAspect>,
+}
+
+/// A scaling aspect (NsScalingAspect, IFA014 6.7.6): how many of some members each of its levels has, level 0
+/// first. No member is in two of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NsAspect {
+    pub id: SmolStr,
+    pub name: SmolStr,
+    pub levels: Vec<Vec<(SmolStr, u32)>>,
+}
+
+impl NsAspect {
+    /// The level at which there are so many of each of its members.
+    pub fn level(&self, count: impl Fn(&str) -> u32) -> Option<usize> {
+        self.levels.iter().position(|l| l.iter().all(|(m, n)| count(m) == *n))
+    }
+}
+
+/// A network forwarding path of a VNFFG (NFP, IFA014 6.4.3): one chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwardingPath {
+    pub id: SmolStr,
+    /// The VNFFG's id.
+    pub vnffg: SmolStr,
+    pub classifiers: Vec<Classifier>,
+    pub from: MemberCp,
+    pub hops: Vec<PathHop>,
+    pub to: MemberCp,
+    pub symmetric: bool,
+    pub on_loss: OnLoss,
+}
+
+impl ForwardingPath {
+    /// Every connection point that it names.
+    pub fn cps_mut(&mut self) -> impl Iterator<Item = &mut MemberCp> {
+        [&mut self.from, &mut self.to].into_iter().chain(self.hops.iter_mut().flat_map(|h| [&mut h.entry, &mut h.exit]))
+    }
+}
+
+/// A connection point of a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberCp {
+    pub member: SmolStr,
+    pub cp: SmolStr,
+}
+
+/// A function on a path: in by one connection point of a member and out by another, or the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathHop {
+    pub kind: HopKind,
+    pub entry: MemberCp,
+    pub exit: MemberCp,
 }
 
 /// A VNF of the service: VNF profile and its connectivity (IFA014 6.3.3).

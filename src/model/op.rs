@@ -19,6 +19,7 @@ use smol_str::SmolStr;
 
 use super::{
     error::{Fault, FaultRecord, Result},
+    hw::PciAddr,
     id::{NsId, OpId, ProjectId, VnfId},
     time::Stamp,
 };
@@ -245,6 +246,9 @@ pub enum Phase {
 pub enum Target {
     Vnf(VnfId),
     Ns(NsId),
+    /// A physical function of the host, with the guests that have functions of it. ETSI knows no such
+    /// operation: it moves as one of a VNF does.
+    Pf(PciAddr),
 }
 
 /// What the operation does (`LcmOperationType`); append only.
@@ -252,12 +256,21 @@ pub enum Target {
 pub enum OpKind {
     Instantiate,
     Terminate,
-    /// `OPERATE` with changeStateTo STARTED.
+    /// `OPERATE` with changeStateTo STARTED; a reboot too, whose plan stops what is started first.
     Start,
     /// `OPERATE` with changeStateTo STOPPED.
     Stop,
     /// `MODIFY_INFO`: done in the transaction that takes it.
     ModifyInfo,
+    Scale,
+    ScaleToLevel,
+    Heal,
+    /// A PF is taken from its driver and given back to it, on request.
+    ReloadPf,
+    /// A PF has lost its virtual functions, or a guest its own: they are made and given again.
+    RestorePf,
+    /// `UPDATE` of a service: its running chains take other ways.
+    Update,
 }
 
 impl OpKind {
@@ -267,6 +280,12 @@ impl OpKind {
             OpKind::Terminate => "TERMINATE",
             OpKind::Start | OpKind::Stop => "OPERATE",
             OpKind::ModifyInfo => "MODIFY_INFO",
+            OpKind::Scale => "SCALE",
+            OpKind::ScaleToLevel => "SCALE_TO_LEVEL",
+            OpKind::Heal => "HEAL",
+            OpKind::ReloadPf => "RELOAD_PF",
+            OpKind::RestorePf => "RESTORE_PF",
+            OpKind::Update => "UPDATE",
         }
     }
 }
@@ -328,6 +347,7 @@ impl Operation {
         match self.target {
             Target::Vnf(_) => SmolStr::new(format!("{} VNF", self.kind.name())),
             Target::Ns(_) => SmolStr::new(format!("{} NS", self.kind.name())),
+            Target::Pf(pf) => SmolStr::new(format!("{} {pf}", self.kind.name())),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Onboarded packages and descriptors, as records of the catalogue.
 //!
-//! Owns their states (SOL005 9.5.4, 5.5.4). The files of a package are content-addressed in the
+//! Owns their states (SOL005 9.5.4, 5.5.4) and how they move, which is the same for both. The files of a package are content-addressed in the
 //! data directory and named from here. Never: parsing.
 
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::{
-    error::FaultRecord,
+    error::{Fault, FaultRecord, Result},
     id::{NsdInfoId, ProjectId, VnfPkgId},
     nsd::Nsd,
     size::{Bytes, MiB},
@@ -96,4 +96,121 @@ pub struct NsDescriptor {
     pub user_data: Vec<(SmolStr, String)>,
     pub created: Stamp,
     pub revision: u64,
+}
+
+/// What a package and a descriptor have in common: the place of its content in the catalogue.
+pub struct Entry<'r> {
+    /// For people: what it is, and what its users are.
+    pub what: String,
+    pub users_are: &'static str,
+    pub users: u32,
+    pub onboarding: &'r mut Onboarding,
+    pub operational: &'r mut Operational,
+    pub archive: &'r mut Option<PackageFile>,
+    pub failure: &'r mut Option<FaultRecord>,
+    pub user_data: &'r mut Vec<(SmolStr, String)>,
+}
+
+impl VnfPackage {
+    pub fn entry(&mut self) -> Entry<'_> {
+        Entry {
+            what: format!("VNF package {}", self.id),
+            users_are: "VNF instances",
+            users: self.users,
+            onboarding: &mut self.onboarding,
+            operational: &mut self.operational,
+            archive: &mut self.archive,
+            failure: &mut self.failure,
+            user_data: &mut self.user_data,
+        }
+    }
+}
+
+impl NsDescriptor {
+    pub fn entry(&mut self) -> Entry<'_> {
+        Entry {
+            what: format!("NSD {}", self.id),
+            users_are: "NS instances",
+            users: self.users,
+            onboarding: &mut self.onboarding,
+            operational: &mut self.operational,
+            archive: &mut self.archive,
+            failure: &mut self.failure,
+            user_data: &mut self.user_data,
+        }
+    }
+}
+
+impl Entry<'_> {
+    /// An upload begins; refused when there is content already.
+    pub fn begin_upload(self) -> Result<()> {
+        match *self.onboarding {
+            Onboarding::Created | Onboarding::Error => {
+                *self.onboarding = Onboarding::Uploading;
+                *self.failure = None;
+                Ok(())
+            }
+            Onboarding::Uploading | Onboarding::Processing | Onboarding::Onboarded => {
+                Err(Fault::conflict(format!("{} has content already, or it is on its way", self.what)))
+            }
+        }
+    }
+
+    /// The upload broke off: the resource is as before.
+    pub fn abort_upload(self) {
+        if *self.onboarding == Onboarding::Uploading {
+            *self.onboarding = Onboarding::Created;
+        }
+    }
+
+    pub fn uploaded(self, archive: &PackageFile) {
+        *self.onboarding = Onboarding::Processing;
+        *self.archive = Some(archive.clone());
+    }
+
+    pub fn onboarded(self) {
+        *self.onboarding = Onboarding::Onboarded;
+        *self.operational = Operational::Enabled;
+    }
+
+    pub fn failed(self, why: FaultRecord) {
+        *self.onboarding = Onboarding::Error;
+        *self.failure = Some(why);
+    }
+
+    /// ENABLED or DISABLED, and new user data.
+    pub fn modify(self, operational: Option<Operational>, user_data: Option<Vec<(SmolStr, String)>>) -> Result<()> {
+        if let Some(to) = operational {
+            if *self.onboarding != Onboarding::Onboarded {
+                return Err(Fault::conflict(format!("{} is not onboarded: it has no operational state to change", self.what)));
+            }
+            if *self.operational == to {
+                let name = match to {
+                    Operational::Enabled => "ENABLED",
+                    Operational::Disabled => "DISABLED",
+                };
+                return Err(Fault::conflict(format!("{} is {name} already", self.what)));
+            }
+            *self.operational = to;
+        }
+        if let Some(data) = user_data {
+            *self.user_data = data;
+        }
+        Ok(())
+    }
+
+    /// Only when disabled and not in use.
+    pub fn check_removable(self) -> Result<()> {
+        let what = self.what;
+        if self.users > 0 {
+            return Err(Fault::conflict(format!("{what} is in use by {} {}: delete them first", self.users, self.users_are)));
+        }
+        if *self.operational == Operational::Enabled {
+            return Err(Fault::conflict(format!("{what} is enabled: disable it first")));
+        }
+        match *self.onboarding {
+            Onboarding::Uploading | Onboarding::Processing => Err(Fault::conflict(format!("{what} is being onboarded: wait for the end"))),
+            Onboarding::Created | Onboarding::Onboarded | Onboarding::Error => Ok(()),
+        }
+    }
 }

@@ -7,9 +7,56 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::{
+    host::{DriverName, VfSetting},
     hw::{CpuSet, PageSize, PciAddr},
+    id::VnfcId,
     size::MiB,
 };
+
+/// A guest that has a place, as its VNF's reservation holds it from accept to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub guest: VnfcId,
+    /// For people: `vnf/vdu/0`.
+    pub name: SmolStr,
+    pub at: Placement,
+    /// What is given to it, in the order of its wishes.
+    pub given: Vec<Given>,
+}
+
+/// A PCI function given to a guest: as the guest needs it, and as the host had it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Given {
+    Vf {
+        want: VfSetting,
+        before: VfSetting,
+    },
+    /// A whole device, by its driver.
+    Whole {
+        device: PciAddr,
+        before: Option<DriverName>,
+    },
+}
+
+impl Given {
+    pub fn address(&self) -> PciAddr {
+        match self {
+            Given::Vf { want, .. } => want.vf,
+            Given::Whole { device, .. } => *device,
+        }
+    }
+    /// For timelines.
+    pub fn label(&self) -> String {
+        match self {
+            Given::Vf { want, .. } => {
+                let mac = want.conf.mac.map(|m| format!(", MAC {m}")).unwrap_or_default();
+                let vlan = want.conf.vlan.map(|v| format!(", VLAN {v}")).unwrap_or_default();
+                format!("VF {} of PF {} ({}{mac}{vlan})", want.index, want.pf, want.vf)
+            }
+            Given::Whole { device, .. } => format!("PCI device {device}"),
+        }
+    }
+}
 
 /// A guest's place. Guests that wish for nothing have none: they float over what is left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +113,19 @@ pub struct PlacedDevice {
     pub alone: bool,
     /// NICs of one group are on different cards.
     pub apart: Option<SmolStr>,
+}
+
+impl Held {
+    /// vCPUs that are pinned, and memory in large pages: its own, not of what all share.
+    pub fn own(&self) -> (u32, MiB) {
+        let pinned = self.at.cells.iter().map(|c| c.pins.len() as u32).sum();
+        let large = if self.at.page.is_huge() { self.at.cells.iter().fold(MiB(0), |m, c| m.plus(c.memory)) } else { MiB(0) };
+        (pinned, large)
+    }
+    /// Virtual functions given to it.
+    pub fn vfs(&self) -> u32 {
+        self.given.iter().map(|g| u32::from(matches!(g, Given::Vf { .. }))).sum()
+    }
 }
 
 impl Placement {

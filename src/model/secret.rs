@@ -22,6 +22,16 @@ pub struct Secret {
     pub created: Stamp,
 }
 
+impl Secret {
+    /// Its key in the store, and what it is sealed for: projects have names of their own.
+    pub fn key_of(project: ProjectId, name: &str) -> SmolStr {
+        if project == ProjectId::DEFAULT { SmolStr::new(name) } else { smol_str::format_smolstr!("{project}/{name}") }
+    }
+    pub fn key(&self) -> SmolStr {
+        Self::key_of(self.project, &self.name)
+    }
+}
+
 /// Words in the names of parameters that only a guest should read.
 const WORDS: [&str; 9] = ["passw", "passphrase", "secret", "psk", "token", "credential", "apikey", "privatekey", "privkey"];
 /// About a secret, not the secret: its name, where it is, how long it lives.

@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 use super::{
     id::{IfKind, IfName, NsId, PortId, ProjectId, SegmentId, VnfId, if_name},
     net::{Cidr, MacAddr, VlanId},
-    vnfd::{Forward, LinkProfile, Transport},
+    vnfd::{CpRole, Forward, LinkProfile, Transport},
 };
 
 /// Who a segment belongs to and goes away with.
@@ -56,6 +56,27 @@ pub struct Station {
     pub mac: MacAddr,
     pub addresses: Vec<IpAddr>,
     pub hostname: SmolStr,
+    pub access: Access,
+}
+
+/// How a station is on its link.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Access {
+    pub role: CpRole,
+    /// Its frames come from its own addresses only.
+    pub guarded: bool,
+    /// Bits a second that the switch takes from it at most.
+    pub rate_limit: Option<u64>,
+    /// On another port's NIC, under this tag.
+    pub within: Option<(PortId, VlanId)>,
+}
+
+impl Station {
+    /// The NIC that it comes through.
+    pub fn nic(&self) -> IfName {
+        let port = self.access.within.map_or(self.port, |(nic, _)| nic);
+        if_name(IfKind::Guest, &port.0)
+    }
 }
 
 impl Segment {

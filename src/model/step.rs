@@ -6,12 +6,17 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::{
+    chain::ChainWay,
     domain::{BaseImage, DiskSpec, DomainSpec, MediaSpec},
     error::FaultRecord,
-    id::{DiskId, OpId, SegmentId, VnfId, VnfcId},
+    host::PfSetting,
+    id::{DiskId, NfpId, OpId, SegmentId, VnfId, VnfcId},
+    place::Given,
     time::Stamp,
+    vnf::Properties,
     vnfd::Readiness,
 };
 
@@ -20,6 +25,7 @@ use super::{
 pub enum Step {
     Vnf(VnfStep),
     Ns(NsStep),
+    Pf(PfStep),
 }
 
 /// Steps on a VNF's resources; append only.
@@ -56,6 +62,18 @@ pub enum VnfStep {
     RemoveSegment(SegmentId),
     /// Uses a segment that another made: the guest's addresses are offered on it.
     Attach(SegmentId),
+    /// Creates a PCI function's settings and driver as the guest needs them; before, the host had it.
+    Give {
+        vnfc: VnfcId,
+        given: Given,
+    },
+    /// Gives a PCI function back to the host as it was; what is gone stays gone.
+    TakeBack(Given),
+    /// Changes what the record has for its client.
+    Properties {
+        before: Box<Properties>,
+        after: Box<Properties>,
+    },
 }
 
 /// Steps of a network service; append only.
@@ -75,6 +93,46 @@ pub enum NsStep {
         op: OpId,
     },
     RemoveSegment(SegmentId),
+    /// Releases a member's scaling or healing and waits for its end; never undone.
+    Alter {
+        vnf: VnfId,
+        op: OpId,
+    },
+    /// Creates a chain on the switch; its members' ports come to it as they come up.
+    Chain(NfpId),
+    RemoveChain(NfpId),
+    /// Changes a running chain, all of it at once; undone by the way it had before.
+    Reroute {
+        chain: NfpId,
+        before: ChainWay,
+        after: ChainWay,
+    },
+}
+
+/// A guest that has functions of a PF, and what of it that PF gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PfUser {
+    pub vnf: VnfId,
+    pub guest: VnfcId,
+    /// For people: `vnf/vdu/0`.
+    pub name: SmolStr,
+    pub given: Vec<Given>,
+    /// It is to run: one that had to be stopped is started again.
+    pub runs: bool,
+}
+
+/// Steps on a physical function and the guests behind it; append only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PfStep {
+    /// Changes a running guest to one without these functions, which go back to the host. One that does not
+    /// let go of them in time is stopped: it is asked to, and destroyed when it does not.
+    Unplug { user: PfUser, within_s: u32, stop_s: u32 },
+    /// Changes the PF: away from its driver and back, with as many functions and their settings.
+    Reload(PfSetting),
+    /// Changes the PF to what it should be, where it is not.
+    Restore(PfSetting),
+    /// Changes the guest to one that has its functions again, with the same settings.
+    Plug(PfUser),
 }
 
 /// What undo may rely on.
@@ -94,14 +152,23 @@ impl Step {
     pub fn effect(&self) -> Effect {
         match self {
             Step::Vnf(s) => match s {
-                VnfStep::Segment(_) | VnfStep::Disk(_) | VnfStep::Medium(_) | VnfStep::Define(_) => Effect::Creates,
+                VnfStep::Segment(_) | VnfStep::Disk(_) | VnfStep::Medium(_) | VnfStep::Define(_) | VnfStep::Give { .. } => Effect::Creates,
                 VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) => Effect::Uses,
-                VnfStep::Start(_) | VnfStep::Stop { .. } => Effect::Changes,
-                VnfStep::RemoveGuest(_) | VnfStep::RemoveDisk(_) | VnfStep::RemoveMedium(_) | VnfStep::RemoveSegment(_) => Effect::Removes,
+                VnfStep::Start(_) | VnfStep::Stop { .. } | VnfStep::Properties { .. } => Effect::Changes,
+                VnfStep::RemoveGuest(_)
+                | VnfStep::RemoveDisk(_)
+                | VnfStep::RemoveMedium(_)
+                | VnfStep::RemoveSegment(_)
+                | VnfStep::TakeBack(_) => Effect::Removes,
             },
             Step::Ns(s) => match s {
-                NsStep::Segment(_) | NsStep::Instantiate { .. } => Effect::Creates,
-                NsStep::Terminate { .. } | NsStep::RemoveSegment(_) => Effect::Removes,
+                NsStep::Segment(_) | NsStep::Instantiate { .. } | NsStep::Chain(_) => Effect::Creates,
+                NsStep::Terminate { .. } | NsStep::RemoveSegment(_) | NsStep::Alter { .. } | NsStep::RemoveChain(_) => Effect::Removes,
+                NsStep::Reroute { .. } => Effect::Changes,
+            },
+            // All alike, so that a retry takes the whole way again.
+            Step::Pf(s) => match s {
+                PfStep::Unplug { .. } | PfStep::Reload(_) | PfStep::Restore(_) | PfStep::Plug(_) => Effect::Changes,
             },
         }
     }
@@ -129,14 +196,34 @@ impl Step {
                 VnfStep::RemoveMedium(id) => format!("remove day-0 medium of {id}"),
                 VnfStep::RemoveSegment(id) => format!("remove link {id}"),
                 VnfStep::Attach(id) => format!("attach to link {id}"),
+                VnfStep::Give { vnfc, given } => format!("give {} to {vnfc}", given.label()),
+                VnfStep::TakeBack(given) => format!("take back {}", given.address()),
+                VnfStep::Properties { .. } => "extensions and configurable properties".into(),
             },
             Step::Ns(s) => match s {
                 NsStep::Segment(id) => format!("link {id}"),
                 NsStep::Instantiate { vnf, .. } => format!("instantiate VNF {vnf}"),
                 NsStep::Terminate { vnf, .. } => format!("terminate VNF {vnf}"),
                 NsStep::RemoveSegment(id) => format!("remove link {id}"),
+                NsStep::Alter { vnf, .. } => format!("change VNF {vnf}"),
+                NsStep::Chain(id) => format!("chain {id}"),
+                NsStep::RemoveChain(id) => format!("remove chain {id}"),
+                NsStep::Reroute { chain, before, after } => format!("chain {chain}: from {} to {}", before.path(), after.path()),
+            },
+            Step::Pf(s) => match s {
+                PfStep::Unplug { user, within_s, .. } => format!("unplug {} from {} within {within_s} s", user.functions(), user.name),
+                PfStep::Reload(pf) => format!("reload PF {} with {} VFs", pf.pf, pf.vfs),
+                PfStep::Restore(pf) => format!("PF {} with {} VFs", pf.pf, pf.vfs),
+                PfStep::Plug(user) => format!("plug {} into {}", user.functions(), user.name),
             },
         }
+    }
+}
+
+impl PfUser {
+    fn functions(&self) -> String {
+        let all: Vec<String> = self.given.iter().map(|g| g.address().to_string()).collect();
+        all.join(", ")
     }
 }
 

@@ -13,7 +13,8 @@ use super::{
     error::{Fault, Result},
     id::{DiskId, ExtCpId, IfName, NsId, OpId, PortId, ProjectId, SegmentId, VnfId, VnfPkgId, VnfcId},
     net::MacAddr,
-    param::Params,
+    param::{Param, Params},
+    place::Held,
     size::MiB,
     time::Stamp,
     vnfd::ImageFormat,
@@ -56,6 +57,53 @@ impl VnfInstance {
             Some(op) => Err(Fault::conflict(format!("VNF instance {} is held by operation {op}", self.id))),
         }
     }
+    /// Its crashed guests are healed without being asked for.
+    pub fn heals_itself(&self) -> bool {
+        self.configurable.iter().any(|(name, value)| name == AUTOHEAL && *value == Param::Bool(true))
+    }
+}
+
+/// What Bothy itself reads of the configurable properties is what it is to be.
+pub fn check_configurable(of: &Params) -> Result<()> {
+    match of.iter().find(|(name, _)| name == AUTOHEAL) {
+        None | Some((_, Param::Bool(_))) => Ok(()),
+        Some((_, Param::Null | Param::Number(_) | Param::Text(_) | Param::List(_) | Param::Map(_))) => {
+            Err(Fault::invalid(format!("vnfConfigurableProperties.{AUTOHEAL}: must be true or false")))
+        }
+    }
+}
+
+/// The configurable property that has crashed guests healed (SOL003 5.5.2.2).
+pub const AUTOHEAL: &str = "isAutohealEnabled";
+
+/// How guests are healed that nobody asked to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Autoheal {
+    /// How often in a row; then it is given up.
+    pub tries: u32,
+    /// Before the second try; twice as long before each one after.
+    pub pause_ms: u64,
+    /// So long without a crash, and tries are counted anew.
+    pub calm_s: u64,
+}
+
+impl Default for Autoheal {
+    fn default() -> Self {
+        Autoheal { tries: 3, pause_ms: 5000, calm_s: 600 }
+    }
+}
+
+/// What a client may give along with an instantiation, to be read back (SOL003 5.5.2.4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Properties {
+    pub extensions: Params,
+    pub configurable: Params,
+}
+
+impl Properties {
+    pub fn of(inst: &VnfInstance) -> Self {
+        Properties { extensions: inst.extensions.clone(), configurable: inst.configurable.clone() }
+    }
 }
 
 /// `VnfOperationalStateType`: what the VNF shall be doing, kept over restarts of the box.
@@ -83,6 +131,16 @@ pub struct Body {
 }
 
 impl Body {
+    /// Guests that are not `gone`, and the ports that go with those.
+    pub fn drop_vnfcs(&mut self, gone: &[VnfcId]) -> Vec<Port> {
+        let (left, dropped): (Vec<Vnfc>, Vec<Vnfc>) = std::mem::take(&mut self.vnfcs).into_iter().partition(|c| !gone.contains(&c.id));
+        self.vnfcs = left;
+        let ports: Vec<Port> = dropped.into_iter().flat_map(|c| c.ports).collect();
+        for cp in &mut self.ext_cps {
+            cp.ports.retain(|p| !ports.iter().any(|q| q.id == *p));
+        }
+        ports
+    }
     pub fn vnfc(&self, id: VnfcId) -> Option<&Vnfc> {
         self.vnfcs.iter().find(|c| c.id == id)
     }
@@ -134,15 +192,33 @@ pub struct ExtCpInst {
 }
 
 /// What a VNF takes of the box, from accept to its end. Small, so that adding them all up is cheap.
+/// The sums are of what its guests share with others; what they have for themselves is in `placed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
     pub vnf: VnfId,
     pub project: ProjectId,
+    /// vCPUs that float: pinned ones are not among them.
     pub vcpus: u32,
-    /// Guests' memory and QEMU's overhead.
+    /// Guests' memory in small pages and QEMU's overhead.
     pub memory: MiB,
     /// Virtual sizes of disks.
     pub disk: MiB,
+    /// Guests that have a place of their own.
+    pub placed: Vec<Held>,
+}
+
+/// What an operation under way adds to a VNF and takes from it. The body names both until its end:
+/// nothing exists that no record names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    pub vnf: VnfId,
+    pub op: OpId,
+    pub added: Vec<VnfcId>,
+    pub removed: Vec<VnfcId>,
+    /// Scale level of each aspect when it is done.
+    pub scale: Vec<(SmolStr, u32)>,
+    /// Instantiation level when it is done.
+    pub level: SmolStr,
 }
 
 /// Grows with every change of what planners must not hand out twice (segments, reservations).

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 
 use super::{
     epa::{Epa, NicWish},
-    net::{Cidr, MacAddr},
+    net::{Cidr, MacAddr, VlanId},
     size::MiB,
 };
 use std::net::IpAddr;
@@ -198,6 +198,32 @@ pub struct VduCp {
     pub mtu: Option<u16>,
     /// What it asks of the hardware; `model` counts where the NIC is a port of the switch.
     pub wish: NicWish,
+    /// Its place on a link of the kind E-Tree.
+    pub role: CpRole,
+    /// Bits a second that the switch takes from the NIC at most.
+    pub rate_limit: Option<u64>,
+    /// Networks that come tagged on the same NIC (SOL001 6.8.17, `VduSubCp`).
+    pub subports: Vec<SubCp>,
+}
+
+/// The part a connection point plays on a link whose traffic flows as a tree (IFA011 7.1.6.3, `cpRole`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum CpRole {
+    /// Reaches roots, never another leaf.
+    #[default]
+    Leaf,
+    /// Reaches everybody.
+    Root,
+}
+
+/// A network that a trunk NIC carries under a VLAN tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubCp {
+    pub id: SmolStr,
+    pub link: CpLink,
+    /// The tag between guest and switch, 1 to 4094.
+    pub tag: VlanId,
+    pub role: CpRole,
 }
 
 /// What a VDU's connection point is attached to.
@@ -262,6 +288,18 @@ pub struct LinkProfile {
     pub nat: bool,
     /// Ports of the host that lead to a guest, with `nat`.
     pub forwards: Vec<Forward>,
+    /// Guests' own VLAN tags pass as they are.
+    pub transparent: bool,
+    pub max_rate: LinkRates,
+}
+
+/// `LinkBitrateRequirements` (SOL001 6.2.18): bits a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LinkRates {
+    /// Of the line, of the tree's roots, or of the whole LAN.
+    pub root: Option<u64>,
+    /// Of each leaf of a tree, or of each branch of a LAN.
+    pub leaf: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
