@@ -13,7 +13,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     thread::{self, JoinHandle},
 };
 
@@ -47,6 +47,8 @@ pub(super) struct Database {
     /// Signalled when there is something for the committer.
     work: Condvar,
     limits: compact::Limits,
+    /// Hears of each transaction that wrote an event.
+    pub listener: OnceLock<super::Listener>,
 }
 
 #[derive(Default)]
@@ -100,6 +102,7 @@ impl Database {
             led: Condvar::new(),
             work: Condvar::new(),
             limits,
+            listener: OnceLock::new(),
         });
         let committer = db.clone();
         let thread = thread::Builder::new()
@@ -111,18 +114,25 @@ impl Database {
 
     pub fn write<T>(&self, durability: Durability, f: impl Fn(&mut Tx) -> Result<T>) -> Result<T> {
         self.check()?;
-        let (out, ticket, blobs) = {
+        let (out, told, ticket, blobs) = {
             let handle = self.gate.enter()?;
-            let out = handle.transact(f).map_err(|e| self.untransacted(e))?;
+            let (out, told) = handle.transact(f).map_err(|e| self.untransacted(e))?;
             let mut p = lock(&self.progress);
             p.committed += 1;
-            (out, p.committed, durability == Durability::Lazy && handle.has_new_blobs())
+            (out, told, p.committed, durability == Durability::Lazy && handle.has_new_blobs())
         };
         match durability {
             Durability::Barrier => self.wait(ticket)?,
             Durability::Soon => self.ask(ticket),
+            // An event is sent only once it is durable, and nobody else may ask for that soon.
+            Durability::Lazy if told > 0 => self.ask(ticket),
             Durability::Lazy if blobs || ticket.is_multiple_of(LOOK_EVERY) => self.ask(ticket),
             Durability::Lazy => (),
+        }
+        if told > 0
+            && let Some(listener) = self.listener.get()
+        {
+            listener(told);
         }
         Ok(out)
     }

@@ -87,14 +87,16 @@ impl Handle {
         self.db.as_ref().ok_or_else(|| Fault::bug("the database is closed"))
     }
 
-    pub fn transact<T>(&self, f: impl Fn(&mut Tx) -> Result<T>) -> Result<T, Untransacted> {
+    /// Gives also the newest event that was written, 0 for none.
+    pub fn transact<T>(&self, f: impl Fn(&mut Tx) -> Result<T>) -> Result<(T, u64), Untransacted> {
         let db = self.db()?;
         let _inside = Inside::enter()?;
         let run = |tree: &sled::transaction::TransactionalTree| {
             let mut tx = Tx::new(tree);
             let out = f(&mut tx).map_err(ConflictableTransactionError::Abort)?;
+            let told = tx.told;
             tx.close().map_err(ConflictableTransactionError::Abort)?;
-            Ok(out)
+            Ok((out, told))
         };
         db.transaction(run).map_err(|e| match e {
             TransactionError::Abort(fault) => Untransacted::Refused(fault),

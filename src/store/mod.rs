@@ -23,6 +23,7 @@ mod database;
 mod disk;
 mod layout;
 mod manifest;
+mod news;
 mod old;
 mod open;
 mod record;
@@ -43,6 +44,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use self::news::Told;
 #[cfg(test)]
 pub use self::record::{assert_golden, assert_reads};
 use self::{
@@ -61,7 +63,10 @@ pub use self::{
     tx::Tx,
     verify::{TableReport, VerifyReport},
 };
-use crate::model::error::{Fault, Result};
+use crate::model::{
+    error::{Fault, Result},
+    subscription::EventCount,
+};
 
 /// How the store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +89,9 @@ pub struct Stats {
     pub live: DbStats,
     pub history: DbStats,
 }
+
+/// Told the number of the newest event; returns at once.
+type Listener = Box<dyn Fn(u64) + Send + Sync>;
 
 /// The store, open. Clones share it; the last one closes it after a last barrier.
 #[derive(Clone)]
@@ -189,6 +197,16 @@ impl Store {
     pub fn check(&self) -> Result<()> {
         self.0.live.check()?;
         self.0.history.check()
+    }
+
+    /// Has `f` told of each new event, once it is committed; before acting on it, `settle`. The first caller stays.
+    pub fn on_events(&self, f: impl Fn(u64) + Send + Sync + 'static) {
+        let _ = self.0.live.listener.set(Box::new(f));
+    }
+
+    /// The number of the newest event.
+    pub fn last_event(&self) -> Result<u64> {
+        Ok(self.get::<EventCount>(&EventCount::KEY)?.unwrap_or_default().last)
     }
 
     pub fn get<R: Record>(&self, key: &R::Key) -> Result<Option<R>> {

@@ -3,6 +3,11 @@
 //! Owns one module per version of a record that changed. What has not changed since is today's own
 //! type. Never: written any more.
 
+mod alarms;
+mod aspects;
+mod chains;
+mod links;
+
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
@@ -10,9 +15,13 @@ use super::{
     tables::Table,
 };
 use crate::model::{
+    chain::Chain,
     error::Result,
-    package::VnfPackage,
+    package::{NsDescriptor, VnfPackage},
+    segment::Segment,
     step::{PlanStep, Step},
+    subscription::Subscription,
+    vnf::Reservation,
 };
 
 /// Reads `body` in its old shape, if `version` is the one that had it.
@@ -24,10 +33,34 @@ fn from<Old: DeserializeOwned, New: From<Old>>(table: Table, known: u8, version:
 }
 
 pub fn package(version: u8, body: &[u8]) -> Result<VnfPackage> {
-    from::<v1::VnfPackage, _>(Table::VnfPackage, 1, version, body, 2)
+    match version {
+        1 => decode_body::<v1::VnfPackage>(Table::VnfPackage, version, body).map(VnfPackage::from),
+        _ => from::<links::VnfPackage, _>(Table::VnfPackage, 2, version, body, 3),
+    }
+}
+pub fn ns_descriptor(version: u8, body: &[u8]) -> Result<NsDescriptor> {
+    match version {
+        1 => decode_body::<links::NsDescriptor>(Table::NsDescriptor, version, body).map(NsDescriptor::from),
+        2 => decode_body::<chains::NsDescriptor<chains::NsFlavour>>(Table::NsDescriptor, version, body).map(NsDescriptor::from),
+        _ => from::<chains::NsDescriptor<aspects::NsFlavour>, _>(Table::NsDescriptor, 3, version, body, 4),
+    }
+}
+pub fn chain(version: u8, body: &[u8]) -> Result<Chain> {
+    from::<chains::Chain, _>(Table::Chain, 1, version, body, 2)
+}
+pub fn segment(version: u8, body: &[u8]) -> Result<Segment> {
+    from::<links::Segment, _>(Table::Segment, 1, version, body, 2)
 }
 pub fn plan_step(version: u8, body: &[u8]) -> Result<PlanStep> {
     from::<v1::PlanStep, _>(Table::PlanStep, 1, version, body, 2)
+}
+
+pub fn reservation(version: u8, body: &[u8]) -> Result<Reservation> {
+    from::<v1::Reservation, _>(Table::Reservation, 1, version, body, 2)
+}
+
+pub fn subscription(version: u8, body: &[u8]) -> Result<Subscription> {
+    from::<alarms::Subscription, _>(Table::Subscription, 1, version, body, 2)
 }
 
 /// Before platform awareness: guests and NICs without wishes.
@@ -36,18 +69,19 @@ mod v1 {
 
     use smol_str::SmolStr;
 
-    use super::Deserialize;
+    use super::{Deserialize, links::IntLink};
     use crate::model::{
         domain::{self, BaseImage, DiskSpec, DomainDisk, DomainMedium, MediaSpec, Owner},
         epa::{Epa, NicWish},
         error::FaultRecord,
-        id::{DiskId, IfName, OpId, PortId, ProjectId, SegmentId, VnfPkgId, VnfcId},
+        id::{DiskId, IfName, OpId, PortId, ProjectId, SegmentId, VnfId, VnfPkgId, VnfcId},
         net::{MacAddr, VlanId},
         package::{self, Onboarding, Operational, PackageFile, StoredImage},
         size::MiB,
         step::{self, NsStep},
         time::Stamp,
-        vnfd::{self, Aspect, CpLink, Day0, Disk, ExtCp, Firmware, IntLink, Level, NicModel, Readiness},
+        vnf,
+        vnfd::{self, Aspect, CpLink, Day0, Disk, ExtCp, Firmware, Level, NicModel, Readiness},
     };
 
     #[derive(Deserialize)]
@@ -169,6 +203,20 @@ mod v1 {
         mtu: Option<u16>,
     }
 
+    #[derive(Deserialize)]
+    pub struct Reservation {
+        vnf: VnfId,
+        project: ProjectId,
+        vcpus: u32,
+        memory: MiB,
+        disk: MiB,
+    }
+    impl From<Reservation> for vnf::Reservation {
+        fn from(o: Reservation) -> Self {
+            vnf::Reservation { vnf: o.vnf, project: o.project, vcpus: o.vcpus, memory: o.memory, disk: o.disk, placed: Vec::new() }
+        }
+    }
+
     impl From<VnfPackage> for package::VnfPackage {
         fn from(o: VnfPackage) -> Self {
             package::VnfPackage {
@@ -213,7 +261,7 @@ mod v1 {
                 id: o.id,
                 description: o.description,
                 vdus: o.vdus.into_iter().map(Into::into).collect(),
-                links: o.links,
+                links: o.links.into_iter().map(Into::into).collect(),
                 ext_cps: o.ext_cps,
                 default_level: o.default_level,
                 levels: o.levels,
@@ -244,8 +292,18 @@ mod v1 {
     }
     impl From<VduCp> for vnfd::VduCp {
         fn from(o: VduCp) -> Self {
-            let (id, link, model) = (o.id, o.link, o.model);
-            vnfd::VduCp { id, link, model, mac: o.mac, port_security: o.port_security, mtu: o.mtu, wish: NicWish::default() }
+            vnfd::VduCp {
+                id: o.id,
+                link: o.link,
+                model: o.model,
+                mac: o.mac,
+                port_security: o.port_security,
+                mtu: o.mtu,
+                wish: NicWish::default(),
+                role: vnfd::CpRole::default(),
+                rate_limit: None,
+                subports: Vec::new(),
+            }
         }
     }
 

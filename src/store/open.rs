@@ -222,7 +222,7 @@ pub(super) fn import(export: &Path, dir: &Path, setup: &Setup) -> Result<u64> {
 }
 
 fn stored_generation(live: &Handle) -> Result<Option<u64>> {
-    Ok(live.transact(|tx| Ok(tx.get::<Mark>(&Mark::KEY)?.map(|m| m.generation)))?)
+    Ok(live.transact(|tx| Ok(tx.get::<Mark>(&Mark::KEY)?.map(|m| m.generation)))?.0)
 }
 
 fn put_mark(handle: &Handle, generation: u64) -> Result<()> {
@@ -263,7 +263,7 @@ fn exports(dir: &Path) -> Vec<PathBuf> {
         .filter(|e| e.path().extension().is_some_and(|x| x == "bothy"))
         .filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path())))
         .collect();
-    found.sort();
+    found.sort_unstable();
     found.into_iter().rev().map(|(_, path)| path).collect()
 }
 
@@ -315,7 +315,7 @@ pub(super) fn set_aside(dir: &Path, database: &Path, setup: &Setup) -> Result<Pa
         .flatten()
         .filter_map(|e| Some((e.file_name().into_string().ok()?.split('-').next()?.parse().ok()?, e.path())))
         .collect();
-    older.sort();
+    older.sort_unstable();
     let next = older.last().map_or(0, |(n, _)| *n) + 1;
     let to = aside.join(format!("{next:04}-{name}"));
     copy_dir(database, &to).map_err(fault)?;

@@ -10,7 +10,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::tables::Table;
+use super::{news::Told, tables::Table, tx::Tx};
 use crate::model::{
     error::{Fault, Result},
     id,
@@ -56,6 +56,8 @@ fixed_keys! {
     id::DiskId => |k| *k.bytes();
     id::OpId => |k| *k.bytes();
     id::ExtCpId => |k| *k.bytes();
+    id::AlarmId => |k| *k.bytes();
+    id::NfpId => |k| *k.bytes();
 }
 
 /// Text is of any length: the last part of a key only.
@@ -106,6 +108,14 @@ pub trait Record: Serialize + DeserializeOwned {
     const VERSION: u8;
 
     fn key(&self) -> Self::Key;
+
+    /// Whether a change of it can be news; `news` is not asked otherwise.
+    const TELLS: bool = false;
+
+    /// What others may want to hear of a change from `before` to `after` (`None`: not there).
+    fn news(_before: Option<&Self>, _after: Option<&Self>, _tx: &Tx<'_>) -> Result<Vec<Told>> {
+        Ok(Vec::new())
+    }
 
     /// Reads a body written under an older version. The default knows none.
     fn upgrade(version: u8, _body: &[u8]) -> Result<Self> {

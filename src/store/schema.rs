@@ -3,44 +3,79 @@
 //! A change of a type's shape raises its version and reads the old shape in `upgrade`; golden bytes
 //! in `tests/golden.rs` hold both.
 
-use super::{old, record::Record, tables::Table};
+use super::{
+    news::{self, Told},
+    old,
+    record::Record,
+    tables::Table,
+    tx::Tx,
+};
 use crate::model::{
+    access::{Account, AuditEnds, AuditEntry, Project, Role, Token},
+    alarm::{Alarm, AlarmList},
+    chain::Chain,
     error::Result,
-    id::{NsId, NsdInfoId, OpId, SegmentId, VnfId, VnfPkgId},
+    event::Event,
+    id::{AlarmId, NfpId, NsId, NsdInfoId, OpId, ProjectId, SegmentId, VnfId, VnfPkgId},
     ns::NsInstance,
     op::Operation,
     package::{NsDescriptor, VnfPackage},
+    pm::{PmJob, PmReport, Threshold},
     secret::Secret,
     segment::Segment,
     setup::HostRecord,
     step::{PlanStep, StepLog},
-    vnf::{Facts, Reservation, VnfInstance},
+    subscription::{DeadLetter, EventCount, Progress, Subscription},
+    vnf::{Change, Facts, Reservation, VnfInstance},
 };
 use smol_str::SmolStr;
+use uuid::Uuid;
 
 macro_rules! records {
-    ($($t:ty, $table:ident, $version:literal $(<- $old:path)?, $key:ty, |$r:ident| $k:expr;)*) => {$(
+    ($($t:ty, $table:ident, $version:literal $(<- $old:path)?, $key:ty, |$r:ident| $k:expr $(, $news:expr)?;)*) => {$(
         impl Record for $t {
             type Key = $key;
             const TABLE: Table = Table::$table;
             const VERSION: u8 = $version;
             fn key(&self) -> $key { let $r = self; $k }
             $(fn upgrade(version: u8, body: &[u8]) -> Result<Self> { $old(version, body) })?
+            $(
+                const TELLS: bool = true;
+                fn news(before: Option<&Self>, after: Option<&Self>, tx: &Tx<'_>) -> Result<Vec<Told>> { $news(before, after, tx) }
+            )?
         }
     )*};
 }
 
 records! {
-    VnfPackage, VnfPackage, 2 <- old::package, VnfPkgId, |r| r.id;
-    NsDescriptor, NsDescriptor, 1, NsdInfoId, |r| r.id;
-    VnfInstance, VnfInstance, 1, VnfId, |r| r.id;
-    NsInstance, NsInstance, 1, NsId, |r| r.id;
-    Operation, Operation, 1, OpId, |r| r.id;
+    VnfPackage, VnfPackage, 3 <- old::package, VnfPkgId, |r| r.id, |b, a, _| Ok(news::of_package(b, a));
+    NsDescriptor, NsDescriptor, 4 <- old::ns_descriptor, NsdInfoId, |r| r.id, |b, a, _| Ok(news::of_nsd(b, a));
+    VnfInstance, VnfInstance, 1, VnfId, |r| r.id, |b, a, _| Ok(news::of_instance(b, a));
+    NsInstance, NsInstance, 1, NsId, |r| r.id, news::of_service;
+    Operation, Operation, 1, OpId, |r| r.id, news::of_operation;
     PlanStep, PlanStep, 2 <- old::plan_step, (OpId, u32), |r| (r.op, r.index);
     StepLog, Journal, 1, (OpId, u32), |r| (r.op, r.index);
-    Reservation, Reservation, 1, VnfId, |r| r.vnf;
-    Segment, Segment, 1, SegmentId, |r| r.id;
+    Reservation, Reservation, 2 <- old::reservation, VnfId, |r| r.vnf;
+    Segment, Segment, 2 <- old::segment, SegmentId, |r| r.id;
+    Change, Change, 1, VnfId, |r| r.vnf;
+    Chain, Chain, 2 <- old::chain, NfpId, |r| r.id;
     Facts, Observed, 1, (), |_r| ();
-    Secret, Secret, 1, SmolStr, |r| r.name.clone();
     HostRecord, Host, 1, (), |_r| ();
+    Event, Outbox, 1, u64, |r| r.sequence;
+    EventCount, Meta, 1, &'static str, |_r| EventCount::KEY;
+    Subscription, Subscription, 2 <- old::subscription, Uuid, |r| r.id;
+    Progress, Delivery, 1, Uuid, |r| r.subscription;
+    DeadLetter, DeadLetter, 1, (Uuid, u64), |r| (r.subscription, r.event.sequence);
+    Alarm, Alarm, 1, AlarmId, |r| r.id, news::of_alarm;
+    AlarmList, Meta, 1, &'static str, |_r| AlarmList::KEY, |b, a, _| Ok(news::of_alarms(b, a));
+    PmJob, PmJob, 1, Uuid, |r| r.id;
+    PmReport, PmReport, 1, (Uuid, Uuid), |r| (r.job, r.id), news::of_report;
+    Threshold, Threshold, 1, Uuid, |r| r.id, |b, a, _| Ok(news::of_threshold(b, a));
+    Secret, Secret, 1, SmolStr, |r| r.key();
+    Account, Account, 1, SmolStr, |r| r.name.clone();
+    Role, Role, 1, SmolStr, |r| r.name.clone();
+    Project, Project, 1, ProjectId, |r| r.id;
+    Token, Token, 1, [u8; 32], |r| r.sha256;
+    AuditEntry, Audit, 1, u64, |r| r.sequence;
+    AuditEnds, Meta, 1, &'static str, |_r| "audit.ends";
 }

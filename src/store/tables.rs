@@ -40,11 +40,35 @@ pub enum Table {
     Observed,
     /// How the host was set up, and was before.
     Host,
+    /// Who wants to hear of which events.
+    Subscription,
+    /// How far each subscriber has got.
+    Delivery,
+    /// Notifications that were given up.
+    DeadLetter,
+    /// Users and clients.
+    Account,
+    /// Roles beside the built-in ones.
+    Role,
+    /// Projects with their quotas.
+    Project,
+    /// What operations under way change of a VNF.
+    Change,
+    /// Alarms: those that stand, and those that are over and not forgotten yet.
+    Alarm,
+    /// Service function chains.
+    Chain,
+    /// PM jobs.
+    PmJob,
+    /// Their reports, so many of each.
+    PmReport,
+    /// Thresholds, and which way each was crossed last.
+    Threshold,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 17] = [
+    pub const ALL: [Table; 29] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -62,6 +86,18 @@ impl Table {
         Table::Token,
         Table::Observed,
         Table::Host,
+        Table::Subscription,
+        Table::Delivery,
+        Table::DeadLetter,
+        Table::Account,
+        Table::Role,
+        Table::Project,
+        Table::Change,
+        Table::Alarm,
+        Table::Chain,
+        Table::PmJob,
+        Table::PmReport,
+        Table::Threshold,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -84,6 +120,18 @@ impl Table {
             Table::Token => 0x0f,
             Table::Observed => 0x10,
             Table::Host => 0x11,
+            Table::Subscription => 0x20,
+            Table::Delivery => 0x21,
+            Table::DeadLetter => 0x22,
+            Table::Account => 0x12,
+            Table::Role => 0x13,
+            Table::Project => 0x14,
+            Table::Change => 0x15,
+            Table::Alarm => 0x30,
+            Table::Chain => 0x16,
+            Table::PmJob => 0x31,
+            Table::PmReport => 0x32,
+            Table::Threshold => 0x33,
         }
     }
 
@@ -107,6 +155,18 @@ impl Table {
             Table::Token => "token",
             Table::Observed => "observed",
             Table::Host => "host",
+            Table::Subscription => "subscription",
+            Table::Delivery => "delivery",
+            Table::DeadLetter => "dead letter",
+            Table::Account => "account",
+            Table::Role => "role",
+            Table::Project => "project",
+            Table::Change => "change",
+            Table::Alarm => "alarm",
+            Table::Chain => "chain",
+            Table::PmJob => "PM job",
+            Table::PmReport => "PM report",
+            Table::Threshold => "threshold",
         }
     }
 
@@ -142,6 +202,18 @@ mod tests {
             (15, "token"),
             (16, "observed"),
             (17, "host"),
+            (0x20, "subscription"),
+            (0x21, "delivery"),
+            (0x22, "dead letter"),
+            (18, "account"),
+            (19, "role"),
+            (20, "project"),
+            (21, "change"),
+            (0x30, "alarm"),
+            (22, "chain"),
+            (0x31, "PM job"),
+            (0x32, "PM report"),
+            (0x33, "threshold"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

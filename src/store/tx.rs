@@ -19,6 +19,8 @@ pub struct Tx<'a> {
     tree: &'a TransactionalTree,
     changes: BTreeMap<u8, Change>,
     raw_values: bool,
+    /// The newest event this transaction wrote; 0 for none.
+    pub(super) told: u64,
 }
 
 #[derive(Default)]
@@ -29,7 +31,7 @@ struct Change {
 
 impl<'a> Tx<'a> {
     pub(super) fn new(tree: &'a TransactionalTree) -> Self {
-        Tx { tree, changes: BTreeMap::new(), raw_values: false }
+        Tx { tree, changes: BTreeMap::new(), raw_values: false, told: 0 }
     }
 
     pub fn get<R: Record>(&self, key: &R::Key) -> Result<Option<R>> {
@@ -48,6 +50,10 @@ impl<'a> Tx<'a> {
     /// Writes the record, over an older one if there is one.
     pub fn put<R: Record>(&mut self, record: &R) -> Result<()> {
         let full = layout::record_key(R::TABLE, &record.key().bytes());
+        if R::TELLS && self.has_listeners()? {
+            let before = self.get::<R>(&record.key())?;
+            self.tell(before.as_ref(), Some(record))?;
+        }
         self.write(&full, &record.encode()?)
     }
 
@@ -61,6 +67,10 @@ impl<'a> Tx<'a> {
 
     /// Removes the record; says whether there was one.
     pub fn delete<R: Record>(&mut self, key: &R::Key) -> Result<bool> {
+        if R::TELLS && self.has_listeners()? {
+            let before = self.get::<R>(key)?;
+            self.tell(before.as_ref(), None)?;
+        }
         self.remove(&layout::record_key(R::TABLE, &key.bytes()))
     }
 
@@ -146,6 +156,11 @@ impl<'a> Tx<'a> {
             self.tree.insert(&key[..], &Tally { count, bytes }.encode()[..]).map_err(storage)?;
         }
         Ok(())
+    }
+
+    /// How many keys a table had when the transaction began.
+    pub(super) fn count_of(&self, tally: impl AsRef<[u8]>) -> Result<u64> {
+        Ok(self.fetch(tally.as_ref())?.and_then(|raw| Tally::decode(&raw)).unwrap_or_default().count)
     }
 
     fn chunks_of(&self, full: &[u8]) -> Result<u16> {

@@ -5,6 +5,8 @@
 //! adding a value, `BOTHY_GOLDEN=print cargo test golden -- --nocapture` prints the lines that are
 //! missing.
 
+mod notifications;
+
 use std::{cell::RefCell, collections::BTreeMap};
 
 use smol_str::{SmolStr, format_smolstr};
@@ -12,17 +14,19 @@ use uuid::Uuid;
 
 use crate::{
     model::{
+        chain::*,
         domain::*,
         epa::*,
         error::{FaultRecord, Kind},
-        host::{HostSetting, NodeId},
-        hw::{PageSize, PciAddr},
+        host::{HostSetting, Mbps, NodeId, PfSetting, VfConf, VfSetting},
+        hw::{CpuSet, PageSize, PciAddr},
         id::*,
         ns::*,
         nsd::*,
         op::*,
         package::*,
         param::{Param, Params},
+        place::{Given, Held, PlacedDevice, Placement},
         secret::Secret,
         segment::*,
         setup::HostRecord,
@@ -35,19 +39,26 @@ use crate::{
     store::{Record, assert_golden, assert_reads},
 };
 
-struct Golden {
+pub(super) struct Golden {
     lines: RefCell<BTreeMap<&'static str, &'static str>>,
     missing: RefCell<Vec<String>>,
 }
 
 impl Golden {
-    fn check<R: Record + PartialEq + std::fmt::Debug>(&self, name: impl AsRef<str>, value: &R) {
+    pub(super) fn check<R: Record + PartialEq + std::fmt::Debug>(&self, name: impl AsRef<str>, value: &R) {
         let name = name.as_ref();
         let found = self.lines.borrow_mut().remove(name);
         match found {
             // Written by a release before: it reads as the same value, which has a line of its own now.
             Some(hex) if !hex.starts_with(&format!("{:02x}", R::VERSION)) => {
                 assert_reads(hex, value);
+                let versioned = name.rsplit_once("-v").filter(|(_, v)| v.parse::<u8>().is_ok());
+                let name = versioned.map_or(name, |(n, _)| n);
+                for version in 2..R::VERSION {
+                    if let Some(hex) = self.lines.borrow_mut().remove(format!("{name}-v{version}").as_str()) {
+                        assert_reads(hex, value);
+                    }
+                }
                 self.check(format!("{name}-v{}", R::VERSION), value);
             }
             Some(hex) => assert_golden(value, hex),
@@ -59,7 +70,7 @@ impl Golden {
     }
 }
 
-fn id(n: u128) -> Uuid {
+pub(super) fn id(n: u128) -> Uuid {
     Uuid::from_u128(n << 64 | n)
 }
 fn fault(kind: Kind) -> FaultRecord {
@@ -97,7 +108,13 @@ fn link(kind: LinkKind) -> LinkProfile {
             Forward { proto: Transport::Tcp, host_port: 8080, to: "web".into(), to_port: 80 },
             Forward { proto: Transport::Udp, host_port: 53, to: "web/dns".into(), to_port: 53 },
         ],
+        transparent: false,
+        max_rate: LinkRates::default(),
     }
+}
+/// The same with all that a link can say.
+fn rated_link(kind: LinkKind) -> LinkProfile {
+    LinkProfile { transparent: true, max_rate: LinkRates { root: Some(10_000_000), leaf: Some(3) }, ..link(kind) }
 }
 
 /// One VDU for each variant of each enum, side by side.
@@ -114,6 +131,9 @@ fn vdus() -> Vec<Vdu> {
         port_security: n == 0,
         mtu: Some(9000),
         wish: NicWish::default(),
+        role: CpRole::Leaf,
+        rate_limit: None,
+        subports: Vec::new(),
     };
     (0..4)
         .map(|n| Vdu {
@@ -200,6 +220,19 @@ fn package_with_wishes() -> VnfPackage {
     });
     if let Some(v) = &mut p.vnfd {
         v.flavours[0].vdus = vdus.collect();
+    }
+    p
+}
+fn package_with_links() -> VnfPackage {
+    let mut p = package();
+    for f in p.vnfd.iter_mut().flat_map(|v| &mut v.flavours) {
+        f.links.iter_mut().for_each(|l| l.profile = rated_link(l.profile.kind));
+        for nic in f.vdus.iter_mut().flat_map(|v| &mut v.nics) {
+            let sub = |link, role| SubCp { id: "sub".into(), link, tag: 300.try_into().expect("vlan"), role };
+            nic.role = CpRole::Root;
+            nic.rate_limit = Some(1_000_000);
+            nic.subports = vec![sub(CpLink::Internal("in".into()), CpRole::Leaf), sub(CpLink::External("out".into()), CpRole::Root)];
+        }
     }
     p
 }
@@ -326,6 +359,8 @@ fn ns_descriptor() -> NsDescriptor {
             saps: vec![Sap { id: "sap".into(), link: "lan".into() }],
             default_level: "l".into(),
             levels: vec![NsLevel { id: "l".into(), description: "d".into(), counts: vec![("m".into(), 1)] }],
+            paths: Vec::new(),
+            aspects: Vec::new(),
         }],
     };
     NsDescriptor {
@@ -344,6 +379,59 @@ fn ns_descriptor() -> NsDescriptor {
         user_data: vec![("u".into(), "{}".into())],
         created: Stamp(5),
         revision: 2,
+    }
+}
+
+fn classifiers() -> Vec<Classifier> {
+    let whole = Classifier {
+        id: "web".into(),
+        vlan: Some(300.try_into().expect("vlan")),
+        family: Some(Family::Ipv4),
+        proto: Some(IpProto::TCP),
+        dscp: Some(46),
+        src: Some("10.0.0.0/8".parse().expect("cidr")),
+        dst: Some("fd00::/8".parse().expect("cidr")),
+        src_ports: Ports::new(1024, 65535),
+        dst_ports: Some(Ports::one(80)),
+    };
+    vec![whole, Classifier { family: Some(Family::Ipv6), ..Classifier::default() }]
+}
+fn chain(kind: HopKind, on_loss: OnLoss, state: ChainState) -> Chain {
+    Chain {
+        id: NfpId(id(26)),
+        project: ProjectId::DEFAULT,
+        ns: NsId(id(21)),
+        vnffg: "graph".into(),
+        nfp: "path".into(),
+        classifiers: classifiers(),
+        from: vec![CpOf { vnf: VnfId(id(20)), cp: "lan".into() }],
+        hops: vec![ChainHop { name: "fw".into(), kind, vnfs: vec![VnfId(id(27))], entry: "left".into(), exit: "right".into() }],
+        to: vec![CpOf { vnf: VnfId(id(28)), cp: "lan".into() }],
+        symmetric: true,
+        on_loss,
+        state,
+        idle: Vec::new(),
+    }
+}
+fn chain_way() -> ChainWay {
+    chain(HopKind::Routed, OnLoss::Block, ChainState::Wanted).way()
+}
+/// One that lost a function.
+fn changed_chain() -> Chain {
+    let c = chain(HopKind::Transparent, OnLoss::Block, ChainState::Wanted);
+    Chain { hops: Vec::new(), idle: c.hops.clone(), ..c }
+}
+fn path() -> ForwardingPath {
+    let cp = |member: &str, cp: &str| MemberCp { member: member.into(), cp: cp.into() };
+    ForwardingPath {
+        id: "path".into(),
+        vnffg: "graph".into(),
+        classifiers: classifiers(),
+        from: cp("client", "lan"),
+        hops: vec![PathHop { kind: HopKind::Routed, entry: cp("fw", "left"), exit: cp("fw", "right") }],
+        to: cp("web", "lan"),
+        symmetric: true,
+        on_loss: OnLoss::Bypass,
     }
 }
 
@@ -473,6 +561,7 @@ fn segment(owner: SegmentOwner, state: SegmentState) -> Segment {
             mac: "02:00:00:00:00:08".parse().expect("mac"),
             addresses: vec!["10.1.0.5".parse().expect("ip")],
             hostname: "h".into(),
+            access: Access::default(),
         }],
         state,
     }
@@ -515,6 +604,64 @@ fn placed_domain(n: usize, page: PageSize) -> DomainSpec {
     DomainSpec { nics, epa: wishes()[n].clone(), placed: Some(placed(page)), ..domain() }
 }
 
+fn given_vf() -> Given {
+    let vf = |vlan, driver: &str| VfSetting {
+        vf: "0000:01:10.2".parse().expect("address"),
+        pf: "0000:01:00.0".parse().expect("address"),
+        index: 1,
+        conf: VfConf {
+            mac: Some("02:00:00:00:00:08".parse().expect("mac")),
+            vlan,
+            trust: true,
+            spoof_check: false,
+            min_rate: Mbps(0),
+            max_rate: Mbps(300),
+        },
+        driver: Some(driver.parse().expect("driver")),
+    };
+    Given::Vf { want: vf(Some(42.try_into().expect("vlan")), "vfio-pci"), before: vf(None, "igbvf") }
+}
+fn given_whole() -> Given {
+    Given::Whole { device: "0000:3b:00.0".parse().expect("address"), before: Some("ice".parse().expect("driver")) }
+}
+fn held_guest(page: PageSize) -> Held {
+    let cell = crate::model::place::PlacedCell {
+        node: 1,
+        memory_node: 0,
+        memory: MiB(512),
+        vcpus: "0-1".parse().expect("CPUs"),
+        pins: vec![(0, 300), (1, 301)],
+        idle: "302".parse().expect("CPUs"),
+        float: CpuSet::new(),
+    };
+    let device = PlacedDevice {
+        wish: "cp0".into(),
+        address: "0000:01:10.2".parse().expect("address"),
+        card: "0000:01:00.0".parse().expect("address"),
+        card_name: "ens1".into(),
+        vf: Some(1),
+        mbps: 300,
+        alone: true,
+        apart: Some("bond".into()),
+    };
+    let at = Placement {
+        page,
+        cells: vec![cell],
+        emulator: "4".parse().expect("CPUs"),
+        emulator_alone: true,
+        devices: vec![device],
+        reserve_mcpu: 1500,
+        together: vec!["t".into()],
+        apart: vec!["a".into()],
+    };
+    Held { guest: VnfcId(id(12)), name: "v/vdu0/1".into(), at, given: vec![given_vf(), given_whole()] }
+}
+
+fn properties_step() -> VnfStep {
+    let of = |name: &str, value| Box::new(Properties { extensions: vec![(name.into(), value)], configurable: Vec::new() });
+    VnfStep::Properties { before: of("e", Param::Null), after: of("e", Param::Bool(true)) }
+}
+
 /// Every step there is. A new variant is added at the end of its enum, and here.
 fn steps() -> Vec<(&'static str, Step)> {
     let base = BaseImage { sha256: [3; 32], format: ImageFormat::Qcow2 };
@@ -546,6 +693,11 @@ fn steps() -> Vec<(&'static str, Step)> {
         ("remove-medium", VnfStep::RemoveMedium(guest)),
         ("remove-segment", VnfStep::RemoveSegment(segment)),
         ("attach", VnfStep::Attach(segment)),
+        ("give-vf", VnfStep::Give { vnfc: guest, given: given_vf() }),
+        ("give-whole", VnfStep::Give { vnfc: guest, given: given_whole() }),
+        ("take-back-vf", VnfStep::TakeBack(given_vf())),
+        ("take-back-whole", VnfStep::TakeBack(given_whole())),
+        ("properties", properties_step()),
     ];
     let (vnf_id, op) = (VnfId(id(20)), OpId(id(24)));
     let ns = [
@@ -553,8 +705,30 @@ fn steps() -> Vec<(&'static str, Step)> {
         ("ns-instantiate", NsStep::Instantiate { vnf: vnf_id, op, undo_op: OpId(id(25)) }),
         ("ns-terminate", NsStep::Terminate { vnf: vnf_id, op }),
         ("ns-remove-segment", NsStep::RemoveSegment(segment)),
+        ("ns-alter", NsStep::Alter { vnf: vnf_id, op }),
+        ("ns-chain", NsStep::Chain(NfpId(id(26)))),
+        ("ns-remove-chain", NsStep::RemoveChain(NfpId(id(26)))),
+        ("ns-reroute", NsStep::Reroute { chain: NfpId(id(26)), before: changed_chain().way(), after: chain_way() }),
     ];
-    vnf.into_iter().map(|(n, s)| (n, Step::Vnf(s))).chain(ns.into_iter().map(|(n, s)| (n, Step::Ns(s)))).collect()
+    let user = PfUser { vnf: vnf_id, guest, name: "v/vdu0/1".into(), given: vec![given_vf(), given_whole()], runs: true };
+    let setting = |driver: Option<&str>| PfSetting {
+        pf: "0000:01:00.0".parse().expect("address"),
+        driver: driver.map(|d| d.parse().expect("driver")),
+        vfs: 300,
+        mtu: driver.map(|_| 9000),
+        others: match given_vf() {
+            Given::Vf { before, .. } => vec![before],
+            Given::Whole { .. } => Vec::new(),
+        },
+    };
+    let pf = [
+        ("pf-unplug", PfStep::Unplug { user: user.clone(), within_s: 300, stop_s: 60 }),
+        ("pf-reload", PfStep::Reload(setting(Some("igb")))),
+        ("pf-restore", PfStep::Restore(setting(None))),
+        ("pf-plug", PfStep::Plug(PfUser { runs: false, ..user })),
+    ];
+    let vnf = vnf.into_iter().map(|(n, s)| (n, Step::Vnf(s)));
+    vnf.chain(ns.into_iter().map(|(n, s)| (n, Step::Ns(s)))).chain(pf.into_iter().map(|(n, s)| (n, Step::Pf(s)))).collect()
 }
 
 #[test]
@@ -591,9 +765,23 @@ fn records_are_on_disk_as_they_always_were() {
     for s in NsOpState::ALL {
         g.check(format!("op-ns-{}", s.name()), &op(of_ns, OpKind::Instantiate, OpState::Ns(s)));
     }
-    for k in [OpKind::Instantiate, OpKind::Terminate, OpKind::Start, OpKind::Stop, OpKind::ModifyInfo] {
+    for k in [
+        OpKind::Instantiate,
+        OpKind::Terminate,
+        OpKind::Start,
+        OpKind::Stop,
+        OpKind::ModifyInfo,
+        OpKind::Scale,
+        OpKind::ScaleToLevel,
+        OpKind::Heal,
+        OpKind::ReloadPf,
+        OpKind::RestorePf,
+        OpKind::Update,
+    ] {
         g.check(format!("op-{k:?}"), &op(of_vnf, k, OpState::Vnf(VnfOpState::Processing)));
     }
+    let of_pf = Target::Pf(PciAddr::new(1, 0x3b, 2, 1).expect("address"));
+    g.check("op-pf", &op(of_pf, OpKind::ReloadPf, OpState::Vnf(VnfOpState::Processing)));
     for c in [CancelMode::Graceful, CancelMode::Forceful] {
         let cancelled = Operation { cancel: Some(c), ..op(of_ns, OpKind::Terminate, OpState::Ns(NsOpState::FailedTemp)) };
         g.check(format!("op-cancel-{c:?}"), &cancelled);
@@ -624,8 +812,49 @@ fn records_are_on_disk_as_they_always_were() {
     for (owner, state) in owners.into_iter().zip([SegmentState::Wanted, SegmentState::Leaving]) {
         g.check(format!("segment-{state:?}"), &segment(owner, state));
     }
-    let held = Reservation { vnf: VnfId(id(20)), project: ProjectId::DEFAULT, vcpus: 2, memory: MiB(600), disk: MiB(99) };
+    g.check("package-links", &package_with_links());
+    let mut rated = ns_descriptor();
+    for l in rated.nsd.iter_mut().flat_map(|n| &mut n.flavours).flat_map(|f| &mut f.links) {
+        l.profile = rated_link(LinkKind::Etree);
+    }
+    g.check("nsd-links", &rated);
+    let tagged = Some((PortId(id(10)), 300.try_into().expect("vlan")));
+    let stations = [(CpRole::Root, true, Some(5), None), (CpRole::Leaf, false, None, tagged)].map(|(role, guarded, rate_limit, within)| {
+        Station { access: Access { role, guarded, rate_limit, within }, ..segment(owners[0], SegmentState::Wanted).stations[0].clone() }
+    });
+    let of_links = Segment { profile: rated_link(LinkKind::Eline), stations: stations.into(), ..segment(owners[0], SegmentState::Wanted) };
+    g.check("segment-links", &of_links);
+    let held =
+        Reservation { vnf: VnfId(id(20)), project: ProjectId::DEFAULT, vcpus: 2, memory: MiB(600), disk: MiB(99), placed: Vec::new() };
     g.check("reservation", &held);
+    let change = Change {
+        vnf: VnfId(id(20)),
+        op: OpId(id(22)),
+        added: vec![VnfcId(id(23))],
+        removed: vec![VnfcId(id(24))],
+        scale: vec![("workers".into(), 2)],
+        level: "small".into(),
+    };
+    g.check("change", &change);
+    for (hop, on_loss, state) in
+        [(HopKind::Transparent, OnLoss::Block, ChainState::Wanted), (HopKind::Routed, OnLoss::Bypass, ChainState::Leaving)]
+    {
+        g.check(format!("chain-{state:?}"), &chain(hop, on_loss, state));
+    }
+    g.check("chain-changed", &changed_chain());
+    let mut with_path = ns_descriptor();
+    for f in with_path.nsd.iter_mut().flat_map(|n| &mut n.flavours) {
+        f.paths.push(path());
+    }
+    g.check("nsd-paths", &with_path);
+    for f in with_path.nsd.iter_mut().flat_map(|n| &mut n.flavours) {
+        let levels = vec![vec![("m".into(), 1)], vec![("m".into(), 2)]];
+        f.aspects.push(NsAspect { id: "a".into(), name: "A".into(), levels });
+    }
+    g.check("nsd-aspects", &with_path);
+    for (name, page) in [("small", PageSize::Small), ("2M", PageSize::Huge2M), ("1G", PageSize::Huge1G)] {
+        g.check(format!("reservation-{name}"), &Reservation { placed: vec![held_guest(page)], ..held.clone() });
+    }
     g.check("facts", &Facts { revision: 300 });
     let name: SmolStr = "password".into();
     g.check("secret", &Secret { name, project: ProjectId::DEFAULT, sealed: vec![1, 2, 3], created: Stamp(12) });
@@ -638,6 +867,10 @@ fn records_are_on_disk_as_they_always_were() {
         let record = HostRecord { made: vec![before.clone()], before: vec![before], args_before: Some("iommu=pt".into()) };
         g.check(format!("host_{name}"), &record);
     }
+    g.check("secret-of-a-project", &Secret { name: "password".into(), project: ProjectId(id(40)), sealed: vec![1], created: Stamp(12) });
+    super::golden_access::access(&g);
+
+    notifications::check(&g);
 
     let missing = g.missing.into_inner();
     if std::env::var("BOTHY_GOLDEN").is_ok_and(|v| v == "print") {

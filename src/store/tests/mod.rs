@@ -4,6 +4,7 @@ mod backup;
 mod basics;
 mod churn;
 mod golden;
+mod golden_access;
 mod group;
 mod power;
 pub mod shadow;

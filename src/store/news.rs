@@ -1,0 +1,232 @@
+//! Which changes of records are news: said once, where records are written, so that no writer can
+//! forget it.
+//!
+//! A transaction that changes such a record writes the event with it, while there is anybody to hear of
+//! it. Owns: what of the old and the new record makes an event. Never: who hears of it.
+
+use smol_str::SmolStr;
+use uuid::Uuid;
+
+use super::{layout, record::Record, tables::Table, tx::Tx};
+use crate::model::{
+    alarm::{Alarm, AlarmList, Object},
+    error::Result,
+    event::{About, CatalogueNews, Event, News, OpNews},
+    id::ProjectId,
+    ns::NsInstance,
+    op::{OpState, Operation, Target, VnfOpState},
+    package::{NsDescriptor, Onboarding, Operational, VnfPackage},
+    pm::{Crossing, PmJob, PmNews, PmReport, Threshold},
+    subscription::EventCount,
+    time::Stamp,
+    vnf::VnfInstance,
+};
+
+/// What happened, and when.
+pub struct Told {
+    pub project: ProjectId,
+    pub at: Option<Stamp>,
+    pub news: News,
+    pub about: About,
+}
+
+impl Tx<'_> {
+    /// Writes the events of a change; `before` and `after` are the record, where there is one.
+    pub(super) fn tell<R: Record>(&mut self, before: Option<&R>, after: Option<&R>) -> Result<()> {
+        for told in R::news(before, after, self)? {
+            let mut count = self.get::<EventCount>(&EventCount::KEY)?.unwrap_or_default();
+            count.last += 1;
+            self.put(&Event { sequence: count.last, project: told.project, at: told.at, news: told.news, about: told.about })?;
+            self.put(&count)?;
+            self.told = count.last;
+        }
+        Ok(())
+    }
+
+    /// Whether anybody has subscribed to anything.
+    pub(super) fn has_listeners(&self) -> Result<bool> {
+        self.count_of(layout::tally_key(Table::Subscription.tag())).map(|n| n > 0)
+    }
+}
+
+pub(super) fn of_operation(before: Option<&Operation>, after: Option<&Operation>, tx: &Tx<'_>) -> Result<Vec<Told>> {
+    let Some(now) = after else { return Ok(Vec::new()) };
+    if before.is_some_and(|b| b.state == now.state && b.sequence == now.sequence) {
+        return Ok(Vec::new());
+    }
+    let about = match now.target {
+        Target::Pf(_) => return Ok(Vec::new()),
+        Target::Vnf(id) => tx.get::<VnfInstance>(&id)?.map(|v| of_vnf(&v)).unwrap_or(About { id: id.0, ..About::default() }),
+        Target::Ns(id) => match tx.get::<NsInstance>(&id)? {
+            Some(ns) => of_ns(&ns, tx)?,
+            None => About { id: id.0, ..About::default() },
+        },
+    };
+    let entered = |state| Told {
+        project: now.project,
+        at: Some(now.state_entered),
+        news: News::Op(OpNews {
+            op: now.id,
+            target: now.target,
+            kind: now.kind,
+            state,
+            sequence: now.sequence,
+            automatic: now.automatic,
+            error: now.error.clone(),
+        }),
+        about: about.clone(),
+    };
+    Ok(match (before, now.state) {
+        // Granted in the transaction that accepted it: it was STARTING for that long (SOL003 5.6.2.2).
+        (None, OpState::Vnf(VnfOpState::Processing)) => vec![entered(OpState::Vnf(VnfOpState::Starting)), entered(now.state)],
+        (_, state) => vec![entered(state)],
+    })
+}
+
+pub(super) fn of_instance(before: Option<&VnfInstance>, after: Option<&VnfInstance>) -> Vec<Told> {
+    match (before, after) {
+        (None, Some(v)) => vec![Told { project: v.project, at: Some(v.created), news: News::VnfMade(v.id), about: of_vnf(v) }],
+        (Some(v), None) => vec![Told { project: v.project, at: None, news: News::VnfGone(v.id), about: of_vnf(v) }],
+        (Some(_), Some(_)) | (None, None) => Vec::new(),
+    }
+}
+
+pub(super) fn of_service(before: Option<&NsInstance>, after: Option<&NsInstance>, tx: &Tx<'_>) -> Result<Vec<Told>> {
+    Ok(match (before, after) {
+        (None, Some(ns)) => vec![Told { project: ns.project, at: Some(ns.created), news: News::NsMade(ns.id), about: of_ns(ns, tx)? }],
+        (Some(ns), None) => vec![Told { project: ns.project, at: None, news: News::NsGone(ns.id), about: of_ns(ns, tx)? }],
+        (Some(_), Some(_)) | (None, None) => Vec::new(),
+    })
+}
+
+/// State of an entry of a catalogue.
+type Entry<'a> = (Onboarding, Operational, Option<&'a crate::model::error::FaultRecord>);
+
+fn changes(before: Option<Entry<'_>>, after: Option<Entry<'_>>) -> Option<CatalogueNews> {
+    match (before, after) {
+        (Some((was, _, _)), Some((Onboarding::Onboarded, _, _))) if was != Onboarding::Onboarded => Some(CatalogueNews::Onboarded),
+        (Some((was, _, _)), Some((Onboarding::Error, _, Some(why)))) if was != Onboarding::Error => {
+            Some(CatalogueNews::Failed(why.clone()))
+        }
+        (Some((Onboarding::Onboarded, was, _)), Some((Onboarding::Onboarded, is, _))) if was != is => Some(CatalogueNews::Operational(is)),
+        (Some((Onboarding::Onboarded, _, _)), None) => Some(CatalogueNews::Gone),
+        (Some(_) | None, Some(_) | None) => None,
+    }
+}
+
+pub(super) fn of_package(before: Option<&VnfPackage>, after: Option<&VnfPackage>) -> Vec<Told> {
+    fn entry(p: &VnfPackage) -> Entry<'_> {
+        (p.onboarding, p.operational, p.failure.as_ref())
+    }
+    let Some(p) = after.or(before) else { return Vec::new() };
+    let Some(change) = changes(before.map(entry), after.map(entry)) else { return Vec::new() };
+    let mut about = About { id: p.id.0, operational: Some(p.operational), in_use: p.users > 0, ..About::default() };
+    if let Some(v) = &p.vnfd {
+        about.name = v.product_name.clone();
+        about.descriptor = v.id.clone();
+        about.provider = v.provider.clone();
+        about.product = v.product_name.clone();
+        about.software_version = v.software_version.clone();
+        about.descriptor_version = v.version.clone();
+        about.vnfm_info = v.vnfm_info.clone();
+    }
+    vec![Told { project: p.project, at: None, news: News::Package(p.id, change), about }]
+}
+
+pub(super) fn of_nsd(before: Option<&NsDescriptor>, after: Option<&NsDescriptor>) -> Vec<Told> {
+    fn entry(d: &NsDescriptor) -> Entry<'_> {
+        (d.onboarding, d.operational, d.failure.as_ref())
+    }
+    let Some(d) = after.or(before) else { return Vec::new() };
+    let Some(change) = changes(before.map(entry), after.map(entry)) else { return Vec::new() };
+    let mut about = About { id: d.id.0, operational: Some(d.operational), in_use: d.users > 0, ..About::default() };
+    if let Some(n) = &d.nsd {
+        about.name = n.name.clone();
+        about.descriptor = n.id.clone();
+        about.provider = n.designer.clone();
+        about.descriptor_version = n.version.clone();
+        about.invariant = n.invariant_id.clone();
+        about.vnfds = n.vnfd_ids().into_iter().collect();
+    }
+    vec![Told { project: d.project, at: None, news: News::Nsd(d.id, change), about }]
+}
+
+/// An alarm that is new, another one than it was, or over. Who has seen it is no news, and of the box
+/// itself ETSI's interfaces do not tell.
+pub(super) fn of_alarm(before: Option<&Alarm>, after: Option<&Alarm>, tx: &Tx<'_>) -> Result<Vec<Told>> {
+    let Some(now) = after else { return Ok(Vec::new()) };
+    let was = before.map(|b| (b.changed, b.cleared));
+    if was == Some((now.changed, now.cleared)) {
+        return Ok(Vec::new());
+    }
+    let about = match now.object {
+        Object::Host => return Ok(Vec::new()),
+        Object::Vnf(id) => tx.get::<VnfInstance>(&id)?.map(|v| of_vnf(&v)).unwrap_or(About { id: id.0, ..About::default() }),
+        Object::Ns(id) => match tx.get::<NsInstance>(&id)? {
+            Some(ns) => of_ns(&ns, tx)?,
+            None => About { id: id.0, ..About::default() },
+        },
+    };
+    let alarm = Box::new(now.clone());
+    let (at, news) = match now.cleared {
+        Some(at) => (at, News::AlarmCleared(alarm)),
+        None => (now.changed.unwrap_or(now.raised), News::AlarmRaised(alarm)),
+    };
+    Ok(vec![Told { project: now.project, at: Some(at), news, about }])
+}
+
+pub(super) fn of_alarms(before: Option<&AlarmList>, after: Option<&AlarmList>) -> Vec<Told> {
+    let at = after.and_then(|a| a.rebuilt).filter(|at| before.and_then(|b| b.rebuilt) != Some(*at));
+    let told = |at| Told { project: ProjectId::DEFAULT, at: Some(at), news: News::AlarmsRebuilt, about: About::default() };
+    at.map(told).into_iter().collect()
+}
+
+/// A report is there: of each object that is in it (SOL003 6.5.2.5).
+pub(super) fn of_report(before: Option<&PmReport>, after: Option<&PmReport>, tx: &Tx<'_>) -> Result<Vec<Told>> {
+    let (None, Some(r)) = (before, after) else { return Ok(Vec::new()) };
+    let Some(job) = tx.get::<PmJob>(&r.job)? else { return Ok(Vec::new()) };
+    let told = |object: &Uuid| Told {
+        project: job.project,
+        at: Some(r.ready),
+        news: News::Performance(PmNews::Ready { job: r.job, report: r.id, object_type: r.object_type, object: *object }),
+        about: About { id: r.job, ..About::default() },
+    };
+    Ok(job.objects.iter().filter(|o| r.entries.iter().any(|e| e.object == **o)).map(told).collect())
+}
+
+pub(super) fn of_threshold(before: Option<&Threshold>, after: Option<&Threshold>) -> Vec<Told> {
+    let Some(t) = after else { return Vec::new() };
+    let crossing = t.crossed.clone().filter(|c| before.and_then(|b| b.crossed.as_ref()) != Some(c));
+    let told = |crossing: Crossing| Told {
+        project: t.project,
+        at: Some(crossing.at),
+        news: News::Performance(PmNews::Crossed {
+            threshold: t.id,
+            object_type: t.object_type,
+            object: t.object,
+            metric: t.metric.name.clone(),
+            crossing,
+        }),
+        about: About { id: t.id, ..About::default() },
+    };
+    crossing.map(told).into_iter().collect()
+}
+
+fn of_vnf(v: &VnfInstance) -> About {
+    About {
+        id: v.id.0,
+        name: v.name.clone(),
+        descriptor: v.vnfd_id.clone(),
+        provider: v.provider.clone(),
+        product: v.product_name.clone(),
+        software_version: v.software_version.clone(),
+        descriptor_version: v.vnfd_version.clone(),
+        ..About::default()
+    }
+}
+
+fn of_ns(ns: &NsInstance, tx: &Tx<'_>) -> Result<About> {
+    let nsd = tx.get::<NsDescriptor>(&ns.nsd_info)?.and_then(|d| d.nsd);
+    let vnfds: Vec<SmolStr> = nsd.map(|n| n.vnfd_ids().into_iter().collect()).unwrap_or_default();
+    Ok(About { id: Uuid::from_bytes(*ns.id.bytes()), name: ns.name.clone(), descriptor: ns.nsd_id.clone(), vnfds, ..About::default() })
+}
