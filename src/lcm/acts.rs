@@ -49,13 +49,12 @@ impl Engine {
         let before: Operation = self.store.require(&id)?;
         self.check_quiet(&before)?;
         check_format(&before)?;
-        match before.kind {
-            OpKind::Terminate => {
-                return Err(Fault::conflict(
-                    "a termination cannot be rolled back: what is removed stays removed; retry it, or mark it as failed and terminate again",
-                ));
-            }
-            OpKind::Instantiate | OpKind::Start | OpKind::Stop | OpKind::ModifyInfo => {}
+        let removes = self.store.list_under::<PlanStep>(&id)?.iter().any(|s| s.step.effect() == Effect::Removes);
+        if removes || before.kind == OpKind::Terminate {
+            return Err(Fault::conflict(format!(
+                "operation {id} ({}) cannot be rolled back: what is removed stays removed; retry it, or mark it as failed",
+                before.kind.name()
+            )));
         }
         let op = self.turn(id, Trigger::Rollback)?;
         self.resume(op.clone())?;
@@ -127,7 +126,8 @@ impl Engine {
         let logs = self.store.list_under::<StepLog>(&id)?;
         // A guest may have gone off since it was started: what changes a state is ensured again.
         let steps = self.store.list_under::<PlanStep>(&id)?;
-        let again: HashSet<u32> = steps.iter().filter(|s| s.step.effect() == Effect::Changes).map(|s| s.index).collect();
+        let done: HashSet<u32> = logs.iter().filter(|l| l.state == StepState::Done).map(|l| l.index).collect();
+        let again = repeated(&steps, &done);
         self.store.write(Durability::Barrier, |tx| {
             let mut op: Operation = tx.require(&id)?;
             op.apply(trigger, now)?;
@@ -146,6 +146,21 @@ impl Engine {
             Ok(op)
         })
     }
+}
+
+/// Steps that a retry runs again although they are done: those that change a state, save where that was
+/// only the way to a later change that is done. A guest that was rebooted is not stopped once more.
+fn repeated(steps: &[PlanStep], done: &HashSet<u32>) -> HashSet<u32> {
+    let (mut passed, mut open, mut again) = (HashSet::new(), HashSet::new(), HashSet::new());
+    // What comes after a step has a higher index.
+    for s in steps.iter().rev().filter(|s| s.step.effect() == Effect::Changes) {
+        let through = done.contains(&s.index) && !open.contains(&s.index);
+        if !through || !passed.contains(&s.index) {
+            again.insert(s.index);
+        }
+        (if through { &mut passed } else { &mut open }).extend(s.after.iter().copied());
+    }
+    again
 }
 
 /// A plan this binary can run or undo: its own format and the two before.

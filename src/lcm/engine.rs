@@ -316,6 +316,7 @@ impl Engine {
         let (ns, vnf) = match job.cx.op.target {
             Target::Ns(id) => (Some(id), None),
             Target::Vnf(id) => (None, Some(id)),
+            Target::Pf(_) => (None, None),
         };
         let span = span!(Level::DEBUG, "step", op = %job.cx.op.id, ns = ns.map(tracing::field::display), vnf = vnf.map(tracing::field::display), step = job.cx.index);
         let _in = span.enter();
@@ -512,9 +513,10 @@ impl Drop for Engine {
 
 /// A step's lane by its kind: what talks to the hypervisor, and the rest.
 pub fn usual_lane(step: &Step) -> Lane {
-    use crate::model::step::VnfStep;
+    use crate::model::step::{PfStep, VnfStep};
     match step {
-        Step::Vnf(VnfStep::Define(_) | VnfStep::Start(_) | VnfStep::Stop { .. } | VnfStep::RemoveGuest(_)) => Lane::Hypervisor,
+        Step::Vnf(VnfStep::Define(_) | VnfStep::Start(_) | VnfStep::Stop { .. } | VnfStep::RemoveGuest(_))
+        | Step::Pf(PfStep::Unplug { .. } | PfStep::Plug(_)) => Lane::Hypervisor,
         Step::Vnf(
             VnfStep::Segment(_)
             | VnfStep::Image(_)
@@ -524,8 +526,12 @@ pub fn usual_lane(step: &Step) -> Lane {
             | VnfStep::RemoveDisk(_)
             | VnfStep::RemoveMedium(_)
             | VnfStep::RemoveSegment(_)
-            | VnfStep::Attach(_),
+            | VnfStep::Attach(_)
+            | VnfStep::Give { .. }
+            | VnfStep::TakeBack(_)
+            | VnfStep::Properties { .. },
         )
+        | Step::Pf(PfStep::Reload(_) | PfStep::Restore(_))
         | Step::Ns(_) => Lane::Host,
     }
 }

@@ -69,7 +69,7 @@ pub fn find_operation(store: &Store, id: OpId) -> Result<Operation> {
 /// Every operation occurrence, oldest first.
 pub fn all_operations(store: &Store) -> Result<Vec<Operation>> {
     let mut ops = page_of_operations(store, None, usize::MAX)?;
-    ops.sort_by_key(|o| (o.created, o.id));
+    ops.sort_unstable_by_key(|o| (o.created, o.id));
     Ok(ops)
 }
 
@@ -81,7 +81,7 @@ pub fn page_of_operations(store: &Store, after: Option<OpId>, limit: usize) -> R
     let mut ops = store.page_history::<Operation>(after.as_ref(), limit)?;
     ops.retain(|o| live.binary_search_by_key(&o.id, |l| l.id).is_err());
     ops.extend(live);
-    ops.sort_by_key(|o| o.id);
+    ops.sort_unstable_by_key(|o| o.id);
     ops.truncate(limit);
     Ok(ops)
 }
