@@ -1,10 +1,15 @@
 //! The port to the box's switch. Calls are *ensure*, as in `vim::port`.
 
+use camino::Utf8PathBuf;
 use smol_str::SmolStr;
 
+use super::{
+    chain::{ChainState, SwitchChain},
+    link::SwitchLink,
+};
 use crate::model::{
     error::Result,
-    id::{IfName, SegmentId},
+    id::{IfName, NfpId, SegmentId},
     net::VlanId,
 };
 
@@ -16,7 +21,8 @@ pub enum Datapath {
     Dpdk,
 }
 
-/// A port of the switch that Bothy makes itself (guests' ports come and go with the guest).
+/// A port of the switch that Bothy makes itself (guests' ports come and go with the guest, but for those of
+/// vhost-user).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwitchPort {
     pub name: IfName,
@@ -27,10 +33,14 @@ pub struct SwitchPort {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PortKind {
-    /// The host's own interface on the segment.
-    Host,
-    /// Towards a physical network, by its name in the configuration; with its VLAN there.
-    Physical { network: SmolStr, tag: Option<VlanId> },
+    /// The host's own interface on the segment; bytes, 1500 where nothing is said.
+    Host { mtu: Option<u16> },
+    /// Towards a physical network, by its name in the configuration; with its VLAN there. Frames
+    /// with tags of their own pass when `transparent`.
+    Physical { network: SmolStr, tag: Option<VlanId>, transparent: bool },
+    /// The switch's side of a guest's vhost-user NIC: its data plane connects to the socket on which QEMU
+    /// listens. Only with `Datapath::Dpdk`. Tag and isolation are the link's.
+    VhostUser { socket: Utf8PathBuf },
 }
 
 /// A port found on the switch.
@@ -49,6 +59,19 @@ pub trait Fabric: Send + Sync {
     /// Done when the switch daemon has applied it.
     fn ensure_port(&self, port: &SwitchPort) -> Result<()>;
     fn remove_port(&self, name: &IfName) -> Result<()>;
+    /// The link's ports are as it says: those that are there when this returns, others from the
+    /// moment they come. What was ensured is kept so: a port, a flow or the whole switch that goes
+    /// comes back by itself, until it is removed.
+    fn ensure_segment(&self, link: &SwitchLink) -> Result<()>;
+    fn remove_segment(&self, segment: SegmentId) -> Result<()>;
+    /// The chain is as it says: all of it changes at once, and nothing of links or other chains. Kept
+    /// so as links are; ports that come, go or lose their link change it as its policy says.
+    fn ensure_chain(&self, chain: &SwitchChain) -> Result<()>;
+    fn remove_chain(&self, chain: NfpId) -> Result<()>;
+    fn chain_state(&self, chain: NfpId) -> Result<ChainState>;
+    /// `sink` is called when ports of the host were lost and made again: their addresses are not
+    /// the switch's to give.
+    fn on_remade(&self, sink: Box<dyn Fn() + Send + Sync>);
     fn ports(&self) -> Result<Vec<FoundPort>>;
     /// Names of physical networks that descriptors may use.
     fn physical(&self) -> Vec<SmolStr>;

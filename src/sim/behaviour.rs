@@ -10,6 +10,8 @@ pub struct Behaviour {
     pub acpi: Option<Duration>,
     /// Time from start until the guest agent answers; `None`: it has none.
     pub agent: Option<Duration>,
+    /// Whether it lets go of a function that is unplugged.
+    pub unplug: Unplug,
     /// Written on the serial console at each start.
     pub serial: Vec<u8>,
 }
@@ -22,10 +24,20 @@ pub enum Boot {
     CrashesAfter(Duration),
 }
 
+/// What comes of an unplugging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unplug {
+    Obeys,
+    /// Its system never hears it.
+    Ignores,
+    /// Its devices sit where none can be unplugged.
+    Cannot,
+}
+
 impl Default for Behaviour {
     /// Runs until asked to stop, obeys at once, and has an agent.
     fn default() -> Self {
-        Behaviour { boot: Boot::Stays, acpi: Some(Duration::ZERO), agent: Some(Duration::ZERO), serial: Vec::new() }
+        Behaviour { boot: Boot::Stays, acpi: Some(Duration::ZERO), agent: Some(Duration::ZERO), unplug: Unplug::Obeys, serial: Vec::new() }
     }
 }
 

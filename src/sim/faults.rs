@@ -13,7 +13,7 @@ use std::{
 use crate::model::{
     error::{Fault, Kind, Result},
     hw::PciAddr,
-    id::{DiskId, IfName, SegmentId, VnfcId},
+    id::{DiskId, IfName, NfpId, SegmentId, VnfcId},
 };
 
 macro_rules! methods {
@@ -42,7 +42,11 @@ methods! {
     State false true,
     List false true,
     AgentPing false true,
+    Functions false true,
+    Unplug true true,
+    Plug true true,
     Xml false true,
+    Stats false true,
     Console false true,
     Vnc false true,
     Import true false,
@@ -70,12 +74,20 @@ methods! {
     Ports false false,
     FabricHealth false false,
     Facts false false,
+    Pulse false false,
     SetHost true false,
     EnsureVf true false,
     ReleaseVf true false,
     EnsureDriver true false,
+    ReloadPf true false,
+    EnsurePf true false,
     BootArgs false false,
     SetBootArgs true false,
+    EnsureSegment true false,
+    RemoveSegment true false,
+    EnsureChain true false,
+    RemoveChain true false,
+    ChainState false false,
 }
 
 /// What a call is about.
@@ -85,6 +97,7 @@ pub enum Target {
     Disk(DiskId),
     Base([u8; 32]),
     Segment(SegmentId),
+    Chain(NfpId),
     Port(IfName),
     Device(PciAddr),
     /// The box as a whole.
@@ -96,7 +109,7 @@ macro_rules! target_from {
         impl From<$from> for Target { fn from(v: $from) -> Self { Target::$variant(v) } }
     )*};
 }
-target_from! { VnfcId => Guest, DiskId => Disk, [u8; 32] => Base, SegmentId => Segment, IfName => Port, PciAddr => Device, }
+target_from! { VnfcId => Guest, DiskId => Disk, [u8; 32] => Base, SegmentId => Segment, NfpId => Chain, IfName => Port, PciAddr => Device, }
 
 /// What happens to the call that a rule meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

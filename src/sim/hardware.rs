@@ -14,8 +14,11 @@ use super::{
 use crate::{
     model::{
         error::{Fault, Result},
-        host::{BootArgs, DriverName, Function, HostFacts, HostSetting, KernelArgs, NodeId, Pf, Vf, VfConf, VfSetting},
+        host::{BootArgs, DriverName, Function, HostFacts, HostSetting, KernelArgs, NodeId, Pf, PfSetting, Vf, VfConf, VfSetting},
         hw::{CpuSet, PageSize, PciAddr},
+        id::IfName,
+        size::MiB,
+        tree::tree,
     },
     vim::port,
 };
@@ -40,7 +43,7 @@ fn conf_of(facts: &HostFacts, addr: PciAddr) -> Option<VfConf> {
 
 impl Hardware {
     pub fn new(facts: HostFacts) -> Self {
-        let home = facts.devices.iter().map(|d| (d.addr, Home { conf: conf_of(&facts, d.addr), driver: d.driver.clone() })).collect();
+        let home = tree(facts.devices.iter().map(|d| (d.addr, Home { conf: conf_of(&facts, d.addr), driver: d.driver.clone() })));
         Hardware { facts, home, boot: BootArgs::default() }
     }
 
@@ -121,7 +124,7 @@ impl Hardware {
         if let Some(d) = self.facts.devices.iter_mut().find(|d| d.addr == pf) {
             d.function = Function::Pf(of);
         }
-        self.facts.devices.sort_by_key(|d| d.addr);
+        self.facts.devices.sort_unstable_by_key(|d| d.addr);
         Ok(())
     }
 
@@ -139,7 +142,37 @@ impl Hardware {
             None => all.push(crate::model::host::Governor { name: name.clone(), cpus: cpus.clone(), available }),
         }
         all.retain(|g| !g.cpus.is_empty());
-        all.sort_by_key(|g| g.cpus.first());
+        all.sort_unstable_by_key(|g| g.cpus.first());
+        Ok(())
+    }
+
+    pub fn is_with_vfio(&self, addr: PciAddr) -> bool {
+        self.facts.device(addr).is_some_and(|d| d.driver == Some(DriverName::VFIO))
+    }
+
+    /// Its driver is taken away behind everybody's back: its functions go, whoever has them.
+    pub fn lose_pf(&mut self, pf: PciAddr) -> Vec<PciAddr> {
+        let of = |d: &crate::model::host::PciDevice| matches!(d.function, Function::Vf { pf: p, .. } if p == pf);
+        let gone: Vec<PciAddr> = self.facts.devices.iter().filter(|d| of(d)).map(|d| d.addr).collect();
+        self.facts.devices.retain(|d| !of(d));
+        self.home.retain(|a, _| !gone.contains(a));
+        if let Some(d) = self.facts.devices.iter_mut().find(|d| d.addr == pf) {
+            d.driver = None;
+            if let Function::Pf(p) = &mut d.function {
+                p.vfs.clear();
+            }
+        }
+        gone
+    }
+
+    fn ensure_pf(&mut self, want: &PfSetting) -> Result<()> {
+        let home = self.home.get(&want.pf).and_then(|h| h.driver.clone());
+        self.drive(want.pf, want.driver.as_ref().or(home.as_ref()))?;
+        self.make_vfs(want.pf, want.vfs)?;
+        for s in &want.others {
+            self.conf(s)?;
+            self.drive(s.vf, s.driver.as_ref())?;
+        }
         Ok(())
     }
 
@@ -173,6 +206,17 @@ impl port::Hardware for Sim {
     fn facts(&self) -> Result<HostFacts> {
         self.call(Method::Facts, Target::Host, |world, _| Ok(world.hardware.facts.clone()))
     }
+    fn pulse(&self, links: &[IfName]) -> Result<port::HostPulse> {
+        self.call(Method::Pulse, Target::Host, |world, _| {
+            let facts = &world.hardware.facts;
+            let ports = facts.devices.iter().flat_map(|d| &d.ports);
+            Ok(port::HostPulse {
+                memory: MiB(facts.nodes.iter().map(|n| n.memory.0).sum()),
+                available: MiB(facts.nodes.iter().map(|n| n.memory_free.0).sum()),
+                links: ports.filter(|p| links.contains(&p.name)).map(|p| (p.name.clone(), p.carrier)).collect(),
+            })
+        })
+    }
     fn set(&self, want: &HostSetting) -> Result<()> {
         self.call(Method::SetHost, Target::Host, |world, _| world.hardware.set(want))
     }
@@ -198,6 +242,16 @@ impl port::Hardware for Sim {
     }
     fn ensure_driver(&self, device: PciAddr, driver: Option<&DriverName>) -> Result<()> {
         self.call(Method::EnsureDriver, device, |world, _| world.hardware.drive(device, driver))
+    }
+    fn reload_pf(&self, want: &PfSetting) -> Result<()> {
+        self.call(Method::ReloadPf, want.pf, |world, _| {
+            let h = &mut world.hardware;
+            h.make_vfs(want.pf, 0)?;
+            h.ensure_pf(want)
+        })
+    }
+    fn ensure_pf(&self, want: &PfSetting) -> Result<()> {
+        self.call(Method::EnsurePf, want.pf, |world, _| world.hardware.ensure_pf(want))
     }
     fn boot_args(&self) -> Result<Option<BootArgs>> {
         self.call(Method::BootArgs, Target::Host, |world, _| Ok(Some(world.hardware.boot.clone())))

@@ -12,6 +12,7 @@ use camino::Utf8PathBuf;
 
 use super::{
     Sim,
+    behaviour::Unplug,
     faults::{Method, Target},
     world::{Guest, World},
 };
@@ -19,10 +20,12 @@ use crate::sdn::port::Datapath;
 use crate::{
     model::{
         domain::DomainSpec,
+        epa::NicAttach,
         error::{Fault, Result},
-        id::VnfcId,
+        hw::PciAddr,
+        id::{IfName, VnfcId},
     },
-    vim::port::{Accel, EventSink, FoundGuest, GuestState, HostCapacity, Hypervisor, StopHow},
+    vim::port::{Accel, EventSink, FoundGuest, GuestState, GuestStats, HostCapacity, Hypervisor, StatsAsk, StopHow},
 };
 
 fn absent(id: VnfcId) -> Fault {
@@ -43,7 +46,16 @@ impl World {
         if spec.medium.is_some() && !self.media.contains_key(&id) {
             return Err(Fault::not_found(format!("guest {id} cannot start: its day-0 medium is not there")));
         }
-        let nic = spec.nics.iter().find(|n| self.ports.contains_key(&n.ifname));
+        let gone = spec.placed.iter().flat_map(|p| p.pci()).find(|a| !self.hardware.is_with_vfio(*a));
+        if let Some(device) = gone {
+            return Err(Fault::transient(format!("guest {id} cannot start: PCI device {device} is not with vfio-pci")));
+        }
+        let of_the_switch = |n: &&crate::model::domain::DomainNic| n.wish.attach == NicAttach::VhostUser;
+        // QEMU waits for the switch before it begins.
+        if let Some(n) = spec.nics.iter().filter(of_the_switch).find(|n| !self.ports.contains_key(&n.ifname)) {
+            return Err(Fault::transient(format!("guest {id} cannot start: nobody connects to its NIC {}", n.ifname)));
+        }
+        let nic = spec.nics.iter().filter(|n| !of_the_switch(n)).find(|n| self.ports.contains_key(&n.ifname));
         nic.map_or(Ok(()), |n| Err(Fault::conflict(format!("guest {id} cannot start: the switch has a port {} already", n.ifname))))
     }
 }
@@ -74,6 +86,9 @@ impl Sim {
 
 impl Hypervisor for Sim {
     fn set_datapath(&self, _: Datapath) {}
+    fn vhost_socket(&self, nic: &IfName) -> Utf8PathBuf {
+        Utf8PathBuf::from("/run/sim").join(nic.as_str())
+    }
     fn health(&self) -> Result<String> {
         self.call(Method::HypervisorHealth, Target::Host, |_, _| Ok("simulated hypervisor".into()))
     }
@@ -187,6 +202,12 @@ impl Hypervisor for Sim {
     fn state(&self, id: VnfcId) -> Result<Option<GuestState>> {
         self.call(Method::State, id, |world, _| Ok(world.guests.get(&id).map(shown)))
     }
+    fn stats(&self, guests: &[StatsAsk]) -> Result<Vec<(VnfcId, GuestStats)>> {
+        self.call(Method::Stats, Target::Host, |world, _| {
+            let up = guests.iter().filter(|a| world.guests.get(&a.id).is_some_and(Guest::is_up));
+            Ok(up.map(|a| (a.id, world.stats.get(&a.id).cloned().unwrap_or_default())).collect())
+        })
+    }
     fn list(&self) -> Result<Vec<FoundGuest>> {
         self.call(Method::List, Target::Host, |world, _| {
             Ok(world.guests.iter().map(|(id, g)| FoundGuest { id: *id, owner: g.spec.owner.clone(), state: shown(g) }).collect())
@@ -208,6 +229,39 @@ impl Hypervisor for Sim {
             }
             world = self.inner.changed.wait_timeout(world, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    fn functions(&self, id: VnfcId) -> Result<Option<Vec<PciAddr>>> {
+        self.call(Method::Functions, id, |world, _| {
+            Ok(world.guests.get(&id).filter(|g| g.is_up()).map(|g| g.functions.iter().copied().collect()))
+        })
+    }
+    fn unplug(&self, id: VnfcId, device: PciAddr) -> Result<()> {
+        self.call(Method::Unplug, id, |world, _| {
+            let guest = world.guest(id)?;
+            match guest.does.unplug {
+                _ if !guest.functions.contains(&device) => Ok(()),
+                Unplug::Obeys => {
+                    guest.functions.remove(&device);
+                    Ok(())
+                }
+                Unplug::Ignores => Ok(()),
+                Unplug::Cannot => Err(Fault::conflict(format!("guest {id}: {device} sits where it cannot be unplugged"))),
+            }
+        })
+    }
+    fn plug(&self, id: VnfcId, device: PciAddr) -> Result<()> {
+        self.call(Method::Plug, id, |world, _| {
+            if !world.hardware.is_with_vfio(device) {
+                return Err(Fault::transient(format!("PCI device {device} is not with vfio-pci")));
+            }
+            let guest = world.guest(id)?;
+            if !guest.is_up() || !guest.spec.placed.iter().flat_map(|p| p.pci()).any(|a| a == device) {
+                return Err(Fault::conflict(format!("guest {id} is off, or is not defined with {device}")));
+            }
+            guest.functions.insert(device);
+            Ok(())
+        })
     }
 
     fn xml(&self, id: VnfcId) -> Result<String> {

@@ -156,7 +156,7 @@ impl Machine {
         for s in 0..self.sockets {
             all.push(of(3, CacheKind::Unified, 36 << 10, cores.iter().filter(|c| c.socket == s).flat_map(|c| c.threads.iter()).collect()));
         }
-        all.sort_by_key(|c| (c.level, c.kind, c.cpus.first()));
+        all.sort_unstable_by_key(|c| (c.level, c.kind, c.cpus.first()));
         all
     }
 
@@ -193,7 +193,7 @@ impl Machine {
             all.push(pf);
             all.extend(made);
         }
-        all.sort_by_key(|d| d.addr);
+        all.sort_unstable_by_key(|d| d.addr);
         all
     }
 }

@@ -32,15 +32,15 @@ use crate::{
         error::{Fault, Result},
         host::HostFacts,
         hw::PciAddr,
-        id::{DiskId, IfName, SegmentId, VnfcId},
+        id::{DiskId, IfName, NfpId, SegmentId, VnfcId},
         net::Cidr,
         segment::NatForward,
         size::{Bytes, MiB},
     },
-    sdn::port::Datapath,
-    vim::port::{Accel, DiskRoom, GuestEvent, GuestState, HostCapacity, ImageInfo, NatTable},
+    sdn::{chain::SwitchChain, link::SwitchLink, port::Datapath},
+    vim::port::{Accel, DiskRoom, GuestEvent, GuestFault, GuestState, GuestStats, HostCapacity, ImageInfo, NatTable},
 };
-pub use behaviour::{Behaviour, Boot};
+pub use behaviour::{Behaviour, Boot, Unplug};
 use events::{Ticker, Timer};
 use faults::{Calls, Faults, Method, Target};
 use world::World;
@@ -89,6 +89,9 @@ pub enum Leftover {
     Inside(IfName),
     /// A VF or a whole device that is not as the host had it.
     Device(PciAddr),
+    /// What the switch holds a link's ports to.
+    SwitchLink(SegmentId),
+    Chain(NfpId),
 }
 
 /// The whole box. Clones share it.
@@ -105,6 +108,8 @@ struct Inner {
     calls: Calls,
     events: events::Queue,
     timer: Timer,
+    /// Hears of ports of the host that were made again.
+    remade: Mutex<Option<Box<dyn Fn() + Send + Sync>>>,
 }
 
 impl Default for Sim {
@@ -121,6 +126,7 @@ impl Sim {
             changed: Condvar::new(),
             calls: Calls::default(),
             events: events::Queue::default(),
+            remade: Mutex::default(),
             timer: Timer::new({
                 let me = me.clone();
                 move |due: Ticker| {
@@ -165,6 +171,26 @@ impl Sim {
     pub fn set_hardware(&self, facts: HostFacts) {
         self.lock().hardware = hardware::Hardware::new(facts);
     }
+    /// A PF loses its driver behind everybody's back, and guests what they had of it.
+    pub fn lose_pf(&self, pf: PciAddr) {
+        let mut world = self.lock();
+        let gone = world.hardware.lose_pf(pf);
+        world.guests.values_mut().for_each(|g| g.functions.retain(|f| !gone.contains(f)));
+    }
+    /// A port that Bothy made on the switch.
+    pub fn switch_port(&self, name: &IfName) -> Option<crate::sdn::port::SwitchPort> {
+        self.lock().ports.get(name).cloned()
+    }
+    /// Functions of the host that a guest has.
+    pub fn functions_of(&self, id: VnfcId) -> Vec<PciAddr> {
+        self.lock().guests.get(&id).into_iter().flat_map(|g| g.functions.iter().copied()).collect()
+    }
+    /// A guest loses a function behind everybody's back.
+    pub fn drop_function(&self, id: VnfcId, device: PciAddr) {
+        if let Some(guest) = self.lock().guests.get_mut(&id) {
+            guest.functions.remove(&device);
+        }
+    }
     /// The box boots; `false`: the arguments on trial do not come up, and somebody resets it.
     pub fn boot_box(&self, trial_comes_up: bool) {
         self.lock().hardware.reboot(trial_comes_up);
@@ -184,6 +210,14 @@ impl Sim {
         self.post(events);
         Ok(())
     }
+    /// What a guest has used so far.
+    pub fn set_stats(&self, id: VnfcId, stats: GuestStats) {
+        self.lock().stats.insert(id, stats);
+    }
+    /// Something in a guest fails; what becomes of the guest is not its affair.
+    pub fn fail(&self, id: VnfcId, what: GuestFault) {
+        self.post(vec![GuestEvent::Failed { id, what }]);
+    }
     /// Cuts the connection to the hypervisor (`false`) or brings it back.
     pub fn connect(&self, up: bool) {
         self.inner.calls.connect(up);
@@ -201,10 +235,24 @@ impl Sim {
     pub fn nat(&self) -> NatTable {
         self.lock().nat.clone()
     }
+    /// The switch's links as they were asked for.
+    pub fn chains(&self) -> Vec<SwitchChain> {
+        self.lock().chains.values().cloned().collect()
+    }
+    pub fn switch_links(&self) -> Vec<SwitchLink> {
+        self.lock().switch_links.values().cloned().collect()
+    }
+    /// Somebody wipes the switch; it gets its ports back by itself, the host's addresses it does not.
+    pub fn wipe_switch(&self) {
+        self.lock().links.clear();
+        if let Some(sink) = self.inner.remade.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            sink();
+        }
+    }
     /// Everything that is there but base images, in a fixed order.
     pub fn leftovers(&self) -> Vec<Leftover> {
         let mut all = self.lock().leftovers();
-        all.sort();
+        all.sort_unstable();
         all
     }
 

@@ -1,6 +1,6 @@
 //! `HostNet` and `Fabric` in memory.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::PoisonError, time::Duration};
 
 use smol_str::SmolStr;
 
@@ -12,16 +12,20 @@ use super::{
 use crate::{
     model::{
         error::{Fault, Result},
-        id::{IfName, SegmentId},
+        id::{IfName, NfpId, SegmentId},
     },
-    sdn::port::{Datapath, Fabric, FoundPort, PortKind, SwitchPort},
+    sdn::{
+        chain::{ChainState, Count, HopState, SwitchChain},
+        link::SwitchLink,
+        port::{Datapath, Fabric, FoundPort, PortKind, SwitchPort},
+    },
     vim::port::{DhcpConf, HostLink, HostNet, NatTable},
 };
 
 impl World {
     fn has_host_port(&self, name: &IfName, what: &str) -> Result<()> {
         match self.ports.get(name) {
-            Some(port) if port.kind == PortKind::Host => Ok(()),
+            Some(port) if matches!(port.kind, PortKind::Host { .. }) => Ok(()),
             Some(_) | None => Err(Fault::not_found(format!("{what}: the host has no interface {name}"))),
         }
     }
@@ -94,16 +98,53 @@ impl Fabric for Sim {
             Ok(())
         })
     }
+    fn ensure_segment(&self, link: &SwitchLink) -> Result<()> {
+        self.call(Method::EnsureSegment, link.segment, |world, _| {
+            world.switch_links.insert(link.segment, link.clone());
+            Ok(())
+        })
+    }
+    fn remove_segment(&self, segment: SegmentId) -> Result<()> {
+        self.call(Method::RemoveSegment, segment, |world, _| {
+            world.switch_links.remove(&segment);
+            Ok(())
+        })
+    }
+    fn ensure_chain(&self, chain: &SwitchChain) -> Result<()> {
+        self.call(Method::EnsureChain, chain.id, |world, _| {
+            world.chains.insert(chain.id, chain.clone());
+            Ok(())
+        })
+    }
+    fn remove_chain(&self, chain: NfpId) -> Result<()> {
+        self.call(Method::RemoveChain, chain, |world, _| {
+            world.chains.remove(&chain);
+            Ok(())
+        })
+    }
+    fn chain_state(&self, chain: NfpId) -> Result<ChainState> {
+        self.call(Method::ChainState, chain, |world, _| {
+            let chain = world.chains.get(&chain).ok_or_else(|| Fault::not_found(format!("chain {chain} is not on the switch")))?;
+            let up: std::collections::HashSet<&IfName> =
+                world.guests.values().filter(|g| g.is_up()).flat_map(|g| &g.spec.nics).map(|n| &n.ifname).collect();
+            let hops = chain.hops.iter().map(|h| HopState { live: h.live(&|n| up.contains(n)), ..HopState::default() });
+            Ok(ChainState { hops: hops.collect(), out: Count::default(), back: Count::default() })
+        })
+    }
+    fn on_remade(&self, sink: Box<dyn Fn() + Send + Sync>) {
+        *self.inner.remade.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
+    }
     fn ports(&self) -> Result<Vec<FoundPort>> {
         self.call(Method::Ports, Target::Host, |world, _| {
             let ours =
                 world.ports.values().map(|p| FoundPort { name: p.name.clone(), vlan: Some(p.vlan), segment: Some(p.segment), error: None });
-            let guests = world.guests.values().filter(|g| g.is_up()).flat_map(|g| &g.spec.nics).map(|n| FoundPort {
-                name: n.ifname.clone(),
-                vlan: Some(n.vlan),
-                segment: None,
-                error: None,
-            });
+            let guests = world
+                .guests
+                .values()
+                .filter(|g| g.is_up())
+                .flat_map(|g| &g.spec.nics)
+                .filter(|n| !world.ports.contains_key(&n.ifname))
+                .map(|n| FoundPort { name: n.ifname.clone(), vlan: Some(n.vlan), segment: None, error: None });
             Ok(ours.chain(guests).collect())
         })
     }

@@ -249,7 +249,8 @@ fn a_cut_connection_fails_the_hypervisor_only_and_is_announced() {
 fn leftovers_name_every_thing_and_then_none() {
     let sim = sim();
     sim.set_guests(|_| Behaviour { serial: b"hello\n".to_vec(), ..Behaviour::default() });
-    let port = SwitchPort { name: if_name(IfKind::Host, &SEGMENT.0), segment: SEGMENT, vlan: VlanId::MIN, kind: PortKind::Host };
+    let port =
+        SwitchPort { name: if_name(IfKind::Host, &SEGMENT.0), segment: SEGMENT, vlan: VlanId::MIN, kind: PortKind::Host { mtu: None } };
     let link = HostLink { ifname: port.name.clone(), addresses: vec!["192.0.2.1/24".parse().expect("cidr")], mtu: None };
     let dhcp = DhcpConf { segment: SEGMENT, ifname: port.name.clone(), networks: vec![], leases: vec![] };
     assert_eq!(sim.ensure_link(&link).expect_err("no port yet").kind(), Kind::NotFound);

@@ -3,7 +3,7 @@
 //! Owns the state that all ports share. Never: locks, time or faults.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
     time::Duration,
@@ -20,21 +20,25 @@ use crate::{
         domain::{DiskSpec, DomainSpec},
         error::{Fault, Result},
         host::HostFacts,
-        id::{DiskId, IfName, SegmentId, VnfcId},
+        hw::PciAddr,
+        id::{DiskId, IfName, NfpId, SegmentId, VnfcId},
         vnfd::{MediaBus, Medium},
     },
-    sdn::port::SwitchPort,
-    vim::port::{DhcpConf, DiskRoom, GuestEvent, GuestState, HostLink, ImageInfo, NatTable},
+    sdn::{chain::SwitchChain, link::SwitchLink, port::SwitchPort},
+    vim::port::{DhcpConf, DiskRoom, GuestEvent, GuestState, GuestStats, HostLink, ImageInfo, NatTable},
 };
 
 pub(super) struct World {
     pub guests: HashMap<VnfcId, Guest>,
+    pub stats: HashMap<VnfcId, GuestStats>,
     pub bases: BTreeMap<[u8; 32], ImageInfo>,
     pub disks: BTreeMap<DiskId, DiskSpec>,
     pub media: BTreeMap<VnfcId, MediumContent>,
     pub serial: BTreeMap<VnfcId, Vec<u8>>,
     pub ports: BTreeMap<IfName, SwitchPort>,
     pub links: BTreeMap<IfName, HostLink>,
+    pub switch_links: BTreeMap<SegmentId, SwitchLink>,
+    pub chains: BTreeMap<NfpId, SwitchChain>,
     pub dhcp: BTreeMap<SegmentId, DhcpConf>,
     pub nat: NatTable,
     pub room: DiskRoom,
@@ -60,12 +64,22 @@ pub(super) struct Guest {
     pub starting: bool,
     pub agent_up: bool,
     pub does: Behaviour,
+    /// Functions of the host that it has while it runs.
+    pub functions: BTreeSet<PciAddr>,
     run: u64,
 }
 
 impl Guest {
     pub fn new(spec: DomainSpec) -> Self {
-        Guest { spec, state: GuestState::Off, starting: false, agent_up: false, does: Behaviour::default(), run: 0 }
+        Guest {
+            spec,
+            state: GuestState::Off,
+            starting: false,
+            agent_up: false,
+            does: Behaviour::default(),
+            functions: BTreeSet::new(),
+            run: 0,
+        }
     }
     /// QEMU has a process for it.
     pub fn is_up(&self) -> bool {
@@ -81,6 +95,7 @@ impl Guest {
         }
         self.state = state;
         if !self.is_up() {
+            self.functions.clear();
             self.agent_up = false;
             self.run += 1;
         }
@@ -90,6 +105,7 @@ impl Guest {
     pub fn boot(&mut self, does: Behaviour, events: &mut Vec<GuestEvent>) -> Vec<(Duration, Ticker)> {
         self.run += 1;
         self.does = does;
+        self.functions = self.spec.placed.iter().flat_map(|p| p.pci()).collect();
         self.enter(GuestState::Running, events);
         let mut later = self.agent_due(events);
         let (Boot::HaltsAfter(d) | Boot::CrashesAfter(d)) = self.does.boot else {
@@ -140,12 +156,15 @@ impl World {
     pub fn new(room: DiskRoom, facts: HostFacts) -> Self {
         World {
             guests: HashMap::new(),
+            stats: HashMap::new(),
             bases: BTreeMap::new(),
             disks: BTreeMap::new(),
             media: BTreeMap::new(),
             serial: BTreeMap::new(),
             ports: BTreeMap::new(),
             links: BTreeMap::new(),
+            switch_links: BTreeMap::new(),
+            chains: BTreeMap::new(),
             dhcp: BTreeMap::new(),
             nat: NatTable::default(),
             room,
@@ -168,6 +187,8 @@ impl World {
         all.extend(self.dhcp.keys().copied().map(Leftover::Dhcp));
         all.extend(self.ports.keys().cloned().map(Leftover::Port));
         all.extend(self.links.keys().cloned().map(Leftover::Link));
+        all.extend(self.switch_links.keys().copied().map(Leftover::SwitchLink));
+        all.extend(self.chains.keys().copied().map(Leftover::Chain));
         all.extend(self.guests.values().filter(|g| g.is_up()).flat_map(|g| &g.spec.nics).map(|n| Leftover::Port(n.ifname.clone())));
         all.extend(self.hardware.taken().map(Leftover::Device));
         all.extend(self.nat.masquerade.iter().copied().map(Leftover::Masquerade));

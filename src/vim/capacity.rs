@@ -5,8 +5,10 @@
 
 use crate::model::{
     error::{Fault, Result},
+    id::{ProjectId, VnfId},
+    place::Held,
     size::MiB,
-    vnf::Reservation,
+    vnf::{Reservation, Vnfc},
 };
 
 /// How much more may be promised than there is. 1.0 promises nothing that is not there.
@@ -41,10 +43,36 @@ pub struct Need {
     pub disk: MiB,
 }
 
+/// What a project is asked for: pinned CPUs, large pages and functions too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Whole {
+    pub vnfs: u32,
+    pub vcpus: u32,
+    pub memory: MiB,
+    pub disk: MiB,
+    pub vfs: u32,
+}
+
 /// QEMU's own memory beside the guest's: device models, translation or page tables (1/64 of the
 /// guest's) and buffers. Measured at 60 to 90 MiB for small guests.
 pub fn qemu_overhead(guest: MiB) -> MiB {
     MiB(96 + guest.0 / 64)
+}
+
+/// What these guests take of what all share; `placed` is what some have for themselves.
+pub fn reservation(vnf: VnfId, project: ProjectId, guests: &[&Vnfc], placed: Vec<Held>) -> Reservation {
+    let mut vcpus: u32 = guests.iter().map(|c| c.vcpus).sum();
+    let mut memory = guests.iter().fold(MiB(0), |m, c| m.plus(c.memory).plus(qemu_overhead(c.memory)));
+    for h in placed.iter().filter(|h| guests.iter().any(|c| c.id == h.guest)) {
+        let (pinned, large) = h.own();
+        vcpus = vcpus.saturating_sub(pinned);
+        memory = MiB(memory.0.saturating_sub(large.0));
+    }
+    let mut disks: Vec<_> = guests.iter().flat_map(|c| &c.disks).map(|d| (d.id, d.size)).collect();
+    disks.sort_unstable_by_key(|(id, _)| *id);
+    disks.dedup_by_key(|(id, _)| *id);
+    let disk = disks.into_iter().fold(MiB(0), |m, (_, size)| m.plus(size));
+    Reservation { vnf, project, vcpus, memory, disk, placed }
 }
 
 /// What is promised, and of how much.
@@ -119,7 +147,14 @@ mod tests {
 
     #[test]
     fn a_refusal_names_each_vnf_and_each_thing_that_is_short() {
-        let held = Reservation { vnf: VnfId(Uuid::nil()), project: ProjectId::DEFAULT, vcpus: 4, memory: MiB(600), disk: MiB(0) };
+        let held = Reservation {
+            vnf: VnfId(Uuid::nil()),
+            project: ProjectId::DEFAULT,
+            vcpus: 4,
+            memory: MiB(600),
+            disk: MiB(0),
+            placed: Vec::new(),
+        };
         let a = account(SUPPLY, Overcommit::default(), [&held]);
         let e = check(a, &[need("fw", 2, 300, 100), need("web", 3, 300, 4950)]).expect_err("too much");
         assert_eq!(

@@ -5,24 +5,31 @@
 //! that was repeated or undone can leave nothing in it. Never: what a segment shall be.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use smol_str::SmolStr;
 
 use super::{
+    chains,
     network::{dhcp_conf, host_link, nat_table},
     port::HostNet,
 };
 use crate::{
     model::{
+        chain::{Chain, ChainState, ChainWay},
         error::{Fault, Result},
-        id::SegmentId,
-        segment::{Segment, SegmentState},
+        id::{IfName, NfpId, SegmentId, VnfId},
+        segment::{Segment, SegmentOwner, SegmentState},
+        vnf::{Body, VnfInstance},
         vnfd::LinkProfile,
     },
-    sdn::port::{Datapath, Fabric, PortKind, SwitchPort},
+    sdn::{
+        chain::SwitchChain,
+        link::{PortAt, SwitchLink},
+        port::{Datapath, Fabric, PortKind, SwitchPort},
+    },
     store::{Durability, Store},
 };
 
@@ -104,18 +111,128 @@ impl Links {
         self.ready()?;
         if let Some(network) = &s.profile.physical {
             let tag = s.profile.segmentation.map(TryInto::try_into).transpose()?;
-            let kind = PortKind::Physical { network: network.clone(), tag };
+            let kind = PortKind::Physical { network: network.clone(), tag, transparent: s.profile.transparent };
             self.fabric.ensure_port(&SwitchPort { name: s.patch_port(), segment: s.id, vlan: s.vlan, kind })?;
         }
         if let Some(link) = host_link(s) {
-            self.fabric.ensure_port(&SwitchPort { name: s.host_port(), segment: s.id, vlan: s.vlan, kind: PortKind::Host })?;
+            let kind = PortKind::Host { mtu: s.profile.mtu };
+            self.fabric.ensure_port(&SwitchPort { name: s.host_port(), segment: s.id, vlan: s.vlan, kind })?;
             self.host.ensure_link(&link)?;
             if let Some(conf) = dhcp_conf(s) {
                 self.host.ensure_dhcp(&conf)?;
             }
             self.project()?;
         }
+        let of_service = match s.owner {
+            SegmentOwner::Ns(ns) => self.store.list::<Chain>()?.into_iter().filter(|c| c.ns == ns).collect(),
+            SegmentOwner::Vnf(_) => Vec::new(),
+        };
+        let bodies = self.bodies(&of_service)?;
+        self.tell(s, &chains::wires(&of_service, &bodies))?;
+        // Its ports may be others than before: members are made again, and scaled.
+        let wanted = of_service.iter().filter(|c| c.state == ChainState::Wanted);
+        wanted.map(|c| chains::of(c, &bodies)).try_for_each(|c| self.fabric.ensure_chain(&c))
+    }
+
+    /// The switch is told of a link some of whose ports are ends of wires.
+    fn tell(&self, s: &Segment, wires: &HashSet<IfName>) -> Result<()> {
+        let mut link = SwitchLink::of(s);
+        for p in link.ports.iter_mut().filter(|p| p.at == PortAt::Guest && wires.contains(&p.name)) {
+            p.at = PortAt::Wire;
+        }
+        self.fabric.ensure_segment(&link)
+    }
+
+    /// A running chain takes another way: ports that become ends of wires leave their links before it leads
+    /// there, and ports that are none any more come back to theirs when it does not. Told by both ways alone,
+    /// so that it may be done again from wherever it was broken off.
+    pub fn reroute(&self, id: NfpId, before: &ChainWay, after: &ChainWay) -> Result<()> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (had, has) = self.store.write(Durability::Lazy, |tx| {
+            let now = tx.require::<Chain>(&id)?;
+            let has = now.on(after);
+            tx.put(&has)?;
+            Ok((now.on(before), has))
+        })?;
+        self.ready()?;
+        let mut others: Vec<Chain> = self.store.list::<Chain>()?.into_iter().filter(|c| c.ns == has.ns && c.id != id).collect();
+        let bodies = self.bodies(&[others.as_slice(), &[had.clone(), has.clone()]].concat())?;
+        others.push(had);
+        let old = chains::wires(&others, &bodies);
+        others.pop();
+        others.push(has.clone());
+        let new = chains::wires(&others, &bodies);
+        let both: HashSet<IfName> = old.union(&new).cloned().collect();
+        self.tell_of(&has, &new.difference(&old).collect(), &both)?;
+        self.fabric.ensure_chain(&chains::of(&has, &bodies))?;
+        self.tell_of(&has, &old.difference(&new).collect(), &new)
+    }
+
+    /// The links of the chain's service that these ports are on.
+    fn tell_of(&self, c: &Chain, moved: &HashSet<&IfName>, wires: &HashSet<IfName>) -> Result<()> {
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let has = |s: &Segment| s.owner == SegmentOwner::Ns(c.ns) && s.stations.iter().any(|st| moved.contains(&st.nic()));
+        self.store.list::<Segment>()?.iter().filter(|s| has(s)).try_for_each(|s| self.tell(s, wires))
+    }
+
+    /// Ports that are ends of wires, of all chains.
+    pub fn wires(&self) -> Result<HashSet<IfName>> {
+        let all = self.store.list::<Chain>()?;
+        Ok(chains::wires(&all, &self.bodies(&all)?))
+    }
+
+    fn bodies(&self, chains: &[Chain]) -> Result<HashMap<VnfId, Body>> {
+        let mut out = HashMap::new();
+        for id in chains.iter().flat_map(chains::vnfs) {
+            if let Some(body) = self.store.get::<VnfInstance>(&id)?.and_then(|v| v.body) {
+                out.insert(id, body);
+            }
+        }
+        Ok(out)
+    }
+
+    fn switched(&self, c: Chain) -> Result<SwitchChain> {
+        let bodies = self.bodies(std::slice::from_ref(&c))?;
+        Ok(chains::of(&c, &bodies))
+    }
+
+    /// As `ensure`, for a chain. Its members' ports need not be there.
+    pub fn ensure_chain(&self, id: NfpId) -> Result<()> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let c = self.store.require::<Chain>(&id)?;
+        if c.state == ChainState::Leaving {
+            self.mark_chain(id, ChainState::Wanted)?;
+        }
+        self.ready()?;
+        self.fabric.ensure_chain(&self.switched(c)?)
+    }
+
+    /// The switch is told of chains before links when Bothy starts: what runs by them goes on.
+    pub fn keep_chains(&self) -> Result<()> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        for c in self.store.list::<Chain>()?.into_iter().filter(|c| c.state == ChainState::Wanted) {
+            self.fabric.ensure_chain(&self.switched(c)?)?;
+        }
         Ok(())
+    }
+
+    /// As `remove`, for a chain.
+    pub fn remove_chain(&self, id: NfpId) -> Result<()> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.mark_chain(id, ChainState::Leaving)?;
+        self.fabric.remove_chain(id)
+    }
+
+    fn mark_chain(&self, id: NfpId, state: ChainState) -> Result<()> {
+        self.store.write(Durability::Lazy, |tx| {
+            if let Some(mut now) = tx.get::<Chain>(&id)? {
+                now.state = state;
+                tx.put(&now)?;
+            }
+            Ok(())
+        })
     }
 
     /// Nothing of the segment is on the host; its record stays, leaving, for the operation's end.
@@ -127,6 +244,7 @@ impl Links {
         {
             self.mark(id, SegmentState::Leaving)?;
         }
+        self.fabric.remove_segment(id)?;
         if found.as_ref().is_none_or(Segment::wants_host_port) {
             self.project()?;
             self.host.remove_dhcp(id)?;

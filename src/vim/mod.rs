@@ -2,8 +2,10 @@
 //! hypervisor, images and host network. Decisions are pure; never names virt, sysfs or a command.
 
 pub mod capacity;
+pub mod chains;
 pub mod links;
 pub mod network;
 pub mod place;
 pub mod port;
+pub mod quota;
 pub mod setup;

@@ -16,10 +16,11 @@ use crate::model::{
     error::{Fault, Result},
     id::{PortId, ProjectId, SegmentId, VnfId},
     net::{Cidr, MacAddr, VlanId},
-    segment::{NatForward, Segment, SegmentOwner, SegmentState, Station},
+    segment::{Access, NatForward, Segment, SegmentOwner, SegmentState, Station},
     time::Dice,
     vnfd::{Layer3, LinkProfile},
 };
+use crate::sdn;
 
 /// What is taken already, box-wide.
 #[derive(Debug, Default, Clone)]
@@ -196,7 +197,15 @@ impl Stations {
     }
 
     /// Plans a NIC: its MAC and one address for each layer 3 network of the link.
-    pub fn attach(&mut self, port: PortId, vnf: VnfId, hostname: &SmolStr, wish: &Wish, dice: &dyn Dice) -> Result<(MacAddr, Vec<IpAddr>)> {
+    pub fn attach(
+        &mut self,
+        port: PortId,
+        vnf: VnfId,
+        hostname: &SmolStr,
+        wish: &Wish,
+        access: Access,
+        dice: &dyn Dice,
+    ) -> Result<(MacAddr, Vec<IpAddr>)> {
         let mac = self.mac(wish.mac, dice)?;
         let mut addresses = Vec::new();
         let layer3 = self.segment.profile.layer3.clone();
@@ -221,9 +230,20 @@ impl Stations {
             self.used.insert(a);
             addresses.push(a);
         }
-        self.segment.stations.push(Station { port, vnf, mac, addresses: addresses.clone(), hostname: hostname.clone() });
+        self.segment.stations.push(Station { port, vnf, mac, addresses: addresses.clone(), hostname: hostname.clone(), access });
+        sdn::link::has_room(&self.segment)?;
         self.changed = true;
         Ok((mac, addresses))
+    }
+
+    /// What is a port's station is another's too, with the same MAC and addresses, until one of the two
+    /// ports is gone: the guests behind them are never there at once.
+    pub fn share(&mut self, from: PortId, to: PortId) -> Result<()> {
+        let station = self.segment.stations.iter().find(|s| s.port == from).cloned();
+        let station = station.ok_or_else(|| Fault::bug(format!("port {from} is not on link {}", self.segment.link)))?;
+        self.segment.stations.push(Station { port: to, ..station });
+        self.changed = true;
+        Ok(())
     }
 
     fn stations_have(&self, a: IpAddr) -> bool {
@@ -281,9 +301,12 @@ pub fn dhcp_conf(s: &Segment) -> Option<DhcpConf> {
         .filter(|l| l.dhcp)
         .map(|l| DhcpNetwork { cidr: l.cidr, gateway: l.gateway, dns: l.dns.clone(), mtu: s.profile.mtu })
         .collect();
+    // One that two ports share is one.
+    let mut seen = HashSet::new();
     let leases = s
         .stations
         .iter()
+        .filter(|st| seen.insert(st.mac))
         .map(|st| DhcpLease {
             mac: st.mac,
             addresses: st.addresses.iter().copied().filter(|a| networks.iter().any(|n| n.cidr.contains(*a))).collect(),
@@ -320,10 +343,10 @@ pub fn nat_table<'a>(segments: impl IntoIterator<Item = &'a Segment>) -> NatTabl
             }
         }
     }
-    t.inside.sort();
-    t.masquerade.sort();
+    t.inside.sort_unstable();
+    t.masquerade.sort_unstable();
     t.masquerade.dedup();
-    t.forwards.sort();
+    t.forwards.sort_unstable();
     t
 }
 
@@ -369,8 +392,14 @@ mod tests {
     }
     fn attach(s: &mut Stations, n: u128, wish: &[&str]) -> Result<Vec<String>> {
         let wish = Wish { mac: None, addresses: wish.iter().map(|a| a.parse().expect("ip")).collect() };
-        let (_, a) =
-            s.attach(PortId(Uuid::from_u128(n)), VnfId(Uuid::from_u128(1)), &"g".into(), &wish, &Count(AtomicU64::new(n as u64)))?;
+        let (_, a) = s.attach(
+            PortId(Uuid::from_u128(n)),
+            VnfId(Uuid::from_u128(1)),
+            &"g".into(),
+            &wish,
+            Access::default(),
+            &Count(AtomicU64::new(n as u64)),
+        )?;
         Ok(a.iter().map(ToString::to_string).collect())
     }
 

@@ -5,6 +5,8 @@
 //! * `cores`   whether a node's cores hold what is laid on it, and which core goes to whom
 //! * `cards`   which card each NIC is on
 //! * `search`  the best of all places, within a budget
+//! * `facts`   the board of a host's facts and its reserve
+//! * `usage`   who holds what of the host, and what of it is not there any more
 //! * `refuse`  why there is none: each candidate, its reason, and what would make it fit
 //!
 //! The best is, in this order:
@@ -23,17 +25,22 @@ pub mod ask;
 pub mod board;
 mod cards;
 mod cores;
+pub mod facts;
 mod refuse;
 mod search;
+pub mod usage;
 
 #[cfg(test)]
 mod brute;
 #[cfg(test)]
 mod tests;
 
-use crate::model::{error::Result, place::Placement};
+use crate::model::{
+    error::Result,
+    place::{Held, Placement},
+};
 use ask::GuestAsk;
-use board::{Board, Held};
+use board::Board;
 
 /// What a place costs; less is better, `away` first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +79,7 @@ impl Placed {
 }
 
 /// Branches looked at before the search takes the best found: some milliseconds.
-pub const BUDGET: u32 = 20_000;
+pub const BUDGET: u32 = 10_000;
 
 /// Places all guests of a request, or tells of each candidate why not.
 pub fn place(board: &Board, held: &[Held], asks: &[GuestAsk]) -> Result<Placed> {
@@ -82,6 +89,14 @@ pub fn place(board: &Board, held: &[Held], asks: &[GuestAsk]) -> Result<Placed> 
 /// As `place`, with a budget of its own.
 pub fn place_within(board: &Board, held: &[Held], asks: &[GuestAsk], budget: u32) -> Result<Placed> {
     let free = board::Free::of(board, held);
+    // One that has no place alone would be found out at each leaf of the tree.
+    let alone = |a: &GuestAsk| match search::best(&free, std::slice::from_ref(a), budget) {
+        search::Found::None { proven } => proven,
+        search::Found::Best(_) => false,
+    };
+    if asks.len() > 1 && asks.iter().any(alone) {
+        return Err(refuse::why(board, held, asks, true));
+    }
     match search::best(&free, asks, budget) {
         search::Found::Best(placed) => Ok(*placed),
         search::Found::None { proven } => Err(refuse::why(board, held, asks, proven)),

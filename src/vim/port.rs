@@ -6,12 +6,12 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::model::{
     domain::{DiskSpec, DomainSpec, Owner},
     error::{Fault, Result},
-    host::{BootArgs, DriverName, HostFacts, HostSetting, VfSetting},
+    host::{BootArgs, DriverName, HostFacts, HostSetting, PfSetting, VfSetting},
     hw::PciAddr,
     id::{DiskId, IfName, SegmentId, VnfcId},
     net::{Cidr, MacAddr},
@@ -56,9 +56,24 @@ pub enum GuestEvent {
     AgentUp {
         id: VnfcId,
     },
+    /// Something in it failed; what becomes of the guest is an event of its own.
+    Failed {
+        id: VnfcId,
+        what: GuestFault,
+    },
     /// The connection was lost, or is back: whoever keeps a picture lists anew.
     Disconnected,
     Connected,
+}
+
+/// What can fail in a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestFault {
+    Watchdog,
+    /// A write found no room.
+    DiskFull,
+    /// A disk could not be read or written for another reason.
+    DiskError,
 }
 
 /// How the guest is asked to go down.
@@ -84,6 +99,37 @@ pub struct HostCapacity {
     pub memory: MiB,
 }
 
+/// Whose counters are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatsAsk {
+    pub id: VnfcId,
+    pub nics: Vec<IfName>,
+    pub disks: Vec<DiskId>,
+}
+
+/// What a running guest has used. Counters begin anew with each of its starts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GuestStats {
+    /// Of all its vCPUs, and of QEMU for it.
+    pub cpu_ns: u64,
+    pub memory_kib: u64,
+    /// As its balloon driver says, else what its process holds.
+    pub memory_used_kib: u64,
+    /// Virtual sizes of its disks, and what of them is allocated, in bytes.
+    pub disk: u64,
+    pub disk_used: u64,
+    pub nics: Vec<(IfName, NicCounters)>,
+}
+
+/// As the guest sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NicCounters {
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+    pub rx_packets: u64,
+    pub tx_packets: u64,
+}
+
 pub type EventSink = Box<dyn Fn(GuestEvent) + Send + Sync>;
 
 pub trait Hypervisor: Send + Sync {
@@ -96,6 +142,8 @@ pub trait Hypervisor: Send + Sync {
     /// The datapath guests' NICs are on: in userspace nobody does a checksum that a guest leaves to
     /// an offload. Told before the first `define`.
     fn set_datapath(&self, datapath: Datapath);
+    /// The socket on which a guest's vhost-user NIC listens for the switch.
+    fn vhost_socket(&self, nic: &IfName) -> Utf8PathBuf;
     /// Defined exactly so; a running guest of another form is a `Conflict`.
     fn define(&self, spec: &DomainSpec) -> Result<()>;
     /// Running; waits for a start under way. Paused guests are resumed.
@@ -108,10 +156,19 @@ pub trait Hypervisor: Send + Sync {
     /// Neither running nor defined, nor its NVRAM.
     fn remove(&self, id: VnfcId) -> Result<()>;
     fn state(&self, id: VnfcId) -> Result<Option<GuestState>>;
+    /// Counters of those guests that run; the others are left out.
+    fn stats(&self, guests: &[StatsAsk]) -> Result<Vec<(VnfcId, GuestStats)>>;
     /// All domains that carry Bothy's metadata.
     fn list(&self) -> Result<Vec<FoundGuest>>;
     /// The guest agent answered within `wait`.
     fn agent_ping(&self, id: VnfcId, wait: Duration) -> Result<bool>;
+    /// Functions of the host that the guest has now; `None`: it does not run, or is not there.
+    fn functions(&self, id: VnfcId) -> Result<Option<Vec<PciAddr>>>;
+    /// Asks the guest to let go of a function, and does not wait for it: `functions` shows when it has. One
+    /// that it has not is success; `Conflict`: it sits where nothing can be unplugged.
+    fn unplug(&self, id: VnfcId, device: PciAddr) -> Result<()>;
+    /// The running guest has the function that its definition names, where that puts it.
+    fn plug(&self, id: VnfcId, device: PciAddr) -> Result<()>;
     /// The present domain XML, for support and people.
     fn xml(&self, id: VnfcId) -> Result<String>;
     /// The guest's serial console as a byte stream (both ways).
@@ -228,6 +285,17 @@ pub trait HostNet: Send + Sync {
     fn tcp_answers(&self, to: IpAddr, port: u16, wait: Duration) -> Result<bool>;
 }
 
+/// The host at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPulse {
+    /// Without what is set aside as large pages.
+    pub memory: MiB,
+    /// What programs can still get of it, caches given up.
+    pub available: MiB,
+    /// Interfaces that were asked for, and whether each has a link.
+    pub links: Vec<(IfName, bool)>,
+}
+
 /// What the box is made of, and its devices as guests need them. Each change is read back before it
 /// counts as done.
 pub trait Hardware: Send + Sync {
@@ -245,6 +313,13 @@ pub trait Hardware: Send + Sync {
     fn release_vf(&self, before: &VfSetting) -> Result<()>;
     /// This driver has the device (`None`: none has). For whole functions; a gone one is `NotFound`.
     fn ensure_driver(&self, device: PciAddr, driver: Option<&DriverName>) -> Result<()>;
+    /// What changes from moment to moment, cheap to ask for; of `links` those that are there.
+    fn pulse(&self, links: &[IfName]) -> Result<HostPulse>;
+    /// Takes the PF from its driver and gives it back, then as `ensure_pf`. `Conflict` while one of its VFs
+    /// is with vfio-pci.
+    fn reload_pf(&self, want: &PfSetting) -> Result<()>;
+    /// The PF has its driver, is up, and has so many VFs with these settings. `NotFound`: it is gone itself.
+    fn ensure_pf(&self, want: &PfSetting) -> Result<()>;
     /// `None`: no boot loader listens to Bothy.
     fn boot_args(&self) -> Result<Option<BootArgs>>;
     fn set_boot_args(&self, want: &BootArgs) -> Result<()>;

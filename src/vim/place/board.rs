@@ -9,8 +9,7 @@ use smol_str::SmolStr;
 
 use crate::model::{
     hw::{CpuSet, PageSize, PciAddr},
-    id::VnfcId,
-    place::Placement,
+    place::Held,
     size::MiB,
 };
 
@@ -63,14 +62,6 @@ pub struct Board {
     /// CPUs kept free of the scheduler. Where there are any, only these are pinned to, and guests
     /// float over the others only.
     pub isolated: CpuSet,
-}
-
-/// A guest that has a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    pub guest: VnfcId,
-    pub name: SmolStr,
-    pub at: Placement,
 }
 
 /// A core with threads to spare.

@@ -57,7 +57,7 @@ fn outcomes(cores: Vec<CoreState>, todo: &[One]) -> HashSet<(usize, usize)> {
                 if let Some((free, apart)) = after {
                     let mut t = s.clone();
                     t[i] = (free, *total, apart);
-                    t.sort();
+                    t.sort_unstable();
                     next.insert(t);
                 }
             }
@@ -228,7 +228,7 @@ impl Brute<'_> {
             };
             let mut cores: Vec<CoreState> =
                 n.cores.iter().map(|c| (c.cpus.iter().filter(|c| pinned(*c)).count(), c.cpus.len(), BTreeSet::new())).collect();
-            cores.sort();
+            cores.sort_unstable();
             let common = self.board.isolated.is_empty();
             let outside =
                 n.cores.iter().flat_map(|c| c.cpus.iter()).any(|c| !self.board.isolated.contains(c) && !self.board.reserved.contains(c));

@@ -172,13 +172,13 @@ pub(super) fn deal(node: &FreeNode, parts: &[Part]) -> Option<Vec<Dealt>> {
     let mut paid: Vec<Vec<u16>> = half.map(|c| c.cpus.clone()).collect();
     paid.extend(duo.iter().rev().take(b2).map(|c| c.cpus.clone()));
     paid.extend(solo.iter().rev().take(b1).map(|c| c.cpus.clone()));
-    paid.sort();
+    paid.sort_unstable();
     // Each guest that wants its threads apart, the largest first, from the cores that have most to give.
     let mut order: Vec<(usize, usize)> = apart.into_iter().collect();
-    order.sort_by_key(|(guest, n)| (std::cmp::Reverse(*n), *guest));
+    order.sort_unstable_by_key(|(guest, n)| (std::cmp::Reverse(*n), *guest));
     for (guest, n) in order {
         let mut by_room: Vec<usize> = (0..paid.len()).filter(|c| !paid[*c].is_empty()).collect();
-        by_room.sort_by_key(|c| (std::cmp::Reverse(paid[*c].len()), *c));
+        by_room.sort_unstable_by_key(|c| (std::cmp::Reverse(paid[*c].len()), *c));
         by_room.truncate(n);
         by_room.sort_unstable();
         if by_room.len() < n {

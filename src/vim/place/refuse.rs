@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::{
     ask::{CpuWish, DeviceKind, GuestAsk, PageWish},
-    board::{Board, Free, FreeNode, Held},
+    board::{Board, Free, FreeNode},
     cards::Room,
     cores::{Load, Stock, whole_cores},
     search::{Found, best, emulator_wish},
@@ -15,6 +15,7 @@ use crate::model::{
     error::Fault,
     hw::{CpuSet, PageSize},
     id::VnfcId,
+    place::Held,
     size::MiB,
 };
 
@@ -36,16 +37,23 @@ pub(super) fn why(board: &Board, held: &[Held], asks: &[GuestAsk], proven: bool)
         return Fault::capacity(format!("this host has no place for {}", names.join(", ")))
             .with_reasons(lost.iter().flat_map(|a| reasons(&free, a)));
     }
-    // Each fits alone: the first that does not fit beside those before it.
-    for k in 1..asks.len() {
-        if fits(&asks[..=k]).is_some() {
-            continue;
-        }
+    if !proven {
+        let names: Vec<&str> = asks.iter().map(|a| a.name.as_str()).collect();
+        return Fault::capacity(format!("no place for {} was found before the search's budget ended", names.join(", ")));
+    }
+    // Each fits alone: the first that does not fit beside those before it. With one more it fits no
+    // better, so that halving finds it.
+    let (mut most, mut k) = (1, asks.len().saturating_sub(1));
+    while most < k {
+        let middle = most + (k - most) / 2;
+        if fits(&asks[..=middle]).is_some() { most = middle + 1 } else { k = middle }
+    }
+    if k > 0 {
         let names: Vec<&str> = asks[..k].iter().map(|a| a.name.as_str()).collect();
         let text = format!("this host has a place for {} alone, but not beside {}", asks[k].name, names.join(", "));
         let mut with: Vec<Held> = held.to_vec();
         for (n, at) in fits(&asks[..k]).map(|p| p.guests).unwrap_or_default().into_iter().enumerate() {
-            with.push(Held { guest: VnfcId(uuid::Uuid::nil()), name: SmolStr::new(n.to_string()), at });
+            with.push(Held { guest: VnfcId(uuid::Uuid::nil()), name: SmolStr::new(n.to_string()), at, given: Vec::new() });
         }
         let mut all = reasons(&Free::of(board, &with), &asks[k]);
         if all.is_empty() {
@@ -53,13 +61,7 @@ pub(super) fn why(board: &Board, held: &[Held], asks: &[GuestAsk], proven: bool)
         }
         return Fault::capacity(text).with_reasons(all);
     }
-    let names: Vec<&str> = asks.iter().map(|a| a.name.as_str()).collect();
-    let text = if proven {
-        format!("this host has no place for all of {} at once", names.join(", "))
-    } else {
-        format!("no place for {} was found before the search's budget ended", names.join(", "))
-    };
-    Fault::capacity(text)
+    Fault::capacity(format!("this host has no place for {}", asks.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", ")))
 }
 
 /// One sentence for each node that a cell could be on and each card a device could be of.

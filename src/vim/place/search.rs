@@ -51,6 +51,15 @@ struct NodeState {
     floats: bool,
 }
 
+/// A sum that every node together must hold: cheap to ask, and ends most searches in vain early.
+#[derive(Clone, Copy, Default)]
+struct Rest {
+    threads: usize,
+    /// MiB, and pages by size; of guests that may have one page size only.
+    small: u64,
+    huge: [u64; 2],
+}
+
 struct Best {
     cost: Cost,
     seats: Vec<Seat>,
@@ -70,6 +79,8 @@ struct Search<'s> {
     /// Cells from here on that are away at least, and whole cores they take at least.
     away_from: Vec<u32>,
     whole_from: Vec<usize>,
+    /// What cells from here on take in all, at the least.
+    rest: Vec<Rest>,
     mcpu: u64,
     nodes: Vec<NodeState>,
     seats: Vec<Seat>,
@@ -150,6 +161,7 @@ impl<'s> Search<'s> {
             barred: Vec::new(),
             away_from: Vec::new(),
             whole_from: Vec::new(),
+            rest: Vec::new(),
             mcpu,
             nodes,
             seats: Vec::new(),
@@ -174,6 +186,7 @@ impl<'s> Search<'s> {
         let n = self.cells.len();
         self.away_from = vec![0; n + 1];
         self.whole_from = vec![0; n + 1];
+        self.rest = vec![Rest::default(); n + 1];
         for k in (0..n).rev() {
             let c = &self.cells[k];
             // At its best alone: the first page size that it may have anywhere is not looked into.
@@ -181,6 +194,18 @@ impl<'s> Search<'s> {
             let whole = whole_cores(c.of.cpus, c.ask.vcpus.len());
             self.away_from[k] = self.away_from[k + 1] + at_least;
             self.whole_from[k] = self.whole_from[k + 1] + whole;
+            let mut rest = self.rest[k + 1];
+            if c.of.cpus != CpuWish::Floating {
+                rest.threads += c.ask.vcpus.len();
+            }
+            if let [page] = self.pages[c.guest][..] {
+                match page {
+                    PageSize::Small => rest.small += c.ask.memory.0,
+                    PageSize::Huge2M => rest.huge[0] += page.pages(c.ask.memory),
+                    PageSize::Huge1G => rest.huge[1] += page.pages(c.ask.memory),
+                }
+            }
+            self.rest[k] = rest;
         }
     }
 
@@ -205,6 +230,17 @@ impl<'s> Search<'s> {
         let all: usize = self.nodes.iter().map(|n| n.left.whole).sum();
         let most = self.nodes.iter().map(|n| n.left.whole.saturating_sub(need.saturating_sub(all - n.left.whole))).max();
         most.unwrap_or(0) as u32
+    }
+
+    /// All nodes together have not what the cells from `k` on take.
+    fn short(&self, k: usize) -> bool {
+        let rest = &self.rest[k];
+        let sum = |f: &dyn Fn(&NodeState) -> u64| self.nodes.iter().map(f).sum::<u64>();
+        let huge = |n: &NodeState, p: &PageSize| n.huge.get(p).copied().unwrap_or(0);
+        self.nodes.iter().map(|n| n.left.whole).sum::<usize>() < self.whole_from[k]
+            || self.nodes.iter().map(|n| n.left.threads).sum::<usize>() < rest.threads
+            || sum(&|n| n.small) < rest.small
+            || PageSize::HUGE.iter().zip(rest.huge).any(|(p, want)| sum(&|n| huge(n, p)) < want)
     }
 
     /// The next cell takes a seat; what must be put back is returned. `None`: it does not fit.
@@ -307,6 +343,9 @@ impl<'s> Search<'s> {
         let k = self.seats.len();
         if k == self.cells.len() {
             return self.leaf();
+        }
+        if self.short(k) {
+            return;
         }
         let so_far = self.away[..k].iter().filter(|a| **a).count() as u32;
         let mut next: Vec<(u32, std::cmp::Reverse<u32>, Seat)> = Vec::new();

@@ -6,6 +6,7 @@ use super::{ask::*, board::*, *};
 use crate::model::{
     hw::{CpuSet, PageSize, PciAddr},
     id::VnfcId,
+    place::Held,
     size::MiB,
 };
 
@@ -75,6 +76,7 @@ pub(super) fn held_of(ask: &GuestAsk, p: &Placed) -> Vec<Held> {
         guest: VnfcId(uuid::Uuid::from_u128(n as u128 + 1)),
         name: ask.name.clone(),
         at: at.clone(),
+        given: Vec::new(),
     };
     p.guests.iter().enumerate().map(one).collect()
 }
@@ -240,6 +242,7 @@ fn pages_are_taken_from_the_node_that_has_them() {
             at.cells[0].pins = vec![(0, 8)];
             at
         },
+        given: Vec::new(),
     }];
     let at = place_one(&b, &held, other).expect("a place");
     assert_eq!((at.cells[0].node, at.cells[0].memory_node), (0, 1));
@@ -300,7 +303,7 @@ fn a_search_that_ends_early_says_so_and_still_has_a_place() {
     assert!(!p.proven);
     assert_eq!((best.cost.block, p.cost.block), (4, 3), "3 and 4 cores fill a node, which the first try cannot see");
     assert!(p.warning().expect("a warning").contains("stopped after 6 branches at the best place found"));
-    let f = place_within(&b, &[], &asks, 3).expect_err("no time at all");
+    let f = place_within(&b, &[], &asks, 5).expect_err("no time at all");
     assert!(f.text().contains("before the search's budget ended"), "{f}");
 }
 

@@ -15,6 +15,14 @@ pub(super) struct Wanted {
     pub why: String,
 }
 
+/// What only the plan writes into the boot loader: it goes when it is wanted no more. Other arguments
+/// there, an image's own and the IOMMU among them, are left as they are.
+const MANAGED: [&str; 6] = ["hugepagesz", "hugepages", "isolcpus", "nohz_full", "rcu_nocbs", "irqaffinity"];
+
+pub(super) fn is_managed(a: &KernelArg) -> bool {
+    MANAGED.contains(&a.key.as_str())
+}
+
 fn arg(key: &str, value: impl ToString) -> KernelArg {
     KernelArg { key: key.into(), value: Some(value.to_string().into()) }
 }

@@ -26,6 +26,17 @@ pub struct Done {
     pub reboot: bool,
 }
 
+/// What a boot that has come up says about kernel arguments on trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// None were tried.
+    Nothing,
+    /// This boot has them, and so has every one from now on.
+    Kept,
+    /// They were tried, and this is the boot that came after.
+    FellBack(KernelArgs),
+}
+
 /// What the kernel shows of a boot on trial; the boot menu puts it there.
 const TRIAL: (&str, &str) = ("bothy.boot", "trial");
 
@@ -98,20 +109,17 @@ impl Keeper {
     }
 
     /// This boot is sound: if it was a trial, its arguments are what every boot has from now on.
-    /// Tells whether it was one.
-    pub fn settle_boot(&self) -> Result<bool> {
+    pub fn settle_boot(&self) -> Result<Settled> {
         let _one = lock(&self.one);
-        let facts = self.hardware.facts()?;
-        if !facts.kernel.args.has(TRIAL.0, TRIAL.1) {
-            return Ok(false);
-        }
+        let on_trial = self.hardware.facts()?.kernel.args.has(TRIAL.0, TRIAL.1);
         match self.hardware.boot_args()? {
             // Armed again since: that is another trial.
-            Some(BootArgs { trial: Some(trial), armed: false, .. }) => {
+            Some(BootArgs { trial: Some(trial), armed: false, .. }) if on_trial => {
                 self.hardware.set_boot_args(&BootArgs { committed: trial, trial: None, armed: false })?;
-                Ok(true)
+                Ok(Settled::Kept)
             }
-            Some(_) | None => Ok(false),
+            Some(BootArgs { trial: Some(trial), armed: false, .. }) => Ok(Settled::FellBack(trial)),
+            Some(_) | None => Ok(Settled::Nothing),
         }
     }
 

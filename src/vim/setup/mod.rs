@@ -15,7 +15,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use keeper::{Done, Keeper};
+pub use keeper::{Done, Keeper, Settled};
 pub use plan::{Blocked, HostPlan, Item, Needs, plan};
 
 use smol_str::SmolStr;

@@ -226,7 +226,10 @@ fn interrupts(p: &mut HostPlan, desired: &Desired, facts: &HostFacts) {
 fn kernel(p: &mut HostPlan, desired: &Desired, facts: &HostFacts, boot: Option<&BootArgs>) {
     let running = &facts.kernel.args;
     let wanted = args::wanted(desired, facts, boot);
-    p.args = wanted.iter().flat_map(|w| w.args.iter().cloned()).collect();
+    let ours = || wanted.iter().flat_map(|w| &w.args);
+    let committed = boot.map(|b| b.committed.clone()).unwrap_or_default();
+    let kept = committed.iter().filter(|a| !args::is_managed(a) && !ours().any(|w| w.key == a.key));
+    p.args = kept.chain(ours()).cloned().collect();
     let arguments = |args: &[KernelArg]| args.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let needs = match boot {
         None => Needs::Hand,

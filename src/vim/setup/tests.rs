@@ -136,6 +136,10 @@ fn arguments_that_run_are_not_wanted_again_and_those_of_others_are_left() {
     let (what, boot) = with("ro hugepagesz=1G hugepages=0:8 isolcpus=3", &Desired::default(), "hugepagesz=1G hugepages=0:8");
     assert_eq!(what, ["kernel argument hugepagesz=1G goes", "kernel argument hugepages=0:8 goes"]);
     assert_eq!(boot.and_then(|b| b.trial), Some(KernelArgs::default()));
+    // What an image brought along stays, also when something else is put on trial.
+    assert_eq!(with("ro intel_iommu=on x=1", &Desired::default(), "intel_iommu=on x=1"), none);
+    let (_, boot) = with("ro intel_iommu=on x=1", &giant, "intel_iommu=on x=1");
+    assert_eq!(boot.and_then(|b| b.trial).map(|t| t.to_string()).as_deref(), Some("intel_iommu=on x=1 hugepagesz=1G hugepages=0:8"));
     // A kernel that remaps without a word needs none.
     let mut amd = raw();
     amd.iommu = true;
@@ -234,16 +238,16 @@ fn a_trial_that_comes_up_is_committed_and_one_that_does_not_is_offered_again() {
     assert!(r.boot().armed && trial.has("isolcpus", "managed_irq,domain,1-7,9-15"), "{trial}");
 
     r.sim.boot_box(false);
-    assert!(!r.keeper.settle_boot().expect("asked"), "that was the old boot");
+    assert_eq!(r.keeper.settle_boot().expect("asked"), Settled::FellBack(trial.clone()), "that was the old boot");
     assert_eq!(r.boot(), BootArgs { committed: KernelArgs::default(), trial: Some(trial.clone()), armed: false });
     assert!(r.left().iter().any(|(needs, _)| *needs == Needs::Reboot), "it can be tried again");
 
     r.keeper.apply().expect("applied");
     r.sim.boot_box(true);
-    assert!(r.keeper.settle_boot().expect("asked"));
+    assert_eq!(r.keeper.settle_boot().expect("asked"), Settled::Kept);
     let sound = BootArgs { committed: trial.clone(), trial: None, armed: false };
     assert_eq!(r.boot(), sound);
-    assert!(!r.keeper.settle_boot().expect("asked"), "once");
+    assert_eq!(r.keeper.settle_boot().expect("asked"), Settled::Nothing, "once");
     let reboots: Vec<_> = r.left().into_iter().filter(|(needs, _)| *needs != Needs::Nothing).collect();
     assert_eq!(reboots, []);
     r.sim.boot_box(true);

@@ -1,0 +1,398 @@
+//! A service function chain as the switch shall carry it: which frames go where next. Pure.
+//!
+//! ```text
+//!   from ──> hop 0 ──> hop 1 ──> ... ──> to        and back the same way where it is symmetric
+//! ```
+//! Owns: the walk of a chain to rules, one for each port that frames come in by, and what contradicts
+//! what. Never: how a switch does it, or who the ports belong to.
+//!
+//! A chain takes unicast frames only, from its ends and for its ends: what else goes over a link (ARP,
+//! neighbour discovery, DHCP) goes on as before. A transparent hop has ends of a wire, which are on no
+//! link (`link::PortAt::Wire`). A routed hop keeps its ports on their links; it is led to by its MAC,
+//! and what it sends goes on by the link unless the chain has more to say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use smol_str::SmolStr;
+
+use crate::model::{
+    chain::{Classifier, HopKind, OnLoss},
+    error::{Fault, Result},
+    id::{IfName, NfpId},
+    net::MacAddr,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwitchChain {
+    pub id: NfpId,
+    /// For people.
+    pub name: SmolStr,
+    /// Each alone is enough.
+    pub classifiers: Vec<Classifier>,
+    pub from: Vec<End>,
+    pub hops: Vec<Hop>,
+    pub to: Vec<End>,
+    /// What comes back takes the same way.
+    pub symmetric: bool,
+    pub on_loss: OnLoss,
+}
+
+/// A port where frames enter and leave the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    pub port: IfName,
+    /// `None`: it stands for more than one station, as a physical network does.
+    pub mac: Option<MacAddr>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// For people.
+    pub name: SmolStr,
+    pub kind: HopKind,
+    /// Equal ones, of which each connection takes one.
+    pub instances: Vec<Instance>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    pub entry: Arm,
+    /// The same as `entry` for a one-arm function.
+    pub exit: Arm,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arm {
+    pub port: IfName,
+    /// Needed where it is routed.
+    pub mac: Option<MacAddr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    Out,
+    Back,
+}
+
+/// Where a rule's frames are going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    Mac(MacAddr),
+    /// Any single station.
+    Unicast,
+}
+
+/// One rule of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The port that the frames come in by.
+    pub at: IfName,
+    pub way: Way,
+    pub bound: For,
+    pub traffic: Classifier,
+    /// The hop that it leads into, as the chain counts them outwards; `None`: out of the chain.
+    pub into: Option<usize>,
+    pub then: Then,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Then {
+    /// To one of these, the same for all frames of a connection in both directions.
+    To {
+        port: Vec<IfName>,
+        set: Option<MacAddr>,
+    },
+    /// On by its link.
+    Link,
+    Drop,
+}
+
+/// What has gone through a chain since its rules were last changed, and what stands in its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainState {
+    pub hops: Vec<HopState>,
+    /// What left the chain at its ends.
+    pub out: Count,
+    pub back: Count,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HopState {
+    /// Instances whose ports are on the switch with their links up.
+    pub live: usize,
+    /// What was led to it.
+    pub out: Count,
+    pub back: Count,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+impl Rule {
+    /// Frames that the rule takes, as bits that it fixes: the narrower of two that meet goes first.
+    /// Between the two ways outwards goes first.
+    pub fn rank(&self) -> u16 {
+        let bound = match self.bound {
+            For::Mac(_) => 48,
+            For::Unicast => 1,
+        };
+        2 * (bound + self.traffic.bits()) + u16::from(self.way == Way::Out)
+    }
+    fn meets(&self, other: &Rule) -> bool {
+        let bound = match (self.bound, other.bound) {
+            (For::Mac(a), For::Mac(b)) => a == b,
+            (For::Unicast, _) | (_, For::Unicast) => true,
+        };
+        self.at == other.at && bound && self.traffic.meets(&other.traffic)
+    }
+    fn covers(&self, other: &Rule) -> bool {
+        let bound = match (self.bound, other.bound) {
+            (For::Mac(a), For::Mac(b)) => a == b,
+            (For::Unicast, _) => true,
+            (For::Mac(_), For::Unicast) => false,
+        };
+        bound && self.traffic.covers(&other.traffic)
+    }
+    /// Nothing says which of the two a frame of both shall take.
+    fn contradicts(&self, other: &Rule) -> bool {
+        let ordered = (self.covers(other) || other.covers(self)) && self.rank() / 2 != other.rank() / 2;
+        self.meets(other) && !ordered && (self.way == other.way || self.covers(other) && other.covers(self))
+    }
+}
+
+/// A hop as one way meets it.
+struct Stop<'a> {
+    index: usize,
+    kind: HopKind,
+    /// Entry and exit of each instance that lives.
+    arms: Vec<(&'a Arm, &'a Arm)>,
+}
+
+impl SwitchChain {
+    /// Every port that the chain names.
+    pub fn ports(&self) -> BTreeSet<&IfName> {
+        let ends = self.from.iter().chain(&self.to).map(|e| &e.port);
+        ends.chain(self.hops.iter().flat_map(Hop::ports)).collect()
+    }
+
+    /// Everything that is wrong with the chain by itself.
+    pub fn check(&self) -> Result<()> {
+        let mut why: Vec<String> = Vec::new();
+        for c in &self.classifiers {
+            why.extend(c.faults().into_iter().map(|f| format!("classifier '{}' {f}", c.id)));
+        }
+        if self.classifiers.is_empty() {
+            why.push("it has no classifier: no traffic would enter it".into());
+        }
+        for (what, ends) in [("begins", &self.from), ("ends", &self.to)] {
+            if ends.is_empty() {
+                why.push(format!("it {what} nowhere"));
+            }
+            if ends.iter().filter(|e| e.mac.is_none()).count() > 1 {
+                why.push(format!("it {what} at more than one port that stands for many stations"));
+            }
+        }
+        let mut seen: BTreeMap<&IfName, &str> = BTreeMap::new();
+        let ends = self.from.iter().map(|e| (&e.port, "its beginning")).chain(self.to.iter().map(|e| (&e.port, "its end")));
+        let hops = self.hops.iter().flat_map(|h| h.ports().into_iter().map(move |p| (p, h.name.as_str())));
+        for (port, place) in ends.chain(hops) {
+            if let Some(other) = seen.insert(port, place) {
+                why.push(format!("port {port} is in it twice, at {other} and at {place}"));
+            }
+        }
+        for h in &self.hops {
+            if h.instances.is_empty() {
+                why.push(format!("hop {} has no port", h.name));
+            }
+            let maceless = h.instances.iter().any(|i| i.entry.mac.is_none() || i.exit.mac.is_none());
+            match h.kind {
+                HopKind::Routed if maceless => why.push(format!("hop {} is routed, and its MAC is not known", h.name)),
+                HopKind::Routed if h.instances.len() > 1 => {
+                    why.push(format!("hop {} is routed and has {} instances: one of them cannot be chosen", h.name, h.instances.len()));
+                }
+                HopKind::Routed | HopKind::Transparent => {}
+            }
+        }
+        if why.is_empty() {
+            why = contradictions(&[self]);
+        }
+        if why.is_empty() { Ok(()) } else { Err(Fault::invalid(format!("chain {} cannot be", self.name)).with_reasons(why)) }
+    }
+
+    /// The rules, given which ports are there.
+    pub fn rules(&self, is_there: &dyn Fn(&IfName) -> bool) -> Vec<Rule> {
+        let mut out = self.walk(Way::Out, is_there);
+        if self.symmetric {
+            out.extend(self.walk(Way::Back, is_there));
+        }
+        out
+    }
+
+    fn walk(&self, way: Way, is_there: &dyn Fn(&IfName) -> bool) -> Vec<Rule> {
+        let (from, to) = match way {
+            Way::Out => (&self.from, &self.to),
+            Way::Back => (&self.to, &self.from),
+        };
+        let traffic: Vec<Classifier> = match way {
+            Way::Out => self.classifiers.clone(),
+            Way::Back => self.classifiers.iter().map(Classifier::mirrored).collect(),
+        };
+        let mut stops: Vec<Stop<'_>> = self.hops.iter().enumerate().map(|(index, h)| h.stop(index, way, is_there)).collect();
+        if way == Way::Back {
+            stops.reverse();
+        }
+        let mut rules = Vec::new();
+        let mut put = |at: &IfName, bound: For, into: Option<usize>, then: Then| {
+            if is_there(at) {
+                rules.extend(traffic.iter().map(|t| Rule { at: at.clone(), way, bound, traffic: t.clone(), into, then: then.clone() }));
+            }
+        };
+        let lost = stops.iter().find(|s| s.arms.is_empty()).map(|s| s.index);
+        match (self.on_loss, lost) {
+            (OnLoss::Block, Some(hop)) => {
+                for (e, bound) in from.iter().flat_map(|e| self.bounds(to).into_iter().map(move |b| (e, b))) {
+                    put(&e.port, bound, Some(hop), Then::Drop);
+                }
+                return rules;
+            }
+            (OnLoss::Bypass, _) | (OnLoss::Block, None) => stops.retain(|s| !s.arms.is_empty()),
+        }
+
+        // The chain in legs: each from where a MAC is chosen to where it is reached.
+        let mut sources: Vec<&IfName> = from.iter().map(|e| &e.port).collect();
+        let mut rest = stops.as_slice();
+        loop {
+            let router = rest.iter().position(|s| s.kind == HopKind::Routed);
+            let (leg, after) = match router {
+                Some(at) => rest.split_at(at + 1),
+                None => (rest, &[][..]),
+            };
+            let mac = router.and_then(|at| rest.get(at)).and_then(|s| s.arms.first()).and_then(|(entry, _)| entry.mac);
+            let first = match mac {
+                Some(_) => vec![For::Unicast],
+                None => self.bounds(to),
+            };
+            for (n, stop) in leg.iter().enumerate() {
+                let entries: Vec<IfName> = stop.arms.iter().map(|(entry, _)| entry.port.clone()).collect();
+                let (bounds, set) = match mac {
+                    Some(m) if n > 0 => (vec![For::Mac(m)], None),
+                    Some(_) | None => (first.clone(), mac),
+                };
+                for (at, bound) in sources.iter().flat_map(|s| bounds.iter().map(move |b| (s, b))) {
+                    put(at, *bound, Some(stop.index), Then::To { port: entries.clone(), set });
+                }
+                sources = stop.arms.iter().map(|(_, exit)| &exit.port).collect();
+            }
+            if router.is_some() {
+                rest = after;
+                continue;
+            }
+            // Off a wire there is no link to go on by.
+            let by_wire = !leg.is_empty();
+            // A guest that is made again has two ports for a while, and one MAC.
+            let here: Vec<MacAddr> = to.iter().filter(|e| is_there(&e.port)).filter_map(|e| e.mac).collect();
+            for e in to.iter().filter(|e| is_there(&e.port) || e.mac.is_none_or(|m| !here.contains(&m))) {
+                let bound = e.mac.map_or(For::Unicast, For::Mac);
+                let then = match by_wire {
+                    true if is_there(&e.port) => Then::To { port: vec![e.port.clone()], set: None },
+                    true => Then::Drop,
+                    false => Then::Link,
+                };
+                sources.iter().for_each(|at| put(at, bound, None, then.clone()));
+            }
+            return rules;
+        }
+    }
+
+    fn bounds(&self, ends: &[End]) -> Vec<For> {
+        let mut out: Vec<For> = Vec::new();
+        for bound in ends.iter().map(|e| e.mac.map_or(For::Unicast, For::Mac)) {
+            if !out.contains(&bound) {
+                out.push(bound);
+            }
+        }
+        out
+    }
+}
+
+impl Hop {
+    fn ports(&self) -> Vec<&IfName> {
+        let of = |i: &'_ Instance| i.entry.port != i.exit.port;
+        self.instances.iter().flat_map(|i| std::iter::once(&i.entry.port).chain(of(i).then_some(&i.exit.port))).collect()
+    }
+
+    /// How many instances live.
+    pub fn live(&self, is_there: &dyn Fn(&IfName) -> bool) -> usize {
+        self.instances.iter().filter(|i| is_there(&i.entry.port) && is_there(&i.exit.port)).count()
+    }
+
+    fn stop(&self, index: usize, way: Way, is_there: &dyn Fn(&IfName) -> bool) -> Stop<'_> {
+        let live = self.instances.iter().filter(|i| is_there(&i.entry.port) && is_there(&i.exit.port));
+        let arms = live.map(|i| match way {
+            Way::Out => (&i.entry, &i.exit),
+            Way::Back => (&i.exit, &i.entry),
+        });
+        Stop { index, kind: self.kind, arms: arms.collect() }
+    }
+}
+
+/// Where a frame could be of two chains, or go two ways, and nothing says which.
+pub fn contradictions(chains: &[&SwitchChain]) -> Vec<String> {
+    let rules: Vec<(usize, Vec<Rule>)> = chains.iter().enumerate().map(|(n, c)| (n, c.rules(&|_| true))).collect();
+    let mut at: BTreeMap<&IfName, Vec<(usize, &Rule)>> = BTreeMap::new();
+    for (n, rule) in rules.iter().flat_map(|(n, rules)| rules.iter().map(move |r| (*n, r))) {
+        at.entry(&rule.at).or_default().push((n, rule));
+    }
+    let mut out = BTreeSet::new();
+    for here in at.values() {
+        for (i, (n, a)) in here.iter().enumerate() {
+            for (m, b) in here.iter().skip(i + 1) {
+                let same = n == m && a.way == b.way;
+                if same || !a.contradicts(b) {
+                    continue;
+                }
+                let (Some(one), Some(other)) = (chains.get(*n), chains.get(*m)) else { continue };
+                out.insert(match n == m {
+                    true => format!("at port {} its two ways cannot be told apart ('{}' both)", a.at, a.traffic),
+                    false => format!(
+                        "chains {} and {} both take '{}' and '{}' at port {}: make one narrower than the other, or let them not meet",
+                        one.name, other.name, a.traffic, b.traffic, a.at
+                    ),
+                });
+            }
+        }
+    }
+    out.into_iter().collect()
+}
+
+/// How a running chain becomes another: a line for each classifier, or why it cannot be. All flows change
+/// at once. A transparent function keeps no address of a connection, so what is established goes the new
+/// way with everything else; a routed one may, and taking it from under a connection ends that.
+pub fn cutover(now: &SwitchChain, next: &SwitchChain) -> Result<Vec<String>> {
+    let routed = |c: &SwitchChain| -> Vec<Hop> { c.hops.iter().filter(|h| h.kind == HopKind::Routed).cloned().collect() };
+    let (had, has) = (routed(now), routed(next));
+    let moved = had.iter().filter(|h| !has.contains(h)).chain(has.iter().filter(|h| !had.contains(h)));
+    let mut why: Vec<String> = moved.map(|h| format!("hop {} is routed", h.name)).collect();
+    if why.is_empty() && had != has {
+        why.push("its routed hops change places".into());
+    }
+    if !why.is_empty() {
+        let text = format!("chain {}: connections that a routed hop has taken part in would not outlive its coming or going", next.name);
+        return Err(Fault::conflict(text).with_reasons(why));
+    }
+    let path = |c: &SwitchChain| c.hops.iter().map(|h| h.name.as_str()).collect::<Vec<_>>().join(", ");
+    let text = |c: &SwitchChain| if c.hops.is_empty() { "no function".to_owned() } else { path(c) };
+    let new = next.classifiers.iter().filter(|c| !now.classifiers.contains(c)).map(|c| format!("'{c}': new, by {}", text(next)));
+    let gone = now.classifiers.iter().filter(|c| !next.classifiers.contains(c)).map(|c| format!("'{c}': no longer, by its link"));
+    let kept = next.classifiers.iter().filter(|c| now.classifiers.contains(c) && now.hops != next.hops);
+    let kept =
+        kept.map(|c| format!("'{c}': from {} to {}, at once: the functions that come and go are transparent", text(now), text(next)));
+    Ok(kept.chain(new).chain(gone).collect())
+}
+
+#[cfg(test)]
+#[path = "chain_tests.rs"]
+mod tests;

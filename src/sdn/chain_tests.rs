@@ -1,0 +1,223 @@
+//! Walks of chains, written as `port>next` lines, and frames that follow them.
+
+use uuid::Uuid;
+
+use super::*;
+use crate::model::chain::{HopKind, IpProto, Ports};
+
+fn name(s: &str) -> IfName {
+    s.parse().expect("name")
+}
+fn mac(n: u32) -> MacAddr {
+    MacAddr::planned(n)
+}
+fn end(port: &str, n: u32) -> End {
+    End { port: name(port), mac: Some(mac(n)) }
+}
+fn tcp(port: u16) -> Classifier {
+    Classifier { id: "web".into(), proto: Some(IpProto::TCP), dst_ports: Some(Ports::one(port)), ..Classifier::default() }
+}
+fn hop(n: &str, kind: HopKind, arms: &[(&str, &str)]) -> Hop {
+    let arm = |p: &str| Arm { port: name(p), mac: (kind == HopKind::Routed).then(|| mac(100 + u32::from(p.as_bytes()[1]))) };
+    let instances = arms.iter().map(|(a, b)| Instance { entry: arm(a), exit: arm(b) }).collect();
+    Hop { name: n.into(), kind, instances }
+}
+fn bump(n: &str) -> Hop {
+    hop(n, HopKind::Transparent, &[(&format!("{n}i"), &format!("{n}o"))])
+}
+fn chain(n: u128, hops: Vec<Hop>) -> SwitchChain {
+    SwitchChain {
+        id: NfpId(Uuid::from_u128(n)),
+        name: format!("c{n}").into(),
+        classifiers: vec![tcp(80)],
+        from: vec![end("client", 1)],
+        hops,
+        to: vec![end("web", 2)],
+        symmetric: true,
+        on_loss: OnLoss::Block,
+    }
+}
+/// `port[ bound]>next[:hop]`, outwards and `back`.
+fn said(c: &SwitchChain, lost: &[&str]) -> Vec<String> {
+    let rules = c.rules(&|p| !lost.contains(&p.as_str()));
+    let line = |r: &Rule| {
+        let bound = match r.bound {
+            For::Mac(m) => format!("{:x}", m.octets()[5]),
+            For::Unicast => "*".into(),
+        };
+        let then = match &r.then {
+            Then::To { port, set } => {
+                let ports: Vec<&str> = port.iter().map(IfName::as_str).collect();
+                ports.join("|") + &set.map_or_else(String::new, |m| format!(" as {:x}", m.octets()[5]))
+            }
+            Then::Link => "link".into(),
+            Then::Drop => "drop".into(),
+        };
+        let into = r.into.map_or_else(|| "out".into(), |h| h.to_string());
+        format!("{} {}[{bound}] > {then} ({into})", if r.way == Way::Out { "->" } else { "<-" }, r.at)
+    };
+    rules.iter().map(line).collect()
+}
+
+#[test]
+fn a_wire_is_walked_there_and_back_by_the_ends_macs() {
+    let c = chain(1, vec![bump("a"), bump("b")]);
+    c.check().expect("fine");
+    assert_eq!(
+        said(&c, &[]),
+        [
+            "-> client[2] > ai (0)",
+            "-> ao[2] > bi (1)",
+            "-> bo[2] > web (out)",
+            "<- web[1] > bo (1)",
+            "<- bi[1] > ao (0)",
+            "<- ai[1] > client (out)",
+        ]
+    );
+    let back = c.rules(&|_| true).into_iter().find(|r| r.way == Way::Back).expect("a return");
+    assert_eq!(back.traffic.to_string(), "tcp from any port 80");
+    let one_way = SwitchChain { symmetric: false, ..c };
+    assert_eq!(said(&one_way, &[]).len(), 3);
+}
+
+#[test]
+fn a_lost_hop_blocks_or_is_passed_by() {
+    let c = chain(1, vec![bump("a"), bump("b")]);
+    for lost in ["ai", "ao"] {
+        assert_eq!(said(&c, &[lost]), ["-> client[2] > drop (0)", "<- web[1] > drop (0)"], "{lost}");
+    }
+    let bypass = SwitchChain { on_loss: OnLoss::Bypass, ..c };
+    assert_eq!(said(&bypass, &["ao"]), ["-> client[2] > bi (1)", "-> bo[2] > web (out)", "<- web[1] > bo (1)", "<- bi[1] > client (out)"]);
+    assert_eq!(said(&bypass, &["ao", "bi"]), ["-> client[2] > link (out)", "<- web[1] > link (out)"], "on by the link");
+    assert_eq!(
+        said(&bypass, &["web"]),
+        ["-> client[2] > ai (0)", "-> ao[2] > bi (1)", "-> bo[2] > drop (out)", "<- bi[1] > ao (0)", "<- ai[1] > client (out)"]
+    );
+}
+
+#[test]
+fn a_routed_hop_is_aimed_at_and_sends_on_by_itself() {
+    let router = hop("r", HopKind::Routed, &[("ri", "ro")]);
+    let (entry, exit) = ("cd", "d3");
+    let with = |hops| {
+        let c = chain(1, hops);
+        c.check().expect("fine");
+        said(&c, &[])
+    };
+    assert_eq!(
+        with(vec![router.clone()]),
+        [
+            format!("-> client[*] > ri as {entry} (0)"),
+            "-> ro[2] > link (out)".into(),
+            format!("<- web[*] > ro as {exit} (0)"),
+            "<- ri[1] > link (out)".into(),
+        ]
+    );
+    assert_eq!(
+        with(vec![bump("a"), router.clone(), bump("b")]),
+        [
+            format!("-> client[*] > ai as {entry} (0)"),
+            format!("-> ao[{entry}] > ri (1)"),
+            "-> ro[2] > bi (2)".into(),
+            "-> bo[2] > web (out)".into(),
+            format!("<- web[*] > bo as {exit} (2)"),
+            format!("<- bi[{exit}] > ro (1)"),
+            "<- ri[1] > ao (0)".into(),
+            "<- ai[1] > client (out)".into(),
+        ]
+    );
+}
+
+#[test]
+fn one_arm_instances_and_many_ends_are_told_apart_by_macs() {
+    let mut c =
+        chain(1, vec![hop("x", HopKind::Transparent, &[("x", "x")]), hop("y", HopKind::Transparent, &[("yi", "yo"), ("zi", "zo")])]);
+    c.from.push(end("other", 3));
+    c.check().expect("fine");
+    let all = said(&c, &[]);
+    for want in [
+        "-> client[2] > x (0)",
+        "-> other[2] > x (0)",
+        "-> x[2] > yi|zi (1)",
+        "-> zo[2] > web (out)",
+        "<- web[3] > yo|zo (1)",
+        "<- x[3] > other (out)",
+    ] {
+        assert!(all.iter().any(|l| l == want), "{want} in {all:#?}");
+    }
+    assert!(said(&c, &["yi"]).contains(&"-> x[2] > zi (1)".to_owned()), "the instance that is left");
+}
+
+#[test]
+fn chains_that_cannot_be_are_refused_with_all_reasons() {
+    let bad = SwitchChain {
+        classifiers: vec![Classifier { dst_ports: Some(Ports::one(1)), ..Classifier::default() }],
+        from: vec![],
+        hops: vec![hop("r", HopKind::Routed, &[("ri", "ro"), ("si", "so")]), Hop { instances: vec![], ..bump("a") }],
+        to: vec![End { port: name("ri"), mac: None }, End { port: name("wan"), mac: None }],
+        ..chain(1, vec![])
+    };
+    let e = bad.check().expect_err("bad");
+    for part in ["has ports", "begins nowhere", "ends at more than one", "ri is in it twice", "2 instances", "hop a has no port"] {
+        assert!(e.reasons().iter().any(|r| r.contains(part)), "{part}: {:?}", e.reasons());
+    }
+    // One arm, and ends that no MAC tells apart: the ways are one.
+    let mut c = chain(1, vec![hop("x", HopKind::Transparent, &[("x", "x")])]);
+    (c.from[0].mac, c.to[0].mac) = (None, None);
+    c.check().expect("TCP's ports tell them apart");
+    c.classifiers = vec![Classifier::default()];
+    assert!(c.check().expect_err("no").reasons()[0].contains("two ways"));
+}
+
+#[test]
+fn two_chains_are_refused_where_a_frame_could_be_of_both() {
+    let one = chain(1, vec![bump("a")]);
+    let with = |classifier: Classifier, to: End, hop: &str| SwitchChain {
+        classifiers: vec![classifier],
+        to: vec![to],
+        ..chain(2, vec![bump(hop)])
+    };
+    let cidr = |s: &str| Some(s.parse().expect("cidr"));
+    let wide = Classifier { proto: Some(IpProto::TCP), ..Classifier::default() };
+    for (other, fine) in [
+        (with(tcp(80), end("web", 2), "b"), false),
+        (with(tcp(443), end("web", 2), "b"), true),
+        (with(tcp(443), end("web", 2), "a"), true),
+        (with(tcp(80), end("other", 3), "b"), true),
+        (with(tcp(80), end("other", 3), "a"), false),
+        (with(wide.clone(), end("web", 2), "a"), true),
+        (with(Classifier { src: cidr("10.0.0.0/8"), ..wide.clone() }, end("web", 2), "b"), false),
+        (with(Classifier { src: cidr("10.0.0.0/8"), ..tcp(80) }, end("web", 2), "b"), true),
+    ] {
+        let why = contradictions(&[&one, &other]);
+        assert_eq!(why.is_empty(), fine, "{} to {:?} by {}: {why:?}", other.classifiers[0], other.to, other.hops[0].name);
+        assert!(why.iter().all(|w| w.contains("c1") && w.contains("c2") && w.contains("tcp")), "{why:?}");
+    }
+    // The same the other way round: what goes out here comes back there.
+    let turned = SwitchChain { from: one.to.clone(), to: one.from.clone(), classifiers: vec![wide.clone()], ..chain(2, vec![bump("b")]) };
+    assert!(!contradictions(&[&SwitchChain { classifiers: vec![wide], ..one }, &turned]).is_empty());
+}
+
+#[test]
+fn a_change_is_told_by_classifier_and_routed_hops_stay() {
+    let router = |n: &str| hop(n, HopKind::Routed, &[(&format!("{n}i"), &format!("{n}o"))]);
+    let with = |hops: Vec<Hop>, classifiers: Vec<Classifier>| SwitchChain { classifiers, ..chain(1, hops) };
+    let now = with(vec![bump("a"), router("r")], vec![tcp(80)]);
+    let next = with(vec![router("r"), bump("b")], vec![tcp(80), tcp(81)]);
+    assert_eq!(
+        cutover(&now, &next).expect("transparent ones only"),
+        [
+            "'tcp to any port 80': from a, r to r, b, at once: the functions that come and go are transparent",
+            "'tcp to any port 81': new, by r, b",
+        ]
+    );
+    assert_eq!(
+        cutover(&next, &with(vec![router("r"), bump("b")], vec![tcp(81)])).expect("fine"),
+        ["'tcp to any port 80': no longer, by its link"]
+    );
+    assert_eq!(cutover(&now, &now).expect("nothing"), Vec::<String>::new());
+    let (one, two) = (with(vec![router("r"), router("s")], vec![tcp(80)]), with(vec![router("s"), router("r")], vec![tcp(80)]));
+    assert_eq!(cutover(&now, &with(vec![bump("a")], vec![tcp(80)])).expect_err("gone").reasons(), ["hop r is routed"]);
+    assert_eq!(cutover(&now, &with(vec![router("s"), router("r")], vec![])).expect_err("new").reasons(), ["hop s is routed"]);
+    assert_eq!(cutover(&one, &two).expect_err("moved").reasons(), ["its routed hops change places"]);
+}

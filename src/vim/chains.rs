@@ -1,0 +1,56 @@
+//! Chains as records to chains on the switch. Pure.
+//!
+//! Owns: which ports a chain's connection points are. Never: what a chain does with frames (`sdn::chain`).
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{
+    model::{
+        chain::{Chain, ChainHop, CpOf, HopKind},
+        id::{IfName, VnfId},
+        vnf::{Body, Port},
+    },
+    sdn::chain::{Arm, End, Hop, Instance, SwitchChain},
+};
+
+/// The VNFs that a chain names, with those of functions that were taken out of it.
+pub fn vnfs(c: &Chain) -> impl Iterator<Item = VnfId> {
+    c.from.iter().chain(&c.to).map(|e| e.vnf).chain(c.hops.iter().chain(&c.idle).flat_map(|h| h.vnfs.iter().copied()))
+}
+
+pub fn of(c: &Chain, bodies: &HashMap<VnfId, Body>) -> SwitchChain {
+    SwitchChain {
+        id: c.id,
+        name: c.nfp.clone(),
+        classifiers: c.classifiers.clone(),
+        from: ends(&c.from, bodies),
+        hops: c.hops.iter().map(|h| Hop { name: h.name.clone(), kind: h.kind, instances: instances(h, bodies) }).collect(),
+        to: ends(&c.to, bodies),
+        symmetric: c.symmetric,
+        on_loss: c.on_loss,
+    }
+}
+
+fn ends(cps: &[CpOf], bodies: &HashMap<VnfId, Body>) -> Vec<End> {
+    let ports = cps.iter().filter_map(|e| Some((bodies.get(&e.vnf)?, e))).flat_map(|(b, e)| {
+        let on = |p: &&Port| p.ext_cp.as_ref() == Some(&e.cp);
+        b.vnfcs.iter().flat_map(|v| &v.ports).filter(on).map(|p| End { port: p.ifname.clone(), mac: Some(p.mac) })
+    });
+    ports.collect()
+}
+
+/// Each guest that has both ports is one.
+fn instances(h: &ChainHop, bodies: &HashMap<VnfId, Body>) -> Vec<Instance> {
+    let arm = |ports: &[Port], cp| {
+        let found = ports.iter().find(|p| p.ext_cp.as_ref() == Some(cp))?;
+        Some(Arm { port: found.ifname.clone(), mac: Some(found.mac) })
+    };
+    let guests = h.vnfs.iter().filter_map(|v| bodies.get(v)).flat_map(|b| &b.vnfcs);
+    guests.filter_map(|g| Some(Instance { entry: arm(&g.ports, &h.entry)?, exit: arm(&g.ports, &h.exit)? })).collect()
+}
+
+/// Ports that are ends of wires, whether or not their chain leads by them at the moment, or any more.
+pub fn wires(chains: &[Chain], bodies: &HashMap<VnfId, Body>) -> HashSet<IfName> {
+    let transparent = chains.iter().flat_map(|c| c.hops.iter().chain(&c.idle)).filter(|h| h.kind == HopKind::Transparent);
+    transparent.flat_map(|h| instances(h, bodies)).flat_map(|i| [i.entry.port, i.exit.port]).collect()
+}

@@ -1,0 +1,103 @@
+//! The board that a host's facts and its reserve make.
+//!
+//! Owns what of the facts guests may have: the reserve is taken off here, once. Never: reads a host.
+
+use std::collections::BTreeMap;
+
+use smol_str::{SmolStr, format_smolstr};
+
+use super::board::{Board, Card, Core, Node};
+use crate::model::{
+    host::{DriverName, Function, HostFacts, NumaNode, PciDevice},
+    hw::{CpuSet, PageSize},
+    size::MiB,
+    tree::tree,
+};
+
+/// What the host keeps for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostReserve {
+    pub cpus: CpuSet,
+    /// Of all nodes together, in equal parts.
+    pub memory: MiB,
+    /// By node and size.
+    pub pages: BTreeMap<(u16, PageSize), u64>,
+}
+
+/// Memory that is bound in large pages, of all nodes.
+pub fn large_pages(facts: &HostFacts) -> MiB {
+    facts.nodes.iter().fold(MiB(0), |m, n| m.plus(large(n)))
+}
+
+pub(super) fn large(n: &NumaNode) -> MiB {
+    MiB(n.hugepages.iter().filter(|p| p.size.is_huge()).map(|p| p.total.saturating_mul(p.size.kib()) / 1024).sum())
+}
+
+impl Board {
+    pub fn of(facts: &HostFacts, reserve: &HostReserve) -> Board {
+        let share = MiB(reserve.memory.0.div_ceil(facts.nodes.len().max(1) as u64));
+        let node = |n: &NumaNode| Node {
+            id: n.id.0,
+            cores: {
+                let mut cores: Vec<Core> =
+                    facts.cores.iter().filter(|c| c.node == n.id).map(|c| Core { cpus: c.threads.clone() }).collect();
+                cores.sort_unstable_by_key(|c| c.cpus.first());
+                cores
+            },
+            small: MiB(n.memory.0.saturating_sub(large(n).0).saturating_sub(share.0)),
+            huge: tree(
+                n.hugepages
+                    .iter()
+                    .filter(|p| p.size.is_huge())
+                    .map(|p| (p.size, p.total.saturating_sub(reserve.pages.get(&(n.id.0, p.size)).copied().unwrap_or(0)))),
+            ),
+        };
+        let mut nodes: Vec<Node> = facts.nodes.iter().map(node).collect();
+        nodes.sort_unstable_by_key(|n| n.id);
+        let mut cards: Vec<Card> = facts.devices.iter().filter_map(|d| card(d, facts)).collect();
+        cards.sort_unstable_by_key(|c| c.address);
+        Board { nodes, cards, reserved: reserve.cpus.clone(), isolated: facts.isolated.clone() }
+    }
+}
+
+fn card(d: &PciDevice, facts: &HostFacts) -> Option<Card> {
+    let (physical, vfs) = match &d.function {
+        Function::Pf(pf) => (pf.physical.clone(), pf.vfs.iter().map(|v| (v.index, v.addr)).collect()),
+        Function::Plain => (None, Vec::new()),
+        // Given by its PF.
+        Function::Vf { .. } => return None,
+    };
+    let port = d.ports.first();
+    Some(Card {
+        address: d.addr,
+        name: port.map_or_else(|| format_smolstr!("{}", d.addr), |p| p.name.as_str().into()),
+        node: d.node.map(|n| n.0),
+        physical,
+        vendor: d.vendor,
+        device: d.device,
+        mbps: port.and_then(|p| p.speed).map(|s| s.0),
+        vfs: if facts.iommu { vfs } else { Vec::new() },
+        whole: whole(d, facts),
+    })
+}
+
+/// Why a device cannot be given away whole.
+fn whole(d: &PciDevice, facts: &HostFacts) -> Result<(), SmolStr> {
+    if d.class.is_bridge() {
+        return Err("it is a bridge, which stays with the host".into());
+    }
+    let Some(group) = d.iommu_group.filter(|_| facts.iommu) else {
+        return Err("it is in no IOMMU group".into());
+    };
+    let ours = |o: &&PciDevice| o.iommu_group == Some(group) && o.addr != d.addr && !o.class.is_bridge();
+    if let Some(other) = facts.devices.iter().find(ours) {
+        return Err(format_smolstr!("{} is in its IOMMU group, and would have to go with it", other.addr));
+    }
+    if d.ports.iter().any(|p| p.up)
+        && d.driver.as_ref() != Some(&DriverName::VFIO)
+        && !matches!(&d.function, Function::Pf(p) if p.physical.is_some())
+    {
+        return Err("the host uses its interface".into());
+    }
+    Ok(())
+}
