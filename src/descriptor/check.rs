@@ -33,6 +33,16 @@ pub fn attach_by_id(nsd: &mut Nsd, vnfds: &[&Vnfd]) {
             }
         }
     }
+    for f in &mut nsd.flavours {
+        for c in f.paths.iter_mut().flat_map(|p| p.cps_mut()) {
+            let member = f.members.iter().find(|m| m.id == c.member);
+            let vnfd = member.and_then(|m| Some((m, vnfds.iter().find(|v| v.id == m.vnfd_id)?)));
+            let flavour = vnfd.and_then(|(m, v)| v.flavour(m.flavour.as_ref().unwrap_or(&v.default_flavour)));
+            if let Some(cp) = flavour.and_then(|f| f.ext_cp(&c.cp)) {
+                c.cp = cp.id.clone();
+            }
+        }
+    }
 }
 
 fn member(ns: &NsFlavour, m: &Member, vnfds: &[&Vnfd], sink: &Sink) {

@@ -14,6 +14,7 @@ pub mod build;
 pub mod check;
 pub mod diagnose;
 pub mod digest;
+pub mod document;
 pub mod epa;
 pub mod limits;
 pub mod manifest;

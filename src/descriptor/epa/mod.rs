@@ -13,6 +13,6 @@ mod table;
 mod tests;
 
 pub use guest::GuestKeys;
-pub use nic::{NicKeys, mbits};
+pub use nic::{NicKeys, bits, mbits};
 pub use settle::Queues;
 pub use table::markdown;

@@ -31,6 +31,16 @@ pub struct NicKeys<'a> {
 
 /// Bit/s as Mbit/s, rounded up: nobody gets less than asked for.
 pub fn mbits(at: &At<'_>) -> Option<u32> {
+    let mbits = bits(at)?.div_ceil(1_000_000);
+    let fits = u32::try_from(mbits).ok();
+    if fits.is_none() {
+        at.error_hint(format!("{mbits} Mbit/s is no bit rate"), "write bits per second, or '10 Gbps'");
+    }
+    fits
+}
+
+/// Bits a second, with a unit or without; 0 says nothing.
+pub fn bits(at: &At<'_>) -> Option<u64> {
     let text = at.text()?;
     let t = text.trim();
     let split = t.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(t.len());
@@ -46,11 +56,10 @@ pub fn mbits(at: &At<'_>) -> Option<u32> {
         }
     };
     let bits = t[..split].trim().parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
-    let mbits = bits.and_then(|b| u32::try_from(b.div_ceil(1_000_000)).ok());
-    if mbits.is_none() {
+    if bits.is_none() {
         at.error_hint(format!("'{text}' is no bit rate"), "write bits per second, or '10 Gbps'");
     }
-    mbits.filter(|m| *m > 0)
+    bits.filter(|b| *b > 0)
 }
 
 impl<'a> NicKeys<'a> {

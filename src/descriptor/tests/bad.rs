@@ -232,9 +232,11 @@ fn what_has_no_effect_is_warned_of_and_taken() {
         let text = said("router", edits);
         assert!(text.starts_with("taken") && text.contains(want), "{what}: wanted {want:?} in {text}");
     }
-    let text =
-        said("edge", &[(EDGE, "  policies:", "  groups:\n    chain: { type: tosca.groups.nfv.VNFFG, members: [ inner ] }\n  policies:")]);
-    assert!(text.starts_with("taken") && text.contains("VNFFG is not acted on yet"), "{text}");
+    let text = said(
+        "edge",
+        &[(EDGE, "  policies:", "  groups:\n    near: { type: tosca.groups.nfv.NsPlacementGroup, members: [ inner ] }\n  policies:")],
+    );
+    assert!(text.starts_with("taken") && text.contains("NsPlacementGroup is not acted on yet"), "{text}");
 }
 
 #[test]

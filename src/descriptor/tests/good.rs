@@ -3,7 +3,10 @@
 use super::{Content, copy, fixture, read, said, variant};
 use crate::{
     descriptor::{Archive, Build, Limits, attach_by_id, check_against, lint},
-    model::{nsd::Nsd, vnfd::Vnfd},
+    model::{
+        nsd::{NsAspect, Nsd},
+        vnfd::{CpRole, LinkKind, LinkProfile, LinkRates, VduCp, Vnfd},
+    },
 };
 
 fn vnfd() -> Vnfd {
@@ -141,5 +144,102 @@ fn quirks_of_the_field_are_taken() {
     for (what, edits) in taken {
         let text = said("router", edits);
         assert!(text.starts_with("taken"), "{what}: {text}");
+    }
+}
+
+/// What `router`'s flavour of two guests says of its link and of the connection point on it.
+fn pair(edits: &[(&str, &str, &str)]) -> (LinkProfile, VduCp) {
+    match read(variant("router", edits).path()) {
+        Ok(Content::Vnf(c)) => {
+            let f = c.vnfd.flavour("pair").expect("pair").clone();
+            let cp = f.vdus.iter().flat_map(|v| &v.nics).find(|n| n.id == "inner").expect("inner").clone();
+            (f.links[0].profile.clone(), cp)
+        }
+        Ok(Content::Nsd(_)) => panic!("router is no NSD"),
+        Err(d) => panic!("{}", d.render()),
+    }
+}
+
+#[test]
+fn what_a_link_and_a_port_are_to_be_is_read_from_the_standard_s_own_words() {
+    const PAIR: &str = "Definitions/router_df_pair.yaml";
+    const CP: &str = "properties: { layer_protocols: [ ipv4 ] }\n      requirements: [ virtual_binding: gw, virtual_link: sync ]";
+    let with = |more: &str, metadata: &str| {
+        CP.replace("[ ipv4 ] }", &format!("[ ipv4 ]{more} }}")).replacen("properties", &format!("{metadata}properties"), 1)
+    };
+    let (link, cp) = pair(&[]);
+    assert_eq!((link.kind, link.transparent, link.max_rate), (LinkKind::Elan, false, LinkRates { root: Some(1_000_000), leaf: None }));
+    assert_eq!((cp.role, cp.rate_limit, cp.port_security), (CpRole::Leaf, None, true));
+
+    let (link, cp) = pair(&[
+        (PAIR, "flow_pattern: mesh", "flow_pattern: tree"),
+        (PAIR, "max_bitrate_requirements: { root: 1000000 }", "max_bitrate_requirements: { root: 5000000, leaf: 2000000 }"),
+        (PAIR, "{ mtu: 1400 }", "{ mtu: 1400, vlan_transparent: true }"),
+        (PAIR, CP, &with(", role: root", "metadata: { bothy.rate_limit: 10 Mbps, bothy.port_security: 'false' }\n      ")),
+    ]);
+    assert_eq!((link.kind, link.transparent, link.mtu), (LinkKind::Etree, true, Some(1400)));
+    assert_eq!(link.max_rate, LinkRates { root: Some(5_000_000), leaf: Some(2_000_000) });
+    assert_eq!((cp.role, cp.rate_limit, cp.port_security), (CpRole::Root, Some(10_000_000), false));
+
+    let (link, _) = pair(&[(PAIR, "max_bitrate_requirements: { root: 1000000 }", "max_bitrate_requirements: { root: 0 }")]);
+    assert_eq!(link.max_rate, LinkRates::default(), "0 says nothing, and the standard wants it said");
+
+    for (what, old, new, want) in [
+        ("a role of no tree", CP, with(", role: trunk", ""), "'trunk' is none of root, leaf"),
+        ("a rate in no unit", CP, with("", "metadata: { bothy.rate_limit: 10 parsecs }\n      "), "is no bit rate"),
+        (
+            "more than the most",
+            "min_bitrate_requirements: { root: 0 }",
+            "min_bitrate_requirements: { root: 9000000 }".into(),
+            "at least 9000000",
+        ),
+        ("leaves of a line", "flow_pattern: mesh", "flow_pattern: line".into(), "taken"),
+    ] {
+        let text = said("router", &[(PAIR, old, &new)]);
+        assert!(text.contains(want), "{what}: {text}");
+    }
+}
+
+/// Scaling aspects put beside the instantiation levels of `edge`.
+fn with_aspects(aspects: &str) -> String {
+    format!(
+        "  policies:\n    - aspects:\n        type: tosca.policies.nfv.NsScalingAspects\n        properties:\n          aspects: {aspects}\n"
+    )
+}
+
+fn mapping(name: &str, aspect: &str, numbers: &str) -> String {
+    format!(
+        "    - {name}:\n        type: tosca.policies.nfv.VnfToLevelMapping\n        properties:\n          aspect: {aspect}\n          number_of_instances: {numbers}\n        targets: [ outer ]\n"
+    )
+}
+
+const EDGE: &str = "Definitions/edge.yaml";
+const ONE_ASPECT: &str = "{ out: { name: Outer, description: O, ns_scale_levels: { 0: { description: one }, 1: { description: two } } } }";
+
+#[test]
+fn scaling_aspects_of_a_service_are_read() {
+    let text = with_aspects(ONE_ASPECT) + &mapping("outers_of", "out", "{ 0: 1, 1: 2 }");
+    let dir = variant("edge", &[(EDGE, "  policies:\n", &text)]);
+    match read(dir.path()) {
+        Ok(Content::Nsd(c)) => {
+            assert!(!c.warnings.render().contains("acted on"), "{}", c.warnings.render());
+            let levels = vec![vec![("outer".into(), 1)], vec![("outer".into(), 2)]];
+            assert_eq!(c.nsd.flavours[0].aspects, [NsAspect { id: "out".into(), name: "Outer".into(), levels }]);
+        }
+        Ok(Content::Vnf(_)) => panic!("edge is an NSD"),
+        Err(d) => panic!("{}", d.render()),
+    }
+    for (aspects, mappings, says) in [
+        (ONE_ASPECT, mapping("m", "out", "{ 0: 1 }"), "each level of aspect 'out' needs a number, 0 to 1"),
+        (ONE_ASPECT, mapping("m", "out", "{ 0: 1, 1: 2, 2: 2 }"), "aspect 'out' has no level '2'; it has 0 to 1"),
+        (ONE_ASPECT, mapping("m", "out", "{ 0: 1, 1: 99 }"), "99 instances of 'outer' are outside its vnf_profile"),
+        (ONE_ASPECT, mapping("m", "in", "{ 0: 1, 1: 2 }"), "scaling aspect"),
+        (ONE_ASPECT, mapping("m", "out", "{ 0: 1, 1: 2 }") + &mapping("n", "out", "{ 0: 1, 1: 2 }"), "is said by aspect 'out' already"),
+        ("{ out: { name: O, description: O, ns_scale_levels: { 1: { description: one } } } }", String::new(), "numbered 0, 1, 2 and so on"),
+        (ONE_ASPECT, String::new(), "no VnfToLevelMapping says what aspect 'out' scales"),
+    ] {
+        let text = with_aspects(aspects) + &mappings;
+        let said = said("edge", &[(EDGE, "  policies:\n", &text)]);
+        assert!(said.contains(says), "wanted {says:?} in {said}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod archives;
 mod bad;
+mod forward;
 mod fuzz;
 mod good;
 mod samples;

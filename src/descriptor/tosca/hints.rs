@@ -16,13 +16,17 @@
 //! | VduCp | `bothy.management` | `true`: day-1 and readiness come in here |
 //! | | `bothy.model` | `virtio`, `e1000`, `e1000e`, `rtl8139`, `pcnet` |
 //! | | `bothy.mac`, `bothy.mtu` | |
-//! | | `bothy.port_security` | `false` where the guest forwards for others |
+//! | | `bothy.port_security` | `false` where the guest forwards for others: its frames may come from any address |
+//! | | `bothy.rate_limit` | what the switch takes from the NIC at most: bits a second, or `10 Mbps` |
 //! | VnfExtCp | `bothy.management` | |
 //! | virtual links | `bothy.management` | `true`: the host has an address on it |
 //! | | `bothy.nat` | `true`: guests reach the uplink, translated |
 //! | | `bothy.forwards` | `tcp/8080->web:80, udp/53->dns/vdu:53` |
 //! | | `bothy.dns` | addresses, separated by commas |
 //! | | `bothy.physical` | name of a physical network of the box |
+//! | NFP | `bothy.symmetric` | `false`: what comes back takes its link |
+//! | | `bothy.on_loss` | `block` (default), `bypass`: what happens without one of its functions |
+//! | NfpPosition | `bothy.hop` | `transparent` (default): hands frames on as they are; `routed`: takes frames for its own MAC |
 //! | VNF of an NSD | `bothy.address.REQUIREMENT` | fixed addresses on that link |
 //! | | `bothy.priority` | lower starts first after a reboot |
 
@@ -36,9 +40,11 @@ use crate::{
 
 pub const ON_COMPUTE: &[&str] = &["readiness", "readiness_timeout", "firmware", "day0.medium", "day0.bus", "day0.label"];
 pub const ON_STORAGE: &[&str] = &["bus"];
-pub const ON_VDU_CP: &[&str] = &["management", "model", "mac", "mtu", "port_security"];
+pub const ON_VDU_CP: &[&str] = &["management", "model", "mac", "mtu", "port_security", "rate_limit"];
 pub const ON_EXT_CP: &[&str] = &["management"];
 pub const ON_LINK: &[&str] = &["management", "nat", "forwards", "dns", "physical"];
+pub const ON_PATH: &[&str] = &["symmetric", "on_loss"];
+pub const ON_POSITION: &[&str] = &["hop"];
 /// `address.REQUIREMENT`: fixed addresses of a member of a network service.
 pub const ON_MEMBER: &[&str] = &["address.*", "priority"];
 

@@ -10,9 +10,10 @@ use super::{
     at::At,
     hints::{ON_LINK, hints},
 };
+use crate::descriptor::epa::bits;
 use crate::model::{
     net::{Cidr, VlanId},
-    vnfd::{Layer3, LinkKind, LinkProfile},
+    vnfd::{Layer3, LinkKind, LinkProfile, LinkRates},
 };
 
 /// Description and profile of a `VnfVirtualLink` or an `NsVirtualLink`.
@@ -48,6 +49,7 @@ pub fn link(template: &At<'_>) -> (SmolStr, LinkProfile) {
             "data_flow_mirroring",
         ]);
         p.not_acted_on(&["qos", "service_availability_level", "data_flow_mirroring"]);
+        profile.max_rate = rates(&p, profile.kind);
         for data in p.get("virtual_link_protocol_data").map(|d| d.items()).unwrap_or_default() {
             protocol_data(&data, &mut profile);
         }
@@ -81,6 +83,32 @@ pub fn link(template: &At<'_>) -> (SmolStr, LinkProfile) {
     (template.property("description").and_then(|d| d.text()).unwrap_or_default(), profile)
 }
 
+/// `max_bitrate_requirements`, which is a limit. The minimum is a wish that a learning switch cannot
+/// keep; it must only not contradict the maximum.
+fn rates(p: &At<'_>, kind: LinkKind) -> LinkRates {
+    let read = |name: &str| {
+        let at = p.get(name);
+        if let Some(at) = &at {
+            at.known(&["root", "leaf"]);
+        }
+        let of = |part: &str| at.as_ref().and_then(|a| a.get(part));
+        (of("root"), of("leaf"))
+    };
+    let ((root, leaf), (least_root, least_leaf)) = (read("max_bitrate_requirements"), read("min_bitrate_requirements"));
+    let value = |at: &Option<At<'_>>| at.as_ref().and_then(bits);
+    for (most, least) in [(&root, &least_root), (&leaf, &least_leaf)] {
+        if let (Some(m), Some(l), Some(at)) = (value(most), value(least), least)
+            && l > m
+        {
+            at.error(format!("at least {l} bit/s is more than the {m} bit/s of max_bitrate_requirements"));
+        }
+    }
+    if let (LinkKind::Eline, Some(at)) = (kind, &leaf) {
+        at.warn("a line has no leaves: 'root' is the rate of each direction");
+    }
+    LinkRates { root: value(&root), leaf: value(&leaf) }
+}
+
 /// Addresses in one text, separated by commas or spaces.
 pub fn addresses(at: &At<'_>) -> Vec<IpAddr> {
     let text = at.text().unwrap_or_default();
@@ -106,9 +134,7 @@ fn protocol_data(data: &At<'_>, profile: &mut LinkProfile) {
                 None => mtu.error(format!("an MTU of {v} is not in 68 to 9216")),
             }
         }
-        if l2.get("vlan_transparent").and_then(|v| v.bool()) == Some(true) {
-            l2.warn("vlan_transparent is not acted on: tagged frames do not pass");
-        }
+        profile.transparent |= l2.get("vlan_transparent").and_then(|v| v.bool()) == Some(true);
         let network_type = l2.get("network_type").and_then(|t| {
             let known = [("flat", true), ("vlan", true), ("vxlan", false), ("gre", false)];
             t.choice(&known)

@@ -1,7 +1,7 @@
 //! An NSD: members, links, service access points.
 //!
 //! Owns the reading of an NS topology (SOL001 clause 7). Never needs the VNFDs: whether its
-//! members fit them is `check_against`. Forwarding graphs and nested services are named, not read.
+//! members fit them is `check_against`. Nested services are named, not read.
 
 use std::{net::IpAddr, rc::Rc};
 
@@ -9,13 +9,13 @@ use smol_str::SmolStr;
 
 use super::{
     at::At,
-    constraint,
+    constraint, forward,
     hints::{Hints, ON_MEMBER, hints},
     link,
     load::{Loaded, Template},
-    nslevel,
+    nsaspect, nslevel,
     scope::Scope,
-    types::{BLOCK, COMPUTE, INT_LINK, NS, NS_LINK, PNF, SAP, Types, VDU_CP, VNF},
+    types::{BLOCK, COMPUTE, INT_LINK, NFP, NFP_ELEMENT, NFP_POSITION, NS, NS_LINK, PNF, SAP, Types, VDU_CP, VNF},
     vnfd::node_of,
     yaml::Node,
 };
@@ -155,6 +155,8 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, ns: &At<'_>, level: Option<SmolStr>) 
             if at.me() != ns.me() {
                 at.error_hint("a network service inside a network service is not offered", "list the VNFs of the inner one here");
             }
+        } else if [NFP, NFP_POSITION, NFP_ELEMENT].iter().any(|b| is(b)) {
+            // `forward` reads them once all members are known.
         } else if is(PNF) {
             at.warn("a PNF is not acted on: connect it to a physical network of the box");
         } else if [INT_LINK, VDU_CP, BLOCK].iter().any(|b| is(b)) {
@@ -172,6 +174,9 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, ns: &At<'_>, level: Option<SmolStr>) 
     }
     for (name, group) in scope.topology.get("groups").map(|g| g.entries()).unwrap_or_default() {
         let kind = group.get("type").and_then(|t| t.text()).unwrap_or_default();
+        if scope.types.is_a(kind, forward::VNFFG) {
+            continue;
+        }
         scope.sink.warn(name.pos, &format!("topology_template.groups.{}", name.text), format!("{kind} is not acted on yet"));
     }
     connect(&mut members, &links);
@@ -180,7 +185,9 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, ns: &At<'_>, level: Option<SmolStr>) 
     check_cycles(&members);
     let members: Vec<Member> = members.into_iter().map(|(m, _)| m).collect();
     let (levels, default_level) = nslevel::levels(scope, &members, level);
-    NsFlavour { id, members, links, saps, default_level, levels }
+    let paths = forward::paths(scope, &members);
+    let aspects = nsaspect::aspects(scope, &members);
+    NsFlavour { id, members, links, saps, default_level, levels, paths, aspects }
 }
 
 fn member(at: &At<'_>) -> Member {

@@ -1,10 +1,10 @@
 //! Policies of a network service: its instantiation levels.
 //!
-//! Owns how many of each member a level has. Scaling aspects of a service are named, not read.
+//! Owns how many of each member a level has.
 
 use smol_str::SmolStr;
 
-use super::{at::At, level::policies, scope::Scope};
+use super::{at::At, level::policies, nsaspect::is_of_aspects, scope::Scope};
 use crate::model::nsd::{Member, NsLevel};
 
 /// Levels and the default one; `wanted` is what `ns_profile` asks for.
@@ -20,7 +20,7 @@ pub fn levels(scope: &Scope<'_>, members: &[Member], wanted: Option<SmolStr>) ->
             policy = at.need("properties");
         } else if is("VnfToInstantiationLevelMapping") {
             mapping(&at, members, &mut counts);
-        } else {
+        } else if !is("NfpRule") && !is_of_aspects(scope, &kind) {
             at.warn(format!("{kind} is not acted on yet"));
         }
     }
@@ -66,6 +66,15 @@ pub fn levels(scope: &Scope<'_>, members: &[Member], wanted: Option<SmolStr>) ->
 
 fn mapping(policy: &At<'_>, members: &[Member], out: &mut Vec<(SmolStr, SmolStr, u32)>) {
     let Some(props) = policy.need("properties") else { return };
+    let targets = members_named(policy, members);
+    for (level, n) in props.need("number_of_instances").map(|n| n.entries()).unwrap_or_default() {
+        let Some(n) = n.u32() else { continue };
+        out.extend(targets.iter().map(|t| (level.text.clone(), t.clone(), n)));
+    }
+}
+
+/// The members that are the policy's targets.
+pub fn members_named(policy: &At<'_>, members: &[Member]) -> Vec<SmolStr> {
     let mut targets = Vec::new();
     for t in policy.need("targets").map(|t| t.items()).unwrap_or_default() {
         let Some(name) = t.text() else { continue };
@@ -75,8 +84,5 @@ fn mapping(policy: &At<'_>, members: &[Member], out: &mut Vec<(SmolStr, SmolStr,
             t.no_such("VNF", &name, members.iter().map(|m| m.id.as_str()));
         }
     }
-    for (level, n) in props.need("number_of_instances").map(|n| n.entries()).unwrap_or_default() {
-        let Some(n) = n.u32() else { continue };
-        out.extend(targets.iter().map(|t| (level.text.clone(), t.clone(), n)));
-    }
+    targets
 }

@@ -28,6 +28,9 @@ pub const EXT_CP: &str = "tosca.nodes.nfv.VnfExtCp";
 pub const INT_LINK: &str = "tosca.nodes.nfv.VnfVirtualLink";
 pub const NS_LINK: &str = "tosca.nodes.nfv.NsVirtualLink";
 pub const SAP: &str = "tosca.nodes.nfv.Sap";
+pub const NFP: &str = "tosca.nodes.nfv.NFP";
+pub const NFP_POSITION: &str = "tosca.nodes.nfv.NfpPosition";
+pub const NFP_ELEMENT: &str = "tosca.nodes.nfv.NfpPositionElement";
 
 /// Node types that SOL001 brings, with what each is derived from where that matters here.
 const NODES: &[(&str, &str)] = &[
@@ -51,9 +54,9 @@ const NODES: &[(&str, &str)] = &[
     (SAP, "tosca.nodes.nfv.Cp"),
     (INT_LINK, "tosca.nodes.Root"),
     (NS_LINK, "tosca.nodes.Root"),
-    ("tosca.nodes.nfv.NfpPositionElement", "tosca.nodes.Root"),
-    ("tosca.nodes.nfv.NfpPosition", "tosca.nodes.Root"),
-    ("tosca.nodes.nfv.NFP", "tosca.nodes.Root"),
+    (NFP_ELEMENT, "tosca.nodes.Root"),
+    (NFP_POSITION, "tosca.nodes.Root"),
+    (NFP, "tosca.nodes.Root"),
     ("tosca.nodes.nfv.Forwarding", "tosca.nodes.Root"),
     ("tosca.nodes.Root", ""),
 ];

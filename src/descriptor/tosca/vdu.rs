@@ -18,7 +18,7 @@ use crate::{
     model::{
         net::MacAddr,
         size::{Bytes, MiB},
-        vnfd::{CpLink, Disk, DiskBus, Vdu, VduCp},
+        vnfd::{CpLink, CpRole, Disk, DiskBus, Vdu, VduCp},
     },
 };
 
@@ -286,6 +286,12 @@ pub struct ReadCp<'a> {
     pub management: bool,
 }
 
+/// `role` (SOL001 9.8.1): its part on a link whose flow pattern is a tree.
+pub fn role(at: &At<'_>) -> CpRole {
+    let words = [("root", CpRole::Root), ("leaf", CpRole::Leaf)];
+    at.property("role").and_then(|r| r.choice(&words)).unwrap_or_default()
+}
+
 /// Reads a `VduCp`. What it is attached to is settled by the caller.
 pub fn cp<'a>(at: &At<'a>) -> ReadCp<'a> {
     if let Some(p) = at.get("properties") {
@@ -328,6 +334,9 @@ pub fn cp<'a>(at: &At<'a>) -> ReadCp<'a> {
         port_security: h.flag("port_security").or(keys.port_security).unwrap_or(true),
         mtu: h.get("mtu").and_then(|m| m.parse::<u16>("an MTU in bytes")).or(keys.mtu),
         wish,
+        role: role(at),
+        rate_limit: h.get("rate_limit").and_then(crate::descriptor::epa::bits),
+        subports: Vec::new(),
     };
     ReadCp {
         vdu,

@@ -21,6 +21,8 @@ use crate::descriptor::{
 pub struct Node {
     pub pos: Pos,
     pub value: Value,
+    /// Written without quotes: `1` and not `"1"`.
+    pub plain: bool,
     /// Nodes below and including this one, with aliases expanded.
     weight: u64,
     /// Levels below and including this one.
@@ -43,7 +45,7 @@ pub struct Key {
 
 impl Node {
     pub fn scalar(pos: Pos, text: impl Into<String>) -> Rc<Node> {
-        Rc::new(Node { pos, value: Value::Scalar(text.into()), weight: 1, height: 1 })
+        Rc::new(Node { pos, value: Value::Scalar(text.into()), plain: false, weight: 1, height: 1 })
     }
     pub fn get(&self, key: &str) -> Option<&Rc<Node>> {
         self.entries().iter().find(|(k, _)| k.text == key).map(|(_, v)| v)
@@ -145,7 +147,7 @@ impl Builder<'_> {
                 let plain = style == ScalarStyle::Plain;
                 let null = plain && tag.is_none() && matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL");
                 let value = if null { Value::Null } else { Value::Scalar(text.into_owned()) };
-                self.done(Node { pos, value, weight: 1, height: 1 }, anchor)
+                self.done(Node { pos, value, plain: plain && tag.is_none(), weight: 1, height: 1 }, anchor)
             }
             Event::SequenceStart(_, anchor, _) => self.open(Frame::Seq { pos, anchor, items: Vec::new() }, pos),
             Event::MappingStart(_, anchor, _) => {
@@ -154,12 +156,12 @@ impl Builder<'_> {
             Event::SequenceEnd | Event::MappingEnd => match self.stack.pop() {
                 Some(Frame::Seq { pos, anchor, items }) => {
                     let (weight, height) = sum(items.iter());
-                    self.done(Node { pos, value: Value::Seq(items), weight, height }, anchor)
+                    self.done(Node { pos, value: Value::Seq(items), plain: false, weight, height }, anchor)
                 }
                 Some(Frame::Map { pos, anchor, entries, .. }) => {
                     let entries = self.merged(entries);
                     let (weight, height) = sum(entries.iter().map(|(_, v)| v));
-                    self.done(Node { pos, value: Value::Map(entries), weight, height }, anchor)
+                    self.done(Node { pos, value: Value::Map(entries), plain: false, weight, height }, anchor)
                 }
                 None => true,
             },
