@@ -12,6 +12,7 @@ use tracing::info;
 
 use super::{
     Vnfm,
+    grant::{Snapshot, check_quota, claim_facts},
     plan::{self, Ask, Attachment, Fabric, VnfPlan, fresh_uuid},
 };
 use crate::{
@@ -22,15 +23,16 @@ use crate::{
         op::{OpKind, OpState, Operation, PLAN_FORMAT, Target, Trigger, VnfOpState},
         package::{Onboarding, Operational, VnfPackage},
         param::Params,
+        place::Held,
         secret::refuse_clear,
         segment::{Segment, SegmentOwner, SegmentState},
-        step::PlanStep,
-        vnf::{Facts, Reservation, RunState, VnfInstance},
+        step::{PlanStep, Step, VnfStep},
+        tree::tree,
+        vnf::{Properties, Reservation, VnfInstance, check_configurable},
         vnfd::Vnfd,
     },
     store::{Durability, Tx},
     vim::{
-        capacity::{Account, account, check},
         network::{Stations, Taken},
         port::Accel,
     },
@@ -38,13 +40,6 @@ use crate::{
 
 /// How often a plan is made anew because another request was faster.
 const TRIES: usize = 16;
-
-/// The box as plans see it, with the revision that guards it.
-pub struct Snapshot {
-    pub facts: Facts,
-    pub segments: Vec<Segment>,
-    pub account: Account,
-}
 
 /// A request to instantiate, checked for form only.
 #[derive(Debug, Clone, Default)]
@@ -74,23 +69,17 @@ pub struct DryRun {
     pub body: crate::model::vnf::Body,
     pub steps: Vec<PlanStep>,
     pub segments: Vec<Segment>,
+    /// Guests that would have a place of their own.
+    pub placed: Vec<Held>,
     pub warnings: Vec<String>,
 }
 
 impl Vnfm {
-    pub fn snapshot(&self) -> Result<Snapshot> {
-        // The revision first: what is read after it can only be newer, and then it differs.
-        let facts = self.store.get::<Facts>(&())?.unwrap_or_default();
-        let segments = self.store.list::<Segment>()?;
-        let taken = self.store.list::<Reservation>()?;
-        let account = account(self.supply()?, self.rules().overcommit, &taken);
-        Ok(Snapshot { facts, segments, account })
-    }
-
-    /// The enabled package that has this VNFD.
-    pub fn package_of(&self, vnfd_id: &str) -> Result<VnfPackage> {
+    /// The project's enabled package that has this VNFD.
+    pub fn package_of(&self, project: ProjectId, vnfd_id: &str) -> Result<VnfPackage> {
         let all = self.store.list::<VnfPackage>()?;
-        let mut found: Vec<VnfPackage> = all.into_iter().filter(|p| p.vnfd.as_ref().is_some_and(|v| v.id == vnfd_id)).collect();
+        let mut found: Vec<VnfPackage> =
+            all.into_iter().filter(|p| p.project == project && p.vnfd.as_ref().is_some_and(|v| v.id == vnfd_id)).collect();
         found.sort_by_key(|p| (p.operational == Operational::Disabled, p.onboarding != Onboarding::Onboarded, p.created));
         let first =
             found.into_iter().next().ok_or_else(|| Fault::not_found(format!("no onboarded VNF package has the VNFD '{vnfd_id}'")))?;
@@ -130,7 +119,7 @@ impl Vnfm {
 
     /// SOL003 5.4.2: an instance that is not instantiated yet.
     pub fn create(&self, ask: &CreateVnf) -> Result<VnfInstance> {
-        let package = self.package_of(&ask.vnfd_id)?;
+        let package = self.package_of(ask.project, &ask.vnfd_id)?;
         let inst = self.draft_instance(ask, &package)?;
         self.store.write(Durability::Barrier, |tx| {
             use_package(tx, package.id, 1)?;
@@ -160,18 +149,21 @@ impl Vnfm {
     pub fn modify(&self, id: VnfId, request: &str, change: impl Fn(&mut VnfInstance) -> Result<()>) -> Result<Operation> {
         let op_id = OpId(fresh_uuid(&*self.dice));
         self.store.write(Durability::Barrier, |tx| {
-            let inst = amended(tx, id, &change)?;
+            let mut inst: VnfInstance = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF instance {id}")))?;
+            inst.check_free()?;
+            change(&mut inst)?;
+            check_configurable(&inst.configurable)?;
+            for params in [&inst.extensions, &inst.configurable, &inst.metadata] {
+                refuse_clear(params)?;
+            }
+            inst.revision += 1;
+            tx.put(&inst)?;
             let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::ModifyInfo, request.into());
             op.apply(Trigger::Granted, op.created)?;
             op.apply(Trigger::Succeeded, op.created)?;
             tx.put(&op)?;
             Ok(op)
         })
-    }
-
-    /// The same as a part of another request.
-    pub fn amend(&self, id: VnfId, change: impl Fn(&mut VnfInstance) -> Result<()>) -> Result<VnfInstance> {
-        self.store.write(Durability::Barrier, |tx| amended(tx, id, &change))
     }
 
     /// Plans an instantiation without touching anything.
@@ -183,7 +175,7 @@ impl Vnfm {
 
     /// The same for an instance that is not even created.
     pub fn dry_new(&self, create: &CreateVnf, ask: &InstantiateVnf) -> Result<DryRun> {
-        let package = self.package_of(&create.vnfd_id)?;
+        let package = self.package_of(create.project, &create.vnfd_id)?;
         self.dry(self.draft_instance(create, &package)?, ask)
     }
 
@@ -191,10 +183,12 @@ impl Vnfm {
         self.check_accel()?;
         let snap = self.snapshot()?;
         let op = OpId(fresh_uuid(&*self.dice));
-        let (p, touched) = self.plan_one(&inst, ask, &snap, op)?;
-        check(snap.account, std::slice::from_ref(&p.need))?;
+        let (mut p, touched) = self.plan_one(&inst, ask, &snap, op)?;
+        check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[p.whole])?;
+        let told = self.grant(&mut [&mut p], &snap)?;
+        p.warnings.extend(told);
         let warnings = self.warnings(&p);
-        Ok(DryRun { name: inst.name, body: p.body, steps: p.steps, segments: touched, warnings })
+        Ok(DryRun { name: inst.name, body: p.body, steps: p.steps, segments: touched, placed: p.reservation.placed, warnings })
     }
 
     fn plan_one(&self, inst: &VnfInstance, ask: &InstantiateVnf, snap: &Snapshot, op: OpId) -> Result<(VnfPlan, Vec<Segment>)> {
@@ -218,7 +212,9 @@ impl Vnfm {
         }
         let rules = self.rules();
         let mut taken = Taken::of(&snap.segments);
-        let mut stations: BTreeMap<SegmentId, Stations> = snap.segments.iter().map(|s| (s.id, Stations::new(s.clone()))).collect();
+        // Another project's links are not there.
+        let own = snap.segments.iter().filter(|s| s.project == inst.project);
+        let mut stations: BTreeMap<SegmentId, Stations> = tree(own.map(|s| (s.id, Stations::new(s.clone()))));
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
         let level = ask.level.clone().unwrap_or_else(|| flavour.default_level.clone());
         let plan_ask = Ask {
@@ -232,6 +228,7 @@ impl Vnfm {
             op,
             generation: self.store.generation(),
             short_name: inst.name.clone(),
+            late: false,
         };
         let p = plan::instantiate(&plan_ask, &mut fabric, &*self.dice)?;
         let touched = stations.into_values().filter_map(Stations::into_changed).collect();
@@ -240,17 +237,32 @@ impl Vnfm {
 
     /// SOL003 5.4.4. Returns the operation, which may have ended already (no room).
     pub fn instantiate(&self, id: VnfId, ask: &InstantiateVnf) -> Result<Operation> {
+        self.instantiate_with(id, ask, &|_| {})
+    }
+
+    /// The same with properties that `lay` changes. A step does it: an instantiation that is refused or rolled
+    /// back leaves them as they were.
+    pub fn instantiate_with(&self, id: VnfId, ask: &InstantiateVnf, lay: &dyn Fn(&mut Properties)) -> Result<Operation> {
         self.check_accel()?;
         let op_id = OpId(fresh_uuid(&*self.dice));
         let (op, steps) = retrying(|| {
             let inst: VnfInstance = self.store.require(&id)?;
             check_standalone(&inst)?;
             check_instantiable(&inst)?;
+            let before = Box::new(Properties::of(&inst));
+            let mut after = before.clone();
+            lay(&mut after);
+            refuse_clear(&after.extensions)?;
+            refuse_clear(&after.configurable)?;
+            check_configurable(&after.configurable)?;
             let snap = self.snapshot()?;
-            let (p, touched) = self.plan_one(&inst, ask, &snap, op_id)?;
+            let (mut p, touched) = self.plan_one(&inst, ask, &snap, op_id)?;
             let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::Instantiate, ask.request.clone());
+            let granted = self.grant(&mut [&mut p], &snap);
             op.warnings = self.warnings(&p);
-            if let Err(refusal) = check(snap.account, std::slice::from_ref(&p.need)) {
+            // What the project may not is refused at once; what the box cannot is an operation that failed.
+            check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[p.whole])?;
+            if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
                 op.error = Some(refusal.record());
                 op.apply(Trigger::Refused, op.created)?;
                 self.store.write(Durability::Barrier, |tx| {
@@ -259,12 +271,20 @@ impl Vnfm {
                 })?;
                 return Ok((op, Vec::new()));
             }
+            if after != before {
+                let step = Step::Vnf(VnfStep::Properties { before, after });
+                p.steps.push(PlanStep { op: op_id, index: p.steps.len() as u32, after: Vec::new(), step });
+            }
             op.steps = p.steps.len() as u32;
             op.apply(Trigger::Granted, op.created)?;
             self.store.write(Durability::Barrier, |tx| {
                 claim_facts(tx, snap.facts)?;
+                check_quota(tx.get(&inst.project)?, snap.used(inst.project), &[p.whole])?;
                 let mut now: VnfInstance = tx.require(&id)?;
                 check_instantiable(&now)?;
+                if now.revision != inst.revision {
+                    return Err(Fault::conflict(OUTRUN));
+                }
                 now.body = Some(p.body.clone());
                 now.op = Some(op_id);
                 now.revision += 1;
@@ -278,52 +298,34 @@ impl Vnfm {
         Ok(op)
     }
 
-    /// SOL003 5.4.7. `graceful` in seconds; `None` destroys.
+    /// SOL003 5.4.8. `graceful` in seconds; `None` destroys.
     pub fn terminate(&self, id: VnfId, graceful: Option<u32>, request: String) -> Result<Operation> {
         let inst: VnfInstance = self.store.require(&id)?;
         check_standalone(&inst)?;
-        self.act(id, OpKind::Terminate, request, |inst, op| {
+        self.act(id, OpKind::Terminate, request, |inst, held, op| {
             let body = body_of(inst)?;
-            Ok(plan::terminate(body, op, graceful))
+            Ok(plan::terminate(body, held, op, graceful))
         })
     }
 
     /// A termination by the service it belongs to, under an id that was planned for it: asking again
     /// finds the one that was made.
     pub fn terminate_as(&self, id: VnfId, op_id: OpId, parent: OpId) -> Result<Operation> {
-        self.act_as(id, op_id, Some(parent), OpKind::Terminate, String::new(), |inst, op| {
+        self.act_as(id, op_id, Some(parent), OpKind::Terminate, String::new(), |inst, held, op| {
             inst.body
                 .as_ref()
-                .map(|b| plan::terminate(b, op, None))
+                .map(|b| plan::terminate(b, held, op, None))
                 .ok_or_else(|| Fault::conflict(format!("VNF instance {id} is not instantiated")))
         })
     }
 
-    /// SOL003 5.4.9: start or stop all guests of the VNF.
-    pub fn operate(&self, id: VnfId, to: RunState, graceful: Option<u32>, request: String) -> Result<Operation> {
-        let inst: VnfInstance = self.store.require(&id)?;
-        let package: VnfPackage = self.store.require(&inst.package)?;
-        let kind = match to {
-            RunState::Started => {
-                self.check_accel()?;
-                OpKind::Start
-            }
-            RunState::Stopped => OpKind::Stop,
-        };
-        self.act(id, kind, request, |inst, op| {
-            let body = body_of(inst)?;
-            let flavour = package.vnfd.as_ref().and_then(|v| v.flavour(&body.flavour));
-            Ok(plan::operate(body, flavour, to, graceful, op))
-        })
-    }
-
     /// An operation on what is there already: it needs no grant of its own.
-    fn act(
+    pub(super) fn act(
         &self,
         id: VnfId,
         kind: OpKind,
         request: String,
-        plan: impl Fn(&VnfInstance, OpId) -> Result<Vec<PlanStep>>,
+        plan: impl Fn(&VnfInstance, &[Held], OpId) -> Result<Vec<PlanStep>>,
     ) -> Result<Operation> {
         self.act_as(id, OpId(fresh_uuid(&*self.dice)), None, kind, request, plan)
     }
@@ -335,17 +337,21 @@ impl Vnfm {
         parent: Option<OpId>,
         kind: OpKind,
         request: String,
-        plan: impl Fn(&VnfInstance, OpId) -> Result<Vec<PlanStep>>,
+        plan: impl Fn(&VnfInstance, &[Held], OpId) -> Result<Vec<PlanStep>>,
     ) -> Result<Operation> {
         let inst: VnfInstance = self.store.require(&id)?;
         let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), kind, request);
         op.parent = parent;
         op.automatic = parent.is_some();
+        if kind == OpKind::Start {
+            op.warnings.extend(self.accel_warning());
+        }
         op.apply(Trigger::Granted, op.created)?;
         let (op, steps) = self.store.write(Durability::Barrier, |tx| {
             let mut now: VnfInstance = tx.require(&id)?;
             now.check_free()?;
-            let steps = plan(&now, op_id)?;
+            let held = tx.get::<Reservation>(&id)?.map(|r| r.placed).unwrap_or_default();
+            let steps = plan(&now, &held, op_id)?;
             let mut op = op.clone();
             op.steps = steps.len() as u32;
             now.op = Some(op_id);
@@ -364,7 +370,7 @@ impl Vnfm {
     pub fn draft_op(&self, id: OpId, project: ProjectId, target: Target, kind: OpKind, request: String) -> Operation {
         let now = self.clock.now();
         let state = match target {
-            Target::Vnf(_) => OpState::Vnf(VnfOpState::Starting),
+            Target::Vnf(_) | Target::Pf(_) => OpState::Vnf(VnfOpState::Starting),
             Target::Ns(_) => OpState::Ns(crate::model::op::NsOpState::Processing),
         };
         Operation {
@@ -423,32 +429,11 @@ pub fn retrying<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     attempt()
 }
 
-const OUTRUN: &str = "another request changed what this one was planned on";
-
-fn amended(tx: &mut Tx<'_>, id: VnfId, change: impl Fn(&mut VnfInstance) -> Result<()>) -> Result<VnfInstance> {
-    let mut inst: VnfInstance = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF instance {id}")))?;
-    inst.check_free()?;
-    change(&mut inst)?;
-    for params in [&inst.extensions, &inst.configurable, &inst.metadata] {
-        refuse_clear(params)?;
-    }
-    inst.revision += 1;
-    tx.put(&inst)?;
-    Ok(inst)
-}
-
-/// In a transaction: the plan's facts still hold, and nobody else plans on them.
-pub fn claim_facts(tx: &mut Tx<'_>, seen: Facts) -> Result<()> {
-    let now = tx.get::<Facts>(&())?.unwrap_or_default();
-    if now != seen {
-        return Err(Fault::conflict(OUTRUN));
-    }
-    tx.put(&Facts { revision: seen.revision + 1 })
-}
+pub(super) const OUTRUN: &str = "another request changed what this one was planned on";
 
 /// In a transaction: a segment with new stations on it. One that is another's must still be there,
 /// and its owner at rest: a link that is going away takes nobody in.
-fn join(tx: &mut Tx<'_>, planned: &Segment, vnf: VnfId) -> Result<()> {
+pub(super) fn join(tx: &mut Tx<'_>, planned: &Segment, vnf: VnfId) -> Result<()> {
     if planned.owner != SegmentOwner::Vnf(vnf) {
         let now: Segment = tx.require(&planned.id)?;
         if now.state == SegmentState::Leaving {
@@ -496,7 +481,7 @@ pub fn vnfd_of(p: &VnfPackage) -> Result<&Vnfd> {
     p.vnfd.as_ref().ok_or_else(|| Fault::conflict(format!("VNF package {} is not onboarded", p.id)))
 }
 
-fn body_of(inst: &VnfInstance) -> Result<&crate::model::vnf::Body> {
+pub(super) fn body_of(inst: &VnfInstance) -> Result<&crate::model::vnf::Body> {
     match &inst.body {
         Some(b) if inst.instantiated => Ok(b),
         Some(_) | None => Err(Fault::conflict(format!("VNF instance {} is not instantiated", inst.id))),
@@ -512,7 +497,7 @@ fn check_instantiable(inst: &VnfInstance) -> Result<()> {
 }
 
 /// Members of a service are changed by their service.
-fn check_standalone(inst: &VnfInstance) -> Result<()> {
+pub(super) fn check_standalone(inst: &VnfInstance) -> Result<()> {
     match inst.ns {
         None => Ok(()),
         Some(ns) => Err(Fault::conflict(format!("VNF instance {} belongs to NS instance {ns}: change the service", inst.id))),

@@ -94,7 +94,7 @@ impl Vnfm {
     fn secrets(&self, project: ProjectId) -> Result<Vec<(SmolStr, String)>> {
         let mut out = Vec::new();
         for s in self.store.list::<Secret>()?.into_iter().filter(|s| s.project == project) {
-            let clear = self.store.sealer().open_sealed(s.name.as_bytes(), &s.sealed)?;
+            let clear = self.store.sealer().open_sealed(s.key().as_bytes(), &s.sealed)?;
             let text = String::from_utf8(clear).map_err(|_| Fault::bug(format!("secret {} is not text", s.name)))?;
             out.push((s.name, text));
         }
@@ -112,7 +112,7 @@ impl Vnfm {
                 "'{name}' is not a secret's name: letters, digits and '_', not led by a digit, 64 at most"
             )));
         }
-        let sealed = self.store.sealer().seal(name.as_bytes(), value.as_bytes())?;
+        let sealed = self.store.sealer().seal(Secret::key_of(project, &name).as_bytes(), value.as_bytes())?;
         let record = Secret { name, project, sealed, created: self.clock.now() };
         self.store.write(Durability::Barrier, |tx| tx.put(&record))
     }
@@ -143,8 +143,9 @@ impl Vnfm {
         Ok(self.store.list::<Secret>()?.into_iter().filter(|s| s.project == project).map(|s| s.name).collect())
     }
 
-    pub fn delete_secret(&self, name: &SmolStr) -> Result<()> {
-        let was = self.store.write(Durability::Barrier, |tx| tx.delete::<Secret>(name))?;
+    pub fn delete_secret(&self, project: ProjectId, name: &str) -> Result<()> {
+        let key = Secret::key_of(project, name);
+        let was = self.store.write(Durability::Barrier, |tx| tx.delete::<Secret>(&key))?;
         if was { Ok(()) } else { Err(Fault::not_found(format!("there is no secret '{name}'"))) }
     }
 }

@@ -1,25 +1,40 @@
 //! VNF management: lifecycle of VNF instances and their packages (SOL003, IFA007).
 //!
 //! * `plan`    pure: which guests, disks, ports, addresses and steps a request means
+//! * `place`   wishes for hardware to placement and back
+//! * `change`  pure: what scaling and healing add to the guests and take from them
+//! * `alter`   takes a request to scale or to heal
+//! * `grant`   whether the box has room for plans, and the project leave
 //! * `accept`  takes a request: plan, capacity, one transaction; or a dry run
 //! * `run`     does and undoes one step by the ports
 //! * `settle`  what the end of an operation means for the instance
 //! * `day0`    renders what a guest finds at its first boot
 //! * `package` onboards VNF packages
+//! * `reload`  takes a request to reload a PF, and finds PFs that lost functions of guests
+//! * `vhost`   the switch's side of vhost-user NICs
+//! * `plug`    does and undoes the steps of that
 //! * `shutdown` stops guests when the host goes down
 //! * `revive`  brings guests back after a restart of the host, finds what no record knows
 //!
 //! Owns `Vnfm`, which the rest of the box talks to. Never: HTTP, network services.
 
 pub mod accept;
+pub mod alter;
+pub mod change;
 pub mod day0;
+pub mod grant;
 mod medium;
+mod operate;
 pub mod package;
+pub mod place;
 pub mod plan;
+mod plug;
+pub mod reload;
 pub mod revive;
 pub mod run;
 pub mod settle;
 pub mod shutdown;
+mod vhost;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak, atomic::AtomicBool};
 
@@ -28,15 +43,18 @@ use crate::{
     model::{
         domain::Layout,
         error::{Fault, Result},
+        host::HostFacts,
         size::{Bytes, MiB},
         time::{Clock, Dice},
+        vnf::Autoheal,
     },
     store::Store,
     vim::{
         capacity::{Overcommit, Supply},
         links::Links,
         network::LinkRules,
-        port::{HostCapacity, Hypervisor, Images},
+        place::facts::{HostReserve, large_pages},
+        port::{Hardware, HostCapacity, Hypervisor, Images},
     },
 };
 
@@ -46,19 +64,20 @@ pub struct Rules {
     pub links: LinkRules,
     pub overcommit: Overcommit,
     /// Kept for the host, never handed out.
-    pub reserve_memory: MiB,
+    pub reserve: HostReserve,
     pub reserve_disk: MiB,
-    pub reserve_cpus: u32,
     /// `gracefulTerminationTimeout` where neither request nor descriptor says one.
     pub graceful_stop_s: u32,
     /// Guests started at once after a restart of the host.
     pub start_at_once: usize,
+    pub autoheal: Autoheal,
 }
 
 pub struct Vnfm {
     pub(crate) store: Store,
     pub(crate) hypervisor: Arc<dyn Hypervisor>,
     pub(crate) images: Arc<dyn Images>,
+    pub(crate) hardware: Arc<dyn Hardware>,
     pub(crate) links: Links,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) dice: Arc<dyn Dice>,
@@ -66,10 +85,14 @@ pub struct Vnfm {
     rules: RwLock<Rules>,
     /// What the host had when it last answered: a request can be judged while libvirt is away.
     known: RwLock<Option<HostCapacity>>,
+    /// The hardware when it was last read: reading all of it takes a while.
+    seen: RwLock<Option<Arc<HostFacts>>>,
     /// Not its owner: the engine holds the VNFM through its steps.
     engine: OnceLock<Weak<Engine>>,
     /// The host goes down: no guest is started by a look at it any more.
     draining: AtomicBool,
+    /// PFs that were restored of late.
+    patience: Mutex<reload::Patience>,
     /// Files of packages are looked through for what nobody names; none may come to its place meanwhile.
     sweeping: Mutex<()>,
 }
@@ -79,6 +102,7 @@ pub struct Parts {
     pub store: Store,
     pub hypervisor: Arc<dyn Hypervisor>,
     pub images: Arc<dyn Images>,
+    pub hardware: Arc<dyn Hardware>,
     pub links: Links,
     pub clock: Arc<dyn Clock>,
     pub dice: Arc<dyn Dice>,
@@ -92,14 +116,17 @@ impl Vnfm {
             store: p.store,
             hypervisor: p.hypervisor,
             images: p.images,
+            hardware: p.hardware,
             links: p.links,
             clock: p.clock,
             dice: p.dice,
             layout: p.layout,
             rules: RwLock::new(p.rules),
             known: RwLock::new(None),
+            seen: RwLock::new(None),
             engine: OnceLock::new(),
             draining: AtomicBool::new(false),
+            patience: Mutex::default(),
             sweeping: Mutex::default(),
         })
     }
@@ -117,6 +144,13 @@ impl Vnfm {
     }
     pub fn hypervisor(&self) -> &Arc<dyn Hypervisor> {
         &self.hypervisor
+    }
+    pub fn hardware(&self) -> &Arc<dyn Hardware> {
+        &self.hardware
+    }
+    /// The host goes down, and its guests with it.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(std::sync::atomic::Ordering::SeqCst)
     }
     pub fn images(&self) -> &Arc<dyn Images> {
         &self.images
@@ -160,7 +194,20 @@ impl Vnfm {
         self.images.room().is_ok_and(|r| (r.free.0 >> 20) > enough)
     }
 
-    /// What the host can give, reserves taken off.
+    /// The hardware as it is now.
+    pub fn facts(&self) -> Result<Arc<HostFacts>> {
+        let facts = Arc::new(self.hardware.facts()?);
+        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(facts.clone());
+        Ok(facts)
+    }
+    /// The hardware as it was last read; `None` where it cannot be.
+    pub fn facts_seen(&self) -> Option<Arc<HostFacts>> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner).clone();
+        seen.or_else(|| self.facts().ok())
+    }
+
+    /// What guests can share of the host: reserves, CPUs kept free of the scheduler and memory in
+    /// large pages taken off.
     pub fn supply(&self) -> Result<Supply> {
         let rules = self.rules();
         let host = match self.hypervisor.capacity() {
@@ -175,9 +222,13 @@ impl Vnfm {
         };
         let room = self.images.room()?;
         let usable = Bytes(room.free.0.saturating_add(room.disks.0));
+        let (kept, large) = match self.facts_seen() {
+            Some(f) => (rules.reserve.cpus.union(&f.isolated), large_pages(&f)),
+            None => (rules.reserve.cpus.clone(), MiB(0)),
+        };
         Ok(Supply {
-            cpus: host.cpus.saturating_sub(rules.reserve_cpus),
-            memory: MiB(host.memory.0.saturating_sub(rules.reserve_memory.0)),
+            cpus: host.cpus.saturating_sub(kept.len() as u32),
+            memory: MiB(host.memory.0.saturating_sub(large.0).saturating_sub(rules.reserve.memory.0)),
             disk: MiB((usable.0 >> 20).saturating_sub(rules.reserve_disk.0)),
         })
     }

@@ -69,25 +69,13 @@ impl Vnfm {
 
     /// An upload begins; refused when there is content already.
     pub fn begin_upload(&self, id: VnfPkgId) -> Result<()> {
-        self.set_package(id, Durability::Lazy, |p| match p.onboarding {
-            Onboarding::Created | Onboarding::Error => {
-                p.onboarding = Onboarding::Uploading;
-                p.failure = None;
-                Ok(())
-            }
-            Onboarding::Uploading | Onboarding::Processing | Onboarding::Onboarded => {
-                Err(Fault::conflict(format!("VNF package {id} has content already, or it is on its way")))
-            }
-        })
-        .map(|_| ())
+        self.set_package(id, Durability::Lazy, |p| p.entry().begin_upload()).map(|_| ())
     }
 
     /// The upload broke off: the resource is as before.
     pub fn abort_upload(&self, id: VnfPkgId) -> Result<()> {
         self.set_package(id, Durability::Lazy, |p| {
-            if p.onboarding == Onboarding::Uploading {
-                p.onboarding = Onboarding::Created;
-            }
+            p.entry().abort_upload();
             Ok(())
         })
         .map(|_| ())
@@ -101,8 +89,7 @@ impl Vnfm {
                 Err(fault) => return self.abort_upload(id).and(Err(fault)),
             };
             self.set_package(id, Durability::Barrier, |p| {
-                p.onboarding = Onboarding::Processing;
-                p.archive = Some(archive.clone());
+                p.entry().uploaded(&archive);
                 Ok(())
             })
         })?;
@@ -141,8 +128,7 @@ impl Vnfm {
         let outcome = guarded(|| self.onboard(id));
         let result = match outcome {
             Ok(done) => self.set_package(id, Durability::Barrier, |p| {
-                p.onboarding = Onboarding::Onboarded;
-                p.operational = Operational::Enabled;
+                p.entry().onboarded();
                 p.vnfd = done.vnfd.clone();
                 p.vnfd_path = done.vnfd_path.clone();
                 p.manifest_path = done.manifest_path.clone();
@@ -153,8 +139,7 @@ impl Vnfm {
             Err(fault) => {
                 warn!(package = %id, "onboarding failed: {fault:?}");
                 self.set_package(id, Durability::Barrier, |p| {
-                    p.onboarding = Onboarding::Error;
-                    p.failure = Some(fault.record());
+                    p.entry().failed(fault.record());
                     Ok(())
                 })
             }
@@ -174,7 +159,8 @@ impl Vnfm {
         let mut archive = Archive::open(path.as_std_path(), &limits).map_err(Fault::from)?;
         let content = read_vnf_package(&mut archive, &limits).map_err(Fault::from)?;
         for other in self.store.list::<VnfPackage>()? {
-            if other.id != id && other.onboarding == Onboarding::Onboarded && other.vnfd.as_ref().is_some_and(|v| v.id == content.vnfd.id) {
+            let rival = other.id != id && other.project == p.project && other.onboarding == Onboarding::Onboarded;
+            if rival && other.vnfd.as_ref().is_some_and(|v| v.id == content.vnfd.id) {
                 return Err(Fault::conflict(format!(
                     "VNFD {} is onboarded already, by package {}: delete that one, or give this one an id of its own",
                     content.vnfd.id, other.id
@@ -241,41 +227,18 @@ impl Vnfm {
     ) -> Result<VnfPackage> {
         self.set_package(id, Durability::Barrier, |p| {
             allowed(p)?;
-            if let Some(to) = operational {
-                if p.onboarding != Onboarding::Onboarded {
-                    return Err(Fault::conflict(format!("VNF package {id} is not onboarded: it has no operational state to change")));
-                }
-                if p.operational == to {
-                    return Err(Fault::conflict(
-                        format!("VNF package {id} is {to:?} already").replace("Enabled", "ENABLED").replace("Disabled", "DISABLED"),
-                    ));
-                }
-                p.operational = to;
-            }
-            if let Some(data) = user_data(&p.user_data) {
-                p.user_data = data;
-            }
-            Ok(())
+            let data = user_data(&p.user_data);
+            p.entry().modify(operational, data)
         })
     }
 
     /// Only when disabled and not in use (SOL005 9.4.3.3.5).
     pub fn delete_package(&self, id: VnfPkgId, allowed: impl Fn(&VnfPackage) -> Result<()>) -> Result<()> {
         self.store.write(Durability::Barrier, |tx| {
-            let p: VnfPackage = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF package {id}")))?;
+            let mut p: VnfPackage = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF package {id}")))?;
             allowed(&p)?;
-            if p.users > 0 {
-                return Err(Fault::conflict(format!("VNF package {id} is in use by {} VNF instances: delete them first", p.users)));
-            }
-            if p.operational == Operational::Enabled {
-                return Err(Fault::conflict(format!("VNF package {id} is enabled: disable it first")));
-            }
-            match p.onboarding {
-                Onboarding::Uploading | Onboarding::Processing => {
-                    Err(Fault::conflict(format!("VNF package {id} is being onboarded: wait for the end")))
-                }
-                Onboarding::Created | Onboarding::Onboarded | Onboarding::Error => tx.delete::<VnfPackage>(&id).map(|_| ()),
-            }
+            p.entry().check_removable()?;
+            tx.delete::<VnfPackage>(&id).map(drop)
         })?;
         self.sweep_artifacts().map(drop)
     }

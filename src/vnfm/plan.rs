@@ -3,8 +3,8 @@
 //! ```text
 //! instantiate:  Segment* -+                       terminate:  Stop -> RemoveGuest -+-> RemoveDisk*
 //!               Attach*  -+-> Define -> Start                                      +-> RemoveMedium
-//!   Image -> Disk*       -+      |        `-> Ready                                +-> RemoveSegment*
-//!               Medium   -+      (per VNFC)       operate:    Start -> Ready | Stop
+//!   Image -> Disk*       -+      |        `-> Ready                                +-> RemoveSegment*, TakeBack*
+//!      Medium, Give*     -+      (per VNFC)       operate:    Start -> Ready | Stop
 //! ```
 //! Owns the order of steps and the body of the instance. Never: the store, the ports, the clock.
 
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use smol_str::{SmolStr, format_smolstr};
 use uuid::Uuid;
 
+use super::place::{NicOf, Wishful, taken_back, wishful};
 use crate::{
     model::{
         domain::{BaseImage, DiskSpec, DomainDisk, DomainMedium, DomainNic, DomainSpec, MediaSpec, Owner},
@@ -20,15 +21,17 @@ use crate::{
         id::{DiskId, ExtCpId, IfKind, OpId, PortId, SegmentId, VnfcId, if_name},
         package::VnfPackage,
         param::Params,
-        segment::SegmentOwner,
+        place::Held,
+        segment::{Access, Segment, SegmentOwner},
         size::MiB,
-        step::{PlanStep, Step, VnfStep},
+        step::{Effect, PlanStep, Step, VnfStep},
         time::Dice,
         vnf::{Body, ExtCpInst, Port, Reservation, RunState, VnfInstance, Vnfc, VnfcDisk},
-        vnfd::{CpLink, ExtCpThrough, Flavour, LinkProfile, Readiness, Vdu},
+        vnfd::{CpLink, ExtCpThrough, Flavour, LinkProfile, Readiness, Vdu, VduCp},
     },
+    sdn::link,
     vim::{
-        capacity::{Need, qemu_overhead},
+        capacity::{Need, Whole, reservation},
         network::{LinkOf, LinkRules, Stations, Taken, Wish, plan_segment},
     },
 };
@@ -57,12 +60,35 @@ impl Steps {
         self.steps.push(PlanStep { op: self.op, index, after: after.to_vec(), step });
         index
     }
-    fn vnf(&mut self, step: VnfStep, after: &[u32]) -> u32 {
+    pub(super) fn vnf(&mut self, step: VnfStep, after: &[u32]) -> u32 {
         self.add(Step::Vnf(step), after)
     }
     pub fn into_vec(self) -> Vec<PlanStep> {
         self.steps
     }
+}
+
+/// Steps with others put before them: `before` may change a step, and names what comes first.
+pub fn renumbered(steps: Vec<PlanStep>, mut before: impl FnMut(&mut Step, &mut Vec<VnfStep>)) -> Vec<PlanStep> {
+    let mut out: Vec<PlanStep> = Vec::with_capacity(steps.len());
+    let mut now = Vec::with_capacity(steps.len());
+    for mut s in steps {
+        let mut first = Vec::new();
+        before(&mut s.step, &mut first);
+        let mut after: Vec<u32> = s.after.iter().filter_map(|a| now.get(*a as usize).copied()).collect();
+        // What is given here may be what is taken from another before.
+        let removes = |i: &&u32| out.get(**i as usize).is_some_and(|o| o.step.effect() == Effect::Removes);
+        let freed: Vec<u32> = after.iter().filter(removes).copied().collect();
+        for step in first {
+            let index = out.len() as u32;
+            out.push(PlanStep { op: s.op, index, after: freed.clone(), step: Step::Vnf(step) });
+            after.push(index);
+        }
+        let index = out.len() as u32;
+        now.push(index);
+        out.push(PlanStep { index, after, ..s });
+    }
+    out
 }
 
 /// Where an external connection point is to be attached.
@@ -93,6 +119,8 @@ pub struct Ask<'a> {
     pub generation: u64,
     /// What a name of the VNF is led by in hostnames: the member's id in a service.
     pub short_name: SmolStr,
+    /// Links of its service are up, and do not know the guests that come.
+    pub late: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -101,7 +129,22 @@ pub struct VnfPlan {
     pub steps: Vec<PlanStep>,
     pub reservation: Reservation,
     pub need: Need,
+    /// What its project is asked for.
+    pub whole: Whole,
     pub warnings: Vec<String>,
+    /// Guests that need a place, which is found for a whole request at once.
+    pub wishful: Vec<Wishful>,
+}
+
+impl VnfPlan {
+    /// Where the guests' wishes and the places found for them disagree.
+    pub fn misplaced(&self) -> Vec<String> {
+        let specs = self.steps.iter().filter_map(|s| match &s.step {
+            Step::Vnf(VnfStep::Define(spec)) => Some(spec),
+            _ => None,
+        });
+        specs.flat_map(|s| s.misplaced().into_iter().map(|why| format!("{}/{}: {why}", s.owner.vnf_name, s.owner.vdu))).collect()
+    }
 }
 
 /// Plans an instantiation (SOL003 5.4.4).
@@ -111,15 +154,7 @@ pub fn instantiate(ask: &Ask<'_>, fabric: &mut Fabric<'_>, dice: &dyn Dice) -> R
         let known: Vec<_> = f.levels.iter().map(|l| l.id.as_str()).collect();
         Fault::invalid(format!("flavour {} has no instantiation level '{}'; it has {}", f.id, ask.level, known.join(", ")))
     })?;
-    let mut p = Planner {
-        ask,
-        dice,
-        steps: Steps::new(ask.op),
-        links: BTreeMap::new(),
-        own: Vec::new(),
-        attached: BTreeMap::new(),
-        warnings: Vec::new(),
-    };
+    let mut p = Planner::new(ask, dice);
     p.internal_links(fabric)?;
     p.external_links(fabric)?;
     let mut vnfcs = Vec::new();
@@ -132,10 +167,17 @@ pub fn instantiate(ask: &Ask<'_>, fabric: &mut Fabric<'_>, dice: &dyn Dice) -> R
             continue;
         }
         for index in 0..count {
-            match p.vnfc(vdu, index, count, fabric, &mut ext) {
+            match p.vnfc(vdu, Made::New { index, count }, fabric, &mut ext) {
                 Ok(c) => vnfcs.push(c),
                 Err(e) => faults.push(e.context(format!("VDU {}", vdu.id))),
             }
+        }
+    }
+    if faults.is_empty() {
+        let own = p.own.iter().filter_map(|id| fabric.stations.get(id));
+        for segment in own.map(Stations::segment) {
+            faults.extend(link::check(segment).err());
+            p.warnings.extend(link::doubt(segment));
         }
     }
     if let Some(first) = faults.first() {
@@ -143,12 +185,19 @@ pub fn instantiate(ask: &Ask<'_>, fabric: &mut Fabric<'_>, dice: &dyn Dice) -> R
         let reasons = faults.iter().map(ToString::to_string);
         return Err(match faults.len() {
             1 => faults.remove(0),
-            _ => Fault::new(kind, format!("{} guests cannot be planned", faults.len())).with_reasons(reasons),
+            n => Fault::new(kind, format!("{n} guests or links cannot be planned")).with_reasons(reasons),
         });
     }
-    let vcpus = vnfcs.iter().map(|c| c.vcpus).sum();
-    let memory = vnfcs.iter().fold(MiB(0), |m, c| m.plus(c.memory).plus(qemu_overhead(c.memory)));
-    let disk = vnfcs.iter().flat_map(|c| &c.disks).fold(MiB(0), |m, d| m.plus(d.size));
+    // One that no guest has yet: a guest that is added by scaling finds its link here.
+    for (cpd, segment) in &p.attached {
+        ext.entry(cpd.clone()).or_insert_with(|| ExtCpInst {
+            id: ExtCpId(fresh_uuid(dice)),
+            cpd: cpd.clone(),
+            segment: *segment,
+            ports: Vec::new(),
+        });
+    }
+    let reservation = reservation(ask.instance.id, ask.instance.project, &vnfcs.iter().collect::<Vec<_>>(), Vec::new());
     let what = format!("VNF {}", ask.instance.name);
     let body = Body {
         flavour: f.id.clone(),
@@ -165,21 +214,57 @@ pub fn instantiate(ask: &Ask<'_>, fabric: &mut Fabric<'_>, dice: &dyn Dice) -> R
     Ok(VnfPlan {
         body,
         steps: p.steps.into_vec(),
-        reservation: Reservation { vnf: ask.instance.id, project: ask.instance.project, vcpus, memory, disk },
-        need: Need { what, vcpus, memory, disk },
+        need: Need { what, vcpus: reservation.vcpus, memory: reservation.memory, disk: reservation.disk },
+        whole: whole(1, &reservation, &p.wishful),
+        reservation,
         warnings: p.warnings,
+        wishful: p.wishful,
     })
 }
 
-struct Planner<'a> {
+/// What a project is asked for by a plan that takes so much and wishes for this.
+pub(super) fn whole(vnfs: u32, r: &Reservation, wishful: &[Wishful]) -> Whole {
+    let vfs = wishful.iter().map(Wishful::vfs).sum();
+    Whole { vnfs, vcpus: r.vcpus, memory: r.memory, disk: r.disk, vfs }
+}
+
+/// Which guest of a VDU.
+pub(super) enum Made<'a> {
+    /// Number `index` of so many.
+    New { index: u32, count: u32 },
+    /// In the place of this one, with its name, addresses and volumes, after these steps. `anew`: the
+    /// volumes are made again too.
+    Again { old: &'a Vnfc, anew: bool, after: Vec<u32> },
+}
+
+pub(super) struct Planner<'a> {
     ask: &'a Ask<'a>,
     dice: &'a dyn Dice,
-    steps: Steps,
-    links: BTreeMap<SmolStr, SegmentId>,
+    pub(super) steps: Steps,
+    pub(super) links: BTreeMap<SmolStr, SegmentId>,
     own: Vec<SegmentId>,
     /// External cp -> its segment, and the step that has to be done before a guest starts on it.
-    attached: BTreeMap<SmolStr, SegmentId>,
-    warnings: Vec<String>,
+    pub(super) attached: BTreeMap<SmolStr, SegmentId>,
+    pub(super) warnings: Vec<String>,
+    pub(super) wishful: Vec<Wishful>,
+    /// Guests are started, not only defined.
+    pub(super) starts: bool,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(ask: &'a Ask<'a>, dice: &'a dyn Dice) -> Self {
+        Planner {
+            ask,
+            dice,
+            steps: Steps::new(ask.op),
+            links: BTreeMap::new(),
+            own: Vec::new(),
+            attached: BTreeMap::new(),
+            warnings: Vec::new(),
+            wishful: Vec::new(),
+            starts: true,
+        }
+    }
 }
 
 impl Planner<'_> {
@@ -232,29 +317,58 @@ impl Planner<'_> {
         }
         let segment = fabric.stations.get(&id)?.segment();
         // A link of the service is brought up whole by the service itself.
-        let by_service = !mine && matches!(segment.owner, SegmentOwner::Ns(ns) if self.ask.instance.ns == Some(ns));
-        let on_host = segment.wants_host_port() || segment.profile.physical.is_some();
-        (on_host && !by_service).then(|| self.steps.vnf(step, &[]))
+        let by_service = !mine && !self.ask.late && matches!(segment.owner, SegmentOwner::Ns(ns) if self.ask.instance.ns == Some(ns));
+        (!by_service).then(|| self.steps.vnf(step, &[]))
     }
 
-    fn vnfc(&mut self, vdu: &Vdu, index: u32, count: u32, fabric: &mut Fabric<'_>, ext: &mut BTreeMap<SmolStr, ExtCpInst>) -> Result<Vnfc> {
+    pub(super) fn vnfc(
+        &mut self,
+        vdu: &Vdu,
+        made: Made<'_>,
+        fabric: &mut Fabric<'_>,
+        ext: &mut BTreeMap<SmolStr, ExtCpInst>,
+    ) -> Result<Vnfc> {
         let id = VnfcId(fresh_uuid(self.dice));
-        let hostname = hostname(&self.ask.short_name, vdu, index, count, self.ask.flavour.vdus.len());
-        let mut before: Vec<u32> = Vec::new();
+        let (index, hostname, old, anew, mut before) = match made {
+            Made::New { index, count } => {
+                (index, hostname(&self.ask.short_name, vdu, index, count, self.ask.flavour.vdus.len()), None, false, Vec::new())
+            }
+            Made::Again { old, anew, after } => (old.index, old.hostname.clone(), Some(old), anew, after),
+        };
 
         let mut ports = Vec::new();
         let mut nics = Vec::new();
+        let mut functions = Vec::new();
         for cp in &vdu.nics {
-            let (segment, ext_cp, wish) = self.place(cp, index)?;
+            let had = old.and_then(|o| o.ports.iter().find(|p| p.cp == cp.id));
+            let (segment, ext_cp, wish) = match had {
+                Some(p) => (p.segment, p.ext_cp.clone(), Wish::default()),
+                None => self.place(cp, index)?,
+            };
             let port = PortId(fresh_uuid(self.dice));
             let stations =
                 fabric.stations.get_mut(&segment).ok_or_else(|| Fault::not_found(format!("there is no virtual link {segment}")))?;
-            let wish = Wish { mac: wish.mac.or(cp.mac), addresses: wish.addresses };
-            let (mac, addresses) = stations
-                .attach(port, self.ask.instance.id, &hostname, &wish, self.dice)
-                .map_err(|e| e.context(format!("NIC {}", cp.id)))?;
+            let (mac, addresses) = if let Some(p) = had {
+                stations.share(p.id, port)?;
+                (p.mac, p.addresses.clone())
+            } else {
+                let wish = Wish { mac: wish.mac.or(cp.mac), addresses: wish.addresses };
+                let access = Access { role: cp.role, guarded: cp.port_security, rate_limit: cp.rate_limit, within: None };
+                stations
+                    .attach(port, self.ask.instance.id, &hostname, &wish, access, self.dice)
+                    .map_err(|e| e.context(format!("NIC {}", cp.id)))?
+            };
             let vlan = stations.segment().vlan;
-            let mtu = cp.mtu.or(stations.segment().profile.mtu);
+            let profile = &stations.segment().profile;
+            functions.push(NicOf {
+                cp: cp.id.clone(),
+                wish: cp.wish.clone(),
+                port_security: cp.port_security,
+                mac,
+                physical: profile.physical.clone(),
+                vlan: profile.segmentation.map(TryInto::try_into).transpose()?,
+            });
+            let mtu = nic_mtu(cp, stations.segment())?;
             before.extend(self.segment_step(segment, fabric));
             let ifname = if_name(IfKind::Guest, &port.0);
             nics.push(DomainNic { port, ifname: ifname.clone(), mac, vlan, model: cp.model, mtu, wish: cp.wish.clone() });
@@ -270,8 +384,15 @@ impl Planner<'_> {
             ports.push(Port { id: port, cp: cp.id.clone(), ext_cp, segment, ifname, mac, addresses });
         }
 
+        let name = format_smolstr!("{}/{}/{index}", self.ask.instance.name, vdu.id);
+        self.wishful.extend(wishful(id, name, vdu, functions)?);
+
         let mut disks = Vec::new();
         for d in &vdu.disks {
+            if let Some(kept) = old.filter(|_| !anew && d.image.is_none()).and_then(|o| o.disks.iter().find(|k| k.storage == d.id)) {
+                disks.push((kept.clone(), d.bus));
+                continue;
+            }
             let disk = DiskId(fresh_uuid(self.dice));
             let mut size = d.size;
             let mut base = None;
@@ -322,15 +443,13 @@ impl Planner<'_> {
             epa: vdu.epa.clone(),
             placed: None,
         };
-        let misplaced = spec.misplaced();
-        if !misplaced.is_empty() {
-            return Err(Fault::capacity("this box cannot give the guest the hardware it asks for").with_reasons(misplaced));
-        }
         before.sort_unstable();
         before.dedup();
         let define = self.steps.vnf(VnfStep::Define(Box::new(spec)), &before);
-        let start = self.steps.vnf(VnfStep::Start(id), &[define]);
-        ready_step(&mut self.steps, id, vdu, &ports, start);
+        if self.starts {
+            let start = self.steps.vnf(VnfStep::Start(id), &[define]);
+            ready_step(&mut self.steps, id, vdu, &ports, start);
+        }
         Ok(Vnfc {
             id,
             vdu: vdu.id.clone(),
@@ -355,7 +474,7 @@ impl Planner<'_> {
 
     /// The segment of a NIC, its external connection point and what is wished there. Fixed
     /// addresses go to the first VNFC only: two guests cannot have them.
-    fn place(&self, cp: &crate::model::vnfd::VduCp, index: u32) -> Result<(SegmentId, Option<SmolStr>, Wish)> {
+    fn place(&self, cp: &VduCp, index: u32) -> Result<(SegmentId, Option<SmolStr>, Wish)> {
         match &cp.link {
             CpLink::Internal(link) => {
                 let id = *self.links.get(link).ok_or_else(|| Fault::invalid(format!("NIC {}: there is no internal link {link}", cp.id)))?;
@@ -373,7 +492,18 @@ impl Planner<'_> {
     }
 }
 
-fn ready_step(steps: &mut Steps, id: VnfcId, vdu: &Vdu, ports: &[Port], after: u32) {
+/// What the guest is told that frames may hold: its own word, else the link's.
+fn nic_mtu(cp: &VduCp, segment: &Segment) -> Result<Option<u16>> {
+    let of_link = segment.profile.mtu;
+    match (cp.mtu, of_link) {
+        (Some(nic), Some(link)) if nic > link => {
+            Err(Fault::invalid(format!("NIC {}: its MTU of {nic} is more than the {link} of link {}", cp.id, segment.link)))
+        }
+        (nic, link) => Ok(nic.or(link)),
+    }
+}
+
+pub(super) fn ready_step(steps: &mut Steps, id: VnfcId, vdu: &Vdu, ports: &[Port], after: u32) {
     match vdu.readiness {
         // What `Start` ensures.
         Readiness::Running => {}
@@ -399,21 +529,13 @@ fn hostname(short: &SmolStr, vdu: &Vdu, index: u32, count: u32, vdus: usize) -> 
     if cut.is_empty() { SmolStr::new("guest") } else { format_smolstr!("{}", cut.trim_matches('-')) }
 }
 
-/// Plans a termination (SOL003 5.4.7): everything the body names goes, whether it is there or not.
-pub fn terminate(body: &Body, op: OpId, graceful: Option<u32>) -> Vec<PlanStep> {
+/// Plans a termination (SOL003 5.4.8): everything the body names goes, whether it is there or not.
+/// `held`: what its guests were given.
+pub fn terminate(body: &Body, held: &[Held], op: OpId, graceful: Option<u32>) -> Vec<PlanStep> {
     let mut steps = Steps::new(op);
     let mut gone = Vec::new();
     for c in &body.vnfcs {
-        let graceful_s = graceful.map(|g| c.graceful_stop_s.unwrap_or(g).min(g));
-        let stop = steps.vnf(VnfStep::Stop { vnfc: c.id, graceful_s }, &[]);
-        let removed = steps.vnf(VnfStep::RemoveGuest(c.id), &[stop]);
-        gone.push(removed);
-        for d in &c.disks {
-            steps.vnf(VnfStep::RemoveDisk(d.id), &[removed]);
-        }
-        if c.medium {
-            steps.vnf(VnfStep::RemoveMedium(c.id), &[removed]);
-        }
+        gone.push(remove(&mut steps, c, held, graceful, &[])[0]);
     }
     for s in &body.own_segments {
         steps.vnf(VnfStep::RemoveSegment(*s), &gone);
@@ -421,21 +543,21 @@ pub fn terminate(body: &Body, op: OpId, graceful: Option<u32>) -> Vec<PlanStep> 
     steps.into_vec()
 }
 
-/// Plans OPERATE (SOL003 5.4.9).
-pub fn operate(body: &Body, flavour: Option<&Flavour>, to: RunState, graceful: Option<u32>, op: OpId) -> Vec<PlanStep> {
-    let mut steps = Steps::new(op);
-    for c in &body.vnfcs {
-        match to {
-            RunState::Started => {
-                let start = steps.vnf(VnfStep::Start(c.id), &[]);
-                if let Some(vdu) = flavour.and_then(|f| f.vdu(&c.vdu)) {
-                    ready_step(&mut steps, c.id, vdu, &c.ports, start);
-                }
-            }
-            RunState::Stopped => {
-                steps.vnf(VnfStep::Stop { vnfc: c.id, graceful_s: graceful }, &[]);
-            }
-        }
+/// A guest goes, and all it had but these disks. Returns the step that removes it, and then those that
+/// must be over before another may have its functions.
+pub(super) fn remove(steps: &mut Steps, c: &Vnfc, held: &[Held], graceful: Option<u32>, kept: &[DiskId]) -> Vec<u32> {
+    let graceful_s = graceful.map(|g| c.graceful_stop_s.unwrap_or(g).min(g));
+    let stop = steps.vnf(VnfStep::Stop { vnfc: c.id, graceful_s }, &[]);
+    let removed = steps.vnf(VnfStep::RemoveGuest(c.id), &[stop]);
+    let mut freed = vec![removed];
+    for step in taken_back(held, c.id) {
+        freed.push(steps.vnf(step, &[removed]));
     }
-    steps.into_vec()
+    for d in c.disks.iter().filter(|d| !kept.contains(&d.id)) {
+        steps.vnf(VnfStep::RemoveDisk(d.id), &[removed]);
+    }
+    if c.medium {
+        steps.vnf(VnfStep::RemoveMedium(c.id), &[removed]);
+    }
+    freed
 }

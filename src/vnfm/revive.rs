@@ -19,12 +19,17 @@ use super::Vnfm;
 use crate::{
     model::{
         error::Result,
+        host::HostFacts,
         id::{DiskId, IfKind, IfName, OpId, SegmentId, VnfId, VnfcId},
         op::Operation,
+        place::{Given, Held},
         segment::{Segment, SegmentState},
-        vnf::{RunState, VnfInstance},
+        vnf::{Reservation, RunState, VnfInstance},
     },
-    vim::port::{FoundGuest, GuestState},
+    vim::{
+        place::usage::{Usage, drift, usage, vf_drift},
+        port::{FoundGuest, GuestState},
+    },
 };
 
 /// What a look at the host found and did.
@@ -43,6 +48,10 @@ pub struct Findings {
     /// Left alone: a newer store or another one made them.
     pub quarantined: Vec<VnfcId>,
     pub files_removed: usize,
+    /// What was given to guests and is not as it was given, or is not there.
+    pub drift: Vec<String>,
+    /// What guests miss of the functions that they were given, and what is done about it.
+    pub lost: Vec<String>,
 }
 
 /// What becomes of guests that should run and are off.
@@ -63,6 +72,9 @@ impl Vnfm {
         let mut found = Findings::default();
         let datapath = self.links.fabric().ensure_ready()?;
         self.hypervisor.set_datapath(datapath);
+        if let Err(fault) = self.links.keep_chains() {
+            warn!("a chain is not as it should be: {fault:?}");
+        }
         let segments = self.store.list::<Segment>()?;
         for s in &segments {
             if s.state == SegmentState::Wanted
@@ -73,9 +85,17 @@ impl Vnfm {
         }
         self.links.project()?;
         // Remembered: a request can then be judged while libvirt is away.
+        let facts = self.facts();
         self.supply()?;
         let guests = self.hypervisor.list()?;
         let vnfs = self.store.list::<VnfInstance>()?;
+        match facts {
+            Ok(facts) => {
+                found.drift = self.drift(&facts, &vnfs)?;
+                found.lost = self.restore_lost(&facts)?;
+            }
+            Err(fault) => warn!("the hardware cannot be looked at: {fault:?}"),
+        }
         self.start_missing(&vnfs, &guests, missing, &mut found);
         self.sweep(&guests, &mut found)?;
         info!(
@@ -84,8 +104,44 @@ impl Vnfm {
             failed = found.failed.len(),
             orphans = found.orphans.len(),
             quarantined = found.quarantined.len(),
+            drift = found.drift.len(),
             "reconciled"
         );
+        Ok(found)
+    }
+
+    /// Who holds what of the hardware, and what of it is not as it was given.
+    pub fn usage(&self) -> Result<(Usage, Vec<String>)> {
+        let facts = self.facts()?;
+        let vnfs = self.store.list::<VnfInstance>()?;
+        let (held, still) = self.held(&vnfs)?;
+        let drift = drift(&facts, &held, &|guest| !still.contains(&guest));
+        Ok((usage(&facts, &self.rules().reserve, &held), drift))
+    }
+
+    /// Guests with a place; and those of them whose functions no operation changes just now.
+    pub(super) fn held(&self, vnfs: &[VnfInstance]) -> Result<(Vec<Held>, HashSet<VnfcId>)> {
+        let held = self.store.list::<Reservation>()?.into_iter().flat_map(|r| r.placed).collect();
+        let still = vnfs.iter().filter(|v| v.op.is_none()).filter_map(|v| v.body.as_ref());
+        Ok((held, still.flat_map(|b| &b.vnfcs).map(|c| c.id).collect()))
+    }
+
+    /// What is not as it was given; VFs are set again on the way.
+    fn drift(&self, facts: &HostFacts, vnfs: &[VnfInstance]) -> Result<Vec<String>> {
+        let (held, still) = self.held(vnfs)?;
+        let found = drift(facts, &held, &|guest| !still.contains(&guest));
+        for d in &found {
+            warn!("{d}");
+        }
+        // One that is gone is not set, but restored with its PF.
+        let wrong =
+            |g: &&Given| matches!(g, Given::Vf { want, .. } if facts.vf_setting(want.vf).is_some() && vf_drift(facts, want).is_some());
+        for g in held.iter().filter(|h| still.contains(&h.guest)).flat_map(|h| &h.given).filter(wrong) {
+            match self.give(g) {
+                Ok(()) => info!(function = %g.address(), "set as it was given"),
+                Err(fault) => warn!(function = %g.address(), "cannot be set as it was given: {fault:?}"),
+            }
+        }
         Ok(found)
     }
 
@@ -150,6 +206,8 @@ impl Vnfm {
             if wanted()? != (false, true) || self.draining.load(Ordering::SeqCst) {
                 return Ok(None);
             }
+            self.give_all(vnf, id)?;
+            self.ensure_forwarders(vnf, id)?;
             self.hypervisor.start(id)?;
             if wanted()? == (false, false) {
                 self.hypervisor.destroy(id)?;

@@ -12,22 +12,25 @@ use crate::{
     lcm::port::{Outcome, StepCx, WakeKey},
     model::{
         error::{Fault, Kind, Result},
-        id::{IfName, VnfcId},
+        host::DriverName,
+        id::{IfName, VnfId, VnfcId},
         op::{OpKind, Target},
+        place::Given,
         step::VnfStep,
-        vnf::{RunState, VnfInstance},
+        vnf::{Properties, Reservation, RunState, VnfInstance},
         vnfd::Readiness,
     },
+    store::Durability,
     vim::port::{GuestState, StopHow},
 };
 
 /// Between two looks at a guest that takes its time; events come earlier.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// A guest that did not react to its agent is asked by the power button, and again after this.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 const SERIAL_TAIL: usize = 256 * 1024;
 
-fn again(after: Duration, why: impl Into<String>, guest: VnfcId) -> Outcome {
+pub(super) fn again(after: Duration, why: impl Into<String>, guest: VnfcId) -> Outcome {
     Outcome::Again { after, why: why.into(), wake: Some(WakeKey::Guest(guest)) }
 }
 
@@ -49,7 +52,16 @@ impl Vnfm {
                 self.hypervisor.set_datapath(self.links.ready()?);
                 self.hypervisor.define(spec)?;
             }
-            VnfStep::Start(id) => self.hypervisor.start(*id)?,
+            VnfStep::Start(id) => {
+                // A reboot of the host since the guest was made took the settings of its functions.
+                if let Target::Vnf(vnf) = cx.op.target {
+                    self.give_all(vnf, *id)?;
+                    self.ensure_forwarders(vnf, *id)?;
+                }
+                self.hypervisor.start(*id)?;
+            }
+            VnfStep::Give { given, .. } => self.give(given)?,
+            VnfStep::TakeBack(given) => self.take_back(given)?,
             VnfStep::Ready { vnfc, rule, grace_s, addresses } => return self.ready(cx, *vnfc, rule, *grace_s, addresses),
             VnfStep::Stop { vnfc, graceful_s } => return self.stop_guest(cx, *vnfc, *graceful_s),
             VnfStep::RemoveGuest(id) => {
@@ -60,6 +72,7 @@ impl Vnfm {
             VnfStep::RemoveDisk(id) => self.images.remove_disk(*id)?,
             VnfStep::RemoveMedium(id) => self.images.remove_medium(*id)?,
             VnfStep::RemoveSegment(id) => self.links.remove(*id)?,
+            VnfStep::Properties { after, .. } => self.set_properties(cx, after)?,
         }
         Ok(Outcome::Done)
     }
@@ -68,13 +81,15 @@ impl Vnfm {
         match step {
             VnfStep::Segment(id) => self.links.remove(*id)?,
             VnfStep::Disk(spec) => self.images.remove_disk(spec.id)?,
+            VnfStep::Give { given, .. } => self.take_back(given)?,
             VnfStep::Medium(spec) => self.images.remove_medium(spec.vnfc)?,
             VnfStep::Define(spec) => {
                 self.hypervisor.remove(spec.id)?;
                 self.clear_switch(&spec.nics.iter().map(|n| n.ifname.clone()).collect::<Vec<_>>())?;
                 self.images.remove_serial_log(spec.id)?;
             }
-            // As before: a VNF that was started, or stopped, already when it was asked to be so.
+            // As before: a VNF that was started, or stopped, already when it was asked to be so. One that was
+            // rebooted is started by the undoing of its stop.
             VnfStep::Start(_) if cx.op.kind == OpKind::Start && self.run_before(cx)? == Some(RunState::Started) => {}
             VnfStep::Stop { .. } if cx.op.kind == OpKind::Stop && self.run_before(cx)? == Some(RunState::Stopped) => {}
             VnfStep::Start(id) => self.hypervisor.destroy(*id)?,
@@ -83,8 +98,13 @@ impl Vnfm {
                 Err(f) if f.kind() == Kind::NotFound => {}
                 other => other?,
             },
+            VnfStep::Properties { before, .. } => self.set_properties(cx, before)?,
             VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) => {}
-            VnfStep::RemoveGuest(_) | VnfStep::RemoveDisk(_) | VnfStep::RemoveMedium(_) | VnfStep::RemoveSegment(_) => {
+            VnfStep::RemoveGuest(_)
+            | VnfStep::RemoveDisk(_)
+            | VnfStep::RemoveMedium(_)
+            | VnfStep::RemoveSegment(_)
+            | VnfStep::TakeBack(_) => {
                 return Err(Fault::conflict(format!(
                     "'{}' cannot be undone: what is removed stays removed",
                     crate::model::step::Step::Vnf(step.clone()).label()
@@ -94,10 +114,50 @@ impl Vnfm {
         Ok(Outcome::Done)
     }
 
+    /// The function is as the guest needs it.
+    pub(super) fn give(&self, given: &Given) -> Result<()> {
+        match given {
+            Given::Vf { want, .. } => self.hardware.ensure_vf(want),
+            Given::Whole { device, .. } => self.hardware.ensure_driver(*device, Some(&DriverName::VFIO)),
+        }
+    }
+
+    /// All functions of a guest, before it starts.
+    pub(super) fn give_all(&self, vnf: VnfId, guest: VnfcId) -> Result<()> {
+        let held = self.store.get::<Reservation>(&vnf)?.map(|r| r.placed).unwrap_or_default();
+        held.iter().filter(|h| h.guest == guest).flat_map(|h| &h.given).try_for_each(|g| self.give(g))
+    }
+
+    /// The function is the host's again, as it was; one that is gone is nobody's.
+    pub(super) fn take_back(&self, given: &Given) -> Result<()> {
+        match given {
+            Given::Vf { before, .. } => self.hardware.release_vf(before),
+            Given::Whole { device, before } => match self.hardware.ensure_driver(*device, before.as_ref()) {
+                Err(f) if f.kind() == Kind::NotFound => Ok(()),
+                other => other,
+            },
+        }
+    }
+
     /// What the VNF of an operation was to do before it: the record changes at its end only.
     fn run_before(&self, cx: &StepCx) -> Result<Option<RunState>> {
         let Target::Vnf(id) = cx.op.target else { return Ok(None) };
         Ok(self.store.get::<VnfInstance>(&id)?.and_then(|v| v.body).map(|b| b.run))
+    }
+
+    /// Nobody else writes them: the operation holds the VNF.
+    fn set_properties(&self, cx: &StepCx, to: &Properties) -> Result<()> {
+        let Target::Vnf(id) = cx.op.target else { return Ok(()) };
+        self.store.write(Durability::Lazy, |tx| {
+            let mut inst: VnfInstance = tx.require(&id)?;
+            if Properties::of(&inst) == *to {
+                return Ok(());
+            }
+            inst.extensions.clone_from(&to.extensions);
+            inst.configurable.clone_from(&to.configurable);
+            inst.revision += 1;
+            tx.put(&inst)
+        })
     }
 
     /// What the NICs of a guest are called on the switch.
@@ -173,10 +233,16 @@ impl Vnfm {
     /// GRACEFUL asks the agent, then presses the power button, and destroys when the time is over;
     /// without a time it destroys at once.
     fn stop_guest(&self, cx: &StepCx, id: VnfcId, graceful_s: Option<u32>) -> Result<Outcome> {
-        let Some(limit) = graceful_s else {
+        let Some(limit_s) = graceful_s else {
             self.hypervisor.destroy(id)?;
             return Ok(Outcome::Done);
         };
+        self.stop_within(id, Stopping { limit_s, elapsed: cx.elapsed, first: cx.fresh, hurry: cx.hurry() })
+    }
+
+    /// The graceful way of it.
+    pub(super) fn stop_within(&self, id: VnfcId, how: Stopping) -> Result<Outcome> {
+        let Stopping { limit_s, elapsed, first, hurry } = how;
         match self.hypervisor.state(id)? {
             None | Some(GuestState::Off | GuestState::Crashed) => return Ok(Outcome::Done),
             // It cannot react: waiting is in vain.
@@ -186,22 +252,32 @@ impl Vnfm {
             }
             Some(GuestState::Running | GuestState::Stopping) => {}
         }
-        if cx.hurry() || cx.elapsed >= Duration::from_secs(limit.into()) {
+        let limit = Duration::from_secs(limit_s.into());
+        if hurry || elapsed >= limit {
             self.hypervisor.destroy(id)?;
             return Ok(Outcome::Done);
         }
-        let asked_by_agent = cx.fresh && self.hypervisor.ask_stop(id, StopHow::Agent).is_ok();
+        let asked_by_agent = first && self.hypervisor.ask_stop(id, StopHow::Agent).is_ok();
         // A guest that is still booting ignores the button: it is pressed again every five seconds,
         // in the first look after each.
-        let in_turn = cx.elapsed >= ASK_AGAIN && cx.elapsed.as_millis() % ASK_AGAIN.as_millis() < LOOK_AGAIN.as_millis();
-        let press = if cx.fresh { !asked_by_agent } else { in_turn };
+        let in_turn = elapsed >= ASK_AGAIN && elapsed.as_millis() % ASK_AGAIN.as_millis() < LOOK_AGAIN.as_millis();
+        let press = if first { !asked_by_agent } else { in_turn };
         if press {
             match self.hypervisor.ask_stop(id, StopHow::Acpi) {
                 Err(f) if f.kind() == Kind::NotFound => return Ok(Outcome::Done),
                 other => other?,
             }
         }
-        let left = Duration::from_secs(limit.into()).saturating_sub(cx.elapsed);
-        Ok(again(LOOK_AGAIN.min(left), format!("the guest is shutting down ({} of {limit} s)", cx.elapsed.as_secs()), id))
+        let left = limit.saturating_sub(elapsed);
+        Ok(again(LOOK_AGAIN.min(left), format!("the guest is shutting down ({} of {limit_s} s)", elapsed.as_secs()), id))
     }
+}
+
+/// A guest on its way down.
+pub(super) struct Stopping {
+    pub limit_s: u32,
+    pub elapsed: Duration,
+    /// It has not been asked yet.
+    pub first: bool,
+    pub hurry: bool,
 }

@@ -3,12 +3,13 @@
 use crate::{
     model::{
         error::Result,
-        id::SegmentId,
+        id::{SegmentId, VnfcId},
         op::{OpKind, Operation, VnfOpState},
         segment::Segment,
-        vnf::{Facts, Reservation, RunState, VnfInstance},
+        vnf::{Change, Facts, Reservation, RunState, VnfInstance},
     },
     store::Tx,
+    vim::capacity::reservation,
 };
 
 /// Brings the instance after its operation; `state` is the operation's new state.
@@ -24,6 +25,7 @@ pub fn settle(tx: &mut Tx<'_>, vnf: crate::model::id::VnfId, op: &Operation, sta
     match (op.kind, state) {
         (OpKind::Instantiate, VnfOpState::Completed | VnfOpState::Failed) => inst.instantiated = true,
         (OpKind::Instantiate, VnfOpState::RolledBack) | (OpKind::Terminate, VnfOpState::Completed) => clear(tx, &mut inst)?,
+        (OpKind::Scale | OpKind::ScaleToLevel | OpKind::Heal, state) => changed(tx, &mut inst, op, state)?,
         // It was done when it was taken.
         (OpKind::ModifyInfo, VnfOpState::Completed) => {}
         (OpKind::Start, VnfOpState::Completed) => set_run(&mut inst, RunState::Started),
@@ -36,7 +38,9 @@ pub fn settle(tx: &mut Tx<'_>, vnf: crate::model::id::VnfId, op: &Operation, sta
             | VnfOpState::Failed
             | VnfOpState::RollingBack
             | VnfOpState::RolledBack,
-        ) => {}
+        )
+        // Not of one VNF (`reload::settle`).
+        | (OpKind::ReloadPf | OpKind::RestorePf | OpKind::Update, _) => {}
     }
     if inst.op == Some(op.id) {
         inst.op = None;
@@ -49,6 +53,49 @@ fn set_run(inst: &mut VnfInstance, run: RunState) {
     if let Some(b) = &mut inst.body {
         b.run = run;
     }
+}
+
+/// What was added stays, and what was removed goes; or the other way round. Given up, the record keeps
+/// naming whatever may be there.
+fn changed(tx: &mut Tx<'_>, inst: &mut VnfInstance, op: &Operation, state: VnfOpState) -> Result<()> {
+    let Some(change) = tx.get::<Change>(&inst.id)?.filter(|c| c.op == op.id) else { return Ok(()) };
+    tx.delete::<Change>(&inst.id)?;
+    let Some(body) = &mut inst.body else { return Ok(()) };
+    let gone: &[VnfcId] = match state {
+        VnfOpState::RolledBack => &change.added,
+        VnfOpState::Failed => &[],
+        VnfOpState::Completed => &change.removed,
+        VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack | VnfOpState::FailedTemp => return Ok(()),
+    };
+    let reached = match state {
+        VnfOpState::Completed => true,
+        // All that was to be added is named, and nothing was to be removed.
+        VnfOpState::Failed => change.removed.is_empty(),
+        VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack | VnfOpState::FailedTemp | VnfOpState::RolledBack => false,
+    };
+    if reached {
+        body.scale = change.scale;
+        body.level = change.level;
+    }
+    let ports = body.drop_vnfcs(gone);
+    let mut placed = tx.get::<Reservation>(&inst.id)?.map(|r| r.placed).unwrap_or_default();
+    placed.retain(|h| body.vnfc(h.guest).is_some());
+    tx.put(&reservation(inst.id, inst.project, &body.vnfcs.iter().collect::<Vec<_>>(), placed))?;
+    let mut segments: Vec<SegmentId> = ports.iter().map(|p| p.segment).collect();
+    segments.sort_unstable();
+    segments.dedup();
+    for id in segments {
+        let Some(mut s) = tx.get::<Segment>(&id)? else { continue };
+        s.stations.retain(|st| !ports.iter().any(|p| p.id == st.port));
+        tx.put(&s)?;
+    }
+    touch(tx)
+}
+
+/// A plan that read the links before this would write the stations back.
+pub fn touch(tx: &mut Tx<'_>) -> Result<()> {
+    let facts = tx.get::<Facts>(&())?.unwrap_or_default();
+    tx.put(&Facts { revision: facts.revision + 1 })
 }
 
 /// Nothing of it is there any more: its resources are given back.
@@ -66,7 +113,7 @@ fn clear(tx: &mut Tx<'_>, inst: &mut VnfInstance) -> Result<()> {
     }
     let mut others: Vec<SegmentId> =
         body.vnfcs.iter().flat_map(|c| &c.ports).map(|p| p.segment).filter(|s| !body.own_segments.contains(s)).collect();
-    others.sort();
+    others.sort_unstable();
     others.dedup();
     let mut shared = false;
     for id in others {
@@ -76,9 +123,7 @@ fn clear(tx: &mut Tx<'_>, inst: &mut VnfInstance) -> Result<()> {
         shared = true;
     }
     if shared {
-        // A plan that read the link before this would write the stations back.
-        let facts = tx.get::<Facts>(&())?.unwrap_or_default();
-        tx.put(&Facts { revision: facts.revision + 1 })?;
+        touch(tx)?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use super::{Guest, Nic, NicNetwork, netmask};
 use crate::{
     model::{
         error::{Fault, Result},
+        tree::tree,
         vnfd::Medium,
     },
     vim::port::MediumFile,
@@ -124,7 +125,7 @@ struct Nameservers {
 }
 
 fn network_config(guest: &Guest) -> Result<String> {
-    let ethernets = guest.ports.iter().enumerate().map(|(place, nic)| (Nic::name(place), ethernet(place, nic))).collect();
+    let ethernets = tree(guest.ports.iter().enumerate().map(|(place, nic)| (Nic::name(place), ethernet(place, nic))));
     yaml(&NetworkConfig { version: 2, ethernets })
 }
 
@@ -167,7 +168,7 @@ fn meta_data_json(guest: &Guest) -> Result<String> {
         launch_index: u32,
         public_keys: BTreeMap<String, &'a str>,
     }
-    let public_keys = guest.ssh_keys.iter().enumerate().map(|(n, key)| (format!("key-{n}"), key.as_str())).collect();
+    let public_keys = tree(guest.ssh_keys.iter().enumerate().map(|(n, key)| (format!("key-{n}"), key.as_str())));
     let uuid = guest.vnfc.to_string();
     json(&MetaData { uuid, name: guest.hostname, hostname: guest.hostname, launch_index: guest.index, public_keys })
 }

@@ -36,6 +36,7 @@ use crate::{
         id::{VnfId, VnfcId},
         net::{Cidr, MacAddr},
         param::{Param, Params},
+        tree::tree,
         vnf,
         vnfd::{Day0, Day0Source, LinkProfile},
     },
@@ -166,7 +167,7 @@ pub fn check(day0: &Day0, artefact: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<
 }
 
 fn map<K: Into<Value>>(entries: impl IntoIterator<Item = (K, Value)>) -> Value {
-    entries.into_iter().map(|(k, v)| (k.into(), v)).collect::<BTreeMap<Value, Value>>().into()
+    tree(entries.into_iter().map(|(k, v)| (k.into(), v))).into()
 }
 fn text(v: impl ToString) -> Value {
     Value::from(v.to_string())
@@ -177,7 +178,7 @@ fn maybe(name: &'static str, v: Option<Value>) -> Option<(&'static str, Value)> 
 }
 
 fn context(day0: &Day0, guest: &Guest) -> Value {
-    let mut params: BTreeMap<SmolStr, Value> = day0.defaults.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))).collect();
+    let mut params: BTreeMap<SmolStr, Value> = tree(day0.defaults.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))));
     params.extend(guest.params.iter().map(|(k, v)| (k.clone(), value(v, guest.secrets))));
     let nics: Vec<Value> = guest.ports.iter().enumerate().map(|(place, nic)| nic_value(place, nic)).collect();
     let ports = guest.ports.iter().zip(&nics).map(|(nic, v)| (nic.cp.as_str(), v.clone()));
@@ -192,7 +193,7 @@ fn context(day0: &Day0, guest: &Guest) -> Value {
         ("secrets", map(guest.secrets.iter().map(|(k, v)| (k.as_str(), text(v))))),
         ("params", map(params.iter().map(|(k, v)| (k.as_str(), v.clone())))),
     ];
-    let mut all: BTreeMap<&str, Value> = params.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
+    let mut all: BTreeMap<&str, Value> = tree(params.iter().map(|(k, v)| (k.as_str(), v.clone())));
     all.extend(ours);
     map(all)
 }

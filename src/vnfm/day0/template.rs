@@ -148,7 +148,7 @@ fn nearest(name: &str, among: &Value) -> Near {
         return Near::None;
     }
     let mut known: Vec<String> = among.try_iter().into_iter().flatten().filter_map(|k| k.as_str().map(str::to_owned)).collect();
-    known.sort();
+    known.sort_unstable();
     let best = known.iter().map(|k| (strsim::normalized_damerau_levenshtein(name, k), k)).max_by(|a, b| a.0.total_cmp(&b.0));
     match best {
         Some((score, k)) if score > 0.6 => Near::One(k.clone()),

@@ -1,0 +1,206 @@
+//! Takes a request to scale or to heal a VNF that is there: plan, grant, one transaction.
+//!
+//! As `accept` does for an instantiation: what the box has no room for ends ROLLED_BACK from STARTING,
+//! with the reasons. Never: what a plan contains (`change`), or runs a step.
+
+use std::collections::BTreeMap;
+
+use smol_str::SmolStr;
+use tracing::info;
+
+use super::{
+    Vnfm,
+    accept::{body_of, check_standalone, join, put_plan, retrying, vnfd_of},
+    change::{Altered, Present, ScaleTo, goal, heal, scale},
+    grant::{check_quota, claim_facts},
+    place::inherit,
+    plan::{Ask, Fabric, VnfPlan, fresh_uuid},
+};
+use crate::{
+    model::{
+        error::{Fault, Result},
+        id::{OpId, SegmentId, VnfId, VnfcId},
+        op::{OpKind, Operation, Target, Trigger},
+        package::VnfPackage,
+        place::Held,
+        segment::Segment,
+        step::PlanStep,
+        tree::tree,
+        vnf::{Body, Change, Reservation, VnfInstance},
+        vnfd::Flavour,
+    },
+    store::{Durability, Tx},
+    vim::network::{Stations, Taken},
+};
+
+/// What is to be done to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Alter {
+    Scale(ScaleTo),
+    /// These guests, or all of them where none is named; with their volumes.
+    Heal {
+        which: Vec<VnfcId>,
+        anew: bool,
+    },
+}
+
+impl Alter {
+    pub fn kind(&self) -> OpKind {
+        match self {
+            Alter::Scale(ScaleTo::Steps { .. }) => OpKind::Scale,
+            Alter::Scale(ScaleTo::Level(_) | ScaleTo::Aspects(_)) => OpKind::ScaleToLevel,
+            Alter::Heal { .. } => OpKind::Heal,
+        }
+    }
+}
+
+impl Alter {
+    /// Guests whose place others get.
+    pub fn replaces(&self, body: &Body) -> Vec<VnfcId> {
+        match self {
+            Alter::Heal { which, .. } if which.is_empty() => body.vnfcs.iter().map(|c| c.id).collect(),
+            Alter::Heal { which, .. } => which.clone(),
+            Alter::Scale(_) => Vec::new(),
+        }
+    }
+}
+
+impl Vnfm {
+    /// SOL003 5.4.5, 5.4.6 and 5.4.9. Returns the operation, which may have ended already.
+    pub fn alter(&self, id: VnfId, what: &Alter, request: &str) -> Result<Operation> {
+        self.alter_for(id, what, request, None)
+    }
+
+    /// The same; `why` where no request begins it.
+    pub fn alter_for(&self, id: VnfId, what: &Alter, request: &str, why: Option<&str>) -> Result<Operation> {
+        self.check_accel()?;
+        let op_id = OpId(fresh_uuid(&*self.dice));
+        let (op, steps) = retrying(|| {
+            let inst: VnfInstance = self.store.require(&id)?;
+            check_standalone(&inst)?;
+            inst.check_free()?;
+            body_of(&inst)?;
+            let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), what.kind(), request.to_owned());
+            op.automatic = why.is_some();
+            op.warnings.extend(why.map(Into::into));
+            self.commit_alter(&inst, op, what)
+        })?;
+        info!(op = %op.id, vnf = %id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
+        if !op.state.is_final() {
+            self.engine()?.submit(op.clone(), steps, &[]);
+        }
+        Ok(op)
+    }
+
+    fn commit_alter(&self, inst: &VnfInstance, mut op: Operation, what: &Alter) -> Result<(Operation, Vec<PlanStep>)> {
+        let gone = what.replaces(body_of(inst)?);
+        let snap = self.snapshot_without(&gone)?;
+        let held = self.store.get::<Reservation>(&inst.id)?.map(|r| r.placed).unwrap_or_default();
+        let rules = self.rules();
+        let mut taken = Taken::of(&snap.segments);
+        let own = snap.segments.iter().filter(|s| s.project == inst.project);
+        let mut stations: BTreeMap<SegmentId, Stations> = tree(own.map(|s| (s.id, Stations::new(s.clone()))));
+        let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
+        let Altered { mut plan, change } = self.plan_alter(inst, what, &mut fabric, &held, op.id, &inst.name)?;
+        let touched: Vec<Segment> = stations.into_values().filter_map(Stations::into_changed).collect();
+        check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[plan.whole])?;
+        let granted = self.grant(&mut [&mut plan], &snap);
+        inherit(&mut plan, &held.iter().filter(|h| gone.contains(&h.guest)).cloned().collect::<Vec<_>>());
+        op.warnings.extend(self.warnings(&plan));
+        if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
+            op.error = Some(refusal.record());
+            op.apply(Trigger::Refused, op.created)?;
+            self.store.write(Durability::Barrier, |tx| {
+                tx.require::<VnfInstance>(&inst.id)?.check_free()?;
+                tx.put(&op)
+            })?;
+            return Ok((op, Vec::new()));
+        }
+        op.steps = plan.steps.len() as u32;
+        op.apply(Trigger::Granted, op.created)?;
+        let nothing_to_do = plan.steps.is_empty();
+        if nothing_to_do {
+            op.apply(Trigger::Succeeded, op.created)?;
+        }
+        self.store.write(Durability::Barrier, |tx| {
+            claim_facts(tx, snap.facts)?;
+            check_quota(tx.get(&inst.project)?, snap.used(inst.project), &[plan.whole])?;
+            let now: VnfInstance = tx.require(&inst.id)?;
+            now.check_free()?;
+            if now.revision != inst.revision {
+                return Err(Fault::conflict(format!("VNF instance {} was changed by another request: ask again", inst.id)));
+            }
+            alter_in(tx, &op, now, &plan, &change)?;
+            touched.iter().try_for_each(|s| join(tx, s, inst.id))
+        })?;
+        Ok((op, plan.steps))
+    }
+
+    /// `short_name` leads the hostnames of new guests.
+    pub fn plan_alter(
+        &self,
+        inst: &VnfInstance,
+        what: &Alter,
+        fabric: &mut Fabric<'_>,
+        held: &[Held],
+        op: OpId,
+        short_name: &SmolStr,
+    ) -> Result<Altered> {
+        let body = body_of(inst)?;
+        let package: VnfPackage = self.store.require(&inst.package)?;
+        let flavour: &Flavour = vnfd_of(&package)?
+            .flavour(&body.flavour)
+            .ok_or_else(|| Fault::conflict(format!("package {} has no flavour {} any more", package.id, body.flavour)))?;
+        let nowhere = BTreeMap::new();
+        let ask = Ask {
+            instance: inst,
+            package: &package,
+            flavour,
+            level: &body.level,
+            attach: &nowhere,
+            params: body.params.clone(),
+            ssh_keys: body.ssh_keys.clone(),
+            op,
+            generation: self.store.generation(),
+            short_name: short_name.clone(),
+            late: true,
+        };
+        let now = Present { body, held };
+        match what {
+            Alter::Scale(to) => {
+                let goal = goal(flavour, body, to)?;
+                scale(&ask, &now, goal, Some(self.rules().graceful_stop_s), fabric, &*self.dice)
+            }
+            Alter::Heal { which, anew } => {
+                let unknown: Vec<String> = which.iter().filter(|w| body.vnfc(**w).is_none()).map(|w| format!("'{w}'")).collect();
+                if !unknown.is_empty() {
+                    let known: Vec<String> = body.vnfcs.iter().map(|c| c.id.to_string()).collect();
+                    return Err(Fault::invalid(format!(
+                        "VNF instance {} has no VNFC {}; it has {}",
+                        inst.id,
+                        unknown.join(", "),
+                        known.join(", ")
+                    )));
+                }
+                let all: Vec<VnfcId> = body.vnfcs.iter().map(|c| c.id).collect();
+                heal(&ask, &now, if which.is_empty() { &all } else { which }, *anew, fabric, &*self.dice)
+            }
+        }
+    }
+}
+
+/// In a transaction: the operation with its plan, and what it changes. Without a step it is over: only
+/// the levels change.
+pub fn alter_in(tx: &mut Tx<'_>, op: &Operation, mut now: VnfInstance, plan: &VnfPlan, change: &Change) -> Result<()> {
+    let mut body = plan.body.clone();
+    if plan.steps.is_empty() {
+        body.scale.clone_from(&change.scale);
+        body.level.clone_from(&change.level);
+    } else {
+        now.op = Some(op.id);
+        tx.put(change)?;
+    }
+    now.body = Some(body);
+    now.revision += 1;
+    put_plan(tx, op, &now, plan)
+}

@@ -1,0 +1,115 @@
+//! Local grants (SOL003 9): whether the box has room for plans, and its project leave to ask.
+//!
+//! Owns the box as plans see it, with the revision that guards it until they are stored. Never: what
+//! a plan contains, or how much a guest takes (`vim`).
+
+use super::{Vnfm, accept::OUTRUN, place::place_all, plan::VnfPlan};
+use crate::{
+    model::{
+        access::Project,
+        error::{Fault, Result},
+        id::{ProjectId, VnfcId},
+        place::{Held, Placement},
+        segment::Segment,
+        vnf::{Facts, Reservation},
+    },
+    store::Tx,
+    vim::{
+        capacity::{Account, Need, Whole, account, check},
+        quota,
+    },
+};
+
+/// The box as plans see it, with the revision that guards it.
+pub struct Snapshot {
+    pub facts: Facts,
+    pub segments: Vec<Segment>,
+    pub account: Account,
+    /// Guests that have a place.
+    pub held: Vec<Held>,
+    /// All that is reserved.
+    pub taken: Vec<Reservation>,
+}
+
+impl Vnfm {
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        self.snapshot_without(&[])
+    }
+
+    /// The same, as if these guests had no place: what replaces them may have theirs.
+    pub fn snapshot_without(&self, gone: &[VnfcId]) -> Result<Snapshot> {
+        // The revision first: what is read after it can only be newer, and then it differs.
+        let facts = self.store.get::<Facts>(&())?.unwrap_or_default();
+        let segments = self.store.list::<Segment>()?;
+        let taken = self.store.list::<Reservation>()?;
+        let held: Vec<Held> = taken.iter().flat_map(|r| &r.placed).filter(|h| !gone.contains(&h.guest)).cloned().collect();
+        let rules = self.rules();
+        let mut supply = self.supply()?;
+        supply.cpus = supply.cpus.saturating_sub(self.pinned(held.iter().map(|h| &h.at)));
+        let account = account(supply, rules.overcommit, &taken);
+        Ok(Snapshot { facts, segments, account, held, taken })
+    }
+
+    /// CPUs that are no longer shared because guests have them.
+    fn pinned<'a>(&self, all: impl Iterator<Item = &'a Placement>) -> u32 {
+        let isolated = self.facts_seen().map(|f| f.isolated.clone()).unwrap_or_default();
+        all.map(|p| p.held_cpus().minus(&isolated).len() as u32).sum()
+    }
+
+    /// A place for each guest of these plans that needs one, and room for what all of them share; or
+    /// every reason why not. Returns what is to be told.
+    pub fn grant(&self, plans: &mut [&mut VnfPlan], snap: &Snapshot) -> Result<Vec<String>> {
+        let mut told = Vec::new();
+        let mut account = snap.account;
+        if plans.iter().any(|p| !p.wishful.is_empty()) {
+            let rules = self.rules();
+            let (facts, busy) = self.facts_to_give()?;
+            told = place_all(plans, &facts, &rules.reserve, &snap.held).map_err(|f| f.with_reasons(busy))?;
+            let pinned = self.pinned(plans.iter().flat_map(|p| &p.reservation.placed).map(|h| &h.at));
+            let lost = (f64::from(pinned) * rules.overcommit.cpu).ceil() as u64;
+            let left = account.vcpus.limit.saturating_sub(lost);
+            if account.vcpus.taken > left {
+                return Err(Fault::capacity("the box has not enough CPUs").with_reasons([format!(
+                    "{pinned} CPUs would be pinned to; {left} vCPUs could float over the others, and {} are promised already",
+                    account.vcpus.taken
+                )]));
+            }
+            account.vcpus.limit = left;
+        }
+        self.check_forwarders(plans)?;
+        let misplaced: Vec<String> = plans.iter().flat_map(|p| p.misplaced()).collect();
+        if !misplaced.is_empty() {
+            return Err(Fault::capacity("this box cannot give the guests the hardware they ask for").with_reasons(misplaced));
+        }
+        let needs: Vec<Need> = plans.iter().map(|p| p.need.clone()).collect();
+        check(account, &needs)?;
+        Ok(told)
+    }
+
+    /// What each of these projects holds.
+    pub fn used_by(&self, projects: &[ProjectId]) -> Result<Vec<quota::Use>> {
+        let taken = self.store.list::<Reservation>()?;
+        Ok(projects.iter().map(|p| quota::used(*p, &taken)).collect())
+    }
+}
+
+impl Snapshot {
+    pub fn used(&self, project: ProjectId) -> quota::Use {
+        quota::used(project, &self.taken)
+    }
+}
+
+/// The quota of the project, if it has a record, allows this too. In an accept the claimed facts vouch for
+/// the sums, and the quota is read in the transaction.
+pub fn check_quota(project: Option<Project>, now: quota::Use, wants: &[Whole]) -> Result<()> {
+    project.map_or(Ok(()), |p| quota::check(&p, now, wants))
+}
+
+/// In a transaction: the plan's facts still hold, and nobody else plans on them.
+pub fn claim_facts(tx: &mut Tx<'_>, seen: Facts) -> Result<()> {
+    let now = tx.get::<Facts>(&())?.unwrap_or_default();
+    if now != seen {
+        return Err(Fault::conflict(OUTRUN));
+    }
+    tx.put(&Facts { revision: seen.revision + 1 })
+}

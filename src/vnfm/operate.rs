@@ -1,0 +1,90 @@
+//! OPERATE (SOL003 5.4.10): guests that are there are started, stopped, or stopped and started again. Never: the
+//! steps themselves.
+
+use super::{
+    Vnfm,
+    accept::body_of,
+    plan::{Steps, ready_step},
+};
+use crate::model::{
+    error::{Fault, Result},
+    id::{OpId, VnfId, VnfcId},
+    op::{OpKind, Operation},
+    package::VnfPackage,
+    step::{PlanStep, VnfStep},
+    vnf::{Body, RunState, VnfInstance, Vnfc},
+    vnfd::Flavour,
+};
+
+impl Vnfm {
+    /// SOL003 5.4.10: start or stop all guests of the VNF.
+    pub fn operate(&self, id: VnfId, to: RunState, graceful: Option<u32>, request: String) -> Result<Operation> {
+        let inst: VnfInstance = self.store.require(&id)?;
+        let package: VnfPackage = self.store.require(&inst.package)?;
+        let kind = match to {
+            RunState::Started => {
+                self.check_accel()?;
+                OpKind::Start
+            }
+            RunState::Stopped => OpKind::Stop,
+        };
+        self.act(id, kind, request, |inst, _, op| {
+            let body = body_of(inst)?;
+            let flavour = package.vnfd.as_ref().and_then(|v| v.flavour(&body.flavour));
+            Ok(plan_operate(body, flavour, to, graceful, op))
+        })
+    }
+
+    /// Stops these guests of a started VNF and starts them again; none named: all. For ETSI, who has no such
+    /// thing, it is an OPERATE to STARTED (`OpKind::Start`): that is what the VNF was before and is after, and
+    /// a rollback leads there too.
+    pub fn reboot(&self, id: VnfId, which: &[VnfcId], graceful: Option<u32>, request: String) -> Result<Operation> {
+        let inst: VnfInstance = self.store.require(&id)?;
+        let package: VnfPackage = self.store.require(&inst.package)?;
+        self.check_accel()?;
+        self.act(id, OpKind::Start, request, |inst, _, op| {
+            let body = body_of(inst)?;
+            if body.run == RunState::Stopped {
+                return Err(Fault::conflict(format!("VNF instance {id} is stopped: start it instead")));
+            }
+            let guests: Vec<&Vnfc> = body.vnfcs.iter().filter(|c| which.is_empty() || which.contains(&c.id)).collect();
+            if guests.len() < which.len() {
+                return Err(Fault::conflict(format!("VNF instance {id} has lost a guest that was to be rebooted: ask again")));
+            }
+            let flavour = package.vnfd.as_ref().and_then(|v| v.flavour(&body.flavour));
+            Ok(plan_reboot(&guests, flavour, graceful, op))
+        })
+    }
+}
+
+/// Plans OPERATE (SOL003 5.4.10).
+fn plan_operate(body: &Body, flavour: Option<&Flavour>, to: RunState, graceful: Option<u32>, op: OpId) -> Vec<PlanStep> {
+    let mut steps = Steps::new(op);
+    for c in &body.vnfcs {
+        match to {
+            RunState::Started => start_steps(&mut steps, c, flavour, &[]),
+            RunState::Stopped => {
+                steps.vnf(VnfStep::Stop { vnfc: c.id, graceful_s: graceful }, &[]);
+            }
+        }
+    }
+    steps.into_vec()
+}
+
+/// Plans a reboot: each of these guests is stopped and started by itself, so that none waits for another.
+fn plan_reboot(guests: &[&Vnfc], flavour: Option<&Flavour>, graceful: Option<u32>, op: OpId) -> Vec<PlanStep> {
+    let mut steps = Steps::new(op);
+    for c in guests {
+        let stop = steps.vnf(VnfStep::Stop { vnfc: c.id, graceful_s: graceful }, &[]);
+        start_steps(&mut steps, c, flavour, &[stop]);
+    }
+    steps.into_vec()
+}
+
+/// A guest that is there starts, and is waited for.
+fn start_steps(steps: &mut Steps, c: &Vnfc, flavour: Option<&Flavour>, after: &[u32]) {
+    let start = steps.vnf(VnfStep::Start(c.id), after);
+    if let Some(vdu) = flavour.and_then(|f| f.vdu(&c.vdu)) {
+        ready_step(steps, c.id, vdu, &c.ports, start);
+    }
+}
