@@ -11,28 +11,28 @@ use tracing::info;
 
 use super::{
     Nfvo,
-    plan::{self, NsAsk, NsPlan, members_of},
+    plan::{self, MemberPlan, NsAsk, NsPlan, members_of},
 };
 use crate::{
     model::{
+        chain::Chain,
         error::{Fault, Result},
-        id::{NsId, NsdInfoId, OpId, ProjectId, SegmentId, VnfId, VnfPkgId},
+        id::{NfpId, NsId, NsdInfoId, OpId, ProjectId, SegmentId, VnfId, VnfPkgId},
         ns::NsInstance,
-        nsd::{Member, Nsd},
+        nsd::Member,
         op::{CancelMode, OpKind, OpState, Operation, Phase, Target, Trigger, VnfOpState},
         package::{NsDescriptor, Onboarding, Operational, VnfPackage},
         param::Params,
         segment::Segment,
         step::{NsStep, PlanStep, Step},
-        vnf::VnfInstance,
+        tree::tree,
+        vnf::{Reservation, VnfInstance},
     },
     store::{Durability, Tx},
-    vim::{
-        capacity::check,
-        network::{Stations, Taken},
-    },
+    vim::network::{Stations, Taken},
     vnfm::{
-        accept::{CreateVnf, Snapshot, claim_facts, put_plan, retrying, use_package},
+        accept::{CreateVnf, put_plan, retrying, use_package},
+        grant::{Snapshot, check_quota, claim_facts},
         plan::{Fabric, fresh_uuid, terminate as plan_vnf_terminate},
     },
 };
@@ -58,7 +58,7 @@ pub struct NsDryRun {
 impl Nfvo {
     /// SOL005 6.4.2: an instance that is not instantiated yet.
     pub fn create_ns(&self, project: ProjectId, nsd_id: &str, name: SmolStr, description: String) -> Result<NsInstance> {
-        let info = self.nsd_by_id(nsd_id)?;
+        let info = self.nsd_by_id(project, nsd_id)?;
         let vnfm = &self.vnfm;
         let ns = NsInstance {
             id: NsId(fresh_uuid(&**vnfm.dice())),
@@ -102,20 +102,27 @@ impl Nfvo {
         })
     }
 
-    /// The enabled descriptor with this `nsdId`.
-    pub fn nsd_by_id(&self, nsd_id: &str) -> Result<NsDescriptor> {
+    /// The project's enabled descriptor with this `nsdId`.
+    pub fn nsd_by_id(&self, project: ProjectId, nsd_id: &str) -> Result<NsDescriptor> {
         let all = self.vnfm.store().list::<NsDescriptor>()?;
-        let found = all.into_iter().find(|d| d.nsd.as_ref().is_some_and(|n| n.id == nsd_id));
+        let found = all.into_iter().find(|d| d.project == project && d.nsd.as_ref().is_some_and(|n| n.id == nsd_id));
         let found = found.ok_or_else(|| Fault::not_found(format!("no onboarded NSD has the id '{nsd_id}'")))?;
         check_nsd_usable(&found)?;
         Ok(found)
     }
 
-    fn packages_of(&self, nsd: &Nsd) -> Result<BTreeMap<SmolStr, VnfPackage>> {
+    /// The record of a member, not stored yet.
+    pub(super) fn draft_member(&self, project: ProjectId, m: &Member, name: SmolStr, package: &VnfPackage) -> Result<VnfInstance> {
+        let create =
+            CreateVnf { project, vnfd_id: m.vnfd_id.clone(), name: Some(name), description: String::new(), metadata: Params::new() };
+        self.vnfm.draft_instance(&create, package)
+    }
+
+    pub(super) fn packages_of(&self, project: ProjectId, vnfds: Vec<SmolStr>) -> Result<BTreeMap<SmolStr, VnfPackage>> {
         let mut out = BTreeMap::new();
         let mut faults = Vec::new();
-        for id in nsd.vnfd_ids() {
-            match self.vnfm.package_of(&id) {
+        for id in vnfds {
+            match self.vnfm.package_of(project, &id) {
                 Ok(p) => {
                     out.insert(id, p);
                 }
@@ -143,7 +150,7 @@ impl Nfvo {
             let known: Vec<_> = flavour.members.iter().map(|m| m.id.as_str()).collect();
             return Err(Fault::invalid(format!("there is no VNF profile {}; the service has {}", strangers.join(", "), known.join(", "))));
         }
-        let packages = self.packages_of(nsd)?;
+        let packages = self.packages_of(ns.project, nsd.vnfd_ids())?;
         let rules = self.vnfm.rules();
         let mut taken = Taken::of(&snap.segments);
         let mut stations: BTreeMap<SegmentId, Stations> = BTreeMap::new();
@@ -152,25 +159,16 @@ impl Nfvo {
         let ns_ask = NsAsk {
             ns,
             flavour,
-            level: &level,
             packages: &packages,
             params: &ask.params,
             member_params: &ask.member_params,
             ssh_keys: &ask.ssh_keys,
             op,
             generation: self.vnfm.store().generation(),
+            late: false,
         };
-        let draft = |m: &Member, name: SmolStr, package: &VnfPackage| {
-            let create = CreateVnf {
-                project: ns.project,
-                vnfd_id: m.vnfd_id.clone(),
-                name: Some(name),
-                description: String::new(),
-                metadata: Params::new(),
-            };
-            self.vnfm.draft_instance(&create, package)
-        };
-        let p = plan::instantiate(&ns_ask, &mut fabric, &draft, &**self.vnfm.dice())?;
+        let draft = |m: &Member, name: SmolStr, package: &VnfPackage| self.draft_member(ns.project, m, name, package);
+        let p = plan::instantiate(&ns_ask, &level, &mut fabric, &draft, &**self.vnfm.dice())?;
         let segments = stations.into_values().map(|s| s.segment().clone()).collect();
         Ok((p, segments))
     }
@@ -184,7 +182,7 @@ impl Nfvo {
 
     /// The same for a service that is not even created: what `nsd_id` would become.
     pub fn dry_new(&self, project: ProjectId, nsd_id: &str, name: SmolStr, ask: &InstantiateNs) -> Result<NsDryRun> {
-        let info = self.nsd_by_id(nsd_id)?;
+        let info = self.nsd_by_id(project, nsd_id)?;
         let ns = NsInstance {
             id: NsId(fresh_uuid(&**self.vnfm.dice())),
             project,
@@ -212,10 +210,18 @@ impl Nfvo {
         self.vnfm.check_accel()?;
         let snap = self.vnfm.snapshot()?;
         let (mut plan, segments) = self.plan(ns, ask, &snap, OpId(fresh_uuid(&**self.vnfm.dice())))?;
-        let needs: Vec<_> = plan.members.iter().map(|m| m.plan.need.clone()).collect();
-        check(snap.account, &needs)?;
+        let needs: Vec<_> = plan.members.iter().map(|m| m.plan.whole).collect();
+        check_quota(self.vnfm.store().get(&ns.project)?, snap.used(ns.project), &needs)?;
+        let told = self.grant(&mut plan, &snap)?;
+        plan.warnings.extend(told);
         plan.warnings.extend(self.vnfm.accel_warning());
         Ok(NsDryRun { plan, segments })
+    }
+
+    /// All members together, or none.
+    fn grant(&self, plan: &mut NsPlan, snap: &Snapshot) -> Result<Vec<String>> {
+        let mut members: Vec<_> = plan.members.iter_mut().map(|m| &mut m.plan).collect();
+        self.vnfm.grant(&mut members, snap)
     }
 
     /// SOL005 6.4.4.
@@ -237,11 +243,13 @@ impl Nfvo {
     fn commit(&self, ns: NsInstance, mut op: Operation, ask: &InstantiateNs) -> Result<(Operation, Vec<PlanStep>)> {
         let store = self.vnfm.store();
         let snap = self.vnfm.snapshot()?;
-        let (p, segments) = self.plan(&ns, ask, &snap, op.id)?;
+        let (mut p, segments) = self.plan(&ns, ask, &snap, op.id)?;
+        let granted = self.grant(&mut p, &snap);
         op.warnings.clone_from(&p.warnings);
         op.warnings.extend(self.vnfm.accel_warning());
-        let needs: Vec<_> = p.members.iter().map(|m| m.plan.need.clone()).collect();
-        if let Err(refusal) = check(snap.account, &needs) {
+        let needs: Vec<_> = p.members.iter().map(|m| m.plan.whole).collect();
+        check_quota(store.get(&ns.project)?, snap.used(ns.project), &needs)?;
+        if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
             op.error = Some(refusal.record());
             op.apply(Trigger::Broke, self.vnfm.clock().now())?;
             store.write(Durability::Barrier, |tx| {
@@ -256,27 +264,10 @@ impl Nfvo {
             return Ok((op, Vec::new()));
         }
         op.steps = p.steps.len() as u32;
-        let children: Vec<(Operation, VnfInstance)> = p
-            .members
-            .iter()
-            .map(|m| {
-                let mut child = self.vnfm.draft_op(m.op, ns.project, Target::Vnf(m.instance.id), OpKind::Instantiate, String::new());
-                child.parent = Some(op.id);
-                child.automatic = true;
-                child.steps = m.plan.steps.len() as u32;
-                child.warnings.clone_from(&m.plan.warnings);
-                let mut inst = m.instance.clone();
-                inst.body = Some(m.plan.body.clone());
-                inst.op = Some(child.id);
-                (child, inst)
-            })
-            .collect();
-        let mut users: BTreeMap<VnfPkgId, i32> = BTreeMap::new();
-        for (_, inst) in &children {
-            *users.entry(inst.package).or_default() += 1;
-        }
+        let children = self.births(op.id, &p.members);
         store.write(Durability::Barrier, |tx| {
             claim_facts(tx, snap.facts)?;
+            check_quota(tx.get(&ns.project)?, snap.used(ns.project), &needs)?;
             let mut now: NsInstance = tx.require(&ns.id)?;
             check_instantiable_for(&now, op.id)?;
             remember(&mut now, ask);
@@ -285,18 +276,31 @@ impl Nfvo {
             now.saps.clone_from(&p.saps);
             now.op = Some(op.id);
             now.revision += 1;
-            for (package, n) in &users {
-                use_package(tx, *package, *n)?;
-            }
-            for ((child, inst), m) in children.iter().zip(&p.members) {
-                put_plan(tx, child, inst, &m.plan)?;
-            }
+            put_births(tx, &children, &p.members)?;
             segments.iter().try_for_each(|s| tx.put(s))?;
+            p.chains.iter().try_for_each(|c| tx.put(c))?;
             p.steps.iter().try_for_each(|s| tx.put(s))?;
             tx.put(&now)?;
             tx.put(&op)
         })?;
         Ok((op, p.steps))
+    }
+
+    /// The operations that instantiate members as parts of `parent`, and their instances with what is planned.
+    pub(super) fn births(&self, parent: OpId, members: &[MemberPlan]) -> Vec<(Operation, VnfInstance)> {
+        let birth = |m: &MemberPlan| {
+            let target = Target::Vnf(m.instance.id);
+            let mut child = self.vnfm.draft_op(m.op, m.instance.project, target, OpKind::Instantiate, String::new());
+            child.parent = Some(parent);
+            child.automatic = true;
+            child.steps = m.plan.steps.len() as u32;
+            child.warnings.clone_from(&m.plan.warnings);
+            let mut inst = m.instance.clone();
+            inst.body = Some(m.plan.body.clone());
+            inst.op = Some(child.id);
+            (child, inst)
+        };
+        members.iter().map(birth).collect()
     }
 
     /// Plans anew what had no room, for a retry of the same operation.
@@ -310,7 +314,7 @@ impl Nfvo {
                 flavour: ns.flavour.clone().unwrap_or_default(),
                 level: ns.level.clone(),
                 params: ns.params.clone(),
-                member_params: ns.member_params.iter().cloned().collect(),
+                member_params: tree(ns.member_params.iter().cloned()),
                 ssh_keys: ns.ssh_keys.clone(),
                 request: op.request.clone(),
             };
@@ -343,9 +347,9 @@ impl Nfvo {
         let ns: NsInstance = vnfm.store().require(&id)?;
         let ops: Vec<(VnfId, OpId)> = ns.members.iter().map(|m| (m.vnf, OpId(fresh_uuid(&**vnfm.dice())))).collect();
         let members: HashSet<VnfId> = ns.members.iter().map(|m| m.vnf).collect();
+        let chains: Vec<NfpId> = vnfm.store().list::<Chain>()?.into_iter().filter(|c| c.ns == id).map(|c| c.id).collect();
         let op = vnfm.draft_op(op_id, ns.project, Target::Ns(id), OpKind::Terminate, request);
-        let drafts: BTreeMap<VnfId, Operation> =
-            ops.iter().map(|(v, o)| (*v, vnfm.draft_op(*o, ns.project, Target::Vnf(*v), OpKind::Terminate, String::new()))).collect();
+        let drafts = self.deaths(&op, &ops);
         let (op, steps) = vnfm.store().write(Durability::Barrier, |tx| {
             let mut now: NsInstance = tx.require(&id)?;
             now.check_free()?;
@@ -361,23 +365,8 @@ impl Nfvo {
                     )));
                 }
             }
-            let mut with_op = Vec::new();
-            for (vnf, child_id) in &ops {
-                let Some(mut inst) = tx.get::<VnfInstance>(vnf)? else { continue };
-                inst.check_free()?;
-                let Some(body) = &inst.body else { continue };
-                let plan = plan_vnf_terminate(body, *child_id, graceful);
-                let Some(mut child) = drafts.get(vnf).cloned() else { continue };
-                child.parent = Some(op_id);
-                child.automatic = true;
-                child.steps = plan.len() as u32;
-                inst.op = Some(*child_id);
-                tx.put(&inst)?;
-                tx.put(&child)?;
-                plan.iter().try_for_each(|s| tx.put(s))?;
-                with_op.push((*vnf, *child_id));
-            }
-            let steps = plan::terminate(&now, &with_op, op_id);
+            let with_op = put_deaths(tx, &drafts, graceful)?;
+            let steps = plan::terminate(&now, &with_op, &chains, op_id);
             let mut op = op.clone();
             op.steps = steps.len() as u32;
             now.op = Some(op_id);
@@ -390,6 +379,17 @@ impl Nfvo {
         info!(op = %op.id, ns = %id, "termination accepted");
         vnfm.engine()?.submit(op.clone(), steps, &[]);
         Ok(op)
+    }
+
+    /// The operations that terminate members as parts of `op`.
+    pub(super) fn deaths(&self, op: &Operation, members: &[(VnfId, OpId)]) -> Vec<(VnfId, Operation)> {
+        let death = |(vnf, id): &(VnfId, OpId)| {
+            let mut child = self.vnfm.draft_op(*id, op.project, Target::Vnf(*vnf), OpKind::Terminate, String::new());
+            child.parent = Some(op.id);
+            child.automatic = true;
+            (*vnf, child)
+        };
+        members.iter().map(death).collect()
     }
 
     /// What a client asks of an operation; parts of a service's operation are moved by it alone.
@@ -479,6 +479,37 @@ pub fn check_nsd_usable(d: &NsDescriptor) -> Result<()> {
     }
 }
 
+/// In a transaction: members that go; gives those of which there is anything.
+pub(super) fn put_deaths(tx: &mut Tx<'_>, deaths: &[(VnfId, Operation)], graceful: Option<u32>) -> Result<Vec<(VnfId, OpId)>> {
+    let mut with_op = Vec::new();
+    for (vnf, death) in deaths {
+        let Some(mut inst) = tx.get::<VnfInstance>(vnf)? else { continue };
+        inst.check_free()?;
+        let Some(body) = &inst.body else { continue };
+        let held = tx.get::<Reservation>(vnf)?.map(|r| r.placed).unwrap_or_default();
+        let plan = plan_vnf_terminate(body, &held, death.id, graceful);
+        let child = Operation { steps: plan.len() as u32, ..death.clone() };
+        inst.op = Some(child.id);
+        tx.put(&inst)?;
+        tx.put(&child)?;
+        plan.iter().try_for_each(|s| tx.put(s))?;
+        with_op.push((*vnf, child.id));
+    }
+    Ok(with_op)
+}
+
+/// In a transaction: members that come.
+pub(super) fn put_births(tx: &mut Tx<'_>, births: &[(Operation, VnfInstance)], members: &[MemberPlan]) -> Result<()> {
+    let mut users: BTreeMap<VnfPkgId, i32> = BTreeMap::new();
+    for (_, inst) in births {
+        *users.entry(inst.package).or_default() += 1;
+    }
+    for (package, n) in &users {
+        use_package(tx, *package, *n)?;
+    }
+    births.iter().zip(members).try_for_each(|((child, inst), m)| put_plan(tx, child, inst, &m.plan))
+}
+
 /// In a transaction: one more user of a descriptor, or one less.
 pub fn use_nsd(tx: &mut Tx<'_>, id: NsdInfoId, by: i32) -> Result<()> {
     let Some(mut d) = tx.get::<NsDescriptor>(&id)? else { return Err(Fault::not_found(format!("there is no NSD {id}"))) };
@@ -495,8 +526,12 @@ pub fn children(steps: &[PlanStep]) -> Vec<OpId> {
         .iter()
         .flat_map(|s| match &s.step {
             Step::Ns(NsStep::Instantiate { op, undo_op, .. }) => [Some(*op), Some(*undo_op)],
-            Step::Ns(NsStep::Terminate { op, .. }) => [Some(*op), None],
-            Step::Ns(NsStep::Segment(_) | NsStep::RemoveSegment(_)) | Step::Vnf(_) => [None, None],
+            Step::Ns(NsStep::Terminate { op, .. } | NsStep::Alter { op, .. }) => [Some(*op), None],
+            Step::Ns(
+                NsStep::Segment(_) | NsStep::RemoveSegment(_) | NsStep::Chain(_) | NsStep::RemoveChain(_) | NsStep::Reroute { .. },
+            )
+            | Step::Vnf(_)
+            | Step::Pf(_) => [None, None],
         })
         .flatten()
         .collect()

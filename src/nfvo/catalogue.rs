@@ -48,24 +48,12 @@ impl Nfvo {
     }
 
     pub fn begin_nsd_upload(&self, id: NsdInfoId) -> Result<()> {
-        self.set_nsd(id, Durability::Lazy, |d| match d.onboarding {
-            Onboarding::Created | Onboarding::Error => {
-                d.onboarding = Onboarding::Uploading;
-                d.failure = None;
-                Ok(())
-            }
-            Onboarding::Uploading | Onboarding::Processing | Onboarding::Onboarded => {
-                Err(Fault::conflict(format!("NSD {id} has content already, or it is on its way")))
-            }
-        })
-        .map(|_| ())
+        self.set_nsd(id, Durability::Lazy, |d| d.entry().begin_upload()).map(|_| ())
     }
 
     pub fn abort_nsd_upload(&self, id: NsdInfoId) -> Result<()> {
         self.set_nsd(id, Durability::Lazy, |d| {
-            if d.onboarding == Onboarding::Uploading {
-                d.onboarding = Onboarding::Created;
-            }
+            d.entry().abort_upload();
             Ok(())
         })
         .map(|_| ())
@@ -78,8 +66,7 @@ impl Nfvo {
                 Err(fault) => return self.abort_nsd_upload(id).and(Err(fault)),
             };
             self.set_nsd(id, Durability::Barrier, |d| {
-                d.onboarding = Onboarding::Processing;
-                d.archive = Some(archive.clone());
+                d.entry().uploaded(&archive);
                 Ok(())
             })
         })?;
@@ -109,8 +96,7 @@ impl Nfvo {
     fn process(&self, id: NsdInfoId) {
         let result = match guarded(|| self.onboard(id)) {
             Ok(done) => self.set_nsd(id, Durability::Barrier, |d| {
-                d.onboarding = Onboarding::Onboarded;
-                d.operational = Operational::Enabled;
+                d.entry().onboarded();
                 d.nsd.clone_from(&done.nsd);
                 d.nsd_path.clone_from(&done.nsd_path);
                 d.manifest_path.clone_from(&done.manifest_path);
@@ -121,8 +107,7 @@ impl Nfvo {
             Err(fault) => {
                 warn!(nsd = %id, "onboarding failed: {fault:?}");
                 self.set_nsd(id, Durability::Barrier, |d| {
-                    d.onboarding = Onboarding::Error;
-                    d.failure = Some(fault.record());
+                    d.entry().failed(fault.record());
                     Ok(())
                 })
             }
@@ -142,7 +127,8 @@ impl Nfvo {
         let mut archive = Archive::open(path.as_std_path(), &limits).map_err(Fault::from)?;
         let mut content = read_nsd_archive(&mut archive, &limits).map_err(Fault::from)?;
         for other in store.list::<NsDescriptor>()? {
-            if other.id != id && other.onboarding == Onboarding::Onboarded && other.nsd.as_ref().is_some_and(|n| n.id == content.nsd.id) {
+            let rival = other.id != id && other.project == d.project && other.onboarding == Onboarding::Onboarded;
+            if rival && other.nsd.as_ref().is_some_and(|n| n.id == content.nsd.id) {
                 return Err(Fault::conflict(format!(
                     "NSD {} is onboarded already, as {}: delete that one, or give this one an id of its own",
                     content.nsd.id, other.id
@@ -152,7 +138,7 @@ impl Nfvo {
         let mut packages: Vec<VnfPackage> = Vec::new();
         let mut missing = Vec::new();
         for vnfd in content.nsd.vnfd_ids() {
-            match self.vnfm.package_of(&vnfd) {
+            match self.vnfm.package_of(d.project, &vnfd) {
                 Ok(p) => packages.push(p),
                 Err(f) if f.kind() == Kind::NotFound => missing.push(format!("{f}: onboard it first")),
                 Err(f) => missing.push(f.to_string()),
@@ -185,43 +171,18 @@ impl Nfvo {
     ) -> Result<NsDescriptor> {
         self.set_nsd(id, Durability::Barrier, |d| {
             allowed(d)?;
-            if let Some(to) = operational {
-                if d.onboarding != Onboarding::Onboarded {
-                    return Err(Fault::conflict(format!("NSD {id} is not onboarded: it has no operational state to change")));
-                }
-                if d.operational == to {
-                    let name = match to {
-                        Operational::Enabled => "ENABLED",
-                        Operational::Disabled => "DISABLED",
-                    };
-                    return Err(Fault::conflict(format!("NSD {id} is {name} already")));
-                }
-                d.operational = to;
-            }
-            if let Some(data) = user_data(&d.user_data) {
-                d.user_data = data;
-            }
-            Ok(())
+            let data = user_data(&d.user_data);
+            d.entry().modify(operational, data)
         })
     }
 
     /// Only when disabled and not in use (SOL005 5.4.3.3.5).
     pub fn delete_nsd(&self, id: NsdInfoId, allowed: impl Fn(&NsDescriptor) -> Result<()>) -> Result<()> {
         self.vnfm.store().write(Durability::Barrier, |tx| {
-            let d: NsDescriptor = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no NSD {id}")))?;
+            let mut d: NsDescriptor = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no NSD {id}")))?;
             allowed(&d)?;
-            if d.users > 0 {
-                return Err(Fault::conflict(format!("NSD {id} is in use by {} NS instances: delete them first", d.users)));
-            }
-            if d.operational == Operational::Enabled {
-                return Err(Fault::conflict(format!("NSD {id} is enabled: disable it first")));
-            }
-            match d.onboarding {
-                Onboarding::Uploading | Onboarding::Processing => {
-                    Err(Fault::conflict(format!("NSD {id} is being onboarded: wait for the end")))
-                }
-                Onboarding::Created | Onboarding::Onboarded | Onboarding::Error => tx.delete::<NsDescriptor>(&id).map(|_| ()),
-            }
+            d.entry().check_removable()?;
+            tx.delete::<NsDescriptor>(&id).map(drop)
         })?;
         self.vnfm.sweep_artifacts().map(drop)
     }

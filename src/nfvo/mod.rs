@@ -2,7 +2,12 @@
 //!
 //! * `catalogue` onboards NSDs
 //! * `plan`      pure: which links, VNFs and steps a service means
+//! * `chain`     pure: which chains the paths of its VNFFGs mean
+//! * `way`       pure: what a change of running chains means
+//! * `goal`      pure: which VNFs come and go when a service is scaled
 //! * `accept`    takes a request: plan, capacity of all members together, one transaction
+//! * `alter`, `scale`  the same for its members' scaling and healing, and for its own scaling
+//! * `reroute`   takes a request to change chains
 //! * `run`       does and undoes one step of a service: a link, a member's operation
 //! * `settle`    what the end of an operation means for the service and its members
 //! * `runner`    the engine's port: hands each step to the VNFM or to this room
@@ -10,11 +15,17 @@
 //! Owns `Nfvo`. Never: HTTP, guests.
 
 pub mod accept;
+pub mod alter;
 pub mod catalogue;
+pub mod chain;
+pub mod goal;
 pub mod plan;
+pub mod reroute;
 pub mod run;
 pub mod runner;
+pub mod scale;
 pub mod settle;
+pub mod way;
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! Plans of a service's operations. Pure.
 //!
 //! ```text
-//! instantiate:  Segment* -> Instantiate(member) -> Instantiate(members after it)
-//! terminate:    Terminate(member) in the opposite order -> RemoveSegment*
+//! instantiate:  Segment* -> Chain* -> Instantiate(member) -> Instantiate(members after it)
+//! terminate:    Terminate(member) in the opposite order -> RemoveChain* -> RemoveSegment*
 //! ```
 //! Owns the order of members and what each of them is attached to. Each member's own plan comes
 //! from `vnfm::plan`. Never: the store, the ports, the clock.
@@ -11,19 +11,22 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use smol_str::{SmolStr, format_smolstr};
 
+use super::chain;
 use crate::{
     model::{
+        chain::Chain,
         error::{Fault, Result},
-        id::{OpId, SegmentId},
+        id::{NfpId, OpId, SegmentId},
         ns::{NsInstance, NsMember},
-        nsd::{Member, NsFlavour},
+        nsd::{ForwardingPath, Member, NsFlavour},
         package::VnfPackage,
         param::{Params, overlay},
-        segment::SegmentOwner,
+        segment::{Segment, SegmentOwner},
         step::{NsStep, PlanStep, Step},
         time::Dice,
         vnf::VnfInstance,
     },
+    sdn::link,
     vim::network::{LinkOf, Stations, Wish, plan_segment},
     vnfm::plan::{Ask, Attachment, Fabric, MOST, Steps, VnfPlan, fresh_uuid, instantiate as plan_vnf},
 };
@@ -32,7 +35,6 @@ use crate::{
 pub struct NsAsk<'a> {
     pub ns: &'a NsInstance,
     pub flavour: &'a NsFlavour,
-    pub level: &'a str,
     /// By VNFD id.
     pub packages: &'a BTreeMap<SmolStr, VnfPackage>,
     pub params: &'a Params,
@@ -41,6 +43,8 @@ pub struct NsAsk<'a> {
     pub ssh_keys: &'a [String],
     pub op: OpId,
     pub generation: u64,
+    /// The service's links are up: its VNFs come to them.
+    pub late: bool,
 }
 
 /// A member as planned.
@@ -57,6 +61,7 @@ pub struct NsPlan {
     pub links: Vec<(SmolStr, SegmentId)>,
     pub saps: Vec<(SmolStr, SegmentId)>,
     pub members: Vec<MemberPlan>,
+    pub chains: Vec<Chain>,
     pub steps: Vec<PlanStep>,
     pub warnings: Vec<String>,
 }
@@ -64,30 +69,33 @@ pub struct NsPlan {
 /// Plans an instantiation (SOL005 6.4.4). `draft` makes the record of a member's instance.
 pub fn instantiate(
     ask: &NsAsk<'_>,
+    level: &str,
     fabric: &mut Fabric<'_>,
     draft: &dyn Fn(&Member, SmolStr, &VnfPackage) -> Result<VnfInstance>,
     dice: &dyn Dice,
 ) -> Result<NsPlan> {
     let f = ask.flavour;
-    let level = f.levels.iter().find(|l| l.id == ask.level).ok_or_else(|| {
+    let level = f.levels.iter().find(|l| l.id == level).ok_or_else(|| {
         let known: Vec<_> = f.levels.iter().map(|l| l.id.as_str()).collect();
-        Fault::invalid(format!("NS flavour {} has no instantiation level '{}'; it has {}", f.id, ask.level, known.join(", ")))
+        Fault::invalid(format!("NS flavour {} has no instantiation level '{}'; it has {}", f.id, level, known.join(", ")))
     })?;
     let order = start_order(&f.members)?;
     let counts: HashMap<&SmolStr, u32> = level.counts.iter().map(|(id, n)| (id, *n)).collect();
     let mut steps = Steps::new(ask.op);
     let mut links: BTreeMap<SmolStr, SegmentId> = BTreeMap::new();
     let mut up = Vec::new();
-    for link in &f.links {
+    for l in &f.links {
         let id = SegmentId(fresh_uuid(dice));
-        let of = LinkOf { id, project: ask.ns.project, owner: SegmentOwner::Ns(ask.ns.id), link: &link.id, profile: &link.profile };
+        let of = LinkOf { id, project: ask.ns.project, owner: SegmentOwner::Ns(ask.ns.id), link: &l.id, profile: &l.profile };
         let segment = plan_segment(of, fabric.rules, fabric.taken)?;
-        if segment.wants_host_port() || segment.profile.physical.is_some() {
-            up.push(steps.add(Step::Ns(NsStep::Segment(id)), &[]));
-        }
+        up.push(steps.add(Step::Ns(NsStep::Segment(id)), &[]));
         fabric.stations.insert(id, Stations::new(segment));
-        links.insert(link.id.clone(), id);
+        links.insert(l.id.clone(), id);
     }
+    // No frame of a chain goes past its functions, so chains come before those who send.
+    let paths: Vec<(NfpId, &ForwardingPath)> = f.paths.iter().map(|p| (NfpId(fresh_uuid(dice)), p)).collect();
+    let chained: Vec<u32> = paths.iter().map(|(id, _)| steps.add(Step::Ns(NsStep::Chain(*id)), &up)).collect();
+    up.extend(chained);
     let mut members: Vec<MemberPlan> = Vec::new();
     let mut done: HashMap<SmolStr, Vec<u32>> = HashMap::new();
     let mut faults = Vec::new();
@@ -113,22 +121,45 @@ pub fn instantiate(
             }
         }
     }
+    let mut doubts = Vec::new();
+    if faults.is_empty() {
+        for segment in links.values().filter_map(|id| fabric.stations.get(id)).map(Stations::segment) {
+            faults.extend(link::check(segment).err());
+            doubts.extend(link::doubt(segment));
+        }
+    }
+    let mut chains = Vec::new();
+    if faults.is_empty() {
+        let segments: Vec<&Segment> = links.values().filter_map(|id| fabric.stations.get(id)).map(Stations::segment).collect();
+        match chain::plan(ask.ns, &paths, &members, &segments) {
+            Ok(planned) => chains = planned,
+            Err(why) => faults.extend(why),
+        }
+    }
     match faults.len() {
         0 => {}
         1 => return Err(faults.remove(0)),
         n => {
             let kind = faults[0].kind();
-            return Err(Fault::new(kind, format!("{n} VNFs cannot be planned")).with_reasons(faults.iter().map(ToString::to_string)));
+            return Err(Fault::new(kind, format!("{n} VNFs, links or chains cannot be planned"))
+                .with_reasons(faults.iter().map(ToString::to_string)));
         }
     }
     let saps = f.saps.iter().filter_map(|s| links.get(&s.link).map(|id| (s.id.clone(), *id))).collect();
-    let warnings: BTreeSet<String> =
-        members.iter().flat_map(|m| m.plan.warnings.iter().map(|w| format!("VNF {}: {w}", m.profile))).collect();
-    Ok(NsPlan { links: links.into_iter().collect(), saps, members, steps: steps.into_vec(), warnings: warnings.into_iter().collect() })
+    let of_members = members.iter().flat_map(|m| m.plan.warnings.iter().map(|w| format!("VNF {}: {w}", m.profile)));
+    let warnings: BTreeSet<String> = of_members.chain(doubts).collect();
+    Ok(NsPlan {
+        links: links.into_iter().collect(),
+        saps,
+        members,
+        chains,
+        steps: steps.into_vec(),
+        warnings: warnings.into_iter().collect(),
+    })
 }
 
 #[allow(clippy::too_many_arguments)]
-fn plan_member(
+pub(super) fn plan_member(
     ask: &NsAsk<'_>,
     member: &Member,
     n: u32,
@@ -169,6 +200,7 @@ fn plan_member(
             op,
             generation: ask.generation,
             short_name: short,
+            late: ask.late,
         },
         fabric,
         dice,
@@ -196,7 +228,7 @@ pub fn start_order(members: &[Member]) -> Result<Vec<&Member>> {
 
 /// Plans a termination: members in the opposite order of their start, then the links.
 /// `ops`: the operation that was made for each member that has something to terminate.
-pub fn terminate(ns: &NsInstance, ops: &[(crate::model::id::VnfId, OpId)], op: OpId) -> Vec<PlanStep> {
+pub fn terminate(ns: &NsInstance, ops: &[(crate::model::id::VnfId, OpId)], chains: &[NfpId], op: OpId) -> Vec<PlanStep> {
     let mut steps = Steps::new(op);
     let mut index: BTreeMap<crate::model::id::VnfId, u32> = BTreeMap::new();
     let mut waits: HashMap<&SmolStr, Vec<u32>> = HashMap::new();
@@ -210,7 +242,9 @@ pub fn terminate(ns: &NsInstance, ops: &[(crate::model::id::VnfId, OpId)], op: O
             waits.entry(before).or_default().push(i);
         }
     }
-    let all: Vec<u32> = index.into_values().collect();
+    let mut all: Vec<u32> = index.into_values().collect();
+    let unchained: Vec<u32> = chains.iter().map(|c| steps.add(Step::Ns(NsStep::RemoveChain(*c)), &all)).collect();
+    all.extend(unchained);
     for (_, segment) in &ns.links {
         steps.add(Step::Ns(NsStep::RemoveSegment(*segment)), &all);
     }

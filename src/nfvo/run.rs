@@ -54,7 +54,11 @@ impl Nfvo {
         match step {
             NsStep::Segment(id) => self.vnfm.links().ensure(*id)?,
             NsStep::RemoveSegment(id) => self.vnfm.links().remove(*id)?,
+            NsStep::Chain(id) => self.vnfm.links().ensure_chain(*id)?,
+            NsStep::RemoveChain(id) => self.vnfm.links().remove_chain(*id)?,
+            NsStep::Reroute { chain, before, after } => self.vnfm.links().reroute(*chain, before, after)?,
             NsStep::Instantiate { vnf, op, .. } => return self.see_through(cx, *vnf, *op, "the VNF is being instantiated"),
+            NsStep::Alter { vnf, op } => return self.see_through(cx, *vnf, *op, "the VNF is being scaled or healed"),
             NsStep::Terminate { vnf, op } => return self.see_through(cx, *vnf, *op, "the VNF is being terminated"),
         }
         Ok(Outcome::Done)
@@ -66,9 +70,17 @@ impl Nfvo {
                 self.vnfm.links().remove(*id)?;
                 Ok(Outcome::Done)
             }
+            NsStep::Chain(id) => {
+                self.vnfm.links().remove_chain(*id)?;
+                Ok(Outcome::Done)
+            }
+            NsStep::Reroute { chain, before, after } => {
+                self.vnfm.links().reroute(*chain, after, before)?;
+                Ok(Outcome::Done)
+            }
             NsStep::Instantiate { vnf, op, undo_op } => self.take_back(cx, *vnf, *op, *undo_op),
-            NsStep::Terminate { .. } | NsStep::RemoveSegment(_) => {
-                Err(Fault::conflict("a termination cannot be rolled back: what is removed stays removed"))
+            NsStep::Terminate { .. } | NsStep::RemoveSegment(_) | NsStep::Alter { .. } | NsStep::RemoveChain(_) => {
+                Err(Fault::conflict("this cannot be rolled back: what is removed stays removed"))
             }
         }
     }

@@ -35,6 +35,7 @@ impl Runner for Steps {
         match step {
             Step::Vnf(s) => self.nfvo.vnfm.run_step(cx, s),
             Step::Ns(s) => self.nfvo.run_step(cx, s),
+            Step::Pf(s) => self.nfvo.vnfm.run_pf_step(cx, s),
         }
     }
 
@@ -42,6 +43,7 @@ impl Runner for Steps {
         match step {
             Step::Vnf(s) => self.nfvo.vnfm.undo_step(cx, s),
             Step::Ns(s) => self.nfvo.undo_step(cx, s),
+            Step::Pf(s) => self.nfvo.vnfm.undo_pf_step(cx, s),
         }
     }
 
@@ -49,7 +51,8 @@ impl Runner for Steps {
         match (op.target, op.state) {
             (Target::Vnf(vnf), OpState::Vnf(state)) => crate::vnfm::settle::settle(tx, vnf, op, state),
             (Target::Ns(ns), OpState::Ns(state)) => super::settle::settle(tx, ns, op, state),
-            (Target::Vnf(_), OpState::Ns(_)) | (Target::Ns(_), OpState::Vnf(_)) => {
+            (Target::Pf(_), OpState::Vnf(state)) => crate::vnfm::reload::settle(tx, op, state),
+            (Target::Vnf(_) | Target::Pf(_), OpState::Ns(_)) | (Target::Ns(_), OpState::Vnf(_)) => {
                 Err(crate::model::error::Fault::bug(format!("operation {} has the states of another kind", op.id)))
             }
         }
@@ -58,7 +61,7 @@ impl Runner for Steps {
     fn replan(&self, op: &Operation) -> Result<()> {
         match op.target {
             Target::Ns(_) => self.nfvo.replan(op),
-            Target::Vnf(_) => Ok(()),
+            Target::Vnf(_) | Target::Pf(_) => Ok(()),
         }
     }
 

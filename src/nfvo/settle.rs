@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use super::accept::children;
 use crate::{
     model::{
+        chain::Chain,
         error::{Fault, Result},
-        id::{NsId, OpId, VnfPkgId},
+        id::{NsId, OpId, VnfId, VnfPkgId},
         ns::NsInstance,
         op::{NsOpState, OpKind, OpState, Operation, Trigger, VnfOpState},
         segment::Segment,
-        step::PlanStep,
+        step::{NsStep, PlanStep, Step},
         time::Stamp,
         vnf::{Reservation, VnfInstance},
     },
@@ -32,10 +33,28 @@ pub fn settle(tx: &mut Tx<'_>, ns: NsId, op: &Operation, state: NsOpState) -> Re
             give_up_children(tx, op)?;
             inst.instantiated = !inst.members.is_empty();
         }
-        (OpKind::Instantiate, NsOpState::RolledBack) | (OpKind::Terminate, NsOpState::Completed) => clear(tx, &mut inst)?,
-        (OpKind::Terminate, NsOpState::Failed) => give_up_children(tx, op)?,
+        (OpKind::Instantiate, NsOpState::RolledBack) | (OpKind::Terminate, NsOpState::Completed) => {
+            drop_chains(tx, op)?;
+            clear(tx, &mut inst)?;
+        }
+        (OpKind::Scale, NsOpState::Completed | NsOpState::RolledBack) => drop_members(tx, &mut inst, op)?,
+        (OpKind::Scale, NsOpState::Failed) => {
+            give_up_children(tx, op)?;
+            drop_members(tx, &mut inst, op)?;
+        }
+        (OpKind::Terminate | OpKind::Heal, NsOpState::Failed) => give_up_children(tx, op)?,
         (
-            OpKind::Instantiate | OpKind::Terminate | OpKind::Start | OpKind::Stop | OpKind::ModifyInfo,
+            OpKind::Instantiate
+            | OpKind::Terminate
+            | OpKind::Start
+            | OpKind::Stop
+            | OpKind::ModifyInfo
+            | OpKind::Scale
+            | OpKind::ScaleToLevel
+            | OpKind::Heal
+            | OpKind::ReloadPf
+            | OpKind::RestorePf
+            | OpKind::Update,
             NsOpState::Processing
             | NsOpState::Completed
             | NsOpState::PartiallyCompleted
@@ -50,6 +69,16 @@ pub fn settle(tx: &mut Tx<'_>, ns: NsId, op: &Operation, state: NsOpState) -> Re
     }
     inst.revision += 1;
     tx.put(&inst)
+}
+
+/// The chains that an operation made or took away.
+fn drop_chains(tx: &mut Tx<'_>, op: &Operation) -> Result<()> {
+    for i in 0..op.steps {
+        if let Some(PlanStep { step: Step::Ns(NsStep::Chain(id) | NsStep::RemoveChain(id)), .. }) = tx.get::<PlanStep>(&(op.id, i))? {
+            tx.delete::<Chain>(&id)?;
+        }
+    }
+    Ok(())
 }
 
 /// The parts of an operation that was given up are given up with it, so that none of them holds its
@@ -85,6 +114,33 @@ fn give_up(tx: &mut Tx<'_>, id: OpId, now: Stamp) -> Result<()> {
         vnf::settle(tx, vnf, &child, state)?;
     }
     tx.put(&child)
+}
+
+/// VNFs that the operation was to make or to take away, and of which nothing is there: the service does not
+/// have them any more.
+fn drop_members(tx: &mut Tx<'_>, inst: &mut NsInstance, op: &Operation) -> Result<()> {
+    let mut gone: Vec<VnfId> = Vec::new();
+    for i in 0..op.steps {
+        let Some(PlanStep { step: Step::Ns(NsStep::Instantiate { vnf, .. } | NsStep::Terminate { vnf, .. }), .. }) = tx.get(&(op.id, i))?
+        else {
+            continue;
+        };
+        let Some(v) = tx.get::<VnfInstance>(&vnf)?.filter(|v| v.body.is_none()) else { continue };
+        use_package(tx, v.package, -1)?;
+        tx.delete::<Reservation>(&vnf)?;
+        tx.delete::<VnfInstance>(&vnf)?;
+        gone.push(vnf);
+    }
+    if gone.is_empty() {
+        return Ok(());
+    }
+    inst.members.retain(|m| !gone.contains(&m.vnf));
+    for (_, id) in &inst.links {
+        let Some(mut s) = tx.get::<Segment>(id)? else { continue };
+        s.stations.retain(|st| !gone.contains(&st.vnf));
+        tx.put(&s)?;
+    }
+    vnf::touch(tx)
 }
 
 /// The service is gone: its members, links and reservations go with it.

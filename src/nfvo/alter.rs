@@ -1,0 +1,197 @@
+//! Takes a request to scale or to heal members of a service (SOL005 6.4.5, 6.4.7): all plans and grants
+//! together, one transaction; each member has an operation of its own, released by the service's.
+//!
+//! What the box has no room for ends ROLLED_BACK at once with the reasons: nothing was touched. Never:
+//! what a member's plan contains (`vnfm::change`).
+
+use std::collections::BTreeMap;
+
+use tracing::info;
+
+use super::Nfvo;
+use crate::{
+    model::{
+        error::{Fault, Result},
+        id::{NsId, OpId, SegmentId, VnfId, VnfcId},
+        ns::NsInstance,
+        op::{OpKind, Operation, Target, Trigger},
+        segment::Segment,
+        step::{NsStep, PlanStep, Step},
+        tree::tree,
+        vnf::{Reservation, VnfInstance},
+    },
+    store::Durability,
+    vim::network::{Stations, Taken},
+    vnfm::{
+        accept::retrying,
+        alter::{Alter, alter_in},
+        change::Altered,
+        grant::{check_quota, claim_facts},
+        place::inherit,
+        plan::{Fabric, Steps, fresh_uuid},
+    },
+};
+
+/// One member's part.
+struct Part {
+    inst: VnfInstance,
+    op: Operation,
+    altered: Altered,
+}
+
+impl Nfvo {
+    /// `kind`: SCALE or HEAL of the service. Returns the operation, which may have ended already.
+    pub fn alter(&self, id: NsId, kind: OpKind, what: &[(VnfId, Alter)], request: &str) -> Result<Operation> {
+        self.alter_for(id, kind, what, request, None)
+    }
+
+    /// Heals a guest that nobody asked to be healed, as an operation of its VNF's service where it has one.
+    pub fn heal_by_itself(&self, v: &VnfInstance, guest: VnfcId, why: &str) -> Result<Operation> {
+        let what = Alter::Heal { which: vec![guest], anew: false };
+        match v.ns {
+            Some(ns) => self.alter_for(ns, OpKind::Heal, &[(v.id, what)], "", Some(why)),
+            None => self.vnfm.alter_for(v.id, &what, "", Some(why)),
+        }
+    }
+
+    fn alter_for(&self, id: NsId, kind: OpKind, what: &[(VnfId, Alter)], request: &str, why: Option<&str>) -> Result<Operation> {
+        self.vnfm.check_accel()?;
+        let op_id = OpId(fresh_uuid(&**self.vnfm.dice()));
+        let (op, steps) = retrying(|| {
+            let ns: NsInstance = self.vnfm.store().require(&id)?;
+            ns.check_free()?;
+            if !ns.instantiated {
+                return Err(Fault::conflict(format!("NS instance {id} is not instantiated")));
+            }
+            check_members(&ns, what)?;
+            let mut op = self.vnfm.draft_op(op_id, ns.project, Target::Ns(id), kind, request.to_owned());
+            op.automatic = why.is_some();
+            op.warnings.extend(why.map(Into::into));
+            self.commit_alter(&ns, op, what)
+        })?;
+        info!(op = %op.id, ns = %id, kind = kind.name(), state = op.state.name(), "operation accepted");
+        if !op.state.is_final() {
+            self.vnfm.engine()?.submit(op.clone(), steps, &[]);
+        }
+        Ok(op)
+    }
+
+    fn commit_alter(&self, ns: &NsInstance, mut op: Operation, what: &[(VnfId, Alter)]) -> Result<(Operation, Vec<PlanStep>)> {
+        let (vnfm, store) = (&self.vnfm, self.vnfm.store());
+        let mut members = Vec::new();
+        let mut replaced = Vec::new();
+        for (id, alter) in what {
+            let inst: VnfInstance = store.require(id)?;
+            inst.check_free()?;
+            replaced.extend(inst.body.iter().flat_map(|b| alter.replaces(b)));
+            members.push((inst, alter));
+        }
+        let snap = vnfm.snapshot_without(&replaced)?;
+        let rules = vnfm.rules();
+        let mut taken = Taken::of(&snap.segments);
+        let own = snap.segments.iter().filter(|s| s.project == ns.project);
+        let mut stations: BTreeMap<SegmentId, Stations> = tree(own.map(|s| (s.id, Stations::new(s.clone()))));
+        let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
+        let mut parts = Vec::new();
+        let mut faults = Vec::new();
+        let mut old = Vec::new();
+        for (inst, alter) in members {
+            let child = OpId(fresh_uuid(&**vnfm.dice()));
+            let held = store.get::<Reservation>(&inst.id)?.map(|r| r.placed).unwrap_or_default();
+            let short = ns.members.iter().find(|m| m.vnf == inst.id).map_or(&inst.name, |m| &m.profile);
+            match vnfm.plan_alter(&inst, alter, &mut fabric, &held, child, short) {
+                Ok(altered) => {
+                    let mut op = vnfm.draft_op(child, ns.project, Target::Vnf(inst.id), alter.kind(), String::new());
+                    op.automatic = true;
+                    parts.push(Part { inst, op, altered });
+                }
+                Err(f) => faults.push(f.context(format!("VNF {}", inst.name))),
+            }
+            old.extend(held.into_iter().filter(|h| replaced.contains(&h.guest)));
+        }
+        match faults.len() {
+            0 => {}
+            1 => return Err(faults.remove(0)),
+            n => {
+                let kind = faults[0].kind();
+                return Err(Fault::new(kind, format!("{n} VNFs cannot be changed so")).with_reasons(faults.iter().map(ToString::to_string)));
+            }
+        }
+        let touched: Vec<Segment> = stations.into_values().filter_map(Stations::into_changed).collect();
+        let wants: Vec<_> = parts.iter().map(|p| p.altered.plan.whole).collect();
+        check_quota(store.get(&ns.project)?, snap.used(ns.project), &wants)?;
+        let granted = vnfm.grant(&mut parts.iter_mut().map(|p| &mut p.altered.plan).collect::<Vec<_>>(), &snap);
+        op.warnings.extend(vnfm.accel_warning());
+        if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
+            op.error = Some(refusal.record());
+            for t in [Trigger::Broke, Trigger::Rollback, Trigger::Undone] {
+                op.apply(t, op.created)?;
+            }
+            store.write(Durability::Barrier, |tx| {
+                tx.require::<NsInstance>(&ns.id)?.check_free()?;
+                tx.put(&op)
+            })?;
+            return Ok((op, Vec::new()));
+        }
+        let mut steps = Steps::new(op.id);
+        for p in &mut parts {
+            inherit(&mut p.altered.plan, &old);
+            p.op.warnings.clone_from(&p.altered.plan.warnings);
+            p.op.steps = p.altered.plan.steps.len() as u32;
+            if p.op.steps == 0 {
+                p.op.apply(Trigger::Granted, op.created)?;
+                p.op.apply(Trigger::Succeeded, op.created)?;
+            } else {
+                p.op.parent = Some(op.id);
+                steps.add(Step::Ns(NsStep::Alter { vnf: p.inst.id, op: p.op.id }), &[]);
+            }
+        }
+        let steps = steps.into_vec();
+        op.steps = steps.len() as u32;
+        if steps.is_empty() {
+            op.apply(Trigger::Succeeded, op.created)?;
+        }
+        store.write(Durability::Barrier, |tx| {
+            claim_facts(tx, snap.facts)?;
+            check_quota(tx.get(&ns.project)?, snap.used(ns.project), &wants)?;
+            let mut service: NsInstance = tx.require(&ns.id)?;
+            service.check_free()?;
+            for p in &parts {
+                let now: VnfInstance = tx.require(&p.inst.id)?;
+                now.check_free()?;
+                if now.revision != p.inst.revision {
+                    return Err(Fault::conflict(format!("VNF instance {} was changed by another request: ask again", now.id)));
+                }
+                alter_in(tx, &p.op, now, &p.altered.plan, &p.altered.change)?;
+            }
+            touched.iter().try_for_each(|s| tx.put(s))?;
+            steps.iter().try_for_each(|s| tx.put(s))?;
+            if !steps.is_empty() {
+                service.op = Some(op.id);
+            }
+            service.revision += 1;
+            tx.put(&service)?;
+            tx.put(&op)
+        })?;
+        Ok((op, steps))
+    }
+}
+
+/// Each is a member, and named once.
+fn check_members(ns: &NsInstance, what: &[(VnfId, Alter)]) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (i, (id, _)) in what.iter().enumerate() {
+        if ns.members.iter().all(|m| m.vnf != *id) {
+            wrong.push(format!("VNF instance {id} is no member of NS instance {}", ns.id));
+        }
+        if what[..i].iter().any(|(other, _)| other == id) {
+            wrong.push(format!("VNF instance {id} is named twice"));
+        }
+    }
+    match wrong.len() {
+        0 if what.is_empty() => Err(Fault::invalid("no VNF is named")),
+        0 => Ok(()),
+        1 => Err(Fault::invalid(wrong.remove(0))),
+        n => Err(Fault::invalid(format!("{n} VNFs cannot be changed by this service")).with_reasons(wrong)),
+    }
+}

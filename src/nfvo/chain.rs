@@ -1,0 +1,115 @@
+//! The forwarding paths of a service to its chains. Pure.
+//!
+//! Owns: which instances take part, and every reason why a path cannot be on this switch. Never: flows.
+
+use std::collections::HashMap;
+
+use smol_str::SmolStr;
+
+use super::plan::MemberPlan;
+use crate::{
+    model::{
+        chain::{Chain, ChainHop, ChainState, CpOf, HopKind},
+        error::Fault,
+        id::{NfpId, SegmentId, VnfId},
+        ns::NsInstance,
+        nsd::{ForwardingPath, MemberCp},
+        segment::{Segment, Station},
+        vnf::{Body, Port},
+    },
+    sdn::chain::{SwitchChain, contradictions},
+    vim::chains,
+};
+
+pub fn plan(
+    ns: &NsInstance,
+    paths: &[(NfpId, &ForwardingPath)],
+    members: &[MemberPlan],
+    segments: &[&Segment],
+) -> Result<Vec<Chain>, Vec<Fault>> {
+    let bodies: HashMap<VnfId, Body> = members.iter().map(|m| (m.instance.id, m.plan.body.clone())).collect();
+    let of = |member: &SmolStr| -> Vec<VnfId> { members.iter().filter(|m| m.profile == *member).map(|m| m.instance.id).collect() };
+    let end = |cp: &MemberCp| of(&cp.member).into_iter().map(|vnf| CpOf { vnf, cp: cp.cp.clone() }).collect();
+    let mut faults = Vec::new();
+    let mut out = Vec::new();
+    for (id, p) in paths {
+        let hops = p.hops.iter().map(|h| ChainHop {
+            name: h.entry.member.clone(),
+            kind: h.kind,
+            vnfs: of(&h.entry.member),
+            entry: h.entry.cp.clone(),
+            exit: h.exit.cp.clone(),
+        });
+        let chain = Chain {
+            id: *id,
+            project: ns.project,
+            ns: ns.id,
+            vnffg: p.vnffg.clone(),
+            nfp: p.id.clone(),
+            classifiers: p.classifiers.clone(),
+            from: end(&p.from),
+            hops: hops.collect(),
+            to: end(&p.to),
+            symmetric: p.symmetric,
+            on_loss: p.on_loss,
+            state: ChainState::Wanted,
+            idle: Vec::new(),
+        };
+        let why = obstacles(&chain, &bodies, segments);
+        if !why.is_empty() {
+            faults.push(Fault::invalid(format!("path {} cannot be a chain", p.id)).with_reasons(why));
+        }
+        faults.extend(chains::of(&chain, &bodies).check().err());
+        out.push(chain);
+    }
+    let all: Vec<SwitchChain> = out.iter().map(|c| chains::of(c, &bodies)).collect();
+    let clashes = contradictions(&all.iter().collect::<Vec<_>>());
+    if faults.is_empty() && !clashes.is_empty() {
+        faults.push(Fault::invalid("chains of the service are in each other's way").with_reasons(clashes));
+    }
+    if faults.is_empty() { Ok(out) } else { Err(faults) }
+}
+
+/// What of the service's links and ports does not allow the chain.
+pub(super) fn obstacles(c: &Chain, bodies: &HashMap<VnfId, Body>, segments: &[&Segment]) -> Vec<String> {
+    let mut why = Vec::new();
+    let station = |p: &Port| -> Option<&Station> { segments.iter().flat_map(|s| &s.stations).find(|s| s.port == p.id) };
+    let ports = |vnf: &VnfId, cp: &SmolStr| -> Vec<&Port> {
+        let on = |p: &&Port| p.ext_cp.as_ref() == Some(cp);
+        bodies.get(vnf).map(|b| b.vnfcs.iter().flat_map(|v| &v.ports).filter(on).collect()).unwrap_or_default()
+    };
+    let mut at_ends: Vec<SegmentId> = Vec::new();
+    for (what, end) in c.from.iter().map(|e| ("begins", e)).chain(c.to.iter().map(|e| ("ends", e))) {
+        let found = ports(&end.vnf, &end.cp);
+        at_ends.extend(found.iter().map(|p| p.segment));
+        if found.is_empty() {
+            why.push(format!("it {what} at '{}', which no guest has", end.cp));
+        }
+        why.extend(
+            found.iter().filter(|p| station(p).is_none()).map(|p| format!("it {what} at '{}', which is not a port of the switch", p.cp)),
+        );
+    }
+    for h in &c.hops {
+        for (vnf, cp) in h.vnfs.iter().flat_map(|v| [(v, &h.entry), (v, &h.exit)]) {
+            let found = ports(vnf, cp);
+            if found.is_empty() {
+                why.push(format!("no guest of '{}' has '{cp}'", h.name));
+            }
+            for p in found {
+                match (station(p), h.kind) {
+                    (None, _) => why.push(format!("'{cp}' of '{}' is not a port of the switch", h.name)),
+                    (Some(s), HopKind::Routed) if s.access.guarded => why.push(format!(
+                        "'{}' is routed, and port security of '{cp}' stops what it forwards: set bothy.port_security: \"false\"",
+                        h.name
+                    )),
+                    (Some(_), HopKind::Routed | HopKind::Transparent) => {}
+                }
+            }
+        }
+    }
+    let routed = c.hops.iter().any(|h| h.kind == HopKind::Routed);
+    if !routed && at_ends.windows(2).any(|w| w[0] != w[1]) {
+        why.push("its ends are on different links, and none of its functions routes between them".into());
+    }
+    why
+}

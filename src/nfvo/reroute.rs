@@ -1,0 +1,110 @@
+//! Takes a request to change running chains of a service (SOL005 6.4.6, UPDATE_VNFFG), or looks what it would
+//! do: one step for each chain that takes another way, in one operation.
+//!
+//! Never: which ways there are (`way`), flows.
+
+use std::collections::HashMap;
+
+use tracing::info;
+
+use super::{
+    Nfvo,
+    way::{PathChange, Rerouted, Running, plan},
+};
+use crate::{
+    model::{
+        chain::Chain,
+        error::{Fault, Result},
+        id::{NsId, OpId},
+        ns::NsInstance,
+        op::{OpKind, Operation, Target, Trigger},
+        package::NsDescriptor,
+        segment::Segment,
+        step::{NsStep, PlanStep, Step},
+        vnf::VnfInstance,
+    },
+    store::Durability,
+    vnfm::plan::{Steps, fresh_uuid},
+};
+
+/// A change that was planned and not made.
+pub struct ChainsDryRun {
+    pub changes: Vec<Rerouted>,
+    pub steps: Vec<PlanStep>,
+}
+
+impl Nfvo {
+    pub fn dry_reroute(&self, id: NsId, ask: &[PathChange]) -> Result<ChainsDryRun> {
+        let (_, changes) = self.ways(id, ask)?;
+        let steps = steps_of(&changes, OpId(fresh_uuid(&**self.vnfm.dice())));
+        Ok(ChainsDryRun { changes, steps })
+    }
+
+    pub fn reroute(&self, id: NsId, ask: &[PathChange], request: &str) -> Result<Operation> {
+        let (ns, changes) = self.ways(id, ask)?;
+        let op_id = OpId(fresh_uuid(&**self.vnfm.dice()));
+        let mut op = self.vnfm.draft_op(op_id, ns.project, Target::Ns(id), OpKind::Update, request.to_owned());
+        let steps = steps_of(&changes, op_id);
+        op.steps = steps.len() as u32;
+        op.warnings = changes.iter().flat_map(|c| c.warnings.iter().cloned()).collect();
+        if steps.is_empty() {
+            op.apply(Trigger::Succeeded, op.created)?;
+        }
+        self.vnfm.store().write(Durability::Barrier, |tx| {
+            let mut now: NsInstance = tx.require(&id)?;
+            now.check_free()?;
+            if now.revision != ns.revision {
+                return Err(Fault::conflict(format!("NS instance {id} was changed by another request: ask again")));
+            }
+            if !steps.is_empty() {
+                now.op = Some(op_id);
+            }
+            now.revision += 1;
+            steps.iter().try_for_each(|s| tx.put(s))?;
+            tx.put(&now)?;
+            tx.put(&op)
+        })?;
+        info!(op = %op.id, ns = %id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
+        if !op.state.is_final() {
+            self.vnfm.engine()?.submit(op.clone(), steps, &[]);
+        }
+        Ok(op)
+    }
+
+    fn ways(&self, id: NsId, ask: &[PathChange]) -> Result<(NsInstance, Vec<Rerouted>)> {
+        let store = self.vnfm.store();
+        let ns: NsInstance = store.require(&id)?;
+        ns.check_free()?;
+        if !ns.instantiated {
+            return Err(Fault::conflict(format!("NS instance {id} is not instantiated")));
+        }
+        let chains: Vec<Chain> = store.list::<Chain>()?.into_iter().filter(|c| c.ns == id).collect();
+        let mut bodies = HashMap::new();
+        for m in &ns.members {
+            if let Some(body) = store.get::<VnfInstance>(&m.vnf)?.and_then(|v| v.body) {
+                bodies.insert(m.vnf, body);
+            }
+        }
+        let mut segments: Vec<Segment> = Vec::new();
+        for (_, link) in &ns.links {
+            segments.extend(store.get(link)?);
+        }
+        let nsd = store.get::<NsDescriptor>(&ns.nsd_info)?.and_then(|d| d.nsd);
+        let flavour = nsd.as_ref().zip(ns.flavour.as_ref()).and_then(|(n, f)| n.flavour(f));
+        let paths = flavour.map(|f| f.paths.as_slice()).unwrap_or_default();
+        let changes = plan(ask, &Running { ns: &ns, paths, chains: &chains, bodies: &bodies, segments: &segments })?;
+        Ok((ns, changes))
+    }
+}
+
+/// Chains stay apart by what their traffic is, so each changes by itself.
+fn steps_of(changes: &[Rerouted], op: OpId) -> Vec<PlanStep> {
+    let mut steps = Steps::new(op);
+    for c in changes {
+        let (before, after) = c.ways();
+        if before != after {
+            steps.add(Step::Ns(NsStep::Reroute { chain: c.before.id, before, after }), &[]);
+        }
+    }
+    steps.into_vec()
+}
