@@ -1,0 +1,292 @@
+//! HTTP towards a subscriber: one connection that is kept, TLS, credentials.
+//!
+//! Errors are words for the operator; none holds a secret.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use data_encoding::BASE64;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    Method, Request, Uri,
+    body::Bytes,
+    client::conn::http1::{self, SendRequest},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue},
+};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, pki_types::ServerName};
+use serde::Deserialize;
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{Rendered, Tls};
+use crate::model::{
+    error::{Fault, Result},
+    subscription::{Auth, Subscription},
+};
+
+/// Of an answer no more than this is read.
+const MOST_ANSWER: usize = 64 * 1024;
+/// A token is renewed so long before its end.
+const TOKEN_SLACK: Duration = Duration::from_secs(30);
+
+/// Where a URI leads.
+pub struct Target {
+    tls: bool,
+    host: String,
+    port: u16,
+    authority: HeaderValue,
+    path: String,
+}
+
+impl Target {
+    /// An absolute `http` or `https` URI without user and fragment.
+    pub fn parse(what: &str, uri: &str) -> Result<Target> {
+        let bad = |why: &str| Fault::invalid(format!("{what}: '{uri}' {why}"));
+        let parsed: Uri = uri.parse().map_err(|_| bad("is no URI"))?;
+        let tls = match parsed.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            Some(_) | None => return Err(bad("must be an http or https URI")),
+        };
+        let authority = parsed.authority().ok_or_else(|| bad("names no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("must not carry credentials: they belong into 'authentication'"));
+        }
+        let host = authority.host().trim_matches(['[', ']']).to_owned();
+        if host.is_empty() {
+            return Err(bad("names no host"));
+        }
+        Ok(Target {
+            tls,
+            host,
+            port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            authority: HeaderValue::try_from(authority.as_str()).map_err(|_| bad("names no usable host"))?,
+            path: parsed.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+        })
+    }
+
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+}
+
+/// A connection that is opened when it is needed, and kept.
+struct Line {
+    target: Target,
+    tls: Arc<ClientConfig>,
+    timeout: Duration,
+    open: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Line {
+    async fn ask(&mut self, request: Request<Full<Bytes>>) -> Result<(u16, Bytes), String> {
+        let limit = self.timeout;
+        let answer =
+            timeout(limit, self.ask_now(request)).await.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs_f32())));
+        if answer.is_err() {
+            self.open = None;
+        }
+        answer
+    }
+
+    async fn ask_now(&mut self, mut request: Request<Full<Bytes>>) -> Result<(u16, Bytes), String> {
+        *request.uri_mut() = self.target.path.parse().map_err(|_| "the path cannot be asked for".to_owned())?;
+        request.headers_mut().insert(HOST, self.target.authority.clone());
+        // A connection that the subscriber has closed meanwhile is opened anew.
+        let kept = match self.open.take() {
+            Some(mut s) => s.ready().await.is_ok().then_some(s),
+            None => None,
+        };
+        let mut sender = match kept {
+            Some(s) => s,
+            None => self.connect().await?,
+        };
+        let response = sender.send_request(request).await.map_err(|e| format!("the connection broke: {e}"))?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), MOST_ANSWER).collect().await.map_err(|e| format!("the answer broke off: {e}"))?;
+        self.open = Some(sender);
+        Ok((status, body.to_bytes()))
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, String> {
+        let at = &self.target;
+        let tcp = TcpStream::connect((at.host.as_str(), at.port)).await.map_err(|e| format!("cannot connect to {}: {e}", at.host))?;
+        let _ = tcp.set_nodelay(true);
+        if !at.tls {
+            return handshake(tcp).await;
+        }
+        let name = ServerName::try_from(at.host.clone()).map_err(|e| format!("{} is no name for TLS: {e}", at.host))?;
+        let tls = tokio_rustls::TlsConnector::from(self.tls.clone())
+            .connect(name, tcp)
+            .await
+            .map_err(|e| format!("no TLS with {}: {e}", at.host))?;
+        handshake(tls).await
+    }
+}
+
+async fn handshake<T>(stream: T) -> Result<SendRequest<Full<Bytes>>, String>
+where
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| format!("no HTTP: {e}"))?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+enum Credentials {
+    None,
+    Basic(HeaderValue),
+    Client { basic: HeaderValue, tokens: Box<Line>, token: Option<(HeaderValue, Instant)> },
+}
+
+/// Calls one subscriber.
+pub struct Caller {
+    line: Line,
+    credentials: Credentials,
+}
+
+fn basic(user: &str, password: &[u8]) -> Result<HeaderValue> {
+    let plain = [user.as_bytes(), b":", password].concat();
+    let mut v =
+        HeaderValue::try_from(format!("Basic {}", BASE64.encode(&plain))).map_err(|_| Fault::bug("credentials cannot be a header"))?;
+    v.set_sensitive(true);
+    Ok(v)
+}
+
+impl Caller {
+    pub fn new(s: &Subscription, open: impl Fn(&[u8]) -> Result<Vec<u8>>, tls: &Tls, timeout: Duration) -> Result<Caller> {
+        let line = |what: &str, uri: &str, tls: &Arc<ClientConfig>| -> Result<Line> {
+            Ok(Line { target: Target::parse(what, uri)?, tls: tls.clone(), timeout, open: None })
+        };
+        let secret = |l: &Line, what: &str| {
+            if l.target.is_tls() {
+                return Ok(());
+            }
+            Err(Fault::invalid(format!("{what}: credentials go over https only")))
+        };
+        let (credentials, with) = match &s.auth {
+            None => (Credentials::None, &tls.plain),
+            Some(Auth::Certificate) => (Credentials::None, &tls.known),
+            Some(Auth::Basic { user, sealed }) => (Credentials::Basic(basic(user, &open(sealed)?)?), &tls.plain),
+            Some(Auth::ClientCredentials { client, sealed, endpoint }) => {
+                let tokens = line("tokenEndpoint", endpoint, &tls.plain)?;
+                secret(&tokens, "tokenEndpoint")?;
+                (Credentials::Client { basic: basic(client, &open(sealed)?)?, tokens: Box::new(tokens), token: None }, &tls.plain)
+            }
+        };
+        let line = line("callbackUri", &s.callback, with)?;
+        if s.auth.is_some() {
+            secret(&line, "callbackUri")?;
+        }
+        Ok(Caller { line, credentials })
+    }
+
+    /// The test of the callback URI.
+    pub async fn get(&mut self) -> Result<u16, String> {
+        self.call(|| Request::builder().method(Method::GET).body(Full::default())).await
+    }
+
+    pub async fn post(&mut self, n: &Rendered) -> Result<u16, String> {
+        self.call(|| {
+            Request::builder()
+                .method(Method::POST)
+                .header(CONTENT_TYPE, "application/json")
+                .header("version", &n.version)
+                .body(Full::new(Bytes::copy_from_slice(&n.body)))
+        })
+        .await
+    }
+
+    async fn call(&mut self, request: impl Fn() -> hyper::http::Result<Request<Full<Bytes>>>) -> Result<u16, String> {
+        let mut again = true;
+        loop {
+            let mut r = request().map_err(|e| format!("the request cannot be made: {e}"))?;
+            r.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json, application/problem+json"));
+            if let Some(v) = self.credentials.header().await? {
+                r.headers_mut().insert(AUTHORIZATION, v);
+            }
+            let (status, _) = self.line.ask(r).await?;
+            // The token may have been revoked before its time.
+            if status == 401 && again && self.credentials.forget() {
+                again = false;
+                continue;
+            }
+            return Ok(status);
+        }
+    }
+}
+
+impl Credentials {
+    async fn header(&mut self) -> Result<Option<HeaderValue>, String> {
+        match self {
+            Credentials::None => Ok(None),
+            Credentials::Basic(v) => Ok(Some(v.clone())),
+            Credentials::Client { basic, tokens, token } => {
+                if let Some((v, until)) = token
+                    && *until > Instant::now()
+                {
+                    return Ok(Some(v.clone()));
+                }
+                let (v, until) = fetch_token(tokens, basic).await.map_err(|e| format!("no token: {e}"))?;
+                *token = Some((v.clone(), until));
+                Ok(Some(v))
+            }
+        }
+    }
+
+    fn forget(&mut self) -> bool {
+        match self {
+            Credentials::Client { token, .. } => token.take().is_some(),
+            Credentials::None | Credentials::Basic(_) => false,
+        }
+    }
+}
+
+/// RFC 6749 4.4.
+async fn fetch_token(line: &mut Line, basic: &HeaderValue) -> Result<(HeaderValue, Instant), String> {
+    #[derive(Deserialize)]
+    struct Token {
+        access_token: String,
+        expires_in: Option<u64>,
+    }
+    let request = Request::builder()
+        .method(Method::POST)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(ACCEPT, "application/json")
+        .header(AUTHORIZATION, basic.clone())
+        .body(Full::new(Bytes::from_static(b"grant_type=client_credentials")))
+        .map_err(|e| e.to_string())?;
+    let (status, body) = line.ask(request).await?;
+    if status != 200 {
+        return Err(format!("the token endpoint answered {status}"));
+    }
+    let token: Token = serde_json::from_slice(&body).map_err(|_| "the token endpoint's answer is no token".to_owned())?;
+    let mut v = HeaderValue::try_from(format!("Bearer {}", token.access_token)).map_err(|_| "the token cannot be a header".to_owned())?;
+    v.set_sensitive(true);
+    let life = Duration::from_secs(token.expires_in.unwrap_or(300).min(86_400)).saturating_sub(TOKEN_SLACK);
+    Ok((v, Instant::now() + life))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_absolute_http_uris_without_credentials() {
+        for (uri, want) in [
+            ("http://a/b?c=d", Some(("a", 80, "/b?c=d"))),
+            ("https://a.example:8443", Some(("a.example", 8443, "/"))),
+            ("https://[::1]/x", Some(("::1", 443, "/x"))),
+            ("ftp://a/b", None),
+            ("/b", None),
+            ("http://u:p@a/b", None),
+            ("http:///b", None),
+            ("no uri at all", None),
+        ] {
+            let got = Target::parse("callbackUri", uri);
+            assert_eq!(got.as_ref().ok().map(|t| (t.host.as_str(), t.port, t.path.as_str())), want, "{uri}");
+        }
+    }
+}

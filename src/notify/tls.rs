@@ -1,0 +1,50 @@
+//! TLS towards subscribers: whom Bothy believes, and the certificate it shows where one is asked for.
+
+use std::sync::Arc;
+
+use camino::Utf8Path;
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+
+use super::Tls;
+use crate::model::error::{Fault, Result};
+
+/// Where distributions keep the authorities they trust.
+const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+impl Tls {
+    /// `ca`: a PEM file of the authorities that are believed, the system's where it is empty.
+    /// `certificate`, `key`: what is shown to subscribers that ask for TLS_CERT.
+    pub fn new(ca: &Utf8Path, certificate: &Utf8Path, key: &Utf8Path) -> Result<Tls> {
+        let bad = |what: &str, path: &Utf8Path, e: String| Fault::invalid(format!("{path} holds no usable {what}: {e}"));
+        let mut roots = RootCertStore::empty();
+        let path = if ca.as_str().is_empty() { Utf8Path::new(SYSTEM) } else { ca };
+        // A box without the system's file believes nobody, and its subscribers use http or notify.ca.
+        if !ca.as_str().is_empty() || path.exists() {
+            let all = CertificateDer::pem_file_iter(path)
+                .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+                .map_err(|e| bad("certificates (notify.ca)", path, e.to_string()))?;
+            let (taken, _) = roots.add_parsable_certificates(all);
+            if taken == 0 && !ca.as_str().is_empty() {
+                return Err(bad("certificates (notify.ca)", path, "there is none in it".into()));
+            }
+        }
+        let roots = Arc::new(roots);
+        let builder = || {
+            ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map(|b| b.with_root_certificates(roots.clone()))
+                .map_err(|e| Fault::bug(format!("TLS: {e}")))
+        };
+        let chain = CertificateDer::pem_file_iter(certificate)
+            .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+            .map_err(|e| bad("certificate", certificate, e.to_string()))?;
+        let key_der = PrivateKeyDer::from_pem_file(key).map_err(|e| bad("private key", key, e.to_string()))?;
+        let known =
+            builder()?.with_client_auth_cert(chain, key_der).map_err(|e| bad("pair of certificate and key", certificate, e.to_string()))?;
+        Ok(Tls { plain: Arc::new(builder()?.with_no_client_auth()), known: Arc::new(known) })
+    }
+}
