@@ -18,10 +18,11 @@ use super::{
 use crate::{
     model::{
         error::{Fault, Result},
-        host::{BootArgs, DriverName, Function, HostFacts, HostSetting, NodeId, PfName, VfSetting},
+        host::{BootArgs, DriverName, Function, HostFacts, HostSetting, NodeId, PfName, PfSetting, VfSetting},
         hw::{CpuSet, PageSize, PciAddr},
+        id::IfName,
     },
-    vim::port::Hardware,
+    vim::port::{Hardware, HostPulse},
 };
 
 /// Where the box shows itself, and what the configuration calls its parts.
@@ -129,6 +130,17 @@ impl Hardware for LinuxHardware {
         Ok(facts)
     }
 
+    fn pulse(&self, links: &[IfName]) -> Result<HostPulse> {
+        let (memory, available) = facts::memory_now(&self.tree)?;
+        let link = |name: &IfName| {
+            let dir = format!("sys/class/net/{name}");
+            // An interface that nobody has set up says nothing of its carrier: no link.
+            let up = || self.tree.read(format!("{dir}/carrier")).as_deref() == Some("1");
+            self.tree.exists(&dir).then(|| (name.clone(), up()))
+        };
+        Ok(HostPulse { memory, available, links: links.iter().filter_map(link).collect() })
+    }
+
     fn set(&self, want: &HostSetting) -> Result<()> {
         let _one = self.alone();
         match want {
@@ -153,6 +165,16 @@ impl Hardware for LinuxHardware {
     fn ensure_driver(&self, device: PciAddr, driver: Option<&DriverName>) -> Result<()> {
         let _one = self.alone();
         self.functions().drive(device, driver)
+    }
+
+    fn reload_pf(&self, want: &PfSetting) -> Result<()> {
+        let _one = self.alone();
+        self.functions().reload(want)
+    }
+
+    fn ensure_pf(&self, want: &PfSetting) -> Result<()> {
+        let _one = self.alone();
+        self.functions().ensure_pf(want)
     }
 
     fn boot_args(&self) -> Result<Option<BootArgs>> {

@@ -5,6 +5,7 @@
 //! namespace of whoever mounted it.
 
 mod vf;
+mod wire;
 
 use std::{
     net::IpAddr,
@@ -14,14 +15,9 @@ use std::{
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
-use netlink_packet_route::{
-    AddressFamily, RouteNetlinkMessage,
-    address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage},
-    link::{LinkAttribute, LinkFlags, LinkMessage},
-    route::{RouteAddress, RouteAttribute, RouteMessage},
-};
 use nix::{
     errno::Errno,
+    libc,
     sys::{
         socket::{
             AddressFamily as Family, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, setsockopt, socket, sockopt,
@@ -30,6 +26,7 @@ use nix::{
     },
 };
 
+use self::wire::{ADDRESS_HEAD, Attribute, LINK_HEAD, Message, ROUTE_HEAD};
 use crate::model::{
     error::{Fault, Result},
     id::IfName,
@@ -87,16 +84,15 @@ impl Netlink {
     }
 
     pub fn links(&mut self) -> Result<Vec<Link>> {
-        let answers = self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), "list links")?;
-        Ok(answers.into_iter().filter_map(|m| if let RouteNetlinkMessage::NewLink(l) = m { read_link(&l) } else { None }).collect())
+        let answers = self.dump(&Message::link(libc::RTM_GETLINK, 0, 0, 0), "list links")?;
+        Ok(answers.iter().filter_map(read_link).collect())
     }
 
     /// The link of this name, if there is one.
     pub fn link(&mut self, name: &IfName) -> Result<Option<Link>> {
-        let mut m = LinkMessage::default();
-        m.attributes.push(LinkAttribute::IfName(name.to_string()));
-        match self.ask(RouteNetlinkMessage::GetLink(m), NLM_F_REQUEST) {
-            Ok(answers) => Ok(answers.iter().find_map(|m| if let RouteNetlinkMessage::NewLink(l) = m { read_link(l) } else { None })),
+        let m = Message::link(libc::RTM_GETLINK, 0, 0, 0).with(Attribute::of_text(libc::IFLA_IFNAME, name.as_str()));
+        match self.ask(&m, NLM_F_REQUEST) {
+            Ok(answers) => Ok(answers.iter().find_map(read_link)),
             Err(Errno::ENODEV) => Ok(None),
             Err(e) => Err(refused(&format!("look up interface {name}"), e)),
         }
@@ -104,39 +100,34 @@ impl Netlink {
 
     /// Sets the link up, and its MTU where one is given.
     pub fn set_up(&mut self, link: &Link, mtu: Option<u32>) -> Result<()> {
-        let mut m = LinkMessage::default();
-        m.header.index = link.index;
-        m.header.flags = LinkFlags::Up;
-        m.header.change_mask = LinkFlags::Up;
-        m.attributes.extend(mtu.map(LinkAttribute::Mtu));
+        let mut m = Message::link(libc::RTM_SETLINK, link.index, UP, UP);
         let what = match mtu {
-            Some(n) => format!("set interface {} up with MTU {n}", link.name),
+            Some(n) => {
+                m = m.with(Attribute::of_word(libc::IFLA_MTU, n));
+                format!("set interface {} up with MTU {n}", link.name)
+            }
             None => format!("set interface {} up", link.name),
         };
-        self.tell(RouteNetlinkMessage::SetLink(m), 0, &what)
+        self.tell(&m, 0, &what)
     }
 
     pub fn addresses(&mut self) -> Result<Vec<Address>> {
-        let answers = self.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), "list addresses")?;
-        Ok(answers.into_iter().filter_map(|m| if let RouteNetlinkMessage::NewAddress(a) = m { read_address(&a) } else { None }).collect())
+        let answers = self.dump(&Message::address(libc::RTM_GETADDR, 0, 0, 0, 0), "list addresses")?;
+        Ok(answers.iter().filter_map(read_address).collect())
     }
 
     /// Adds an address; one that is there already is success. IPv6 addresses are planned, so no
     /// time is spent on looking for duplicates.
     pub fn add_address(&mut self, link: &Link, cidr: Cidr) -> Result<()> {
-        let mut m = address_message(link.index, cidr);
-        if !cidr.is_ipv4() {
-            m.header.flags = AddressHeaderFlags::Nodad;
-            m.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
-        }
+        let flags = if cidr.is_ipv4() { 0 } else { libc::IFA_F_NODAD };
+        let m = address_message(libc::RTM_NEWADDR, link.index, cidr, flags);
         let what = format!("add address {cidr} to interface {}", link.name);
-        self.tell(RouteNetlinkMessage::NewAddress(m), NLM_F_CREATE | NLM_F_REPLACE, &what)
+        self.tell(&m, NLM_F_CREATE | NLM_F_REPLACE, &what)
     }
 
     /// Removes an address; one that is gone already is success.
     pub fn remove_address(&mut self, link: &Link, cidr: Cidr) -> Result<()> {
-        let m = RouteNetlinkMessage::DelAddress(address_message(link.index, cidr));
-        match self.ask(m, NLM_F_REQUEST | NLM_F_ACK) {
+        match self.ask(&address_message(libc::RTM_DELADDR, link.index, cidr, 0), NLM_F_REQUEST | NLM_F_ACK) {
             Ok(_) | Err(Errno::EADDRNOTAVAIL) => Ok(()),
             Err(e) => Err(refused(&format!("remove address {cidr} from interface {}", link.name), e)),
         }
@@ -144,17 +135,17 @@ impl Netlink {
 
     /// The routes of the main table.
     pub fn routes(&mut self) -> Result<Vec<Route>> {
-        let answers = self.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()), "list routes")?;
-        Ok(answers.into_iter().filter_map(|m| if let RouteNetlinkMessage::NewRoute(r) = m { read_route(&r) } else { None }).collect())
+        let answers = self.dump(&Message::route(libc::RTM_GETROUTE), "list routes")?;
+        Ok(answers.iter().filter_map(read_route).collect())
     }
 
-    fn tell(&mut self, m: RouteNetlinkMessage, flags: u16, what: &str) -> Result<()> {
+    fn tell(&mut self, m: &Message, flags: u16, what: &str) -> Result<()> {
         self.ask(m, NLM_F_REQUEST | NLM_F_ACK | flags).map(|_| ()).map_err(|e| refused(what, e))
     }
 
-    fn dump(&mut self, m: RouteNetlinkMessage, what: &str) -> Result<Vec<RouteNetlinkMessage>> {
+    fn dump(&mut self, m: &Message, what: &str) -> Result<Vec<Message>> {
         for _ in 0..DUMP_TRIES {
-            match self.ask(m.clone(), NLM_F_REQUEST | NLM_F_DUMP) {
+            match self.ask(m, NLM_F_REQUEST | NLM_F_DUMP) {
                 Err(TORN) => {}
                 done => return done.map_err(|e| refused(what, e)),
             }
@@ -163,9 +154,9 @@ impl Netlink {
     }
 
     /// One request; collects messages until its acknowledgement, its error or the dump's end.
-    fn ask(&mut self, m: RouteNetlinkMessage, flags: u16) -> std::result::Result<Vec<RouteNetlinkMessage>, Errno> {
+    fn ask(&mut self, m: &Message, flags: u16) -> std::result::Result<Vec<Message>, Errno> {
         self.sequence += 1;
-        let mut packet = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(m));
+        let mut packet = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(m.clone()));
         packet.header.flags = flags;
         packet.header.sequence_number = self.sequence;
         packet.finalize();
@@ -183,7 +174,7 @@ impl Netlink {
             };
             let mut rest = buf.get(..n).unwrap_or_default();
             while rest.len() >= 16 {
-                let m = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(|_| Errno::EBADMSG)?;
+                let m = NetlinkMessage::<Message>::deserialize(rest).map_err(|_| Errno::EBADMSG)?;
                 let step = (m.header.length as usize).next_multiple_of(4);
                 rest = rest.get(step.max(16)..).unwrap_or_default();
                 if m.header.sequence_number != self.sequence {
@@ -214,61 +205,59 @@ fn refused(what: &str, e: Errno) -> Fault {
     }
 }
 
-fn read_link(m: &LinkMessage) -> Option<Link> {
-    let (mut name, mut mtu) = (None, 0);
-    for a in &m.attributes {
-        if let LinkAttribute::IfName(n) = a {
-            name = Some(n.clone());
-        } else if let LinkAttribute::Mtu(n) = a {
-            mtu = *n;
-        }
+/// `IFF_UP`, as the link's head has it.
+const UP: u32 = libc::IFF_UP as u32;
+
+fn read_link(m: &Message) -> Option<Link> {
+    if m.kind != libc::RTM_NEWLINK {
+        return None;
     }
-    Some(Link { index: m.header.index, name: name?, mtu, up: m.header.flags.contains(LinkFlags::Up) })
-}
-
-fn address_message(index: u32, cidr: Cidr) -> AddressMessage {
-    let mut m = AddressMessage::default();
-    m.header.index = index;
-    m.header.family = if cidr.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    m.header.prefix_len = cidr.prefix();
-    m.attributes.push(AddressAttribute::Local(cidr.addr()));
-    m.attributes.push(AddressAttribute::Address(cidr.addr()));
-    m
-}
-
-fn read_address(m: &AddressMessage) -> Option<Address> {
-    let (mut local, mut address, mut flags) = (None, None, AddressFlags::empty());
-    for a in &m.attributes {
-        match a {
-            // With a peer (point to point), `Local` is ours and `Address` the other's.
-            AddressAttribute::Local(ip) => local = Some(*ip),
-            AddressAttribute::Address(ip) => address = Some(*ip),
-            AddressAttribute::Flags(f) => flags = *f,
+    let (mut name, mut mtu) = (None, 0);
+    for a in m.attributes(LINK_HEAD) {
+        match a.kind {
+            libc::IFLA_IFNAME => name = a.text(),
+            libc::IFLA_MTU => mtu = a.word(0)?,
             _ => {}
         }
     }
-    let cidr = Cidr::new(local.or(address)?, m.header.prefix_len).ok()?;
-    Some(Address { index: m.header.index, cidr, usable: !flags.intersects(AddressFlags::Tentative | AddressFlags::Dadfailed) })
+    Some(Link { index: m.word(4), name: name?, mtu, up: m.word(8) & UP != 0 })
 }
 
-/// The kernel's number of the main routing table.
-const MAIN_TABLE: u8 = 254;
+fn address_message(kind: u16, index: u32, cidr: Cidr, flags: u32) -> Message {
+    let family = if cidr.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    // Both are numbers of one byte.
+    let m = Message::address(kind, family as u8, cidr.prefix(), flags as u8, index);
+    m.with(Attribute::of_ip(libc::IFA_LOCAL, cidr.addr())).with(Attribute::of_ip(libc::IFA_ADDRESS, cidr.addr()))
+}
 
-fn read_route(m: &RouteMessage) -> Option<Route> {
-    if m.header.table != MAIN_TABLE {
+fn read_address(m: &Message) -> Option<Address> {
+    if m.kind != libc::RTM_NEWADDR {
         return None;
     }
-    let ip = |a: &RouteAddress| match a {
-        RouteAddress::Inet(a) => Some(IpAddr::V4(*a)),
-        RouteAddress::Inet6(a) => Some(IpAddr::V6(*a)),
-        _ => None,
-    };
+    let (mut local, mut address, mut flags) = (None, None, u32::from(m.byte(2)));
+    for a in m.attributes(ADDRESS_HEAD) {
+        match a.kind {
+            // With a peer (point to point), `Local` is ours and `Address` the other's.
+            libc::IFA_LOCAL => local = a.ip(),
+            libc::IFA_ADDRESS => address = a.ip(),
+            libc::IFA_FLAGS => flags = a.word(0)?,
+            _ => {}
+        }
+    }
+    let cidr = Cidr::new(local.or(address)?, m.byte(1)).ok()?;
+    Some(Address { index: m.word(4), cidr, usable: flags & (libc::IFA_F_TENTATIVE | libc::IFA_F_DADFAILED) == 0 })
+}
+
+fn read_route(m: &Message) -> Option<Route> {
+    if m.kind != libc::RTM_NEWROUTE || m.byte(4) != libc::RT_TABLE_MAIN {
+        return None;
+    }
     let mut route = Route { to: None, via: None, index: None };
-    for a in &m.attributes {
-        match a {
-            RouteAttribute::Destination(d) => route.to = Cidr::new(ip(d)?, m.header.destination_prefix_length).ok(),
-            RouteAttribute::Gateway(g) => route.via = ip(g),
-            RouteAttribute::Oif(i) => route.index = Some(*i),
+    for a in m.attributes(ROUTE_HEAD) {
+        match a.kind {
+            libc::RTA_DST => route.to = Cidr::new(a.ip()?, m.byte(1)).ok(),
+            libc::RTA_GATEWAY => route.via = a.ip(),
+            libc::RTA_OIF => route.index = a.word(0),
             _ => {}
         }
     }

@@ -100,7 +100,7 @@ fn render(t: &NatTable) -> Option<String> {
     let _ = write!(out, "\tset inside {{\n\t\ttype ifname\n{elements}\t}}\n");
 
     let mut forwards = t.forwards.clone();
-    forwards.sort();
+    forwards.sort_unstable();
     forwards.dedup();
     let mut dnat = String::new();
     for f in &forwards {

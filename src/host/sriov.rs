@@ -11,7 +11,7 @@ use super::{facts::Tree, netlink::Netlink};
 use crate::{
     model::{
         error::{Fault, Result},
-        host::{DriverName, VfConf, VfSetting},
+        host::{DriverName, PfSetting, VfConf, VfSetting},
         hw::PciAddr,
         id::IfName,
     },
@@ -20,6 +20,8 @@ use crate::{
 
 const DEVICES: &str = "sys/bus/pci/devices";
 const DRIVERS: &str = "sys/bus/pci/drivers";
+/// The kernel binds a device whose address is written here to a driver that knows it.
+const PROBE: &str = "sys/bus/pci/drivers_probe";
 /// A PF's driver makes its VFs, and the VFs' driver finds them, before the write returns; udev and
 /// firmware may take a little more.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -78,6 +80,47 @@ impl<'a> Functions<'a> {
         if eventually(there) { Ok(()) } else { Err(Fault::transient(format!("{what}: there are {}", self.made(pf).len()))) }
     }
 
+    /// Away from its driver, and back.
+    pub fn reload(&self, want: &PfSetting) -> Result<()> {
+        // First: the kernel waits for a guest that has one, and who unbinds waits with it.
+        self.make(want.pf, 0)?;
+        self.drive(want.pf, None)?;
+        self.ensure_pf(want)
+    }
+
+    /// Its driver, its name, its VFs and their settings, in this order: each needs the one before.
+    pub fn ensure_pf(&self, want: &PfSetting) -> Result<()> {
+        let pf = want.pf;
+        match (&want.driver, self.driver(pf)) {
+            (Some(driver), _) => self.drive(pf, Some(driver))?,
+            (None, Some(_)) => {}
+            (None, None) if self.is_there(pf) => {
+                self.tree.write(PROBE, &pf.to_string()).map_err(|f| f.context(format!("PF {pf}: find it a driver")))?
+            }
+            (None, None) => return Err(Fault::not_found(format!("PCI device {pf} is not there"))),
+        }
+        // An interface that is up cannot be given its name any more.
+        if !eventually(|| self.is_named(pf)) {
+            return Err(Fault::transient(format!("PF {pf}: its network interface has not come, or not got its name from udev")));
+        }
+        self.make(pf, want.vfs)?;
+        self.set_up(pf)?;
+        if let (Some(mtu), Ok(name)) = (want.mtu, self.interface(pf)) {
+            let mut net = Netlink::open()?;
+            if let Some(link) = net.link(&name)?.filter(|l| l.mtu != mtu) {
+                net.set_up(&link, Some(mtu))?;
+            }
+        }
+        want.others.iter().try_for_each(|s| self.set_vf(s))
+    }
+
+    /// Its interface is there and udev is through with it, where there is one.
+    fn is_named(&self, pf: PciAddr) -> bool {
+        let Ok(name) = self.interface(pf) else { return false };
+        let index = self.tree.read(format!("{DEVICES}/{pf}/net/{name}/ifindex"));
+        !self.tree.exists("run/udev/control") || index.is_some_and(|i| self.tree.exists(format!("run/udev/data/n{i}")))
+    }
+
     /// The PF's interface is up; a PF without one (its driver is away) is left alone.
     fn set_up(&self, pf: PciAddr) -> Result<()> {
         let Ok(name) = self.interface(pf) else { return Ok(()) };
@@ -124,7 +167,12 @@ impl<'a> Functions<'a> {
         if now == want.conf {
             return Ok(());
         }
-        Netlink::open()?.set_vf(&name, want.index, &now, &want.conf)?;
+        let set = Netlink::open()?.set_vf(&name, want.index, &now, &want.conf);
+        // A rate is held against the link's speed, which a PF that has just come does not know yet.
+        let without_link = || self.tree.read(format!("{DEVICES}/{}/net/{name}/carrier", want.pf)).as_deref() != Some("1");
+        set.map_err(|f| {
+            if want.conf.max_rate != now.max_rate && without_link() { Fault::transient(format!("{f} (its link is down)")) } else { f }
+        })?;
         let now = see()?;
         if now == want.conf {
             return Ok(());

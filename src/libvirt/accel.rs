@@ -275,9 +275,9 @@ fn watch(guest: &Domain, until: Instant) -> Result<End> {
     }
 }
 
-/// The guest's word arrives through virtlogd, a moment after the guest is gone.
+/// The guest's word arrives through virtlogd, a moment after the guest is gone: on a busy host, seconds.
 fn written(out: &Utf8Path) -> bool {
-    (0..20).any(|i| {
+    (0..400).any(|i| {
         if i > 0 {
             thread::sleep(Duration::from_millis(25));
         }

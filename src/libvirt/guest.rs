@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     model::{
-        error::{Fault, Result},
+        error::{Fault, Kind, Result},
+        hw::PciAddr,
         id::VnfcId,
     },
     vim::port::{Accel, FoundGuest, GuestState, StopHow},
@@ -235,6 +236,45 @@ pub fn list(conn: &Connect) -> Result<Vec<FoundGuest>> {
         }
     }
     Ok(out)
+}
+
+/// Functions of the host that a running guest has.
+pub fn functions(conn: &Connect, id: VnfcId) -> Result<Option<Vec<PciAddr>>> {
+    let Some(dom) = lookup(conn, id)? else { return Ok(None) };
+    if !absent_is_none(dom.is_active())?.unwrap_or(false) {
+        return Ok(None);
+    }
+    let xml = dom.xml_desc(0).map_err(fault)?;
+    Ok(Some(xml::functions(&xml)?.into_iter().map(|f| f.device).collect()))
+}
+
+/// Waits as long as libvirt does by itself, some seconds.
+pub fn unplug(conn: &Connect, id: VnfcId, device: PciAddr) -> Result<()> {
+    let dom = need(conn, id)?;
+    let xml = dom.xml_desc(0).map_err(fault)?;
+    let Some(found) = xml::functions(&xml)?.into_iter().find(|f| f.device == device) else { return Ok(()) };
+    match dom.detach_device_flags(&found.xml, sys::VIR_DOMAIN_AFFECT_LIVE) {
+        Ok(()) => Ok(()),
+        // Gone since, or the guest ended meanwhile.
+        Err(e) if map::is_absent(&e) || e.code().is(virt::error::ErrorNumber::DeviceMissing) => Ok(()),
+        // QEMU's own words for the root bus; libvirt passes them on.
+        Err(e) if e.message().contains("does not support hot") => {
+            Err(Fault::conflict(format!("guest {id}: {device} sits where it cannot be unplugged while the guest runs")).with_source(e))
+        }
+        Err(e) => Err(fault(e)),
+    }
+}
+
+/// As its definition has it.
+pub fn plug(conn: &Connect, id: VnfcId, device: PciAddr) -> Result<()> {
+    let dom = need(conn, id)?;
+    if xml::functions(&dom.xml_desc(0).map_err(fault)?)?.iter().any(|f| f.device == device) {
+        return Ok(());
+    }
+    let defined = dom.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE).map_err(fault)?;
+    let found = xml::functions(&defined)?.into_iter().find(|f| f.device == device);
+    let found = found.ok_or_else(|| Fault::new(Kind::Conflict, format!("guest {id} is not defined with {device}")))?;
+    dom.attach_device_flags(&found.xml, sys::VIR_DOMAIN_AFFECT_LIVE).map(drop).map_err(fault)
 }
 
 /// `wait` is whole seconds to libvirt; less than one is one.

@@ -7,6 +7,7 @@
 //! | `guest` | what is done to one guest, as often as you like |
 //! | `xml` | `DomainSpec` to domain XML |
 //! | `meta` | whose guest it is, written into the guest |
+//! | `stats` | what a guest has used |
 //! | `event` | libvirt's events; the crate's only `unsafe` |
 //! | `map` | libvirt's errors and states in our words |
 //! | `accel` | whether guests really run under KVM |
@@ -39,12 +40,15 @@ use crate::{
         domain::{DomainSpec, Layout},
         epa::NicAttach,
         error::{Fault, Result},
-        id::VnfcId,
+        hw::PciAddr,
+        id::{IfName, VnfcId},
         size::{Bytes, MiB},
         vnfd::Firmware,
     },
     sdn::port::Datapath,
-    vim::port::{Accel, EventSink, FoundGuest, GuestEvent, GuestState, HostCapacity, Hypervisor, StopHow},
+    vim::port::{
+        Accel, EventSink, FoundGuest, GuestEvent, GuestFault, GuestState, GuestStats, HostCapacity, Hypervisor, StatsAsk, StopHow,
+    },
 };
 
 mod accel;
@@ -55,6 +59,7 @@ mod guest;
 mod lane;
 mod map;
 mod meta;
+mod stats;
 mod xml;
 
 pub use accel::{AccelPolicy, Finding};
@@ -215,6 +220,10 @@ impl Libvirt {
         self.offloads_off.store(off, Ordering::Relaxed);
     }
 
+    fn vhost_dir(&self) -> Utf8PathBuf {
+        self.run_dir.join("vhost")
+    }
+
     /// The configured policy and what is known about KVM so far, without asking.
     pub fn accel_report(&self) -> (AccelPolicy, Option<Finding>) {
         (self.accel.policy(), self.accel.known())
@@ -322,17 +331,21 @@ fn said(news: News) -> Option<GuestEvent> {
         Seen::IoError { id, path, reason } => {
             // The pause that follows is an event of its own.
             tracing::warn!(guest = %id, %path, reason = if reason.is_empty() { "unknown" } else { &reason }, "a guest's disk failed");
-            None
+            let what = if reason == "enospc" { GuestFault::DiskFull } else { GuestFault::DiskError };
+            Some(GuestEvent::Failed { id, what })
         }
         Seen::Watchdog { id } => {
             tracing::warn!(guest = %id, "a guest's watchdog fired");
-            None
+            Some(GuestEvent::Failed { id, what: GuestFault::Watchdog })
         }
         Seen::Closed { .. } => None,
     }
 }
 
 impl Hypervisor for Libvirt {
+    fn vhost_socket(&self, nic: &IfName) -> Utf8PathBuf {
+        self.vhost_dir().join(nic.as_str())
+    }
     fn set_datapath(&self, datapath: Datapath) {
         self.set_offloads_off(datapath == Datapath::Netdev);
     }
@@ -378,7 +391,7 @@ impl Hypervisor for Libvirt {
         }
         make_run_dir(&self.run_dir)?;
         let console = console::socket(&self.run_dir, spec.id)?;
-        let vhost = self.run_dir.join("vhost");
+        let vhost = self.vhost_dir();
         if spec.nics.iter().any(|n| n.wish.attach == NicAttach::VhostUser) {
             make_run_dir(&vhost)?;
         }
@@ -439,12 +452,31 @@ impl Hypervisor for Libvirt {
         self.look(format!("looking at guest {id}"), deadline::LOOK, move |c, _| guest::state(c, id))
     }
 
+    fn stats(&self, guests: &[StatsAsk]) -> Result<Vec<(VnfcId, GuestStats)>> {
+        let (guests, layout) = (guests.to_vec(), self.layout.clone());
+        self.look("reading guests' statistics".into(), deadline::LOOK * 3, move |c, _| {
+            guests.iter().filter_map(|g| stats::of(c, g, &layout).transpose().map(|s| Ok((g.id, s?)))).collect()
+        })
+    }
+
     fn list(&self) -> Result<Vec<FoundGuest>> {
         self.look("listing guests".into(), deadline::LOOK * 3, |c, _| guest::list(c))
     }
 
     fn agent_ping(&self, id: VnfcId, wait: Duration) -> Result<bool> {
         self.look(format!("asking the agent of guest {id}"), wait + deadline::LOOK, move |c, _| guest::agent_ping(c, id, wait))
+    }
+
+    fn functions(&self, id: VnfcId) -> Result<Option<Vec<PciAddr>>> {
+        self.look(format!("looking at the functions of guest {id}"), deadline::LOOK, move |c, _| guest::functions(c, id))
+    }
+
+    fn unplug(&self, id: VnfcId, device: PciAddr) -> Result<()> {
+        self.act(format!("unplugging {device} from guest {id}"), deadline::ASK, move |c, _| guest::unplug(c, id, device))
+    }
+
+    fn plug(&self, id: VnfcId, device: PciAddr) -> Result<()> {
+        self.act(format!("plugging {device} into guest {id}"), deadline::ASK, move |c, _| guest::plug(c, id, device))
     }
 
     fn xml(&self, id: VnfcId) -> Result<String> {

@@ -16,6 +16,11 @@
 //! | 0x1a-0x1d | SCSI controller, VirtIO serial, random numbers, balloon |
 //! | 0x1e | PCI devices of the host, by function |
 //! | 0x1f | SATA, part of the chip set |
+//!
+//! But for virtual functions: the root bus lets go of nothing while the guest runs, and a function has to
+//! leave when its PF is reloaded. So from the first virtual function on, each NIC is behind a root port in its
+//! slot; buses are numbered after the root bus and in the order of their ports, which keeps the NICs' order.
+//! A guest whose NICs have slots by wish (`vpci`) keeps those, and is stopped for a reload.
 
 use std::io;
 
@@ -39,6 +44,7 @@ use crate::{
 
 mod accel;
 mod device;
+mod function;
 mod nic;
 mod platform;
 
@@ -188,6 +194,8 @@ pub fn probe(name: &str, disk: &Utf8Path, out: &Utf8Path, accel: Accel) -> Resul
     .map_err(|e| Fault::bug("cannot write domain XML").with_source(e))?;
     String::from_utf8(w.into_inner()).map_err(|e| Fault::bug("domain XML is not UTF-8").with_source(e))
 }
+
+pub use function::functions;
 
 /// Where VNC listens, in the XML of a running domain.
 pub fn vnc_socket(xml: &str) -> Option<Utf8PathBuf> {

@@ -36,13 +36,13 @@ pub(super) fn cores(tree: &Tree) -> Vec<Core> {
         all.entry((socket, core.id, first)).or_insert(core).threads.insert(cpu);
     }
     let mut all: Vec<Core> = all.into_values().collect();
-    all.sort_by_key(|c| (c.socket, c.node, c.threads.first()));
+    all.sort_unstable_by_key(|c| (c.socket, c.node, c.threads.first()));
     all
 }
 
 fn node_of_cpu(tree: &Tree) -> BTreeMap<u16, NodeId> {
     let of = |n: u16| tree.cpus(format!("sys/devices/system/node/node{n}/cpulist")).iter().map(move |c| (c, NodeId(n))).collect::<Vec<_>>();
-    tree.numbered("sys/devices/system/node", "node").into_iter().flat_map(of).collect()
+    crate::model::tree::tree(tree.numbered("sys/devices/system/node", "node").into_iter().flat_map(of))
 }
 
 /// Each instance once, though every CPU behind it shows it.
@@ -83,6 +83,6 @@ pub(super) fn governors(tree: &Tree) -> Vec<Governor> {
         all.entry(name.clone()).or_insert_with(new).cpus.insert(cpu);
     }
     let mut all: Vec<Governor> = all.into_values().collect();
-    all.sort_by_key(|g| g.cpus.first());
+    all.sort_unstable_by_key(|g| g.cpus.first());
     all
 }

@@ -2,6 +2,7 @@
 
 use super::Tree;
 use crate::model::{
+    error::{Fault, Result},
     host::{Core, HugePages, NodeId, NumaNode},
     hw::PageSize,
     size::MiB,
@@ -35,6 +36,16 @@ pub(super) fn nodes(tree: &Tree, cores: &[Core]) -> Vec<NumaNode> {
         }
     };
     ids.iter().map(one).collect()
+}
+
+/// What is not set aside as large pages, and what of it programs can still get.
+pub fn memory_now(tree: &Tree) -> Result<(MiB, MiB)> {
+    let of = |key| meminfo(tree, "proc/meminfo", key);
+    let (total, available) = (of("MemTotal"), of("MemAvailable"));
+    if total.0 == 0 {
+        return Err(Fault::transient("proc/meminfo does not say how much memory there is"));
+    }
+    Ok((MiB(total.0.saturating_sub(of("Hugetlb").0)), available))
 }
 
 /// `MemTotal:  24657224 kB`, of a node with `Node 0 ` before it.

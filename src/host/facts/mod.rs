@@ -17,6 +17,7 @@ pub(super) mod fake;
 #[cfg(test)]
 mod tests;
 
+pub use memory::memory_now;
 pub use tree::Tree;
 
 use crate::model::{
@@ -61,6 +62,6 @@ fn irqs(tree: &Tree) -> Vec<Irq> {
         Some(Irq { number: name.parse().ok()?, cpus: tree.some_cpus(format!("{dir}/smp_affinity_list"))? }).filter(|_| handled)
     };
     let mut all: Vec<Irq> = tree.list("proc/irq").into_iter().filter_map(one).collect();
-    all.sort_by_key(|i| i.number);
+    all.sort_unstable_by_key(|i| i.number);
     all
 }

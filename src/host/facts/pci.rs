@@ -14,7 +14,7 @@ pub(in super::super) const DEVICES: &str = "sys/bus/pci/devices";
 pub(super) fn devices(tree: &Tree, vfs: VfConfs<'_>) -> Vec<PciDevice> {
     let mut all: Vec<PciDevice> =
         tree.list(DEVICES).iter().filter_map(|name| name.parse().ok()).filter_map(|a| device(tree, a, vfs)).collect();
-    all.sort_by_key(|d| d.addr);
+    all.sort_unstable_by_key(|d| d.addr);
     all
 }
 

@@ -48,7 +48,7 @@ impl Tree {
     pub fn list(&self, below: impl AsRef<Utf8Path>) -> Vec<String> {
         let Ok(entries) = self.path(below).read_dir_utf8() else { return Vec::new() };
         let mut names: Vec<String> = entries.flatten().map(|e| e.file_name().to_owned()).collect();
-        names.sort();
+        names.sort_unstable();
         names
     }
     /// The numbers `n` of all entries `PREFIXn`, ascending.

@@ -166,7 +166,7 @@ impl Tree<'_> {
             let extent = (at.files[f], file.content.len() as u32);
             entries.push((id.clone(), record(&id, extent, 0, &rock(mode, 1, Some(name)))));
         }
-        entries.sort();
+        entries.sort_unstable();
         let own = record(&[0], at.dirs[dir], DIRECTORY, &dot);
         let parent = record(&[1], at.dirs[here.parent], DIRECTORY, &folder(here.parent, None));
         let mut out = Vec::new();

@@ -5,7 +5,7 @@
 use super::{Host, Out, Wrote, leaf, nic, node, platform, text};
 use crate::model::{
     domain::{DomainDisk, DomainSpec},
-    epa::nic_slots,
+    epa::{PlacedNic, nic_slots},
     error::{Fault, Result},
     hw::PciAddr,
     vnfd::{DiskBus, MediaBus},
@@ -40,13 +40,14 @@ impl Slots {
     fn place(&self, i: usize, total: usize) -> Pci {
         let per_slot = (total as u32).div_ceil(self.count).max(1);
         let i = i as u32;
-        Pci { slot: self.first + i / per_slot, function: i % per_slot, shared: per_slot > 1 }
+        Pci { bus: 0, slot: self.first + i / per_slot, function: i % per_slot, shared: per_slot > 1 }
     }
 }
 
-/// A place on the guest's root bus.
+/// A place on the guest's root bus, or behind a root port of it.
 #[derive(Clone, Copy)]
 pub struct Pci {
+    bus: usize,
     slot: u32,
     function: u32,
     /// Other functions of the slot are in use.
@@ -55,12 +56,16 @@ pub struct Pci {
 
 impl Pci {
     fn at(slot: u32) -> Self {
-        Pci { slot, function: 0, shared: false }
+        Pci { bus: 0, slot, function: 0, shared: false }
+    }
+    /// The one place behind a root port.
+    fn behind(port: usize) -> Self {
+        Pci { bus: port, slot: 0, function: 0, shared: false }
     }
     pub fn write(self, w: &mut Out) -> Wrote {
-        let (slot, function) = (format!("{:#04x}", self.slot), format!("{:#x}", self.function));
+        let (bus, slot, function) = (format!("{:#04x}", self.bus), format!("{:#04x}", self.slot), format!("{:#x}", self.function));
         let mut attrs =
-            vec![("type", "pci"), ("domain", "0x0000"), ("bus", "0x00"), ("slot", slot.as_str()), ("function", function.as_str())];
+            vec![("type", "pci"), ("domain", "0x0000"), ("bus", bus.as_str()), ("slot", slot.as_str()), ("function", function.as_str())];
         if self.shared && self.function == 0 {
             attrs.push(("multifunction", "on"));
         }
@@ -104,8 +109,14 @@ pub fn devices(w: &mut Out, spec: &DomainSpec, host: &Host<'_>) -> Wrote {
     leaf(w, "controller", &[("type", "usb"), ("model", "none")])?;
     storage(w, spec, host)?;
     // What was wrong with the places is in `check`'s reasons.
+    let movable = movable_from(spec);
     for (i, at) in nic_places(spec).unwrap_or_default().into_iter().enumerate() {
-        nic::nic(w, spec, i, at, host)?;
+        let Some(port) = (i + 1).checked_sub(movable).filter(|port| *port > 0) else {
+            nic::nic(w, spec, i, at, host)?;
+            continue;
+        };
+        node(w, "controller", &[("type", "pci"), ("index", &port.to_string()), ("model", "pcie-root-port")], |w| at.write(w))?;
+        nic::nic(w, spec, i, Pci::behind(port), host)?;
     }
     for (i, addr) in host_devices(spec).iter().enumerate() {
         host_device(w, *addr, HOSTDEV.place(i, host_devices(spec).len()))?;
@@ -137,6 +148,16 @@ fn nic_places(spec: &DomainSpec) -> std::result::Result<Vec<Pci>, String> {
         return Ok((0..wishes.len()).map(|i| NICS.place(i, wishes.len())).collect());
     }
     Ok(nic_slots(&wishes)?.into_iter().map(|slot| Pci::at(u32::from(slot))).collect())
+}
+
+/// From this NIC on each is behind a root port: the first virtual function, where no NIC wishes for a slot.
+fn movable_from(spec: &DomainSpec) -> usize {
+    let all = spec.nics.len();
+    if spec.nics.iter().any(|n| n.wish.vpci.is_some()) {
+        return all;
+    }
+    let is_vf = |p: &PlacedNic| matches!(p, PlacedNic::Vf { .. });
+    spec.placed.as_ref().and_then(|p| p.nics.iter().position(is_vf)).unwrap_or(all)
 }
 
 fn host_devices(spec: &DomainSpec) -> &[PciAddr] {
