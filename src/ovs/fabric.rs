@@ -1,32 +1,37 @@
 //! `sdn::port::Fabric` on Open vSwitch.
 //!
-//! Owns: the order of things: connect, plan on the mirror, one transaction, wait for ovs-vswitchd,
-//! look whether it worked, and once more when somebody else was faster. Never: what a row looks
-//! like (that is `plan`).
+//! Owns: the adapter's face and its thread. What is asked for is done at once and told to the
+//! keeper, which has it so from then on. Never: rows, flows.
 
 use std::{
     collections::BTreeMap,
     path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Sender, channel},
+    },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use data_encoding::BASE32_NOPAD;
-use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 
 use super::{
-    datapath,
+    keeper::{Event, Keeper},
     ovsdb::Ovsdb,
-    plan::{self, NewBridge, Wanted},
-    rows::{Bridge, Mirror},
-    txn::Txn,
+    plan,
+    switch::{LIMIT, Switch, owned, word},
 };
 use crate::{
     model::{
-        error::{Fault, Kind, Result},
-        id::IfName,
+        error::{Fault, Result},
+        id::{IfName, NfpId, SegmentId},
     },
-    sdn::port::{Datapath, Fabric, FoundPort, PortKind, SwitchPort},
+    sdn::{
+        chain::{ChainState, SwitchChain},
+        link::SwitchLink,
+        port::{Datapath, Fabric, FoundPort, SwitchPort},
+    },
 };
 
 /// The integration bridge: all segments are VLANs of it.
@@ -34,14 +39,7 @@ pub const BRIDGE: &str = "bothy0";
 /// Where distributions put the database's socket.
 pub const DB_SOCKET: &str = "/var/run/openvswitch/db.sock";
 
-/// Below the five seconds that a step may hold a worker.
-const LIMIT: Duration = Duration::from_secs(4);
 const HEALTH_LIMIT: Duration = Duration::from_secs(2);
-/// Somebody else changing the same rows at the same time, this many times in a row.
-const TRIES: usize = 5;
-
-const KERNEL: &str = "system";
-const USERSPACE: &str = "netdev";
 
 /// How the box reaches a physical network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,179 +59,106 @@ pub struct Settings {
 }
 
 pub struct OvsFabric {
-    db: Ovsdb,
-    physical: BTreeMap<SmolStr, Uplink>,
+    keeper: Arc<Keeper>,
+    inbox: Sender<Event>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl OvsFabric {
     /// Starts connecting and returns at once; calls wait for the connection.
     pub fn new(settings: Settings) -> Result<Self> {
-        Ok(OvsFabric { db: Ovsdb::open(settings.socket)?, physical: settings.physical })
+        let (inbox, events) = channel();
+        let switch = Switch { db: Ovsdb::open(settings.socket)?, physical: settings.physical };
+        let keeper = Arc::new(Keeper::new(switch, inbox.clone()));
+        let k = keeper.clone();
+        let thread = std::thread::Builder::new()
+            .name("fabric".into())
+            .spawn(move || k.run(&events))
+            .map_err(|e| Fault::transient("no thread for the switch").with_source(e))?;
+        Ok(OvsFabric { keeper, inbox, thread: Some(thread) })
+    }
+
+    fn switch(&self) -> &Switch {
+        &self.keeper.switch
     }
 
     /// For those who listen to the switch.
     pub fn db(&self) -> &Ovsdb {
-        &self.db
+        &self.switch().db
     }
 
     /// Takes the integration bridge away; refused while it has ports besides its own.
     pub fn remove_bridge(&self) -> Result<()> {
-        self.settle("remove the integration bridge", |m| {
-            let (Some((bridge, row)), Some((root, _))) = (m.bridge(BRIDGE), m.root()) else { return Ok(None) };
-            owned(row)?;
-            let left: Vec<&str> =
-                row.ports.iter().filter_map(|p| m.ports.get(p)).map(|p| p.name.as_str()).filter(|n| *n != BRIDGE).collect();
-            if !left.is_empty() {
-                return Err(Fault::conflict(format!("bridge {BRIDGE} still has ports: {}", left.join(", "))));
-            }
-            Ok(Some(plan::remove_bridge(root, bridge, BRIDGE)))
-        })
-    }
-
-    /// Plans on the mirror and applies until the plan is empty or a try went through. What was
-    /// changed under our feet is planned anew.
-    fn settle(&self, what: &str, plan: impl Fn(&Mirror) -> Result<Option<Txn>>) -> Result<()> {
-        let until = Instant::now() + LIMIT;
-        let mut last = None;
-        for _ in 0..TRIES {
-            self.db.wait_up(until).map_err(|e| e.context(what))?;
-            let Some(txn) = self.db.view(&plan)?? else { return Ok(()) };
-            match self.db.apply(txn, until) {
-                Err(e) if e.kind() == Kind::Conflict => last = Some(e),
-                done => return done,
-            }
-        }
-        Err(last.unwrap_or_else(|| Fault::bug(format!("{what}: no try was made"))))
-    }
-
-    /// A bridge of ours is there and was really made. The kernel's datapath is tried when the
-    /// kernel says it has one, and given up for userspace when ovs-vswitchd then fails.
-    fn ensure_bridge(&self, name: &str, datapath_type: &str, uplink: Option<&IfName>) -> Result<()> {
-        let what = format!("make bridge {name}");
-        self.settle(&what, |m| {
-            let (root, _) = m.root().ok_or_else(|| Fault::transient("the Open vSwitch database is empty"))?;
-            match m.bridge(name) {
-                Some((_, row)) => {
-                    owned(row)?;
-                    Ok(made(m, name).is_err().then(|| plan::nudge(&what)))
+        let take = || {
+            self.switch().settle("remove the integration bridge", |m| {
+                let (Some((bridge, row)), Some((root, _))) = (m.bridge(BRIDGE), m.root()) else { return Ok(None) };
+                owned(row)?;
+                let left: Vec<&str> =
+                    row.ports.iter().filter_map(|p| m.ports.get(p)).map(|p| p.name.as_str()).filter(|n| *n != BRIDGE).collect();
+                if !left.is_empty() {
+                    return Err(Fault::conflict(format!("bridge {BRIDGE} still has ports: {}", left.join(", "))));
                 }
-                None => Ok(Some(plan::add_bridge(Txn::new(&what), root, &NewBridge { name, datapath_type, uplink }, "new_bridge"))),
-            }
-        })?;
-        let Err(why) = self.db.view(|m| made(m, name))? else { return Ok(()) };
-        // Guests that are on it were told to leave checksums to the kernel's datapath.
-        let in_use = self.db.view(|m| m.bridge(name).is_some_and(|(_, row)| own_ports(m, row).count() < row.ports.len()))?;
-        if datapath_type != KERNEL || in_use {
-            return Err(why);
-        }
-        tracing::warn!(bridge = name, %why, "the kernel's datapath cannot be used, userspace is taken");
-        self.settle(&what, |m| Ok(m.bridge(name).map(|(id, _)| plan::set_datapath(Txn::new(&what), id, USERSPACE))))?;
-        self.db.view(|m| made(m, name))?
-    }
-
-    fn choose_datapath(&self) -> Result<&'static str> {
-        let dpdk = self.db.view(|m| m.root().is_some_and(|(_, r)| r.dpdk_initialized))?;
-        Ok(if !dpdk && datapath::kernel_has_it() { KERNEL } else { USERSPACE })
-    }
-
-    fn datapath(&self) -> Result<Datapath> {
-        self.db
-            .view(|m| {
-                let (_, bridge) = m.bridge(BRIDGE)?;
-                let dpdk = m.root().is_some_and(|(_, r)| r.dpdk_initialized);
-                Some(match (type_of(bridge), dpdk) {
-                    (USERSPACE, true) => Datapath::Dpdk,
-                    (USERSPACE, false) => Datapath::Netdev,
-                    _ => Datapath::Kernel,
-                })
-            })?
-            .ok_or_else(|| Fault::transient(format!("bridge {BRIDGE} is not on the switch")))
-    }
-
-    /// The bridge of a physical network, made when the configuration names an interface.
-    fn physical_bridge(&self, network: &str) -> Result<String> {
-        let uplink = self.physical.get(network).ok_or_else(|| {
-            let known: Vec<&str> = self.physical.keys().map(SmolStr::as_str).collect();
-            Fault::invalid(format!("there is no physical network '{network}' in the configuration (there are: {})", known.join(", ")))
-        })?;
-        let (ours, ours_type) = self
-            .db
-            .view(|m| m.bridge(BRIDGE).map(|(_, b)| type_of(b).to_owned()))?
-            .map(|t| (BRIDGE, t))
-            .ok_or_else(|| Fault::transient(format!("bridge {BRIDGE} is not on the switch")))?;
-        let name = match uplink {
-            Uplink::Bridge(b) => b.to_string(),
-            Uplink::Interface(i) => {
-                let name = uplink_bridge(network);
-                self.ensure_bridge(&name, &ours_type, Some(i)).map_err(|e| e.context(format!("physical network '{network}'")))?;
-                name
-            }
+                Ok(Some(plan::remove_bridge(root, bridge, BRIDGE)))
+            })
         };
-        let theirs = self.db.view(|m| m.bridge(&name).map(|(_, b)| type_of(b).to_owned()))?.ok_or_else(|| {
-            Fault::conflict(format!("physical network '{network}': there is no bridge {name}; make it with 'ovs-vsctl add-br {name}'"))
-        })?;
-        if theirs != ours_type {
-            return Err(Fault::conflict(format!(
-                "physical network '{network}': bridge {name} has datapath type '{theirs}' and {ours} has '{ours_type}'; patch ports need \
-                 both the same: 'ovs-vsctl set bridge {name} datapath_type={ours_type}'"
-            )));
-        }
-        Ok(name)
+        self.keeper.unready(take)
     }
+}
 
-    fn ensure_all(&self, wanted: &[(&str, &Wanted)]) -> Result<()> {
-        let names: Vec<&str> = wanted.iter().map(|(_, w)| w.name.as_str()).collect();
-        let what = format!("ensure port {}", names.join(" and "));
-        let check = |m: &Mirror| names.iter().try_for_each(|n| port_made(m, n));
-        self.settle(&what, |m| {
-            let mut txn = None;
-            for (bridge, w) in wanted {
-                let before = txn.take().unwrap_or_else(|| Txn::new(&what));
-                let had = !before.is_empty();
-                txn = plan::ensure_port(before.clone(), m, bridge, w)?.or(had.then_some(before));
-            }
-            // As wanted in the database, but not made: let ovs-vswitchd try again.
-            Ok(txn.or_else(|| check(m).is_err().then(|| plan::nudge(&what))))
-        })?;
-        self.db.view(check)?
+impl Drop for OvsFabric {
+    fn drop(&mut self) {
+        let _ = self.inbox.send(Event::Stop);
+        if let Some(t) = self.thread.take() {
+            let _ = t.join();
+        }
     }
 }
 
 impl Fabric for OvsFabric {
     fn ensure_ready(&self) -> Result<Datapath> {
-        let until = Instant::now() + LIMIT;
-        self.db.wait_up(until)?;
-        // A bridge that is there keeps its datapath: changing it would cut every guest off.
-        let present = self.db.view(|m| m.bridge(BRIDGE).map(|(_, b)| type_of(b).to_owned()))?;
-        match present {
-            Some(t) => self.ensure_bridge(BRIDGE, &t, None)?,
-            None => self.ensure_bridge(BRIDGE, self.choose_datapath()?, None)?,
-        }
-        self.datapath()
+        let datapath = self.switch().ensure_ready()?;
+        self.keeper.ready();
+        Ok(datapath)
     }
 
     fn ensure_port(&self, port: &SwitchPort) -> Result<()> {
-        match &port.kind {
-            PortKind::Host => self.ensure_all(&[(BRIDGE, &Wanted::host(&port.name, port.segment, port.vlan))]),
-            PortKind::Physical { network, tag } => {
-                self.db.wait_up(Instant::now() + LIMIT)?;
-                let far_bridge = self.physical_bridge(network)?;
-                let [near, far] = Wanted::patch(&port.name, port.segment, port.vlan, *tag)?;
-                self.ensure_all(&[(BRIDGE, &near), (&far_bridge, &far)])
-            }
-        }
+        self.keeper.want_port(port)
     }
 
     fn remove_port(&self, name: &IfName) -> Result<()> {
         if name.as_str() == BRIDGE {
             return Err(Fault::bug(format!("{BRIDGE} is the bridge's own port")));
         }
-        self.settle(&format!("remove port {name}"), |m| plan::remove_port(m, BRIDGE, name))
+        self.keeper.unwant_port(name, || self.switch().remove_port(name))
+    }
+
+    fn ensure_segment(&self, link: &SwitchLink) -> Result<()> {
+        self.keeper.want_link(link, Instant::now() + LIMIT)
+    }
+
+    fn remove_segment(&self, segment: SegmentId) -> Result<()> {
+        self.keeper.unwant_link(segment, Instant::now() + LIMIT)
+    }
+
+    fn ensure_chain(&self, chain: &SwitchChain) -> Result<()> {
+        self.keeper.want_chain(chain, Instant::now() + LIMIT)
+    }
+
+    fn remove_chain(&self, chain: NfpId) -> Result<()> {
+        self.keeper.unwant_chain(chain, Instant::now() + LIMIT)
+    }
+
+    fn chain_state(&self, chain: NfpId) -> Result<ChainState> {
+        self.keeper.chain_state(chain, Instant::now() + HEALTH_LIMIT)
+    }
+
+    fn on_remade(&self, sink: Box<dyn Fn() + Send + Sync>) {
+        self.keeper.on_remade(sink);
     }
 
     fn ports(&self) -> Result<Vec<FoundPort>> {
-        self.db.wait_up(Instant::now() + HEALTH_LIMIT)?;
-        self.db.view(|m| {
+        self.switch().db.wait_up(Instant::now() + HEALTH_LIMIT)?;
+        self.switch().db.view(|m| {
             let Some((_, bridge)) = m.bridge(BRIDGE) else { return Vec::new() };
             let found = |p: &super::rows::Port| {
                 // Names that Linux would not take cannot be of ours, nor be spoken of in our types.
@@ -246,81 +171,24 @@ impl Fabric for OvsFabric {
                 })
             };
             let mut all: Vec<FoundPort> = bridge.ports.iter().filter_map(|id| m.ports.get(id)).filter_map(found).collect();
-            all.sort_by(|a, b| a.name.cmp(&b.name));
+            all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             all
         })
     }
 
     fn physical(&self) -> Vec<SmolStr> {
-        self.physical.keys().cloned().collect()
+        self.switch().physical.keys().cloned().collect()
     }
 
     fn health(&self) -> Result<String> {
         let until = Instant::now() + HEALTH_LIMIT;
         // Both daemons must answer: the database takes the change, ovs-vswitchd confirms it.
-        self.db.apply(plan::nudge("health"), until)?;
-        let version = self.db.view(|m| m.root().and_then(|(_, r)| r.ovs_version.clone()))?;
+        self.switch().db.apply(plan::nudge("health"), until)?;
+        let version = self.switch().db.view(|m| m.root().and_then(|(_, r)| r.ovs_version.clone()))?;
         let version = version.map_or_else(|| "Open vSwitch".to_owned(), |v| format!("Open vSwitch {v}"));
-        Ok(match self.datapath() {
+        Ok(match self.switch().datapath() {
             Ok(d) => format!("{version}, {} datapath", word(d)),
             Err(_) => format!("{version}, bridge {BRIDGE} not made yet"),
         })
     }
-}
-
-fn word(d: Datapath) -> &'static str {
-    match d {
-        Datapath::Kernel => "kernel",
-        Datapath::Netdev => "userspace (netdev)",
-        Datapath::Dpdk => "DPDK",
-    }
-}
-
-/// An empty type is the kernel's.
-fn type_of(b: &Bridge) -> &str {
-    if b.datapath_type.is_empty() { KERNEL } else { &b.datapath_type }
-}
-
-fn owned(b: &Bridge) -> Result<()> {
-    if plan::is_ours(b) {
-        return Ok(());
-    }
-    Err(Fault::conflict(format!(
-        "bridge {0} is there but was not made by Bothy; rename it, or hand it over with 'ovs-vsctl br-set-external-id {0} {1} {2}'",
-        b.name,
-        plan::OWNER,
-        plan::OWNER_BRIDGE
-    )))
-}
-
-/// The bridge's ports of its own (local port and uplink) exist in the datapath.
-fn made(m: &Mirror, bridge: &str) -> Result<()> {
-    let Some((_, row)) = m.bridge(bridge) else {
-        return Err(Fault::transient(format!("bridge {bridge} is gone again")));
-    };
-    own_ports(m, row).chain([bridge]).try_for_each(|n| port_made(m, n)).map_err(|e| e.context(format!("bridge {bridge}")))
-}
-
-/// Names of the ports that came with the bridge: its local port and its uplink.
-fn own_ports<'a>(m: &'a Mirror, bridge: &'a Bridge) -> impl Iterator<Item = &'a str> {
-    let came_with_it =
-        |p: &&super::rows::Port| p.name == bridge.name || p.external_ids.get(plan::OWNER).is_some_and(|o| o == plan::OWNER_BRIDGE);
-    bridge.ports.iter().filter_map(|p| m.ports.get(p)).filter(came_with_it).map(|p| p.name.as_str())
-}
-
-fn port_made(m: &Mirror, name: &str) -> Result<()> {
-    let Some((_, port)) = m.port(name) else {
-        return Err(Fault::transient(format!("port {name} is gone again: somebody removed it")));
-    };
-    let trouble = match m.interface_of(port) {
-        Some((_, i)) => plan::trouble(i),
-        None => Some("it has no interface".into()),
-    };
-    trouble.map_or(Ok(()), |why| Err(Fault::transient(format!("port {name}: {why}"))))
-}
-
-/// A bridge name for a physical network, within Linux's 15 characters and always the same.
-fn uplink_bridge(network: &str) -> String {
-    let digest = BASE32_NOPAD.encode(&Sha256::digest(network.as_bytes())).to_ascii_lowercase();
-    format!("bx{}", digest.get(..12).unwrap_or(&digest))
 }

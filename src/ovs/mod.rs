@@ -1,16 +1,24 @@
 //! Open vSwitch: the adapter behind `sdn::port::Fabric`.
 //!
-//! Owns: the OVSDB client and the ports Bothy makes on its integration bridge. Never: touches a
-//! bridge or port that does not carry Bothy's mark, never decides a name, a VLAN or an address,
-//! never runs a program. JSON stays in here.
+//! Owns: the OVSDB client, the OpenFlow client, the ports Bothy makes on its integration bridge, and
+//! all flows of it. Never: touches a bridge or port that does not carry Bothy's mark (guests' ports
+//! on its own bridge are marked by their names), never decides a name, a VLAN or an address, never
+//! runs a program. JSON stays in here.
 
+pub mod openflow;
 pub mod ovsdb;
 
+mod chains;
 mod datapath;
 mod fabric;
+mod flows;
+mod flowset;
 mod frame;
+mod keeper;
+mod places;
 mod plan;
 mod rows;
+mod switch;
 mod txn;
 mod value;
 

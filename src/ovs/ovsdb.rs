@@ -46,6 +46,9 @@ pub enum Change {
     Rows(Vec<RowChange>),
 }
 
+/// Hears of changes until it answers no.
+type Listener = Box<dyn Fn(&Change) -> bool + Send>;
+
 #[derive(Debug, Clone)]
 enum Link {
     Down { why: String },
@@ -59,7 +62,7 @@ struct State {
     next_id: u64,
     /// Requests under way; `None` until answered.
     pending: HashMap<u64, Option<Result<Value>>>,
-    listeners: Vec<mpsc::Sender<Change>>,
+    listeners: Vec<Listener>,
     stop: bool,
 }
 
@@ -111,12 +114,17 @@ impl Ovsdb {
     /// Changes from now on; the first message is `Up` when the link is up already.
     pub fn subscribe(&self) -> mpsc::Receiver<Change> {
         let (tx, rx) = mpsc::channel();
-        let mut s = self.shared.lock();
-        if let Link::Up = s.link {
-            let _ = tx.send(Change::Up { epoch: s.epoch });
-        }
-        s.listeners.push(tx);
+        self.listen(move |c| tx.send(c.clone()).is_ok());
         rx
+    }
+
+    /// As `subscribe`; `hear` is called by the reader and must only post what it hears.
+    pub fn listen(&self, hear: impl Fn(&Change) -> bool + Send + 'static) {
+        let mut s = self.shared.lock();
+        let more = if let Link::Up = s.link { hear(&Change::Up { epoch: s.epoch }) } else { true };
+        if more {
+            s.listeners.push(Box::new(hear));
+        }
     }
 
     /// Reads the mirror; `Transient` while there is no connection. `f` must be short: the reader
@@ -364,7 +372,7 @@ impl Shared {
 }
 
 fn tell(s: &mut State, change: &Change) {
-    s.listeners.retain(|l| l.send(change.clone()).is_ok());
+    s.listeners.retain(|hear| hear(change));
 }
 
 fn unreadable(u: super::rows::Unreadable) -> Fault {

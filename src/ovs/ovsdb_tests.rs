@@ -24,7 +24,7 @@ fn root_id() -> Uuid {
 
 fn root_row(cur_cfg: i64) -> Value {
     json!({"bridges": ["set", []], "next_cfg": cur_cfg, "cur_cfg": cur_cfg, "datapath_types": ["set", ["netdev"]],
-           "dpdk_initialized": false, "ovs_version": ["set", []]})
+           "dpdk_initialized": false, "ovs_version": ["set", []], "other_config": ["map", []]})
 }
 
 fn root_update(cur_cfg: i64) -> Value {
@@ -195,7 +195,8 @@ fn listeners_hear_of_rows_by_name() {
     db.wait_up(soon()).expect("up");
     let changes = db.subscribe();
     assert_eq!(changes.recv().ok(), Some(Change::Up { epoch: 1 }));
-    let port = json!({"name": "p", "interfaces": ["set", []], "tag": 5, "trunks": ["set", []], "external_ids": ["map", []]});
+    let port = json!({"name": "p", "interfaces": ["set", []], "tag": 5, "trunks": ["set", []], "vlan_mode": ["set", []],
+                      "protected": false, "external_ids": ["map", []]});
     s.write(&json!({"id": null, "method": "update", "params": ["mirror", {"Port": {Uuid::from_u128(1).to_string(): {"new": port}}}]}));
     let want = RowChange { table: Table::Port, name: "p".into(), what: crate::ovs::What::Added };
     assert_eq!(changes.recv().ok(), Some(Change::Rows(vec![want])));

@@ -2,6 +2,9 @@
 //!
 //! Owns: the form of Bothy's bridges and ports in the database. Never: the connection.
 
+use std::collections::{BTreeSet, HashMap};
+
+use camino::{Utf8Path, Utf8PathBuf};
 use smol_str::SmolStr;
 use uuid::Uuid;
 
@@ -43,11 +46,11 @@ pub fn add_bridge(mut txn: Txn, root: Uuid, b: &NewBridge<'_>, named: &str) -> T
     let marks = Datum::map([(OWNER, OWNER_BRIDGE)]);
     let mut ports = vec![Atom::Named(format!("{named}_p"))];
     txn = txn.unless_named(Table::Bridge, b.name);
-    txn = add_port_rows(txn, &format!("{named}_p"), b.name, "internal", Datum::empty(), no_options(), marks.clone());
+    txn = add_port_rows(txn, &format!("{named}_p"), NewPort::plain(b.name, "internal", marks.clone()));
     if let Some(up) = b.uplink {
         let row = format!("{named}_u");
         ports.push(Atom::Named(row.clone()));
-        txn = add_port_rows(txn, &row, up.as_str(), "", Datum::empty(), no_options(), marks.clone());
+        txn = add_port_rows(txn, &row, NewPort::plain(up.as_str(), "", marks.clone()));
     }
     txn.insert(
         Table::Bridge,
@@ -79,21 +82,57 @@ pub fn set_datapath(txn: Txn, bridge: Uuid, datapath_type: &str) -> Txn {
     txn.update(Table::Bridge, bridge, vec![("datapath_type", Datum::text(datapath_type))])
 }
 
-fn no_options() -> Datum {
-    Datum::Map(Vec::new())
+/// A port and its interface as they are first written.
+struct NewPort<'a> {
+    name: &'a str,
+    kind: &'a str,
+    vlans: Option<Vlans>,
+    isolated: bool,
+    mtu: Option<u16>,
+    options: Datum,
+    ids: Datum,
 }
 
-fn add_port_rows(txn: Txn, row: &str, name: &str, kind: &str, tag: Datum, options: Datum, ids: Datum) -> Txn {
+impl<'a> NewPort<'a> {
+    fn plain(name: &'a str, kind: &'a str, ids: Datum) -> Self {
+        NewPort { name, kind, vlans: None, isolated: false, mtu: None, options: Datum::Map(Vec::new()), ids }
+    }
+}
+
+fn mtu_request(mtu: Option<u16>) -> Datum {
+    Datum::Set(mtu.map(|m| Atom::Int(m.into())).into_iter().collect())
+}
+
+fn numbers(all: BTreeSet<u16>) -> Datum {
+    Datum::Set(all.into_iter().map(|n| Atom::Int(n.into())).collect())
+}
+
+fn add_port_rows(txn: Txn, row: &str, p: NewPort<'_>) -> Txn {
     let interface = format!("{row}_i");
+    let vlans = p.vlans.unwrap_or(Vlans::All);
     txn.insert(
         Table::Interface,
         &interface,
-        vec![("name", Datum::text(name)), ("type", Datum::text(kind)), ("options", options), ("external_ids", ids.clone())],
+        vec![
+            ("name", Datum::text(p.name)),
+            ("type", Datum::text(p.kind)),
+            ("options", p.options),
+            ("mtu_request", mtu_request(p.mtu)),
+            ("external_ids", p.ids.clone()),
+        ],
     )
     .insert(
         Table::Port,
         row,
-        vec![("name", Datum::text(name)), ("interfaces", Datum::one(Atom::Named(interface))), ("tag", tag), ("external_ids", ids)],
+        vec![
+            ("name", Datum::text(p.name)),
+            ("interfaces", Datum::one(Atom::Named(interface))),
+            ("tag", vlans.tag()),
+            ("trunks", numbers(vlans.trunks())),
+            ("vlan_mode", vlans.mode().map_or_else(Datum::empty, Datum::text)),
+            ("protected", Datum::one(Atom::Bool(p.isolated))),
+            ("external_ids", p.ids),
+        ],
     )
 }
 
@@ -102,40 +141,125 @@ fn add_port_rows(txn: Txn, row: &str, name: &str, kind: &str, tag: Datum, option
 pub struct Wanted {
     pub name: IfName,
     pub segment: SegmentId,
-    /// Access VLAN; 0 carries untagged frames only.
-    pub tag: u16,
+    pub vlans: Vlans,
     pub kind: WantedKind,
+    /// Exchanges nothing with other isolated ports.
+    pub isolated: bool,
+    /// Bytes; `None`: the switch's own choice.
+    pub mtu: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vlans {
+    /// Untagged frames, in this VLAN; 0 is that of untagged frames.
+    Access(u16),
+    /// Whatever comes in is in this VLAN, with its own tags.
+    Tunnel(u16),
+    /// Tagged and untagged, as they come.
+    All,
+    /// On no link, even where the switch has no flows: what leads in and out is told by flows alone.
+    /// Two protected ports would not do: the switch obeys no flow between them either.
+    Nowhere,
+}
+
+impl Vlans {
+    fn tag(self) -> Datum {
+        match self {
+            Vlans::Access(t) | Vlans::Tunnel(t) => Datum::one(Atom::Int(t.into())),
+            Vlans::All | Vlans::Nowhere => Datum::empty(),
+        }
+    }
+    fn mode(self) -> Option<&'static str> {
+        match self {
+            Vlans::Tunnel(_) => Some("dot1q-tunnel"),
+            Vlans::Nowhere => Some("trunk"),
+            Vlans::Access(_) | Vlans::All => None,
+        }
+    }
+    fn trunks(self) -> BTreeSet<u16> {
+        match self {
+            Vlans::Nowhere => BTreeSet::from([NOBODY]),
+            Vlans::Access(_) | Vlans::Tunnel(_) | Vlans::All => BTreeSet::new(),
+        }
+    }
+    /// What differs from it in a port's row.
+    fn diff(self, port: &Port) -> Columns {
+        let mut diff = Columns::new();
+        if Datum::Set(port.tag.map(|t| Atom::Int(t.into())).into_iter().collect()) != self.tag() {
+            diff.push(("tag", self.tag()));
+        }
+        if port.vlan_mode.as_deref() != self.mode() {
+            diff.push(("vlan_mode", self.mode().map_or_else(Datum::empty, Datum::text)));
+        }
+        if port.trunks != self.trunks() {
+            diff.push(("trunks", numbers(self.trunks())));
+        }
+        diff
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WantedKind {
     Internal,
-    Patch { peer: IfName },
+    Patch {
+        peer: IfName,
+    },
+    /// QEMU listens, the data plane connects: it may restart while guests run.
+    VhostUser {
+        socket: Utf8PathBuf,
+    },
 }
 
+/// VLAN 4095 is reserved (IEEE 802.1Q, table 9-2): no frame is in it.
+const NOBODY: u16 = 4095;
+const ETHERNET_MTU: u16 = 1500;
+
 impl Wanted {
-    pub fn host(name: &IfName, segment: SegmentId, vlan: VlanId) -> Self {
-        Wanted { name: name.clone(), segment, tag: vlan.get(), kind: WantedKind::Internal }
+    /// The MTU is stated, as the switch would lower that of every port to the least of them.
+    pub fn host(name: &IfName, segment: SegmentId, vlan: VlanId, mtu: Option<u16>) -> Self {
+        let (kind, vlans) = (WantedKind::Internal, Vlans::Access(vlan.get()));
+        Wanted { name: name.clone(), segment, vlans, kind, isolated: false, mtu: mtu.or(Some(ETHERNET_MTU)) }
+    }
+    /// A guest's, of whose row the link says the rest.
+    pub fn vhost_user(name: &IfName, segment: SegmentId, vlan: VlanId, socket: &Utf8Path) -> Self {
+        let kind = WantedKind::VhostUser { socket: socket.to_owned() };
+        Wanted { name: name.clone(), segment, vlans: Vlans::Access(vlan.get()), kind, isolated: false, mtu: None }
+    }
+    fn end(name: &IfName, segment: SegmentId, vlans: Vlans, peer: &IfName) -> Self {
+        Wanted { name: name.clone(), segment, vlans, kind: WantedKind::Patch { peer: peer.clone() }, isolated: false, mtu: None }
     }
     /// Both ends of a patch. Each is an access port, so the segment's tag here and the tag on the
     /// physical network need not be the same.
-    pub fn patch(name: &IfName, segment: SegmentId, here: VlanId, there: Option<VlanId>) -> Result<[Self; 2]> {
+    pub fn patch(name: &IfName, segment: SegmentId, here: VlanId, there: Option<VlanId>, transparent: bool) -> Result<[Self; 2]> {
         let far = far_name(name)?;
-        let end =
-            |name: &IfName, tag, peer: &IfName| Wanted { name: name.clone(), segment, tag, kind: WantedKind::Patch { peer: peer.clone() } };
-        Ok([end(name, here.get(), &far), end(&far, there.map_or(0, VlanId::get), name)])
+        let (near_vlans, far_vlans) = match (transparent, there.map(VlanId::get)) {
+            (false, tag) => (Vlans::Access(here.get()), Vlans::Access(tag.unwrap_or(0))),
+            (true, Some(tag)) => (Vlans::Tunnel(here.get()), Vlans::Tunnel(tag)),
+            (true, None) => (Vlans::Tunnel(here.get()), Vlans::All),
+        };
+        Ok([Self::end(name, segment, near_vlans, &far), Self::end(&far, segment, far_vlans, name)])
+    }
+    /// Both ends of the patch by which one tagged network of a guest's NIC comes to its link, both
+    /// on the same bridge: the first is on the link, the second is led to by flows.
+    pub fn inner(name: &IfName, segment: SegmentId, vlan: VlanId, transparent: bool, isolated: bool) -> Result<[Self; 2]> {
+        let far = far_name(name)?;
+        let vlans = if transparent { Vlans::Tunnel(vlan.get()) } else { Vlans::Access(vlan.get()) };
+        let near = Wanted { isolated, ..Self::end(name, segment, vlans, &far) };
+        Ok([near, Self::end(&far, segment, Vlans::Nowhere, name)])
     }
 
     fn type_name(&self) -> &'static str {
         match self.kind {
             WantedKind::Internal => "internal",
             WantedKind::Patch { .. } => "patch",
+            WantedKind::VhostUser { .. } => "dpdkvhostuserclient",
         }
     }
     fn options(&self) -> Ids {
         match &self.kind {
             WantedKind::Internal => Ids::new(),
             WantedKind::Patch { peer } => Ids::from([("peer".to_owned(), peer.to_string())]),
+            WantedKind::VhostUser { socket } => Ids::from([("vhost-server-path".to_owned(), socket.to_string())]),
         }
     }
     fn marks(&self) -> Ids {
@@ -143,10 +267,11 @@ impl Wanted {
     }
 }
 
-/// The far end of a patch port: `bp...` and `bq...`.
-fn far_name(near: &IfName) -> Result<IfName> {
-    match near.as_str().strip_prefix("bp") {
-        Some(rest) => IfName::try_from(SmolStr::new(format!("bq{rest}"))),
+/// The far end of a patch port: `bp...` and `bq...`, `bt...` and `bu...`.
+pub fn far_name(near: &IfName) -> Result<IfName> {
+    let far = [("bp", "bq"), ("bt", "bu")].into_iter().find_map(|(n, f)| Some(format!("{f}{}", near.as_str().strip_prefix(n)?)));
+    match far {
+        Some(far) => IfName::try_from(SmolStr::new(far)),
         None => Err(Fault::bug(format!("{near} is not the name of a patch port"))),
     }
 }
@@ -163,11 +288,15 @@ pub fn ensure_port(txn: Txn, m: &Mirror, bridge: &str, w: &Wanted) -> Result<Opt
         let txn = add_port_rows(
             txn,
             &row,
-            name,
-            w.type_name(),
-            Datum::one(Atom::Int(w.tag.into())),
-            Datum::map(w.options()),
-            Datum::map(w.marks()),
+            NewPort {
+                name,
+                kind: w.type_name(),
+                vlans: Some(w.vlans),
+                isolated: w.isolated,
+                mtu: w.mtu,
+                options: Datum::map(w.options()),
+                ids: Datum::map(w.marks()),
+            },
         );
         return Ok(Some(txn.while_named(Table::Bridge, bridge_id, bridge).add(
             Table::Bridge,
@@ -200,13 +329,16 @@ pub fn ensure_port(txn: Txn, m: &Mirror, bridge: &str, w: &Wanted) -> Result<Opt
     Ok(Some(txn))
 }
 
+/// The port's row is as wanted; its interface is another matter.
+pub fn is_as(port: &Port, w: &Wanted) -> bool {
+    port_diff(port, w).is_empty()
+}
+
 fn port_diff(port: &Port, w: &Wanted) -> Columns {
-    let mut diff = Columns::new();
-    if port.tag != Some(w.tag) {
-        diff.push(("tag", Datum::one(Atom::Int(w.tag.into()))));
-    }
-    if !port.trunks.is_empty() {
-        diff.push(("trunks", Datum::empty()));
+    let of_its_link = matches!(w.kind, WantedKind::VhostUser { .. });
+    let mut diff = if of_its_link { Columns::new() } else { w.vlans.diff(port) };
+    if port.protected != w.isolated && !of_its_link {
+        diff.push(("protected", Datum::one(Atom::Bool(w.isolated))));
     }
     let mut ids = port.external_ids.clone();
     ids.extend(w.marks());
@@ -224,7 +356,67 @@ fn interface_diff(interface: &Interface, w: &Wanted) -> Columns {
     if interface.options != w.options() {
         diff.push(("options", Datum::map(w.options())));
     }
+    if interface.mtu_request != w.mtu.map(i64::from) {
+        diff.push(("mtu_request", mtu_request(w.mtu)));
+    }
     diff
+}
+
+/// A guest's port as its link wants it. libvirt made it, or Bothy once more after it was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestPort {
+    pub name: IfName,
+    pub vlans: Vlans,
+    pub isolated: bool,
+}
+
+const OWNER_GUEST: &str = "guest";
+
+/// What brings guests' ports that are there to what they shall be, and the switch to frames with
+/// two tags where a link needs that. `None`: all is so.
+pub fn guests(m: &Mirror, bridge: Uuid, row: &Bridge, wanted: &HashMap<&str, GuestPort>) -> Option<Txn> {
+    let mut txn = Txn::new("guests' ports as their links want them");
+    for (id, port) in row.ports.iter().filter_map(|id| Some((id, m.ports.get(id)?))) {
+        let Some(w) = wanted.get(port.name.as_str()) else { continue };
+        let mut diff = w.vlans.diff(port);
+        if port.protected != w.isolated {
+            diff.push(("protected", Datum::one(Atom::Bool(w.isolated))));
+        }
+        if !diff.is_empty() {
+            txn = txn.while_named(Table::Port, *id, &port.name).update(Table::Port, *id, diff);
+        }
+    }
+    let tunnels = wanted.values().any(|w| w.vlans.mode().is_some());
+    if let Some((root, r)) = m.root().filter(|(_, r)| tunnels && !r.other_config.get("vlan-limit").is_some_and(|l| l == "0" || l == "2")) {
+        let mut config = r.other_config.clone();
+        config.insert("vlan-limit".into(), "2".into());
+        txn = txn.update(Table::OpenVSwitch, root, vec![("other_config", Datum::map(config))]);
+    }
+    (!txn.is_empty()).then(|| txn.while_named(Table::Bridge, bridge, &row.name))
+}
+
+/// Puts ports of running guests back that were lost with their bridge or one by one.
+pub fn put_back(bridge: Uuid, name: &str, lost: &[&GuestPort]) -> Txn {
+    let mut txn = Txn::new("guests' ports put back").while_named(Table::Bridge, bridge, name);
+    for g in lost {
+        let row = format!("back_{}", g.name);
+        let ids = Datum::map([(OWNER, OWNER_GUEST)]);
+        let new = NewPort { vlans: Some(g.vlans), isolated: g.isolated, ..NewPort::plain(g.name.as_str(), "", ids) };
+        txn = txn.unless_named(Table::Port, g.name.as_str());
+        txn = add_port_rows(txn, &row, new).add(Table::Bridge, bridge, "ports", Datum::one(Atom::Named(row)));
+    }
+    txn
+}
+
+/// Takes ports away that were put back for guests that then went.
+pub fn take_back(bridge: Uuid, gone: &[Uuid]) -> Txn {
+    let ports = Datum::Set(gone.iter().map(|id| Atom::Uuid(*id)).collect());
+    Txn::new("ports of guests that went").take(Table::Bridge, bridge, "ports", ports)
+}
+
+/// Bothy put it back for a guest.
+pub fn was_put_back(port: &Port) -> bool {
+    port.external_ids.get(OWNER).is_some_and(|o| o == OWNER_GUEST)
 }
 
 /// Takes the port away and, for a patch, its far end; and the far end's bridge when Bothy made

@@ -12,7 +12,7 @@ fn vlan(n: u16) -> VlanId {
     VlanId::try_from(n).expect("vlan")
 }
 fn host() -> Wanted {
-    Wanted::host(&if_name(IfKind::Host, &segment().0), segment(), vlan(7))
+    Wanted { mtu: None, ..Wanted::host(&if_name(IfKind::Host, &segment().0), segment(), vlan(7), None) }
 }
 
 /// Name, type, tag, peer, marked.
@@ -42,7 +42,8 @@ fn mirror(bridges: &[(&str, bool, &[PortOf<'_>])]) -> Mirror {
             );
             p_rows.insert(
                 p.clone(),
-                json!({"new": {"name": port, "interfaces": ["uuid", i], "tag": tag, "trunks": none(), "external_ids": ids}}),
+                json!({"new": {"name": port, "interfaces": ["uuid", i], "tag": tag, "trunks": none(),
+                               "vlan_mode": none(), "protected": false, "external_ids": ids}}),
             );
             port_ids.push(json!(["uuid", p]));
         }
@@ -55,7 +56,7 @@ fn mirror(bridges: &[(&str, bool, &[PortOf<'_>])]) -> Mirror {
         b_ids.push(json!(["uuid", b]));
     }
     let root = json!({"bridges": ["set", b_ids], "next_cfg": 1, "cur_cfg": 1, "datapath_types": none(), "dpdk_initialized": false,
-                      "ovs_version": none()});
+                      "ovs_version": none(), "other_config": map(&[])});
     let mut m = Mirror::default();
     m.apply(&json!({"Open_vSwitch": {id(): {"new": root}}, "Bridge": b_rows, "Port": p_rows, "Interface": i_rows})).expect("readable");
     m
@@ -107,13 +108,34 @@ fn a_port_elsewhere_is_not_stolen() {
 #[test]
 fn a_patch_translates_between_the_two_tags() {
     let near = if_name(IfKind::Patch, &segment().0);
-    for (tag, want) in [(Some(vlan(100)), 100), (None, 0)] {
-        let [a, b] = Wanted::patch(&near, segment(), vlan(7), tag).expect("patch");
-        assert_eq!((a.tag, b.tag), (7, want));
+    for (tag, transparent, want) in [
+        (Some(vlan(100)), false, (Vlans::Access(7), Vlans::Access(100))),
+        (None, false, (Vlans::Access(7), Vlans::Access(0))),
+        (Some(vlan(100)), true, (Vlans::Tunnel(7), Vlans::Tunnel(100))),
+        (None, true, (Vlans::Tunnel(7), Vlans::All)),
+    ] {
+        let [a, b] = Wanted::patch(&near, segment(), vlan(7), tag, transparent).expect("patch");
+        assert_eq!((a.vlans, b.vlans), want);
         assert_eq!((a.kind, b.kind), (WantedKind::Patch { peer: b.name.clone() }, WantedKind::Patch { peer: near.clone() }));
         assert_ne!(a.name, b.name);
     }
-    assert!(Wanted::patch(&if_name(IfKind::Host, &segment().0), segment(), vlan(7), None).is_err());
+    assert!(Wanted::patch(&if_name(IfKind::Host, &segment().0), segment(), vlan(7), None, false).is_err());
+}
+
+#[test]
+fn a_guests_vhost_user_port_connects_to_its_socket_and_leaves_the_rest_to_its_link() {
+    let w = Wanted::vhost_user(&if_name(IfKind::Guest, &segment().0), segment(), vlan(7), "/run/bothy/vhost/bg1".into());
+    assert_eq!(
+        (w.type_name(), w.options()),
+        ("dpdkvhostuserclient", Ids::from([("vhost-server-path".into(), "/run/bothy/vhost/bg1".into())]))
+    );
+    let made = ensure_port(Txn::new("test"), &mirror(&[("bothy0", true, &[])]), "bothy0", &w).expect("planned").expect("something to do");
+    let text = format!("{made:?}");
+    assert!(text.contains("dpdkvhostuserclient") && text.contains("vhost-server-path") && text.contains("/run/bothy/vhost/bg1"), "{text}");
+    // The link gave it another tag and took it apart from others: that is not undone.
+    let m = mirror(&[("bothy0", true, &[(w.name.as_str(), "dpdkvhostuserclient", 9, "", true)])]);
+    let (_, row) = m.port(w.name.as_str()).expect("there");
+    assert!(is_as(row, &w));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::value::{Atom, Datum};
+use crate::model::tree::tree;
 
 /// The tables watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,9 +34,9 @@ impl Table {
     /// Statistics and status columns are left out: they change every few seconds for nothing.
     fn columns(self) -> &'static [&'static str] {
         match self {
-            Table::OpenVSwitch => &["bridges", "next_cfg", "cur_cfg", "datapath_types", "dpdk_initialized", "ovs_version"],
+            Table::OpenVSwitch => &["bridges", "next_cfg", "cur_cfg", "datapath_types", "dpdk_initialized", "ovs_version", "other_config"],
             Table::Bridge => &["name", "ports", "datapath_type", "fail_mode", "external_ids"],
-            Table::Port => &["name", "interfaces", "tag", "trunks", "external_ids"],
+            Table::Port => &["name", "interfaces", "tag", "trunks", "vlan_mode", "protected", "external_ids"],
             Table::Interface => &["name", "type", "options", "mtu_request", "error", "ofport", "link_state", "mac_in_use", "external_ids"],
         }
     }
@@ -56,6 +57,7 @@ pub struct Root {
     pub datapath_types: BTreeSet<String>,
     pub dpdk_initialized: bool,
     pub ovs_version: Option<String>,
+    pub other_config: Ids,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,6 +75,9 @@ pub struct Port {
     pub interfaces: BTreeSet<Uuid>,
     pub tag: Option<u16>,
     pub trunks: BTreeSet<u16>,
+    pub vlan_mode: Option<String>,
+    /// Exchanges nothing with other protected ports of the bridge.
+    pub protected: bool,
     pub external_ids: Ids,
 }
 
@@ -212,7 +217,8 @@ impl Reader<'_> {
     fn ids(&self, column: &'static str) -> Result<Ids, Unreadable> {
         match self.datum(column)? {
             Datum::Map(m) => {
-                m.iter().map(|(k, v)| Some((text(k)?, text(v)?))).collect::<Option<_>>().ok_or(Unreadable { table: self.table, column })
+                let all: Option<Vec<_>> = m.iter().map(|(k, v)| Some((text(k)?, text(v)?))).collect();
+                all.map(tree).ok_or(Unreadable { table: self.table, column })
             }
             Datum::Set(_) => Ok(Ids::new()),
         }
@@ -226,6 +232,7 @@ impl Reader<'_> {
             datapath_types: self.set("datapath_types", text)?,
             dpdk_initialized: self.first("dpdk_initialized", boolean)?.unwrap_or(false),
             ovs_version: self.first("ovs_version", text)?,
+            other_config: self.ids("other_config")?,
         })
     }
     fn bridge(&self) -> Result<Bridge, Unreadable> {
@@ -243,6 +250,8 @@ impl Reader<'_> {
             interfaces: self.set("interfaces", uuid)?,
             tag: self.first("tag", vlan)?,
             trunks: self.set("trunks", vlan)?,
+            vlan_mode: self.first("vlan_mode", text)?,
+            protected: self.first("protected", boolean)?.unwrap_or(false),
             external_ids: self.ids("external_ids")?,
         })
     }
@@ -282,7 +291,8 @@ mod tests {
     use super::*;
 
     fn port(name: &str, tag: Value) -> Value {
-        json!({"name": name, "interfaces": ["uuid", Uuid::from_u128(7).to_string()], "tag": tag, "trunks": ["set", []],
+        json!({"name": name, "interfaces": ["uuid", Uuid::from_u128(7).to_string()], "tag": tag, "trunks": ["set", []], "vlan_mode": ["set", []],
+               "protected": false,
                "external_ids": ["map", [["bothy-id", "x"]]]})
     }
 

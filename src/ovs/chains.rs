@@ -1,0 +1,195 @@
+//! From rules of a chain to flows. Pure.
+//!
+//! Owns: table 2, the frames that a classifier means in OpenFlow's words, and which flow is which counter
+//! of a chain. Ports of links come here when a chain names them (`flows`), after their guards and rates.
+//! Never: where a chain leads.
+//!
+//! ```text
+//! table 2   2000 +  rules of chains, the narrower first
+//!              1    ports of links: on to the learning switch; ends of wires have no such flow
+//! ```
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::{
+    openflow::{Action, Flow, FlowSeen, Match, port_number},
+    places::Numbered,
+};
+use crate::{
+    model::{
+        chain::{Classifier, Family, Ports},
+        id::{IfName, NfpId},
+    },
+    sdn::chain::{ChainState, Count, For, HopState, Rule, SwitchChain, Then, Way},
+};
+
+pub const CHAIN: u8 = 2;
+const FIRST: u16 = 2000;
+
+/// Which counter of the chain a flow is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Counts {
+    way: Way,
+    into: Option<usize>,
+}
+
+/// Flows of a chain, as long as its ports stay.
+struct Cached {
+    chain: Arc<SwitchChain>,
+    numbers: Vec<Option<u16>>,
+    flows: Vec<(u64, Counts, Flow)>,
+}
+
+/// The flows of all chains.
+#[derive(Default)]
+pub struct Chains(HashMap<NfpId, Cached>);
+
+impl Chains {
+    /// Brings them up to date, where a chain or one of its ports changed.
+    pub fn update(&mut self, chains: &BTreeMap<NfpId, Arc<SwitchChain>>, places: &HashMap<String, Numbered>) {
+        self.0.retain(|id, _| chains.contains_key(id));
+        for (id, chain) in chains {
+            let number = |name: &IfName| places.get(name.as_str()).filter(|p| p.up).map(|p| p.number);
+            let numbers: Vec<Option<u16>> = chain.ports().into_iter().map(number).collect();
+            if self.0.get(id).is_some_and(|c| Arc::ptr_eq(&c.chain, chain) && c.numbers == numbers) {
+                continue;
+            }
+            let flows = of_chain(chain, &number).into_iter().map(|(at, counts, f)| (f.cookie(at), counts, f)).collect();
+            self.0.insert(*id, Cached { chain: chain.clone(), numbers, flows });
+        }
+    }
+
+    pub fn flows(&self) -> impl Iterator<Item = (u64, &Flow)> {
+        self.0.values().flat_map(|c| &c.flows).map(|(cookie, _, f)| (*cookie, f))
+    }
+
+    /// What the switch has counted of a chain.
+    pub fn state(&self, chain: &SwitchChain, places: &HashMap<String, Numbered>, seen: &[FlowSeen]) -> ChainState {
+        let is_live = |name: &IfName| places.get(name.as_str()).is_some_and(|p| p.up);
+        let hops = chain.hops.iter().map(|h| HopState { live: h.live(&is_live), ..HopState::default() });
+        let mut state = ChainState { hops: hops.collect(), out: Count::default(), back: Count::default() };
+        let flows = self.0.get(&chain.id).map(|c| c.flows.as_slice()).unwrap_or_default();
+        let of: HashMap<u64, Counts> = flows.iter().map(|(cookie, counts, _)| (*cookie, *counts)).collect();
+        for flow in seen {
+            let Some(Counts { way, into }) = of.get(&flow.cookie) else { continue };
+            let (out, back) = match into.map(|hop| state.hops.get_mut(hop)) {
+                Some(Some(h)) => (&mut h.out, &mut h.back),
+                Some(None) => continue,
+                None => (&mut state.out, &mut state.back),
+            };
+            let count = match way {
+                Way::Out => out,
+                Way::Back => back,
+            };
+            count.packets += flow.packets;
+            count.bytes += flow.bytes;
+        }
+        state
+    }
+}
+
+/// A port of a link that chains take frames from: the rest goes on as it would have.
+pub fn rest(from: Match) -> Flow {
+    Flow { table: CHAIN, priority: 1, on: vec![from], meter: None, actions: vec![Action::Normal], goto: None }
+}
+
+/// The flows of a chain, with the port that each begins at. `number` knows the ports that are there.
+fn of_chain(chain: &SwitchChain, number: &dyn Fn(&IfName) -> Option<u16>) -> Vec<(u16, Counts, Flow)> {
+    let mut out = Vec::new();
+    for rule in chain.rules(&|name| number(name).is_some()) {
+        let Some(at) = number(&rule.at) else { continue };
+        let counts = Counts { way: rule.way, into: rule.into };
+        let actions = actions(&rule.then, number);
+        let priority = FIRST + rule.rank();
+        for more in frames(&rule.traffic) {
+            let on = [vec![Match::InPort(port_number(at)), bound(&rule)], more].concat();
+            out.push((at, counts, Flow { table: CHAIN, priority, on, meter: None, actions: actions.clone(), goto: None }));
+        }
+    }
+    out
+}
+
+fn bound(rule: &Rule) -> Match {
+    match rule.bound {
+        For::Mac(m) => Match::EthDst(m.octets()),
+        For::Unicast => Match::Unicast,
+    }
+}
+
+fn actions(then: &Then, number: &dyn Fn(&IfName) -> Option<u16>) -> Vec<Action> {
+    match then {
+        Then::Drop => Vec::new(),
+        Then::Link => vec![Action::Normal],
+        Then::To { port, set } => {
+            let ports: Vec<u16> = port.iter().filter_map(number).collect();
+            let to = match ports.as_slice() {
+                [] => return Vec::new(),
+                [one] => Action::Output(port_number(*one)),
+                _ => Action::Spread(ports),
+            };
+            set.map(|m| Action::SetEthDst(m.octets())).into_iter().chain([to]).collect()
+        }
+    }
+}
+
+/// The frames of a classifier: each list of conditions is one sort of them, and they do not meet.
+fn frames(c: &Classifier) -> Vec<Vec<Match>> {
+    let mut common: Vec<Match> = c.vlan.iter().map(|v| Match::Vlan(v.get())).collect();
+    common.extend(c.dscp.map(Match::IpDscp));
+    common.extend(c.proto.map(|p| Match::IpProto(p.0)));
+    common.extend(c.src.filter(|n| n.prefix() > 0).map(|n| Match::IpSrc(n.addr(), n.prefix())));
+    common.extend(c.dst.filter(|n| n.prefix() > 0).map(|n| Match::IpDst(n.addr(), n.prefix())));
+    let types: Vec<Vec<Match>> = match c.families() {
+        None => vec![Vec::new()],
+        Some(all) => all.iter().map(|f| vec![Match::EthType(ether_type(*f))]).collect(),
+    };
+    let ports = |p: Option<Ports>, make: &dyn Fn(u8, u16, u16) -> Match| -> Vec<Vec<Match>> {
+        match (p, c.proto) {
+            (Some(p), Some(proto)) => p.masks().into_iter().map(|(port, mask)| vec![make(proto.0, port, mask)]).collect(),
+            (None, _) | (_, None) => vec![Vec::new()],
+        }
+    };
+    let sources = ports(c.src_ports, &|proto, port, mask| Match::L4Src { proto, port, mask });
+    let targets = ports(c.dst_ports, &|proto, port, mask| Match::L4Dst { proto, port, mask });
+    let mut out = Vec::new();
+    for t in &types {
+        for s in &sources {
+            out.extend(targets.iter().map(|d| [common.as_slice(), t, s, d].concat()));
+        }
+    }
+    out
+}
+
+fn ether_type(f: Family) -> u16 {
+    match f {
+        Family::Ipv4 => 0x0800,
+        Family::Ipv6 => 0x86dd,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::chain::IpProto;
+
+    #[test]
+    fn the_frames_of_a_classifier_are_its_families_and_masks_and_no_more() {
+        let range = |a, b| Ports::new(a, b);
+        let tcp = Classifier { proto: Some(IpProto::TCP), ..Classifier::default() };
+        let net = Some("10.0.0.0/8".parse().expect("cidr"));
+        for (what, c, sorts, conditions) in [
+            ("all", Classifier::default(), 1, 0),
+            ("both families", tcp.clone(), 2, 2),
+            ("one family", Classifier { src: net, ..tcp.clone() }, 1, 3),
+            ("a range", Classifier { dst_ports: range(1, 6), ..tcp.clone() }, 2 * 4, 3),
+            ("two ranges", Classifier { dst_ports: range(1, 6), src_ports: range(0, 65535), dst: net, ..tcp }, 4, 5),
+            ("any address", Classifier { src: Some("0.0.0.0/0".parse().expect("cidr")), ..Classifier::default() }, 1, 1),
+        ] {
+            let all = frames(&c);
+            assert_eq!((all.len(), all[0].len()), (sorts, conditions), "{what}: {all:?}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The flows and meters of the bridge: those there shall be, those the switch has, the difference.
+//!
+//! Owns: the connection, and what is known of the other side. A flow is known by its cookie, which
+//! follows from what it does; so the difference needs no reading of flows. Never: which there shall
+//! be.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
+    time::Instant,
+};
+
+use super::openflow::{Change, Connection, Flow, FlowSeen, Meter, News, OURS};
+use crate::model::{
+    error::{Fault, Kind, Result},
+    tree::tree,
+};
+
+/// What shall be on the switch.
+#[derive(Default)]
+pub struct Wanted<'a> {
+    pub flows: HashMap<u64, &'a Flow>,
+    pub meters: BTreeMap<u32, Meter>,
+    /// Ports of which nothing is known yet: what they have they keep.
+    pub unknown: HashSet<u16>,
+}
+
+#[derive(Default)]
+pub struct FlowSet {
+    conn: Option<Connection>,
+    /// Counts connections, so that the end of an old one is not taken for the end of this.
+    generation: u64,
+    flows: HashSet<u64>,
+    meters: BTreeMap<u32, Option<Meter>>,
+    /// The switch has refused meters: rates are not limited.
+    unmetered: bool,
+}
+
+/// Changes that bring the switch to what is wanted, those that take away first.
+fn difference(flows: &HashSet<u64>, wanted: &Wanted<'_>) -> Vec<Change> {
+    let of = |cookie: u64| (cookie >> 40) as u16;
+    let gone = flows.iter().filter(|c| !wanted.flows.contains_key(c) && !wanted.unknown.contains(&of(**c)));
+    let mut changes: Vec<Change> = gone.map(|c| Change::Remove { cookie: *c }).collect();
+    let new = wanted.flows.iter().filter(|(c, _)| !flows.contains(c));
+    changes.extend(new.map(|(cookie, flow)| Change::Add { flow: (*flow).clone(), cookie: *cookie }));
+    changes
+}
+
+impl FlowSet {
+    pub fn has(&self, cookie: u64) -> bool {
+        self.flows.contains(&cookie)
+    }
+    pub fn is_metered(&self) -> bool {
+        !self.unmetered
+    }
+
+    /// The switch said that a flow is no more. Whether that was news.
+    pub fn gone(&mut self, cookie: u64) -> bool {
+        self.flows.remove(&cookie)
+    }
+
+    /// The connection of that generation ended. Whether it was the present one.
+    pub fn lost(&mut self, generation: u64) -> bool {
+        let present = generation == self.generation && self.conn.is_some();
+        if present {
+            self.forget();
+        }
+        present
+    }
+
+    pub fn forget(&mut self) {
+        self.conn = None;
+        self.flows.clear();
+        self.meters.clear();
+    }
+
+    /// Connects where there is no connection, and finds out what is there already.
+    pub fn connect(&mut self, socket: &Path, until: Instant, tell: impl Fn(u64, News) + Send + 'static) -> Result<()> {
+        if self.conn.is_some() {
+            return Ok(());
+        }
+        self.generation += 1;
+        let generation = self.generation;
+        let conn = Connection::open(socket, until, move |news| tell(generation, news))?;
+        self.flows = conn.list_flows(until)?.into_iter().map(|f| f.cookie).filter(|c| c & OURS.1 == OURS.0).collect();
+        match conn.list_meters(until) {
+            Ok(found) => self.meters = tree(found),
+            Err(why) if why.is_transient() => return Err(why),
+            Err(_) => self.unmetered = true,
+        }
+        self.conn = Some(conn);
+        Ok(())
+    }
+
+    /// The flows as the switch counts them now.
+    pub fn list(&mut self, until: Instant) -> Result<Vec<FlowSeen>> {
+        let conn = self.conn.as_ref().ok_or_else(|| Fault::transient("the switch's OpenFlow connection is gone"))?;
+        let seen = conn.list_flows(until);
+        if seen.is_err() {
+            self.forget();
+        }
+        seen
+    }
+
+    /// Brings the switch to what is wanted: new meters, all flows at once, meters that nobody uses
+    /// any more. The number of flows that changed.
+    pub fn apply(&mut self, wanted: &Wanted<'_>, until: Instant) -> Result<usize> {
+        let done = self.bring(wanted, until);
+        if done.as_ref().is_err_and(|why| why.is_transient()) {
+            // What of it took effect is found out by a new connection.
+            self.forget();
+        }
+        done
+    }
+
+    fn bring(&mut self, wanted: &Wanted<'_>, until: Instant) -> Result<usize> {
+        let Some(conn) = &self.conn else { return Ok(0) };
+        let made: Vec<(u32, bool, Option<Meter>)> = wanted
+            .meters
+            .iter()
+            .filter(|(id, m)| self.meters.get(id) != Some(&Some(**m)))
+            .map(|(id, m)| (*id, self.meters.contains_key(id), Some(*m)))
+            .collect();
+        match conn.meters(&made, until) {
+            Ok(()) => {}
+            Err(why) if why.kind() == Kind::Conflict => {
+                tracing::warn!(%why, "rates of ports and links are not limited");
+                self.unmetered = true;
+                return Err(why);
+            }
+            Err(why) => return Err(why),
+        }
+        self.meters.extend(made.into_iter().map(|(id, _, m)| (id, m)));
+        let changes = difference(&self.flows, wanted);
+        if !changes.is_empty() {
+            conn.change(&changes, until)?;
+            self.flows.retain(|c| wanted.flows.contains_key(c) || wanted.unknown.contains(&((c >> 40) as u16)));
+            self.flows.extend(wanted.flows.keys());
+        }
+        if wanted.unknown.is_empty() {
+            let idle: Vec<_> = self.meters.keys().filter(|id| !wanted.meters.contains_key(id)).map(|id| (*id, true, None)).collect();
+            conn.meters(&idle, until)?;
+            self.meters.retain(|id, _| wanted.meters.contains_key(id));
+        }
+        Ok(changes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ovs::flows::closed;
+
+    #[test]
+    fn only_what_differs_is_changed_and_ports_that_are_not_known_yet_keep_theirs() {
+        let of_port = |port: u64, n: u64| OURS.0 | port << 40 | n;
+        let flow = closed();
+        let (old, same, new, unknown) = (of_port(3, 1), of_port(3, 2), of_port(3, 3), of_port(9, 1));
+        let wanted = Wanted { flows: [(same, &flow), (new, &flow)].into(), meters: BTreeMap::new(), unknown: [9].into() };
+        let changes = difference(&[old, same, unknown].into(), &wanted);
+        assert_eq!(changes, [Change::Remove { cookie: old }, Change::Add { flow: flow.clone(), cookie: new }]);
+        assert_eq!(difference(&[same, new].into(), &wanted), []);
+    }
+}
