@@ -8,11 +8,14 @@
 pub mod common;
 pub mod cp;
 pub mod filter;
+pub mod fm;
 pub mod nsd;
 pub mod nslcm;
 pub mod pkgm;
+pub mod pm;
 pub mod problem;
 pub mod shape;
+pub mod subscription;
 pub mod vnflcm;
 
 #[cfg(test)]

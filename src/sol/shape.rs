@@ -67,6 +67,67 @@ pub static VNF_PKG_INFO: Shape = Shape {
     left_out: &["softwareImages", "additionalArtifacts", "userDefinedData", "checksum"],
 };
 
+macro_rules! alarm {
+    ($($own:literal)?) => {
+        Shape {
+            members: &[
+                "id",
+                "managedObjectId",
+                $($own,)?
+                "rootCauseFaultyResource",
+                "alarmRaisedTime",
+                "alarmChangedTime",
+                "alarmClearedTime",
+                "alarmAcknowledgedTime",
+                "ackState",
+                "perceivedSeverity",
+                "eventTime",
+                "eventType",
+                "faultType",
+                "probableCause",
+                "isRootCause",
+                "correlatedAlarmIds",
+                "faultDetails",
+                "_links",
+            ],
+            required: ALARM_REQUIRED,
+            left_out: &[],
+        }
+    };
+}
+
+/// SOL003 7.4.2.3.2; also of the box's own alarms.
+pub static ALARM: Shape = alarm!();
+
+/// SOL005 8.4.2.3.2.
+pub static NS_ALARM: Shape = alarm!("rootCauseFaultyComponent");
+
+/// SOL003 6.4.2.3.2, SOL005 7.4.2.3.2.
+pub static PM_JOB: Shape = Shape {
+    members: &["id", "objectType", "objectInstanceIds", "subObjectInstanceIds", "criteria", "callbackUri", "reports", "_links"],
+    required: &["id", "objectType", "objectInstanceIds", "criteria", "callbackUri", "_links"],
+    left_out: &["reports"],
+};
+
+pub static THRESHOLD: Shape = Shape {
+    members: &["id", "objectType", "objectInstanceId", "subObjectInstanceIds", "criteria", "callbackUri", "_links"],
+    required: &["id", "objectType", "objectInstanceId", "criteria", "callbackUri", "_links"],
+    left_out: &[],
+};
+
+const ALARM_REQUIRED: &[&str] = &[
+    "id",
+    "managedObjectId",
+    "alarmRaisedTime",
+    "ackState",
+    "perceivedSeverity",
+    "eventTime",
+    "eventType",
+    "probableCause",
+    "isRootCause",
+    "_links",
+];
+
 pub static NS_INSTANCE: Shape = Shape {
     members: &[
         "id",
@@ -206,6 +267,15 @@ pub static VNF_OP_OCC: Shape = Shape {
         "_links",
     ],
     left_out: &["operationParams", "error", "resourceChanges", "changedInfo", "changedExtConnectivity"],
+};
+
+pub static SUBSCRIPTION: Shape =
+    Shape { members: &["id", "filter", "callbackUri", "_links"], required: &["id", "callbackUri", "_links"], left_out: &[] };
+
+pub static SUBSCRIPTION_WITH_VERBOSITY: Shape = Shape {
+    members: &["id", "filter", "callbackUri", "verbosity", "_links"],
+    required: &["id", "callbackUri", "verbosity", "_links"],
+    left_out: &[],
 };
 
 /// A path of member names.
@@ -419,6 +489,18 @@ mod tests {
             (schema::NSLCM, "NsLcmOpOcc", &NS_OP_OCC),
             (schema::VNFLCM, "VnfInstance", &VNF_INSTANCE),
             (schema::VNFLCM, "VnfLcmOpOcc", &VNF_OP_OCC),
+            (schema::NSD, "NsdmSubscription", &SUBSCRIPTION),
+            (schema::VNFPKGM, "PkgmSubscription", &SUBSCRIPTION),
+            (schema::NSLCM, "LccnSubscription", &SUBSCRIPTION_WITH_VERBOSITY),
+            (schema::VNFLCM, "LccnSubscription", &SUBSCRIPTION_WITH_VERBOSITY),
+            (schema::VNFFM, "Alarm", &ALARM),
+            (schema::NSFM, "Alarm", &NS_ALARM),
+            (schema::VNFPM, "PmJob", &PM_JOB),
+            (schema::NSPM, "PmJob", &PM_JOB),
+            (schema::VNFPM, "Threshold", &THRESHOLD),
+            (schema::NSPM, "Threshold", &THRESHOLD),
+            (schema::VNFFM, "FmSubscription", &SUBSCRIPTION),
+            (schema::NSFM, "FmSubscription", &SUBSCRIPTION),
         ] {
             assert!(shape.left_out.iter().all(|m| shape.members.contains(m) && !shape.required.contains(m)), "{name}");
             let (Some(full), Some(least)) = (schema::full(file, name, 1).pop(), schema::least(file, name)) else { continue };

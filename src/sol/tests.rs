@@ -3,7 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{common::*, examples, nsd::*, nslcm::*, pkgm::*, problem::*, schema, vnflcm, vnflcm::*};
+use super::{common::*, examples, fm, nsd::*, nslcm::*, pkgm::*, pm, problem::*, schema, vnflcm, vnflcm::*};
 
 /// Reads and writes again.
 fn through<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, String> {
@@ -49,6 +49,21 @@ const ROWS: &[Row] = &[
     (schema::VNFLCM, "VnfInstance", through::<VnfInstance>),
     (schema::VNFLCM, "VnfLcmOpOcc", through::<VnfLcmOpOcc>),
     (schema::VNFLCM, "CancelMode", through::<vnflcm::CancelMode>),
+    (schema::VNFPM, "CreatePmJobRequest", through::<pm::CreatePmJobRequest>),
+    (schema::VNFPM, "PmJob", through::<pm::PmJob>),
+    (schema::VNFPM, "PerformanceReport", through::<pm::PerformanceReport>),
+    (schema::VNFPM, "CreateThresholdRequest", through::<pm::CreateThresholdRequest>),
+    (schema::VNFPM, "Threshold", through::<pm::Threshold>),
+    (schema::NSPM, "CreatePmJobRequest", through::<pm::CreatePmJobRequest>),
+    (schema::NSPM, "PmJob", through::<pm::PmJob>),
+    (schema::NSPM, "PerformanceReport", through::<pm::PerformanceReport>),
+    (schema::NSPM, "Threshold", through::<pm::Threshold>),
+    (schema::VNFFM, "Alarm", through::<fm::Alarm>),
+    (schema::VNFFM, "AlarmModifications", through::<fm::AlarmModifications>),
+    (schema::VNFFM, "FmNotificationsFilter", through::<fm::FmFilter>),
+    (schema::NSFM, "Alarm", through::<fm::Alarm>),
+    (schema::NSFM, "AlarmModifications", through::<fm::AlarmModifications>),
+    (schema::NSFM, "FmNotificationsFilter", through::<fm::FmFilter>),
 ];
 
 /// The longest enumeration is UpdateNsRequest's; each of its values, and so each of every other, comes up.

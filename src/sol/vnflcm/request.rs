@@ -173,6 +173,9 @@ pub struct ChangeVnfFlavourRequest {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealVnfRequest {
+    /// SOL002's (5.5.2.9), taken here as well: which guests; absent, all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vnfc_instance_id: Vec<Identifier>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     #[serde(default, skip_serializing_if = "KeyValuePairs::is_empty")]
