@@ -1,8 +1,12 @@
 //! The way from async handlers into the synchronous core: a bounded number of calls at one time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::problem::{Answer, Problem};
 use crate::model::error::{Fault, Result};
@@ -24,35 +28,68 @@ impl Pool {
     /// Runs `f` on a thread that may block. The call goes on to its end even when the client
     /// leaves: what was begun in the core is finished there.
     pub async fn run<T: Send + 'static>(&self, f: impl FnOnce() -> Result<T> + Send + 'static) -> Answer<T> {
-        let place = match tokio::time::timeout(self.patience, self.places.clone().acquire_owned()).await {
-            Ok(Ok(p)) => p,
-            Ok(Err(_)) | Err(_) => return Err(Box::new(Problem::busy("too many requests are being worked on", 5))),
-        };
-        at(place, f).await
+        let (job, slot) = job(f);
+        self.done(job, Some(self.patience)).await?;
+        taken(&slot)
     }
 
     /// As `run`, and waits for a place as long as it takes: for the end of what a record says is
     /// under way, which nobody else would bring.
     pub async fn see_through<T: Send + 'static>(&self, f: impl FnOnce() -> Result<T> + Send + 'static) -> Answer<T> {
-        match self.places.clone().acquire_owned().await {
-            Ok(place) => at(place, f).await,
-            Err(_) => Err(Box::new(Problem::busy("bothy is going down", 5))),
-        }
+        let (job, slot) = job(f);
+        self.done(job, None).await?;
+        taken(&slot)
+    }
+
+    /// Finds a place for a job and sees it done. One future and one kind of task for all calls, whatever they
+    /// give back: of its own for each handler they were a megabyte of the binary.
+    fn done(&self, job: Job, patience: Option<Duration>) -> Pin<Box<dyn Future<Output = Answer<()>> + Send>> {
+        let place = self.places.clone().acquire_owned();
+        Box::pin(async move {
+            let place = match patience {
+                Some(limit) => tokio::time::timeout(limit, place)
+                    .await
+                    .map_err(|_| Box::new(Problem::busy("too many requests are being worked on", 5)))?,
+                None => place.await,
+            };
+            let place = place.map_err(|_| Box::new(Problem::busy("bothy is going down", 5)))?;
+            let (tell, told) = oneshot::channel();
+            let all: Job = Box::new(move || {
+                let _place = place;
+                job();
+                // Nobody waits any more when the client has left.
+                let _ = tell.send(());
+            });
+            tokio::task::spawn_blocking(all);
+            told.await.map_err(|_| broken())
+        })
     }
 }
 
-async fn at<T: Send + 'static>(place: OwnedSemaphorePermit, f: impl FnOnce() -> Result<T> + Send + 'static) -> Answer<T> {
+type Job = Box<dyn FnOnce() + Send>;
+/// Where a job leaves what it came to.
+type Slot<T> = Arc<Mutex<Option<Result<T>>>>;
+
+fn job<T: Send + 'static>(f: impl FnOnce() -> Result<T> + Send + 'static) -> (Job, Slot<T>) {
     let span = tracing::Span::current();
-    let done = tokio::task::spawn_blocking(move || {
-        let _place = place;
-        span.in_scope(f)
-    })
-    .await;
-    match done {
-        Ok(result) => result.map_err(Into::into),
-        // The panic itself is in the log already, by the panic hook.
-        Err(_) => Err(Fault::bug("the request failed by a fault in Bothy itself; the log has the details").into()),
-    }
+    let slot = Slot::default();
+    let at = Arc::clone(&slot);
+    let job = move || {
+        let _in = span.entered();
+        let came_to = f();
+        *at.lock().unwrap_or_else(PoisonError::into_inner) = Some(came_to);
+    };
+    (Box::new(job), slot)
+}
+
+fn taken<T>(slot: &Slot<T>) -> Answer<T> {
+    let came_to = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    came_to.ok_or_else(broken)?.map_err(Into::into)
+}
+
+/// The panic itself is in the log already, by the panic hook.
+fn broken() -> Box<Problem> {
+    Fault::bug("the request failed by a fault in Bothy itself; the log has the details").into()
 }
 
 #[cfg(test)]

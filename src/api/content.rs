@@ -10,7 +10,7 @@ use axum::{
         HeaderMap, HeaderValue, StatusCode,
         header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE},
     },
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use camino::{Utf8Path, Utf8PathBuf};
 use hyper::body::Frame;
@@ -31,6 +31,15 @@ use crate::model::{
 };
 
 const PIECE: usize = 256 * 1024;
+
+/// The archive's manifest; 404 where it has none.
+pub async fn manifest(headers: &HeaderMap, layout: &Layout, files: &[PackageFile], path: Option<&str>) -> Answer<Response> {
+    let Some(path) = path else {
+        return Ok(Problem::new(StatusCode::NOT_FOUND, "the archive has no manifest").into_response());
+    };
+    let found = files.iter().find(|f| f.path == path).ok_or_else(|| Fault::bug("the manifest is not among the files"))?;
+    file(headers, layout, found, "text/plain").await
+}
 
 /// A file of the content-addressed store: an artefact, or a base image.
 fn place(layout: &Layout, f: &PackageFile) -> Utf8PathBuf {

@@ -1,7 +1,7 @@
 //! What handlers take out of a request: JSON bodies, ids in paths, query parameters. Each refusal
 //! is a problem that says where.
 
-use std::{str::FromStr, time::Duration};
+use std::{pin::Pin, str::FromStr, time::Duration};
 
 use axum::{
     body::Body,
@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 use super::{
-    Services,
+    Services, json,
     problem::{Answer, Problem},
 };
 
@@ -31,26 +31,32 @@ pub struct Noted<T>(pub T, pub Vec<String>);
 impl<T: DeserializeOwned> FromRequest<Arc<Services>> for Json<T> {
     type Rejection = Box<Problem>;
     async fn from_request(req: Request, s: &Arc<Services>) -> Answer<Self> {
-        Noted::from_request(req, s).await.map(|Noted(v, _)| Json(v))
+        json::read(&json_bytes(req, s).await?).map(|(v, _)| Json(v))
     }
 }
 
 impl<T: DeserializeOwned> FromRequest<Arc<Services>> for Noted<T> {
     type Rejection = Box<Problem>;
     async fn from_request(req: Request, s: &Arc<Services>) -> Answer<Self> {
+        json::read(&json_bytes(req, s).await?).map(|(v, ignored)| Noted(v, ignored))
+    }
+}
+
+/// A future of one kind for all handlers, outside of theirs: each carried its own copy.
+type Boxed<'t, T> = Pin<Box<dyn Future<Output = Answer<T>> + Send + 't>>;
+
+/// The body of a request that brings JSON.
+fn json_bytes(req: Request, s: &Services) -> Boxed<'static, Vec<u8>> {
+    let reading = Reading::of(s);
+    Box::pin(async move {
         let (parts, body) = req.into_parts();
         require_type(
             &parts.headers,
             |m| m == "application/json" || (m.starts_with("application/") && m.ends_with("+json")),
             "application/json",
         )?;
-        let bytes = read_body(&parts.headers, body, &Reading::of(s)).await?;
-        let (v, ignored) = json(&bytes)?;
-        if !ignored.is_empty() {
-            tracing::info!(members = ignored.join(", "), "members of the request are not known here, and are ignored");
-        }
-        Ok(Noted(v, ignored))
-    }
+        read_body(&parts.headers, body, &reading).await
+    })
 }
 
 /// A text body, for configuration files.
@@ -65,9 +71,6 @@ impl FromRequest<Arc<Services>> for Text {
         String::from_utf8(bytes).map(Text).map_err(|_| Box::new(Problem::malformed("the body is not UTF-8 text")))
     }
 }
-
-/// Of a body of unknown members no more than these are named.
-const MOST_NAMED: usize = 20;
 
 /// The media type of the body, without its parameters, in lower case.
 pub fn media_type(headers: &HeaderMap) -> Option<String> {
@@ -93,7 +96,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    fn of(s: &Services) -> Self {
+    pub fn of(s: &Services) -> Self {
         let c = s.config.now();
         Reading { limit: c.limits.body_kib * 1024, idle: Duration::from_secs(c.limits.idle_timeout_s) }
     }
@@ -148,7 +151,7 @@ pub async fn linger(body: &mut Body) {
     let _ = tokio::time::timeout(Duration::from_secs(2), discard).await;
 }
 
-async fn read_body(headers: &HeaderMap, mut body: Body, r: &Reading) -> Answer<Vec<u8>> {
+pub async fn read_body(headers: &HeaderMap, mut body: Body, r: &Reading) -> Answer<Vec<u8>> {
     let mut bytes = Vec::new();
     let whole = async {
         let length = check_length(headers, r.limit)?;
@@ -172,41 +175,30 @@ async fn read_body(headers: &HeaderMap, mut body: Body, r: &Reading) -> Answer<V
     }
 }
 
-/// Reads JSON: what is no JSON is 400, JSON of the wrong shape is 422; both with line and column. Beside
-/// it the paths of the members that the shape does not know.
-pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Answer<(T, Vec<String>)> {
-    let mut ignored = Vec::new();
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let read = serde_ignored::deserialize(&mut reader, |path| {
-        if ignored.len() < MOST_NAMED {
-            // An optional member is a step of its own to serde, and none in the document.
-            ignored.push(path.to_string().replace(".?", ""));
-        }
-    });
-    read.and_then(|v| reader.end().map(|()| (v, ignored))).map_err(|e| {
-        let (status, what) = match e.classify() {
-            serde_json::error::Category::Data => (StatusCode::UNPROCESSABLE_ENTITY, "the body does not fit"),
-            serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
-                (StatusCode::BAD_REQUEST, "the body is not JSON")
-            }
-        };
-        Box::new(Problem::new(status, format!("{what}: {e}")))
-    })
-}
-
 /// The ids of a path, in their order: one typed id, or a tuple of strings. An id that cannot be
 /// one names nothing, so it is 404.
 pub struct Id<T>(pub T);
 
 impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for Id<T> {
     type Rejection = Box<Problem>;
-    async fn from_request_parts(parts: &mut Parts, s: &S) -> Answer<Self> {
-        let Path(all) = Path::<Vec<(String, String)>>::from_request_parts(parts, s)
-            .await
-            .map_err(|_| Box::new(Problem::new(StatusCode::NOT_FOUND, "the path names nothing here")))?;
-        let text = all.first().map_or("", |(_, v)| v);
-        text.parse().map(Id).map_err(|_| Box::new(Problem::new(StatusCode::NOT_FOUND, format!("there is no '{text}' here"))))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
+        let all = in_path(parts).await?;
+        let text = all.first().map_or("", String::as_str);
+        text.parse().map(Id).map_err(|_| nothing(text))
     }
+}
+
+/// What stands in the places of the route's path.
+fn in_path(parts: &mut Parts) -> Boxed<'_, Vec<String>> {
+    Box::pin(async {
+        let all = Path::<Vec<(String, String)>>::from_request_parts(parts, &()).await;
+        let Path(all) = all.map_err(|_| Box::new(Problem::new(StatusCode::NOT_FOUND, "the path names nothing here")))?;
+        Ok(all.into_iter().map(|(_, v)| v).collect())
+    })
+}
+
+fn nothing(text: &str) -> Box<Problem> {
+    Box::new(Problem::new(StatusCode::NOT_FOUND, format!("there is no '{text}' here")))
 }
 
 /// The id of a path and the rest of it, from a route that ends in a wildcard.
@@ -214,12 +206,11 @@ pub struct IdPath<T>(pub T, pub String);
 
 impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for IdPath<T> {
     type Rejection = Box<Problem>;
-    async fn from_request_parts(parts: &mut Parts, s: &S) -> Answer<Self> {
-        let Id(id) = Id::<T>::from_request_parts(parts, s).await?;
-        let Path(all) = Path::<Vec<(String, String)>>::from_request_parts(parts, s)
-            .await
-            .map_err(|_| Box::new(Problem::new(StatusCode::NOT_FOUND, "the path names nothing here")))?;
-        Ok(IdPath(id, all.into_iter().nth(1).map(|(_, v)| v).unwrap_or_default()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
+        let mut all = in_path(parts).await?.into_iter();
+        let text = all.next().unwrap_or_default();
+        let id = text.parse().map_err(|_| nothing(&text))?;
+        Ok(IdPath(id, all.next().unwrap_or_default()))
     }
 }
 

@@ -1,7 +1,8 @@
-//! The gate every request passes: its id and span, who is calling, the API version; and on the way
-//! back the body of each problem.
+//! The gate every request passes: its id and span, who is calling, what he may, the API version; and on
+//! the way back the body of each problem and the audit trail.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -12,38 +13,68 @@ use std::{
 
 use axum::{
     Router,
-    extract::{Extension, Request, State},
+    extract::{Extension, MatchedPath, Request, State},
     http::{
-        HeaderValue, StatusCode,
-        header::{CONTENT_LENGTH, CONTENT_TYPE},
+        HeaderValue, Method, StatusCode,
+        header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
     },
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
+use smol_str::SmolStr;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
-    Services,
-    problem::{PROBLEM_JSON, Problem},
-    server::Peer,
+    Services, auth, permit,
+    permit::Need,
+    problem::{Answer, PROBLEM_JSON, Problem},
+    routes::Routes,
+    server::{Holder, Peer},
     version::Api,
+    who,
+};
+use crate::{
+    access::{Caller, audit::Told, manage::owner},
+    model::{access::Action, error::Fault},
 };
 
+/// The gate's own: the services, and what is served behind it.
+struct Gate {
+    services: Arc<Services>,
+    table: BTreeMap<&'static str, Vec<Method>>,
+}
+
 /// Puts the gate before every route, and before what is no route.
-pub fn close(router: Router<Arc<Services>>, services: Arc<Services>) -> Router {
-    router
+pub fn close(routes: Routes, services: Arc<Services>) -> Router {
+    let gate = Arc::new(Gate { services: services.clone(), table: routes.table().clone() });
+    routes
+        .into_router()
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
-        .layer(from_fn_with_state(services.clone(), pass))
+        .layer(from_fn_with_state(gate, pass))
         .with_state(services)
 }
 
-async fn pass(State(s): State<Arc<Services>>, Extension(peer): Extension<Peer>, req: Request, next: Next) -> Response {
+async fn pass(State(g): State<Arc<Gate>>, Extension(peer): Extension<Peer>, req: Request, next: Next) -> Response {
     let instance = format!("urn:uuid:{}", Uuid::new_v4());
     let span = tracing::info_span!("request", id = &instance[9..], method = %req.method(), path = req.uri().path());
     async move {
         let begun = Instant::now();
-        let response = finish(inside(&s, &peer, req, next).await, &instance);
+        let mut told = Told {
+            source: match peer {
+                Peer::Local { .. } => SmolStr::new_static("local"),
+                Peer::Remote(from) => smol_str::format_smolstr!("{}", from.ip()),
+            },
+            method: SmolStr::new(req.method()),
+            path: req.uri().path().to_owned(),
+            ..Told::default()
+        };
+        let (response, changes) = inside(&g, &peer, &mut told, req, next).await;
+        if changes || matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
+            outcome(&mut told, &response);
+            tell(&g.services, told).await;
+        }
+        let response = finish(response, &instance);
         tracing::debug!(status = response.status().as_u16(), ms = begun.elapsed().as_millis() as u64, %peer, "answered");
         response
     }
@@ -51,21 +82,89 @@ async fn pass(State(s): State<Arc<Services>>, Extension(peer): Extension<Peer>, 
     .await
 }
 
-async fn inside(s: &Services, peer: &Peer, mut req: Request, next: Next) -> Response {
+/// The answer, and whether the request was one that changes something.
+async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: Next) -> (Response, bool) {
+    let route = req.extensions().get::<MatchedPath>().cloned();
+    let route = route
+        .as_ref()
+        .and_then(|m| g.table.get_key_value(m.as_str()))
+        .filter(|(_, methods)| methods.contains(req.method()) || (req.method() == Method::HEAD && methods.contains(&Method::GET)));
+    let need = route.map(|(path, _)| (*path, permit::need(req.method(), path)));
+    if let Some((_, Some(Need::Public))) = need {
+        let response = unpanicked(next.run(req)).await;
+        told.who = response.extensions().get::<Granted>().map(|g| g.0.clone());
+        return (response, true);
+    }
     // Nobody unknown learns what paths there are.
-    match s.tokens.admit(peer, req.headers()) {
-        Ok(principal) => req.extensions_mut().insert(principal),
-        Err(p) => return p.into_response(),
+    let holder = req.extensions_mut().remove::<Holder>();
+    let caller = match auth::admit(&g.services.access, peer, holder.as_ref(), req.headers()).await {
+        Ok(c) => c,
+        Err(p) => return (p.into_response(), false),
     };
+    told.who = Some(caller.name.clone());
+    told.project = Some(caller.project);
+    let changes = matches!(need, Some((_, Some(Need::Permission(p)))) if p.action != Action::Read);
+    // What is no route goes on to the router, which says 404 or 405.
+    if let Some((route, need)) = need
+        && let Err(p) = may(g, &caller, route, need, req.uri().path()).await
+    {
+        return (p.into_response(), changes);
+    }
     let version = match Api::of(req.uri().path()).map(|a| a.negotiate(req.headers())).transpose() {
         Ok(v) => v,
-        Err(p) => return p.into_response(),
+        Err(p) => return (p.into_response(), changes),
     };
-    let mut response = unpanicked(next.run(req)).await;
+    let mut response = who::within(caller, unpanicked(next.run(req))).await;
     if let Some(v) = version {
         response.headers_mut().insert("version", v);
     }
-    response
+    (response, changes)
+}
+
+/// 403 without the permission; 404 for what belongs to a project the caller does not see.
+async fn may(g: &Gate, caller: &Caller, route: &'static str, need: Option<Need>, path: &str) -> Answer<()> {
+    let permission = match need {
+        Some(Need::Permission(p)) => p,
+        Some(Need::Public) | None => return Err(Fault::forbidden("no permission covers this route").into()),
+    };
+    if !caller.permissions.has(permission) {
+        return Err(Fault::forbidden(format!("this needs the permission {permission}, which no role of {} gives", caller.name)).into());
+    }
+    if caller.every_project {
+        return Ok(());
+    }
+    let Some(thing) = permit::thing(route, path)? else { return Ok(()) };
+    // One record by its key, read as `Services::look` reads.
+    let store = g.services.nfvo.vnfm().store().clone();
+    let owner = if store.reads_at_once() { owner(&store, thing)? } else { g.services.pool.run(move || owner(&store, thing)).await? };
+    match owner {
+        Some(project) if caller.sees(project) => Ok(()),
+        // The words of what is not there at all.
+        Some(_) | None => Err(Fault::not_found(thing.missing()).into()),
+    }
+}
+
+/// Whom the token endpoint let in; put on its answer, for the audit trail.
+#[derive(Debug, Clone)]
+pub struct Granted(pub SmolStr);
+
+fn outcome(told: &mut Told, response: &Response) {
+    told.status = response.status().as_u16();
+    if let Some(p) = response.extensions().get::<Arc<Problem>>() {
+        told.why = p.detail.clone();
+    }
+    let place = response.headers().get(LOCATION).and_then(|l| l.to_str().ok());
+    told.op = place.and_then(|l| l.split_once("_lcm_op_occs/")).and_then(|(_, id)| id.parse().ok());
+}
+
+async fn tell(s: &Services, told: Told) {
+    let access = s.access.clone();
+    // In the history before the caller reads the answer.
+    match tokio::task::spawn_blocking(move || access.tell(told)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(fault)) => tracing::error!(?fault, "the audit trail could not be written"),
+        Err(_) => tracing::error!("the audit trail could not be written"),
+    }
 }
 
 /// A panic in a handler is a 500 for this request and nothing for the others.
@@ -84,7 +183,10 @@ async fn unpanicked(answer: impl Future<Output = Response>) -> Response {
 /// Gives every error its problem body; what the router itself refuses (405) keeps its headers.
 fn finish(mut response: Response, instance: &str) -> Response {
     let status = response.status();
-    if status.as_u16() < 400 || response.headers().get(CONTENT_TYPE) == Some(&PROBLEM_JSON) {
+    if status.as_u16() < 400
+        || response.headers().get(CONTENT_TYPE) == Some(&PROBLEM_JSON)
+        || response.extensions().get::<super::oauth::OwnForm>().is_some()
+    {
         return response;
     }
     let mut rendered = match response.extensions_mut().remove::<Arc<Problem>>() {

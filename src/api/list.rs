@@ -24,7 +24,10 @@ use super::{
     problem::{Answer, Problem},
 };
 use crate::{
-    model::error::{Fault, Result},
+    model::{
+        access::Owned,
+        error::{Fault, Result},
+    },
     nfvo::Nfvo,
     sol::{
         filter::Filter,
@@ -130,9 +133,10 @@ impl Query {
         let (mut out, mut last) = (Vec::new(), self.after);
         let mut at = self.after;
         loop {
-            let Page { entries, more } = page(at, CHUNK.max(size.saturating_add(1).min(4 * CHUNK)))?;
+            let Page { entries, read_to, more } = page(at, CHUNK.max(size.saturating_add(1).min(4 * CHUNK)))?;
+            // A page of which nothing is for this caller is passed over, not read for ever.
+            at = read_to.or(at);
             for (key, entry) in entries {
-                at = Some(key);
                 let mut v =
                     serde_json::to_value(show(entry)?).map_err(|e| Fault::bug("a resource cannot be written as JSON").with_source(e))?;
                 if !self.filter.wants(&v) {
@@ -155,18 +159,22 @@ impl Query {
 /// A part of a table.
 pub struct Page<T> {
     pub entries: Vec<(Uuid, T)>,
+    /// The last key that was read, also of an entry that was left out.
+    pub read_to: Option<Uuid>,
     pub more: bool,
 }
 
 impl<T> Page<T> {
     /// What was read with a limit: as many as were asked for means that there may be more.
     pub fn of(entries: Vec<T>, limit: usize, key: impl Fn(&T) -> Uuid) -> Self {
-        Page { more: entries.len() >= limit, entries: entries.into_iter().map(|e| (key(&e), e)).collect() }
+        let read_to = entries.last().map(&key);
+        Page { more: entries.len() >= limit, read_to, entries: entries.into_iter().map(|e| (key(&e), e)).collect() }
     }
 }
 
-/// Answers a list: 200 with the entries, and `Link` to the next page where there is one.
-pub async fn list<T, S: Serialize>(
+/// Answers a list of what the caller sees: 200 with the entries, and `Link` to the next page where there is
+/// one. What other projects own is passed over here, for every collection.
+pub async fn list<T: Owned, S: Serialize>(
     s: &Services,
     base: &Base,
     query: Query,
@@ -177,7 +185,11 @@ pub async fn list<T, S: Serialize>(
     let link_to = base.0.clone();
     let (entries, link) = s
         .domain(move |n| {
-            let (entries, next) = query.walk(size, |after, limit| page(n, after, limit), |e| show(n, e))?;
+            let seen = |mut p: Page<T>| {
+                p.entries.retain(|(_, e)| n.caller().sees_all_of(e));
+                p
+            };
+            let (entries, next) = query.walk(size, |after, limit| page(n, after, limit).map(seen), |e| show(n, e))?;
             let link = next.map(|last| {
                 let and = if query.rest.is_empty() { "" } else { "&" };
                 format!("<{link_to}{}?{}{and}{MARKER}={}>; rel=\"next\"", query.path, query.rest, query.mark(last))

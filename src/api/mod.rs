@@ -1,11 +1,12 @@
 //! The HTTP shell: TLS, who is calling, routes, conversion, problems.
 //!
-//! A request passes: `server` (connection, limits) -> `gate` (id, span, caller, version, problem
-//! body) -> the route of its reference point -> a handler, which converts and calls a domain
+//! A request passes: `server` (connection, limits) -> `gate` (id, span, caller, permission,
+//! version, problem body, audit trail) -> the route of its reference point -> a handler, which converts and calls a domain
 //! service through `blocking`. Handlers hold no logic; nothing here names sled, libvirt or nix
 //! (but `server` asks the kernel who is at the other end of the UNIX socket).
 
 pub mod admin;
+pub mod alarms;
 pub mod auth;
 pub mod blocking;
 pub mod conditional;
@@ -13,8 +14,12 @@ pub mod content;
 pub mod convert;
 pub mod extract;
 pub mod gate;
+pub mod json;
 pub mod list;
+pub mod oauth;
 pub mod ops;
+pub mod permit;
+pub mod pm;
 pub mod problem;
 pub mod refusal;
 pub mod respond;
@@ -23,30 +28,41 @@ pub mod server;
 pub mod sol003;
 pub mod sol005;
 pub mod stall;
+pub mod subscriptions;
 pub mod tls;
 pub mod upload;
 pub mod version;
+pub mod who;
 
 use std::{sync::Arc, time::Instant};
 
 use axum::Router;
 
-use self::{auth::Tokens, blocking::Pool, problem::Answer, routes::Routes};
+use self::{blocking::Pool, problem::Answer, routes::Routes, tls::Rotating, who::View};
 use crate::{
+    access::{Access, Caller},
     config::{LiveConfig, ReferencePoint},
     model::{error::Result, health::Condition},
     nfvo::Nfvo,
+    notify::Notifier,
+    ops::{alarms::Alarms, collect::Collector},
     vim::setup::Keeper,
 };
 
 /// What handlers can reach. Domain services are added here, each as one field.
 pub struct Services {
     pub config: LiveConfig,
-    pub tokens: Tokens,
+    /// Who may do what.
+    pub access: Arc<Access>,
+    /// The certificate that is shown, and whose clients' are believed.
+    pub tls: Arc<Rotating>,
     /// Network services and, through it, VNFs, packages and the records.
     pub nfvo: Arc<Nfvo>,
     /// How the host is set up.
     pub host: Arc<Keeper>,
+    pub notify: Arc<Notifier>,
+    pub alarms: Arc<Alarms>,
+    pub pm: Arc<Collector>,
     /// Where calls into the synchronous core run.
     pub pool: Pool,
     pub health: Box<dyn Fn() -> Vec<Condition> + Send + Sync>,
@@ -56,10 +72,16 @@ pub struct Services {
 }
 
 impl Services {
-    /// A call into the domain, on a thread that may block.
-    pub async fn domain<T: Send + 'static>(&self, f: impl FnOnce(&Arc<Nfvo>) -> Result<T> + Send + 'static) -> Answer<T> {
-        let nfvo = self.nfvo.clone();
-        self.pool.run(move || f(&nfvo)).await
+    /// A call into the domain for the request's caller, on a thread that may block.
+    pub async fn domain<T: Send + 'static>(&self, f: impl FnOnce(&View) -> Result<T> + Send + 'static) -> Answer<T> {
+        let view = View::new(self.nfvo.clone())?;
+        self.pool.run(move || f(&view)).await
+    }
+
+    /// The same for identity itself.
+    pub async fn identity<T: Send + 'static>(&self, f: impl FnOnce(&Access, &Caller) -> Result<T> + Send + 'static) -> Answer<T> {
+        let (access, caller) = (self.access.clone(), who::caller()?);
+        self.pool.run(move || f(&access, &caller)).await
     }
 
     /// The same for the end of something that is under way: it waits however busy the core is.
@@ -71,9 +93,9 @@ impl Services {
     /// A read of a few records by their keys: on the socket's own thread, since the way to another and
     /// back costs more than the read. It may wait as long as a transaction takes, but not for a
     /// compaction or an export: then it goes the way of `domain`. Never for writes or lists.
-    pub async fn look<T: Send + 'static>(&self, f: impl FnOnce(&Arc<Nfvo>) -> Result<T> + Send + 'static) -> Answer<T> {
+    pub async fn look<T: Send + 'static>(&self, f: impl FnOnce(&View) -> Result<T> + Send + 'static) -> Answer<T> {
         if self.nfvo.vnfm().store().reads_at_once() {
-            return f(&self.nfvo).map_err(Into::into);
+            return f(&View::new(self.nfvo.clone())?).map_err(Into::into);
         }
         self.domain(f).await
     }
@@ -92,11 +114,11 @@ pub fn routes(point: ReferencePoint) -> Routes {
 
 /// Everything one listener serves, behind the gate.
 pub fn router(services: &Arc<Services>, points: &[ReferencePoint]) -> Router {
-    let mut all = Routes::default();
+    let mut all = oauth::routes();
     for (i, p) in points.iter().enumerate() {
         if !points[..i].contains(p) {
             all = all.and(routes(*p));
         }
     }
-    gate::close(all.into_router(), services.clone())
+    gate::close(all, services.clone())
 }

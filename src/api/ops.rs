@@ -1,13 +1,31 @@
-//! What the two op-occ APIs share: finding operations of their kind, with what is shown beside them.
+//! What the op-occ APIs share: finding operations of their kind, with what is shown beside them, and the
+//! tasks on one (SOL003 5.4.13 to 5.4.17, SOL005 6.4.10 to 6.4.15).
 
-use std::collections::HashSet;
+use std::{collections::HashSet, convert::Infallible};
 
+use axum::{
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, StatusCode, request::Parts},
+    response::Response,
+};
 use uuid::Uuid;
 
-use super::{convert::opocc::Around, list::Page};
+use super::{
+    Ctx,
+    convert::{
+        Base,
+        opocc::{self, Around},
+        request,
+    },
+    extract::{self, Id},
+    list::Page,
+    problem::Answer,
+    respond::{NoQuery, shown},
+};
 use crate::{
     lcm::timeline::{all_operations, find_operation, page_of_operations},
     model::{
+        chain::Chain,
         domain::DomainSpec,
         error::{Fault, Result},
         id::{OpId, VnfcId},
@@ -16,21 +34,37 @@ use crate::{
         vnf::VnfInstance,
     },
     nfvo::Nfvo,
+    sol::vnflcm::CancelMode,
 };
 
-/// Which of the two APIs asks.
+/// Which of the APIs asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Vnf,
     Ns,
+    /// Operations on the host itself.
+    Host,
 }
 
 impl Kind {
-    fn has(self, op: &Operation) -> bool {
+    pub fn has(self, op: &Operation) -> bool {
         match op.target {
             Target::Vnf(_) => self == Kind::Vnf,
             Target::Ns(_) => self == Kind::Ns,
+            Target::Pf(_) => self == Kind::Host,
         }
+    }
+}
+
+/// The API in whose path the request is.
+impl<S: Send + Sync> FromRequestParts<S> for Kind {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(match parts.uri.path().split('/').nth(1) {
+            Some("vnflcm") => Kind::Vnf,
+            Some("nslcm") => Kind::Ns,
+            Some(_) | None => Kind::Host,
+        })
     }
 }
 
@@ -53,7 +87,7 @@ fn removed(nfvo: &Nfvo, op: &Operation, steps: &[PlanStep]) -> Result<Vec<Domain
         .iter()
         .filter_map(|s| match &s.step {
             Step::Vnf(VnfStep::RemoveGuest(id)) => Some(*id),
-            Step::Vnf(_) | Step::Ns(_) => None,
+            Step::Vnf(_) | Step::Ns(_) | Step::Pf(_) => None,
         })
         .collect();
     if gone.is_empty() {
@@ -61,7 +95,7 @@ fn removed(nfvo: &Nfvo, op: &Operation, steps: &[PlanStep]) -> Result<Vec<Domain
     }
     let store = nfvo.vnfm().store();
     let mut out = Vec::new();
-    for made in all_operations(store)?.iter().filter(|o| o.target == op.target && o.kind == OpKind::Instantiate) {
+    for made in all_operations(store)?.iter().filter(|o| o.target == op.target) {
         for s in store.list_under::<PlanStep>(&made.id)?.into_iter().chain(store.list_history_under(&made.id)?) {
             if let Step::Vnf(VnfStep::Define(spec)) = s.step
                 && gone.contains(&spec.id)
@@ -84,12 +118,63 @@ pub fn around(nfvo: &Nfvo, op: &Operation) -> Result<Around> {
     let mut around = Around { steps, removed, ..Around::default() };
     match op.target {
         Target::Vnf(id) => around.vnf = store.get(&id)?,
+        Target::Pf(_) => {}
         Target::Ns(id) => {
             around.ns = store.get(&id)?;
+            if op.kind == OpKind::Update {
+                around.chains = store.list::<Chain>()?.into_iter().filter(|c| c.ns == id).collect();
+            }
             for m in around.ns.iter().flat_map(|n| &n.members) {
                 around.members.extend(store.get::<VnfInstance>(&m.vnf)?);
             }
         }
     }
     Ok(around)
+}
+
+fn answer(headers: &HeaderMap, op: &Operation, around: &Around, base: &Base) -> Result<Response> {
+    let version = u64::from(op.sequence);
+    Ok(match op.target {
+        Target::Ns(_) => shown(headers, version, &opocc::ns(op, around, base)?),
+        Target::Vnf(_) | Target::Pf(_) => shown(headers, version, &opocc::vnf(op, around, base)?),
+    })
+}
+
+pub async fn one(State(s): Ctx, kind: Kind, base: Base, Id(id): Id<OpId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    let show = move |n: &super::who::View| {
+        let op = find(n, kind, id)?;
+        answer(&headers, &op, &around(n, &op)?, &base)
+    };
+    s.domain(show).await
+}
+
+pub async fn retry(State(s): Ctx, kind: Kind, Id(id): Id<OpId>, _: NoQuery) -> Answer<StatusCode> {
+    s.domain(move |n| find(n, kind, id).and_then(|_| n.retry(id))).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+pub async fn rollback(State(s): Ctx, kind: Kind, Id(id): Id<OpId>, _: NoQuery) -> Answer<StatusCode> {
+    s.domain(move |n| find(n, kind, id).and_then(|_| n.rollback(id))).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+pub async fn fail(State(s): Ctx, kind: Kind, base: Base, Id(id): Id<OpId>, _: NoQuery) -> Answer<Response> {
+    let fail = move |n: &super::who::View| {
+        find(n, kind, id)?;
+        let op = n.fail(id)?;
+        answer(&HeaderMap::new(), &op, &around(n, &op)?, &base)
+    };
+    s.domain(fail).await
+}
+
+pub async fn cancel(
+    State(s): Ctx,
+    kind: Kind,
+    Id(id): Id<OpId>,
+    _: NoQuery,
+    extract::Json(r): extract::Json<CancelMode>,
+) -> Answer<StatusCode> {
+    let mode = request::cancel_mode(r.cancel_mode);
+    s.domain(move |n| find(n, kind, id).and_then(|_| n.cancel(id, mode))).await?;
+    Ok(StatusCode::ACCEPTED)
 }

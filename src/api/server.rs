@@ -31,8 +31,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use super::{refusal::Refusals, stall::Stall};
+use super::{refusal::Refusals, stall::Stall, tls::Rotating};
 use crate::{
+    access::certificate::Certificate,
     config,
     model::error::{Fault, Result},
 };
@@ -55,6 +56,10 @@ impl fmt::Display for Peer {
         }
     }
 }
+
+/// Whose certificate the client showed, verified against the pinned CAs.
+#[derive(Debug, Clone)]
+pub struct Holder(pub Arc<Certificate>);
 
 /// How long and how much a connection may.
 #[derive(Debug, Clone, Copy)]
@@ -96,15 +101,20 @@ impl Server {
         }
     }
 
-    pub fn listen_tls(&mut self, listener: TcpListener, acceptor: TlsAcceptor, router: Router) {
+    /// `tls` is asked for each connection, so that a new certificate counts for the next one.
+    pub fn listen_tls(&mut self, listener: TcpListener, tls: Arc<Rotating>, router: Router) {
         let (places, stop, patience) = (self.remote_places.clone(), self.stop.subscribe(), self.patience);
         self.loops.push(tokio::spawn(accept(places, stop.clone(), async move || {
             let (tcp, from) = listener.accept().await?;
             let _ = tcp.set_nodelay(true);
-            let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
+            let (acceptor, router, stop) = (TlsAcceptor::from(tls.now()), router.clone(), stop.clone());
             Ok(Some(async move {
                 match timeout(patience.header_timeout, acceptor.accept(tcp)).await {
-                    Ok(Ok(tls)) => talk(tls, Peer::Remote(from), router, patience, stop).await,
+                    Ok(Ok(tls)) => {
+                        let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                        let holder = shown.map(|c| Holder(Arc::new(Certificate::read(c))));
+                        talk(tls, (Peer::Remote(from), holder), router, patience, stop).await;
+                    }
                     Ok(Err(e)) => tracing::debug!(peer = %from, error = %e, "no TLS"),
                     Err(_) => tracing::debug!(peer = %from, "no TLS in time"),
                 }
@@ -123,7 +133,7 @@ impl Server {
                 return Ok(None);
             }
             let (router, stop) = (router.clone(), stop.clone());
-            Ok(Some(async move { talk(stream, Peer::Local { uid }, router, patience, stop).await }))
+            Ok(Some(async move { talk(stream, (Peer::Local { uid }, None), router, patience, stop).await }))
         })));
     }
 
@@ -194,15 +204,18 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// One connection to its end: HTTP/1.1 or HTTP/2, whichever the client speaks.
-async fn talk<T>(stream: T, peer: Peer, router: Router, patience: Patience, mut stop: watch::Receiver<bool>)
+async fn talk<T>(stream: T, (peer, holder): (Peer, Option<Holder>), router: Router, patience: Patience, mut stop: watch::Receiver<bool>)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |req: Request<Incoming>| {
-        let router = router.clone();
+        let (router, holder) = (router.clone(), holder.clone());
         async move {
             let mut req = req.map(Body::new);
             req.extensions_mut().insert(peer);
+            if let Some(h) = holder {
+                req.extensions_mut().insert(h);
+            }
             Ok::<_, Infallible>(match router.oneshot(req).await {
                 Ok(response) => response,
                 Err(never) => match never {},

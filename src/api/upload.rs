@@ -4,12 +4,13 @@
 use std::{
     io::Write as _,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    sync::Arc,
     time::Duration,
 };
 
 use axum::{
     body::{Body, Bytes},
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
 };
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
@@ -18,12 +19,19 @@ use uuid::Uuid;
 
 use super::{
     Services,
-    extract::{check_length, linger, next_piece, too_large},
+    extract::{check_length, linger, next_piece, require_type, too_large},
     problem::{Answer, Problem},
+    who,
 };
 use crate::{
     config::Config,
-    model::{domain::Layout, size},
+    model::{
+        domain::Layout,
+        error::{Fault, Result},
+        size,
+    },
+    nfvo::Nfvo,
+    vnfm::package,
 };
 
 /// A body on disk, complete and synced. Removed when dropped, unless kept.
@@ -52,6 +60,39 @@ impl Drop for Upload {
             let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+/// What becomes of the record whose content a body is.
+pub struct Content {
+    pub begin: fn(&Nfvo, Uuid) -> Result<()>,
+    pub abort: fn(&Nfvo, Uuid) -> Result<()>,
+    pub uploaded: fn(&Arc<Nfvo>, Uuid, package::Upload) -> Result<()>,
+}
+
+/// Takes the archive of a package or a descriptor (SOL005 5.4.4.3.3, 9.4.5.3.3).
+pub async fn content(s: Arc<Services>, to: &'static Content, id: Uuid, headers: HeaderMap, mut body: Body) -> Answer<StatusCode> {
+    let begun = match require_type(&headers, is_archive, "application/zip") {
+        Ok(()) => s.domain(move |n| (to.begin)(n, id)).await,
+        Err(p) => Err(p),
+    };
+    if let Err(p) = begun {
+        linger(&mut body).await;
+        return Err(p);
+    }
+    // On its own task: it has an end also when the client hangs up in the middle.
+    let rest = who::spawn(async move {
+        let got = match receive(&s, &headers, body).await {
+            Ok(got) => got,
+            Err(p) => {
+                s.conclude(move |n| (to.abort)(n, id)).await?;
+                return Err(p);
+            }
+        };
+        s.conclude(move |n| (to.uploaded)(n, id, package::Upload { path: got.path().to_owned(), sha256: got.sha256, size: got.size })).await
+    });
+    rest.await
+        .map_err(|_| Box::new(Problem::from(Fault::bug("the upload failed by a fault in Bothy itself; the log has the details"))))??;
+    Ok(StatusCode::ACCEPTED)
 }
 
 pub fn folder(config: &Config) -> Utf8PathBuf {

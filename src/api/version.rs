@@ -21,8 +21,12 @@ pub static NSD: Api = Api { name: "nsd", version: (2, 3, 0), all: "/nsd/api_vers
 pub static VNFPKGM: Api = Api { name: "vnfpkgm", version: (2, 4, 0), all: "/vnfpkgm/api_versions", one: "/vnfpkgm/v2/api_versions" };
 pub static NSLCM: Api = Api { name: "nslcm", version: (2, 3, 0), all: "/nslcm/api_versions", one: "/nslcm/v2/api_versions" };
 pub static VNFLCM: Api = Api { name: "vnflcm", version: (2, 3, 0), all: "/vnflcm/api_versions", one: "/vnflcm/v2/api_versions" };
+pub static VNFFM: Api = Api { name: "vnffm", version: (1, 5, 0), all: "/vnffm/api_versions", one: "/vnffm/v1/api_versions" };
+pub static NSFM: Api = Api { name: "nsfm", version: (1, 3, 0), all: "/nsfm/api_versions", one: "/nsfm/v1/api_versions" };
+pub static VNFPM: Api = Api { name: "vnfpm", version: (2, 2, 0), all: "/vnfpm/api_versions", one: "/vnfpm/v2/api_versions" };
+pub static NSPM: Api = Api { name: "nspm", version: (2, 3, 0), all: "/nspm/api_versions", one: "/nspm/v2/api_versions" };
 
-static APIS: [&Api; 4] = [&NSD, &VNFPKGM, &NSLCM, &VNFLCM];
+static APIS: [&Api; 8] = [&NSD, &VNFPKGM, &NSLCM, &VNFLCM, &VNFFM, &NSFM, &VNFPM, &NSPM];
 
 /// Every API served.
 pub fn all() -> impl Iterator<Item = &'static Api> {

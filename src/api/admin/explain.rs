@@ -5,7 +5,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    api::{Ctx, convert::time, extract::Id, problem::Answer, respond::NoQuery},
+    access::Caller,
+    api::{Ctx, convert::time, extract::Id, problem::Answer, respond::NoQuery, who::View},
     lcm::timeline::all_operations,
     model::{
         domain::Layout,
@@ -16,7 +17,6 @@ use crate::{
         segment::{Segment, SegmentOwner},
         vnf::{Reservation, VnfInstance, Vnfc},
     },
-    nfvo::Nfvo,
     store::Store,
 };
 
@@ -36,15 +36,24 @@ pub async fn explain(State(s): Ctx, Id(id): Id<Uuid>, _: NoQuery) -> Answer<Json
 struct Records<'a> {
     store: &'a Store,
     layout: &'a Layout,
+    who: &'a Caller,
     vnfs: Vec<VnfInstance>,
     ops: Vec<Operation>,
     segments: Vec<Segment>,
 }
 
 impl<'a> Records<'a> {
-    fn read(nfvo: &'a Nfvo) -> Result<Self> {
-        let store = nfvo.vnfm().store();
-        Ok(Records { store, layout: nfvo.vnfm().layout(), vnfs: store.list()?, ops: all_operations(store)?, segments: store.list()? })
+    /// What the caller sees; the rest is as if it were not there.
+    fn read(view: &'a View) -> Result<Self> {
+        let (store, who) = (view.vnfm().store(), view.caller());
+        Ok(Records {
+            store,
+            layout: view.vnfm().layout(),
+            who,
+            vnfs: who.seen(store.list()?),
+            ops: who.seen(all_operations(store)?),
+            segments: who.seen(store.list()?),
+        })
     }
 
     fn explain(&self, id: Uuid) -> Result<Explanation> {
@@ -52,7 +61,7 @@ impl<'a> Records<'a> {
         if let Some(op) = self.ops.iter().find(|o| o.id == OpId(id)) {
             return say("operation", format!("{}, {}", op.label(), op.state.name()), self.operation(op)?);
         }
-        if let Some(ns) = self.store.get::<NsInstance>(&NsId(id))? {
+        if let Some(ns) = self.store.get::<NsInstance>(&NsId(id))?.filter(|ns| self.who.sees(ns.project)) {
             return say("network service", format!("{} of NSD {}", ns.name, ns.nsd_id), self.ns(&ns));
         }
         if let Some(v) = self.vnfs.iter().find(|v| v.id == VnfId(id)) {
@@ -112,6 +121,7 @@ impl<'a> Records<'a> {
         match op.target {
             Target::Ns(id) => why.push(format!("it acts on NS instance {id}")),
             Target::Vnf(id) => why.push(format!("it acts on VNF instance {id}")),
+            Target::Pf(pf) => why.push(format!("it acts on physical function {pf} and the guests that have functions of it")),
         }
         why.push(format!("its plan has {} steps; it has been {} since {}", op.steps, op.state.name(), time(op.state_entered)));
         why.extend(op.error.iter().map(|e| Fault::from(e.clone()).detail()));
@@ -138,7 +148,11 @@ impl<'a> Records<'a> {
             why.push(format!("flavour {} at level {} means {} guests", b.flavour, b.level, b.vnfcs.len()));
         }
         if let Some(r) = self.store.get::<Reservation>(&v.id)? {
-            why.push(format!("{} vCPUs, {} of memory (QEMU's own included) and {} of disk are promised to it", r.vcpus, r.memory, r.disk));
+            let shared = if r.placed.is_empty() { "" } else { ", of what guests share," };
+            why.push(format!(
+                "{} vCPUs, {} of memory (QEMU's own included) and {} of disk{shared} are promised to it",
+                r.vcpus, r.memory, r.disk
+            ));
         }
         why.push(format!("after a reboot of the box it starts with priority {}", v.priority));
         why.extend(Self::held(v.op));
@@ -149,6 +163,11 @@ impl<'a> Records<'a> {
         let mut why = self.vnf(v)?;
         why.push(format!("guest {}/{} is libvirt's domain {}, UUID {}", c.vdu, c.index, c.id.domain_name(), c.id));
         why.push(format!("{} vCPUs and {} are what VDU {} asks for", c.vcpus, c.memory, c.vdu));
+        let held = self.store.get::<Reservation>(&v.id)?.map(|r| r.placed).unwrap_or_default();
+        for h in held.iter().filter(|h| h.guest == c.id) {
+            why.push(format!("its wishes for hardware gave it this place: {}", h.at.text()));
+            why.extend(h.given.iter().map(|g| format!("it has {}, which goes back to the host with its end", g.label())));
+        }
         if c.medium {
             why.push(format!("its day-0 medium is {}", self.layout.medium(c.id)));
         }

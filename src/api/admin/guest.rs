@@ -1,4 +1,4 @@
-//! What lies behind a VNF in its guests: serial log, day-0 medium, domain, reboot.
+//! What lies behind a VNF in its guests: serial log, day-0 medium, domain, reset, restart.
 
 use axum::{
     Json,
@@ -11,22 +11,27 @@ use serde::Serialize;
 use crate::{
     api::{
         Ctx,
+        convert::request,
         extract::{Id, query},
         problem::{Answer, Problem},
+        respond::accepted,
     },
     model::{
         error::{Fault, Result},
-        id::VnfId,
+        id::{VnfId, VnfcId},
         package::VnfPackage,
         vnf::{VnfInstance, Vnfc},
         vnfd::{Day0, Medium},
     },
     nfvo::Nfvo,
+    sol::vnflcm::{OperateVnfRequest, VnfOperationalState},
 };
 
 /// As much of a serial log as is sent where the client names no number.
 const LOG_BYTES: usize = 1 << 20;
 const LOG_MOST: usize = 16 << 20;
+/// Seconds.
+const LONGEST_STOP: u32 = 86_400;
 
 pub(super) fn find(nfvo: &Nfvo, id: VnfId) -> Result<VnfInstance> {
     nfvo.vnfm().store().get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF instance {id}")))
@@ -113,6 +118,30 @@ pub async fn reboot(State(s): Ctx, Id(id): Id<VnfId>, uri: Uri) -> Answer<Status
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Stops and starts the guests of the VNF, or the one that is named, by one operation.
+pub async fn restart(State(s): Ctx, Id(id): Id<VnfId>, uri: Uri) -> Answer<Response> {
+    let (vdu, within) = which(&uri, Some("within_s"))?;
+    let within = within.map(|w| match w.parse::<u32>() {
+        Ok(n) if n <= LONGEST_STOP => Ok(n),
+        Ok(_) | Err(_) => Err(Box::new(Problem::malformed(format!("within_s: '{w}' is no number of seconds up to {LONGEST_STOP}")))),
+    });
+    let within = within.transpose()?;
+    let op = s
+        .domain(move |n| {
+            let v = find(n, id)?;
+            let of = vdu.as_deref().map(|d| pick(&v, Some(d))).transpose()?;
+            let seconds = within.unwrap_or(n.vnfm().rules().graceful_stop_s);
+            // The op-occ shows the request in ETSI's form: what it leads to, and by which way.
+            let mut shown = OperateVnfRequest { change_state_to: VnfOperationalState::Started, ..OperateVnfRequest::default() };
+            shown.additional_params.insert("rebootWithin".into(), seconds.into());
+            shown.additional_params.extend(vdu.map(|d| ("vdu".into(), d.into())));
+            let which: Vec<VnfcId> = of.into_iter().map(|c| c.id).collect();
+            n.vnfm().reboot(id, &which, (seconds > 0).then_some(seconds), request::text(&shown)?)
+        })
+        .await?;
+    accepted(&format!("/vnflcm/v2/vnf_lcm_op_occs/{}", op.id))
 }
 
 #[derive(Serialize)]

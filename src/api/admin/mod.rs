@@ -1,5 +1,7 @@
 //! `/bothy/v1`: everything outside ETSI's APIs, as `config/openapi.yaml` describes it.
 
+mod audit;
+mod chains;
 mod config;
 mod console;
 mod explain;
@@ -7,17 +9,28 @@ mod facts;
 mod guest;
 mod health;
 mod host;
+mod identity;
 mod networks;
+mod notifications;
 mod operations;
+mod pfs;
 mod plan;
+mod projects;
 mod secrets;
 mod setup;
 mod shutdown;
 mod store;
 mod support;
 mod tar;
+mod tls;
+mod tokens;
+mod usage;
 
-use super::routes::Routes;
+use super::{
+    alarms::{self, Of},
+    ops,
+    routes::Routes,
+};
 
 /// The committed description; a test holds the routes against it.
 pub const OPENAPI: &str = include_str!("../../../config/openapi.yaml");
@@ -34,8 +47,19 @@ pub fn routes() -> Routes {
         .get("/bothy/v1/host/plan", setup::plan)
         .post("/bothy/v1/host/apply", setup::apply)
         .post("/bothy/v1/host/undo", setup::undo)
+        .get("/bothy/v1/host/usage", usage::show)
+        .post("/bothy/v1/host/pfs/{name}/reload", pfs::reload)
+        .get("/bothy/v1/host/operations", pfs::all)
+        .get("/bothy/v1/host/operations/{id}", pfs::one)
+        .post("/bothy/v1/host/operations/{id}/retry", ops::retry)
+        .post("/bothy/v1/host/operations/{id}/rollback", ops::rollback)
+        .post("/bothy/v1/host/operations/{id}/fail", pfs::fail)
+        .post("/bothy/v1/host/operations/{id}/cancel", ops::cancel)
         .post("/bothy/v1/host/shutdown", shutdown::guests)
+        .get("/bothy/v1/chains", chains::all)
         .get("/bothy/v1/networks", networks::all)
+        .get("/bothy/v1/notifications", notifications::all)
+        .post("/bothy/v1/notifications/{id}/redeliver", notifications::redeliver)
         .post("/bothy/v1/plan", plan::plan)
         .get("/bothy/v1/operations/{id}/timeline", operations::timeline)
         .get_raw("/bothy/v1/vnf/{id}/serial", guest::serial)
@@ -43,6 +67,7 @@ pub fn routes() -> Routes {
         .get("/bothy/v1/vnf/{id}/day0", guest::day0)
         .get_raw("/bothy/v1/vnf/{id}/domain", guest::domain)
         .post("/bothy/v1/vnf/{id}/reboot", guest::reboot)
+        .post("/bothy/v1/vnf/{id}/restart", guest::restart)
         .get("/bothy/v1/explain/{id}", explain::explain)
         .get("/bothy/v1/secrets", secrets::names)
         .put("/bothy/v1/secrets/{name}", secrets::set)
@@ -50,4 +75,33 @@ pub fn routes() -> Routes {
         .post("/bothy/v1/store/verify", store::verify)
         .post_raw("/bothy/v1/store/export", store::export)
         .get_raw("/bothy/v1/support", support::archive)
+        .get("/bothy/v1/whoami", tokens::whoami)
+        .get("/bothy/v1/tokens", tokens::all)
+        .post("/bothy/v1/tokens", tokens::create)
+        .delete("/bothy/v1/tokens/{id}", tokens::revoke)
+        .get("/bothy/v1/users", identity::users)
+        .post("/bothy/v1/users", identity::create_user)
+        .get("/bothy/v1/users/{name}", identity::user)
+        .patch("/bothy/v1/users/{name}", identity::change_user)
+        .delete("/bothy/v1/users/{name}", identity::delete_user)
+        .get("/bothy/v1/clients", identity::clients)
+        .post("/bothy/v1/clients", identity::create_client)
+        .get("/bothy/v1/clients/{name}", identity::client)
+        .patch("/bothy/v1/clients/{name}", identity::change_client)
+        .delete("/bothy/v1/clients/{name}", identity::delete_client)
+        .post("/bothy/v1/clients/{name}/secret", identity::renew_secret)
+        .get("/bothy/v1/roles", identity::roles)
+        .put("/bothy/v1/roles/{name}", identity::put_role)
+        .delete("/bothy/v1/roles/{name}", identity::delete_role)
+        .get("/bothy/v1/projects", projects::all)
+        .post("/bothy/v1/projects", projects::create)
+        .get("/bothy/v1/projects/{id}", projects::one)
+        .patch("/bothy/v1/projects/{id}", projects::change)
+        .delete("/bothy/v1/projects/{id}", projects::delete)
+        .get("/bothy/v1/audit", audit::page)
+        .post("/bothy/v1/audit/verify", audit::verify)
+        .get("/bothy/v1/tls", tls::show)
+        .put("/bothy/v1/tls", tls::replace)
+        .post("/bothy/v1/tls/reload", tls::reload)
+        .and(alarms::routes(Of::Host, "/bothy/v1/alarms", "/bothy/v1/alarms/{id}"))
 }

@@ -1,11 +1,16 @@
 //! The segments of the switch: which link is which VLAN, who is on it.
 
+use std::collections::HashSet;
+
 use axum::{Json, extract::State};
 use serde::Serialize;
 
 use crate::{
     api::{Ctx, problem::Answer, respond::NoQuery},
-    model::segment::{Segment, SegmentOwner, SegmentState},
+    model::{
+        id::IfName,
+        segment::{Segment, SegmentOwner, SegmentState},
+    },
 };
 
 #[derive(Serialize)]
@@ -38,6 +43,9 @@ struct Station {
     hostname: String,
     mac: String,
     addresses: Vec<String>,
+    /// An end of a wire: on no link, chains alone lead there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    wire: bool,
 }
 
 impl From<&Segment> for Wire {
@@ -71,6 +79,7 @@ impl From<&Segment> for Wire {
                     hostname: st.hostname.to_string(),
                     mac: st.mac.to_string(),
                     addresses: st.addresses.iter().map(ToString::to_string).collect(),
+                    wire: false,
                 })
                 .collect(),
         }
@@ -78,6 +87,16 @@ impl From<&Segment> for Wire {
 }
 
 pub async fn all(State(s): Ctx, _: NoQuery) -> Answer<Json<Vec<Wire>>> {
-    let all = s.domain(|n| n.vnfm().store().list::<Segment>()).await?;
-    Ok(Json(all.iter().map(Wire::from).collect()))
+    let of = |s: &Segment, wires: &HashSet<IfName>| {
+        let mut wire = Wire::from(s);
+        for (shown, st) in wire.stations.iter_mut().zip(&s.stations) {
+            shown.wire = wires.contains(&st.nic());
+        }
+        wire
+    };
+    let all = s.domain(move |n| {
+        let wires = n.vnfm().links().wires()?;
+        Ok(n.caller().seen(n.vnfm().store().list::<Segment>()?).iter().map(|s| of(s, &wires)).collect())
+    });
+    Ok(Json(all.await?))
 }

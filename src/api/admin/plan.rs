@@ -1,36 +1,57 @@
-//! Dry runs: what an instantiation would make, or every reason why not. Nothing is touched.
+//! Dry runs: what an instantiation or the scaling of a service would make, or an update would change, or every
+//! reason why not. Nothing is touched.
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::networks;
+use super::{chains, networks};
 use crate::{
+    access::manage::Thing,
     api::{
         Ctx,
-        convert::request,
+        convert::{
+            request::{self, Scaled},
+            update,
+        },
         extract,
         problem::{Answer, Problem},
         respond::{NoQuery, unprocessable},
+        who::View,
     },
     model::{
-        error::Result,
-        id::{NsId, ProjectId, VnfId},
+        chain::Chain,
+        error::{Fault, Result},
+        id::{NsId, VnfId},
         param::Params,
+        place::Held,
         step::PlanStep,
-        vnf::Body,
+        vnf::{Body, VnfInstance},
     },
-    nfvo::Nfvo,
-    sol::{nslcm::InstantiateNsRequest, vnflcm::InstantiateVnfRequest},
-    vnfm::accept::CreateVnf,
+    nfvo::way::Rerouted,
+    sol::{
+        nslcm::{InstantiateNsRequest, ScaleNsRequest, UpdateNsRequest, UpdateType},
+        vnflcm::InstantiateVnfRequest,
+    },
+    vnfm::{accept::CreateVnf, place::texts},
 };
 
-/// Exactly one of the two members.
+/// Exactly one of the members.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
     ns: Option<AskNs>,
     vnf: Option<AskVnf>,
+    update: Option<AskUpdate>,
+    scale: Option<AskScale>,
+}
+
+/// Of a service that runs.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AskUpdate {
+    ns_instance_id: String,
+    request: UpdateNsRequest,
 }
 
 /// A descriptor, or an instance that is not instantiated yet.
@@ -52,12 +73,45 @@ struct AskVnf {
     request: InstantiateVnfRequest,
 }
 
+/// SCALE_NS of a service that is up.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AskScale {
+    ns_instance_id: String,
+    request: ScaleNsRequest,
+}
+
 #[derive(Serialize)]
 pub struct Plan {
     links: Vec<networks::Wire>,
     vnfs: Vec<Vnf>,
+    /// VNFs that go.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    removed: Vec<Named>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    chains: Vec<chains::Wire>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<Change>,
     steps: Vec<Step>,
     warnings: Vec<String>,
+}
+
+/// Of a chain that would take another way.
+#[derive(Serialize)]
+struct Change {
+    id: String,
+    nfp: String,
+    /// Its functions.
+    before: Vec<String>,
+    after: Vec<String>,
+    /// For each classifier whose traffic would go another way: which, and how connections take it.
+    cutover: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Named {
+    id: String,
+    name: String,
 }
 
 #[derive(Serialize)]
@@ -82,6 +136,9 @@ struct Guest {
     memory_mib: u64,
     disks: Vec<Disk>,
     ports: Vec<Port>,
+    /// Where it would be on the host, when it wishes for hardware.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    placement: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -117,7 +174,8 @@ fn steps(of: &[PlanStep], vnf: Option<&str>) -> Vec<Step> {
     of.iter().map(wire).collect()
 }
 
-fn vnf(name: &str, profile: Option<&str>, body: &Body, links: &[networks::Wire]) -> Vnf {
+fn vnf(name: &str, profile: Option<&str>, body: &Body, held: &[Held], links: &[networks::Wire]) -> Vnf {
+    let places = texts(held);
     let port = |p: &crate::model::vnf::Port| {
         let segment = p.segment.to_string();
         let on = links.iter().find(|l| l.id == segment);
@@ -155,33 +213,78 @@ fn vnf(name: &str, profile: Option<&str>, body: &Body, links: &[networks::Wire])
                     })
                     .collect(),
                 ports: c.ports.iter().map(port).collect(),
+                placement: places.get(&c.id).cloned(),
             })
             .collect(),
     }
 }
 
-fn of_ns(nfvo: &Nfvo, ask: AskNs, id: Option<NsId>) -> Result<Plan> {
+fn of_ns(nfvo: &View, ask: AskNs, id: Option<NsId>) -> Result<Plan> {
     let how = request::instantiate_ns(ask.request)?;
     let name = SmolStr::new(ask.name.as_deref().unwrap_or("plan"));
     let dry = match id {
-        Some(id) => nfvo.dry_instantiate(id, &how)?,
-        None => nfvo.dry_new(ProjectId::DEFAULT, &ask.nsd_id.unwrap_or_default(), name, &how)?,
+        Some(id) => nfvo.seen(Thing::Ns(id), |n| n.dry_instantiate(id, &how))?,
+        None => nfvo.dry_new(nfvo.project(), &ask.nsd_id.unwrap_or_default(), name, &how)?,
     };
     let links: Vec<_> = dry.segments.iter().map(networks::Wire::from).collect();
     let members = &dry.plan.members;
     let mut all = steps(&dry.plan.steps, None);
     all.extend(members.iter().flat_map(|m| steps(&m.plan.steps, Some(&m.instance.name))));
-    let vnfs = members.iter().map(|m| vnf(&m.instance.name, Some(&m.profile), &m.plan.body, &links)).collect();
-    Ok(Plan { vnfs, links, steps: all, warnings: dry.plan.warnings.clone() })
+    let vnfs = members.iter().map(|m| vnf(&m.instance.name, Some(&m.profile), &m.plan.body, &m.plan.reservation.placed, &links)).collect();
+    let chains = dry.plan.chains.iter().map(|c| chains::of(c, None)).collect();
+    Ok(Plan { vnfs, removed: Vec::new(), links, chains, changes: Vec::new(), steps: all, warnings: dry.plan.warnings.clone() })
 }
 
-fn of_vnf(nfvo: &Nfvo, ask: AskVnf, id: Option<VnfId>) -> Result<Plan> {
+fn of_update(nfvo: &View, ask: &AskUpdate, id: NsId) -> Result<Plan> {
+    if ask.request.update_type != UpdateType::UpdateVnffg {
+        return Err(Fault::invalid("update.request.updateType: UPDATE_VNFFG alone is offered yet"));
+    }
+    let paths = update::paths(&ask.request)?;
+    let dry = nfvo.seen(Thing::Ns(id), |n| n.dry_reroute(id, &paths))?;
+    let names = |c: &Chain| c.hops.iter().map(|h| h.name.to_string()).collect();
+    let change = |c: &Rerouted| Change {
+        id: c.after.id.to_string(),
+        nfp: c.after.nfp.to_string(),
+        before: names(&c.before),
+        after: names(&c.after),
+        cutover: c.cutover.clone(),
+    };
+    Ok(Plan {
+        links: Vec::new(),
+        vnfs: Vec::new(),
+        removed: Vec::new(),
+        chains: dry.changes.iter().map(|c| chains::of(&c.after, None)).collect(),
+        changes: dry.changes.iter().map(change).collect(),
+        steps: steps(&dry.steps, None),
+        warnings: dry.changes.into_iter().flat_map(|c| c.warnings).collect(),
+    })
+}
+
+fn of_scale(nfvo: &View, ask: &AskScale) -> Result<Plan> {
+    let Scaled::Service(how) = request::scale_ns(&ask.request)? else {
+        return Err(Fault::invalid("scale.request.scaleType: only SCALE_NS can be planned without doing it"));
+    };
+    let id: NsId = ask.ns_instance_id.parse()?;
+    let (ns, dry) = nfvo.seen(Thing::Ns(id), |n| n.dry_scale(id, &how))?;
+    let links: Vec<_> = dry.segments.iter().filter(|s| ns.links.iter().any(|(_, id)| *id == s.id)).map(networks::Wire::from).collect();
+    let mut removed = Vec::new();
+    for (vnf, _) in &dry.less {
+        removed.extend(nfvo.vnfm().store().get::<VnfInstance>(vnf)?.map(|v| Named { id: v.id.to_string(), name: v.name.to_string() }));
+    }
+    let mut all = steps(&dry.steps, None);
+    all.extend(dry.members.iter().flat_map(|m| steps(&m.plan.steps, Some(&m.instance.name))));
+    let vnfs =
+        dry.members.iter().map(|m| vnf(&m.instance.name, Some(&m.profile), &m.plan.body, &m.plan.reservation.placed, &links)).collect();
+    Ok(Plan { vnfs, removed, links, chains: Vec::new(), changes: Vec::new(), steps: all, warnings: dry.warnings })
+}
+
+fn of_vnf(nfvo: &View, ask: AskVnf, id: Option<VnfId>) -> Result<Plan> {
     let how = request::instantiate_vnf(ask.request)?;
     let dry = match id {
-        Some(id) => nfvo.vnfm().dry_instantiate(id, &how)?,
+        Some(id) => nfvo.seen(Thing::Vnf(id), |n| n.vnfm().dry_instantiate(id, &how))?,
         None => {
             let create = CreateVnf {
-                project: ProjectId::DEFAULT,
+                project: nfvo.project(),
                 vnfd_id: ask.vnfd_id.unwrap_or_default().into(),
                 name: ask.name.map(Into::into),
                 description: String::new(),
@@ -191,7 +294,15 @@ fn of_vnf(nfvo: &Nfvo, ask: AskVnf, id: Option<VnfId>) -> Result<Plan> {
         }
     };
     let links: Vec<_> = dry.segments.iter().map(networks::Wire::from).collect();
-    Ok(Plan { vnfs: vec![vnf(&dry.name, None, &dry.body, &links)], links, steps: steps(&dry.steps, None), warnings: dry.warnings })
+    Ok(Plan {
+        removed: Vec::new(),
+        vnfs: vec![vnf(&dry.name, None, &dry.body, &dry.placed, &links)],
+        links,
+        chains: Vec::new(),
+        changes: Vec::new(),
+        steps: steps(&dry.steps, None),
+        warnings: dry.warnings,
+    })
 }
 
 pub async fn plan(State(s): Ctx, _: NoQuery, extract::Noted(ask, ignored): extract::Noted<Ask>) -> Answer<Json<Plan>> {
@@ -201,20 +312,23 @@ pub async fn plan(State(s): Ctx, _: NoQuery, extract::Noted(ask, ignored): extra
             Err(Box::new(Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, format!("give either {what}"))))
         }
     };
-    let plan = match (ask.ns, ask.vnf) {
-        (Some(ns), None) => {
+    let plan = match (ask.ns, ask.vnf, ask.update, ask.scale) {
+        (Some(ns), None, None, None) => {
             one(&ns.nsd_id, &ns.ns_instance_id, "ns.nsdId or ns.nsInstanceId")?;
             let id = ns.ns_instance_id.as_deref().map(str::parse).transpose()?;
             s.domain(move |n| of_ns(n, ns, id)).await
         }
-        (None, Some(vnf)) => {
+        (None, Some(vnf), None, None) => {
             one(&vnf.vnfd_id, &vnf.vnf_instance_id, "vnf.vnfdId or vnf.vnfInstanceId")?;
             let id = vnf.vnf_instance_id.as_deref().map(str::parse).transpose()?;
             s.domain(move |n| of_vnf(n, vnf, id)).await
         }
-        (None, None) | (Some(_), Some(_)) => {
-            return Err(crate::model::error::Fault::invalid("give either ns or vnf").into());
+        (None, None, Some(update), None) => {
+            let id = update.ns_instance_id.parse()?;
+            s.domain(move |n| of_update(n, &update, id)).await
         }
+        (None, None, None, Some(scale)) => s.domain(move |n| of_scale(n, &scale)).await,
+        _ => return Err(Fault::invalid("give either ns or vnf, or scale, or update").into()),
     };
     let unknown = |path: String| format!("{path}: not known here, ignored");
     let plan = plan.map(|mut p| {

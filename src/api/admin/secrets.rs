@@ -1,17 +1,14 @@
-//! Secrets by name: set and listed, never read back. Templates read them as `secrets.NAME`.
+//! Secrets by name, of the caller's project: set and listed, never read back. Templates read them as `secrets.NAME`.
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::{
-    api::{
-        Ctx,
-        extract::{self, Id},
-        problem::Answer,
-        respond::NoQuery,
-    },
-    model::id::ProjectId,
+use crate::api::{
+    Ctx,
+    extract::{self, Id},
+    problem::Answer,
+    respond::NoQuery,
 };
 
 #[derive(Serialize)]
@@ -27,16 +24,16 @@ pub struct Value {
 }
 
 pub async fn names(State(s): Ctx, _: NoQuery) -> Answer<Json<Vec<Named>>> {
-    let all = s.domain(|n| n.vnfm().secret_names(ProjectId::DEFAULT)).await?;
+    let all = s.domain(|n| n.vnfm().secret_names(n.project())).await?;
     Ok(Json(all.into_iter().map(|n| Named { name: n.into() }).collect()))
 }
 
 pub async fn set(State(s): Ctx, Id(name): Id<SmolStr>, _: NoQuery, extract::Json(v): extract::Json<Value>) -> Answer<StatusCode> {
-    s.domain(move |n| n.vnfm().set_secret(ProjectId::DEFAULT, name, &v.value)).await?;
+    s.domain(move |n| n.vnfm().set_secret(n.project(), name, &v.value)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub async fn delete(State(s): Ctx, Id(name): Id<SmolStr>, _: NoQuery) -> Answer<StatusCode> {
-    s.domain(move |n| n.vnfm().delete_secret(&name)).await?;
+    s.domain(move |n| n.vnfm().delete_secret(n.project(), &name)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,10 +2,15 @@
 //!
 //! Owns what the files share: time stamps, parameters, problems, links. Never: a decision, the store.
 
+pub mod alarm;
 pub mod catalogue;
+pub mod notification;
 pub mod ns;
 pub mod opocc;
+pub mod pm;
 pub mod request;
+pub mod subscription;
+pub mod update;
 pub mod vnf;
 
 use axum::http::StatusCode;
@@ -118,6 +123,13 @@ pub fn user_data(all: &KeyValuePairs) -> Vec<(SmolStr, String)> {
 pub fn user_pairs(all: &[(SmolStr, String)]) -> KeyValuePairs {
     let read = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
     all.iter().map(|(k, v)| (k.to_string(), read(v))).collect()
+}
+
+/// User data with a patch laid on it, if there is one.
+pub fn patched(had: &[(SmolStr, String)], patch: Option<&KeyValuePairs>) -> Option<Vec<(SmolStr, String)>> {
+    let mut now = user_pairs(had);
+    merge(&mut now, patch?);
+    Some(user_data(&now))
 }
 
 /// Lays a JSON merge patch (RFC 7396) on an object.

@@ -6,13 +6,15 @@ use super::{
 };
 use crate::{
     model::{
+        chain::Chain,
         ns::NsInstance,
+        nsd::NsAspect,
         segment::{Segment, Station},
         vnf::VnfInstance,
         vnfd::Flavour,
     },
     sol::{
-        nslcm::{self as sol, NsCpHandle, NsInstanceLinks, NsLinkPortInfo, NsVirtualLinkInfo, SapInfo},
+        nslcm::{self as sol, NsCpHandle, NsInstanceLinks, NsLinkPortInfo, NsScaleInfo, NsVirtualLinkInfo, SapInfo, VnffgInfo},
         vnflcm::InstantiationState,
     },
 };
@@ -23,9 +25,16 @@ pub struct Whole {
     /// In the order of the members; one that is not stored any more is left out.
     pub vnfs: Vec<(VnfInstance, Option<Flavour>)>,
     pub segments: Vec<Segment>,
+    pub chains: Vec<Chain>,
+    /// Of its flavour.
+    pub aspects: Vec<NsAspect>,
 }
 
 impl Whole {
+    /// Its own record and no other.
+    pub fn alone(ns: NsInstance) -> Whole {
+        Whole { ns, vnfs: Vec::new(), segments: Vec::new(), chains: Vec::new(), aspects: Vec::new() }
+    }
     /// Names a version of the resource: it changes when a member does.
     pub fn version(&self) -> u64 {
         self.vnfs.iter().fold(self.ns.revision << 32, |n, (v, _)| n.wrapping_add(v.revision))
@@ -63,6 +72,8 @@ pub fn instance(w: &Whole, base: &Base) -> sol::NsInstance {
                 }
             })
             .collect(),
+        vnffg_info: graphs(w),
+        ns_scale_status: scale_status(w),
         ns_state: if ns.instantiated { InstantiationState::Instantiated } else { InstantiationState::NotInstantiated },
         links: NsInstanceLinks {
             self_: base.link(&path),
@@ -71,6 +82,46 @@ pub fn instance(w: &Whole, base: &Base) -> sol::NsInstance {
             ..NsInstanceLinks::default()
         },
         ..sol::NsInstance::default()
+    }
+}
+
+/// The level of each aspect that it is at one of.
+fn scale_status(w: &Whole) -> Vec<NsScaleInfo> {
+    let count = |profile: &str| w.ns.members.iter().filter(|m| m.profile == profile).count() as u32;
+    let status = |a: &NsAspect| {
+        let level = a.level(count).filter(|_| w.ns.instantiated)?;
+        Some(NsScaleInfo { ns_scaling_aspect_id: a.id.to_string(), ns_scale_level_id: level.to_string() })
+    };
+    w.aspects.iter().filter_map(status).collect()
+}
+
+/// SOL005 6.5.3.56: by VNFFGD, the VNFs and links that its paths use. Its connection points are left out:
+/// the text has all of them, the published OpenAPI has room for one.
+fn graphs(w: &Whole) -> Vec<VnffgInfo> {
+    let mut out: Vec<VnffgInfo> = Vec::new();
+    for c in &w.chains {
+        let at = out.iter().position(|g| g.vnffgd_id == c.vnffg.as_str()).unwrap_or_else(|| {
+            out.push(VnffgInfo { id: c.vnffg.to_string(), vnffgd_id: c.vnffg.to_string(), ..VnffgInfo::default() });
+            out.len() - 1
+        });
+        let Some(graph) = out.get_mut(at) else { continue };
+        let ends = c.from.iter().chain(&c.to).map(|e| (e.vnf, &e.cp));
+        let hops = c.hops.iter().flat_map(|h| h.vnfs.iter().flat_map(move |v| [(*v, &h.entry), (*v, &h.exit)]));
+        for (vnf, cp) in ends.chain(hops) {
+            let body = w.vnfs.iter().find(|(v, _)| v.id == vnf).and_then(|(v, _)| v.body.as_ref());
+            let segments = body.into_iter().flat_map(|b| b.ext_cps.iter().filter(|e| e.cpd == *cp).map(|e| e.segment.to_string()));
+            add(&mut graph.ns_virtual_link_info_id, segments);
+            add(&mut graph.vnf_instance_id, [vnf.to_string()]);
+        }
+    }
+    out
+}
+
+fn add(to: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
+    for one in more {
+        if !to.contains(&one) {
+            to.push(one);
+        }
     }
 }
 

@@ -5,18 +5,19 @@ use serde_json::{Value, json};
 use super::{Base, problem, time, unexplained, vnf::Dialect};
 use crate::{
     model::{
+        chain::Chain,
         domain::DomainSpec,
         error::{Fault, Result},
         ns::NsInstance,
         op::{CancelMode, NsOpState, OpKind, OpState, Operation, Phase, Target, VnfOpState},
-        step::{NsStep, PlanStep, Step, VnfStep},
+        step::{Effect, NsStep, PlanStep, Step, VnfStep},
         vnf::VnfInstance,
     },
     sol::{
         common::{KeyValuePairs, Patch},
         nslcm::{
-            AffectedNsVirtualLink, AffectedVnf, ChangeResult, NsLcmOpOcc, NsLcmOpOccLinks, NsLcmOpType, NsLcmOperationState,
-            NsResourceChanges, NsVlChangeType, VnfChangeType,
+            AffectedNsVirtualLink, AffectedVnf, AffectedVnffg, ChangeResult, NsLcmOpOcc, NsLcmOpOccLinks, NsLcmOpType, NsLcmOperationState,
+            NsResourceChanges, NsVlChangeType, VnfChangeType, VnffgChangeType,
         },
         problem::ProblemDetails,
         vnflcm::{
@@ -36,6 +37,8 @@ pub struct Around {
     pub ns: Option<NsInstance>,
     /// The members of the service.
     pub members: Vec<VnfInstance>,
+    /// The chains of the service.
+    pub chains: Vec<Chain>,
 }
 
 fn cancel_mode(m: CancelMode) -> CancelModeType {
@@ -53,7 +56,7 @@ struct Tasks {
 }
 
 impl Tasks {
-    fn of(op: &Operation) -> Tasks {
+    fn of(op: &Operation, around: &Around) -> Tasks {
         // A part of a service's operation is moved by that one alone.
         let mine = op.parent.is_none();
         let (under_way, stuck) = match op.state.phase() {
@@ -61,9 +64,17 @@ impl Tasks {
             Phase::Stuck => (false, true),
             Phase::Over => (false, false),
         };
+        let removes = around.steps.iter().any(|s| s.step.effect() == Effect::Removes);
         let undoable = match op.kind {
-            OpKind::Instantiate | OpKind::Start | OpKind::Stop => true,
-            OpKind::Terminate | OpKind::ModifyInfo => false,
+            OpKind::Instantiate
+            | OpKind::Start
+            | OpKind::Stop
+            | OpKind::Scale
+            | OpKind::ScaleToLevel
+            | OpKind::ReloadPf
+            | OpKind::RestorePf
+            | OpKind::Update => !removes,
+            OpKind::Terminate | OpKind::ModifyInfo | OpKind::Heal => false,
         };
         Tasks { cancel: mine && under_way, retry: mine && stuck, rollback: mine && stuck && undoable }
     }
@@ -110,7 +121,7 @@ fn params(op: &Operation, around: &Around) -> Option<KeyValuePairs> {
         (Target::Vnf(_), OpKind::Terminate) => {
             let graceful = around.steps.iter().find_map(|s| match &s.step {
                 Step::Vnf(VnfStep::Stop { graceful_s, .. }) => *graceful_s,
-                Step::Vnf(_) | Step::Ns(_) => None,
+                Step::Vnf(_) | Step::Ns(_) | Step::Pf(_) => None,
             });
             match graceful {
                 Some(s) => json!({ "terminationType": "GRACEFUL", "gracefulTerminationTimeout": s }),
@@ -119,7 +130,25 @@ fn params(op: &Operation, around: &Around) -> Option<KeyValuePairs> {
         }
         (Target::Vnf(_), OpKind::Start) => json!({ "changeStateTo": "STARTED" }),
         (Target::Vnf(_), OpKind::Stop) => json!({ "changeStateTo": "STOPPED" }),
-        (_, OpKind::ModifyInfo) | (Target::Ns(_), OpKind::Terminate | OpKind::Start | OpKind::Stop) => json!({}),
+        (Target::Ns(_), OpKind::Heal) => {
+            let healed = around.steps.iter().filter_map(|s| match &s.step {
+                Step::Ns(NsStep::Alter { vnf, .. }) => Some(json!({ "vnfInstanceId": vnf.to_string() })),
+                Step::Vnf(_) | Step::Ns(_) | Step::Pf(_) => None,
+            });
+            json!({ "healVnfData": healed.collect::<Vec<_>>() })
+        }
+        (
+            _,
+            OpKind::ModifyInfo
+            | OpKind::Scale
+            | OpKind::ScaleToLevel
+            | OpKind::Heal
+            | OpKind::ReloadPf
+            | OpKind::RestorePf
+            | OpKind::Update,
+        )
+        | (Target::Pf(_), _)
+        | (Target::Ns(_), OpKind::Terminate | OpKind::Start | OpKind::Stop) => json!({}),
     };
     match made {
         Value::Object(o) => Some(o),
@@ -152,12 +181,16 @@ fn changed_info(op: &Operation) -> Option<VnfInfoModifications> {
     })
 }
 
+fn not_here(op: &Operation) -> Fault {
+    Fault::bug(format!("operation {} is of a kind that what it names does not have", op.id))
+}
+
 pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> {
     let (Target::Vnf(vnf), OpState::Vnf(state)) = (op.target, op.state) else {
         return Err(Fault::not_found(format!("operation {} is not one of a VNF", op.id)));
     };
     let path = format!("/vnflcm/v2/vnf_lcm_op_occs/{}", op.id);
-    let tasks = Tasks::of(op);
+    let tasks = Tasks::of(op, around);
     let pending = pending_cancel(op);
     Ok(VnfLcmOpOcc {
         id: op.id.to_string(),
@@ -179,6 +212,10 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
             OpKind::Terminate => LcmOperationType::Terminate,
             OpKind::Start | OpKind::Stop => LcmOperationType::Operate,
             OpKind::ModifyInfo => LcmOperationType::ModifyInfo,
+            OpKind::Scale => LcmOperationType::Scale,
+            OpKind::ScaleToLevel => LcmOperationType::ScaleToLevel,
+            OpKind::Heal => LcmOperationType::Heal,
+            OpKind::ReloadPf | OpKind::RestorePf | OpKind::Update => return Err(not_here(op)),
         },
         is_automatic_invocation: op.automatic,
         operation_params: params(op, around),
@@ -219,7 +256,7 @@ fn vnf_changes(op: &Operation, around: &Around) -> Option<ResourceChanges> {
     let mut changes = ResourceChanges::default();
     let added = around.steps.iter().filter_map(|s| match &s.step {
         Step::Vnf(VnfStep::Define(spec)) => Some((&**spec, ChangeType::Added)),
-        Step::Vnf(_) | Step::Ns(_) => None,
+        Step::Vnf(_) | Step::Ns(_) | Step::Pf(_) => None,
     });
     for (spec, change_type) in added.chain(around.removed.iter().map(|spec| (spec, ChangeType::Removed))) {
         let storages: Vec<String> = spec.disks.iter().map(|d| d.id.to_string()).collect();
@@ -256,7 +293,7 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
         return Err(Fault::not_found(format!("operation {} is not one of a network service", op.id)));
     };
     let path = format!("/nslcm/v2/ns_lcm_op_occs/{}", op.id);
-    let tasks = Tasks::of(op);
+    let tasks = Tasks::of(op, around);
     let pending = pending_cancel(op);
     Ok(NsLcmOpOcc {
         id: op.id.to_string(),
@@ -275,7 +312,10 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
         lcm_operation_type: match op.kind {
             OpKind::Instantiate => NsLcmOpType::Instantiate,
             OpKind::Terminate => NsLcmOpType::Terminate,
-            OpKind::Start | OpKind::Stop | OpKind::ModifyInfo => NsLcmOpType::Update,
+            OpKind::Start | OpKind::Stop | OpKind::ModifyInfo | OpKind::Update => NsLcmOpType::Update,
+            OpKind::Scale | OpKind::ScaleToLevel => NsLcmOpType::Scale,
+            OpKind::Heal => NsLcmOpType::Heal,
+            OpKind::ReloadPf | OpKind::RestorePf => return Err(not_here(op)),
         },
         start_time: time(op.created),
         is_automatic_invocation: op.automatic,
@@ -283,7 +323,7 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
         is_cancel_pending: pending.is_some(),
         cancel_mode: pending,
         error: error(op),
-        resource_changes: ns_changes(state, around),
+        resource_changes: ns_changes(op.kind, state, around),
         lcm_coordinations: Vec::new(),
         rejected_lcm_coordinations: Vec::new(),
         warnings: op.warnings.clone(),
@@ -299,18 +339,30 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
     })
 }
 
-/// VNFs and links that an instantiation makes, once its outcome is known.
-fn ns_changes(state: NsOpState, around: &Around) -> Option<NsResourceChanges> {
+/// VNFs and links that an instantiation makes, or VNFs that are scaled or healed, once its outcome is known.
+fn ns_changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResourceChanges> {
     let change_result = match state {
         NsOpState::Completed => ChangeResult::Completed,
         NsOpState::Failed | NsOpState::FailedTemp => ChangeResult::Failed,
         NsOpState::Processing | NsOpState::PartiallyCompleted | NsOpState::RollingBack | NsOpState::RolledBack => return None,
     };
+    let altered = match kind {
+        OpKind::Scale | OpKind::ScaleToLevel => VnfChangeType::Scale,
+        OpKind::Heal => VnfChangeType::Heal,
+        OpKind::Instantiate
+        | OpKind::Terminate
+        | OpKind::Start
+        | OpKind::Stop
+        | OpKind::ModifyInfo
+        | OpKind::ReloadPf
+        | OpKind::RestorePf
+        | OpKind::Update => VnfChangeType::Instantiate,
+    };
     let mut changes = NsResourceChanges::default();
     for s in &around.steps {
         let Step::Ns(step) = &s.step else { continue };
         match step {
-            NsStep::Instantiate { vnf, .. } => {
+            NsStep::Instantiate { vnf, .. } | NsStep::Alter { vnf, .. } => {
                 let member = around.ns.as_ref().and_then(|n| n.members.iter().find(|m| m.vnf == *vnf));
                 let record = around.members.iter().find(|v| v.id == *vnf);
                 let (Some(member), Some(record)) = (member, record) else { continue };
@@ -319,7 +371,7 @@ fn ns_changes(state: NsOpState, around: &Around) -> Option<NsResourceChanges> {
                     vnfd_id: record.vnfd_id.to_string(),
                     vnf_profile_id: member.profile.to_string(),
                     vnf_name: record.name.to_string(),
-                    change_type: VnfChangeType::Instantiate,
+                    change_type: if matches!(step, NsStep::Alter { .. }) { altered } else { VnfChangeType::Instantiate },
                     change_result,
                     changed_info: None,
                 });
@@ -336,8 +388,19 @@ fn ns_changes(state: NsOpState, around: &Around) -> Option<NsResourceChanges> {
                     change_result,
                 });
             }
-            NsStep::Terminate { .. } | NsStep::RemoveSegment(_) => {}
+            NsStep::Reroute { chain, .. } => {
+                let Some(graph) = around.chains.iter().find(|c| c.id == *chain).map(|c| c.vnffg.to_string()) else { continue };
+                if changes.affected_vnffgs.iter().all(|a| a.vnffg_instance_id != graph) {
+                    changes.affected_vnffgs.push(AffectedVnffg {
+                        vnffg_instance_id: graph.clone(),
+                        vnffgd_id: graph,
+                        change_type: Some(VnffgChangeType::Modify),
+                        change_result: Some(change_result),
+                    });
+                }
+            }
+            NsStep::Terminate { .. } | NsStep::RemoveSegment(_) | NsStep::Chain(_) | NsStep::RemoveChain(_) => {}
         }
     }
-    (!changes.affected_vnfs.is_empty()).then_some(changes)
+    (!changes.affected_vnfs.is_empty() || !changes.affected_vnffgs.is_empty()).then_some(changes)
 }

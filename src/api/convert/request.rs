@@ -10,41 +10,45 @@ use super::params;
 use crate::{
     model::{
         error::{Fault, Result},
-        id::{SegmentId, VnfId},
+        id::{SegmentId, VnfId, VnfcId},
         net::MacAddr,
         op::CancelMode,
         param::Params,
+        tree::tree,
         vnf::RunState,
     },
-    nfvo::accept::InstantiateNs,
+    nfvo::{accept::InstantiateNs, goal::NsScaleTo, scale::ScaleNs},
     sol::{
         common::KeyValuePairs,
         cp::{CpProtocolData, VnfExtCpConfig},
-        nslcm::{InstantiateNsRequest, ParamsForVnf, TerminateNsRequest},
+        nslcm::{
+            HealNsRequest, InstantiateNsRequest, NsScaleType, ParamsForVnf, ScaleNsData, ScaleNsRequest, ScaleVnfType, ScalingDirection,
+            TerminateNsRequest,
+        },
         vnflcm::{
-            CancelModeType, ExtVirtualLinkData, InstantiateVnfRequest, OperateVnfRequest, TerminateVnfRequest, TerminationType,
-            VnfOperationalState,
+            CancelModeType, ExtVirtualLinkData, HealVnfRequest, InstantiateVnfRequest, OperateVnfRequest, ScaleType, ScaleVnfRequest,
+            ScaleVnfToLevelRequest, TerminateVnfRequest, TerminationType, VnfOperationalState,
         },
     },
     vim::network::Wish,
-    vnfm::{accept::InstantiateVnf, plan::Attachment},
+    vnfm::{accept::InstantiateVnf, alter::Alter, change::ScaleTo, plan::Attachment},
 };
 
 /// Collects what is wrong with a request, each with the member it is about.
 #[derive(Default)]
-struct Faults(Vec<String>);
+pub(super) struct Faults(Vec<String>);
 
 impl Faults {
-    fn add(&mut self, at: impl std::fmt::Display, why: impl std::fmt::Display) {
+    pub(super) fn add(&mut self, at: impl std::fmt::Display, why: impl std::fmt::Display) {
         self.0.push(format!("{at}: {why}"));
     }
     /// A member that must not be there.
-    fn refuse(&mut self, given: bool, at: &str, why: &str) {
+    pub(super) fn refuse(&mut self, given: bool, at: &str, why: &str) {
         if given {
             self.add(at, why);
         }
     }
-    fn end<T>(mut self, what: &str, done: T) -> Result<T> {
+    pub(super) fn end<T>(mut self, what: &str, done: T) -> Result<T> {
         match self.0.len() {
             0 => Ok(done),
             1 => Err(Fault::invalid(self.0.remove(0))),
@@ -108,6 +112,210 @@ pub fn instantiate_vnf(mut r: InstantiateVnfRequest) -> Result<InstantiateVnf> {
         request,
     };
     faults.end("InstantiateVnfRequest", done)
+}
+
+/// ScaleVnfRequest, SOL003 5.5.2.5.
+pub fn scale(r: &ScaleVnfRequest) -> Result<Alter> {
+    let steps = r.number_of_steps.unwrap_or(1);
+    if steps == 0 {
+        return Err(Fault::invalid("numberOfSteps: must be 1 or more"));
+    }
+    let out = match r.kind {
+        ScaleType::ScaleOut => true,
+        ScaleType::ScaleIn => false,
+    };
+    Ok(Alter::Scale(ScaleTo::Steps { aspect: r.aspect_id.as_str().into(), out, steps }))
+}
+
+/// ScaleVnfToLevelRequest, SOL003 5.5.2.6.
+pub fn scale_to_level(r: &ScaleVnfToLevelRequest) -> Result<Alter> {
+    match (&r.instantiation_level_id, r.scale_info.as_slice()) {
+        (Some(level), []) => Ok(Alter::Scale(ScaleTo::Level(level.as_str().into()))),
+        (None, [_, ..]) => {
+            let all: Vec<(SmolStr, u32)> = r.scale_info.iter().map(|s| (s.aspect_id.as_str().into(), s.scale_level)).collect();
+            if let Some((twice, _)) = all.iter().enumerate().find(|(i, (a, _))| all[..*i].iter().any(|(b, _)| a == b)).map(|(_, t)| t) {
+                return Err(Fault::invalid(format!("scaleInfo: aspect {twice} is given twice")));
+            }
+            Ok(Alter::Scale(ScaleTo::Aspects(all)))
+        }
+        (Some(_), [_, ..]) | (None, []) => Err(Fault::invalid("give either instantiationLevelId or scaleInfo")),
+    }
+}
+
+/// HealVnfRequest, SOL003 5.5.2.9, with two parameters of Bothy's own: `vnfcInstanceId`, a list of guests,
+/// and `all`, true to make their volumes again too.
+pub fn heal(r: &HealVnfRequest) -> Result<Alter> {
+    let mut faults = Faults::default();
+    let mut which = Vec::new();
+    let mut anew = false;
+    let mut named: Vec<Value> = r.vnfc_instance_id.iter().map(|i| Value::String(i.to_string())).collect();
+    for (key, value) in &r.additional_params {
+        match (key.as_str(), value) {
+            ("vnfcInstanceId", Value::Array(all)) => named.extend(all.iter().cloned()),
+            ("vnfcInstanceId", one @ Value::String(_)) => named.push(one.clone()),
+            ("vnfcInstanceId", _) => faults.add("additionalParams.vnfcInstanceId", "must be a list of ids"),
+            ("all", Value::Bool(all)) => anew = *all,
+            ("all", _) => faults.add("additionalParams.all", "must be true or false"),
+            (other, _) => faults.add(format!("additionalParams.{other}"), "is not known; known: all, vnfcInstanceId"),
+        }
+    }
+    for id in named {
+        match id.as_str().and_then(|s| s.parse::<VnfcId>().ok()) {
+            Some(id) if !which.contains(&id) => which.push(id),
+            Some(_) => {}
+            None => faults.add("vnfcInstanceId", format!("{id} is not the id of a VNFC")),
+        }
+    }
+    faults.end("HealVnfRequest", Alter::Heal { which, anew })
+}
+
+/// What is scaled.
+pub enum Scaled {
+    /// VNFs in the service.
+    Members(Vec<(VnfId, Alter)>),
+    /// The service itself.
+    Service(ScaleNs),
+}
+
+/// ScaleNsRequest, SOL005 6.5.2.14. What is wrong is said all at once.
+pub fn scale_ns(r: &ScaleNsRequest) -> Result<Scaled> {
+    let mut faults = Faults::default();
+    faults.refuse(r.scale_time.is_some(), "scaleTime", "not offered: scaling begins at once");
+    match r.scale_type {
+        NsScaleType::ScaleNs => {
+            faults.refuse(!r.scale_vnf_data.is_empty(), "scaleVnfData", "must not be there with SCALE_NS");
+            match &r.scale_ns_data {
+                Some(d) => whole_service(d, text(r)?, faults).map(Scaled::Service),
+                None => {
+                    faults.add("scaleNsData", "needed with SCALE_NS");
+                    faults.end("ScaleNsRequest", Scaled::Members(Vec::new()))
+                }
+            }
+        }
+        NsScaleType::ScaleVnf => {
+            faults.refuse(r.scale_vnf_data.is_empty(), "scaleVnfData", "needed with SCALE_VNF");
+            faults.refuse(r.scale_ns_data.is_some(), "scaleNsData", "must not be there with SCALE_VNF");
+            scale_members(r, faults).map(Scaled::Members)
+        }
+    }
+}
+
+/// ScaleNsData, SOL005 6.5.3.38.
+fn whole_service(d: &ScaleNsData, request: String, mut faults: Faults) -> Result<ScaleNs> {
+    let no = "not offered; leave the member out";
+    faults.refuse(!d.vnf_instance_to_be_added.is_empty(), "vnfInstanceToBeAdded", "not offered: Bothy makes the VNFs of a service itself");
+    faults.refuse(!d.location_constraints.is_empty(), "locationConstraints", "not offered: this is one box");
+    faults.refuse(!d.nested_ns_location_constraints.is_empty(), "nestedNsLocationConstraints", no);
+    let mut all = Vec::new();
+    if let Some(s) = &d.scale_ns_by_steps_data {
+        let steps = s.number_of_steps.unwrap_or(1);
+        faults.refuse(steps == 0, "scaleNsByStepsData.numberOfSteps", "must be 1 or more");
+        let out = s.scaling_direction == ScalingDirection::ScaleOut;
+        all.push(NsScaleTo::Steps { aspect: s.aspect_id.as_str().into(), out, steps });
+    }
+    if let Some(l) = &d.scale_ns_to_level_data {
+        let aspects: Vec<(SmolStr, u32)> = l
+            .ns_scale_info
+            .iter()
+            .map(|i| (SmolStr::new(&i.ns_scaling_aspect_id), i.ns_scale_level_id.parse().unwrap_or(u32::MAX)))
+            .collect();
+        for (i, (a, level)) in aspects.iter().enumerate() {
+            let at = format!("scaleNsToLevelData.nsScaleInfo[{i}]");
+            faults.refuse(*level == u32::MAX, &at, "nsScaleLevelId must be a number, as in the NSD");
+            faults.refuse(aspects[..i].iter().any(|(b, _)| a == b), &at, "this aspect is given twice");
+        }
+        match (&l.ns_instantiation_level, aspects.is_empty()) {
+            (Some(level), true) => all.push(NsScaleTo::Level(level.as_str().into())),
+            (None, false) => all.push(NsScaleTo::Aspects(aspects)),
+            (Some(_), false) | (None, true) => faults.add("scaleNsToLevelData", "give either nsInstantiationLevel or nsScaleInfo"),
+        }
+    }
+    if !d.vnf_instance_to_be_removed.is_empty() {
+        let mut go = Vec::new();
+        for (i, id) in d.vnf_instance_to_be_removed.iter().enumerate() {
+            match id.parse::<VnfId>() {
+                Ok(vnf) => go.push(vnf),
+                Err(_) => faults.add(format!("vnfInstanceToBeRemoved[{i}]"), format!("'{id}' is not the id of a VNF instance")),
+            }
+        }
+        all.push(NsScaleTo::Without(go));
+    }
+    if all.len() != 1 && faults.0.is_empty() {
+        faults.add("scaleNsData", "give one of scaleNsByStepsData, scaleNsToLevelData and vnfInstanceToBeRemoved");
+    }
+    let member_params = member_params(&d.additional_params_for_vnf, &mut faults);
+    let to = all.into_iter().next().unwrap_or(NsScaleTo::Without(Vec::new()));
+    faults.end("ScaleNsRequest", ScaleNs { to, params: params(&d.additional_params_for_ns), member_params, request })
+}
+
+fn scale_members(r: &ScaleNsRequest, mut faults: Faults) -> Result<Vec<(VnfId, Alter)>> {
+    let mut out = Vec::new();
+    for (i, d) in r.scale_vnf_data.iter().enumerate() {
+        let at = format!("scaleVnfData[{i}]");
+        let by = |kind| match &d.scale_by_step_data {
+            Some(s) => scale(&ScaleVnfRequest {
+                kind,
+                aspect_id: s.aspect_id.clone(),
+                number_of_steps: s.number_of_steps,
+                additional_params: KeyValuePairs::new(),
+            }),
+            None => Err(Fault::invalid("scaleByStepData is needed")),
+        };
+        let to = || match &d.scale_to_level_data {
+            Some(l) => scale_to_level(&ScaleVnfToLevelRequest {
+                instantiation_level_id: l.vnf_instantiation_level_id.clone(),
+                scale_info: l.vnf_scale_info.clone(),
+                additional_params: KeyValuePairs::new(),
+            }),
+            None => Err(Fault::invalid("scaleToLevelData is needed")),
+        };
+        let alter = match d.scale_vnf_type {
+            ScaleVnfType::ScaleOut => by(ScaleType::ScaleOut),
+            ScaleVnfType::ScaleIn => by(ScaleType::ScaleIn),
+            ScaleVnfType::ScaleToInstantiationLevel | ScaleVnfType::ScaleToScaleLevels => to(),
+        };
+        match (d.vnf_instance_id.parse::<VnfId>(), alter) {
+            (Ok(vnf), Ok(alter)) => out.push((vnf, alter)),
+            (vnf, alter) => {
+                if vnf.is_err() {
+                    faults.add(format!("{at}.vnfInstanceId"), format!("'{}' is not the id of a VNF instance", d.vnf_instance_id));
+                }
+                if let Err(f) = alter {
+                    faults.add(&at, f);
+                }
+            }
+        }
+    }
+    faults.end("ScaleNsRequest", out)
+}
+
+/// HealNsRequest, SOL005 6.5.2.13: some VNFs, or with `healNsData` all `members` of the service.
+pub fn heal_ns(r: &HealNsRequest, members: &[VnfId]) -> Result<Vec<(VnfId, Alter)>> {
+    let mut faults = Faults::default();
+    let mut out = Vec::new();
+    match &r.heal_ns_data {
+        Some(d) => {
+            faults.refuse(!r.heal_vnf_data.is_empty(), "healVnfData", "must not be there beside healNsData");
+            faults.refuse(d.heal_script.is_some(), "healNsData.healScript", "not offered: services have no scripts here");
+            faults.refuse(!d.actions_healing.is_empty(), "healNsData.actionsHealing", "not offered: guests are made again, nothing else");
+            let params = HealVnfRequest { additional_params: d.additional_paramsfor_ns.clone(), ..HealVnfRequest::default() };
+            match heal(&params) {
+                Ok(alter) => out.extend(members.iter().map(|m| (*m, alter.clone()))),
+                Err(f) => faults.add("healNsData", f),
+            }
+        }
+        None => faults.refuse(r.heal_vnf_data.is_empty(), "healVnfData", "either this or healNsData is needed"),
+    }
+    for (i, d) in r.heal_vnf_data.iter().enumerate() {
+        let at = format!("healVnfData[{i}]");
+        let params = HealVnfRequest { additional_params: d.additional_params.clone(), ..HealVnfRequest::default() };
+        match (d.vnf_instance_id.parse::<VnfId>(), heal(&params)) {
+            (Ok(vnf), Ok(alter)) => out.push((vnf, alter)),
+            (Err(_), _) => faults.add(format!("{at}.vnfInstanceId"), format!("'{}' is not the id of a VNF instance", d.vnf_instance_id)),
+            (Ok(_), Err(f)) => faults.add(&at, f),
+        }
+    }
+    faults.end("HealNsRequest", out)
 }
 
 fn attachments(links: &[ExtVirtualLinkData], faults: &mut Faults) -> BTreeMap<SmolStr, Attachment> {
@@ -184,25 +392,10 @@ fn protocols(data: &[CpProtocolData], at: &str, faults: &mut Faults) -> Wish {
     wish
 }
 
-/// InstantiateNsRequest, SOL005 6.5.2.11.
-pub fn instantiate_ns(mut r: InstantiateNsRequest) -> Result<InstantiateNs> {
-    let mut faults = Faults::default();
-    let no = "not offered; leave the member out";
-    faults.refuse(!r.addpnf_data.is_empty(), "addpnfData", no);
-    faults.refuse(!r.vnf_instance_data.is_empty(), "vnfInstanceData", "not offered: Bothy makes the VNFs of a service itself");
-    faults.refuse(!r.nested_ns_instance_data.is_empty(), "nestedNsInstanceData", no);
-    faults.refuse(!r.additional_params_for_nested_ns.is_empty(), "additionalParamsForNestedNs", no);
-    faults.refuse(r.start_time.is_some(), "startTime", "not offered: an accepted instantiation begins at once");
-    faults.refuse(
-        !r.additional_affinity_or_anti_affinity_rule.is_empty(),
-        "additionalAffinityOrAntiAffinityRule",
-        "not offered: this is one box",
-    );
-    let request = text(&r)?;
-    let mut given = std::mem::take(&mut r.additional_params_for_ns);
-    let ssh_keys = ssh_keys(&mut given, "additionalParamsForNs", &mut faults);
-    let mut member_params: BTreeMap<SmolStr, Params> = BTreeMap::new();
-    for (i, p) in r.additional_params_for_vnf.iter().enumerate() {
+/// Parameters by VNF profile.
+fn member_params(all: &[ParamsForVnf], faults: &mut Faults) -> BTreeMap<SmolStr, Params> {
+    let mut out: BTreeMap<SmolStr, Params> = BTreeMap::new();
+    for (i, p) in all.iter().enumerate() {
         let at = format!("additionalParamsForVnf[{i}]");
         let ParamsForVnf {
             vnf_profile_id,
@@ -223,10 +416,31 @@ pub fn instantiate_ns(mut r: InstantiateNsRequest) -> Result<InstantiateNs> {
             &at,
             "only additionalParams is offered for a member",
         );
-        if member_params.insert(SmolStr::new(vnf_profile_id), params(additional_params)).is_some() {
+        if out.insert(SmolStr::new(vnf_profile_id), params(additional_params)).is_some() {
             faults.add(format!("{at}.vnfProfileId"), format!("'{vnf_profile_id}' is there more than once"));
         }
     }
+    out
+}
+
+/// InstantiateNsRequest, SOL005 6.5.2.11.
+pub fn instantiate_ns(mut r: InstantiateNsRequest) -> Result<InstantiateNs> {
+    let mut faults = Faults::default();
+    let no = "not offered; leave the member out";
+    faults.refuse(!r.addpnf_data.is_empty(), "addpnfData", no);
+    faults.refuse(!r.vnf_instance_data.is_empty(), "vnfInstanceData", "not offered: Bothy makes the VNFs of a service itself");
+    faults.refuse(!r.nested_ns_instance_data.is_empty(), "nestedNsInstanceData", no);
+    faults.refuse(!r.additional_params_for_nested_ns.is_empty(), "additionalParamsForNestedNs", no);
+    faults.refuse(r.start_time.is_some(), "startTime", "not offered: an accepted instantiation begins at once");
+    faults.refuse(
+        !r.additional_affinity_or_anti_affinity_rule.is_empty(),
+        "additionalAffinityOrAntiAffinityRule",
+        "not offered: this is one box",
+    );
+    let request = text(&r)?;
+    let mut given = std::mem::take(&mut r.additional_params_for_ns);
+    let ssh_keys = ssh_keys(&mut given, "additionalParamsForNs", &mut faults);
+    let member_params = member_params(&r.additional_params_for_vnf, &mut faults);
     let done = InstantiateNs {
         flavour: r.ns_flavour_id.into(),
         level: r.ns_instantiation_level_id.map(Into::into),
@@ -255,7 +469,7 @@ fn stopping(how: TerminationType, seconds: Option<u32>, usual: u32, member: &str
 pub fn terminate_ns(r: &TerminateNsRequest, usual: u32, members: &[VnfId]) -> Result<Option<u32>> {
     let mut faults = Faults::default();
     faults.refuse(r.termination_time.is_some(), "terminationTime", "not offered: an accepted termination begins at once");
-    let mut wanted: BTreeMap<VnfId, Option<u32>> = members.iter().map(|m| (*m, Some(usual))).collect();
+    let mut wanted: BTreeMap<VnfId, Option<u32>> = tree(members.iter().map(|m| (*m, Some(usual))));
     for (i, v) in r.terminate_vnf_data.iter().enumerate() {
         let at = format!("terminateVnfData[{i}]");
         let how = v.termination_type.unwrap_or(TerminationType::Graceful);

@@ -1,10 +1,38 @@
-//! SOL003 as the VNFM serves it: vnflcm.
+//! SOL003 as the VNFM serves it: vnflcm, vnffm and vnfpm.
 
 mod vnflcm;
 mod vnflcm_ops;
 
-use super::{routes::Routes, version::VNFLCM};
+use super::{
+    alarms::{self, Of},
+    pm,
+    routes::Routes,
+    subscriptions,
+    version::{VNFFM, VNFLCM, VNFPM},
+};
+use crate::{
+    model::subscription::Source,
+    sol::{fm::FmFilter, subscription::VnfLcmFilter},
+};
 
 pub fn routes() -> Routes {
-    VNFLCM.routes().and(vnflcm::routes()).and(vnflcm_ops::routes())
+    VNFLCM
+        .routes()
+        .and(vnflcm::routes())
+        .and(vnflcm_ops::routes())
+        .and(subscriptions::routes::<VnfLcmFilter>(Source::VnfLcm, "/vnflcm/v2/subscriptions", "/vnflcm/v2/subscriptions/{subscriptionId}"))
+        .and(VNFPM.routes())
+        .and(pm::routes(
+            pm::Of::Vnf,
+            [
+                "/vnfpm/v2/pm_jobs",
+                "/vnfpm/v2/pm_jobs/{pmJobId}",
+                "/vnfpm/v2/pm_jobs/{pmJobId}/reports/{reportId}",
+                "/vnfpm/v2/thresholds",
+                "/vnfpm/v2/thresholds/{thresholdId}",
+            ],
+        ))
+        .and(VNFFM.routes())
+        .and(alarms::routes(Of::Vnf, "/vnffm/v1/alarms", "/vnffm/v1/alarms/{alarmId}"))
+        .and(subscriptions::routes::<FmFilter>(Source::VnfFm, "/vnffm/v1/subscriptions", "/vnffm/v1/subscriptions/{subscriptionId}"))
 }

@@ -1,4 +1,4 @@
-//! SOL003 5.4.2 to 5.4.9: VNF instances.
+//! SOL003 5.4.2 to 5.4.10: VNF instances.
 
 use axum::{
     extract::State,
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        Ctx,
+        Ctx, Services,
         conditional::if_match,
         convert::{
             self, Base, request,
@@ -20,10 +20,11 @@ use crate::{
         problem::Answer,
         respond::{NoQuery, accepted, created, not_offered, shown, unprocessable},
         routes::Routes,
+        who::caller,
     },
     model::{
         error::{Fault, Result},
-        id::{ProjectId, VnfId},
+        id::VnfId,
         op::Operation,
         package::VnfPackage,
         vnf::VnfInstance,
@@ -33,9 +34,12 @@ use crate::{
     sol::{
         common::{KeyValuePairs, Patch},
         shape::VNF_INSTANCE,
-        vnflcm::{CreateVnfRequest, InstantiateVnfRequest, OperateVnfRequest, TerminateVnfRequest, VnfInfoModificationRequest},
+        vnflcm::{
+            CreateVnfRequest, HealVnfRequest, InstantiateVnfRequest, OperateVnfRequest, ScaleVnfRequest, ScaleVnfToLevelRequest,
+            TerminateVnfRequest, VnfInfoModificationRequest,
+        },
     },
-    vnfm::accept::CreateVnf,
+    vnfm::{accept::CreateVnf, alter::Alter},
 };
 
 pub fn routes() -> Routes {
@@ -49,10 +53,10 @@ pub fn routes() -> Routes {
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/instantiate", instantiate)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/terminate", terminate)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/operate", operate)
-        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/scale", not_offered("scaling a VNF is not offered yet"))
-        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/scale_to_level", not_offered("scaling a VNF is not offered yet"))
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/scale", scale)
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/scale_to_level", scale_to_level)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_flavour", not_offered("changing the flavour is not offered yet"))
-        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/heal", not_offered("healing a VNF is not offered yet"))
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/heal", heal)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_ext_conn", not_offered("changing external connectivity is not offered yet"))
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_vnfpkg", not_offered("changing the package is not offered yet"))
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/create_snapshot", not_offered("snapshots are not offered yet"))
@@ -88,7 +92,7 @@ async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
 
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateVnfRequest>) -> Answer<Response> {
     let ask = CreateVnf {
-        project: ProjectId::DEFAULT,
+        project: caller()?.project,
         vnfd_id: r.vnfd_id.into(),
         name: r.vnf_instance_name.map(Into::into),
         description: r.vnf_instance_description.unwrap_or_default(),
@@ -174,15 +178,14 @@ async fn instantiate(
             find(n, id)?;
             let (extensions, configurable) = (r.extensions.clone(), r.vnf_configurable_properties.clone());
             let ask = request::instantiate_vnf(r)?;
-            if !(extensions.is_empty() && configurable.is_empty()) {
-                // SOL003 5.5.2.4: they are laid on what the instance has, before anything else.
-                n.vnfm().amend(id, |v| {
-                    lay(&mut v.extensions, &extensions);
-                    lay(&mut v.configurable, &configurable);
-                    Ok(())
-                })?;
-            }
-            n.vnfm().instantiate(id, &ask)
+            // SOL003 5.5.2.4: they are laid on what the instance has.
+            n.vnfm().instantiate_with(id, &ask, &|p| {
+                for (now, patch) in [(&mut p.extensions, &extensions), (&mut p.configurable, &configurable)] {
+                    if !patch.is_empty() {
+                        lay(now, patch);
+                    }
+                }
+            })
         })
         .await?;
     operation(&op)
@@ -208,4 +211,35 @@ async fn operate(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, extract::Json(r):
         })
         .await?;
     operation(&op)
+}
+
+/// SOL003 5.4.5, 5.4.6, 5.4.9: the request as the domain takes it, and what came.
+async fn alter<R>(s: &Services, id: VnfId, r: R, read: impl Fn(&R) -> Result<Alter> + Send + 'static) -> Answer<Response>
+where
+    R: serde::Serialize + Send + 'static,
+{
+    let op = s
+        .domain(move |n| {
+            find(n, id)?;
+            n.vnfm().alter(id, &read(&r)?, &request::text(&r)?)
+        })
+        .await?;
+    operation(&op)
+}
+
+async fn scale(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, extract::Json(r): extract::Json<ScaleVnfRequest>) -> Answer<Response> {
+    alter(&s, id, r, request::scale).await
+}
+
+async fn scale_to_level(
+    State(s): Ctx,
+    Id(id): Id<VnfId>,
+    _: NoQuery,
+    extract::Json(r): extract::Json<ScaleVnfToLevelRequest>,
+) -> Answer<Response> {
+    alter(&s, id, r, request::scale_to_level).await
+}
+
+async fn heal(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, extract::Json(r): extract::Json<HealVnfRequest>) -> Answer<Response> {
+    alter(&s, id, r, request::heal).await
 }

@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use smol_str::SmolStr;
 use uuid::Uuid;
@@ -15,16 +15,16 @@ use crate::{
         conditional::if_match,
         content,
         convert::{self, Base, catalogue},
-        extract::{self, Id, IdPath, linger, require_type},
+        extract::{self, Id, IdPath},
         list::{Page, Query, list},
-        problem::{Answer, Problem},
+        problem::Answer,
         respond::{NoQuery, created, shown},
         routes::{Routes, accepts},
         upload,
     },
     model::{
         error::{Fault, Result},
-        id::{NsdInfoId, ProjectId},
+        id::NsdInfoId,
         package::{NsDescriptor, Onboarding},
     },
     nfvo::Nfvo,
@@ -32,7 +32,6 @@ use crate::{
         nsd::{CreateNsdInfoRequest, NsdInfoModifications},
         shape::NSD_INFO,
     },
-    vnfm::package::Upload,
 };
 
 pub fn routes() -> Routes {
@@ -65,7 +64,7 @@ async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
 
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateNsdInfoRequest>) -> Answer<Response> {
     let data = convert::user_data(&r.user_defined_data);
-    let d = s.domain(move |n| n.create_nsd(ProjectId::DEFAULT, data)).await?;
+    let d = s.domain(move |n| n.create_nsd(n.project(), data)).await?;
     created(&format!("/nsd/v2/ns_descriptors/{}", d.id), catalogue::nsd_version(&d), &catalogue::nsd(&d, &base))
 }
 
@@ -86,11 +85,7 @@ async fn modify(
         return Err(Fault::invalid("nothing to change: give nsdOperationalState or userDefinedData").into());
     }
     let patch = r.user_defined_data.clone();
-    let merged = move |had: &[(SmolStr, String)]| {
-        let mut now = convert::user_pairs(had);
-        convert::merge(&mut now, patch.as_ref()?);
-        Some(convert::user_data(&now))
-    };
+    let merged = move |had: &[(SmolStr, String)]| convert::patched(had, patch.as_ref());
     let d = s.domain(move |n| n.modify_nsd(id, state, merged, |d| if_match(&headers, catalogue::nsd_version(d)))).await?;
     Ok(shown(&HeaderMap::new(), catalogue::nsd_version(&d), &r))
 }
@@ -118,29 +113,13 @@ async fn download(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: Hea
     content::file(&headers, s.nfvo.vnfm().layout(), &file, "application/zip").await
 }
 
-async fn upload(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: HeaderMap, mut body: Body) -> Answer<StatusCode> {
-    let begun = match require_type(&headers, upload::is_archive, "application/zip") {
-        Ok(()) => s.domain(move |n| n.begin_nsd_upload(id)).await,
-        Err(p) => Err(p),
+async fn upload(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: HeaderMap, body: Body) -> Answer<StatusCode> {
+    const TO: upload::Content = upload::Content {
+        begin: |n, id| n.begin_nsd_upload(NsdInfoId(id)),
+        abort: |n, id| n.abort_nsd_upload(NsdInfoId(id)),
+        uploaded: |n, id, got| n.nsd_uploaded(NsdInfoId(id), got),
     };
-    if let Err(p) = begun {
-        linger(&mut body).await;
-        return Err(p);
-    }
-    // On its own task: it has an end also when the client hangs up in the middle.
-    let rest = tokio::spawn(async move {
-        let got = match upload::receive(&s, &headers, body).await {
-            Ok(got) => got,
-            Err(p) => {
-                s.conclude(move |n| n.abort_nsd_upload(id)).await?;
-                return Err(p);
-            }
-        };
-        s.conclude(move |n| n.nsd_uploaded(id, Upload { path: got.path().to_owned(), sha256: got.sha256, size: got.size })).await
-    });
-    rest.await
-        .map_err(|_| Box::new(Problem::from(Fault::bug("the upload failed by a fault in Bothy itself; the log has the details"))))??;
-    Ok(StatusCode::ACCEPTED)
+    upload::content(s, &TO, id.0, headers, body).await
 }
 
 async fn descriptor(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
@@ -151,11 +130,7 @@ async fn descriptor(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: H
 async fn manifest(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
     accepts(&headers, &["text/plain"])?;
     let d = onboarded(&s, id).await?;
-    let Some(path) = &d.manifest_path else {
-        return Ok(Problem::new(StatusCode::NOT_FOUND, "the archive has no manifest").into_response());
-    };
-    let file = d.files.iter().find(|f| f.path == *path).ok_or_else(|| Fault::bug("the manifest is not among the files"))?;
-    content::file(&headers, s.nfvo.vnfm().layout(), file, "text/plain").await
+    content::manifest(&headers, s.nfvo.vnfm().layout(), &d.files, d.manifest_path.as_deref()).await
 }
 
 async fn artefact(State(s): Ctx, IdPath(id, path): IdPath<NsdInfoId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {

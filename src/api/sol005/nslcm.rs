@@ -16,25 +16,28 @@ use crate::{
         convert::{
             Base,
             ns::{self, Whole},
-            request,
+            request::{self, Scaled},
+            update,
         },
         extract::{self, Id},
         list::{Page, Query, list},
-        problem::Answer,
-        respond::{NoQuery, accepted, created, not_offered, shown, unprocessable},
+        problem::{Answer, Problem},
+        respond::{NoQuery, accepted, created, shown, unprocessable},
         routes::Routes,
     },
     model::{
+        chain::Chain,
         error::{Fault, Result},
-        id::{NsId, ProjectId, VnfId, VnfPkgId},
+        id::{NsId, VnfId, VnfPkgId},
         ns::NsInstance,
-        package::VnfPackage,
+        op::OpKind,
+        package::{NsDescriptor, VnfPackage},
         segment::Segment,
         vnf::VnfInstance,
     },
     nfvo::Nfvo,
     sol::{
-        nslcm::{CreateNsRequest, InstantiateNsRequest, TerminateNsRequest},
+        nslcm::{CreateNsRequest, HealNsRequest, InstantiateNsRequest, ScaleNsRequest, TerminateNsRequest, UpdateNsRequest, UpdateType},
         shape::NS_INSTANCE,
     },
 };
@@ -48,9 +51,9 @@ pub fn routes() -> Routes {
         .delete(ONE, delete)
         .post("/nslcm/v2/ns_instances/{nsInstanceId}/instantiate", instantiate)
         .post("/nslcm/v2/ns_instances/{nsInstanceId}/terminate", terminate)
-        .post("/nslcm/v2/ns_instances/{nsInstanceId}/scale", not_offered("scaling a network service is not offered yet"))
-        .post("/nslcm/v2/ns_instances/{nsInstanceId}/update", not_offered("updating a network service is not offered yet"))
-        .post("/nslcm/v2/ns_instances/{nsInstanceId}/heal", not_offered("healing a network service is not offered yet"))
+        .post("/nslcm/v2/ns_instances/{nsInstanceId}/scale", scale)
+        .post("/nslcm/v2/ns_instances/{nsInstanceId}/update", update)
+        .post("/nslcm/v2/ns_instances/{nsInstanceId}/heal", heal)
 }
 
 pub fn find(nfvo: &Nfvo, id: NsId) -> Result<NsInstance> {
@@ -75,27 +78,30 @@ fn whole(nfvo: &Nfvo, ns: NsInstance) -> Result<Whole> {
     for (_, id) in &ns.links {
         segments.extend(store.get::<Segment>(id)?);
     }
-    Ok(Whole { ns, vnfs, segments })
+    let chains = store.list::<Chain>()?.into_iter().filter(|c| c.ns == ns.id).collect();
+    let nsd = store.get::<NsDescriptor>(&ns.nsd_info)?.and_then(|d| d.nsd);
+    let flavour = nsd.and_then(|n| n.flavours.into_iter().find(|f| Some(&f.id) == ns.flavour.as_ref()));
+    Ok(Whole { ns, vnfs, segments, chains, aspects: flavour.map(|f| f.aspects).unwrap_or_default() })
 }
 
 async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
     let query = Query::parse(&uri, &NS_INSTANCE)?;
     // Members and links are read only where they are looked at.
-    let with_parts = ["vnfInstance", "virtualLinkInfo", "sapInfo"].iter().any(|m| query.needs(m));
+    let with_parts = ["vnfInstance", "virtualLinkInfo", "vnffgInfo", "sapInfo", "nsScaleStatus"].iter().any(|m| query.needs(m));
     let page = |n: &Nfvo, after: Option<Uuid>, limit| {
         Ok(Page::of(n.vnfm().store().page::<NsInstance>(after.map(NsId).as_ref(), limit)?, limit, |ns| ns.id.0))
     };
     let to = base.clone();
     let show = move |n: &Nfvo, ns| {
-        let w = if with_parts { whole(n, ns)? } else { Whole { ns, vnfs: Vec::new(), segments: Vec::new() } };
+        let w = if with_parts { whole(n, ns)? } else { Whole::alone(ns) };
         Ok(ns::instance(&w, &to))
     };
     list(&s, &base, query, page, show).await
 }
 
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateNsRequest>) -> Answer<Response> {
-    let made = s.domain(move |n| n.create_ns(ProjectId::DEFAULT, &r.nsd_id, r.ns_name.into(), r.ns_description)).await;
-    let w = Whole { ns: made.map_err(unprocessable)?, vnfs: Vec::new(), segments: Vec::new() };
+    let made = s.domain(move |n| n.create_ns(n.project(), &r.nsd_id, r.ns_name.into(), r.ns_description)).await;
+    let w = Whole::alone(made.map_err(unprocessable)?);
     created(&format!("/nslcm/v2/ns_instances/{}", w.ns.id), w.version(), &ns::instance(&w, &base))
 }
 
@@ -108,7 +114,7 @@ async fn delete(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, headers: HeaderMap)
     s.domain(move |n| {
         if_match(&headers, whole(n, find(n, id)?)?.version())?;
         // One that can be deleted has no members: its own record is all of it.
-        let alone = |ns: &NsInstance| Whole { ns: ns.clone(), vnfs: Vec::new(), segments: Vec::new() }.version();
+        let alone = |ns: &NsInstance| Whole::alone(ns.clone()).version();
         n.delete_ns(id, |ns| if ns.members.is_empty() { if_match(&headers, alone(ns)) } else { Ok(()) })
     })
     .await?;
@@ -140,6 +146,46 @@ async fn terminate(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r)
             let members: Vec<VnfId> = find(n, id)?.members.iter().map(|m| m.vnf).collect();
             let graceful = request::terminate_ns(&r, n.vnfm().rules().graceful_stop_s, &members)?;
             n.terminate(id, graceful, request::text(&r)?)
+        })
+        .await?;
+    operation(&op)
+}
+
+/// SOL005 6.4.5: of the VNFs in it, or of how many there are.
+async fn scale(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): extract::Json<ScaleNsRequest>) -> Answer<Response> {
+    let op = s
+        .domain(move |n| {
+            find(n, id)?;
+            match request::scale_ns(&r)? {
+                Scaled::Members(what) => n.alter(id, OpKind::Scale, &what, &request::text(&r)?),
+                Scaled::Service(ask) => n.scale(id, &ask),
+            }
+        })
+        .await?;
+    operation(&op)
+}
+
+/// SOL005 6.4.6: of its forwarding graphs.
+async fn update(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): extract::Json<UpdateNsRequest>) -> Answer<Response> {
+    if r.update_type != UpdateType::UpdateVnffg {
+        let why = "of the updates of a network service, UPDATE_VNFFG alone is offered yet";
+        return Err(Box::new(Problem::new(StatusCode::NOT_FOUND, why)));
+    }
+    let op = s
+        .domain(move |n| {
+            find(n, id)?;
+            n.reroute(id, &update::paths(&r)?, &request::text(&r)?)
+        })
+        .await?;
+    operation(&op)
+}
+
+/// SOL005 6.4.7: of some VNFs in it, or of all.
+async fn heal(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): extract::Json<HealNsRequest>) -> Answer<Response> {
+    let op = s
+        .domain(move |n| {
+            let members: Vec<VnfId> = find(n, id)?.members.iter().map(|m| m.vnf).collect();
+            n.alter(id, OpKind::Heal, &request::heal_ns(&r, &members)?, &request::text(&r)?)
         })
         .await?;
     operation(&op)

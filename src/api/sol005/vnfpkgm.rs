@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use smol_str::SmolStr;
 use uuid::Uuid;
@@ -15,16 +15,16 @@ use crate::{
         conditional::if_match,
         content,
         convert::{self, Base, catalogue},
-        extract::{self, Id, IdPath, linger, require_type},
+        extract::{self, Id, IdPath},
         list::{Page, Query, list},
-        problem::{Answer, Problem},
+        problem::Answer,
         respond::{NoQuery, created, not_offered, shown},
         routes::{Routes, accepts},
         upload,
     },
     model::{
         error::{Fault, Result},
-        id::{ProjectId, VnfPkgId},
+        id::VnfPkgId,
         package::{Onboarding, VnfPackage},
     },
     nfvo::Nfvo,
@@ -32,7 +32,6 @@ use crate::{
         pkgm::{CreateVnfPkgInfoRequest, VnfPkgInfoModifications},
         shape::VNF_PKG_INFO,
     },
-    vnfm::package::Upload,
 };
 
 pub fn routes() -> Routes {
@@ -69,7 +68,7 @@ async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
 
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateVnfPkgInfoRequest>) -> Answer<Response> {
     let data = convert::user_data(&r.user_defined_data);
-    let d = s.domain(move |n| n.vnfm().create_package(ProjectId::DEFAULT, data)).await?;
+    let d = s.domain(move |n| n.vnfm().create_package(n.project(), data)).await?;
     created(&format!("/vnfpkgm/v2/vnf_packages/{}", d.id), catalogue::package_version(&d), &catalogue::package(&d, &base))
 }
 
@@ -90,11 +89,7 @@ async fn modify(
         return Err(Fault::invalid("nothing to change: give operationalState or userDefinedData").into());
     }
     let patch = r.user_defined_data.clone();
-    let merged = move |had: &[(SmolStr, String)]| {
-        let mut now = convert::user_pairs(had);
-        convert::merge(&mut now, patch.as_ref()?);
-        Some(convert::user_data(&now))
-    };
+    let merged = move |had: &[(SmolStr, String)]| convert::patched(had, patch.as_ref());
     let d = s.domain(move |n| n.vnfm().modify_package(id, state, merged, |d| if_match(&headers, catalogue::package_version(d)))).await?;
     Ok(shown(&HeaderMap::new(), catalogue::package_version(&d), &r))
 }
@@ -122,29 +117,13 @@ async fn download(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: Head
     content::file(&headers, s.nfvo.vnfm().layout(), &file, "application/zip").await
 }
 
-async fn upload(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: HeaderMap, mut body: Body) -> Answer<StatusCode> {
-    let begun = match require_type(&headers, upload::is_archive, "application/zip") {
-        Ok(()) => s.domain(move |n| n.vnfm().begin_upload(id)).await,
-        Err(p) => Err(p),
+async fn upload(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: HeaderMap, body: Body) -> Answer<StatusCode> {
+    const TO: upload::Content = upload::Content {
+        begin: |n, id| n.vnfm().begin_upload(VnfPkgId(id)),
+        abort: |n, id| n.vnfm().abort_upload(VnfPkgId(id)),
+        uploaded: |n, id, got| n.vnfm().uploaded(VnfPkgId(id), got),
     };
-    if let Err(p) = begun {
-        linger(&mut body).await;
-        return Err(p);
-    }
-    // On its own task: it has an end also when the client hangs up in the middle.
-    let rest = tokio::spawn(async move {
-        let got = match upload::receive(&s, &headers, body).await {
-            Ok(got) => got,
-            Err(p) => {
-                s.conclude(move |n| n.vnfm().abort_upload(id)).await?;
-                return Err(p);
-            }
-        };
-        s.conclude(move |n| n.vnfm().uploaded(id, Upload { path: got.path().to_owned(), sha256: got.sha256, size: got.size })).await
-    });
-    rest.await
-        .map_err(|_| Box::new(Problem::from(Fault::bug("the upload failed by a fault in Bothy itself; the log has the details"))))??;
-    Ok(StatusCode::ACCEPTED)
+    upload::content(s, &TO, id.0, headers, body).await
 }
 
 async fn descriptor(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
@@ -155,11 +134,7 @@ async fn descriptor(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: He
 async fn manifest(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
     accepts(&headers, &["text/plain"])?;
     let d = onboarded(&s, id).await?;
-    let Some(path) = &d.manifest_path else {
-        return Ok(Problem::new(StatusCode::NOT_FOUND, "the archive has no manifest").into_response());
-    };
-    let file = d.files.iter().find(|f| f.path == *path).ok_or_else(|| Fault::bug("the manifest is not among the files"))?;
-    content::file(&headers, s.nfvo.vnfm().layout(), file, "text/plain").await
+    content::manifest(&headers, s.nfvo.vnfm().layout(), &d.files, d.manifest_path.as_deref()).await
 }
 
 async fn artefact(State(s): Ctx, IdPath(id, path): IdPath<VnfPkgId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {

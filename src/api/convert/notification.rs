@@ -1,0 +1,291 @@
+//! Notifications as SOL003 5.5.2.17 to 5.5.2.19, 7.5.2.5 to 7.5.2.7, 10.5.2.9 and SOL005 5.5.2.9, 6.5.2.5, 8.5.2.5 to 8.5.2.7, 9.5.2.8 have them.
+//!
+//! The id is made of what happened, so that a repeat, and the same news to another subscriber, has the
+//! same. What has changed is looked up when it is sent, as the op-occ shows it then.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::{
+    Base,
+    alarm::{alarm, collection as alarms_of},
+    opocc::{self, Around},
+    pm::object_path,
+    problem,
+    subscription::collection,
+    time,
+};
+use crate::{
+    api::{
+        ops,
+        version::{self, Api},
+    },
+    lcm::timeline::find_operation,
+    model::{
+        error::{Fault, Result},
+        event::{CatalogueNews, Event, News, OpNews, Status},
+        op::Target,
+        package::Operational,
+        pm::{Direction, PmNews},
+        subscription::{Source, Subscription, operation},
+    },
+    nfvo::Nfvo,
+    notify::Rendered,
+};
+
+fn api(source: Source) -> &'static Api {
+    match source {
+        Source::Nsd => &version::NSD,
+        Source::VnfPkgm | Source::Sol003VnfPkgm => &version::VNFPKGM,
+        Source::NsLcm => &version::NSLCM,
+        Source::VnfLcm => &version::VNFLCM,
+        Source::VnfFm => &version::VNFFM,
+        Source::NsFm => &version::NSFM,
+        Source::VnfPmJob | Source::VnfThreshold => &version::VNFPM,
+        Source::NsPmJob | Source::NsThreshold => &version::NSPM,
+    }
+}
+
+/// Names what happened, and nothing else.
+fn id(e: &Event) -> Uuid {
+    let digest: [u8; 32] = Sha256::digest(e.identity()).into();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+struct Body {
+    members: Map<String, Value>,
+    links: Map<String, Value>,
+    base: Base,
+}
+
+impl Body {
+    fn put(&mut self, name: &str, v: impl Into<Value>) {
+        self.members.insert(name.into(), v.into());
+    }
+    fn put_all<T: serde::Serialize>(&mut self, name: &str, all: &[T]) -> Result<()> {
+        if !all.is_empty() {
+            let v = serde_json::to_value(all).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?;
+            self.put(name, v);
+        }
+        Ok(())
+    }
+    fn link(&mut self, name: &str, path: String) {
+        self.links.insert(name.into(), json!({ "href": self.base.link(path).href }));
+    }
+}
+
+pub fn render(nfvo: &Nfvo, s: &Subscription, e: &Event) -> Result<Rendered> {
+    let mut b = Body { members: Map::new(), links: Map::new(), base: Base(s.base.clone()) };
+    b.put("id", id(e).to_string());
+    // PM notifications name their job or threshold instead.
+    let of_subscription = !matches!(e.news, News::Performance(_));
+    if of_subscription {
+        b.put("subscriptionId", s.id.to_string());
+    }
+    // SOL005's nslcm writes it in small letters, the others do not.
+    let stamp = if s.source == Source::NsLcm { "timestamp" } else { "timeStamp" };
+    b.put(stamp, time(e.at.unwrap_or_default()).to_string());
+    match &e.news {
+        News::Op(o) => op_occ(nfvo, s, o, &mut b)?,
+        News::VnfMade(id) | News::VnfGone(id) => {
+            let made = matches!(e.news, News::VnfMade(_));
+            b.put("notificationType", if made { "VnfIdentifierCreationNotification" } else { "VnfIdentifierDeletionNotification" });
+            b.put("vnfInstanceId", id.to_string());
+            b.link("vnfInstance", format!("/vnflcm/v2/vnf_instances/{id}"));
+        }
+        News::NsMade(id) | News::NsGone(id) => {
+            let made = matches!(e.news, News::NsMade(_));
+            b.put("notificationType", if made { "NsIdentifierCreationNotification" } else { "NsIdentifierDeletionNotification" });
+            b.put("nsInstanceId", id.to_string());
+            b.link("nsInstance", format!("/nslcm/v2/ns_instances/{id}"));
+        }
+        News::Package(id, change) => package(e, &id.to_string(), change, &mut b),
+        News::Nsd(id, change) => nsd(e, &id.to_string(), change, &mut b)?,
+        News::AlarmRaised(a) => {
+            b.put("notificationType", "AlarmNotification");
+            let shown = serde_json::to_value(alarm(a, &b.base));
+            b.put("alarm", shown.map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?);
+        }
+        News::AlarmCleared(a) => {
+            b.put("notificationType", "AlarmClearedNotification");
+            b.put("alarmId", a.id.to_string());
+            b.put("alarmClearedTime", time(a.cleared.unwrap_or_default()).to_string());
+            b.link("alarm", format!("{}/{}", alarms_of(a.object), a.id));
+        }
+        News::Performance(news) => performance(s, news, &mut b),
+        News::AlarmsRebuilt => {
+            b.put("notificationType", "AlarmListRebuiltNotification");
+            b.link("alarms", if s.source == Source::NsFm { "/nsfm/v1/alarms" } else { "/vnffm/v1/alarms" }.into());
+        }
+    }
+    if of_subscription {
+        b.link("subscription", format!("{}/{}", collection(s.source), s.id));
+    }
+    let Body { mut members, links, .. } = b;
+    members.insert("_links".into(), Value::Object(links));
+    let body = serde_json::to_vec(&members).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?;
+    Ok(Rendered { version: api(s.source).text(), body })
+}
+
+/// SOL003 6.5.2.2 and 6.5.2.5, SOL005 7.5.2.4 and 7.5.2.5.
+fn performance(s: &Subscription, news: &PmNews, b: &mut Body) {
+    let at = format!("{}/{}", collection(s.source), s.id);
+    let (of, object) = match news {
+        PmNews::Ready { job, report, object_type, object } => {
+            b.put("notificationType", "PerformanceInformationAvailableNotification");
+            b.put("pmJobId", job.to_string());
+            b.link("performanceReport", format!("{at}/reports/{report}"));
+            b.link("pmJob", at);
+            (*object_type, object)
+        }
+        PmNews::Crossed { threshold, object_type, object, metric, crossing } => {
+            b.put("notificationType", "ThresholdCrossedNotification");
+            b.put("thresholdId", threshold.to_string());
+            b.put(
+                "crossingDirection",
+                match crossing.direction {
+                    Direction::Up => "UP",
+                    Direction::Down => "DOWN",
+                },
+            );
+            b.put("performanceMetric", metric.as_str());
+            b.put("performanceValue", crossing.value.value());
+            if let Some(part) = &crossing.part {
+                b.put("subObjectInstanceId", part.as_str());
+            }
+            b.link("threshold", at);
+            (*object_type, object)
+        }
+    };
+    b.put("objectType", of.word());
+    b.put("objectInstanceId", object.to_string());
+    b.link("objectInstance", object_path(of, object));
+}
+
+fn op_occ(nfvo: &Nfvo, s: &Subscription, o: &OpNews, b: &mut Body) -> Result<()> {
+    b.put(
+        "notificationStatus",
+        match o.status() {
+            Status::Start => "START",
+            Status::Result => "RESULT",
+        },
+    );
+    b.put("operationState", o.state.name());
+    b.put("operation", operation(o.target, o.kind));
+    b.put("isAutomaticInvocation", o.automatic);
+    b.put("verbosity", if s.short { "SHORT" } else { "FULL" });
+    // The operation as it was when this happened; what it plans does not change.
+    let told = (o.status() == Status::Result && !s.short)
+        .then(|| -> Result<_> {
+            let mut op = find_operation(nfvo.vnfm().store(), o.op)?;
+            op.state = o.state;
+            op.error.clone_from(&o.error);
+            let around: Around = ops::around(nfvo, &op)?;
+            Ok((op, around))
+        })
+        .transpose()?;
+    match o.target {
+        Target::Vnf(vnf) => {
+            b.put("notificationType", "VnfLcmOperationOccurrenceNotification");
+            b.put("vnfInstanceId", vnf.to_string());
+            b.put("vnfLcmOpOccId", o.op.to_string());
+            b.link("vnfInstance", format!("/vnflcm/v2/vnf_instances/{vnf}"));
+            b.link("vnfLcmOpOcc", format!("/vnflcm/v2/vnf_lcm_op_occs/{}", o.op));
+            if let Some((op, around)) = told {
+                let shown = opocc::vnf(&op, &around, &b.base)?;
+                if let Some(c) = shown.resource_changes {
+                    b.put_all("affectedVnfcs", &c.affected_vnfcs)?;
+                    b.put_all("affectedVirtualLinks", &c.affected_virtual_links)?;
+                    b.put_all("affectedExtLinkPorts", &c.affected_ext_link_ports)?;
+                    b.put_all("affectedVirtualStorages", &c.affected_virtual_storages)?;
+                }
+                if let Some(c) = &shown.changed_info {
+                    b.put(
+                        "changedInfo",
+                        serde_json::to_value(c).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?,
+                    );
+                }
+            }
+        }
+        // No API has such a notification, so no subscription wants it.
+        Target::Pf(_) => {}
+        Target::Ns(ns) => {
+            b.put("notificationType", "NsLcmOperationOccurrenceNotification");
+            b.put("nsInstanceId", ns.to_string());
+            b.put("nsLcmOpOccId", o.op.to_string());
+            b.link("nsInstance", format!("/nslcm/v2/ns_instances/{ns}"));
+            // As SOL005 spells it.
+            b.link("nslcmOpOcc", format!("/nslcm/v2/ns_lcm_op_occs/{}", o.op));
+            if let Some((op, around)) = told
+                && let Some(c) = opocc::ns(&op, &around, &b.base)?.resource_changes
+            {
+                b.put_all("affectedVnf", &c.affected_vnfs)?;
+                b.put_all("affectedVl", &c.affected_vls)?;
+                b.put_all("affectedVnffg", &c.affected_vnffgs)?;
+            }
+        }
+    }
+    if let (Some(why), Status::Result) = (&o.error, o.status()) {
+        b.put(
+            "error",
+            serde_json::to_value(problem(why)).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?,
+        );
+    }
+    Ok(())
+}
+
+fn package(e: &Event, id: &str, change: &CatalogueNews, b: &mut Body) {
+    b.put("vnfPkgId", id);
+    b.put("vnfdId", e.about.descriptor.as_str());
+    b.link("vnfPackage", format!("/vnfpkgm/v2/vnf_packages/{id}"));
+    let (kind, changed) = match change {
+        CatalogueNews::Onboarded | CatalogueNews::Failed(_) => ("VnfPackageOnboardingNotification", None),
+        CatalogueNews::Operational(_) => ("VnfPackageChangeNotification", Some("OP_STATE_CHANGE")),
+        CatalogueNews::Gone => ("VnfPackageChangeNotification", Some("PKG_DELETE")),
+    };
+    b.put("notificationType", kind);
+    match changed {
+        None => b.put("vnfmInfo", e.about.vnfm_info.iter().map(|v| Value::from(v.as_str())).collect::<Vec<_>>()),
+        Some(changed) => b.put("changeType", changed),
+    }
+    if let CatalogueNews::Operational(to) = change {
+        b.put("operationalState", operational(*to));
+    }
+}
+
+fn nsd(e: &Event, id: &str, change: &CatalogueNews, b: &mut Body) -> Result<()> {
+    b.put("nsdInfoId", id);
+    if !e.about.descriptor.is_empty() {
+        b.put("nsdId", e.about.descriptor.as_str());
+    }
+    b.link("nsdInfo", format!("/nsd/v2/ns_descriptors/{id}"));
+    b.put(
+        "notificationType",
+        match change {
+            CatalogueNews::Onboarded => "NsdOnBoardingNotification",
+            CatalogueNews::Failed(_) => "NsdOnboardingFailureNotification",
+            CatalogueNews::Operational(_) => "NsdChangeNotification",
+            CatalogueNews::Gone => "NsdDeletionNotification",
+        },
+    );
+    match change {
+        CatalogueNews::Failed(why) => {
+            let why =
+                serde_json::to_value(problem(why)).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?;
+            b.put("onboardingFailureDetails", why);
+        }
+        CatalogueNews::Operational(to) => b.put("nsdOperationalState", operational(*to)),
+        CatalogueNews::Onboarded | CatalogueNews::Gone => {}
+    }
+    Ok(())
+}
+
+fn operational(o: Operational) -> &'static str {
+    match o {
+        Operational::Enabled => "ENABLED",
+        Operational::Disabled => "DISABLED",
+    }
+}

@@ -1,0 +1,120 @@
+//! UpdateNsRequest (SOL005 6.5.2.12), as far as Bothy takes it: UPDATE_VNFFG.
+
+use super::request::Faults;
+use crate::{
+    model::{
+        chain::{Classifier, Family, IpProto, Ports},
+        error::Result,
+        id::{ExtCpId, NfpId},
+        net::{Cidr, VlanId},
+    },
+    nfvo::way::{PathChange, Position},
+    sol::nslcm::{CpGroupInfo, EtherType, ForwardingBehaviour, NfpData, NfpProtocol, NfpRule, PortRange, UpdateNsRequest, UpdateVnffgData},
+};
+
+/// The paths that shall change, with every fault of the request's form.
+pub fn paths(r: &UpdateNsRequest) -> Result<Vec<PathChange>> {
+    let mut faults = Faults::default();
+    faults.refuse(r.update_time.is_some(), "updateTime", "not offered: an update begins at once");
+    faults.refuse(r.update_vnffg.is_empty(), "updateVnffg", "needed with UPDATE_VNFFG");
+    let mut out = Vec::new();
+    for (i, graph) in r.update_vnffg.iter().enumerate() {
+        let at = format!("updateVnffg[{i}]");
+        let no = "not offered: a path comes and goes with its service, and its functions may all be taken out of it";
+        faults.refuse(!graph.nfp_info_id.is_empty(), &format!("{at}.nfpInfoId"), no);
+        faults.refuse(graph.nfp.is_empty(), &format!("{at}.nfp"), "needed: the paths that change");
+        let all = graph.nfp.iter().enumerate();
+        out.extend(all.filter_map(|(j, nfp)| path(nfp, graph, &format!("{at}.nfp[{j}]"), &mut faults)));
+    }
+    faults.end("UpdateNsRequest", out)
+}
+
+fn path(nfp: &NfpData, graph: &UpdateVnffgData, at: &str, faults: &mut Faults) -> Option<PathChange> {
+    let no = "not offered: its descriptor has it";
+    faults.refuse(nfp.nfp_name.is_some(), &format!("{at}.nfpName"), no);
+    faults.refuse(nfp.description.is_some(), &format!("{at}.description"), no);
+    faults.refuse(nfp.cp_group.is_empty() && nfp.nfp_rule.is_none(), at, "either cpGroup or nfpRule is needed");
+    let positions = nfp.cp_group.iter().enumerate().map(|(k, g)| position(g, &format!("{at}.cpGroup[{k}]"), faults)).collect();
+    let traffic = nfp.nfp_rule.as_ref().map(|r| classifier(r, &format!("{at}.nfpRule"), faults));
+    let Some(id) = &nfp.nfp_info_id else {
+        faults.add(format!("{at}.nfpInfoId"), "needed: a new path is not offered");
+        return None;
+    };
+    match id.parse::<NfpId>() {
+        Ok(path) => Some(PathChange { vnffg: graph.vnffg_info_id.as_str().into(), path, positions, traffic }),
+        Err(_) => {
+            faults.add(format!("{at}.nfpInfoId"), format!("'{id}' is not the id of a path; GET /bothy/v1/chains lists them"));
+            None
+        }
+    }
+}
+
+fn position(group: &CpGroupInfo, at: &str, faults: &mut Faults) -> Position {
+    let all = group.forwarding_behaviour == Some(ForwardingBehaviour::All);
+    faults.refuse(all, &format!("{at}.forwardingBehaviour"), "ALL is not offered: each connection goes to one of a group");
+    let how = group.forwarding_behaviour_input_parameters.is_some();
+    faults.refuse(how, &format!("{at}.forwardingBehaviourInputParameters"), "not offered: a hash of each connection decides");
+    let mut out = Position::new();
+    for (i, pair) in group.cp_pair_info.iter().enumerate() {
+        let at = format!("{at}.cpPairInfo[{i}]");
+        faults.refuse(!pair.pnf_ext_cp_ids.is_empty(), &format!("{at}.pnfExtCpIds"), "not offered: paths lead by VNFs");
+        faults.refuse(!pair.sap_ids.is_empty(), &format!("{at}.sapIds"), "not offered: paths lead by VNFs");
+        let mut ids = Vec::new();
+        for id in &pair.vnf_ext_cp_ids {
+            // Of a CP with several instances, each names it.
+            match id.get(..36).unwrap_or(id).parse::<ExtCpId>() {
+                Ok(id) => ids.push(id),
+                Err(_) => faults.add(format!("{at}.vnfExtCpIds"), format!("'{id}' is not the id of an external connection point")),
+            }
+        }
+        out.push(ids);
+    }
+    out
+}
+
+fn classifier(r: &NfpRule, at: &str, faults: &mut Faults) -> Classifier {
+    let mut out = Classifier::default();
+    for (given, member, why) in [
+        (r.ether_destination_address.is_some(), "etherDestinationAddress", "not offered: a path is taken by the MACs of its own ends"),
+        (r.ether_source_address.is_some(), "etherSourceAddress", "not offered: a path is taken by the MACs of its own ends"),
+        (!r.extended_criteria.is_empty(), "extendedCriteria", "not offered: bits of a frame cannot be matched"),
+        (r.vlan_tag.len() > 1, "vlanTag", "stacked tags cannot be matched: give one"),
+    ] {
+        faults.refuse(given, &format!("{at}.{member}"), why);
+    }
+    out.family = r.ether_type.map(|t| match t {
+        EtherType::Ipv4 => Family::Ipv4,
+        EtherType::Ipv6 => Family::Ipv6,
+    });
+    out.proto = r.protocol.map(|p| match (p, r.ether_type) {
+        (NfpProtocol::Tcp, _) => IpProto::TCP,
+        (NfpProtocol::Udp, _) => IpProto::UDP,
+        (NfpProtocol::Icmp, Some(EtherType::Ipv6)) => IpProto::ICMP6,
+        (NfpProtocol::Icmp, Some(EtherType::Ipv4) | None) => IpProto::ICMP,
+    });
+    if let Some(tag) = r.vlan_tag.first() {
+        out.vlan = tag.parse::<u16>().ok().and_then(|v| VlanId::try_from(v).ok());
+        faults.refuse(out.vlan.is_none(), &format!("{at}.vlanTag"), "is no VLAN, 1 to 4094");
+    }
+    if let Some(bits) = &r.dscp {
+        out.dscp = Some(bits).filter(|b| b.len() == 6).and_then(|b| u8::from_str_radix(b, 2).ok());
+        faults.refuse(out.dscp.is_none(), &format!("{at}.dscp"), "a DSCP is six digits 0 or 1, such as 101110");
+    }
+    let mut net = |text: &Option<String>, member: &str| {
+        let text = text.as_ref()?;
+        let found = text.parse::<Cidr>().ok().map(Cidr::network);
+        faults.refuse(found.is_none(), &format!("{at}.{member}"), "is no network such as 192.0.2.0/24 or 2001:db8::/64");
+        found
+    };
+    out.src = net(&r.source_ip_address_prefix, "sourceIpAddressPrefix");
+    out.dst = net(&r.destination_ip_address_prefix, "destinationIpAddressPrefix");
+    let mut ports = |range: &Option<PortRange>, member: &str| {
+        let range = range.as_ref()?;
+        let found = Ports::new(range.lower_port, range.upper_port);
+        faults.refuse(found.is_none(), &format!("{at}.{member}"), "its lower port is above its upper one");
+        found
+    };
+    out.src_ports = ports(&r.source_port_range, "sourcePortRange");
+    out.dst_ports = ports(&r.destination_port_range, "destinationPortRange");
+    out
+}

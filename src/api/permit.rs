@@ -1,0 +1,243 @@
+//! Which permission each route needs, and whose the thing in its path is.
+//!
+//! One table for all of them. A route that stands in none of its rows is refused to everybody, and a test
+//! over the route tables of all reference points fails. Never: who has the permission (`access`).
+
+use axum::http::Method;
+
+use crate::{
+    access::manage::Thing,
+    model::{
+        access::{
+            Action::{self, Act, Change, Create, Delete, Read},
+            Permission, Resource,
+        },
+        error::{Fault, Result},
+    },
+};
+
+/// What a route needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The token endpoint: it looks at credentials itself.
+    Public,
+    Permission(Permission),
+}
+
+/// What the first id of a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// Nothing that a project owns, or what the handler looks up within the caller's project.
+    Nothing,
+    NsDescriptor,
+    VnfPackage,
+    Ns,
+    Vnf,
+    Operation,
+    Subscription,
+    Alarm,
+    PmJob,
+    Threshold,
+}
+
+struct Row {
+    /// A resource and all below it.
+    under: &'static str,
+    resource: Resource,
+    names: Names,
+}
+
+const fn row(under: &'static str, resource: Resource, names: Names) -> Row {
+    Row { under, resource, names }
+}
+
+/// The first row whose path a route is, or lies below, counts.
+const ROWS: &[Row] = &[
+    row("/nsd/v2/ns_descriptors", Resource::NsDescriptor, Names::NsDescriptor),
+    row("/vnfpkgm/v2/vnf_packages", Resource::VnfPackage, Names::VnfPackage),
+    row("/nslcm/v2/ns_instances", Resource::Ns, Names::Ns),
+    row("/nslcm/v2/ns_lcm_op_occs", Resource::Ns, Names::Operation),
+    row("/vnflcm/v2/vnf_instances", Resource::Vnf, Names::Vnf),
+    row("/vnflcm/v2/vnf_lcm_op_occs", Resource::Vnf, Names::Operation),
+    row("/nsd/v2/subscriptions", Resource::Subscription, Names::Subscription),
+    row("/vnfpkgm/v2/subscriptions", Resource::Subscription, Names::Subscription),
+    row("/nslcm/v2/subscriptions", Resource::Subscription, Names::Subscription),
+    row("/vnflcm/v2/subscriptions", Resource::Subscription, Names::Subscription),
+    row("/vnffm/v1/alarms", Resource::Alarm, Names::Alarm),
+    row("/nsfm/v1/alarms", Resource::Alarm, Names::Alarm),
+    // The box's own: no project has them.
+    row("/bothy/v1/alarms", Resource::Host, Names::Nothing),
+    row("/vnffm/v1/subscriptions", Resource::Subscription, Names::Subscription),
+    row("/nsfm/v1/subscriptions", Resource::Subscription, Names::Subscription),
+    row("/vnfpm/v2/pm_jobs", Resource::Performance, Names::PmJob),
+    row("/vnfpm/v2/thresholds", Resource::Performance, Names::Threshold),
+    row("/nspm/v2/pm_jobs", Resource::Performance, Names::PmJob),
+    row("/nspm/v2/thresholds", Resource::Performance, Names::Threshold),
+    row("/vnfpm/api_versions", Resource::About, Names::Nothing),
+    row("/vnfpm/v2/api_versions", Resource::About, Names::Nothing),
+    row("/nspm/api_versions", Resource::About, Names::Nothing),
+    row("/nspm/v2/api_versions", Resource::About, Names::Nothing),
+    row("/vnffm/api_versions", Resource::About, Names::Nothing),
+    row("/vnffm/v1/api_versions", Resource::About, Names::Nothing),
+    row("/nsfm/api_versions", Resource::About, Names::Nothing),
+    row("/nsfm/v1/api_versions", Resource::About, Names::Nothing),
+    row("/bothy/v1/notifications", Resource::Subscription, Names::Subscription),
+    row("/nsd/api_versions", Resource::About, Names::Nothing),
+    row("/nsd/v2/api_versions", Resource::About, Names::Nothing),
+    row("/vnfpkgm/api_versions", Resource::About, Names::Nothing),
+    row("/vnfpkgm/v2/api_versions", Resource::About, Names::Nothing),
+    row("/nslcm/api_versions", Resource::About, Names::Nothing),
+    row("/nslcm/v2/api_versions", Resource::About, Names::Nothing),
+    row("/vnflcm/api_versions", Resource::About, Names::Nothing),
+    row("/vnflcm/v2/api_versions", Resource::About, Names::Nothing),
+    row("/bothy/v1/health", Resource::About, Names::Nothing),
+    row("/bothy/v1/version", Resource::About, Names::Nothing),
+    row("/bothy/v1/config", Resource::Config, Names::Nothing),
+    row("/bothy/v1/host", Resource::Host, Names::Nothing),
+    row("/bothy/v1/networks", Resource::Network, Names::Nothing),
+    row("/bothy/v1/chains", Resource::Network, Names::Nothing),
+    row("/bothy/v1/plan", Resource::Plan, Names::Nothing),
+    row("/bothy/v1/operations", Resource::Operation, Names::Operation),
+    row("/bothy/v1/explain", Resource::Operation, Names::Nothing),
+    row("/bothy/v1/vnf", Resource::Guest, Names::Vnf),
+    row("/bothy/v1/secrets", Resource::Secret, Names::Nothing),
+    row("/bothy/v1/store", Resource::Store, Names::Nothing),
+    row("/bothy/v1/support", Resource::Support, Names::Nothing),
+    row("/bothy/v1/whoami", Resource::Own, Names::Nothing),
+    row("/bothy/v1/tokens", Resource::Own, Names::Nothing),
+    row("/bothy/v1/users", Resource::Identity, Names::Nothing),
+    row("/bothy/v1/clients", Resource::Identity, Names::Nothing),
+    row("/bothy/v1/roles", Resource::Identity, Names::Nothing),
+    row("/bothy/v1/projects", Resource::Project, Names::Nothing),
+    row("/bothy/v1/audit", Resource::Audit, Names::Nothing),
+    row("/bothy/v1/tls", Resource::Tls, Names::Nothing),
+];
+
+/// Routes whose action is not what their method says.
+const EXCEPT: &[(&str, &str, Resource, Action)] = &[
+    // A dry run and a check change nothing.
+    ("POST", "/bothy/v1/plan", Resource::Plan, Read),
+    ("POST", "/bothy/v1/config/check", Resource::Config, Read),
+    ("POST", "/bothy/v1/audit/verify", Resource::Audit, Read),
+    // Whoever types at a guest's console can do anything in it.
+    ("GET", "/bothy/v1/vnf/{id}/console", Resource::Guest, Act),
+];
+
+fn find(path: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|r| path.strip_prefix(r.under).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+/// What a route of the table needs; `None`: nobody thought of it, so nobody may.
+pub fn need(method: &Method, path: &str) -> Option<Need> {
+    if path == super::oauth::TOKEN {
+        return Some(Need::Public);
+    }
+    if let Some((_, _, resource, action)) = EXCEPT.iter().find(|(m, p, _, _)| *m == method.as_str() && *p == path) {
+        return Some(Need::Permission(Permission { resource: *resource, action: *action }));
+    }
+    let row = find(path)?;
+    let action = match *method {
+        Method::GET | Method::HEAD => Read,
+        Method::PUT | Method::PATCH => Change,
+        Method::DELETE => Delete,
+        // POST to a collection makes one more; below it, it is a task.
+        Method::POST if path == row.under => Create,
+        Method::POST => Act,
+        _ => return None,
+    };
+    Some(Need::Permission(Permission { resource: row.resource, action }))
+}
+
+/// The owned thing that a path names, from the route and the path as sent; `None` if it names none. What
+/// should be an id and does not read as one is not found: the router decodes `%30` to `0`, and a handler must
+/// not see an id that this has not.
+pub fn thing(route: &str, path: &str) -> Result<Option<Thing>> {
+    let Some(row) = find(route).filter(|r| r.names != Names::Nothing) else { return Ok(None) };
+    let Some(at) = route.split('/').position(|p| p.starts_with('{')) else { return Ok(None) };
+    let id = path.split('/').nth(at).unwrap_or_default();
+    let thing = match row.names {
+        Names::Nothing => None,
+        Names::NsDescriptor => id.parse().ok().map(Thing::NsDescriptor),
+        Names::VnfPackage => id.parse().ok().map(Thing::VnfPackage),
+        Names::Ns => id.parse().ok().map(Thing::Ns),
+        Names::Vnf => id.parse().ok().map(Thing::Vnf),
+        Names::Operation => id.parse().ok().map(Thing::Operation),
+        Names::Subscription => id.parse().ok().map(Thing::Subscription),
+        Names::PmJob => id.parse().ok().map(Thing::PmJob),
+        Names::Threshold => id.parse().ok().map(Thing::Threshold),
+        Names::Alarm => id.parse().ok().map(Thing::Alarm),
+    };
+    thing.map(Some).ok_or_else(|| Fault::not_found(format!("there is no '{id}' here")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{access::roles::BUILT_IN, api, config::ReferencePoint};
+
+    fn served() -> BTreeSet<(&'static str, String)> {
+        let mut all = BTreeSet::new();
+        for point in ReferencePoint::ALL {
+            for (path, methods) in api::routes(*point).table() {
+                all.extend(methods.iter().map(|m| (*path, m.to_string())));
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn each_route_has_a_permission_and_each_row_a_route() {
+        let served = served();
+        for (path, method) in &served {
+            let method: Method = method.parse().expect("method");
+            assert!(need(&method, path).is_some(), "{method} {path}: no row of api::permit names it, so nobody may use it");
+        }
+        let paths: BTreeSet<&str> = served.iter().map(|(p, _)| *p).collect();
+        for r in ROWS {
+            assert!(paths.iter().any(|p| find(p).is_some_and(|f| f.under == r.under)), "{} has no route", r.under);
+        }
+        for (m, p, _, _) in EXCEPT {
+            assert!(served.contains(&(*p, (*m).to_owned())), "{m} {p} is not served");
+        }
+    }
+
+    /// What a project owns is looked after by the gate, so each route with such an id must name its kind.
+    #[test]
+    fn each_id_of_a_route_is_one_the_gate_knows_or_one_that_no_project_owns() {
+        let free = [
+            "/bothy/v1/secrets",
+            "/bothy/v1/explain",
+            "/bothy/v1/tokens",
+            "/bothy/v1/users",
+            "/bothy/v1/clients",
+            "/bothy/v1/roles",
+            "/bothy/v1/projects",
+            "/bothy/v1/alarms",
+            "/bothy/v1/host",
+        ];
+        for (path, _) in served().iter().filter(|(p, _)| p.contains('{')) {
+            let row = find(path).expect("a row");
+            let sent = path.split('/').map(|p| if p.starts_with('{') { "00000000-0000-4000-8000-000000000001" } else { p });
+            let sent: Vec<&str> = sent.collect();
+            let named = thing(path, &sent.join("/")).expect("an id");
+            assert_eq!(named.is_none(), free.contains(&row.under), "{path}");
+            // The same id, as the router would decode it, is no way past the gate.
+            let bent = sent.join("/").replace("00000000-", "%30000000-");
+            assert_eq!(thing(path, &bent).is_err(), named.is_some(), "{bent}");
+        }
+    }
+
+    /// The matrix of resource, method and role, whole, as the file beside this one holds it.
+    #[test]
+    fn who_may_do_what_is_as_written_down() {
+        let mut text = String::new();
+        for (path, method) in served() {
+            let Some(Need::Permission(p)) = need(&method.parse().expect("method"), path) else { continue };
+            let may: Vec<&str> = BUILT_IN.iter().filter(|b| b.permissions().has(p)).map(|b| b.name).collect();
+            text += &format!("{method:6} {path} ({p}): {}\n", may.join(" "));
+        }
+        insta::assert_snapshot!("role_matrix", text);
+    }
+}

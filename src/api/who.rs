@@ -1,0 +1,77 @@
+//! Who is asking, from the gate to the domain: a value of the request's task, as its span is.
+//!
+//! A call into the domain without a caller is a fault of Bothy's, and is refused: nothing is done for nobody.
+
+use std::{future::Future, ops::Deref, sync::Arc};
+
+use tokio::task::JoinHandle;
+
+use crate::{
+    access::{
+        Caller,
+        manage::{Thing, owner},
+    },
+    model::{
+        error::{Fault, Result},
+        id::ProjectId,
+    },
+    nfvo::Nfvo,
+};
+
+tokio::task_local! {
+    static CALLER: Caller;
+}
+
+/// Runs a request for its caller.
+pub async fn within<F: Future>(caller: Caller, f: F) -> F::Output {
+    CALLER.scope(caller, f).await
+}
+
+pub fn caller() -> Result<Caller> {
+    CALLER.try_with(Clone::clone).map_err(|_| Fault::bug("a request went on without its caller"))
+}
+
+/// A task of its own that goes on for the same caller.
+pub fn spawn<F>(f: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match caller() {
+        Ok(c) => tokio::spawn(within(c, f)),
+        Err(_) => tokio::spawn(f),
+    }
+}
+
+/// The domain as a handler has it, and who is asking.
+pub struct View {
+    nfvo: Arc<Nfvo>,
+    caller: Caller,
+}
+
+impl View {
+    pub fn new(nfvo: Arc<Nfvo>) -> Result<View> {
+        Ok(View { nfvo, caller: caller()? })
+    }
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+    /// Where what the caller makes belongs, and where what he names by a descriptor's id is looked for.
+    pub fn project(&self) -> ProjectId {
+        self.caller.project
+    }
+    /// For an id that came in a body, where the gate does not look: not found unless the caller sees it.
+    pub fn seen<T>(&self, thing: Thing, then: impl FnOnce(&Nfvo) -> Result<T>) -> Result<T> {
+        match owner(self.nfvo.vnfm().store(), thing)? {
+            Some(project) if self.caller.sees(project) => then(&self.nfvo),
+            Some(_) | None => Err(Fault::not_found(thing.missing())),
+        }
+    }
+}
+
+impl Deref for View {
+    type Target = Arc<Nfvo>;
+    fn deref(&self) -> &Arc<Nfvo> {
+        &self.nfvo
+    }
+}
