@@ -15,7 +15,7 @@ use super::{
     package::{RELEASED, tell},
 };
 use crate::{
-    descriptor::{Archive, Build, Content, Limits, read_package},
+    descriptor::{Archive, Build, Content, Limits, document, read_package},
     model::{nsd::Nsd, vnfd::Vnfd},
 };
 
@@ -233,7 +233,7 @@ fn images_missing(archive: &mut Archive) -> Vec<String> {
     let mut missing = Vec::new();
     for path in yaml {
         let Ok(text) = archive.read_text(&path) else { continue };
-        let Ok(doc) = serde_saphyr::from_str::<Value>(&text) else { continue };
+        let Ok(doc) = document::read(&text) else { continue };
         let folder = path.rsplit_once('/').map_or("", |(f, _)| f);
         for name in image_files(&doc) {
             let places: Vec<String> = [below(folder, &name), below("", &name)].into_iter().flatten().collect();

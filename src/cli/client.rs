@@ -29,7 +29,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{EndpointArgs, failure::Failure, trust};
+use super::{EndpointArgs, failure::Failure, login, trust};
 
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -48,8 +48,12 @@ impl Endpoint {
             return Err(bad());
         }
         let host = uri.host().ok_or_else(bad)?.trim_matches(['[', ']']).to_owned();
-        let tls = trust::client(args.cacert.as_deref(), args.fingerprint.as_deref())?;
-        Ok(Endpoint::Remote { host, port: uri.port_u16().unwrap_or(9443), token: args.token, tls })
+        let own = args.cert.as_deref().zip(args.key.as_deref());
+        let tls = trust::client(args.cacert.as_deref(), args.fingerprint.as_deref(), own)?;
+        let port = uri.port_u16().unwrap_or(9443);
+        // A certificate speaks for itself.
+        let token = args.token.or_else(|| login::kept(&format!("https://{host}:{port}")).filter(|_| own.is_none()));
+        Ok(Endpoint::Remote { host, port, token, tls })
     }
 
     fn name(&self) -> String {
@@ -62,6 +66,7 @@ impl Endpoint {
 
 pub struct Client {
     endpoint: Endpoint,
+    project: Option<String>,
     runtime: Runtime,
 }
 
@@ -76,9 +81,14 @@ pub struct Answer {
 type Sent = Either<Full<Bytes>, Pieces>;
 
 impl Client {
-    pub fn new(endpoint: Endpoint) -> Result<Self, Failure> {
+    pub fn new(endpoint: Endpoint, project: Option<String>) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| Failure::here("cannot start", e))?;
-        Ok(Client { endpoint, runtime })
+        Ok(Client { endpoint, project, runtime })
+    }
+
+    /// Where the daemon is, as text.
+    pub fn endpoint(&self) -> String {
+        self.endpoint.name()
     }
 
     /// A resource, or a list with all its pages.
@@ -228,6 +238,10 @@ impl Client {
         let unreachable =
             |e: &dyn std::fmt::Display| Failure::Unreachable(format!("cannot reach the daemon at {}: {e}", self.endpoint.name()));
         let slow = "no connection within 10 s";
+        if let Some(p) = &self.project {
+            let name = p.parse().map_err(|_| Failure::Usage(format!("'{p}' is no name of a project")))?;
+            request.headers_mut().insert("bothy-project", name);
+        }
         let mut sender = match &self.endpoint {
             Endpoint::Local(path) => {
                 let stream = UnixStream::connect(path).await.map_err(|e| Failure::Unreachable(local_trouble(path, &e)))?;

@@ -17,7 +17,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{client::Client, failure::Failure};
+use super::{client::Client, failure::Failure, output::say};
 
 const PROTOCOL: &str = "bothy-console";
 /// Ctrl-], as in telnet and virsh.
@@ -120,7 +120,7 @@ pub fn vnc(client: &Client, path: &str, name: &str, listen: SocketAddr) -> Resul
         drop(client.upgrade(path, PROTOCOL).await?);
         let bad = |e: std::io::Error| Failure::here(format!("cannot listen on {listen}"), e);
         let listener = TcpListener::bind(listen).await.map_err(bad)?;
-        println!("VNC of {name} at {}; end it with Ctrl-C", listener.local_addr().map_err(bad)?);
+        say!("VNC of {name} at {}; end it with Ctrl-C", listener.local_addr().map_err(bad)?);
         loop {
             let (mut viewer, _) = listener.accept().await.map_err(bad)?;
             let mut guest = client.upgrade(path, PROTOCOL).await?;

@@ -14,7 +14,9 @@ use super::{
     failure::Failure,
     names::{Names, list},
     output::Out,
+    timeline::millis,
 };
+use crate::model::tree::tree;
 
 /// How long an operation is watched.
 #[derive(Args, Clone, Copy)]
@@ -29,6 +31,8 @@ pub struct Wait {
 
 pub const NS_OPS: &str = "/nslcm/v2/ns_lcm_op_occs";
 pub const VNF_OPS: &str = "/vnflcm/v2/vnf_lcm_op_occs";
+/// Operations on the host itself.
+pub const HOST_OPS: &str = "/bothy/v1/host/operations";
 
 /// After a task was accepted: waits for its operation, or just names it.
 pub fn accepted(client: &Client, out: &Out, answer: &Answer, wait: Wait) -> Result<(), Failure> {
@@ -147,7 +151,7 @@ impl Bars {
         progress(&self.top, &steps, &format!("{} {}", kind(op), text(op, "operationState")), names);
         let busy = parts_of(client, op)?.into_iter().filter(|p| !is_at_rest(text(p, "operationState")));
         let busy: BTreeMap<String, String> =
-            busy.map(|p| (text(&p, "id").to_owned(), names.dress(text(&p, "vnfInstanceId")).into_owned())).take(BARS).collect();
+            tree(busy.map(|p| (text(&p, "id").to_owned(), names.dress(text(&p, "vnfInstanceId")).into_owned())).take(BARS));
         self.members.retain(|id, bar| {
             let stays = busy.contains_key(id);
             if !stays {
@@ -185,11 +189,18 @@ pub fn names_of(client: &Client, op: &Value) -> Result<Names, Failure> {
         (None, Some(id)) => (format!("/vnflcm/v2/vnf_instances/{id}"), Names::of_vnf),
         (None, None) => return Ok(Names::default()),
     };
-    match client.get(&path) {
-        Ok(v) => Ok(learn(&v)),
-        Err(Failure::Refused { status: 404, .. }) => Ok(Names::default()),
-        Err(f) => Err(f),
+    let mut names = match client.get(&path) {
+        Ok(v) => learn(&v),
+        Err(Failure::Refused { status: 404, .. }) => Names::default(),
+        Err(f) => return Err(f),
+    };
+    // Not everybody may see them.
+    if let (true, Ok(chains)) = (op["nsInstanceId"].is_string(), client.get("/bothy/v1/chains")) {
+        for c in chains.as_array().into_iter().flatten() {
+            names.put(&c["id"], text(c, "nfp"));
+        }
     }
+    Ok(names)
 }
 
 /// The operations on the members that an operation on their service began.
@@ -200,21 +211,25 @@ pub fn parts_of(client: &Client, op: &Value) -> Result<Vec<Value>, Failure> {
         Err(Failure::Refused { status: 404, .. }) => Vec::new(),
         Err(f) => return Err(f),
     };
-    let mut parts = match client.get(VNF_OPS)? {
+    let parts = match client.get(VNF_OPS)? {
         Value::Array(all) => all,
         _ => Vec::new(),
     };
-    // They are accepted together with it, so the first of each member at or after its begin is its part.
-    let begun = text(op, "startTime").to_owned();
-    parts.retain(|p| members.contains(&p["vnfInstanceId"]) && kind(p) == kind(op) && text(p, "startTime") >= begun.as_str());
-    parts.sort_by(|a, b| text(a, "startTime").cmp(text(b, "startTime")));
+    Ok(belonging(parts, op, &members))
+}
+
+/// They are accepted together with it, so the first of each member at or after its begin is its part.
+fn belonging(mut parts: Vec<Value>, op: &Value, members: &[Value]) -> Vec<Value> {
+    let begun = millis(&op["startTime"]);
+    parts.retain(|p| members.contains(&p["vnfInstanceId"]) && kind(p) == kind(op) && millis(&p["startTime"]) >= begun);
+    parts.sort_by_key(|p| millis(&p["startTime"]));
     let mut seen = Vec::new();
     parts.retain(|p| {
         let first = !seen.contains(&p["vnfInstanceId"]);
         seen.push(p["vnfInstanceId"].clone());
         first
     });
-    Ok(parts)
+    parts
 }
 
 fn progress(bar: &ProgressBar, timeline: &Value, what: &str, names: &Names) {
@@ -237,6 +252,26 @@ mod tests {
     use serde_json::json;
 
     use super::{super::failure::Exit, *};
+
+    #[test]
+    fn the_parts_of_a_service_are_found_whatever_digits_their_instants_have() {
+        let op = |id: &str, of: &str, at: &str| {
+            let at = format!("2026-01-01T00:00:{at}Z");
+            json!({"id": id, "vnfInstanceId": of, "operation": "INSTANTIATE", "startTime": at})
+        };
+        let all = vec![
+            op("before", "a", "04.999"),
+            op("again", "a", "06"),
+            op("of b", "b", "05.12"),
+            op("of a", "a", "05.003"),
+            op("other", "c", "05.1"),
+        ];
+        for begun in ["05", "05.00", "05.003"] {
+            let found = belonging(all.clone(), &op("ns", "", begun), &[json!("a"), json!("b")]);
+            let ids: Vec<&Value> = found.iter().map(|p| &p["id"]).collect();
+            assert_eq!(ids, ["of a", "of b"], "begun at {begun}");
+        }
+    }
 
     #[test]
     fn only_a_completed_operation_is_a_success() {

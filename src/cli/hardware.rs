@@ -1,4 +1,4 @@
-//! `bothy host facts|plan|apply`: the box's hardware, and how it is set up for guests.
+//! `bothy host facts|plan|apply|reload`: the box's hardware, and how it is set up for guests.
 
 use clap::Subcommand;
 use serde_json::Value;
@@ -6,15 +6,29 @@ use serde_json::Value;
 use super::{
     client::Client,
     failure::Failure,
+    follow::{Wait, accepted},
     host,
     names::list,
-    output::{Out, align, plain},
+    output::{Out, align, plain, say},
+    usage,
 };
 
 #[derive(Subcommand)]
 pub enum Host {
     /// The hardware: NUMA nodes, cores, hugepages, PCI devices, physical and virtual functions
     Facts,
+    /// Cores, pages and VFs of each NUMA node, who holds them, and what is not as it was given
+    Usage,
+    /// Take a physical function from its driver and give it back; guests with virtual functions of it lose them meanwhile
+    Reload {
+        /// Its interface's name, or its PCI address
+        pf: String,
+        /// Seconds guests have to let go of their functions; one that does not is stopped, and started after
+        #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+        within: u32,
+        #[command(flatten)]
+        wait: Wait,
+    },
     /// What differs from the configuration's [host], and what each item needs; changes nothing
     Plan,
     /// Do what the plan says: live settings at once, kernel arguments on trial at the next boot
@@ -30,6 +44,11 @@ pub fn run(what: Option<Host>, client: &Client, out: &Out) -> Result<(), Failure
     match what {
         None => host::run(client, out),
         Some(Host::Facts) => facts(client, out),
+        Some(Host::Usage) => usage::run(client, out),
+        Some(Host::Reload { pf, within, wait }) => {
+            let answer = client.task(&format!("/bothy/v1/host/pfs/{pf}/reload?within_s={within}"))?;
+            accepted(client, out, &answer, wait)
+        }
         Some(Host::Plan) => plan(client, out),
         Some(Host::Apply { undo }) => apply(client, out, undo),
     }
@@ -42,8 +61,8 @@ fn facts(client: &Client, out: &Out) -> Result<(), Failure> {
         return Ok(());
     }
     let yes = |v: &Value| if v == true { "yes" } else { "no" };
-    println!("kernel {}: {}", plain(&f["kernel"]), plain(&f["kernelArguments"]));
-    println!(
+    say!("kernel {}: {}", plain(&f["kernel"]), plain(&f["kernelArguments"]));
+    say!(
         "{} sockets, {} cores, CPUs {}, SMT {}, IOMMU {}",
         plain(&f["sockets"]),
         list(&f, "cores").len(),
@@ -53,11 +72,11 @@ fn facts(client: &Client, out: &Out) -> Result<(), Failure> {
     );
     for (member, what) in [("isolated", "isolated CPUs"), ("nohzFull", "CPUs without a tick")] {
         if f[member].as_str().is_some_and(|s| !s.is_empty()) {
-            println!("{what}: {}", plain(&f[member]));
+            say!("{what}: {}", plain(&f[member]));
         }
     }
     for g in list(&f, "governors") {
-        println!("governor {}: CPUs {}", plain(&g["name"]), plain(&g["cpus"]));
+        say!("governor {}: CPUs {}", plain(&g["name"]), plain(&g["cpus"]));
     }
     let pages = |n: &Value| {
         let one = |p: &Value| format!("{}/{} x {} KiB", plain(&p["free"]), plain(&p["total"]), plain(&p["sizeKib"]));
@@ -65,12 +84,12 @@ fn facts(client: &Client, out: &Out) -> Result<(), Failure> {
     };
     let node = |n: &Value| vec![plain(&n["id"]), plain(&n["cpus"]), plain(&n["memoryMib"]), plain(&n["memoryFreeMib"]), pages(n)];
     let rows: Vec<_> = list(&f, "nodes").iter().map(node).collect();
-    println!("\n{}", align(&["NODE", "CPUS", "MIB", "FREE", "HUGEPAGES FREE/TOTAL"], &rows));
+    say!("\n{}", align(&["NODE", "CPUS", "MIB", "FREE", "HUGEPAGES FREE/TOTAL"], &rows));
     let rows: Vec<_> = list(&f, "devices").iter().map(device).collect();
-    println!("\n{}", align(&["PCI", "ID", "NODE", "DRIVER", "GROUP", "INTERFACE", "SR-IOV"], &rows));
+    say!("\n{}", align(&["PCI", "ID", "NODE", "DRIVER", "GROUP", "INTERFACE", "SR-IOV"], &rows));
     let rows: Vec<_> = list(&f, "devices").iter().flat_map(vfs).collect();
     if !rows.is_empty() {
-        println!("\n{}", align(&["VF", "OF", "INDEX", "MAC", "VLAN", "TRUST", "SPOOF CHECK", "MBIT/S"], &rows));
+        say!("\n{}", align(&["VF", "OF", "INDEX", "MAC", "VLAN", "TRUST", "SPOOF CHECK", "MBIT/S"], &rows));
     }
     Ok(())
 }
@@ -114,7 +133,7 @@ fn plan(client: &Client, out: &Out) -> Result<(), Failure> {
     }
     let items = list(&p, "items");
     if items.is_empty() {
-        println!("the host is as the configuration wants it");
+        say!("the host is as the configuration wants it");
     }
     let needs = |v: &Value| match v.as_str().unwrap_or_default() {
         "NOTHING" => "at once",
@@ -125,20 +144,20 @@ fn plan(client: &Client, out: &Out) -> Result<(), Failure> {
     };
     if !items.is_empty() {
         let rows: Vec<_> = items.iter().map(|i| vec![plain(&i["what"]), needs(&i["needs"]).to_owned(), plain(&i["why"])]).collect();
-        println!("{}", align(&["DIFFERENCE", "TAKEN UP", "WHY"], &rows));
+        say!("{}", align(&["DIFFERENCE", "TAKEN UP", "WHY"], &rows));
     }
     tell_blocked("cannot be", list(&p, "blocked"));
     if let Some(boot) = p["bootLoader"].as_object() {
-        let trial =
-            boot.get("onTrial").map(|t| format!("; on trial: {}{}", plain(t), if boot["armed"] == true { ", next boot" } else { "" }));
-        println!("\nboot loader: '{}'{}", plain(&boot["committed"]), trial.unwrap_or_default());
+        let tried = if boot["armed"] == true { "on trial at the next boot" } else { "tried and not kept" };
+        let trial = boot.get("onTrial").map(|t| format!("; {tried}: {}", plain(t)));
+        say!("\nboot loader: '{}'{}", plain(&boot["committed"]), trial.unwrap_or_default());
     }
     Ok(())
 }
 
 fn tell_blocked(lead: &str, all: &[Value]) {
     for b in all {
-        println!("{lead}: {}: {}", plain(&b["what"]), plain(&b["why"]));
+        say!("{lead}: {}: {}", plain(&b["what"]), plain(&b["why"]));
     }
 }
 
@@ -150,13 +169,13 @@ fn apply(client: &Client, out: &Out, undo: bool) -> Result<(), Failure> {
         out.value(&answer);
     } else {
         for what in list(&answer, "done") {
-            println!("done: {}", plain(what));
+            say!("done: {}", plain(what));
         }
         if list(&answer, "done").is_empty() && failed.is_empty() {
-            println!("{}", if undo { "there is nothing to undo" } else { "nothing to do at once" });
+            say!("{}", if undo { "there is nothing to undo" } else { "nothing to do at once" });
         }
         if answer["reboot"] == true {
-            println!("reboot to take up the kernel arguments: they are tried once, and kept when bothy comes up with them");
+            say!("reboot to take up the kernel arguments: they are tried once, and kept when bothy comes up with them");
         }
     }
     if failed.is_empty() {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     client::Client,
     failure::Failure,
-    output::{Out, align, plain},
+    output::{Out, align, plain, say},
 };
 
 pub fn run(client: &Client, out: &Out) -> Result<(), Failure> {
@@ -14,11 +14,11 @@ pub fn run(client: &Client, out: &Out) -> Result<(), Failure> {
         out.value(&host);
         return Ok(());
     }
-    println!("{}  {}  {} CPUs", plain(&host["hostname"]), plain(&host["kernel"]), plain(&host["cpus"]));
-    println!("guests run under {}: {}", plain(&host["accel"]["mode"]), plain(&host["accel"]["text"]));
+    say!("{}  {}  {} CPUs", plain(&host["hostname"]), plain(&host["kernel"]), plain(&host["cpus"]));
+    say!("guests run under {}: {}", plain(&host["accel"]["mode"]), plain(&host["accel"]["text"]));
     for (member, what) in [("hypervisor", "hypervisor"), ("switch", "switch"), ("physicalNetworks", "physical networks")] {
         if !host[member].is_null() {
-            println!("{what}: {}", plain(&host[member]));
+            say!("{what}: {}", plain(&host[member]));
         }
     }
     let usage = |what: &str, unit: &str, v: &Value| {
@@ -26,7 +26,7 @@ pub fn run(client: &Client, out: &Out) -> Result<(), Failure> {
         vec![what.to_owned(), plain(&v["capacity"]), plain(&v["limit"]), plain(&v["promised"]), free.to_string(), unit.to_owned()]
     };
     let rows = [usage("cpu", "vCPU", &host["cpu"]), usage("memory", "MiB", &host["memory"]), usage("disk", "MiB", &host["disk"])];
-    println!("\n{}", align(&["", "CAPACITY", "LIMIT", "PROMISED", "FREE", "UNIT"], &rows));
+    say!("\n{}", align(&["", "CAPACITY", "LIMIT", "PROMISED", "FREE", "UNIT"], &rows));
     Ok(())
 }
 
@@ -44,7 +44,7 @@ impl Shutdown {
         if out.json {
             out.value(&answer);
         } else {
-            println!("{} guests stopped, {} destroyed", plain(&answer["stopped"]), plain(&answer["destroyed"]));
+            say!("{} guests stopped, {} destroyed", plain(&answer["stopped"]), plain(&answer["destroyed"]));
         }
         Ok(())
     }

@@ -3,20 +3,27 @@
 //! Owns: arguments, tables, progress, exit codes. Never: opens the daemon's store (except
 //! `store`), or decides anything the daemon should.
 
+mod alarm;
+mod audit;
 mod bundle;
+mod chain;
 mod client;
 mod completions;
 mod config;
 mod console;
 mod down;
+mod draw;
 mod failure;
 mod follow;
 mod hardware;
 mod health;
 mod host;
+mod identity;
+mod login;
 mod logs;
 mod names;
 mod net;
+mod notification;
 mod ns;
 mod nsd;
 mod onboard;
@@ -24,15 +31,21 @@ mod op;
 mod output;
 mod package;
 mod plan;
+mod pm;
+mod project;
 mod resource;
+mod scale;
 mod secret;
 mod serve;
 mod service;
 mod store;
 mod support;
 mod timeline;
+mod token;
+mod topology;
 mod trust;
 mod up;
+mod usage;
 mod vnf;
 mod vnfpkg;
 
@@ -87,6 +100,15 @@ struct EndpointArgs {
     /// Trust the one certificate with this SHA-256 fingerprint, as `bothy serve` shows it
     #[arg(long, global = true, env = "BOTHY_FINGERPRINT", conflicts_with = "cacert")]
     fingerprint: Option<String>,
+    /// Show this client certificate (PEM, with --key)
+    #[arg(long, global = true, env = "BOTHY_CERT", value_name = "FILE", requires = "key")]
+    cert: Option<Utf8PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, global = true, env = "BOTHY_KEY", value_name = "FILE", requires = "cert")]
+    key: Option<Utf8PathBuf>,
+    /// Act in this project, if you reach over all of them
+    #[arg(long, global = true, env = "BOTHY_PROJECT")]
+    project: Option<String>,
     /// The daemon's UNIX socket on this host
     #[arg(
         long,
@@ -134,9 +156,44 @@ enum Command {
     /// Virtual links as they are on the switch
     #[command(subcommand)]
     Net(net::Net),
+    /// What is wrong with the box, its guests and services
+    #[command(subcommand)]
+    Alarm(alarm::Alarm),
+    /// Service function chains: which traffic goes by which functions, and how much did
+    #[command(subcommand)]
+    Chain(chain::Chain),
+    /// What is measured of VNFs and services, and the reports
+    #[command(subcommand)]
+    Pm(pm::Pm),
+    /// Who is told of what happens: subscribers, and notifications that were given up
+    #[command(subcommand)]
+    Notification(notification::Notification),
     /// Secrets for day-0 templates
     #[command(subcommand)]
     Secret(secret::Secret),
+    /// Users: people with a password or tokens
+    #[command(subcommand)]
+    User(identity::User),
+    /// Clients: programs with a secret or certificates
+    #[command(subcommand)]
+    Client(identity::Client),
+    /// Roles: the built-in ones, and those made here
+    #[command(subcommand)]
+    Role(identity::Role),
+    /// Projects and their quotas
+    #[command(subcommand)]
+    Project(project::Project),
+    /// Tokens
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Get a token for another box by name and password, and keep it for the commands after
+    Login(token::Login),
+    /// Every change and refusal
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// The daemon's certificate
+    #[command(subcommand)]
+    Tls(audit::Tls),
     /// Packages on disk, before they are onboarded
     #[command(subcommand)]
     Package(package::Package),
@@ -175,7 +232,10 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     let out = Out { json: cli.global.json };
     let endpoint = cli.global.endpoint;
-    let client = move || Client::new(Endpoint::choose(endpoint)?);
+    let client = move || {
+        let project = endpoint.project.clone();
+        Client::new(Endpoint::choose(endpoint)?, project)
+    };
     match cli.command {
         Command::Serve(c) => c.run(),
         Command::Up(c) => c.run(&client()?, &out),
@@ -192,7 +252,19 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(c) => c.run(client, &out),
         Command::Store(c) => c.run(client, &out),
         Command::Net(c) => c.run(&client()?, &out),
+        Command::Alarm(c) => c.run(&client()?, &out),
+        Command::Chain(c) => c.run(&client()?, &out),
+        Command::Pm(c) => c.run(&client()?, &out),
+        Command::Notification(c) => c.run(&client()?, &out),
         Command::Secret(c) => c.run(&client()?, &out),
+        Command::User(c) => c.run(&client()?, &out),
+        Command::Client(c) => c.run(&client()?, &out),
+        Command::Role(c) => c.run(&client()?, &out),
+        Command::Project(c) => c.run(&client()?, &out),
+        Command::Token(c) => c.run(&client()?, &out),
+        Command::Login(c) => c.run(&client()?, &out),
+        Command::Audit(c) => c.run(&client()?, &out),
+        Command::Tls(c) => c.run(&client()?, &out),
         Command::Explain(c) => c.run(&client()?, &out),
         Command::Support(c) => c.run(&client()?, &out),
         Command::Completions(c) => c.run::<Cli>(),

@@ -5,6 +5,8 @@ use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
 use regex::Regex;
 use serde_json::Value;
 
+use crate::model::tree::tree;
+
 /// No `.ok()` of this pattern is `None`: a test holds it.
 static UUID: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b").ok());
@@ -55,7 +57,7 @@ impl Names {
     /// For what is told under the heading of one VNF: its guests without its name.
     pub fn within(&self, vnf: &str) -> Names {
         let cut = |n: &String| n.strip_prefix(vnf).and_then(|n| n.strip_prefix('/')).unwrap_or(n).to_owned();
-        Names(self.0.iter().map(|(id, n)| (id.clone(), cut(n))).collect())
+        Names(tree(self.0.iter().map(|(id, n)| (id.clone(), cut(n)))))
     }
 
     /// The text with its ids replaced.

@@ -1,16 +1,18 @@
-//! `bothy net`: the segments of the switch.
+//! `bothy net`: the segments of the switch, and a picture of all of them.
 
 use std::collections::BTreeMap;
 
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     client::Client,
+    draw,
     failure::Failure,
     names::{list, short},
     ns::NSS,
     output::{Out, align, plain},
+    topology::{Facts, Topology},
     vnf::VNFS,
 };
 
@@ -18,10 +20,18 @@ use super::{
 pub enum Net {
     /// Every virtual link: its VLAN on the switch, its networks, the host's own addresses
     List,
-    /// One virtual link with every port on it
+    /// A picture of all links, ports, functions of cards and chains with what went by them; or one link with
+    /// every port on it
     Show {
         /// By its id or the beginning of it, or by its name if only one has it
-        link: String,
+        #[arg(conflicts_with_all = ["dot", "svg"])]
+        link: Option<String>,
+        /// For Graphviz
+        #[arg(long, conflicts_with = "svg")]
+        dot: bool,
+        /// As an image
+        #[arg(long)]
+        svg: bool,
     },
 }
 
@@ -45,7 +55,8 @@ impl Net {
                 out.table(&Value::Array(all), &["ID", "LINK", "OF", "VLAN", "PORTS", "NETWORKS", "HOST"], rows);
                 Ok(())
             }
-            Net::Show { link } => {
+            Net::Show { link: None, dot, svg } => picture(client, out, &all, dot, svg),
+            Net::Show { link: Some(link), .. } => {
                 let is = |s: &&Value| s["link"] == link.as_str() || (link.len() >= 4 && plain(&s["id"]).starts_with(&link));
                 let found: Vec<&Value> = all.iter().filter(is).collect();
                 match found[..] {
@@ -61,6 +72,25 @@ impl Net {
             }
         }
     }
+}
+
+fn picture(client: &Client, out: &Out, networks: &[Value], dot: bool, svg: bool) -> Result<(), Failure> {
+    let chains = client.get("/bothy/v1/chains")?;
+    // The host's hardware is not everybody's to see.
+    let usage = match client.get("/bothy/v1/host/usage") {
+        Err(Failure::Refused { status: 403, .. }) => Value::Null,
+        other => other?,
+    };
+    let owners = owners(client)?;
+    let (chains, cards) = (chains.as_array().map_or(&[][..], Vec::as_slice), list(&usage, "cards"));
+    let drawn = Topology::of(&Facts { networks, chains, cards, owners: &owners });
+    let text = match (dot, svg) {
+        (true, _) => draw::dot(&drawn),
+        (false, true) => draw::svg(&drawn),
+        (false, false) => draw::text(&drawn),
+    };
+    out.done(&json!({ "networks": networks, "chains": chains, "cards": cards }), text.trim_end());
+    Ok(())
 }
 
 fn show(s: &Value, out: &Out) {

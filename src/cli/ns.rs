@@ -11,7 +11,9 @@ use super::{
     nsd::NSDS,
     output::Out,
     resource::{Kind, key_values, request},
+    scale::ScaleHow,
     service,
+    vnf::VNFS,
 };
 
 pub const NSS: Kind = Kind {
@@ -56,6 +58,30 @@ pub enum Ns {
         #[command(flatten)]
         wait: Wait,
     },
+    /// Give it more VNFs or fewer, or a VNF in it more guests or fewer: by steps of an aspect, or to a level
+    Scale {
+        ns: String,
+        /// A VNF of the service; none: the service itself
+        vnf: Option<String>,
+        #[command(flatten)]
+        how: ScaleHow,
+        /// Only show which VNFs of the service would come and go
+        #[arg(long, conflicts_with = "vnf")]
+        plan: bool,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Make the guests of VNFs in it again, with their names, addresses and volumes
+    Heal {
+        ns: String,
+        /// VNFs of the service; none: all of them
+        vnfs: Vec<String>,
+        /// Make their volumes again too: what is on them is lost
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        wait: Wait,
+    },
     /// Remove the record of a network service that is down
     Delete {
         ns: String,
@@ -83,6 +109,40 @@ impl Ns {
                 let answer = client.post(&format!("{path}/instantiate"), &Value::Object(body))?;
                 accepted(client, out, &answer, wait)
             }
+            Ns::Scale { ns, vnf, how, plan, wait } => {
+                let path = NSS.find(client, &ns)?;
+                let body = match vnf {
+                    Some(vnf) => {
+                        let mut data = how.of_member()?;
+                        data["vnfInstanceId"] = id_of(&VNFS.find(client, &vnf)?).into();
+                        json!({ "scaleType": "SCALE_VNF", "scaleVnfData": [data] })
+                    }
+                    None => json!({ "scaleType": "SCALE_NS", "scaleNsData": how.of_service()? }),
+                };
+                if plan {
+                    let ask = json!({ "scale": { "nsInstanceId": id_of(&path), "request": body } });
+                    let plan = client.post("/bothy/v1/plan", &ask)?.body;
+                    out.done(&plan, &super::plan::text(&plan));
+                    return Ok(());
+                }
+                let answer = client.post(&format!("{path}/scale"), &body)?;
+                accepted(client, out, &answer, wait)
+            }
+            Ns::Heal { ns, vnfs, all, wait } => {
+                let path = NSS.find(client, &ns)?;
+                let params = json!({ "all": all });
+                let mut each = Vec::new();
+                for v in &vnfs {
+                    each.push(json!({ "vnfInstanceId": id_of(&VNFS.find(client, v)?), "additionalParams": params }));
+                }
+                let body = if each.is_empty() {
+                    json!({ "healNsData": { "degreeHealing": "HEAL_RESTORE", "additionalParamsforNs": params } })
+                } else {
+                    json!({ "healVnfData": each })
+                };
+                let answer = client.post(&format!("{path}/heal"), &body)?;
+                accepted(client, out, &answer, wait)
+            }
             Ns::Terminate { ns, wait } => {
                 let path = NSS.find(client, &ns)?;
                 let answer = client.post(&format!("{path}/terminate"), &json!({}))?;
@@ -90,6 +150,11 @@ impl Ns {
             }
         }
     }
+}
+
+/// The id at the end of a path.
+fn id_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 pub fn create(client: &Client, nsd: &str, name: &str, description: &str) -> Result<Value, Failure> {

@@ -1,4 +1,4 @@
-//! `bothy op`: operation occurrences of network services and VNFs alike.
+//! `bothy op`: operation occurrences of network services, VNFs and the host alike.
 
 use std::time::Duration;
 
@@ -8,16 +8,17 @@ use serde_json::{Value, json};
 use super::{
     client::Client,
     failure::{Failure, visible},
-    follow::{NS_OPS, VNF_OPS, follow, kind, names_of, next_of_failed, parts_of, timeline, told},
+    follow::{HOST_OPS, NS_OPS, VNF_OPS, follow, kind, names_of, next_of_failed, parts_of, timeline, told},
     names::{list, short},
     net::owners,
     output::{Out, plain},
     resource::Kind,
-    timeline::{Drawn, draw},
+    timeline::{Drawn, draw, millis},
 };
 
 const OF_NS: Kind = Kind { what: "operation", path: NS_OPS, columns: &[], names: &[] };
 const OF_VNF: Kind = Kind { what: "operation", path: VNF_OPS, columns: &[], names: &[] };
+const OF_HOST: Kind = Kind { what: "operation", path: HOST_OPS, columns: &[], names: &[] };
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Mode {
@@ -76,14 +77,18 @@ impl Op {
     }
 }
 
-/// An operation is one of an NS or of a VNF; its id tells not which.
+/// An operation is one of an NS, of a VNF or of the host; its id tells not which.
 pub fn find(client: &Client, named: &str) -> Result<String, Failure> {
     let absent = |f: &Failure| matches!(f, Failure::Refused { status: 404, .. });
     let there = |kind: &Kind| kind.find(client, named).and_then(|path| client.get(&path).map(|_| path));
-    match there(&OF_NS) {
-        Err(f) if absent(&f) => there(&OF_VNF),
-        other => other,
+    let mut found = there(&OF_NS);
+    for kind in [&OF_VNF, &OF_HOST] {
+        match found {
+            Err(f) if absent(&f) => found = there(kind),
+            other => return other,
+        }
     }
+    found
 }
 
 fn task(client: &Client, out: &Out, op: &str, task: &str) -> Result<(), Failure> {
@@ -96,11 +101,17 @@ fn task(client: &Client, out: &Out, op: &str, task: &str) -> Result<(), Failure>
 fn all(client: &Client, out: &Out) -> Result<(), Failure> {
     let mut all = OF_NS.list(client)?;
     all.extend(OF_VNF.list(client)?);
-    all.sort_by(|a, b| plain(&a["startTime"]).cmp(&plain(&b["startTime"])));
+    match OF_HOST.list(client) {
+        Ok(host) => all.extend(host),
+        // Not everybody who may see services may see the host.
+        Err(Failure::Refused { status: 403, .. }) => {}
+        Err(f) => return Err(f),
+    }
+    all.sort_by_key(|o| millis(&o["startTime"]));
     let names = owners(client)?;
     let row = |o: &Value| {
-        let (what, target) = if o["nsInstanceId"].is_string() { ("ns", &o["nsInstanceId"]) } else { ("vnf", &o["vnfInstanceId"]) };
-        let target = plain(target);
+        let of = [("ns", "nsInstanceId"), ("vnf", "vnfInstanceId"), ("pf", "pf")].into_iter().find(|(_, m)| o[*m].is_string());
+        let (what, target) = of.map_or(("", String::new()), |(what, m)| (what, plain(&o[m])));
         let of = format!("{what} {}", names.get(&target).map_or_else(|| short(&target), String::as_str));
         vec![short(&plain(&o["id"])).to_owned(), kind(o).to_owned(), of, plain(&o["operationState"]), plain(&o["startTime"])]
     };

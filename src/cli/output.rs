@@ -6,6 +6,12 @@ use serde_json::Value;
 
 use super::failure::visible;
 
+/// As `println!`, and a closed pipe (`| head`) is no failure.
+macro_rules! say {
+    ($($what:tt)*) => { $crate::cli::output::put(format_args!($($what)*)) };
+}
+pub(super) use say;
+
 pub struct Out {
     pub json: bool,
 }
@@ -13,7 +19,7 @@ pub struct Out {
 impl Out {
     /// One value as the API gave it.
     pub fn value(&self, v: &Value) {
-        put(&serde_json::to_string_pretty(v).unwrap_or_default());
+        say!("{}", serde_json::to_string_pretty(v).unwrap_or_default());
     }
     /// The list as JSON, or the rows as a table.
     pub fn table(&self, raw: &Value, head: &[&str], rows: Vec<Vec<String>>) {
@@ -24,24 +30,24 @@ impl Out {
             eprintln!("none");
             return;
         }
-        put(&align(head, &rows));
+        say!("{}", align(head, &rows));
     }
     /// The value as JSON, or as `key: value` lines for people.
     pub fn record(&self, raw: &Value) {
-        if self.json { self.value(raw) } else { put(outline(raw, 0).trim_end()) }
+        if self.json { self.value(raw) } else { say!("{}", outline(raw, 0).trim_end()) }
     }
     /// What goes on, for people. Programs read the one value that comes at the end.
     pub fn say(&self, text: &str) {
-        if self.json { eprintln!("{}", visible(text)) } else { put(&visible(text)) }
+        if self.json { eprintln!("{}", visible(text)) } else { say!("{}", visible(text)) }
     }
     /// A sentence for people; programs get the value.
     pub fn done(&self, raw: &Value, text: &str) {
-        if self.json { self.value(raw) } else { put(text) }
+        if self.json { self.value(raw) } else { say!("{text}") }
     }
 }
 
-/// A closed pipe (`| head`) is no failure.
-fn put(text: &str) {
+/// Behind `say`.
+pub fn put(text: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 

@@ -118,10 +118,25 @@ pub fn text(plan: &Value) -> String {
     if !links.is_empty() {
         parts.push(align(&["LINK", "VLAN", "NETWORKS", "HOST", "PHYSICAL"], &links));
     }
+    let removed: Vec<String> = list(plan, "removed").iter().map(|v| plain(&v["name"])).collect();
+    if !removed.is_empty() {
+        parts.push(format!("These would go: {}", removed.join(", ")));
+    }
     let guests: Vec<Vec<String>> = each_guest(plan).map(|(v, g)| guest(v, g)).collect();
     parts.push(align(&["GUEST", "DOMAIN", "CPUS", "MIB", "DISKS"], &guests));
+    let places: Vec<Vec<String>> =
+        each_guest(plan).filter(|(_, g)| g["placement"].is_string()).map(|(v, g)| vec![called(v, g), plain(&g["placement"])]).collect();
+    if !places.is_empty() {
+        parts.push(align(&["GUEST", "PLACE ON THE HOST"], &places));
+    }
     let ports: Vec<Vec<String>> = each_guest(plan).flat_map(|(v, g)| ports(v, g)).collect();
     parts.push(align(&["GUEST", "PORT", "LINK", "MAC", "ADDRESSES"], &ports));
+    let hops = |c: &Value| list(c, "hops").iter().map(|h| plain(&h["name"])).collect::<Vec<_>>().join(" > ");
+    let chain = |c: &Value| vec![plain(&c["nfp"]), plain(&c["classifiers"]), hops(c), plain(&c["onLoss"])];
+    let chains: Vec<Vec<String>> = list(plan, "chains").iter().map(chain).collect();
+    if !chains.is_empty() {
+        parts.push(align(&["CHAIN", "TRAFFIC", "FUNCTIONS", "WITHOUT ONE"], &chains));
+    }
     let step = |s: &Value| vec![plain(&s["vnf"]), plain(&s["index"]), names.dress(&plain(&s["label"])).into_owned(), plain(&s["after"])];
     let steps: Vec<Vec<String>> = list(plan, "steps").iter().map(step).collect();
     parts.push(align(&["VNF", "#", "STEP", "AFTER"], &steps));
@@ -145,6 +160,9 @@ fn names(plan: &Value) -> Names {
     for l in list(plan, "links") {
         names.put(&l["id"], l["link"].as_str().unwrap_or_default());
     }
+    for c in list(plan, "chains") {
+        names.put(&c["id"], c["nfp"].as_str().unwrap_or_default());
+    }
     // A VNF that was only planned has no name in its service's steps: they are in the order of the VNFs.
     let vnf_of = |s: &Value| Some(Value::from(s["label"].as_str()?.strip_prefix("instantiate VNF ")?));
     let members: Vec<Value> = list(plan, "steps").iter().filter_map(vnf_of).collect();
@@ -153,6 +171,9 @@ fn names(plan: &Value) -> Names {
         for (id, v) in members.iter().zip(vnfs) {
             names.put(id, v["name"].as_str().unwrap_or_default());
         }
+    }
+    for v in list(plan, "removed") {
+        names.put(&v["id"], v["name"].as_str().unwrap_or_default());
     }
     for (_, g) in each_guest(plan) {
         names.put(&g["id"], g["vdu"].as_str().unwrap_or_default());

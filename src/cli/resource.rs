@@ -8,6 +8,7 @@ use super::{
     names::short,
     output::{Out, plain},
 };
+use crate::descriptor::document;
 
 /// A kind of resource: where it lives and what of it people want to see.
 pub struct Kind {
@@ -91,7 +92,11 @@ pub fn key_values(all: &[String]) -> Result<Value, Failure> {
 pub fn request(file: Option<&camino::Utf8Path>) -> Result<serde_json::Map<String, Value>, Failure> {
     let Some(file) = file else { return Ok(serde_json::Map::new()) };
     let text = std::fs::read_to_string(file).map_err(|e| Failure::here(format!("cannot read {file}"), e))?;
-    serde_saphyr::from_str(&text).map_err(|e| Failure::here(format!("{file} is no request"), e))
+    match document::read(&text) {
+        Ok(Value::Object(request)) => Ok(request),
+        Ok(_) => Err(Failure::here(format!("{file} is no request"), "it must be a map of members")),
+        Err(e) => Err(Failure::here(format!("{file} is no request"), e)),
+    }
 }
 
 #[cfg(test)]

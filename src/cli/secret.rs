@@ -37,7 +37,7 @@ impl Secret {
                 let path = path(&name)?;
                 let value = match file {
                     Some(f) => std::fs::read_to_string(&f).map_err(|e| Failure::here(format!("cannot read {f}"), e))?,
-                    None => typed(&name)?,
+                    None => typed(&format!("value of {name}"))?,
                 };
                 // The line end belongs to the file, not to the secret.
                 let value = value.strip_suffix('\n').unwrap_or(&value);
@@ -70,14 +70,14 @@ fn path(name: &str) -> Result<String, Failure> {
 }
 
 /// From the terminal without an echo, or all of stdin.
-fn typed(name: &str) -> Result<String, Failure> {
+pub fn typed(what: &str) -> Result<String, Failure> {
     let bad = |e: std::io::Error| Failure::here("cannot read the value", e);
     let mut value = String::new();
     if !stdin().is_terminal() {
         stdin().read_to_string(&mut value).map_err(bad)?;
         return Ok(value);
     }
-    eprint!("value of {name}: ");
+    eprint!("{what}: ");
     let _ = std::io::stderr().flush();
     let before = tcgetattr(stdin()).map_err(|e| bad(e.into()))?;
     let mut silent = before.clone();

@@ -26,7 +26,8 @@ struct Axis {
     to: i64,
 }
 
-fn millis(v: &Value) -> Option<i64> {
+/// An instant of the API, which writes no zeros at the end of its fraction: as texts they do not sort.
+pub fn millis(v: &Value) -> Option<i64> {
     v.as_str()?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
 }
 

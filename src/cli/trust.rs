@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use camino::Utf8Path;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::WantsClientCert,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -16,14 +17,19 @@ use super::failure::Failure;
 
 const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-pub fn client(cacert: Option<&Utf8Path>, fingerprint: Option<&str>) -> Result<Arc<ClientConfig>, Failure> {
+/// `own` is a certificate and key to show.
+pub fn client(
+    cacert: Option<&Utf8Path>,
+    fingerprint: Option<&str>,
+    own: Option<(&Utf8Path, &Utf8Path)>,
+) -> Result<Arc<ClientConfig>, Failure> {
     let provider = Arc::new(ring::default_provider());
     let builder =
         ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|e| Failure::here("TLS", e))?;
     if let Some(text) = fingerprint {
         let pin = parse(text).ok_or_else(|| Failure::Usage("--fingerprint must be 32 bytes in hexadecimal, colons as you like".into()))?;
         let verifier = Arc::new(Pinned { pin, provider });
-        return Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()));
+        return show(builder.dangerous().with_custom_certificate_verifier(verifier), own);
     }
     let path = cacert.unwrap_or(Utf8Path::new(SYSTEM));
     let mut roots = RootCertStore::empty();
@@ -32,7 +38,15 @@ pub fn client(cacert: Option<&Utf8Path>, fingerprint: Option<&str>) -> Result<Ar
     if roots.is_empty() {
         return Err(Failure::Usage(format!("{path} holds no certificate; give --cacert FILE or --fingerprint")));
     }
-    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    show(builder.with_root_certificates(roots), own)
+}
+
+fn show(builder: ConfigBuilder<ClientConfig, WantsClientCert>, own: Option<(&Utf8Path, &Utf8Path)>) -> Result<Arc<ClientConfig>, Failure> {
+    let Some((cert, key)) = own else { return Ok(Arc::new(builder.with_no_client_auth())) };
+    let bad = |path: &Utf8Path, e: &dyn std::fmt::Display| Failure::Here(format!("cannot use {path}: {e}"));
+    let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(|e| bad(cert, &e))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| bad(key, &e))?;
+    Ok(Arc::new(builder.with_client_auth_cert(chain, secret).map_err(|e| bad(cert, &e))?))
 }
 
 fn parse(text: &str) -> Option<[u8; 32]> {
@@ -94,6 +108,6 @@ mod tests {
         assert_eq!(parse(&plain), Some([0xab; 32]));
         assert_eq!(parse(&colons), Some([0xab; 32]));
         assert_eq!(parse("ab"), None);
-        assert!(matches!(client(None, Some("zz")), Err(Failure::Usage(_))));
+        assert!(matches!(client(None, Some("zz"), None), Err(Failure::Usage(_))));
     }
 }

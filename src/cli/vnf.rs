@@ -13,6 +13,7 @@ use super::{
     names::list,
     output::{Out, plain},
     resource::{Kind, key_values, request},
+    scale::ScaleHow,
     vnfpkg::VNFPKGS,
 };
 
@@ -104,17 +105,37 @@ pub enum Vnf {
         #[command(flatten)]
         wait: Wait,
     },
-    /// Stop its guests and start them again
+    /// Stop its guests and start them again, as one operation
     Reboot {
-        /// VNF; with --hard also VNF/VDU or VNF/VDU/NUMBER
+        /// VNF, VNF/VDU or VNF/VDU/NUMBER
         vnf: String,
         /// Reset them at once, as the button does
         #[arg(long, conflicts_with_all = ["how", "grace"])]
         hard: bool,
         #[command(flatten)]
         stopping: Stopping,
-        #[arg(long, default_value_t = 1800, value_name = "SECONDS")]
-        timeout: u64,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Give it more guests or fewer: by steps of an aspect, or to a level
+    Scale {
+        vnf: String,
+        #[command(flatten)]
+        how: ScaleHow,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Make its guests again, with their names, addresses and volumes
+    Heal {
+        /// VNF, VNF/VDU or VNF/VDU/NUMBER
+        vnf: String,
+        /// Make their volumes again too: what is on them is lost
+        #[arg(long)]
+        all: bool,
+        #[arg(long)]
+        cause: Option<String>,
+        #[command(flatten)]
+        wait: Wait,
     },
     /// Remove the record of a VNF that is down
     Delete {
@@ -188,10 +209,34 @@ impl Vnf {
                 out.done(&Value::Null, &format!("reset {vnf}"));
                 Ok(())
             }
-            Vnf::Reboot { vnf, hard: false, stopping, timeout } => {
-                let wait = Wait { no_wait: false, timeout };
-                task(client, out, &vnf, "operate", &stop(&stopping), wait)?;
-                task(client, out, &vnf, "operate", &json!({ "changeStateTo": "STARTED" }), wait)
+            Vnf::Reboot { vnf, hard: false, stopping, wait } => {
+                let mut path = ours(client, &vnf, "restart")?;
+                let within = match (stopping.how, stopping.grace) {
+                    (How::Graceful, grace) => grace,
+                    (How::Forceful, None) => Some(0),
+                    (How::Forceful, Some(_)) => return Err(Failure::Here("--grace goes with --how graceful".into())),
+                };
+                if let Some(s) = within {
+                    let sign = if path.contains('?') { '&' } else { '?' };
+                    path = format!("{path}{sign}within_s={s}");
+                }
+                let answer = client.task(&path)?;
+                accepted(client, out, &answer, wait)
+            }
+            Vnf::Scale { vnf, how, wait } => {
+                let (to, body) = how.of_vnf()?;
+                task(client, out, &vnf, to, &body, wait)
+            }
+            Vnf::Heal { vnf, all, cause, wait } => {
+                let (name, which) = guests(client, &vnf)?;
+                let mut body = json!({ "additionalParams": { "all": all } });
+                if !which.is_empty() {
+                    body["vnfcInstanceId"] = json!(which);
+                }
+                if let Some(cause) = cause {
+                    body["cause"] = cause.into();
+                }
+                task(client, out, name, "heal", &body, wait)
             }
             Vnf::Logs { vnf, follow } => logs::run(client, &ours(client, &vnf, "serial")?, follow),
             Vnf::Console { vnf, vnc, listen } => {
@@ -213,6 +258,20 @@ impl Vnf {
             }
         }
     }
+}
+
+/// The VNF of `VNF`, `VNF/VDU` or `VNF/VDU/NUMBER`, and the guests that are meant; none: all.
+fn guests<'a>(client: &Client, named: &'a str) -> Result<(&'a str, Vec<String>), Failure> {
+    let Some((vnf, rest)) = named.split_once('/') else { return Ok((named, Vec::new())) };
+    let (vdu, number) = rest.split_once('/').map_or((rest, None), |(v, n)| (v, Some(n)));
+    let shown = client.get(&VNFS.find(client, vnf)?)?;
+    let of_vdu: Vec<&Value> = list(&shown["instantiatedVnfInfo"], "vnfcResourceInfo").iter().filter(|c| c["vduId"] == vdu).collect();
+    let chosen: Vec<String> =
+        of_vdu.iter().enumerate().filter(|(i, _)| number.is_none_or(|n| n.parse() == Ok(*i))).map(|(_, c)| plain(&c["id"])).collect();
+    if chosen.is_empty() {
+        return Err(Failure::Here(format!("{named}: VNF {vnf} has {} guests of VDU '{vdu}'", of_vdu.len())));
+    }
+    Ok((vnf, chosen))
 }
 
 fn stop(s: &Stopping) -> Value {
