@@ -38,6 +38,7 @@ pub struct Config {
     pub run_dir: Utf8PathBuf,
     pub listen: Vec<Listener>,
     pub tls: Tls,
+    pub access: Access,
     pub socket: Socket,
     pub log: Log,
     pub hypervisor: Hypervisor,
@@ -48,6 +49,8 @@ pub struct Config {
     pub physical_network: Vec<PhysicalNetwork>,
     pub limits: Limits,
     pub lcm: Lcm,
+    pub autoheal: Autoheal,
+    pub notify: Notify,
     pub sim: Sim,
 }
 
@@ -58,6 +61,19 @@ pub struct Tls {
     pub key: Utf8PathBuf,
     /// Further names and addresses for the certificate that is made.
     pub names: Vec<SmolStr>,
+    /// PEM files; empty: no client certificates.
+    pub client_ca: Utf8PathBuf,
+    pub client_crl: Utf8PathBuf,
+}
+
+/// Who gets in, how often, and what is kept of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Access {
+    pub token_s: u64,
+    pub failures: u64,
+    pub lock_s: u64,
+    pub requests_per_s: u64,
+    pub audit_keep: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -137,6 +153,24 @@ pub struct Lcm {
     pub patience_s: u64,
 }
 
+/// Healing of guests that crash.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Autoheal {
+    /// 0 to 100.
+    pub tries: u64,
+    pub pause_s: u64,
+    pub calm_s: u64,
+}
+
+/// How subscribers are told of what happens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notify {
+    pub ca: Utf8PathBuf,
+    pub timeout_s: u64,
+    pub attempts: u64,
+    pub backlog: u64,
+}
+
 /// The in-memory twin of libvirt and Open vSwitch, for tests and trying out.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sim {
@@ -154,6 +188,7 @@ impl Default for Config {
                 reference_points: vec![ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Admin],
             }],
             tls: Tls::default(),
+            access: Access { token_s: 3600, failures: 5, lock_s: 10, requests_per_s: 0, audit_keep: 100_000 },
             socket: Socket::default(),
             log: Log { format: LogFormat::Human, level: LogLevel::Info },
             hypervisor: Hypervisor { uri: "qemu:///system".into(), accel: AccelMode::Auto },
@@ -173,7 +208,9 @@ impl Default for Config {
                 calls: 16,
                 page: 500,
             },
+            notify: Notify { ca: Utf8PathBuf::new(), timeout_s: 10, attempts: 40, backlog: 10000 },
             lcm: Lcm { workers: 4, start_at_once: 4, patience_s: 120 },
+            autoheal: Autoheal { tries: 3, pause_s: 5, calm_s: 600 },
             sim: Sim::default(),
         }
     }
@@ -207,6 +244,13 @@ impl Config {
         k.key("tls.certificate", Restart, &mut self.tls.certificate);
         k.key("tls.key", Restart, &mut self.tls.key);
         k.key("tls.names", Restart, &mut self.tls.names);
+        k.key("tls.client_ca", Restart, &mut self.tls.client_ca);
+        k.key("tls.client_crl", Restart, &mut self.tls.client_crl);
+        k.within("access.token_s", Live, &mut self.access.token_s, 60, 31_536_000);
+        k.within("access.failures", Live, &mut self.access.failures, 1, 1000);
+        k.within("access.lock_s", Live, &mut self.access.lock_s, 1, 900);
+        k.within("access.requests_per_s", Live, &mut self.access.requests_per_s, 0, 1_000_000);
+        k.within("access.audit_keep", Live, &mut self.access.audit_keep, 1000, 10_000_000);
         k.key("socket.path", Restart, &mut self.socket.path);
         k.key("log.format", Restart, &mut self.log.format);
         k.key("log.level", Live, &mut self.log.level);
@@ -241,6 +285,13 @@ impl Config {
         k.within("lcm.workers", Restart, &mut self.lcm.workers, 1, 64);
         k.within("lcm.start_at_once", Live, &mut self.lcm.start_at_once, 1, 256);
         k.within("lcm.patience_s", Restart, &mut self.lcm.patience_s, 0, 86400);
+        k.within("autoheal.tries", Live, &mut self.autoheal.tries, 0, 100);
+        k.within("autoheal.pause_s", Live, &mut self.autoheal.pause_s, 0, 3600);
+        k.within("autoheal.calm_s", Live, &mut self.autoheal.calm_s, 1, 86400);
+        k.key("notify.ca", Restart, &mut self.notify.ca);
+        k.within("notify.timeout_s", Restart, &mut self.notify.timeout_s, 1, 300);
+        k.within("notify.attempts", Restart, &mut self.notify.attempts, 1, 100_000);
+        k.within("notify.backlog", Restart, &mut self.notify.backlog, 10, 1_000_000);
         k.key("sim.enabled", Restart, &mut self.sim.enabled);
         k.within("sim.start_ms", Restart, &mut self.sim.start_ms, 0, 60000);
     }
@@ -258,6 +309,9 @@ impl Config {
         if self.tls.certificate.as_str().is_empty() != self.tls.key.as_str().is_empty() {
             let given = if self.tls.key.as_str().is_empty() { "tls.certificate" } else { "tls.key" };
             r.fault_at(given, "tls.certificate and tls.key belong together: give both, or neither to have them made");
+        }
+        if self.tls.client_ca.as_str().is_empty() && !self.tls.client_crl.as_str().is_empty() {
+            r.fault_at("tls.client_crl", "a revocation list needs tls.client_ca, whose certificates it revokes");
         }
         for (i, n) in self.physical_network.iter().enumerate() {
             if self.physical_network[..i].iter().any(|o| o.name == n.name) {
@@ -331,6 +385,7 @@ impl Config {
     pub fn with_live_of(&self, new: &Config) -> Config {
         let mut c = self.clone();
         c.log.level = new.log.level;
+        c.access = new.access.clone();
         c.overcommit = new.overcommit.clone();
         c.reserve = new.reserve.clone();
         c.host = Host { pf: c.host.pf, grubenv: c.host.grubenv, ..new.host.clone() };
@@ -340,6 +395,7 @@ impl Config {
         c.limits.drain_s = new.limits.drain_s;
         c.limits.page = new.limits.page;
         c.lcm.start_at_once = new.lcm.start_at_once;
+        c.autoheal.clone_from(&new.autoheal);
         c
     }
 

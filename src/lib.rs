@@ -33,10 +33,13 @@
 //! | [`sdn`] | the port `Fabric` | OVSDB |
 //! | [`vnfm`] | VNF packages and lifecycle: plans, and the doing and undoing of their steps | HTTP, network services |
 //! | [`nfvo`] | NSDs and network services, made of VNFs and links | HTTP, guests |
+//! | [`access`] | who may do what: accounts, passwords, tokens, roles, projects, the audit trail | HTTP, which permission a route needs |
 //! | [`api`] | TLS, who is calling, routes; a handler converts and calls | decisions |
 //! | [`cli`] | one file per subcommand, all of them clients of the API | the daemon's store |
 //! | [`libvirt`], [`host`], [`ovs`] | the adapters | decisions, names, addresses |
 //! | [`sim`] | the ports once more, in memory, with a switch for faults | bytes on disk |
+//! | [`ops`] | faults to alarms: raised, changed, cleared, one per object and cause | adapters, what to do about a fault |
+//! | [`notify`] | subscriptions as they live: the outbox to each subscriber, in order, with backoff | what a notification says |
 //! | [`node`] | the composition root: the only room that knows the adapters | logic of a layer |
 //! | [`config`] | what may stand in `bothy.toml`, and which keys count when | |
 //!
@@ -75,6 +78,7 @@
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod access;
 pub mod api;
 pub mod cli;
 pub mod config;
@@ -85,6 +89,8 @@ pub mod libvirt;
 pub mod model;
 pub mod nfvo;
 pub mod node;
+pub mod notify;
+pub mod ops;
 pub mod ovs;
 pub mod sdn;
 pub mod sim;

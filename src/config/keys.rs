@@ -228,6 +228,7 @@ macro_rules! words {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $name { $($(#[$vdoc])* $variant),* }
         impl $name {
+            pub const ALL: &'static [$name] = &[$($name::$variant),*];
             pub const WORDS: &'static [&'static str] = &[$($word),*];
             pub fn word(self) -> &'static str {
                 match self { $($name::$variant => $word),* }

@@ -1,4 +1,4 @@
-//! The conditions the health page shows: store, libvirt, Open vSwitch, accelerator, reconciled.
+//! The conditions the health page shows: store, libvirt, Open vSwitch, accelerator, reconciled, functions.
 //!
 //! Asked when the page is; an answer that does not come is a condition, never a failed page.
 
@@ -23,7 +23,7 @@ pub fn conditions(core: &Core) -> Vec<Condition> {
             Condition::new("accel", ConditionState::Pending, "not known until libvirt answers")
         }
     };
-    vec![store(core), libvirt, answer("openvswitch", core.ports.fabric.health()), accel, reconciled(core)]
+    vec![store(core), libvirt, answer("openvswitch", core.ports.fabric.health()), accel, reconciled(core), functions(core)]
 }
 
 fn accel(core: &Core) -> Condition {
@@ -55,6 +55,15 @@ fn store(core: &Core) -> Condition {
     }
 }
 
+/// Functions of the host that guests were given.
+fn functions(core: &Core) -> Condition {
+    let lost = core.reconciled().lost;
+    if lost.is_empty() {
+        return Condition::new("functions", ConditionState::Ok, "guests have the PCI functions that they were given");
+    }
+    Condition::new("functions", ConditionState::Failed, lost.join(", "))
+}
+
 fn reconciled(core: &Core) -> Condition {
     let r = core.reconciled();
     if let Some(why) = r.waiting {
@@ -76,6 +85,9 @@ fn reconciled(core: &Core) -> Condition {
     }
     if !found.quarantined.is_empty() {
         text += &format!(", {} are not known to this store and left alone", found.quarantined.len());
+    }
+    if !found.drift.is_empty() {
+        text += &format!(", not as it was given: {}", found.drift.join("; "));
     }
     if !r.paused.is_empty() {
         text += &format!(", {} are paused by a full disk", r.paused.len());

@@ -5,7 +5,8 @@
 //! start: build -> operations taken up -> packages taken up
 //! watch: libvirt's events wake steps; a connection (again) means reconcile; orphans are looked for
 //!        at start, after 30 s, after each connection and hourly; guests that a full disk paused go
-//!        on when there is room; what is over moves to the history; files that no package names go
+//!        on when there is room; crashed ones are healed where their VNF says so; functions that guests
+//!        lost are brought back; what is over moves to the history; files that no package names go
 //! ```
 //! Owns the order of these. Never: which adapters the ports are.
 
@@ -31,16 +32,25 @@ use crate::{
     model::{
         domain::Layout,
         error::{Fault, Result},
-        id::VnfcId,
+        host::{HostFacts, PciDevice},
+        hw::PciAddr,
+        id::{IfName, VnfcId},
         time::{Clock, Dice},
+        vnf::VnfInstance,
     },
     nfvo::{Nfvo, runner::Steps},
+    ops::{
+        alarms::Alarms,
+        collect::Collector,
+        heal::Healer,
+        watch::{Look, Monitor},
+    },
     sdn::port::Fabric,
     store::Store,
     vim::{
         links::Links,
         port::{GuestEvent, GuestState, Hardware, HostNet, Hypervisor, Images},
-        setup::{Desired, Keeper},
+        setup::{Desired, Keeper, Settled},
     },
     vnfm::{
         Parts, Rules, Vnfm,
@@ -69,6 +79,8 @@ pub struct Build {
     pub clock: Arc<dyn Clock>,
     pub dice: Arc<dyn Dice>,
     pub engine: Settings,
+    /// Interfaces that carry physical networks: one without a link is an alarm.
+    pub uplinks: Vec<IfName>,
 }
 
 /// How far the host is what the records say.
@@ -80,6 +92,8 @@ pub struct Reconciled {
     pub waiting: Option<String>,
     /// Guests that a full disk paused.
     pub paused: BTreeSet<VnfcId>,
+    /// What guests miss of the functions that they were given, and what is done about it.
+    pub lost: Vec<String>,
 }
 
 pub struct Core {
@@ -89,6 +103,9 @@ pub struct Core {
     pub ports: Ports,
     /// How the host is set up.
     pub host: Arc<Keeper>,
+    pub alarms: Arc<Alarms>,
+    pub pm: Arc<Collector>,
+    uplinks: Vec<IfName>,
     reconciled: Arc<Mutex<Reconciled>>,
     post: Sender<Message>,
     inbox: Mutex<Option<Receiver<Message>>>,
@@ -107,6 +124,10 @@ const SECOND_LOOK: Duration = Duration::from_secs(30);
 const LOOKS_OF_A_START: u8 = 2;
 const HOURLY: Duration = Duration::from_secs(3600);
 const TIDY: Duration = Duration::from_secs(20);
+/// Between two looks at how the host is.
+const HOST: Duration = Duration::from_secs(10);
+/// While there is an alarm of a guest: whether it still should run.
+const REVIEW: Duration = Duration::from_secs(1);
 
 impl Core {
     /// Builds and takes up what was under way. The host is looked at by `watch`, so that a box with
@@ -120,6 +141,7 @@ impl Core {
             store: b.store.clone(),
             hypervisor: b.ports.hypervisor.clone(),
             images: b.ports.images.clone(),
+            hardware: b.ports.hardware.clone(),
             links,
             clock: b.clock.clone(),
             dice: b.dice,
@@ -129,6 +151,8 @@ impl Core {
         let nfvo = Nfvo::new(vnfm.clone());
         let engine = Engine::start(b.store, b.clock, Steps::new(nfvo.clone()), b.engine)?;
         vnfm.connect(&engine);
+        let alarms = Arc::new(Alarms::open(vnfm.store().clone(), vnfm.clock().clone(), vnfm.dice().clone())?);
+        let pm = Collector::open(vnfm.store().clone(), vnfm.clock().clone(), vnfm.dice().clone(), vnfm.hypervisor().clone())?;
         let recovered = engine.recover()?;
         vnfm.resume_packages()?;
         nfvo.resume_nsds()?;
@@ -139,6 +163,9 @@ impl Core {
             recovered,
             ports: b.ports,
             host,
+            alarms,
+            pm,
+            uplinks: b.uplinks,
             reconciled: Arc::default(),
             post,
             inbox: Mutex::new(Some(inbox)),
@@ -154,9 +181,20 @@ impl Core {
             // Fails only when the watcher is gone, at the end.
             let _ = post.send(Message::Guest(event));
         }));
+        let post = self.post.clone();
+        // The switch gets its ports back by itself, not the host's addresses on them.
+        self.ports.fabric.on_remade(Box::new(move || drop(post.send(Message::Reconcile))));
         let w = Watcher {
             vnfm: self.vnfm().clone(),
             host: self.host.clone(),
+            fabric: self.ports.fabric.clone(),
+            uplinks: self.uplinks.clone(),
+            alarms: self.alarms.clone(),
+            monitor: Monitor::new(self.vnfm().store().clone(), self.alarms.clone()),
+            healer: Healer::new(self.vnfm().store().clone(), self.alarms.clone()),
+            nfvo: self.nfvo.clone(),
+            host_look: Instant::now(),
+            connected: None,
             unsettled: true,
             engine: self.engine.clone(),
             reconciled: self.reconciled.clone(),
@@ -188,6 +226,7 @@ impl Core {
     /// Lets running steps answer and ends every thread. Guests go on.
     pub fn stop(&self) {
         let _ = self.post.send(Message::Stop);
+        self.pm.stop();
         self.engine.stop();
         if let Some(w) = lock(&self.watcher).take()
             && w.join().is_err()
@@ -212,9 +251,32 @@ fn keep(host: &Keeper) {
     }
 }
 
+/// A fault that is not told is in the log at least.
+fn told(r: Result<()>) {
+    if let Err(fault) = r {
+        warn!("an alarm is not told: {fault:?}");
+    }
+}
+
+/// Interfaces of PFs that carry a physical network.
+fn of_networks(facts: &HostFacts) -> Vec<(IfName, PciAddr)> {
+    let of = |d: &PciDevice| d.ports.iter().map(|p| (p.name.clone(), d.addr)).collect::<Vec<_>>();
+    facts.pfs().filter(|(_, pf)| pf.physical.is_some()).flat_map(|(d, _)| of(d)).collect()
+}
+
 struct Watcher {
     vnfm: Arc<Vnfm>,
     host: Arc<Keeper>,
+    fabric: Arc<dyn Fabric>,
+    uplinks: Vec<IfName>,
+    alarms: Arc<Alarms>,
+    monitor: Monitor,
+    healer: Healer,
+    nfvo: Arc<Nfvo>,
+    /// When to look at how the host is.
+    host_look: Instant,
+    /// What libvirt's connection said last.
+    connected: Option<bool>,
     /// Whether this boot is a sound one is not known yet.
     unsettled: bool,
     engine: Arc<Engine>,
@@ -234,9 +296,13 @@ impl Watcher {
         self.sweep_files();
         self.guard_reserve();
         let mut tidy = Instant::now() + TIDY;
+        let mut review = Instant::now() + REVIEW;
         loop {
             let now = Instant::now();
-            let next = self.looks.iter().min().copied().unwrap_or(now + HOURLY).min(tidy);
+            let mut next = self.looks.iter().min().copied().unwrap_or(now + HOURLY).min(tidy).min(self.host_look);
+            if self.monitor.is_curious() {
+                next = next.min(review);
+            }
             match inbox.recv_timeout(next.saturating_duration_since(now)) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Message::Reconcile) => self.looks.push(Instant::now()),
@@ -247,6 +313,14 @@ impl Watcher {
             if self.looks.iter().any(|l| *l <= now) {
                 self.look();
             }
+            if self.host_look <= now {
+                self.look_at_host();
+                self.host_look = Instant::now() + if self.monitor.is_uneasy() { TRY_AGAIN } else { HOST };
+            }
+            if review <= now {
+                review = now + REVIEW;
+                self.review(false);
+            }
             if tidy <= now {
                 tidy = now + TIDY;
                 self.tidy();
@@ -255,6 +329,11 @@ impl Watcher {
     }
 
     fn event(&mut self, event: GuestEvent) {
+        // Guests that go off because the host does are no fault.
+        if !self.vnfm.is_draining() && !self.is_past(event) {
+            let vnfm = self.vnfm.clone();
+            told(self.monitor.event(event, || !vnfm.has_room_again()));
+        }
         match event {
             GuestEvent::Changed { id, state } => {
                 match state {
@@ -269,16 +348,28 @@ impl Watcher {
                     }
                 }
                 self.engine.wake(WakeKey::Guest(id));
+                self.heal();
             }
             GuestEvent::AgentUp { id } => self.engine.wake(WakeKey::Guest(id)),
+            GuestEvent::Failed { .. } => {}
             GuestEvent::Disconnected => {
+                self.connected = Some(false);
+                self.host_look = Instant::now();
                 lock(&self.reconciled).waiting = Some("libvirt does not answer".into());
             }
             GuestEvent::Connected => {
+                self.connected = Some(true);
+                self.host_look = Instant::now();
                 self.starts = LOOKS_OF_A_START;
                 self.looks.push(Instant::now());
             }
         }
+    }
+
+    /// Heard late: the guest runs again, so an operation that is over by now had stopped it.
+    fn is_past(&self, event: GuestEvent) -> bool {
+        let GuestEvent::Changed { id, state: GuestState::Off } = event else { return false };
+        matches!(self.vnfm.hypervisor().state(id), Ok(Some(GuestState::Running)))
     }
 
     fn look(&mut self) {
@@ -286,11 +377,16 @@ impl Watcher {
         let missing = if self.starts > 0 { Missing::Start } else { Missing::Leave };
         match self.vnfm.look(missing) {
             Ok(found) => {
+                if !self.vnfm.is_draining() {
+                    told(self.monitor.found(&found.off, &found.failed, found.quarantined.len()));
+                }
                 let mut r = lock(&self.reconciled);
                 r.paused.extend(found.paused.iter().copied());
+                r.lost.clone_from(&found.lost);
                 r.last = Some(found);
                 r.waiting = None;
                 drop(r);
+                self.review(true);
                 self.starts = self.starts.saturating_sub(1);
                 self.settle_boot();
                 let after = if self.starts > 0 { SECOND_LOOK } else { HOURLY };
@@ -314,8 +410,9 @@ impl Watcher {
             return;
         }
         match self.host.settle_boot() {
-            Ok(true) => info!("this boot's kernel arguments have proved themselves: every boot has them now"),
-            Ok(false) => {}
+            Ok(Settled::Kept) => info!("this boot's kernel arguments have proved themselves: every boot has them now"),
+            Ok(Settled::FellBack(args)) => warn!(%args, "the kernel arguments on trial did not come up: the box is back on those before"),
+            Ok(Settled::Nothing) => {}
             Err(fault) => return warn!("the kernel arguments stay on trial: {fault:?}"),
         }
         self.unsettled = false;
@@ -328,8 +425,58 @@ impl Watcher {
             Err(fault) => warn!("finished operations stay where they are: {fault:?}"),
         }
         self.guard_reserve();
+        self.watch_functions();
         self.resume_paused();
         self.sweep_files();
+        self.review(true);
+        self.monitor.forget();
+        told(self.alarms.prune().map(drop));
+    }
+
+    fn review(&mut self, thorough: bool) {
+        if self.monitor.is_curious() && !self.vnfm.is_draining() {
+            let hypervisor = self.vnfm.hypervisor().clone();
+            told(self.monitor.review(thorough, |id| hypervisor.state(id).ok().flatten()));
+            self.heal();
+        }
+    }
+
+    /// Not before the first look: it starts what went off while bothy was away.
+    fn heal(&mut self) {
+        if self.vnfm.is_draining() || lock(&self.reconciled).last.is_none() {
+            return;
+        }
+        let (hypervisor, nfvo) = (self.vnfm.hypervisor().clone(), self.nfvo.clone());
+        let is_off = |id| matches!(hypervisor.state(id), Ok(Some(GuestState::Off | GuestState::Crashed)));
+        let heal = |v: &VnfInstance, guest, why: &str| nfvo.heal_by_itself(v, guest, why);
+        told(self.healer.tick(&self.vnfm.rules().autoheal, Instant::now(), is_off, heal));
+    }
+
+    fn look_at_host(&mut self) {
+        let answer = |r: Result<String>| Some(r.map(drop).map_err(|f| f.detail()));
+        // While the connection is known to be gone, asking would only wait for it.
+        let hypervisor = match self.connected {
+            Some(false) => Some(Err("the connection to libvirt is lost; see whether libvirtd runs".into())),
+            Some(true) | None => answer(self.vnfm.hypervisor().health()),
+        };
+        let pfs: Vec<(IfName, PciAddr)> = self.vnfm.facts_seen().map(|f| of_networks(&f)).unwrap_or_default();
+        let links: Vec<IfName> = self.uplinks.iter().chain(pfs.iter().map(|(n, _)| n)).cloned().collect();
+        let look = Look {
+            hypervisor,
+            switch: answer(self.fabric.health()),
+            room: self.vnfm.images().room().ok().map(|r| (r, self.vnfm.rules().reserve_disk)),
+            pulse: self.vnfm.hardware().pulse(&links).ok(),
+            pfs,
+        };
+        told(self.monitor.look(&look));
+    }
+
+    /// PFs lose their functions without a word to us.
+    fn watch_functions(&self) {
+        match self.vnfm.watch_functions() {
+            Ok(lost) => lock(&self.reconciled).lost = lost,
+            Err(fault) => warn!("whether guests have their functions is not known: {fault:?}"),
+        }
     }
 
     fn guard_reserve(&self) {

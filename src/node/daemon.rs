@@ -13,16 +13,16 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use tokio_rustls::TlsAcceptor;
 use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
 
 use crate::{
+    access::{Access, Settings as AccessSettings, rate::Limits},
     api::{
         self, Services,
-        auth::{ADMIN, Tokens},
         blocking::Pool,
         server::{Server, bind_local},
-        tls, upload,
+        tls::Rotating,
+        upload,
     },
     config::{Config, HostProfile, LiveConfig, LogFormat, LogLevel, ReferencePoint},
     host::{
@@ -33,7 +33,10 @@ use crate::{
     model::{
         domain::Layout,
         error::{Fault, Result},
+        id::IfName,
         size::MiB,
+        tree::tree,
+        vnf::Autoheal,
     },
     node::{
         conditions::conditions,
@@ -41,10 +44,12 @@ use crate::{
         log::Tail,
         ports::ports,
     },
+    notify::{self, Notifier},
     store::{Options, Store},
     vim::{
         capacity::Overcommit,
         network::LinkRules,
+        place::facts::HostReserve,
         setup::{Desired, Profile},
     },
     vnfm::Rules,
@@ -97,6 +102,7 @@ pub fn serve(live: LiveConfig) -> Result<()> {
         layout,
         rules: rules(&config)?,
         desired: desired(&config),
+        uplinks: uplinks(&config)?,
         clock: Arc::new(SystemClock::default()),
         dice: Arc::new(OsDice),
         engine: Settings {
@@ -121,12 +127,23 @@ pub fn serve(live: LiveConfig) -> Result<()> {
 }
 
 async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> Result<()> {
-    let identity = tls::identity(config)?;
+    let (tls, fresh) = Rotating::open(config)?;
+    let tls = Arc::new(tls);
     core.watch()?;
-    let (tokens, provisioned) = Tokens::open(config.data_dir.join("tokens"))?;
+    let notifier = notifier(config, &core)?;
+    let begun = Instant::now();
+    let (store, clock) = (core.nfvo.vnfm().store().clone(), core.nfvo.vnfm().clock().clone());
+    let (access, provisioned) = Access::open(store, clock, Box::new(move || begun.elapsed()), access_settings(config))?;
+    let access = Arc::new(access);
+    let changed = access.clone();
+    live.on_change(move |c| changed.set_settings(access_settings(c)));
     let services = Arc::new(Services {
+        notify: notifier.clone(),
+        alarms: core.alarms.clone(),
+        pm: core.pm.clone(),
         config: live,
-        tokens,
+        access,
+        tls: tls.clone(),
         pool: Pool::new(config.limits.calls as usize),
         nfvo: core.nfvo.clone(),
         host: core.host.clone(),
@@ -140,26 +157,43 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
         let listener = TcpListener::bind(l.address)
             .await
             .map_err(|e| Fault::transient(format!("cannot listen on {}: {e}; see [[listen]]", l.address)).with_source(e))?;
-        server.listen_tls(listener, TlsAcceptor::from(identity.config.clone()), api::router(&services, &l.reference_points));
+        server.listen_tls(listener, tls.clone(), api::router(&services, &l.reference_points));
         tracing::info!(address = %l.address, "serving HTTPS");
     }
     let socket = config.socket_path();
     let everything = [ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Admin];
     server.listen_local(bind_local(&socket).await?, api::router(&services, &everything));
-    tracing::info!(%socket, fingerprint = identity.fingerprint, fresh = identity.fresh, "ready");
+    tracing::info!(%socket, fingerprint = tls.fingerprint(), fresh, "ready");
     if !provisioned {
-        announce(&services.tokens, &identity.fingerprint)?;
+        announce(&services.access, &tls.fingerprint())?;
     }
-    notify(&[NotifyState::Ready]);
+    say(&[NotifyState::Ready]);
 
     until_told(&services).await?;
-    notify(&[NotifyState::Stopping]);
+    say(&[NotifyState::Stopping]);
     let drain = services.config.now().limits.drain_s;
     tracing::info!(seconds = drain, "stopping: requests under way may finish");
     server.drain(Duration::from_secs(drain)).await;
+    notifier.stop();
     let _ = std::fs::remove_file(&socket);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Takes up the delivery of notifications.
+fn notifier(config: &Config, core: &Arc<Core>) -> Result<Arc<Notifier>> {
+    let (certificate, key) = config.tls_paths();
+    let settings = notify::Settings {
+        timeout: Duration::from_secs(config.notify.timeout_s),
+        attempts: u32::try_from(config.notify.attempts).unwrap_or(u32::MAX),
+        backlog: config.notify.backlog,
+        pause: Duration::from_millis(250),
+        longest: Duration::from_secs(60),
+    };
+    let nfvo = core.nfvo.clone();
+    let render = Box::new(move |s: &_, e: &_| api::convert::notification::render(&nfvo, s, e));
+    let tls = notify::Tls::new(&config.notify.ca, &certificate, &key)?;
+    Notifier::start(core.vnfm().store().clone(), core.vnfm().clock().clone(), render, settings, tls)
 }
 
 /// The rules of a configuration for what runs.
@@ -167,12 +201,21 @@ fn rules(c: &Config) -> Result<Rules> {
     Ok(Rules {
         links: LinkRules { pool: c.network.pool, pool_prefix: 24, physical: c.physical_network.iter().map(|n| n.name.clone()).collect() },
         overcommit: Overcommit { cpu: c.overcommit.cpu, memory: c.overcommit.memory, disk: c.overcommit.disk },
-        reserve_memory: MiB(c.reserve.memory_mib),
+        reserve: HostReserve {
+            cpus: c.reserve.cpus.clone(),
+            memory: MiB(c.reserve.memory_mib),
+            pages: tree(c.reserve.hugepages.iter().map(|p| ((p.node.0, p.size), p.pages))),
+        },
         reserve_disk: MiB(c.reserve.disk_mib),
-        reserve_cpus: 0,
         graceful_stop_s: 60,
         start_at_once: c.lcm.start_at_once as usize,
+        autoheal: Autoheal { tries: c.autoheal.tries as u32, pause_ms: c.autoheal.pause_s * 1000, calm_s: c.autoheal.calm_s },
     })
+}
+
+/// Interfaces that physical networks are on.
+fn uplinks(c: &Config) -> Result<Vec<IfName>> {
+    c.physical_network.iter().filter_map(|n| n.interface.clone()).map(TryInto::try_into).collect()
 }
 
 /// The host as a configuration wants it.
@@ -192,6 +235,19 @@ fn desired(c: &Config) -> Desired {
     }
 }
 
+/// Who gets in and how often, of a configuration.
+fn access_settings(c: &Config) -> AccessSettings {
+    AccessSettings {
+        token_life: Duration::from_secs(c.access.token_s),
+        limits: Limits {
+            failures: c.access.failures as u32,
+            lock: Duration::from_secs(c.access.lock_s),
+            requests_per_s: c.access.requests_per_s as u32,
+        },
+        audit_keep: c.access.audit_keep,
+    }
+}
+
 /// How often it is asked whether the store still takes writes.
 const STORE_CHECK: Duration = Duration::from_secs(1);
 /// Each how many of these a barrier is asked for, which finds a disk that failed while nobody wrote.
@@ -208,6 +264,7 @@ async fn until_told(services: &Arc<Services>) -> Result<()> {
         tokio::select! {
             _ = checks.tick() => {
                 count = count.wrapping_add(1);
+                services.tls.look();
                 let store = services.nfvo.vnfm().store().clone();
                 let sound = if count.is_multiple_of(BARRIER_EACH) {
                     tokio::task::spawn_blocking(move || store.settle()).await
@@ -224,21 +281,21 @@ async fn until_told(services: &Arc<Services>) -> Result<()> {
             _ = int.recv() => return Ok(()),
             _ = hup.recv() => {
                 if let Ok(now) = NotifyState::monotonic_usec_now() {
-                    notify(&[NotifyState::Reloading, now]);
+                    say(&[NotifyState::Reloading, now]);
                 }
                 match services.config.reload() {
                     Ok(c) => tracing::info!(live = ?c.live, restart = ?c.restart, "configuration applied"),
                     Err(refusal) => tracing::error!(%refusal, "configuration not applied"),
                 }
-                notify(&[NotifyState::Ready]);
+                say(&[NotifyState::Ready]);
             }
         }
     }
 }
 
 /// The first token, in the clear, once: to whoever watches the first start, never to the log.
-fn announce(tokens: &Tokens, fingerprint: &str) -> Result<()> {
-    let token = tokens.issue(ADMIN)?;
+fn announce(access: &Access, fingerprint: &str) -> Result<()> {
+    let token = access.bootstrap()?;
     println!(
         "\nThis box has no administrator yet. Its token, shown this one time:\n\n    {}\n\n\
          Certificate fingerprint (SHA-256):\n\n    {fingerprint}\n\n\
@@ -248,7 +305,7 @@ fn announce(tokens: &Tokens, fingerprint: &str) -> Result<()> {
     Ok(())
 }
 
-fn notify(state: &[NotifyState<'_>]) {
+fn say(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(%error, "cannot tell the service manager");
     }

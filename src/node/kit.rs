@@ -5,43 +5,44 @@
 //! moment, without what sled still had in memory, and a host on which nobody tidied up. Never:
 //! HTTP, packages on disk.
 
+mod shapes;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use smol_str::{SmolStr, format_smolstr};
 use tempfile::TempDir;
 use uuid::Uuid;
+
+pub use shapes::{Shape, elastic, ns_descriptor, nsd, package, vnfd};
 
 use super::core::{Build, Core, Ports};
 use crate::{
     host::clock::{OsDice, SystemClock},
     lcm::{engine::Settings, timeline::find_operation},
     model::{
+        chain::Chain,
         domain::Layout,
-        epa::{Epa, NicWish},
         id::{NsId, NsdInfoId, OpId, ProjectId, VnfId, VnfPkgId},
         ns::NsInstance,
-        nsd::{Attach, Member, NsFlavour, NsLevel, NsLink, Nsd},
+        nsd::Nsd,
         op::{Operation, Phase},
-        package::{NsDescriptor, Onboarding, Operational, StoredImage, VnfPackage},
+        package::VnfPackage,
         param::Params,
+        place::Given,
         segment::Segment,
         size::{Bytes, MiB},
         step::PlanStep,
-        time::{Dice, Stamp},
-        vnf::{Reservation, VnfInstance},
-        vnfd::{
-            CpLink, Day0, Day0File, Day0Source, Disk, DiskBus, ExtCp, ExtCpThrough, Firmware, Flavour, Forward, ImageFormat, IntLink,
-            Layer3, Level, LinkProfile, MediaBus, Medium, NicModel, Readiness, SwImage, Transport, Vdu, VduCp, Vnfd,
-        },
+        time::Dice,
+        vnf::{Autoheal, Reservation, VnfInstance},
+        vnfd::{ImageFormat, Vnfd},
     },
     nfvo::accept::InstantiateNs,
     sim::{Sim, SimConfig},
     store::{Durability, Options, Record, Store},
-    vim::{capacity::Overcommit, network::LinkRules, port::ImageInfo},
+    vim::{capacity::Overcommit, network::LinkRules, place::facts::HostReserve, port::ImageInfo},
     vnfm::{
         Rules,
         accept::{CreateVnf, InstantiateVnf},
@@ -85,6 +86,7 @@ impl TestBox {
         let ports = Ports { hypervisor: sim.clone(), images: sim.clone(), fabric: sim.clone(), host: sim.clone(), hardware: sim };
         let root = camino::Utf8PathBuf::from_path_buf(self.dir.path().to_owned()).expect("UTF-8");
         let core = Core::start(Build {
+            uplinks: Vec::new(),
             store,
             ports,
             layout: Layout::new(root),
@@ -242,7 +244,17 @@ impl TestBox {
             assert_eq!(d.disks.len(), c.disks.len());
             assert_eq!(self.sim.medium(c.id).is_some(), c.medium);
         }
-        assert!(self.store().get::<Reservation>(&id).expect("read").is_some());
+        let reserved = self.store().get::<Reservation>(&id).expect("read").expect("reserved");
+        let facts = crate::vim::port::Hardware::facts(&self.sim).expect("facts");
+        for (guest, given) in reserved.placed.iter().flat_map(|h| h.given.iter().map(|g| (h.guest, g))) {
+            assert!(self.sim.functions_of(guest).contains(&given.address()), "{given:?}\n{}", self.picture());
+            match given {
+                Given::Vf { want, .. } => assert_eq!(facts.vf_setting(want.vf).as_ref(), Some(want), "{}", self.picture()),
+                Given::Whole { device, .. } => {
+                    assert_eq!(facts.device(*device).and_then(|d| d.driver.clone()), Some(crate::model::host::DriverName::VFIO));
+                }
+            }
+        }
     }
     pub fn assert_ns_up(&self, id: NsId) {
         let ns = self.ns(id);
@@ -255,6 +267,7 @@ impl TestBox {
     pub fn assert_nothing_left(&self) {
         assert_eq!(self.sim.leftovers(), [], "on the host\n{}", self.picture());
         assert_eq!(self.store().list::<Segment>().expect("read"), [], "segments\n{}", self.picture());
+        assert_eq!(self.store().list::<Chain>().expect("read"), [], "chains\n{}", self.picture());
         assert_eq!(self.store().list::<Reservation>().expect("read"), [], "reservations\n{}", self.picture());
         for v in self.store().list::<VnfInstance>().expect("read") {
             assert!(v.body.is_none() && !v.instantiated && v.op.is_none() && v.ns.is_none(), "{v:?}");
@@ -296,11 +309,11 @@ pub fn rules() -> Rules {
     Rules {
         links: LinkRules { pool: "10.177.0.0/16".parse().expect("cidr"), pool_prefix: 24, physical: vec!["wan".into()] },
         overcommit: Overcommit::default(),
-        reserve_memory: MiB(0),
+        reserve: HostReserve::default(),
         reserve_disk: MiB(0),
-        reserve_cpus: 0,
         graceful_stop_s: 60,
         start_at_once: 2,
+        autoheal: Autoheal { pause_ms: 1, ..Autoheal::default() },
     }
 }
 
@@ -315,220 +328,6 @@ fn fresh() -> Uuid {
     Uuid::from_bytes(OsDice.bytes16())
 }
 
-/// What a test VNF has.
-#[derive(Clone)]
-pub struct Shape {
-    pub vdus: u32,
-    /// External connection points `ext0`.. of the first VDU.
-    pub ext: u32,
-    /// A link inside the VNF that all VDUs are on.
-    pub internal: bool,
-    pub day0: bool,
-    pub memory: u64,
-    pub readiness: Readiness,
-    pub grace_s: u32,
-}
-impl Default for Shape {
-    fn default() -> Self {
-        Shape { vdus: 2, ext: 2, internal: true, day0: true, memory: 64, readiness: Readiness::Running, grace_s: 20 }
-    }
-}
-impl Shape {
-    /// One guest with one disk and two NICs.
-    pub fn small() -> Self {
-        Shape { vdus: 1, internal: false, day0: false, ..Shape::default() }
-    }
-}
-
-pub fn vnfd(id: &str, shape: &Shape) -> Vnfd {
-    let vdus: Vec<Vdu> = (0..shape.vdus).map(|n| vdu(n, shape)).collect();
-    let ext_cps = (0..shape.ext).map(|n| {
-        let through = ExtCpThrough::VduCp { vdu: "vdu0".into(), cp: format_smolstr!("nic{n}") };
-        ExtCp { id: format_smolstr!("ext{n}"), requirement: format_smolstr!("ext{n}"), description: "".into(), through, management: n == 0 }
-    });
-    let level =
-        Level { id: "default".into(), description: "".into(), counts: vdus.iter().map(|v| (v.id.clone(), 1)).collect(), scale: Vec::new() };
-    let link = IntLink { id: "int".into(), description: "".into(), profile: LinkProfile::default() };
-    let flavour = Flavour {
-        id: "df".into(),
-        description: "".into(),
-        links: shape.internal.then_some(link).into_iter().collect(),
-        ext_cps: ext_cps.collect(),
-        vdus,
-        default_level: "default".into(),
-        levels: vec![level],
-        aspects: Vec::new(),
-        graceful_stop_s: None,
-    };
-    Vnfd {
-        id: id.into(),
-        invariant_id: None,
-        provider: "P".into(),
-        product_name: "N".into(),
-        software_version: "1".into(),
-        version: "1".into(),
-        info_name: id.into(),
-        info_description: "".into(),
-        vnfm_info: Vec::new(),
-        default_flavour: "df".into(),
-        flavours: vec![flavour],
-    }
-}
-
-fn vdu(n: u32, shape: &Shape) -> Vdu {
-    let nic = |id: SmolStr, link| VduCp {
-        id,
-        link,
-        model: NicModel::Virtio,
-        mac: None,
-        port_security: true,
-        mtu: None,
-        wish: NicWish::default(),
-    };
-    let mut nics = Vec::new();
-    if n == 0 {
-        nics.extend((0..shape.ext).map(|e| nic(format_smolstr!("nic{e}"), CpLink::External(format_smolstr!("ext{e}")))));
-    }
-    if shape.internal {
-        nics.push(nic("inner".into(), CpLink::Internal("int".into())));
-    }
-    let image = SwImage {
-        id: "img".into(),
-        name: "img".into(),
-        version: "1".into(),
-        provider: "P".into(),
-        format: ImageFormat::Qcow2,
-        path: "img.qcow2".into(),
-        sha256: Some(IMAGE),
-        min_disk: MiB(64),
-        min_ram: MiB(0),
-    };
-    let day0 = Day0 {
-        medium: Medium::NoCloud,
-        bus: MediaBus::Cdrom,
-        label: None,
-        files: vec![Day0File {
-            path: "user-data".into(),
-            source: Day0Source::Inline("#cloud-config\nhostname: {{ hostname }}\n".into()),
-            template: true,
-        }],
-        defaults: Vec::new(),
-    };
-    Vdu {
-        id: format_smolstr!("vdu{n}"),
-        name: format_smolstr!("vdu{n}"),
-        description: "".into(),
-        vcpus: 1,
-        memory: MiB(shape.memory),
-        firmware: Firmware::Bios,
-        disks: vec![Disk { id: "root".into(), size: MiB(64), image: Some(image), bus: DiskBus::Virtio }],
-        nics,
-        readiness: shape.readiness.clone(),
-        boot_grace_s: shape.grace_s,
-        min_instances: 1,
-        max_instances: 1,
-        day0: shape.day0.then_some(day0),
-        epa: Epa::default(),
-    }
-}
-
-pub fn package(vnfd: Vnfd) -> VnfPackage {
-    let image = StoredImage {
-        id: "img".into(),
-        sha256: IMAGE,
-        format: ImageFormat::Qcow2,
-        size: Bytes(1 << 20),
-        virtual_size: MiB(64),
-        stored_at: Stamp(1),
-    };
-    VnfPackage {
-        id: VnfPkgId(fresh()),
-        project: ProjectId::DEFAULT,
-        onboarding: Onboarding::Onboarded,
-        operational: Operational::Enabled,
-        users: 0,
-        vnfd: Some(vnfd),
-        vnfd_path: "vnfd.yaml".into(),
-        manifest_path: None,
-        archive: None,
-        files: Vec::new(),
-        images: vec![image],
-        failure: None,
-        user_data: Vec::new(),
-        created: Stamp(1),
-        revision: 1,
-    }
-}
-
-/// Members by (id, VNFD, those they start after), on a managed link with DHCP and NAT (`ext0`) and
-/// a plain one (`ext1`).
-pub fn nsd(id: &str, members: &[(&str, &str, &[&str])]) -> Nsd {
-    let attach = |cp: &str, link: &str| Attach { ext_cp: cp.into(), link: link.into(), addresses: Vec::new() };
-    let wide = |cidr: &str, dhcp| Layer3 { cidr: cidr.parse().expect("cidr"), gateway: None, dhcp, pools: Vec::new(), dns: Vec::new() };
-    let forwards = members.first().map(|(to, _, _)| Forward { proto: Transport::Tcp, host_port: 8080, to: (*to).into(), to_port: 80 });
-    let mgmt = LinkProfile {
-        management: true,
-        nat: true,
-        layer3: vec![wide("10.20.0.0/20", true)],
-        forwards: forwards.into_iter().collect(),
-        ..LinkProfile::default()
-    };
-    let lan = LinkProfile { layer3: vec![wide("192.168.0.0/20", false)], ..LinkProfile::default() };
-    let link = |id: &str, profile| NsLink { id: id.into(), description: "".into(), profile };
-    let members: Vec<Member> = members
-        .iter()
-        .map(|(m, vnfd, after)| Member {
-            id: (*m).into(),
-            vnfd_id: (*vnfd).into(),
-            flavour: None,
-            level: None,
-            min_instances: 1,
-            max_instances: 1,
-            attach: vec![attach("ext0", "mgmt"), attach("ext1", "lan")],
-            after: after.iter().map(|a| (*a).into()).collect(),
-            priority: 0,
-        })
-        .collect();
-    let level = NsLevel { id: "default".into(), description: "".into(), counts: members.iter().map(|m| (m.id.clone(), 1)).collect() };
-    let flavour = NsFlavour {
-        id: "df".into(),
-        members,
-        links: vec![link("mgmt", mgmt), link("lan", lan)],
-        saps: Vec::new(),
-        default_level: "default".into(),
-        levels: vec![level],
-    };
-    Nsd {
-        id: id.into(),
-        invariant_id: id.into(),
-        name: id.into(),
-        designer: "D".into(),
-        version: "1".into(),
-        default_flavour: "df".into(),
-        flavours: vec![flavour],
-    }
-}
-
-pub fn ns_descriptor(nsd: Nsd) -> NsDescriptor {
-    NsDescriptor {
-        id: NsdInfoId(fresh()),
-        project: ProjectId::DEFAULT,
-        onboarding: Onboarding::Onboarded,
-        operational: Operational::Enabled,
-        users: 0,
-        nsd: Some(nsd),
-        nsd_path: "nsd.yaml".into(),
-        manifest_path: None,
-        archive: None,
-        files: Vec::new(),
-        packages: Vec::new(),
-        failure: None,
-        user_data: Vec::new(),
-        created: Stamp(1),
-        revision: 1,
-    }
-}
-
 /// A box with one VNFD `vnf` of this shape.
 pub fn vnf_box(shape: &Shape) -> (TestBox, VnfId) {
     let b = TestBox::new();
@@ -540,7 +339,15 @@ pub fn vnf_box(shape: &Shape) -> (TestBox, VnfId) {
 pub fn ns_box(shape: &Shape) -> (TestBox, NsId) {
     let b = TestBox::new();
     b.onboard(vnfd("vnf", shape));
-    b.onboard_nsd(nsd("ns", &THREE));
+    b.onboard_nsd(super::tests::chains::chained(nsd("ns", &THREE)));
+    let id = b.create_ns("ns");
+    (b, id)
+}
+/// A box with a service of these members, of whose `web` there may be three.
+pub fn elastic_box(shape: &Shape) -> (TestBox, NsId) {
+    let b = TestBox::new();
+    b.onboard(vnfd("vnf", shape));
+    b.onboard_nsd(elastic(nsd("ns", &THREE)));
     let id = b.create_ns("ns");
     (b, id)
 }

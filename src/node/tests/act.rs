@@ -7,9 +7,11 @@ use crate::{
     model::{
         error::Kind,
         id::{NsId, OpId, VnfId},
-        op::{CancelMode, OpState, Operation, Phase, VnfOpState},
-        step::{NsStep, Step},
-        vnf::RunState,
+        op::{CancelMode, OpKind, OpState, Operation, Phase, VnfOpState},
+        param::Param,
+        size::Bytes,
+        step::{NsStep, Step, VnfStep},
+        vnf::{Properties, RunState, VnfInstance},
         vnfd::Readiness,
     },
     node::kit::{Shape, THREE, TestBox, ask_ns, ask_vnf, ns_box, nsd, vnf_box, vnfd},
@@ -17,7 +19,7 @@ use crate::{
         Behaviour,
         faults::{Method, Rule, Then},
     },
-    vim::port::{GuestState, Hypervisor},
+    vim::port::{DiskRoom, GuestState, Hypervisor},
 };
 
 fn waits_for_agent() -> Shape {
@@ -337,6 +339,106 @@ fn guests_that_could_only_crawl_are_refused_before_anything_is_stored() {
     b.assert_state(b.core().nfvo.terminate(ns, None, "{}".into()).expect("accepted").id, "COMPLETED");
     b.assert_state(b.core().vnfm().terminate(vnf, None, "{}".into()).expect("accepted").id, "COMPLETED");
     b.assert_nothing_left();
+}
+
+#[test]
+fn properties_given_with_an_instantiation_stay_only_when_it_does() {
+    let (mut b, id) = vnf_box(&Shape::small());
+    b.put(&VnfInstance { extensions: vec![("a".into(), Param::Bool(true))], ..b.vnf(id) });
+    let give = |b: &TestBox| {
+        let all = |p: &mut Properties| {
+            p.extensions = vec![("a".into(), Param::Bool(false)), ("b".into(), Param::Null)];
+            p.configurable = vec![("c".into(), Param::Null)];
+        };
+        b.core().vnfm().instantiate_with(id, &ask_vnf(), &all)
+    };
+    let was = Properties::of(&b.vnf(id));
+    let is_as_before = |b: &TestBox| assert_eq!(Properties::of(&b.vnf(id)), was, "{}", b.picture());
+
+    // Refused for want of room.
+    b.sim.set_room(DiskRoom { total: Bytes(1 << 40), free: Bytes(0), disks: Bytes(0) });
+    let refused = give(&b).expect("accepted").id;
+    b.assert_state(refused, "ROLLED_BACK");
+    is_as_before(&b);
+    b.sim.set_room(DiskRoom { total: Bytes(1 << 40), free: Bytes(1 << 40), disks: Bytes(0) });
+    // Refused for a secret in the clear.
+    let secret = |p: &mut Properties| p.configurable.push(("password".into(), Param::Text("hush".into())));
+    assert_eq!(b.core().vnfm().instantiate_with(id, &ask_vnf(), &secret).expect_err("a secret").kind(), Kind::Invalid);
+    is_as_before(&b);
+    // Broken off, rolled back by the next bothy.
+    b.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)));
+    let broken = give(&b).expect("accepted").id;
+    b.assert_state(broken, "FAILED_TEMP");
+    b.kill_and_start();
+    b.core().nfvo.rollback(broken).expect("accepted");
+    b.assert_state(broken, "ROLLED_BACK");
+    is_as_before(&b);
+    b.assert_nothing_left();
+
+    let done = give(&b).expect("accepted").id;
+    b.assert_state(done, "COMPLETED");
+    let now = Properties::of(&b.vnf(id));
+    assert_eq!((now.extensions.len(), now.configurable.len()), (2, 1), "{now:?}");
+    assert!(b.steps(done).iter().any(|s| matches!(s.step, Step::Vnf(VnfStep::Properties { .. }))));
+}
+
+#[test]
+fn a_reboot_is_one_operation_of_the_guests_that_are_meant() {
+    let (b, id) = vnf_box(&Shape::default());
+    let vnfm = b.core().vnfm();
+    let early = vnfm.reboot(id, &[], None, "{}".into()).expect_err("nothing runs");
+    assert_eq!(early.kind(), Kind::Conflict);
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    let [first, second] = guests(&b.vnf(id))[..] else { panic!("two guests") };
+    for (which, meant) in [(&[][..], 2), (&[second][..], 1)] {
+        b.sim.faults().reset_counts();
+        let op = b.assert_state(vnfm.reboot(id, which, Some(60), "{}".into()).expect("accepted").id, "COMPLETED");
+        assert_eq!((op.kind, b.sim.faults().count(Method::AskStop), b.sim.faults().count(Method::Start)), (OpKind::Start, meant, meant));
+        b.assert_vnf_up(id);
+    }
+    assert_eq!(b.vnf(id).body.expect("a body").run, RunState::Started);
+    let gone = crate::model::id::VnfcId(uuid::Uuid::nil());
+    assert!(vnfm.reboot(id, &[first, gone], None, "{}".into()).expect_err("no such guest").text().contains("lost a guest"));
+    b.assert_state(vnfm.operate(id, RunState::Stopped, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    let refused = vnfm.reboot(id, &[], None, "{}".into()).expect_err("stopped stays stopped");
+    assert!(refused.kind() == Kind::Conflict && refused.text().contains("start it instead"), "{refused}");
+}
+
+#[test]
+fn a_retried_reboot_leaves_guests_alone_that_are_back_already() {
+    let (b, id) = vnf_box(&Shape::default());
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    let [first, second] = guests(&b.vnf(id))[..] else { panic!("two guests") };
+    b.sim.set_guests(move |spec| if spec.id == second { Behaviour::deaf() } else { Behaviour::default() });
+    b.sim.put(second, GuestState::Off).expect("off");
+    b.sim.start(second).expect("deaf now");
+    b.sim.faults().reset_counts();
+    let op = b.core().vnfm().reboot(id, &[], Some(3600), "{}".into()).expect("accepted").id;
+    b.until("the first is back", || b.sim.faults().count(Method::Start) == 1);
+    b.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)).of(second));
+    b.sim.put(second, GuestState::Off).expect("off");
+    b.assert_state(op, "FAILED_TEMP");
+    assert_eq!(b.sim.state(first).expect("state"), Some(GuestState::Running), "{}", b.picture());
+    b.sim.faults().reset_counts();
+    b.core().nfvo.retry(op).expect("accepted");
+    b.assert_state(op, "COMPLETED");
+    b.assert_vnf_up(id);
+    assert_eq!(b.sim.faults().count(Method::AskStop) + b.sim.faults().count(Method::Destroy), 0, "{}", b.picture());
+}
+
+#[test]
+fn a_reboot_that_is_cut_short_can_be_taken_back() {
+    let (b, id) = vnf_box(&Shape::default());
+    b.sim.set_guests(|_| Behaviour::deaf());
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    let op = b.core().vnfm().reboot(id, &[], Some(3600), "{}".into()).expect("accepted").id;
+    b.until("both are asked", || b.sim.faults().count(Method::AskStop) >= 4);
+    b.core().nfvo.cancel(op, CancelMode::Graceful).expect("accepted");
+    b.assert_state(op, "FAILED_TEMP");
+    b.core().nfvo.rollback(op).expect("accepted");
+    b.assert_state(op, "ROLLED_BACK");
+    b.assert_vnf_up(id);
+    assert_eq!(b.sim.faults().count(Method::Destroy), 0, "nobody was stopped by force");
 }
 
 #[test]

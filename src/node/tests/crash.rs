@@ -172,7 +172,7 @@ fn an_operation_waits_for_a_hypervisor_that_is_away_and_goes_on_when_it_is_back(
             .any(|l| l.progress == Progress::Waiting && l.why.as_deref().is_some_and(|w| w.contains("connection to the hypervisor")))
     });
     assert_eq!(b.op(op).state.name(), "PROCESSING");
-    assert!(b.core().reconciled().waiting.is_some());
+    b.until("the watch has heard of it", || b.core().reconciled().waiting.is_some());
     b.sim.connect(true);
     b.assert_state(op, "COMPLETED");
     b.assert_vnf_up(id);

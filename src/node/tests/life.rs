@@ -170,8 +170,11 @@ fn a_vnf_is_instantiated_when_its_rule_says_it_is_ready() {
     }
 }
 
+/// Too small for large pages beside.
 fn small_host() -> SimConfig {
-    SimConfig { capacity: HostCapacity { cpus: 64, memory: MiB(500) }, ..SimConfig::default() }
+    let mut c = SimConfig { capacity: HostCapacity { cpus: 64, memory: MiB(500) }, ..SimConfig::default() };
+    c.hardware.nodes.iter_mut().for_each(|n| n.hugepages.clear());
+    c
 }
 
 #[test]

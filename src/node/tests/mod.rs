@@ -3,8 +3,17 @@
 use crate::model::{id::VnfcId, vnf::VnfInstance};
 
 mod act;
+mod alarms;
+mod alter;
+mod autoheal;
+pub mod chains;
 mod crash;
+mod grow;
 mod life;
+mod links;
+mod pf;
+mod place;
+mod reroute;
 mod scale;
 mod sweep;
 

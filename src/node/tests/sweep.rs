@@ -1,21 +1,27 @@
 //! Sweeps: each kind of operation meets a fault at each of its changes to the box, and every way
 //! out of it ends where it should.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::guests;
+use super::{guests, reroute};
 use crate::{
     lcm::port::{Outcome, Runner, StepCx},
     model::{
         error::Kind as FaultKind,
         id::{NsId, OpId, VnfId},
-        op::Phase,
-        vnf::RunState,
+        op::{OpKind, Phase},
+        param::{Param, Params},
+        segment::Segment,
+        vnf::{RunState, VnfInstance},
     },
-    nfvo::runner::Steps,
-    node::kit::{Shape, TestBox, ns_box, vnf_box},
-    sim::faults::{Rule, Then},
+    nfvo::{goal::NsScaleTo, runner::Steps, scale::ScaleNs},
+    node::kit::{Shape, TestBox, ask_vnf, elastic_box, ns_box, vnf_box},
+    sim::{
+        Leftover,
+        faults::{Rule, Then},
+    },
     vim::port::{GuestState, Hypervisor},
+    vnfm::{alter::Alter, change::ScaleTo},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +30,26 @@ enum What {
     TerminateVnf,
     Stop,
     Start,
+    Reboot,
     InstantiateNs,
     TerminateNs,
+    /// A VNF whose guest has a VF.
+    InstantiateVf,
+    TerminateVf,
+    ScaleOut,
+    ScaleIn,
+    Heal,
+    HealVf,
+    /// The PF of that VF is reloaded.
+    ReloadPf,
+    /// One member grows, another is healed.
+    ScaleNs,
+    HealNs,
+    /// A function is put into a running chain, before the one that is there.
+    Reroute,
+    /// Two more of a member come, or go.
+    GrowNs,
+    ShrinkNs,
 }
 
 #[derive(Clone, Copy)]
@@ -48,21 +72,53 @@ impl Case {
     /// Everything is as it is before the operation.
     fn new(what: What) -> Case {
         let (b, of) = match what {
-            What::InstantiateNs | What::TerminateNs => {
+            What::ScaleNs => {
+                let (b, id) = ns_box(&Shape { most: 4, ..shape() });
+                (b, Of::Ns(id))
+            }
+            What::Reroute => {
+                let (b, id) = reroute::four(&shape());
+                (b, Of::Ns(id))
+            }
+            What::GrowNs | What::ShrinkNs => {
+                let (b, id) = elastic_box(&shape());
+                (b, Of::Ns(id))
+            }
+            What::InstantiateNs | What::TerminateNs | What::HealNs => {
                 let (b, id) = ns_box(&shape());
                 (b, Of::Ns(id))
             }
-            What::InstantiateVnf | What::TerminateVnf | What::Stop | What::Start => {
+            What::InstantiateVf | What::TerminateVf => {
+                let (b, id) = vnf_box(&Shape::with_vf());
+                (b, Of::Vnf(id))
+            }
+            What::HealVf | What::ReloadPf => {
+                let (b, id) = vnf_box(&Shape::with_vf());
+                (b, Of::Vnf(id))
+            }
+            What::ScaleOut | What::ScaleIn | What::Heal => {
+                let (b, id) = vnf_box(&Shape { most: 4, volume: true, ..Shape::default() });
+                (b, Of::Vnf(id))
+            }
+            What::InstantiateVnf | What::TerminateVnf | What::Stop | What::Start | What::Reboot => {
                 let (b, id) = vnf_box(&Shape::default());
                 (b, Of::Vnf(id))
             }
         };
         let c = Case { b, what, of };
         match (what, of) {
-            (What::InstantiateVnf | What::InstantiateNs, _) => {}
-            (_, Of::Ns(id)) => c.done(c.b.instantiate_ns(id)),
+            (What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs, _) => {}
+            (_, Of::Ns(id)) => {
+                c.done(c.b.instantiate_ns(id));
+                if what == What::ShrinkNs {
+                    c.done(c.b.core().nfvo.scale(id, &to_level("big")).expect("accepted").id);
+                }
+            }
             (_, Of::Vnf(id)) => {
                 c.done(c.b.instantiate_vnf(id));
+                if what == What::ScaleIn {
+                    c.done(c.b.core().vnfm().alter(id, &more(true), "{}").expect("accepted").id);
+                }
                 if what == What::Start {
                     c.done(c.b.core().vnfm().operate(id, RunState::Stopped, None, "{}".into()).expect("accepted").id);
                 }
@@ -79,10 +135,29 @@ impl Case {
     fn go(&self) -> OpId {
         let (vnfm, nfvo) = (self.b.core().vnfm(), &self.b.core().nfvo);
         let accepted = match (self.what, self.of) {
-            (What::InstantiateVnf, Of::Vnf(id)) => return self.b.instantiate_vnf(id),
+            (What::InstantiateVnf, Of::Vnf(id)) => {
+                vnfm.instantiate_with(id, &ask_vnf(), &|p| p.extensions.push(("e".into(), Param::Bool(true))))
+            }
+            (What::InstantiateVf, Of::Vnf(id)) => return self.b.instantiate_vnf(id),
             (What::InstantiateNs, Of::Ns(id)) => return self.b.instantiate_ns(id),
+            (What::ReloadPf, Of::Vnf(_)) => vnfm.reload_pf(&"ens1f0".parse().expect("name"), None, "{}"),
             (What::Stop, Of::Vnf(id)) => vnfm.operate(id, RunState::Stopped, Some(60), "{}".into()),
             (What::Start, Of::Vnf(id)) => vnfm.operate(id, RunState::Started, None, "{}".into()),
+            (What::Reboot, Of::Vnf(id)) => vnfm.reboot(id, &[], Some(60), "{}".into()),
+            (What::ScaleOut, Of::Vnf(id)) => vnfm.alter(id, &more(true), "{}"),
+            (What::ScaleIn, Of::Vnf(id)) => vnfm.alter(id, &more(false), "{}"),
+            (What::Heal | What::HealVf, Of::Vnf(id)) => vnfm.alter(id, &Alter::Heal { which: Vec::new(), anew: false }, "{}"),
+            (What::ScaleNs, Of::Ns(id)) => {
+                let all: Vec<_> = self.b.ns(id).members.iter().map(|m| (m.vnf, more(true))).collect();
+                nfvo.alter(id, OpKind::Scale, &all, "{}")
+            }
+            (What::HealNs, Of::Ns(id)) => {
+                let heal = Alter::Heal { which: Vec::new(), anew: false };
+                nfvo.alter(id, OpKind::Heal, &[(self.b.ns(id).members[1].vnf, heal)], "{}")
+            }
+            (What::Reroute, Of::Ns(id)) => nfvo.reroute(id, &[reroute::by(&self.b, id, &["ids", "fw"])], "{}"),
+            (What::GrowNs, Of::Ns(id)) => nfvo.scale(id, &to_level("big")),
+            (What::ShrinkNs, Of::Ns(id)) => nfvo.scale(id, &to_level("default")),
             (_, Of::Vnf(id)) => vnfm.terminate(id, None, "{}".into()),
             (_, Of::Ns(id)) => nfvo.terminate(id, None, "{}".into()),
         };
@@ -91,12 +166,67 @@ impl Case {
 
     /// The operation has done what it is for.
     fn assert_right(&self) {
+        self.assert_given(1);
         match (self.what, self.of) {
-            (What::TerminateVnf | What::TerminateNs, _) => self.b.assert_nothing_left(),
-            (What::InstantiateNs, Of::Ns(id)) => self.b.assert_ns_up(id),
+            (What::TerminateVnf | What::TerminateVf | What::TerminateNs, _) => self.b.assert_nothing_left(),
+            (What::InstantiateNs | What::ScaleNs | What::HealNs, Of::Ns(id)) => {
+                self.b.assert_ns_up(id);
+                let each = if self.what == What::ScaleNs { 2 } else { 1 };
+                for m in &self.b.ns(id).members {
+                    assert_eq!(guests(&self.b.vnf(m.vnf)).len(), each);
+                }
+                let there = self.b.sim.leftovers().iter().filter(|l| matches!(l, Leftover::Domain(_))).count();
+                assert_eq!(there, 3 * each, "{}", self.b.picture());
+            }
+            (What::Reroute, Of::Ns(id)) => {
+                self.b.assert_ns_up(id);
+                reroute::assert_path(&self.b, &["ids", "fw"], 2);
+            }
+            (What::GrowNs, Of::Ns(id)) => self.assert_members(id, &["web", "web", "web", "fw", "client"]),
+            (What::ShrinkNs, Of::Ns(id)) => self.assert_members(id, &["web", "fw", "client"]),
             (What::Stop, Of::Vnf(id)) => self.assert_run(id, RunState::Stopped),
-            (_, Of::Vnf(id)) => self.assert_run(id, RunState::Started),
+            (_, Of::Vnf(id)) => {
+                self.assert_run(id, RunState::Started);
+                let guests = match self.what {
+                    What::ScaleOut => 3,
+                    What::HealVf | What::ReloadPf | What::InstantiateVf => 1,
+                    _ => 2,
+                };
+                self.assert_guests(id, guests);
+            }
             (_, Of::Ns(_)) => unreachable!("no such case"),
+        }
+    }
+    /// The service has these members, each one up with a guest and its stations, and the box nothing else.
+    fn assert_members(&self, id: NsId, members: &[&str]) {
+        let b = &self.b;
+        b.assert_ns_up(id);
+        assert_eq!(b.ns(id).members.iter().map(|m| m.profile.as_str()).collect::<Vec<_>>(), members, "{}", b.picture());
+        let vnfs = b.store().list::<VnfInstance>().expect("list");
+        assert_eq!(vnfs.len(), members.len());
+        let there = b.sim.leftovers().iter().filter(|l| matches!(l, Leftover::Domain(_))).count();
+        assert_eq!(there, members.len(), "{}", b.picture());
+        let stations: usize = b.store().list::<Segment>().expect("list").iter().map(|s| s.stations.len()).sum();
+        let ports: usize = vnfs.iter().flat_map(|v| &v.body).flat_map(|b| &b.vnfcs).map(|c| c.ports.len()).sum();
+        assert_eq!(stations, ports, "each port has its station and no other has one");
+    }
+    /// The records name so many guests, and the box has no other.
+    fn assert_guests(&self, id: VnfId, count: usize) {
+        assert_eq!(guests(&self.b.vnf(id)).len(), count);
+        let there = self.b.sim.leftovers().iter().filter(|l| matches!(l, Leftover::Domain(_))).count();
+        assert_eq!(there, count, "{}", self.b.picture());
+        let stations: usize = self.b.store().list::<Segment>().expect("list").iter().map(|s| s.stations.len()).sum();
+        let ports: usize = self.b.vnf(id).body.iter().flat_map(|b| &b.vnfcs).map(|c| c.ports.len()).sum();
+        assert_eq!(stations, ports, "each port has its station and no other has one");
+    }
+    /// A guest that is there is known to its links, however the operation ended.
+    fn assert_connected(&self, at: &str) {
+        let known: Vec<_> = self.b.store().list::<Segment>().expect("list").into_iter().flat_map(|s| s.stations).map(|s| s.port).collect();
+        let vnfs = self.b.store().list::<VnfInstance>().expect("list");
+        for guest in vnfs.iter().filter_map(|v| v.body.as_ref()).flat_map(|b| &b.vnfcs) {
+            if self.b.sim.state(guest.id).expect("state").is_some() {
+                assert!(guest.ports.iter().all(|p| known.contains(&p.id)), "{at}: {} is on no link", guest.hostname);
+            }
         }
     }
     fn assert_run(&self, id: VnfId, run: RunState) {
@@ -112,10 +242,28 @@ impl Case {
         }
     }
 
+    /// So many extensions came with an instantiation, and are the record's.
+    fn assert_given(&self, count: usize) {
+        if let (What::InstantiateVnf, Of::Vnf(id)) = (self.what, self.of) {
+            assert_eq!(self.b.vnf(id).extensions.len(), count, "{}", self.b.picture());
+        }
+    }
+
     fn assert_undone(&self) {
+        self.assert_given(0);
         match (self.what, self.of) {
             (What::Stop, Of::Vnf(id)) => self.assert_run(id, RunState::Started),
             (What::Start, Of::Vnf(id)) => self.assert_run(id, RunState::Stopped),
+            (What::ReloadPf | What::Reboot, Of::Vnf(id)) => self.assert_run(id, RunState::Started),
+            (What::ScaleOut, Of::Vnf(id)) => {
+                self.assert_run(id, RunState::Started);
+                self.assert_guests(id, 2);
+            }
+            (What::Reroute, Of::Ns(id)) => {
+                self.b.assert_ns_up(id);
+                reroute::assert_path(&self.b, &["fw"], 1);
+            }
+            (What::GrowNs, Of::Ns(id)) => self.assert_members(id, &["web", "fw", "client"]),
             _ => self.b.assert_nothing_left(),
         }
     }
@@ -136,8 +284,21 @@ impl Case {
     }
 
     fn can_roll_back(&self) -> bool {
-        !matches!(self.what, What::TerminateVnf | What::TerminateNs)
+        match self.what {
+            What::TerminateVnf | What::TerminateVf | What::TerminateNs | What::ScaleIn | What::Heal | What::HealVf => false,
+            What::ScaleNs | What::HealNs | What::ShrinkNs => false,
+            What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs | What::Stop | What::Start | What::ScaleOut => true,
+            What::ReloadPf | What::Reboot | What::Reroute | What::GrowNs => true,
+        }
     }
+}
+
+fn more(out: bool) -> Alter {
+    Alter::Scale(ScaleTo::Steps { aspect: "more".into(), out, steps: 1 })
+}
+
+fn to_level(level: &str) -> ScaleNs {
+    ScaleNs { to: NsScaleTo::Level(level.into()), params: Params::new(), member_params: BTreeMap::new(), request: "{}".into() }
 }
 
 /// Changes to the box that the operation makes when nothing goes wrong.
@@ -170,8 +331,13 @@ fn fails(what: What) {
                 c.b.sim.faults().add(Rule::nth_change(n, then));
                 let op = c.b.wait(c.go());
                 if op.state.phase() == Phase::Over {
-                    // A stop takes an agent that refuses for one that is not there.
-                    assert_eq!((what, op.state.name()), (What::Stop, "COMPLETED"), "{at}");
+                    // A stop takes an agent that refuses for one that is not there, a reload stops a guest that
+                    // cannot let go.
+                    assert!(
+                        matches!(what, What::Stop | What::Reboot | What::ScaleIn | What::ReloadPf | What::ShrinkNs)
+                            && op.state.name() == "COMPLETED",
+                        "{at}"
+                    );
                     continue;
                 }
                 let nfvo = &c.b.core().nfvo;
@@ -189,6 +355,7 @@ fn fails(what: What) {
                     Out::Fail => {
                         nfvo.fail(op.id).unwrap_or_else(|e| panic!("{at}: {e}"));
                         assert_eq!(c.b.wait(op.id).state.name(), "FAILED", "{at}\n{}", c.b.picture());
+                        c.assert_connected(&at);
                     }
                 }
                 c.tear_down();
@@ -253,21 +420,58 @@ sweeps! {
     termination_of_a_vnf_that_fails_at_any_change fails TerminateVnf;
     stop_that_fails_at_any_change fails Stop;
     start_that_fails_at_any_change fails Start;
+    reboot_that_fails_at_any_change fails Reboot;
     instantiation_of_a_service_that_fails_at_any_change fails InstantiateNs;
     termination_of_a_service_that_fails_at_any_change fails TerminateNs;
     instantiation_of_a_vnf_killed_at_any_change kills InstantiateVnf;
     termination_of_a_vnf_killed_at_any_change kills TerminateVnf;
     stop_killed_at_any_change kills Stop;
     start_killed_at_any_change kills Start;
+    reboot_killed_at_any_change kills Reboot;
     instantiation_of_a_service_killed_at_any_change kills InstantiateNs;
     termination_of_a_service_killed_at_any_change kills TerminateNs;
+    instantiation_with_a_vf_that_fails_at_any_change fails InstantiateVf;
+    termination_with_a_vf_that_fails_at_any_change fails TerminateVf;
+    instantiation_with_a_vf_killed_at_any_change kills InstantiateVf;
+    termination_with_a_vf_killed_at_any_change kills TerminateVf;
+    rollback_with_a_vf_killed_at_any_change kills_in_rollback InstantiateVf;
     rollback_of_a_vnf_killed_at_any_change kills_in_rollback InstantiateVnf;
+    rollback_of_a_reboot_killed_at_any_change kills_in_rollback Reboot;
     rollback_of_a_service_killed_at_any_change kills_in_rollback InstantiateNs;
+    scaling_out_that_fails_at_any_change fails ScaleOut;
+    scaling_in_that_fails_at_any_change fails ScaleIn;
+    healing_that_fails_at_any_change fails Heal;
+    healing_with_a_vf_that_fails_at_any_change fails HealVf;
+    scaling_out_killed_at_any_change kills ScaleOut;
+    scaling_in_killed_at_any_change kills ScaleIn;
+    healing_killed_at_any_change kills Heal;
+    healing_with_a_vf_killed_at_any_change kills HealVf;
+    scaling_in_a_service_that_fails_at_any_change fails ScaleNs;
+    healing_in_a_service_that_fails_at_any_change fails HealNs;
+    scaling_in_a_service_killed_at_any_change kills ScaleNs;
+    healing_in_a_service_killed_at_any_change kills HealNs;
+    growth_of_a_service_that_fails_at_any_change fails GrowNs;
+    growth_of_a_service_killed_at_any_change kills GrowNs;
+    rollback_of_growth_of_a_service_killed_at_any_change kills_in_rollback GrowNs;
+    shrinking_of_a_service_that_fails_at_any_change fails ShrinkNs;
+    shrinking_of_a_service_killed_at_any_change kills ShrinkNs;
+    reload_of_a_pf_that_fails_at_any_change fails ReloadPf;
+    reload_of_a_pf_killed_at_any_change kills ReloadPf;
+    rollback_of_a_reload_killed_at_any_change kills_in_rollback ReloadPf;
+    change_of_a_chain_that_fails_at_any_change fails Reroute;
+    change_of_a_chain_killed_at_any_change kills Reroute;
+    rollback_of_a_changed_chain_killed_at_any_change kills_in_rollback Reroute;
+    rollback_of_scaling_out_killed_at_any_change kills_in_rollback ScaleOut;
 }
 
 #[test]
 fn every_step_may_be_run_twice_and_undone_twice() {
-    let (b, id) = vnf_box(&Shape::default());
+    twice(&Shape::default());
+    twice(&Shape::with_vf());
+}
+
+fn twice(shape: &Shape) {
+    let (b, id) = vnf_box(shape);
     let done = b.assert_state(b.instantiate_vnf(id), "COMPLETED");
     let there = b.sim.leftovers();
     let steps = b.steps(done.id);
@@ -291,7 +495,8 @@ fn every_step_may_be_run_twice_and_undone_twice() {
     }
     assert_eq!(b.sim.leftovers(), there);
     let body = b.vnf(id).body.expect("a body");
-    for s in crate::vnfm::plan::terminate(&body, op.id, None) {
+    let held = b.store().require::<crate::model::vnf::Reservation>(&id).expect("reserved").placed;
+    for s in crate::vnfm::plan::terminate(&body, &held, op.id, None) {
         for _ in 0..2 {
             assert_eq!(runner.run(&cx(s.index), &s.step).expect("run"), Outcome::Done, "{}", s.step.label());
         }
@@ -303,7 +508,7 @@ fn every_step_may_be_run_twice_and_undone_twice() {
 
 #[test]
 fn what_was_accepted_and_never_begun_is_done_after_a_kill() {
-    for what in [What::InstantiateVnf, What::TerminateVnf, What::InstantiateNs, What::TerminateNs] {
+    for what in [What::InstantiateVnf, What::TerminateVnf, What::InstantiateNs, What::TerminateNs, What::GrowNs, What::ShrinkNs] {
         let mut c = Case::new(what);
         // No worker runs any more: the accept is all there is.
         c.b.core().engine.stop();

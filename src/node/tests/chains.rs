@@ -1,0 +1,132 @@
+//! Chains of a service: from a path of its descriptor to the switch, and away again.
+
+use crate::{
+    model::{
+        chain::{Chain, Classifier, HopKind, IpProto, OnLoss, Ports},
+        error::{Fault, Kind},
+        nsd::{ForwardingPath, MemberCp, Nsd, PathHop},
+        op::OpKind,
+        vnfd::Vnfd,
+    },
+    node::kit::{Shape, THREE, TestBox, ask_ns, ns_box, nsd, vnfd},
+    sdn::link::PortAt,
+    sim::faults::Method,
+    vnfm::alter::Alter,
+};
+
+/// With a path from `client` to `web` by `fw`, which has one arm on the plain link.
+pub fn chained(mut nsd: Nsd) -> Nsd {
+    let cp = |member: &str| MemberCp { member: member.into(), cp: "ext1".into() };
+    let http = Classifier { id: "http".into(), proto: Some(IpProto::TCP), dst_ports: Some(Ports::one(80)), ..Classifier::default() };
+    let path = ForwardingPath {
+        id: "path".into(),
+        vnffg: "graph".into(),
+        classifiers: vec![http],
+        from: cp("client"),
+        hops: vec![PathHop { kind: HopKind::Transparent, entry: cp("fw"), exit: cp("fw") }],
+        to: cp("web"),
+        symmetric: true,
+        on_loss: OnLoss::Block,
+    };
+    nsd.flavours.iter_mut().for_each(|f| f.paths.push(path.clone()));
+    nsd
+}
+
+fn path(n: &mut Nsd) -> &mut ForwardingPath {
+    &mut n.flavours[0].paths[0]
+}
+
+#[test]
+fn a_path_of_the_descriptor_is_on_the_switch_before_any_guest_and_goes_with_the_service() {
+    let (b, id) = ns_box(&Shape::small());
+    b.sim.faults().record();
+    b.assert_state(b.instantiate_ns(id), "COMPLETED");
+    let calls: Vec<Method> = b.sim.faults().taken().into_iter().map(|(m, _)| m).collect();
+    let first = |m: Method| calls.iter().position(|c| *c == m).expect("called");
+    assert!(first(Method::EnsureChain) < first(Method::Start), "no guest speaks before");
+
+    let chains = b.sim.chains();
+    let [c] = chains.as_slice() else { panic!("{chains:?}") };
+    assert_eq!((c.name.as_str(), c.from.len(), c.hops.len(), c.to.len()), ("path", 1, 1, 1));
+    let hop = &c.hops[0];
+    assert_eq!((hop.name.as_str(), hop.instances.len(), &hop.instances[0].entry), ("fw", 1, &hop.instances[0].exit));
+    let state = b.core().vnfm().links().fabric().chain_state(c.id).expect("state");
+    assert_eq!(state.hops[0].live, 1);
+    // Its one arm is on no link; the ends stay on theirs.
+    let ports: Vec<_> = b.sim.switch_links().into_iter().flat_map(|l| l.ports).collect();
+    let at = |port: &_| ports.iter().find(|p| p.name == *port).map(|p| p.at);
+    assert_eq!(at(&hop.instances[0].entry.port), Some(PortAt::Wire));
+    assert_eq!([at(&c.from[0].port), at(&c.to[0].port)], [Some(PortAt::Guest); 2]);
+    assert_eq!(ports.iter().filter(|p| p.at == PortAt::Wire).count(), 1);
+
+    let op = b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id;
+    b.assert_state(op, "COMPLETED");
+    b.assert_nothing_left();
+}
+
+#[test]
+fn a_path_that_cannot_be_is_refused_with_every_reason() {
+    let refusal = |vnf: &dyn Fn(&mut Vnfd), ns: &dyn Fn(&mut Nsd)| -> Option<Fault> {
+        let b = TestBox::new();
+        let (mut v, mut n) = (vnfd("vnf", &Shape::small()), chained(nsd("ns", &THREE)));
+        vnf(&mut v);
+        ns(&mut n);
+        b.onboard(v);
+        b.onboard_nsd(n);
+        let id = b.create_ns("ns");
+        let refused = b.core().nfvo.dry_instantiate(id, &ask_ns()).map(drop).err();
+        b.assert_nothing_left();
+        refused
+    };
+    let open = |v: &mut Vnfd| v.flavours[0].vdus[0].nics[1].port_security = false;
+    let routed = |n: &mut Nsd| path(n).hops[0].kind = HopKind::Routed;
+    assert!(refusal(&|_| (), &|_| ()).is_none());
+    assert!(refusal(&open, &routed).is_none(), "a router that may forward");
+    let twice = |n: &mut Nsd| {
+        let mut second = path(n).clone();
+        second.id = "second".into();
+        n.flavours[0].paths.push(second);
+    };
+    for (ns, parts) in [
+        (&routed as &dyn Fn(&mut Nsd), &["fw", "routed", "bothy.port_security"][..]),
+        (&|n: &mut Nsd| path(n).to.cp = "ext0".into(), &["different links"]),
+        (&|n: &mut Nsd| path(n).hops[0].exit.cp = "nowhere".into(), &["no guest of 'fw' has 'nowhere'"]),
+        (
+            &|n: &mut Nsd| {
+                let again = path(n).hops[0].clone();
+                path(n).hops.push(again);
+            },
+            &["in it twice"],
+        ),
+        (&twice, &["chains path and second", "tcp to any port 80"]),
+    ] {
+        let f = refusal(&|_| (), ns).expect("refused");
+        let all = format!("{f} {:?}", f.reasons());
+        assert_eq!(f.kind(), Kind::Invalid, "{all}");
+        for part in parts {
+            assert!(all.contains(part), "no '{part}' in {all}");
+        }
+    }
+}
+
+#[test]
+fn a_member_that_is_made_again_is_a_hop_again_and_a_restart_tells_chains_before_links() {
+    let (b, id) = ns_box(&Shape::small());
+    b.assert_state(b.instantiate_ns(id), "COMPLETED");
+    let port = |b: &TestBox| b.sim.chains()[0].hops[0].instances.last().expect("a hop").entry.port.clone();
+    let before = port(&b);
+    let fw = b.ns(id).members.into_iter().find(|m| m.profile == "fw").expect("fw").vnf;
+    let heal = Alter::Heal { which: Vec::new(), anew: false };
+    let op = b.core().nfvo.alter(id, OpKind::Heal, &[(fw, heal)], "{}").expect("accepted").id;
+    b.assert_state(op, "COMPLETED");
+    assert_ne!(port(&b), before, "another guest, another port");
+    let live = |b: &TestBox| b.core().vnfm().links().fabric().chain_state(b.sim.chains()[0].id).expect("state").hops[0].live;
+    assert_eq!(live(&b), 1);
+
+    b.sim.faults().record();
+    b.core().vnfm().reconcile().expect("looked");
+    let calls: Vec<Method> = b.sim.faults().taken().into_iter().map(|(m, _)| m).collect();
+    let first = |m: Method| calls.iter().position(|c| *c == m).expect("called");
+    assert!(first(Method::EnsureChain) < first(Method::EnsureSegment), "{calls:?}");
+    assert_eq!(b.store().list::<Chain>().expect("read").len(), 1);
+}
