@@ -231,6 +231,52 @@ async fn a_box_without_room_says_what_is_short_and_for_which_vnf() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reboot_is_an_operate_that_can_be_retried_and_rolled_back() {
+    let rig = rig(64, "").await;
+    let from = Of::Vnf.onboard(&rig).await;
+    let at = Of::Vnf.create(&rig, &from).await;
+    let id = at.rsplit('/').next().expect("id").to_owned();
+    let path = |query: &str| format!("POST /bothy/v1/vnf/{id}/restart{query}");
+    assert_eq!(rig.ask(&path(""), &[], "").await.status, 409, "it is not instantiated");
+    rig.task(&format!("{at}/instantiate"), Of::Vnf.instantiate()).await;
+    for (query, status) in [("?within_s=x", 400), ("?within_s=86401", 400), ("?how=hard", 400), ("?vdu=nobody", 404)] {
+        let r = rig.ask(&path(query), &[], "").await;
+        assert_eq!(r.status, status, "{query}: {}", r.body);
+        r.problem();
+    }
+    for (query, shown) in [("", json!({"rebootWithin": 60})), ("?vdu=web&within_s=0", json!({"rebootWithin": 0, "vdu": "web"}))] {
+        for way in ["done", "retry", "rollback"] {
+            if way != "done" {
+                rig.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)));
+            }
+            let r = rig.ask(&path(query), &[], "").await;
+            assert_eq!((r.status, r.body.as_str()), (202, ""), "{}", r.body);
+            let op = r.header("location").expect("location").to_owned();
+            let end = rig.settled(&op, "operationState", &["STARTING", "PROCESSING"]).await;
+            Of::Vnf.fits(&end);
+            assert_eq!(end["operation"], "OPERATE", "{end:#}");
+            assert!(end["warnings"].as_array().is_some_and(|w| !w.is_empty()), "it starts a guest without KVM: {end:#}");
+            assert_eq!(end["operationParams"], json!({"changeStateTo": "STARTED", "additionalParams": shown}), "{end:#}");
+            let (state, last) = match way {
+                "retry" => ("FAILED_TEMP", "COMPLETED"),
+                "rollback" => ("FAILED_TEMP", "ROLLED_BACK"),
+                _ => ("COMPLETED", "COMPLETED"),
+            };
+            assert_eq!(end["operationState"], state, "{end:#}");
+            if way != "done" {
+                assert_eq!(Of::Vnf.act(&rig, &op, way).await["operationState"], last);
+            }
+            assert_eq!(rig.show(&at).await["instantiatedVnfInfo"]["vnfState"], "STARTED");
+        }
+    }
+    let stop = rig.task(&format!("{at}/operate"), json!({"changeStateTo": "STOPPED"})).await;
+    assert_eq!(stop["operationState"], "COMPLETED");
+    let r = rig.ask(&path(""), &[], "").await;
+    assert!(r.status == 409 && r.problem().contains("start it instead"), "{}", r.body);
+    Of::Vnf.end(&rig, &at).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_delete_of_another_version_than_the_clients_is_refused() {
     let rig = rig(64, "").await;
     let nsd = rig.onboard_vcpe().await;

@@ -1,7 +1,14 @@
 //! /bothy/v1 over an in-memory box with a running service, each answer held against the description.
 
 use bothy::{
-    model::{host::NodeId, hw::PageSize, setup::PagePool},
+    model::{
+        epa::{Epa, PagePolicy, PinPolicy, ThreadPolicy},
+        host::NodeId,
+        hw::PageSize,
+        package::VnfPackage,
+        setup::PagePool,
+    },
+    store::Durability,
     vim::setup::{Desired, Profile},
 };
 use serde_json::{Value, json};
@@ -12,8 +19,11 @@ use crate::{
     shape::{described, schema_of},
 };
 
+/// The sample web server's VNFD.
+const WEB: &str = "b0714103-0000-4000-8000-000000000001";
+
 /// Holds an answer against config/openapi.yaml.
-fn fits(path: &str, method: &str, r: &Reply) -> Value {
+pub fn fits(path: &str, method: &str, r: &Reply) -> Value {
     assert_eq!(r.status, 200, "{path}: {}", r.body);
     let schema = schema_of(&described(), path, method, "200");
     let v = r.json();
@@ -22,9 +32,20 @@ fn fits(path: &str, method: &str, r: &Reply) -> Value {
     v
 }
 
+/// Holds a resource against what config/openapi.yaml says of a GET there.
+pub fn described_as(path: &str, v: &Value) {
+    let schema = schema_of(&described(), path, "get", "200");
+    let faults: Vec<String> = jsonschema::validator_for(&schema).expect("schema").iter_errors(v).map(|e| e.to_string()).collect();
+    assert!(faults.is_empty(), "{path}: {faults:?}\n{v:#}");
+}
+
 /// The vcpe service, running; its path and resource.
 async fn site(rig: &Rig) -> (String, Value) {
     let nsd = rig.onboard_vcpe().await;
+    instance(rig, &nsd).await
+}
+
+async fn instance(rig: &Rig, nsd: &Value) -> (String, Value) {
     let made = rig.post("/nslcm/v2/ns_instances", json!({"nsdId": nsd["nsdId"], "nsName": "site", "nsDescription": ""})).await;
     let ns = made.header("location").expect("location").to_owned();
     let op = rig.task(&format!("{ns}/instantiate"), json!({"nsFlavourId": "default"})).await;
@@ -64,6 +85,47 @@ async fn a_dry_run_shows_everything_and_makes_nothing() {
     }
 }
 
+/// The web server's guest pins its vCPUs and has 2 MiB pages from now on.
+fn wish(rig: &Rig) {
+    let store = rig.core.vnfm().store();
+    let all = store.list::<VnfPackage>().expect("packages");
+    let mut web = all.into_iter().find(|p| p.vnfd.as_ref().is_some_and(|v| v.id == WEB)).expect("the web server");
+    for vdu in web.vnfd.iter_mut().flat_map(|v| &mut v.flavours).flat_map(|f| &mut f.vdus) {
+        vdu.epa = Epa { pinning: PinPolicy::Dedicated, threads: ThreadPolicy::Isolate, pages: PagePolicy::Size2M, ..Epa::default() };
+    }
+    store.write(Durability::Barrier, |tx| tx.put(&web)).expect("stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_place_of_a_guest_is_shown_by_plan_usage_and_explain() {
+    let rig = rig(64, "").await;
+    let nsd = rig.onboard_vcpe().await;
+    wish(&rig);
+    let r = rig.post("/bothy/v1/plan", json!({"ns": {"nsdId": nsd["nsdId"], "name": "s", "request": {"nsFlavourId": "default"}}})).await;
+    let plan = fits("/bothy/v1/plan", "post", &r);
+    let places: Vec<&str> = plan["vnfs"].as_array().expect("VNFs").iter().filter_map(|v| v["guests"][0]["placement"].as_str()).collect();
+    assert_eq!(places, ["node 0: vCPUs 0 on CPUs 0 (32 idle), 128 MiB in 2 MiB pages"]);
+    assert!(plan["warnings"].to_string().contains("no CPU of the host is isolated"), "{plan:#}");
+
+    let free = fits("/bothy/v1/host/usage", "get", &rig.get("/bothy/v1/host/usage").await);
+    assert_eq!((&free["nodes"][0]["wholeCoresFree"], &free["nodes"][0]["cpus"], &free["drift"]), (&json!(16), &json!([]), &json!([])));
+    let (_, up) = instance(&rig, &nsd).await;
+    let usage = fits("/bothy/v1/host/usage", "get", &rig.get("/bothy/v1/host/usage").await);
+    let node = &usage["nodes"][0];
+    let vnf = up["vnfInstance"].as_array().expect("VNFs").iter().find(|v| v["vnfdId"] == WEB).expect("the web server");
+    let guest = &vnf["instantiatedVnfInfo"]["vnfcResourceInfo"][0]["id"];
+    assert_eq!(node["wholeCoresFree"], 15);
+    assert_eq!(
+        (&node["cpus"][0]["use"], &node["cpus"][0]["holder"]["id"], &node["cpus"][1]["use"]),
+        (&json!("VCPU"), guest, &json!("IDLE"))
+    );
+    let large = node["pages"].as_array().expect("pages").iter().find(|p| p["sizeKib"] == 2048).expect("2 MiB pages");
+    assert_eq!((&large["held"], &large["holders"][0]["pages"]), (&json!(64), &json!(64)));
+    let e = rig.get(&format!("/bothy/v1/explain/{}", guest.as_str().expect("an id"))).await;
+    let e = fits("/bothy/v1/explain/{id}", "get", &e);
+    assert!(e["because"].to_string().contains("its wishes for hardware gave it this place: node 0: vCPUs 0 on CPUs 0"), "{e:#}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_service_can_be_looked_into() {
     let rig = rig(64, "").await;
@@ -85,6 +147,13 @@ async fn a_running_service_can_be_looked_into() {
 
     let host = fits("/bothy/v1/host", "get", &rig.get("/bothy/v1/host").await);
     assert!(host["cpu"]["promised"].as_u64() >= Some(3), "{host:#}");
+    let chains = fits("/bothy/v1/chains", "get", &rig.get("/bothy/v1/chains").await);
+    let graph = &up["vnffgInfo"][0];
+    assert_eq!((&graph["vnffgdId"], graph["vnfInstanceId"].as_array().map(Vec::len)), (&json!("site"), Some(3)), "{graph:#}");
+    assert_eq!(graph["nsVirtualLinkInfoId"].as_array().map(Vec::len), Some(2), "{graph:#}");
+    let chain = &chains[0];
+    assert_eq!((&chain["nfp"], &chain["vnffg"], &chain["state"]), (&json!("to_web"), &json!("site"), &json!("ACTIVE")), "{chains:#}");
+    assert_eq!((&chain["hops"][0]["name"], &chain["hops"][0]["live"]), (&json!("firewall"), &json!(1)), "{chains:#}");
     let nets = fits("/bothy/v1/networks", "get", &rig.get("/bothy/v1/networks").await);
     assert!(nets.as_array().is_some_and(|n| n.iter().any(|s| s["link"] == "lan" || !s["stations"].as_array().expect("list").is_empty())));
     let ops = rig.show("/nslcm/v2/ns_lcm_op_occs").await;
@@ -217,4 +286,40 @@ async fn the_host_is_shown_planned_applied_and_undone() {
     assert_eq!((&p["items"], &p["canUndo"]), (&json!([]), &json!(true)), "{p:#}");
     task("undo").await;
     assert_eq!(fits("/bothy/v1/host/facts", "get", &rig.get("/bothy/v1/host/facts").await), facts);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pf_is_reloaded_by_an_operation_of_the_host() {
+    let rig = rig(64, "").await;
+    for (name, status) in [("eth7", 404), ("7f:00.0", 404), ("ens1f0?within_s=soon", 400), ("ens1f0?within_s=3601", 400)] {
+        let (name, query) = name.split_once('?').map_or((name, String::new()), |(n, q)| (n, format!("?{q}")));
+        let r = rig.ask(&format!("POST /bothy/v1/host/pfs/{name}/reload{query}"), &[], "").await;
+        assert_eq!(r.status, status, "{name}: {}", r.body);
+    }
+    for name in ["ens1f0", "0000:20:00.0"] {
+        let begun = rig.ask(&format!("POST /bothy/v1/host/pfs/{name}/reload?within_s=5"), &[], "").await;
+        assert_eq!(begun.status, 202, "{}", begun.body);
+        let path = begun.header("location").expect("location").to_owned();
+        let op = rig.settled(&path, "operationState", &["PROCESSING"]).await;
+        assert_eq!(
+            (&op["operation"], &op["operationState"], &op["isAutomaticInvocation"]),
+            (&json!("RELOAD_PF"), &json!("COMPLETED"), &json!(false))
+        );
+        assert_eq!(fits("/bothy/v1/host/operations/{id}", "get", &rig.get(&path).await), op);
+        let id = op["id"].as_str().expect("an id");
+        let steps = fits("/bothy/v1/operations/{id}/timeline", "get", &rig.get(&format!("/bothy/v1/operations/{id}/timeline")).await);
+        assert_eq!(steps["steps"].as_array().map(Vec::len), Some(1), "no guest has a function of it: {steps:#}");
+        for task in ["retry", "rollback", "fail"] {
+            assert_eq!(rig.ask(&format!("POST {path}/{task}"), &[], "").await.status, 409, "{task}");
+        }
+        assert_eq!(rig.post(&format!("{path}/cancel"), json!({"cancelMode": "GRACEFUL"})).await.status, 409);
+        // Neither of ETSI's APIs knows of it.
+        for etsi in ["/nslcm/v2/ns_lcm_op_occs", "/vnflcm/v2/vnf_lcm_op_occs"] {
+            assert_eq!(rig.get(&format!("{etsi}/{id}")).await.status, 404);
+            assert_eq!(rig.get(etsi).await.json(), json!([]));
+        }
+        assert_eq!(rig.get(&format!("/bothy/v1/explain/{id}")).await.status, 200);
+    }
+    let all = fits("/bothy/v1/host/operations", "get", &rig.get("/bothy/v1/host/operations").await);
+    assert_eq!(all.as_array().map(Vec::len), Some(2), "{all:#}");
 }

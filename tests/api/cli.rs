@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -123,6 +123,9 @@ fn a_service_comes_up_from_a_folder_is_looked_at_and_goes_away_again() {
     insta::assert_snapshot!("up_again", site.says(0, up));
     insta::assert_snapshot!("ns_show", site.says(0, &["ns", "show", "vcpe"]));
     insta::assert_snapshot!("net_list", site.says(0, &["net", "list"]));
+    let usage = site.says(0, &["host", "usage"]);
+    assert!(usage.contains("NUMA node 1: 16 whole cores free\n  free CPUs: 16-31,48-63\n"), "{usage}");
+    assert!(usage.lines().any(|l| l.starts_with("ens1f0") && l.contains("wan")), "{usage}");
     insta::assert_snapshot!("explain", site.says(0, &["explain", "lan"]));
     let shown = site.json(&["ns", "show", "vcpe"]);
     assert_eq!(shown["nsState"], "INSTANTIATED");
@@ -138,6 +141,12 @@ fn a_service_comes_up_from_a_folder_is_looked_at_and_goes_away_again() {
     assert!(drawn.lines().all(|l| l.chars().count() <= 100), "{drawn}");
     site.says(0, &["op", "wait", of_ns[0]]);
 
+    let plan = site.says(0, &["ns", "scale", "vcpe", "--level", "default", "--plan"]);
+    assert!(plan.contains("Nothing was made."), "{plan}");
+    assert_eq!(site.json(&["ns", "scale", "vcpe", "--level", "default"])["operationState"], "COMPLETED", "it is there already");
+    let refused = site.says(3, &["ns", "scale", "vcpe", "--aspect", "sites"]);
+    assert!(refused.contains("no scaling aspect 'sites'"), "{refused}");
+
     site.says(0, &["vnf", "logs", "vcpe-web"]);
     let day0 = site.says(0, &["vnf", "day0", "--preview", "vcpe-web/web"]);
     assert!(day0.contains("--- user-data") && day0.contains("httpd"), "{day0}");
@@ -146,6 +155,13 @@ fn a_service_comes_up_from_a_folder_is_looked_at_and_goes_away_again() {
     assert!(site.says(0, &["ns", "show", "vcpe"]).contains("STOPPED"));
     site.says(0, &["vnf", "start", "vcpe-web"]);
     site.says(0, &["vnf", "reboot", "--hard", "vcpe-web/web"]);
+    let before = site.json(&["op", "list"]).as_array().map_or(0, Vec::len);
+    let rebooted = site.json(&["vnf", "reboot", "vcpe-web/web/0", "--how", "forceful"]);
+    assert_eq!((&rebooted["operation"], &rebooted["operationState"]), (&"OPERATE".into(), &"COMPLETED".into()), "{rebooted:#}");
+    let told = site.says(0, &["vnf", "reboot", "vcpe-web", "--grace", "5"]);
+    assert!(told.contains("(OPERATE) is COMPLETED"), "{told}");
+    assert_eq!(site.json(&["op", "list"]).as_array().map_or(0, Vec::len), before + 2, "each reboot is one operation");
+    site.says(1, &["vnf", "reboot", "vcpe-web", "--how", "forceful", "--grace", "5"]);
 
     insta::assert_snapshot!("down", site.says(0, &["down", &vcpe]));
     insta::assert_snapshot!("down_again", site.says(0, &["down", "vcpe"]));
@@ -153,6 +169,39 @@ fn a_service_comes_up_from_a_folder_is_looked_at_and_goes_away_again() {
     insta::assert_snapshot!("purge", site.says(0, &["down", "vcpe", "--purge"]));
     assert_eq!(site.json(&["vnfpkg", "list"]), serde_json::json!([]));
     assert_eq!(site.json(&["ns", "list"]), serde_json::json!([]));
+}
+
+#[test]
+fn chains_are_changed_with_a_dry_run_before_and_the_network_is_drawn() {
+    let site = Site::start();
+    let vcpe = site.vcpe();
+    site.says(0, &["up", &vcpe, "--images", "images"]);
+    let change = |functions: &str, more: &[&str], code: i32| {
+        site.says(code, &[&["chain", "change", "to_web", "--functions", functions], more].concat())
+    };
+    let plan: &[&str] = &["--plan"];
+    let same = change("firewall", plan, 0);
+    assert!(same.contains("chain to_web\n  now:  firewall\n  then: firewall\n  nothing would change\nNothing was changed."), "{same}");
+    assert!(change("firewall:lan/wan", &[], 0).contains("(UPDATE) is COMPLETED"));
+    for more in [plan, &[]] {
+        let refused = change("", more, 3);
+        assert!(refused.contains("hop firewall is routed"), "{refused}");
+    }
+    assert!(change("x", plan, 2).contains("has no VNF 'x'; it has"));
+    assert!(change("client", plan, 2).contains("write client:IN/OUT"));
+    assert!(change("web:side", plan, 2).contains("has no connection point 'side'; it has"));
+
+    let drawn = site.says(0, &["net", "show"]);
+    for says in
+        ["━━ lan  of vcpe · VLAN ", "══ host ", "▶▶ to_web of vcpe  tcp to any port 80\n", "vcpe-client ◀─▶ firewall (routed) ◀─▶ vcpe-web"]
+    {
+        assert!(drawn.contains(says), "no '{says}': {drawn}");
+    }
+    assert!(site.says(0, &["net", "show", "--dot"]).starts_with("graph bothy {"));
+    assert!(site.says(0, &["net", "show", "--svg"]).starts_with("<svg "));
+    let json = site.json(&["net", "show"]);
+    assert_eq!((json["networks"].as_array().map(Vec::len), json["chains"].as_array().map(Vec::len)), (Some(3), Some(1)), "{json:#}");
+    assert!(site.says(0, &["net", "show", "lan"]).starts_with("link lan"));
 }
 
 #[test]
@@ -182,11 +231,24 @@ fn exit_codes_tell_who_refused() {
         (3, &["explain", "nothing"], "error: no network service, VNF, virtual link or operation is called 'nothing'"),
         (3, &["net", "show", "nothing"], "error: there is no virtual link 'nothing'"),
         (4, &["--socket", "/nonexistent", "down", "x"], "error: cannot reach the daemon"),
+        (0, &["completions", "bash"], "complete -F _bothy"),
+        (0, &["completions", "zsh"], "#compdef bothy"),
         (0, &["store", "verify"], "VNF package"),
         (0, &["health"], "store"),
     ] {
         let text = site.says(code, args);
         assert!(text.contains(says), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let site = Site::start();
+    for args in [&["completions", "zsh"][..], &["health"], &["host"], &["host", "facts"], &["host", "plan"], &["--json", "op", "list"]] {
+        let mut c = site.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("spawn");
+        drop(c.stdout.take());
+        let o = c.wait_with_output().expect("wait");
+        assert!(o.status.success() && o.stderr.is_empty(), "{args:?}: {o:?}");
     }
 }
 
@@ -220,4 +282,83 @@ fn a_console_carries_bytes_both_ways_and_ends_with_its_input() {
     assert!(o.status.success(), "{o:?}");
     // The simulated console echoes.
     assert_eq!(String::from_utf8_lossy(&o.stdout), "marco");
+}
+
+/// Answers 204 to whoever asks, for as long as the test runs.
+fn callback() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let at = listener.local_addr().expect("address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 65536];
+            let _ = stream.read(&mut head);
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+        }
+    });
+    format!("http://{at}/cb")
+}
+
+impl Site {
+    /// A POST over the daemon's socket; what it made.
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let body = body.to_string();
+        let mut s = std::os::unix::net::UnixStream::connect(self.path("run/bothy.sock")).expect("connect");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        s.write_all(head.as_bytes()).and_then(|()| s.write_all(body.as_bytes())).expect("asked");
+        let mut text = String::new();
+        s.read_to_string(&mut text).expect("answered");
+        assert!(text.starts_with("HTTP/1.1 201 "), "{path}: {text}");
+        let (_, body) = text.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).unwrap_or_else(|e| panic!("{path}: {e}: {text}"))
+    }
+}
+
+#[test]
+fn measurements_are_listed_shown_reported_and_ended() {
+    let site = Site::start();
+    let vcpe = site.vcpe();
+    site.says(0, &["up", &vcpe, "--images", "images"]);
+    assert_eq!((site.says(0, &["pm", "list"]), site.says(0, &["pm", "thresholds"])), ("none".to_owned(), "none".to_owned()));
+    let vnf = site.json(&["vnf", "show", "vcpe-web"])["id"].clone();
+    let job = |seconds: u32| {
+        let ask = serde_json::json!({
+            "objectType": "Vnf", "objectInstanceIds": [vnf], "callbackUri": callback(),
+            "criteria": {"performanceMetric": ["VcpuUsageMeanVnf"], "collectionPeriod": seconds, "reportingPeriod": seconds}
+        });
+        site.post("/vnfpm/v2/pm_jobs", &ask)["id"].as_str().expect("an id").to_owned()
+    };
+    let (slow, quick) = (job(600), job(1));
+    let listed = site.says(0, &["pm", "list"]);
+    assert!(listed.contains("EVERY") && listed.contains("600/600 s") && listed.contains("VcpuUsageMeanVnf"), "{listed}");
+    assert_eq!(site.json(&["pm", "list"]).as_array().map(Vec::len), Some(2));
+    assert!(site.says(0, &["pm", "show", &slow]).contains("600"));
+    let none = site.says(3, &["pm", "report", &slow]);
+    assert!(none.contains("has no report yet"), "{none}");
+
+    let begun = std::time::Instant::now();
+    while !site.run(&["pm", "report", &quick]).status.success() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "no report");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let report = site.says(0, &["pm", "report", &quick[..8]]);
+    assert!(report.contains("METRIC") && report.contains("VcpuUsageMeanVnf"), "{report}");
+    assert!(site.json(&["pm", "report", &quick])["entries"].is_array());
+
+    let ask = serde_json::json!({
+        "objectType": "Vnf", "objectInstanceId": vnf, "callbackUri": callback(),
+        "criteria": {"performanceMetric": "VcpuUsageMeanVnf", "thresholdType": "SIMPLE",
+            "simpleThresholdDetails": {"thresholdValue": 90.0, "hysteresis": 5.0}}
+    });
+    let threshold = site.post("/vnfpm/v2/thresholds", &ask)["id"].as_str().expect("an id").to_owned();
+    let shown = site.says(0, &["pm", "thresholds"]);
+    assert!(shown.contains("90") && shown.contains("± 5"), "{shown}");
+    site.says(0, &["pm", "delete-threshold", &threshold]);
+    for id in [&slow, &quick] {
+        site.says(0, &["pm", "delete", id]);
+    }
+    assert_eq!((site.says(0, &["pm", "list"]), site.says(0, &["pm", "thresholds"])), ("none".to_owned(), "none".to_owned()));
+    assert!(site.says(3, &["pm", "show", &slow]).contains("there is no PM job"));
 }

@@ -44,6 +44,11 @@ impl Daemon {
             }
         }
     }
+    /// kill -9, and the end of the process is waited for.
+    pub fn kill(mut self) {
+        self.signal(nix::sys::signal::Signal::SIGKILL);
+        self.child.wait().expect("wait");
+    }
     fn signal(&self, s: nix::sys::signal::Signal) {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id() as i32), s).expect("kill");
     }

@@ -3,11 +3,19 @@
 
 mod acts;
 mod admin;
+mod alarms;
+mod alter;
 mod cli;
+mod cli_access;
+mod coverage;
 mod daemon;
+mod epa;
+mod identity;
 mod kit;
 mod lists;
+mod notify;
 mod nslcm;
+mod pm;
 mod rig;
 mod schema;
 mod server;

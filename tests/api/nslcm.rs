@@ -35,7 +35,8 @@ async fn a_network_service_lives_and_dies_as_sol005_says() {
 
     for (path, body, status) in [
         (format!("{ns}/instantiate"), json!({"nsFlavourId": "default"}), 409),
-        (format!("{ns}/scale"), json!({"scaleType": "SCALE_NS"}), 404),
+        (format!("{ns}/scale"), json!({"scaleType": "SCALE_NS"}), 422),
+        (format!("{ns}/update"), json!({"updateType": "ADD_VNF"}), 404),
         (format!("{ns}/terminate"), json!({"terminationTime": "2030-01-01T00:00:00Z"}), 422),
     ] {
         let r = rig.post(&path, body).await;
@@ -106,7 +107,8 @@ async fn a_vnf_of_its_own_lives_and_dies_as_sol003_says() {
         ("instantiate", json!({"flavourId": "default"}), 409, "instantiated already"),
         ("terminate", json!({"terminationType": "FORCEFUL", "gracefulTerminationTimeout": 1}), 422, "only with GRACEFUL"),
         ("terminate", json!({"terminationType": "SOFT"}), 422, "SOFT"),
-        ("scale", json!({"type": "SCALE_OUT", "aspectId": "x"}), 404, "not offered"),
+        ("scale", json!({"type": "SCALE_OUT", "aspectId": "x"}), 422, "no scaling aspect 'x'; it has servers"),
+        ("change_flavour", json!({"newFlavourId": "x"}), 404, "not offered"),
         ("operate", json!({"changeStateTo": "STARTED", "stopType": "GRACEFUL"}), 422, "only with STOPPED"),
     ] {
         let r = rig.post(&format!("{vnf}/{path}"), body).await;

@@ -7,12 +7,12 @@ use std::{
 };
 
 use bothy::{
+    access::{Access, Settings as AccessSettings},
     api::{
         self, Services,
-        auth::{ADMIN, Tokens},
         blocking::Pool,
         server::{Patience, Server, bind_local},
-        tls,
+        tls::Rotating,
     },
     config::{Config, LiveConfig, ReferencePoint},
     host::clock::{OsDice, SystemClock},
@@ -23,9 +23,10 @@ use bothy::{
         size::MiB,
     },
     node::core::{Build, Core, Ports},
-    sim::{Behaviour, Sim},
+    notify::{self, Notifier},
+    sim::{Behaviour, Sim, SimConfig},
     store::{Options, Store},
-    vim::{capacity::Overcommit, network::LinkRules, setup::Desired},
+    vim::{capacity::Overcommit, network::LinkRules, place::facts::HostReserve, setup::Desired},
     vnfm::Rules,
 };
 use camino::Utf8PathBuf;
@@ -34,7 +35,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub struct Rig {
     pub addr: SocketAddr,
@@ -43,9 +44,12 @@ pub struct Rig {
     pub server: Server,
     pub client: Arc<ClientConfig>,
     pub config_path: Utf8PathBuf,
+    /// Certificate and key of the box.
+    pub identity: (Utf8PathBuf, Utf8PathBuf),
     /// The box behind the API.
     pub sim: Sim,
-    core: Arc<Core>,
+    pub core: Arc<Core>,
+    pub tls: Arc<Rotating>,
     _dir: tempfile::TempDir,
 }
 
@@ -55,20 +59,46 @@ pub fn impatient() -> Patience {
 }
 
 pub async fn rig(connections: usize, config_text: &str) -> Rig {
+    rig_on(connections, config_text, SimConfig::default()).await
+}
+
+/// The same on a box with this hardware.
+pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> Rig {
     let dir = tempfile::tempdir().expect("dir");
     let root = Utf8PathBuf::from_path_buf(dir.path().to_owned()).expect("utf-8");
     let config_path = root.join("bothy.toml");
     std::fs::write(&config_path, config_text).expect("config");
     let config = Config { data_dir: root.clone(), run_dir: root.clone(), ..Config::check(config_text).expect("config") };
-    let identity = tls::identity(&config).expect("tls");
-    let (tokens, _) = Tokens::open(root.join("tokens")).expect("tokens");
-    let token = tokens.issue(ADMIN).expect("token").reveal().to_owned();
-    let (sim, core) = core(&root);
+    let tls = Arc::new(Rotating::open(&config).expect("tls").0);
+    let (sim, core) = core(&root, host);
+    let (certificate, key) = config.tls_paths();
+    let nfvo = core.nfvo.clone();
+    let render = Box::new(move |s: &_, e: &_| api::convert::notification::render(&nfvo, s, e));
+    // The subscribers of tests show the rig's own certificate.
+    let settings = notify::Settings {
+        timeout: Duration::from_secs(2),
+        attempts: u32::try_from(config.notify.attempts).expect("attempts"),
+        backlog: config.notify.backlog,
+        pause: Duration::from_millis(20),
+        longest: Duration::from_millis(200),
+    };
+    let own = notify::Tls::new(&certificate, &certificate, &key).expect("tls");
+    let notify = Notifier::start(core.vnfm().store().clone(), core.vnfm().clock().clone(), render, settings, own).expect("notifier");
+    let (begun, clock) = (Instant::now(), core.nfvo.vnfm().clock().clone());
+    let store = core.nfvo.vnfm().store().clone();
+    let (access, provisioned) = Access::open(store, clock, Box::new(move || begun.elapsed()), AccessSettings::default()).expect("access");
+    assert!(!provisioned);
+    let token = access.bootstrap().expect("token").reveal().to_owned();
+    let access = Arc::new(access);
     let services = Arc::new(Services {
+        notify,
+        alarms: core.alarms.clone(),
+        pm: core.pm.clone(),
         nfvo: core.nfvo.clone(),
         host: core.host.clone(),
         config: LiveConfig::new(Some(config_path.clone()), config.clone()),
-        tokens,
+        access,
+        tls: tls.clone(),
         pool: Pool::new(4),
         health: Box::new(|| vec![Condition::new("libvirt", ConditionState::Failed, "cannot connect to qemu:///system")]),
         log: Box::new(|| b"INFO bothy is up\n".to_vec()),
@@ -76,42 +106,45 @@ pub async fn rig(connections: usize, config_text: &str) -> Rig {
     });
     let router = api::router(&services, &[ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Admin]);
     // One slow route stands for a domain call.
-    let router = router.merge(slow());
+    let router = router.merge(slow()).layer(axum::middleware::from_fn(crate::coverage::record));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let addr = listener.local_addr().expect("addr");
     let socket = root.join("s");
     let mut server = Server::new(impatient(), connections);
-    server.listen_tls(listener, TlsAcceptor::from(identity.config), router.clone());
+    server.listen_tls(listener, tls.clone(), router.clone());
     server.listen_local(bind_local(&socket).await.expect("socket"), router);
 
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(config.tls_paths().0).expect("pem")).expect("root");
     let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    Rig { addr, socket, token, server, client: Arc::new(client), config_path, sim, core, _dir: dir }
+    let identity = config.tls_paths();
+    Rig { addr, socket, token, server, client: Arc::new(client), config_path, identity, sim, tls, core, _dir: dir }
 }
 
 /// The whole orchestrator over the in-memory box; its guests say at once that they are ready.
-fn core(root: &Utf8PathBuf) -> (Sim, Arc<Core>) {
+fn core(root: &Utf8PathBuf, host: SimConfig) -> (Sim, Arc<Core>) {
     let layout = Layout::new(root.clone());
     for folder in layout.folders() {
         std::fs::create_dir_all(folder).expect("folder");
     }
-    let sim = Sim::default();
+    let physical = host.physical.clone();
+    let sim = Sim::new(host);
     sim.set_guests(|_| Behaviour { serial: b"bothy-tiny ready\nrouter ready\n".to_vec(), ..Behaviour::default() });
     let port = Arc::new(sim.clone());
     let core = Core::start(Build {
+        uplinks: Vec::new(),
         store: Store::open(layout.store(), Options { flush_every_ms: 0, ..Options::default() }).expect("store"),
         ports: Ports { hypervisor: port.clone(), images: port.clone(), fabric: port.clone(), host: port.clone(), hardware: port },
         layout,
         desired: Desired::default(),
         rules: Rules {
-            links: LinkRules { pool: "10.177.0.0/16".parse().expect("cidr"), pool_prefix: 24, physical: vec!["wan".into()] },
+            links: LinkRules { pool: "10.177.0.0/16".parse().expect("cidr"), pool_prefix: 24, physical },
             overcommit: Overcommit::default(),
-            reserve_memory: MiB(0),
+            reserve: HostReserve::default(),
             reserve_disk: MiB(0),
-            reserve_cpus: 0,
             graceful_stop_s: 60,
             start_at_once: 4,
+            autoheal: Default::default(),
         },
         clock: Arc::new(SystemClock::default()),
         dice: Arc::new(OsDice),
@@ -232,5 +265,75 @@ impl Rig {
 
     pub async fn get(&self, path: &str) -> Reply {
         self.ask(&format!("GET {path}"), &[], "").await
+    }
+}
+
+/// Believes any certificate: for tests in which it changes.
+#[derive(Debug)]
+struct Any(Arc<rustls::crypto::CryptoProvider>);
+
+impl rustls::client::danger::ServerCertVerifier for Any {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &rustls::pki_types::ServerName<'_>,
+        _: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A client that believes any certificate.
+pub fn gullible() -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder().dangerous().with_custom_certificate_verifier(Arc::new(Any(provider))).with_no_client_auth();
+    Arc::new(config)
+}
+
+impl Rig {
+    pub fn certificate_path(&self) -> Utf8PathBuf {
+        self.config_path.with_file_name("tls").join("cert.pem")
+    }
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(self.certificate_path()).expect("pem")
+    }
+    async fn connect_trusting(&self, client: &Arc<ClientConfig>) -> TlsStream<TcpStream> {
+        let tcp = TcpStream::connect(self.addr).await.expect("tcp");
+        TlsConnector::from(client.clone()).connect("localhost".try_into().expect("name"), tcp).await.expect("tls")
+    }
+    /// The status of a GET over a new connection.
+    pub async fn get_trusting(&self, client: &Arc<ClientConfig>, path: &str) -> u16 {
+        let mut tls = self.connect_trusting(client).await;
+        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {}\r\n\r\n", self.token);
+        tls.write_all(head.as_bytes()).await.expect("write");
+        let mut raw = Vec::new();
+        let _ = tls.read_to_end(&mut raw).await;
+        parse(&raw).status
+    }
+    /// The certificate the server shows.
+    pub async fn presented(&self, client: &Arc<ClientConfig>) -> CertificateDer<'static> {
+        let tls = self.connect_trusting(client).await;
+        tls.get_ref().1.peer_certificates().expect("certificates")[0].clone().into_owned()
     }
 }

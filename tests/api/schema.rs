@@ -25,6 +25,29 @@ const NSLCM_COORD: &str = "nfv-sol005/SOL005/NSLCMCoordination/definitions/SOL00
 pub const SOL003: &str = "nfv-sol002-sol003/SOL003/General_Definitions/SOL003_def.yaml";
 pub const VNFLCM: &str = "nfv-sol002-sol003/SOL003/VNFLifecycleManagement/definitions/SOL003VNFLifecycleManagement_def.yaml";
 
+pub const VNFFM: &str = "nfv-sol002-sol003/SOL003/VNFFaultManagement/definitions/SOL003VNFFaultManagement_def.yaml";
+pub const NSFM: &str = "nfv-sol005/SOL005/NSFaultManagement/definitions/SOL005NSFaultManagement_def.yaml";
+pub const VNFPM: &str = "nfv-sol002-sol003/SOL003/VNFPerformanceManagement/definitions/SOL003VNFPerformanceManagement_def.yaml";
+pub const NSPM: &str = "nfv-sol005/SOL005/NSPerformanceManagement/definitions/SOL005NSPerformanceManagement_def.yaml";
+
+/// What subscribers are sent.
+pub const NSD_NOTIFICATION: &str =
+    "nfv-sol005/SOL005/NSDManagementNotification/definitions/SOL005NSDescriptorManagementNotification_def.yaml";
+pub const VNFPKGM_NOTIFICATION: &str =
+    "nfv-sol005/SOL005/VNFPackageManagementNotification/definitions/SOL005VNFPackageManagementNotification_def.yaml";
+pub const NSLCM_NOTIFICATION: &str =
+    "nfv-sol005/SOL005/NSLifecycleManagementNotification/definitions/SOL005NSLifecycleManagementNotification_def.yaml";
+pub const VNFLCM_NOTIFICATION: &str =
+    "nfv-sol002-sol003/SOL003/VNFLifecycleManagementNotification/definitions/SOL003VNFLifecycleManagementNotification_def.yaml";
+pub const VNFFM_NOTIFICATION: &str =
+    "nfv-sol002-sol003/SOL003/VNFFaultManagementNotification/definitions/SOL003VNFFaultManagementNotification_def.yaml";
+pub const NSFM_NOTIFICATION: &str =
+    "nfv-sol005/SOL005/NSFaultManagementNotification/definitions/SOL005NSFaultManagementNotification_def.yaml";
+pub const VNFPM_NOTIFICATION: &str =
+    "nfv-sol002-sol003/SOL003/VNFPerformanceManagementNotification/definitions/SOL003VNFPerformanceManagementNotification_def.yaml";
+pub const NSPM_NOTIFICATION: &str =
+    "nfv-sol005/SOL005/NSPerformanceManagementNotification/definitions/SOL005NSPerformanceManagementNotification_def.yaml";
+
 /// What is done about a mistake in ETSI's files.
 enum Mend {
     /// The rule at this place cannot hold, or is about another place: take it out.
@@ -69,7 +92,40 @@ const MISTAKES: &[(&str, &str, Mend, &str)] = &[
     (NSLCM, "/IpOverEthernetAddressInfo/properties/subnetId", Drop, MISPLACED_ADDRESS),
     (SOL003, "/IpOverEthernetAddressData/oneOf", Drop, MISPLACED_ADDRESS),
     (VNFLCM, "/IpOverEthernetAddressInfo/oneOf", Drop, MISPLACED_ADDRESS),
+    (NSLCM, "/LifecycleChangeNotificationsFilter/properties/notificationTypes/items/enum/0", Put(r#""NsLcmOperationOccurrenceNotification""#), "misspelt; the notification itself is not"),
+    (VNFPKGM, "/PkgmNotificationsFilter/oneOf", Drop, "wants one of three alternatives that are all optional"),
+    (VNFPKGM, "/PkgmNotificationsFilter/properties/notificationTypes", Put(r#"{"type": "array", "items": {"type": "string", "enum": ["VnfPackageOnboardingNotification", "VnfPackageChangeNotification"]}}"#), "one value; the text has a list"),
+    (VNFPKGM, "/PkgmNotificationsFilter/properties/vnfProductsFromProviders/items/properties/vnfProducts", Put(r#"{"type": "array", "items": {"type": "object"}}"#), "misspelt vnfProductsFromProviders, as the list around it"),
+    (NSD, "/NsdmNotificationsFilter/anyOf", Drop, "wants one of alternatives that are all optional"),
+    (SOL005, "/NsInstanceSubscriptionFilter/anyOf", Drop, "wants one of alternatives that are all optional"),
+    (SOL003, "/VnfInstanceSubscriptionFilter/anyOf", Drop, "wants one of alternatives that are all optional, and one of them misspelt"),
     (SOL003, "/ScaleInfo/properties", Put(r#"{"aspectId": {"type": "string"}, "vnfdId": {"type": "string"}, "scaleLevel": {"type": "integer"}}"#), "requires scaleLevel, but declares scaleToLevel as an identifier; SOL005 has an integer"),
+    (VNFPM, "/PmJob/properties/reports", Put(r#"{"type": "array", "items": {"type": "object", "required": ["href", "readyTime"], "properties": {"href": {"type": "string"}, "readyTime": {"type": "string", "format": "date-time"}, "expiryTime": {"type": "string", "format": "date-time"}, "fileSize": {"type": "integer"}}}}"#), "one object; a job has as many reports as were made"),
+    (VNFPM, "/PerformanceReport/properties/entries/items/required", Put(r#"["objectType", "objectInstanceId", "performanceMetric", "performanceValues"]"#), "requires performanceValue, which is not a member"),
+    (VNFPM, "/PerformanceReport/properties/entries/items/properties/performanceValues/items/required", Put(r#"["timeStamp", "value"]"#), "SOL005 requires performanceValue, which is not a member"),
+    (VNFPM, "/PerformanceReport/properties/entries/items/properties/performanceValues/items/properties/value", Put(r#"{"type": "number", "minimum": -1e300}"#), "an object; IFA 027's measurements are numbers"),
+    (VNFPM, "/PmJobCriteria/properties/collectionPeriod", Put(r#"{"type": "integer"}"#), "the text has no upper bound"),
+    (VNFPM, "/PmJobCriteria/properties/reportingPeriod", Put(r#"{"type": "integer"}"#), "the text has no upper bound"),
+    (VNFPM, "/ThresholdCriteria/properties/simpleThresholdDetails/properties/thresholdValue", Put(r#"{"type": "number", "minimum": -1e300}"#), "SOL005 has an integer; the text has a floating point number"),
+    (VNFPM, "/ThresholdCriteria/properties/simpleThresholdDetails/properties/hysteresis", Put(r#"{"type": "number", "minimum": -1e300}"#), "the text has no upper bound"),
+    (NSPM, "/PmJob/properties/reports", Put(r#"{"type": "array", "items": {"type": "object", "required": ["href", "readyTime"], "properties": {"href": {"type": "string"}, "readyTime": {"type": "string", "format": "date-time"}, "expiryTime": {"type": "string", "format": "date-time"}, "fileSize": {"type": "integer"}}}}"#), "one object; a job has as many reports as were made"),
+    (NSPM, "/PerformanceReport/properties/entries/items/required", Put(r#"["objectType", "objectInstanceId", "performanceMetric", "performanceValues"]"#), "requires performanceValue, which is not a member"),
+    (NSPM, "/PerformanceReport/properties/entries/items/properties/performanceValues/items/required", Put(r#"["timeStamp", "value"]"#), "SOL005 requires performanceValue, which is not a member"),
+    (NSPM, "/PerformanceReport/properties/entries/items/properties/performanceValues/items/properties/value", Put(r#"{"type": "number", "minimum": -1e300}"#), "an object; IFA 027's measurements are numbers"),
+    (NSPM, "/PmJobCriteria/properties/collectionPeriod", Put(r#"{"type": "integer"}"#), "the text has no upper bound"),
+    (NSPM, "/PmJobCriteria/properties/reportingPeriod", Put(r#"{"type": "integer"}"#), "the text has no upper bound"),
+    (NSPM, "/ThresholdCriteria/properties/simpleThresholdDetails/properties/thresholdValue", Put(r#"{"type": "number", "minimum": -1e300}"#), "SOL005 has an integer; the text has a floating point number"),
+    (NSPM, "/ThresholdCriteria/properties/simpleThresholdDetails/properties/hysteresis", Put(r#"{"type": "number", "minimum": -1e300}"#), "the text has no upper bound"),
+    (VNFPM_NOTIFICATION, "/ThresholdCrossedNotification/properties/performanceValue", Put(r#"{"type": "number", "minimum": -1e300}"#), "an object; IFA 027's measurements are numbers"),
+    (NSPM_NOTIFICATION, "/ThresholdCrossedNotification/properties/performanceValue", Put(r#"{"type": "number", "minimum": -1e300}"#), "an object; IFA 027's measurements are numbers"),
+    (NSPM, "/Threshold/properties/_links/properties/object", Put(r##"{"$ref": "../../definitions/SOL005_def.yaml#/definitions/Link"}"##), "has a description only"),
+    (NSPM, "/Threshold/properties/objectType", Put(r#"{"type": "string"}"#), "has a description only"),
+    (NSPM, "/PmJob/required", Put(r#"["id", "objectType", "objectInstanceIds", "criteria", "callbackUri", "_links"]"#), "_links is required of reports instead"),
+    (NSPM, "/PmJob/properties/_links", Put(r##"{"type": "object", "required": ["self"], "properties": {"self": {"$ref": "../../definitions/SOL005_def.yaml#/definitions/Link"}, "objects": {"type": "array", "items": {"$ref": "../../definitions/SOL005_def.yaml#/definitions/Link"}}}}"##), "stands inside reports"),
+    (NSPM, "/PerformanceReport/properties/entries/items/properties/subObjectInstanceId", Put(r#"{"type": "string"}"#), "a list; SOL003 has one"),
+    (NSFM, "/Alarm/properties/_links/properties", Put(r##"{"self": {"$ref": "../../definitions/SOL005_def.yaml#/definitions/Link"}, "objectInstance": {"$ref": "../../definitions/SOL005_def.yaml#/definitions/Link"}}"##), "objectInstance stands inside self"),
+    (NSFM, "/FaultyComponentInfo/properties", Put(r#"{"faultyNestedNsInstanceId": {"type": "string"}, "faultyNsVirtualLinkInstanceId": {"type": "string"}, "faultyVnfInstanceId": {"type": "string"}}"#), "each name stands on the description of the one after it"),
+    (NSFM_NOTIFICATION, "/AlarmNotification/properties/notificationType/enum/0", Put(r#""AlarmNotification""#), "the name of the other notification"),
     (VNFLCM, "/VnfLcmOpOcc/oneOf", Drop, "wants changedInfo in operations that change no information"),
     (VNFLCM, "/VnfcResourceInfo/properties/parentCpId", Drop, "stands one level too high"),
     (VNFLCM, "/VnfcResourceInfo/properties/vnfcCpInfo/items/properties/parentCpId", Put(r#"{"type": "string"}"#), "stands one level too high"),
@@ -137,6 +193,8 @@ fn fill(schema: &Value, whole: &Value, which: Members, nth: usize) -> Value {
     match schema["type"].as_str() {
         Some("array") => json!([fill(&schema["items"], whole, which, nth)]),
         Some("string") => json!("text"),
+        // What is measured is bounded here and need not be whole; ETSI also says number of what is.
+        Some("number") if schema["minimum"].is_number() => json!(7.5),
         Some("integer" | "number") => json!(7),
         Some("boolean") => json!(nth.is_multiple_of(2)),
         _ if schema["additionalProperties"].is_object() => json!({"one": fill(&schema["additionalProperties"], whole, which, nth)}),
@@ -220,6 +278,8 @@ fn types(root: &Path, file: &str) -> Result<Types, String> {
         return Ok(types.clone());
     }
     let text = fs::read_to_string(root.join(file)).map_err(|fault| format!("{file}: {fault}"))?;
+    // Types that are commented out are more than the reader looks ahead.
+    let text: String = text.lines().filter(|l| !l.starts_with('#')).flat_map(|l| [l, "\n"]).collect();
     let mut yaml: Value = serde_saphyr::from_str(&text).map_err(|fault| format!("{file}: {fault}"))?;
     let mut types = yaml["definitions"].take();
     for (_, pointer, mend, why) in MISTAKES.iter().filter(|mistake| mistake.0 == file) {

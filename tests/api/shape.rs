@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bothy::{
-    api::{admin, routes},
+    api::{admin, oauth, routes},
     config::ReferencePoint,
 };
 use serde_json::Value;
@@ -32,7 +32,7 @@ fn every_route_outside_etsis_apis_is_described_and_the_reverse() {
         let methods = item.as_object().expect("item").keys().filter(|k| *k != "parameters").map(|m| m.to_uppercase());
         want.insert(path.clone(), methods.collect());
     }
-    let served = routes(ReferencePoint::Admin);
+    let served = routes(ReferencePoint::Admin).and(oauth::routes());
     for (path, methods) in served.table() {
         let methods: BTreeSet<String> = methods.iter().map(ToString::to_string).collect();
         assert_eq!(want.remove(*path), Some(methods), "{path} in config/openapi.yaml");

@@ -1,0 +1,277 @@
+//! Which of the codes that ETSI declares the tests of the API have seen: recorded beside every server a
+//! test starts, held against the digest of ETSI's files, and written as the README's table.
+//!
+//! `tests/run --coverage` runs the API's tests and then puts the table into README.md.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Write as _,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use axum::{extract::Request, middleware::Next, response::Response};
+use bothy::{api::routes, config::ReferencePoint};
+use serde_json::{Value, json};
+
+use crate::{
+    identity::{bare, bearer},
+    rig::{Rig, rig},
+    schema,
+};
+
+/// The APIs that Bothy produces: folder of ETSI's files, and the file of the digest.
+const PRODUCED: &[(&str, &str)] = &[
+    ("NSDManagement", "sol005"),
+    ("VNFPackageManagement", "sol005"),
+    ("NSLifecycleManagement", "sol005"),
+    ("NSFaultManagement", "sol005"),
+    ("NSPerformanceManagement", "sol005"),
+    ("VNFLifecycleManagement", "sol003"),
+    ("VNFFaultManagement", "sol003"),
+    ("VNFPerformanceManagement", "sol003"),
+];
+/// ETSI's slips in paths.
+const SLIPS: &[(&str, &str)] = &[("//", "/"), ("/nslcm/v2/nslcm/v1/", "/nslcm/v2/"), ("/api-versions", "/api_versions")];
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// Declared and not served yet: what comes to be served has to leave this list.
+const NOT_YET: &[&str] = &[
+    "DELETE /nsd/v2/pnf_descriptors/{pnfdInfoId}",
+    "DELETE /nslcm/v2/vnf_snapshots/{vnfSnapshotInfoId}",
+    "DELETE /vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}",
+    "GET /nsd/v2/pnf_descriptors",
+    "GET /nsd/v2/pnf_descriptors/{pnfdInfoId}",
+    "GET /nsd/v2/pnf_descriptors/{pnfdInfoId}/artifacts/{artifactPath}",
+    "GET /nsd/v2/pnf_descriptors/{pnfdInfoId}/manifest",
+    "GET /nsd/v2/pnf_descriptors/{pnfdInfoId}/pnfd",
+    "GET /nsd/v2/pnf_descriptors/{pnfdInfoId}/pnfd_content",
+    "GET /nslcm/v2/vnf_snapshots",
+    "GET /nslcm/v2/vnf_snapshots/{vnfSnapshotInfoId}",
+    "GET /vnflcm/v2/vnf_snapshots",
+    "GET /vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}",
+    "GET /vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}/vnf_state_snapshot",
+    "GET /vnfpkgm/v2/vnf_packages/{vnfPkgId}/artifacts",
+    "GET /vnfpkgm/v2/vnf_packages/{vnfPkgId}/ext_artifacts_access",
+    "PATCH /nsd/v2/pnf_descriptors/{pnfdInfoId}",
+    "PATCH /vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}",
+    "POST /nsd/v2/pnf_descriptors",
+    "POST /vnflcm/v2/vnf_snapshots",
+    "PUT /nsd/v2/pnf_descriptors/{pnfdInfoId}/pnfd_content",
+    "PUT /vnfpkgm/v2/vnf_packages/{vnfPkgId}/ext_artifacts_access",
+];
+
+/// Resources that are files.
+const FILES: &[&str] = &["{artifactPath}", "{*artifactPath}", "_content", "/nsd", "/vnfd", "/manifest", "/artifacts"];
+
+type Codes = BTreeSet<u16>;
+/// Path to method to codes.
+type Table = BTreeMap<String, BTreeMap<String, Codes>>;
+
+/// What ETSI declares of the APIs that Bothy produces; `None` without ETSI's files.
+fn declared() -> Option<Table> {
+    let digest = schema::root()?.with_file_name("digest");
+    let mut table = Table::new();
+    for (api, file) in PRODUCED {
+        let text = fs::read_to_string(digest.join(format!("{file}-v3.7.1.json"))).expect("the digest");
+        let all: Value = serde_json::from_str(&text).expect("JSON");
+        for r in all["resources"][api].as_array().expect("an API of the digest") {
+            let path = SLIPS.iter().fold(r["path"].as_str().expect("path").to_owned(), |p, (slip, meant)| p.replace(slip, meant));
+            let codes: Codes = r["responses"].as_object().expect("codes").keys().filter_map(|c| c.parse().ok()).collect();
+            // A method that is declared only to be refused is none.
+            if codes.iter().ne([405].iter()) {
+                table.entry(path).or_default().entry(r["method"].as_str().expect("method").to_owned()).or_default().extend(codes);
+            }
+        }
+    }
+    Some(table)
+}
+
+fn served() -> BTreeMap<&'static str, BTreeSet<String>> {
+    let all = routes(ReferencePoint::Sol005).and(routes(ReferencePoint::Sol003Vnfm));
+    all.table().iter().map(|(path, methods)| (*path, methods.iter().map(ToString::to_string).collect())).collect()
+}
+
+fn matches(template: &str, path: &str) -> bool {
+    let (mut t, mut p) = (template.split('/'), path.split('/'));
+    loop {
+        match (t.next(), p.next()) {
+            (None, None) => return true,
+            // A path of an artifact has slashes of its own.
+            (Some("{artifactPath}" | "{*artifactPath}"), Some(_)) => return true,
+            (Some(a), Some(b)) if a == b || a.starts_with('{') && !b.is_empty() => {}
+            _ => return false,
+        }
+    }
+}
+
+fn file() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("api-coverage.txt")
+}
+
+static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Notes each first sight of method, path and status.
+pub async fn record(req: Request, next: Next) -> Response {
+    let (method, path) = (req.method().clone(), req.uri().path().to_owned());
+    let response = next.run(req).await;
+    let line = format!("{method} {path} {}\n", response.status().as_u16());
+    let new = SEEN.lock().unwrap_or_else(PoisonError::into_inner).insert(line.clone());
+    if new && let Ok(mut f) = fs::OpenOptions::new().create(true).append(true).open(file()) {
+        // One write a line: other processes append as well.
+        let _ = f.write_all(line.as_bytes());
+    }
+    response
+}
+
+/// Some resource that is not there.
+fn nobody(template: &str) -> String {
+    let parts = template.split('/').map(|p| match p {
+        "{artifactPath}" | "{*artifactPath}" => "Files/none",
+        p if p.starts_with('{') => "00000000-0000-4000-8000-000000000000",
+        p => p,
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+async fn unknown(rig: &Rig, line: &str) -> u16 {
+    let r = rig.raw(&format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")).await;
+    assert!(r.header("www-authenticate").is_some(), "{line}: {}", r.head);
+    r.problem();
+    r.status
+}
+
+#[test]
+fn what_etsi_declares_is_served_or_listed_as_not_there_yet() {
+    let Some(declared) = declared() else { return };
+    let served = served();
+    let served_at =
+        |path: &str| served.iter().filter(|(t, _)| matches(t, path)).flat_map(|(_, m)| m.iter()).cloned().collect::<BTreeSet<_>>();
+    let missing: BTreeSet<String> = declared
+        .iter()
+        .flat_map(|(path, methods)| {
+            let here = served_at(path);
+            methods.keys().filter(|m| !here.contains(*m)).map(|m| format!("{m} {path}")).collect::<Vec<_>>()
+        })
+        .collect();
+    let listed: BTreeSet<String> = NOT_YET.iter().map(ToString::to_string).collect();
+    assert_eq!(missing, listed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_resource_refuses_strangers_wrong_methods_wrong_forms_and_unknown_names() {
+    let Some(declared) = declared() else { return };
+    let rig = rig(16, "").await;
+    let powerless = rig.post("/bothy/v1/users", json!({"name": "eve", "password": "correct horse battery", "roles": []})).await;
+    assert_eq!(powerless.status, 201, "{}", powerless.body);
+    let token = rig.post("/bothy/v1/tokens", json!({"account": "eve", "label": "test", "expiresIn": 600})).await.json();
+    let eve = bearer(token["token"].as_str().expect("token"));
+    for (template, here) in served() {
+        if template.ends_with("/api_versions") && !declared.contains_key(template) {
+            continue;
+        }
+        let path = nobody(template);
+        for method in METHODS {
+            let line = format!("{method} {path}");
+            assert_eq!(unknown(&rig, &line).await, 401, "{line}");
+            if !here.contains(method) {
+                let r = rig.ask(&line, &["content-type: application/json"], "").await;
+                assert_eq!(r.status, 405, "{line}: {}", r.body);
+                r.problem();
+                let allow: BTreeSet<&str> = r.header("allow").expect("allow").split(',').map(str::trim).filter(|m| *m != "HEAD").collect();
+                assert!(allow.iter().copied().eq(here.iter().map(String::as_str)), "{line}: {allow:?}");
+                continue;
+            }
+            let r =
+                rig.ask(&line, &["accept: image/png", "content-type: application/json"], if method == "POST" { "{}" } else { "" }).await;
+            let expected: &[u16] = match method {
+                // Of a file that is not there, neither is the form.
+                "GET" if FILES.iter().any(|f| template.ends_with(f)) => &[404, 406],
+                "GET" | "POST" | "PATCH" => &[406],
+                // A body of no form that is taken, or no such resource.
+                "PUT" => &[404, 415],
+                _ => &[404],
+            };
+            assert!(expected.contains(&r.status), "{line}: {} {}", r.status, r.body);
+            let r = bare(&rig, &line, &[&eve], "").await;
+            assert_eq!(r.status, 403, "{line}: {}", r.body);
+            if matches!(method, "POST" | "PATCH") {
+                let form = if method == "POST" { "application/json" } else { "application/merge-patch+json" };
+                let r = rig.ask(&line, &[&format!("content-type: {form}")], "{\"half\":").await;
+                let expected: &[u16] = if template.contains('{') { &[400, 404] } else { &[400] };
+                assert!(expected.contains(&r.status), "{line}: {} {}", r.status, r.body);
+            }
+            if method == "GET" && !template.contains('{') && !template.ends_with("api_versions") {
+                let r = rig.get(&format!("{path}?filter=(half")).await;
+                assert_eq!(r.status, 400, "{line}: {}", r.body);
+                r.problem();
+            }
+            if template.contains('{') && matches!(method, "GET" | "DELETE") {
+                let r = rig.ask(&line, &[], "").await;
+                assert_eq!(r.status, 404, "{line}: {}", r.body);
+                r.problem();
+            }
+        }
+    }
+}
+
+fn readme() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")
+}
+const BEGIN: &str = "<!-- coverage: written by tests/run --coverage -->\n";
+const END: &str = "<!-- end of coverage -->\n";
+
+/// The README's rows: each declared code, bold where a test has seen it.
+fn rows(declared: &Table, seen: &Table) -> String {
+    let mut out = String::from("| resource | method and declared codes |\n|---|---|\n");
+    for (path, methods) in declared {
+        let cell = METHODS.iter().filter_map(|m| methods.get(*m).map(|codes| (*m, codes))).map(|(m, codes)| {
+            let hit = seen.get(path).and_then(|s| s.get(m));
+            let codes = codes.iter().map(|c| if hit.is_some_and(|h| h.contains(c)) { format!("**{c}**") } else { c.to_string() });
+            format!("{m} {}", codes.collect::<Vec<_>>().join(" "))
+        });
+        out += &format!("| `{path}` | {} |\n", cell.collect::<Vec<_>>().join("; "));
+    }
+    out
+}
+
+/// Run by `tests/run --coverage` after all others.
+#[test]
+#[ignore = "reads what the other tests of a whole run have noted, and writes README.md"]
+fn the_table_is_written() {
+    let declared = declared().expect("ETSI's files");
+    let mut seen = Table::new();
+    for line in fs::read_to_string(file()).expect("a run before this").lines() {
+        let mut words = line.split(' ');
+        let (Some(method), Some(path), Some(Ok(code))) = (words.next(), words.next(), words.next().map(str::parse)) else { continue };
+        // The most literal template is meant: `{id}` also fits a name.
+        let template = declared.keys().filter(|t| matches(t, path)).min_by_key(|t| t.matches('{').count());
+        if let Some(t) = template {
+            let of = seen.entry(t.clone()).or_default();
+            // Declared of each method, it can only be the answer to another.
+            let methods = if code == 405 { &METHODS[..] } else { &[method] };
+            methods.iter().for_each(|m| _ = of.entry((*m).to_owned()).or_default().insert(code));
+        }
+    }
+    let total: usize = declared.values().flat_map(|m| m.values()).map(BTreeSet::len).sum();
+    let hits = |p: &String, m: &String, codes: &Codes| seen.get(p).and_then(|s| s.get(m)).map_or(0, |h| h.intersection(codes).count());
+    let hit: usize = declared.iter().flat_map(|(p, methods)| methods.iter().map(move |(m, c)| hits(p, m, c))).sum();
+    let text = fs::read_to_string(readme()).expect("README.md");
+    let (before, rest) = text.split_once(BEGIN).expect("the place of the table");
+    let (_, after) = rest.split_once(END).expect("its end");
+    let summary = format!("<summary>{hit} of {total} declared codes seen</summary>");
+    let table = format!("<details>{summary}\n\n{}\n</details>\n", rows(&declared, &seen));
+    fs::write(readme(), format!("{before}{BEGIN}{table}{END}{after}")).expect("written");
+    println!("{hit} of {total} declared codes were seen by a test");
+}
+
+#[test]
+fn the_readmes_table_has_every_resource_method_and_declared_code() {
+    let Some(declared) = declared() else { return };
+    let text = fs::read_to_string(readme()).expect("README.md");
+    let shown = text.split_once(BEGIN).and_then(|(_, r)| r.split_once(END)).expect("the table").0.replace("**", "");
+    for row in rows(&declared, &Table::new()).lines() {
+        assert!(shown.contains(row), "README.md has no longer all that is declared: tests/run --coverage writes it anew\n{row}");
+    }
+}
