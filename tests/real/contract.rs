@@ -346,14 +346,14 @@ pub fn contract_fabric(f: &dyn Fabric) {
         f.remove_port(&port.name).expect("port, and again");
         assert!(find().is_empty());
     }
-    let nowhere = SwitchPort { kind: PortKind::Physical { network: "no-such-network".into(), tag: None }, ..port };
+    let nowhere = SwitchPort { kind: PortKind::Physical { network: "no-such-network".into(), tag: None, transparent: false }, ..port };
     assert_eq!(f.ensure_port(&nowhere).expect_err("an unknown physical network").kind(), Kind::Invalid);
 }
 
 /// The host's port on a segment.
 pub fn host_port(segment: SegmentId, vlan: u16) -> SwitchPort {
     let name = if_name(IfKind::Host, &segment.0);
-    SwitchPort { name, segment, vlan: VlanId::try_from(vlan).expect("vlan"), kind: PortKind::Host }
+    SwitchPort { name, segment, vlan: VlanId::try_from(vlan).expect("vlan"), kind: PortKind::Host { mtu: None } }
 }
 
 fn folder() -> (tempfile::TempDir, Utf8PathBuf) {

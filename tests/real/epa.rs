@@ -7,13 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::kit::host::{Host, With, nic, qemu_of, tiny_guest, tiny_image};
+use crate::kit::{
+    host::{Host, With, nic, qemu_of, tiny_guest, tiny_image},
+    try_sh,
+};
 use bothy::{
     model::{
         domain::DomainSpec,
         epa::{Cell, Epa, MemPolicy, NicAttach, NumaWish, PinPolicy, Placed, PlacedCell, PlacedNic, Quota, Quotas, Topology},
         error::Kind,
         hw::{CpuSet, PageSize},
+        id::VnfcId,
         size::MiB,
         vnfd::NicModel,
     },
@@ -102,6 +106,12 @@ fn threads(pid: i32) -> Vec<(String, String)> {
     out
 }
 
+/// Where each vCPU of a guest is that says nothing.
+fn registers(host: &Host, id: VnfcId) -> String {
+    let uri = format!("qemu+unix:///system?socket={}/libvirt-sock", host.dir());
+    try_sh(&["virsh", "-c", &uri, "qemu-monitor-command", &id.to_string(), "--hmp", "info registers -a"]).1
+}
+
 #[test]
 fn a_guest_is_where_it_was_placed_and_sees_what_it_asked_for() {
     needs!(Root, Program("libvirtd"), Program("virtlogd"), Program("qemu-system-x86_64"), Program("qemu-img"), Program("unshare"));
@@ -146,8 +156,17 @@ fn a_guest_is_where_it_was_placed_and_sees_what_it_asked_for() {
     let read = || fs::read_to_string(&log).unwrap_or_default().replace('\r', "");
     // Four vCPUs on two CPUs of a busy host, emulated: minutes, at worst.
     let begun = Instant::now();
+    let mut again = false;
     while !read().contains("looked") {
-        assert!(begun.elapsed() < Duration::from_secs(300), "the guest never looked: {}", read());
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(300), "the guest never looked: {}", read());
+        // Once in hundreds of runs the emulator's vCPUs never got past the firmware. That is not what is tried here.
+        if took > Duration::from_secs(100) && !again && read().trim().is_empty() {
+            again = true;
+            println!("nothing of the guest after {} s: {}", took.as_secs(), registers(&host, id));
+            hv.destroy(id).expect("destroyed");
+            hv.start(id).expect("started again");
+        }
         std::thread::sleep(Duration::from_millis(200));
     }
     println!("looked after {} s", begun.elapsed().as_secs());

@@ -5,11 +5,15 @@
 #[macro_use]
 mod kit;
 
+mod alarms;
 mod bad_inputs;
 mod contract;
 mod e2e;
 mod epa;
+mod fabric;
 mod hardware;
 mod kill9;
 mod libvirt;
+mod measure;
+mod media;
 mod net;

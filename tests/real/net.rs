@@ -21,7 +21,7 @@ use bothy::{
 use uuid::Uuid;
 
 use super::kit::{
-    self, eventually,
+    self, dhcp6, eventually,
     netns::{self, Peer, pings},
     ovs::{self, Ovs},
     scratch, sh, try_sh, utf8,
@@ -41,7 +41,7 @@ fn cidr(s: &str) -> Cidr {
     s.parse().expect(s)
 }
 fn host_port(n: u128, tag: u16) -> SwitchPort {
-    SwitchPort { name: if_name(IfKind::Host, &segment(n).0), segment: segment(n), vlan: vlan(tag), kind: PortKind::Host }
+    SwitchPort { name: if_name(IfKind::Host, &segment(n).0), segment: segment(n), vlan: vlan(tag), kind: PortKind::Host { mtu: None } }
 }
 fn fabric(ovs: &Ovs, physical: &[(&str, Uplink)]) -> OvsFabric {
     let physical: BTreeMap<_, _> = physical.iter().map(|(n, u)| ((*n).into(), u.clone())).collect();
@@ -151,13 +151,13 @@ fn an_interface_that_vswitchd_cannot_make_is_a_fault_with_its_reason() {
     fabric.ensure_ready().expect("ready");
     let port = SwitchPort {
         name: if_name(IfKind::Patch, &segment(1).0),
-        kind: PortKind::Physical { network: "wan".into(), tag: None },
+        kind: PortKind::Physical { network: "wan".into(), tag: None, transparent: false },
         ..host_port(1, 7)
     };
     let e = fabric.ensure_port(&port).expect_err("there is no such interface");
     assert!(e.is_transient() && e.text().contains("wan") && e.text().contains("no-such-nic"), "{e}");
     let e = fabric
-        .ensure_port(&SwitchPort { kind: PortKind::Physical { network: "lan".into(), tag: None }, ..port })
+        .ensure_port(&SwitchPort { kind: PortKind::Physical { network: "lan".into(), tag: None, transparent: false }, ..port })
         .expect_err("no such network");
     assert!(e.kind() == Kind::Invalid && e.text().contains("'lan'") && e.text().contains("wan"), "{e}");
 }
@@ -224,7 +224,7 @@ fn a_physical_network_is_reached_with_and_without_a_tag_and_its_bridge_goes_with
         name: if_name(IfKind::Patch, &segment(n).0),
         segment: segment(n),
         vlan: vlan(tag),
-        kind: PortKind::Physical { network: network.into(), tag: there.map(vlan) },
+        kind: PortKind::Physical { network: network.into(), tag: there.map(vlan), transparent: false },
     };
     let (wan, lan) = (physical(1, 7, "wan", None), physical(2, 8, "lan", Some(100)));
     let guests: Vec<Peer> = (0..2).map(|_| Peer::new()).collect();
@@ -328,7 +328,7 @@ fn a_planned_station_gets_its_lease_and_an_unknown_one_none() {
         ifname: port.name.clone(),
         networks: vec![
             DhcpNetwork { cidr: cidr("10.0.7.0/24"), gateway: Some(ip("10.0.7.1")), dns: vec![ip("192.0.2.53")], mtu: Some(1400) },
-            DhcpNetwork { cidr: cidr("fd00:7::/64"), gateway: None, dns: vec![], mtu: None },
+            DhcpNetwork { cidr: cidr("fd00:7::/64"), gateway: None, dns: vec![ip("fd00:53::1")], mtu: None },
         ],
         leases: vec![DhcpLease {
             mac: mac.parse().expect("mac"),
@@ -357,17 +357,34 @@ fn a_planned_station_gets_its_lease_and_an_unknown_one_none() {
         assert_eq!(got.get(key).map(String::as_str), Some(value), "{key} of {got:?}");
     }
     assert_eq!(lease(&unknown, scratch.path(), "4"), None, "not planned");
+    let limit = std::time::Duration::from_secs(30);
+    let six =
+        |address: &str| Some(dhcp6::Lease { address: address.parse().expect("IPv6"), dns: vec!["fd00:53::1".parse().expect("IPv6")] });
+    let station = [0x52, 0x54, 0, 0, 0];
+    let [planned, stranger] = [1, 2].map(|n| [station.as_slice(), &[n]].concat().try_into().expect("a MAC"));
+    assert_eq!(dhcp6::lease(&known, planned, limit), six("fd00:7::77"));
+    assert_eq!(dhcp6::lease(&unknown, stranger, std::time::Duration::from_secs(4)), None, "not planned");
 
     // A new plan: another address, no router. The server is replaced, not joined by another.
-    conf.leases[0].addresses = vec![ip("10.0.7.78")];
+    conf.leases[0].addresses = vec![ip("10.0.7.78"), ip("fd00:7::78")];
     conf.networks[0].gateway = None;
     net.ensure_dhcp(&conf).expect("changed");
     assert_ne!(pid(), first);
     let got = lease(&known, scratch.path(), "30").expect("a lease");
     assert_eq!((got.get("ip").map(String::as_str), got.get("router")), (Some("10.0.7.78"), None));
+    assert_eq!(dhcp6::lease(&known, planned, limit), six("fd00:7::78"));
 
     // Killed by somebody: the next ensure brings it back.
-    sh(&["kill", "-9", pid().trim()]);
+    let killed = pid();
+    sh(&["kill", "-9", killed.trim()]);
+    let gone = || !std::fs::exists(format!("/proc/{}", killed.trim())).expect("proc");
+    assert!(
+        (0..500).any(|_| gone() || {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            false
+        }),
+        "{killed} does not die"
+    );
     net.ensure_dhcp(&conf).expect("back");
     assert!(lease(&known, scratch.path(), "30").is_some());
 

@@ -56,6 +56,59 @@ fn a_guest_is_ready_by_its_port_and_reached_by_terminal_and_vnc() {
     host.nothing_left();
 }
 
+/// More guests, fewer, and a sick one made again: each a real one that answers on its planned address.
+#[test]
+fn a_vnf_grows_heals_and_shrinks_on_real_guests() {
+    if kit::lacks(&NEEDS) {
+        return;
+    }
+    let Some(image) = tiny_image() else { return };
+    let mut host = Host::start(With::Switch);
+    host.serve();
+    host.reconciled();
+    let archive = build_edited(&shipped("descriptors/vcpe/vcpe-web"), &[("Files/images/tiny.qcow2", image.as_std_path())], &[]);
+    let (_, package) = host.onboard(false, &archive);
+    let ask = json!({ "vnfdId": text(&package, "vnfdId"), "vnfInstanceName": "web" });
+    let path = format!("/vnflcm/v2/vnf_instances/{}", text(&host.post("/vnflcm/v2/vnf_instances", &ask).expect(201).json(), "id"));
+    let task = |what: &str, ask: serde_json::Value| {
+        let op = host.post(&format!("{path}/{what}"), &ask).expect(202).location.expect("op");
+        host.completed(&op);
+    };
+    let addresses = || {
+        let instance = host.get(&path);
+        let guests = instance["instantiatedVnfInfo"]["vnfcResourceInfo"].as_array().expect("guests").clone();
+        let first =
+            |g: &serde_json::Value| g["vnfcCpInfo"][0]["cpProtocolInfo"][0]["ipOverEthernet"]["ipAddresses"][0]["addresses"][0].clone();
+        let mut all: Vec<String> = guests.iter().map(|g| first(g).as_str().expect("an address").to_owned()).collect();
+        all.sort();
+        all
+    };
+    let answer = |all: &[String]| {
+        for a in all {
+            within("it serves its page", Duration::from_secs(60), || host.fetch(&format!("{a}:80"), "/").filter(|p| p.contains("Hello")));
+        }
+    };
+    task("instantiate", json!({ "flavourId": "default" }));
+    host.cli(&["vnf", "scale", "web", "--aspect", "servers"]);
+    let two = addresses();
+    assert_eq!((two.len(), host.domains().len()), (2, 2));
+    answer(&two);
+
+    let before: Vec<String> = host.domains().into_iter().map(|d| d.0.to_string()).collect();
+    host.cli(&["vnf", "heal", "web/web/1", "--cause", "test"]);
+    let after: Vec<String> = host.domains().into_iter().map(|d| d.0.to_string()).collect();
+    assert_eq!(after.iter().filter(|d| before.contains(d)).count(), 1, "one of {before:?} is another in {after:?}");
+    assert_eq!(addresses(), two, "addresses stay");
+    answer(&two);
+
+    task("scale_to_level", json!({ "instantiationLevelId": "default" }));
+    assert_eq!(host.domains().len(), 1);
+    answer(&addresses());
+    task("terminate", json!({ "terminationType": "FORCEFUL" }));
+    host.delete(&path);
+    host.nothing_left();
+}
+
 /// `script` gives the command line a terminal of its own.
 fn terminal(host: &Host) {
     let command = format!("{} --socket {} vnf console web; echo ended $?; stty -a", program().to_string_lossy(), host.socket());

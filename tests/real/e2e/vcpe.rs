@@ -37,6 +37,17 @@ fn the_shipped_service_comes_up_carries_traffic_and_leaves_nothing() {
     // The port is open on the server itself: it is the firewall that blocks.
     assert!(host.fetch("10.10.0.12:8080", "/").is_some_and(|p| p.contains("Hello")));
 
+    // Pages went by the chain of its VNFFG, there and back.
+    within("the chain has counted them", Duration::from_secs(10), || {
+        let all: Value = serde_json::from_str(&host.cli(&["chain", "list", "--json"])).expect("JSON");
+        let (chain, count) = (&all[0], |of: &Value, way: &str| of[way]["packets"].as_u64().unwrap_or_default());
+        let hop = &chain["hops"][0];
+        let all = [hop, chain].iter().all(|of| ["out", "back"].iter().all(|way| count(of, way) >= 4));
+        (hop["name"] == "firewall" && hop["live"] == 1 && all).then_some(())
+    });
+    let shown = host.cli(&["chain", "show", "to_web"]);
+    assert!(shown.contains("tcp to any port 80") && shown.contains("firewall"), "{shown}");
+
     let log = host.cli(&["vnf", "logs", "home-web"]);
     assert!(log.contains("bothy-tiny ready"), "{log}");
     within("the console carries what is typed and what is answered", Duration::from_secs(60), || {
@@ -55,7 +66,7 @@ fn the_shipped_service_comes_up_carries_traffic_and_leaves_nothing() {
     host.cli(&["down", "home", "--purge"]);
     host.nothing_left();
     host.stop_bothy();
-    for table in ["NS instance", "VNF instance", "segment", "reservation"] {
+    for table in ["NS instance", "VNF instance", "segment", "chain", "reservation"] {
         assert_eq!(host.records(table), 0, "{table}");
     }
 }

@@ -32,6 +32,8 @@ pub const NEEDS: [super::Need; 9] = [
 pub struct Answer {
     pub status: u16,
     pub location: Option<String>,
+    /// Status line and headers.
+    pub head: String,
     pub body: Vec<u8>,
 }
 
@@ -41,7 +43,7 @@ impl Answer {
     }
     #[track_caller]
     pub fn expect(self, status: u16) -> Answer {
-        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
+        assert_eq!(self.status, status, "{}\n{}", self.head, String::from_utf8_lossy(&self.body));
         self
     }
 }
@@ -330,7 +332,7 @@ pub fn http(socket: &str, method: &str, path: &str, body: Option<(&str, &[u8])>)
     });
     // What is before the path differs by listener.
     let location = location.map(|l| l.find("/v2/").map_or(l.clone(), |at| l[l[..at].rfind('/').unwrap_or(0)..].to_owned()));
-    Ok(Answer { status, location, body: all.split_off(end + 4) })
+    Ok(Answer { status, location, head, body: all.split_off(end + 4) })
 }
 
 /// Builds a package from a folder, with images laid into it; its bytes.

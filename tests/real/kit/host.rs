@@ -389,7 +389,10 @@ pub fn tiny_guest(layout: &Layout, image: &Utf8PathBuf, user_data: &str) -> Doma
     spec.owner.vnf_name = "tiny".into();
     spec.medium = Some(DomainMedium { bus: MediaBus::Disk });
     let base = layout.root().join("images/tiny");
-    std::fs::copy(image, &base).expect("copied");
+    // Another guest may run on it already.
+    if !base.exists() {
+        std::fs::copy(image, &base).expect("copied");
+    }
     sh(&["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base.as_str(), layout.disk(spec.disks[0].id).as_str()]);
     let seed = kit::scratch();
     let at = |f: &str| utf8(seed.path()).join(f).to_string();

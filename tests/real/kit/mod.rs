@@ -1,6 +1,7 @@
 //! What the real tests share: needs, scratch folders, programs, namespaces, daemons of their own.
 
 pub mod bothy;
+pub mod dhcp6;
 pub mod host;
 pub mod netns;
 pub mod ovs;

@@ -35,6 +35,10 @@ impl Ovs {
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("db.sock")
     }
+    /// Where ovs-appctl speaks with the switch daemon.
+    pub fn control(&self) -> PathBuf {
+        self.dir.path().join("switch.ctl")
+    }
     pub fn db_arg(&self) -> String {
         format!("--db=unix:{}", self.socket().display())
     }

@@ -1,0 +1,9 @@
+//! Kinds of links, and chains, with packets: a real Open vSwitch on its userspace datapath, guests as namespaces.
+
+mod chains;
+mod changes;
+mod function;
+mod kinds;
+mod lab;
+mod repair;
+mod spread;

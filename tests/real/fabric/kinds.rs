@@ -1,0 +1,227 @@
+//! Who reaches whom on which kind of link, and under which conditions.
+
+use bothy::{
+    ovs::BRIDGE,
+    sdn::{
+        link::SwitchLink,
+        port::{Fabric, PortKind, SwitchPort},
+    },
+};
+
+use super::lab::*;
+use crate::kit::{eventually, netns::pings, sh};
+
+#[test]
+fn a_guest_is_shut_out_until_its_link_is_known_and_again_when_it_is_on_another() {
+    let Some(lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    // Both known, so that the switch is closed to those that are not.
+    lab.fabric.ensure_segment(&link(1, 7, &[1, 2])).expect("link");
+    assert!(one.reaches(&two), "both are on the link");
+    let three = lab.guest(3, 7);
+    assert!(!three.reaches(&one), "nobody said that it may");
+    lab.fabric.ensure_segment(&link(1, 7, &[1, 2, 3])).expect("link");
+    assert!(three.reaches(&one) && three.reaches(&two), "now it is a LAN of three, neighbour discovery and all");
+    let flows = lab.flows();
+    lab.fabric.ensure_segment(&link(1, 7, &[1, 2, 3])).expect("the same once more");
+    assert_eq!(lab.flows(), flows);
+    drop(three);
+    lab.ovs.vsctl(&["del-port", nic(3).as_str()]);
+    eventually("its flows go with the port", || lab.flows().len() == flows.len() - 1);
+}
+
+#[test]
+fn port_security_holds_mac_ip_arp_and_nd_and_can_be_off() {
+    let Some(lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    let secured = |on: bool| {
+        let mut l = link(1, 7, &[1, 2]);
+        l.ports[0].guard = guard(1, 7).filter(|_| on);
+        lab.fabric.ensure_segment(&l).expect("link");
+    };
+    secured(true);
+    assert!(one.reaches(&two) && two.reaches(&one), "its own addresses");
+    let other = ["10.0.7.99", "fd00:7::99"];
+    one.peer.run(|| {
+        sh(&["ip", "address", "add", "10.0.7.99/24", "dev", "eth0"]);
+        sh(&["ip", "address", "add", "fd00:7::99/64", "dev", "eth0", "nodad"]);
+    });
+    let spoofs = || [one.pings_from(other[0], &two.v4), one.pings_from(other[1], &two.v6)];
+    assert_eq!(spoofs(), [false; 2], "an address that is not planned");
+    assert!(!two.peer.pings(other[0]) && !two.peer.pings(other[1]), "neither ARP nor ND claims it");
+    let own = || [one.pings_from(&one.v4, &two.v4), one.pings_from(&one.v6, &two.v6)];
+    assert_eq!(own(), [true; 2], "what is planned still passes");
+
+    secured(false);
+    assert_eq!(spoofs(), [true; 2], "security is off");
+    secured(true);
+    assert_eq!(spoofs(), [false; 2], "and on again");
+    one.peer.run(|| sh(&["ip", "link", "set", "eth0", "address", "52:54:00:aa:bb:cc"]));
+    two.peer.run(|| sh(&["ip", "neighbour", "flush", "all"]));
+    assert_eq!(own(), [false; 2], "another MAC");
+    secured(false);
+    assert_eq!(own(), [true; 2], "security is off");
+}
+
+#[test]
+fn leaves_of_a_tree_reach_its_roots_and_the_host_and_no_leaf() {
+    let Some(lab) = Lab::start() else { return };
+    let host = host_port(1, 7, None);
+    lab.fabric.ensure_port(&host).expect("the host's end");
+    sh(&["ip", "address", "add", "10.0.7.254/24", "dev", host.name.as_str()]);
+    sh(&["ip", "link", "set", host.name.as_str(), "up"]);
+    let guests: Vec<Guest> = (1..=4).map(|n| lab.guest(n, 7)).collect();
+    // Two leaves of another tree, to see that the trees are apart.
+    let others: Vec<Guest> = (5..=6).map(|n| lab.guest(n, 8)).collect();
+    let tree = |n, vlan, roots: &[u128], leaves: &[u128]| {
+        let mut l = link(n, vlan, &[roots, leaves].concat());
+        l.ports.iter_mut().skip(roots.len()).for_each(|p| p.isolated = true);
+        l
+    };
+    let mut first = tree(1, 7, &[1, 2], &[3, 4]);
+    first.ports.push(own(&host));
+    lab.fabric.ensure_segment(&first).expect("tree");
+    lab.fabric.ensure_segment(&tree(2, 8, &[5], &[6])).expect("tree");
+    let [root, second, leaf, sister] = guests.as_slice() else { panic!("four") };
+    for (from, to, want) in [(root, second, true), (leaf, root, true), (second, sister, true), (leaf, sister, false), (sister, leaf, false)]
+    {
+        assert_eq!(from.reaches(to), want, "{} to {}", from.v4, to.v4);
+    }
+    assert!(leaf.peer.pings("10.0.7.254") && pings(&leaf.v4), "the host is a root");
+    assert!(others[1].reaches(&others[0]) && !others[1].reaches(leaf));
+    // A leaf becomes a root while it runs.
+    let mut grown = tree(1, 7, &[1, 2, 3], &[4]);
+    grown.ports.push(own(&host));
+    lab.fabric.ensure_segment(&grown).expect("tree");
+    assert!(leaf.reaches(sister), "now it is a root");
+}
+
+/// A guest with a switch of its own: what its peer sends reaches the NIC under a tag.
+pub fn tagging(lab: &Lab, n: u128, vlan: u16, tag: u16) -> Guest {
+    let (bridge, inner) = (format!("sw{n}"), format!("in{n}"));
+    sh(&["ip", "link", "add", nic(n).as_str(), "type", "veth", "peer", "name", &inner]);
+    sh(&["ip", "link", "set", nic(n).as_str(), "up"]);
+    sh(&["ip", "link", "set", &inner, "up"]);
+    lab.ovs.vsctl(&["add-br", &bridge, "--", "set", "bridge", &bridge, "datapath_type=netdev", "--", "add-port", &bridge, &inner]);
+    let guest = inside(lab, n, tag);
+    lab.ovs.vsctl(&["add-port", BRIDGE, nic(n).as_str(), &format!("tag={vlan}")]);
+    guest
+}
+
+/// One more network behind such a guest's switch, under this tag.
+pub fn inside(lab: &Lab, n: u128, tag: u16) -> Guest {
+    let peer = crate::kit::netns::Peer::new();
+    let here = format!("st{n}x{tag}");
+    let (v4, v6) = (format!("10.9.{tag}.{n}"), format!("fd09:{tag}::{n}"));
+    peer.connect(&here, "eth0", None, &[&format!("{v4}/24"), &format!("{v6}/64")]);
+    lab.ovs.vsctl(&["add-port", &format!("sw{n}"), &here, &format!("tag={tag}")]);
+    Guest { peer, control: lab.ovs.control(), v4, v6 }
+}
+
+#[test]
+fn a_transparent_link_carries_the_guests_own_tags_and_others_do_not() {
+    let Some(lab) = Lab::start() else { return };
+    let (one, two) = (tagging(&lab, 1, 7, 5), tagging(&lab, 2, 7, 5));
+    let (one6, two6) = (inside(&lab, 1, 6), inside(&lab, 2, 6));
+    let transparent = |on: bool| {
+        let l = SwitchLink { transparent: on, ..link(1, 7, &[1, 2]) };
+        lab.fabric.ensure_segment(&l).expect("link");
+    };
+    transparent(false);
+    assert!(!one.reaches(&two), "tagged frames on an access port");
+    transparent(true);
+    assert!(one.reaches(&two) && one6.reaches(&two6), "tags 5 and 6");
+    // Another transparent link uses the same tags.
+    let three = tagging(&lab, 3, 8, 5);
+    lab.fabric.ensure_segment(&SwitchLink { transparent: true, ..link(2, 8, &[3]) }).expect("link");
+    assert!(!three.reaches(&one), "the same tag on another link");
+    transparent(false);
+    assert!(!one.reaches(&two), "no longer");
+}
+
+#[test]
+fn a_trunk_carries_links_of_its_own_tags_each_to_its_stations() {
+    let Some(lab) = Lab::start() else { return };
+    let trunked = tagging(&lab, 1, 7, 5);
+    let six = inside(&lab, 1, 6);
+    let stations: Vec<Guest> = [(2u128, 8u16, 5u16), (3, 9, 6)]
+        .into_iter()
+        .map(|(n, vlan, tag)| {
+            let g = lab.guest(n, vlan);
+            g.peer.run(|| {
+                sh(&["ip", "address", "add", &format!("10.9.{tag}.{n}/24"), "dev", "eth0"]);
+                sh(&["ip", "address", "add", &format!("fd09:{tag}::{n}/64"), "dev", "eth0", "nodad"]);
+            });
+            Guest { v4: format!("10.9.{tag}.{n}"), v6: format!("fd09:{tag}::{n}"), ..g }
+        })
+        .collect();
+    let mut leaf = link(1, 7, &[1]);
+    leaf.ports[0].isolated = true;
+    lab.fabric.ensure_segment(&leaf).expect("the NIC's own link, of which it is a leaf");
+    let with = |n, vlan, station: u128, tag| {
+        let mut l = link(n, vlan, &[n]);
+        l.ports.push(trunk(station, 1, tag));
+        lab.fabric.ensure_segment(&l).expect("link");
+    };
+    with(2, 8, 12, 5);
+    with(3, 9, 13, 6);
+    assert!(trunked.reaches(&stations[0]), "tag 5 is link 2");
+    assert!(six.reaches(&stations[1]) && stations[1].reaches(&six), "tag 6 is link 3");
+    assert!(!trunked.peer.pings(&stations[1].v4), "links stay apart");
+    lab.fabric.ensure_segment(&link(2, 8, &[2])).expect("link 2 without the trunk");
+    assert!(!trunked.reaches(&stations[0]) && six.reaches(&stations[1]), "one network less");
+    lab.fabric.remove_segment(segment(2)).expect("gone");
+    lab.fabric.remove_segment(segment(3)).expect("gone");
+}
+
+#[test]
+fn rates_hold_for_a_port_and_for_a_whole_link() {
+    let Some(lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    const RATE: f64 = 8e6;
+    const BURST: f64 = RATE / 10.0;
+    const PACKETS: usize = 4000;
+    const SIZE: usize = 1200;
+    let run = |what: &str, port: Option<u64>, whole: Option<u64>| {
+        let mut l = SwitchLink { limit: whole, ..link(1, 7, &[1, 2]) };
+        l.ports[0].limit = port;
+        lab.fabric.ensure_segment(&l).expect("link");
+        let (bits, seconds) = flood(&one, &two, PACKETS, SIZE);
+        eprintln!("{what}: {:.1} Mbit/s of {:.1}", bits / seconds / 1e6, (PACKETS * SIZE * 8) as f64 / seconds / 1e6);
+        (bits, seconds)
+    };
+    let limit = Some(RATE as u64);
+    let (free, _) = run("without a limit", None, None);
+    for (what, port, whole) in [("port", limit, None), ("link", None, limit), ("both", limit, limit)] {
+        let (bits, seconds) = run(what, port, whole);
+        // The meter counts Ethernet's header too; a tenth more is the clock's.
+        assert!(bits <= (RATE * seconds + BURST) * 1.1, "{what}: {bits} bits in {seconds} s");
+        assert!(bits >= RATE * seconds * 0.5, "{what}: {bits} bits in {seconds} s, where {free} passed without");
+    }
+    // A busy host loses packets by itself; a limit that stayed would hold each time.
+    let passes = || {
+        let (again, seconds) = run("without a limit again", None, None);
+        again > free * 0.8 && again > (RATE * seconds + BURST) * 1.1
+    };
+    assert!((0..4).any(|_| passes()), "as if there were a limit; {free} passed at first");
+    assert!(lab.ofctl(&["dump-meters"]).lines().count() <= 1, "no meter is left");
+}
+
+#[test]
+fn a_host_s_port_keeps_its_mtu_whatever_comes_to_the_switch() {
+    let Some(lab) = Lab::start() else { return };
+    let mtu = |p: &SwitchPort| {
+        let text = sh(&["ip", "-o", "link", "show", p.name.as_str()]);
+        text.split_whitespace().skip_while(|w| *w != "mtu").nth(1).expect("mtu").to_owned()
+    };
+    let (normal, small, jumbo) = (host_port(1, 7, None), host_port(2, 8, Some(1400)), host_port(3, 9, Some(9000)));
+    for p in [&normal, &small, &jumbo] {
+        lab.fabric.ensure_port(p).expect("port");
+    }
+    let guest = lab.guest(4, 8);
+    sh(&["ip", "link", "set", nic(4).as_str(), "mtu", "1300"]);
+    eventually("as asked for", || [&normal, &small, &jumbo].map(mtu) == ["1500", "1400", "9000"]);
+    drop(guest);
+    lab.fabric.ensure_port(&SwitchPort { kind: PortKind::Host { mtu: Some(1450) }, ..small.clone() }).expect("another");
+    assert_eq!(mtu(&small), "1450");
+}

@@ -1,0 +1,152 @@
+//! What is lost comes back by itself, and what was not touched goes on.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use bothy::{
+    ovs::BRIDGE,
+    sdn::{link::SwitchLink, port::Fabric},
+};
+
+use super::lab::*;
+use crate::kit::eventually;
+
+/// Two guests and the host on link 1, guarded and limited: something of everything.
+fn whole(lab: &Lab) -> (SwitchLink, bothy::sdn::port::SwitchPort) {
+    let host = host_port(1, 7, None);
+    let mut l = SwitchLink { limit: Some(500_000_000), ..link(1, 7, &[1, 2]) };
+    l.ports.iter_mut().zip([1, 2]).for_each(|(p, n)| p.guard = guard(n, 7));
+    l.ports.push(own(&host));
+    lab.fabric.ensure_port(&host).expect("port");
+    lab.fabric.ensure_segment(&l).expect("link");
+    (l, host)
+}
+
+#[test]
+fn a_wiped_bridge_lost_ports_and_lost_flows_come_back() {
+    let Some(lab) = Lab::start() else { return };
+    let remade = Arc::new(AtomicUsize::new(0));
+    let count = remade.clone();
+    lab.fabric.on_remade(Box::new(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+    }));
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    let (_, host) = whole(&lab);
+    assert!(one.reaches(&two));
+    let before = lab.flows();
+    let rows = || lab.ovs.vsctl(&["--columns=name,tag,vlan_mode,protected", "list", "Port"]).split("\n\n").count();
+    let had = rows();
+
+    for (what, wipe) in [
+        ("all flows", &(|| drop(lab.ofctl(&["del-flows"]))) as &dyn Fn()),
+        ("one flow of many", &|| drop(lab.ofctl(&["del-flows", "table=1"]))),
+        ("the host's port", &|| drop(lab.ovs.vsctl(&["del-port", host.name.as_str()]))),
+        ("a guest's port", &|| drop(lab.ovs.vsctl(&["del-port", nic(1).as_str()]))),
+        ("a tag", &|| drop(lab.ovs.vsctl(&["set", "port", nic(1).as_str(), "tag=99"]))),
+        ("the bridge", &|| drop(lab.ovs.vsctl(&["del-br", BRIDGE]))),
+        ("everything", &|| drop(lab.ovs.vsctl(&["--all", "destroy", "bridge", "--", "clear", "open", ".", "bridges"]))),
+    ] {
+        let (sent, lost, gap) = stream_while(&one, &two, || {
+            wipe();
+            eventually(what, || rows() == had && one.reaches(&two));
+        });
+        eprintln!("{what} lost and back: {} of {sent} packets lost, at most {} ms of silence", lost, gap.as_millis());
+        eventually("as before", || lab.flows().len() == before.len());
+    }
+    assert!(remade.load(Ordering::SeqCst) >= 3, "the host's port was made again, and that was told");
+    // What was taken away on purpose stays away.
+    lab.fabric.remove_port(&host.name).expect("removed");
+    lab.ovs.vsctl(&["del-br", BRIDGE]);
+    eventually("back without it", || one.reaches(&two));
+    assert!(!lab.ovs.vsctl(&["list-ports", BRIDGE]).contains(host.name.as_str()));
+}
+
+#[test]
+fn a_link_that_is_not_changed_loses_nothing_while_others_are() {
+    let Some(lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    whole(&lab);
+    let others: Vec<Guest> = (3..=5).map(|n| lab.guest(n, 8)).collect();
+    assert!(one.reaches(&two));
+    let mut changes = 0;
+    let (sent, lost, gap) = stream_while(&one, &two, || {
+        for round in 0..20u64 {
+            let mut l = SwitchLink { transparent: round % 4 == 3, limit: Some(1_000_000 + round), ..link(2, 8, &[3, 4, 5]) };
+            l.ports[0].isolated = round % 2 == 0;
+            l.ports[1].guard = guard(4, 8).filter(|_| round % 3 == 0);
+            l.ports[2].limit = Some(2_000_000 + round);
+            lab.fabric.ensure_segment(&l).expect("link");
+            let port = host_port(10 + u128::from(round), 20 + round as u16, Some(1300));
+            lab.fabric.ensure_port(&port).expect("port");
+            lab.fabric.remove_port(&port.name).expect("port");
+            lab.fabric.remove_segment(segment(2)).expect("link");
+            changes += 4;
+        }
+    });
+    eprintln!("{changes} changes of other links: {} of {sent} packets lost, at most {} ms of silence", lost, gap.as_millis());
+    assert_eq!(lost, 0, "of {sent}");
+    drop(others);
+}
+
+#[test]
+fn daemons_killed_in_the_midst_of_changes_come_back_to_what_was_asked_for() {
+    let Some(mut lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    let (_, host) = whole(&lab);
+    let (three, four) = (lab.guest(3, 8), lab.guest(4, 8));
+    assert!(one.reaches(&two));
+    for round in 0..3u64 {
+        let mut l = link(2, 8, &[3, 4]);
+        l.ports[0].guard = guard(3, 8);
+        l.ports[1].limit = Some(5_000_000 + round);
+        std::thread::scope(|s| {
+            let fabric = &lab.fabric;
+            let changing = s.spawn(move || {
+                // A step is tried again by its operation; so here.
+                let wanted = host_port(20 + u128::from(round), 30 + round as u16, None);
+                eventually("the change goes through", || fabric.ensure_port(&wanted).and_then(|()| fabric.ensure_segment(&l)).is_ok());
+            });
+            match round {
+                0 => lab.ovs.kill_switch(),
+                1 => lab.ovs.kill_database(),
+                _ => {
+                    lab.ovs.kill_switch();
+                    lab.ovs.kill_database();
+                }
+            }
+            if round > 0 {
+                lab.ovs.start_database();
+            }
+            if round != 1 {
+                lab.ovs.start_switch();
+            }
+            changing.join().expect("changed");
+        });
+        eventually("both links work", || one.reaches(&two) && three.reaches(&four));
+        eventually("guarded again", || {
+            lab.flows().iter().any(|f| f.contains("fd00:8::3")) && lab.flows().iter().any(|f| f.contains("fd00:7::1"))
+        });
+        let found = lab.fabric.ports().expect("ports");
+        assert!(found.iter().any(|p| p.name == host.name && p.error.is_none()), "{found:?}");
+    }
+}
+
+#[test]
+fn another_bothy_takes_over_running_guests_without_a_gap() {
+    let Some(lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    let (l, host) = whole(&lab);
+    assert!(one.reaches(&two));
+    let (sent, lost, _) = stream_while(&one, &two, || {
+        // Before it is told of any link, and after.
+        let next = another(&lab.ovs, &[]);
+        next.ensure_ready().expect("ready");
+        next.ensure_segment(&link(9, 99, &[])).expect("a link of nobody");
+        next.ensure_port(&host).expect("port");
+        next.ensure_segment(&l).expect("link");
+        next.remove_segment(segment(9)).expect("gone");
+    });
+    assert_eq!(lost, 0, "of {sent}");
+}
