@@ -10,11 +10,20 @@ use std::process::ExitCode;
 #[macro_use]
 mod kit;
 
+mod guest;
 mod pages;
 mod sriov;
 mod trial;
 mod up;
 
 fn main() -> ExitCode {
-    kit::harness::run(&[("up", up::TESTS), ("sriov", sriov::TESTS), ("pages", pages::TESTS), ("trial", trial::TESTS)])
+    kit::harness::run(&[
+        ("up", up::TESTS),
+        ("sriov", sriov::TESTS),
+        ("pages", pages::TESTS),
+        ("guest", guest::TESTS),
+        ("trial", trial::FALLBACK),
+        ("guest", guest::AFTER_A_REBOOT),
+        ("trial", trial::TESTS),
+    ])
 }

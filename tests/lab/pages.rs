@@ -13,10 +13,10 @@ pub fn pages(lab: &mut Lab, node: u32, kib: u32) -> (u32, u32) {
 }
 
 fn two_mib_pages_come_from_one_node(lab: &mut Lab) {
-    let file = "/sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages";
-    lab.sh(&format!("echo 128 >{file}"));
-    assert_eq!(pages(lab, 1, 2048), (128, 128));
-    assert_eq!(pages(lab, 0, 2048), (0, 0));
-    lab.sh(&format!("echo 0 >{file}"));
+    lab.configure("hugepages = [{ node = 1, size = \"2 MiB\", pages = 128 }]\n");
+    assert_eq!(lab.planned(), [("node 1: 128 pages of 2 MiB (now 0)".to_owned(), "NOTHING".to_owned())]);
+    assert!(!lab.apply(&[]), "no reboot for it");
+    assert_eq!((pages(lab, 1, 2048), pages(lab, 0, 2048)), ((128, 128), (0, 0)));
+    assert!(!lab.apply(&["--undo"]), "nor to undo it");
     assert_eq!(pages(lab, 1, 2048), (0, 0));
 }

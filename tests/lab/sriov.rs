@@ -1,4 +1,4 @@
-//! A NIC's virtual functions: made, told apart, taken back.
+//! A NIC's virtual functions: made by the host's set-up, told apart, taken back.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::kit::{Lab, harness::Test, machine::PF_MACS};
 
-pub const TESTS: &[Test] = tests![each_pf_is_on_its_own_node, four_vfs_are_made, a_vf_takes_mac_and_vlan, no_vfs_are_left];
+pub const TESTS: &[Test] = tests![each_pf_is_on_its_own_node, vfs_are_planned_and_made, a_vf_takes_mac_and_vlan, an_undo_leaves_no_vfs];
 
 /// The interface and PCI address of a physical function.
 #[track_caller]
@@ -33,16 +33,20 @@ fn each_pf_is_on_its_own_node(lab: &mut Lab) {
     }
 }
 
-fn four_vfs_are_made(lab: &mut Lab) {
+fn vfs_are_planned_and_made(lab: &mut Lab) {
     let (name, pci) = pf(lab, 0);
-    lab.sh(&format!("echo 4 >/sys/bus/pci/devices/{pci}/sriov_numvfs"));
-    let seen = lab.sh(&format!("ls -d /sys/bus/pci/devices/{pci}/virtfn* | wc -l"));
-    assert_eq!(seen, "4");
+    lab.configure(&format!("pf = [{{ name = \"{name}\", vfs = 4 }}]\n"));
+    assert_eq!(lab.planned(), [(format!("PF {name}: 4 VFs (now 0)"), "NOTHING".to_owned())]);
+    assert!(!lab.apply(&[]), "no reboot for it");
+    assert_eq!(lab.planned(), []);
     // Each in a group of its own: it can be given away alone.
     let groups =
         lab.sh(&format!("for f in /sys/bus/pci/devices/{pci}/virtfn*; do basename $(readlink $f/iommu_group); done | sort -u | wc -l"));
     assert_eq!(groups, "4");
     assert!(vf(lab, &name, 3).is_object() && vf(lab, &name, 4).is_null(), "four VFs at {name}");
+    let facts = lab.bothy(&["host", "facts"]);
+    let device = facts["devices"].as_array().expect("devices").iter().find(|d| d["address"] == pci).expect("the PF");
+    assert_eq!(device["sriov"]["vfs"].as_array().map(Vec::len), Some(4), "{device}");
 }
 
 fn a_vf_takes_mac_and_vlan(lab: &mut Lab) {
@@ -54,9 +58,9 @@ fn a_vf_takes_mac_and_vlan(lab: &mut Lab) {
     assert!(vf(lab, &name, 1)["vlan_list"][0]["vlan"].is_null(), "only that one");
 }
 
-fn no_vfs_are_left(lab: &mut Lab) {
+fn an_undo_leaves_no_vfs(lab: &mut Lab) {
     let (name, pci) = pf(lab, 0);
-    lab.sh(&format!("echo 0 >/sys/bus/pci/devices/{pci}/sriov_numvfs"));
+    assert!(!lab.apply(&["--undo"]), "no reboot for it");
     lab.eventually("no VF", Duration::from_secs(30), &format!("ls /sys/bus/pci/devices/{pci} | grep -c virtfn || true"), |said| {
         said == "0"
     });

@@ -2,7 +2,7 @@
 
 use crate::kit::Lab;
 
-const FILE: &str = "/boot/efi/EFI/bothy/grubenv";
+pub const FILE: &str = "/boot/efi/EFI/bothy/grubenv";
 const HEAD: &str = "# GRUB Environment Block\n";
 /// GRUB writes in place, so the block keeps its size.
 const BYTES: usize = 1024;

@@ -1,6 +1,7 @@
 //! The lab's disk: `image/build` with the binary under test, which does nothing where nothing has changed.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -20,9 +21,7 @@ pub fn build() -> PathBuf {
     let mut build = Command::new(root.join("image/build"));
     build.args(["--name", "lab", "--args", COMMITTED, "--binary", &binary, "--out"]).arg(&out);
     build.arg("--with").arg(root.join("tests/lab/image"));
-    for (file, place) in ADDED {
-        let file = root.join(file);
-        assert!(file.exists(), "needs {}: descriptors/images/build-tiny makes it", file.display());
+    for (file, place) in added(root) {
         build.arg("--add").arg(format!("{}={place}", file.display()));
     }
     let made = build.status().expect("image/build");
@@ -30,5 +29,24 @@ pub fn build() -> PathBuf {
     out.join("lab.img")
 }
 
-/// What the lab's box has besides: the image of its guests.
-const ADDED: &[(&str, &str)] = &[("build/images/tiny-vf.qcow2", "/usr/share/bothy-lab/tiny-vf.qcow2")];
+/// What the lab's box has besides: the packages of its guest, and the image of that, whose kernel drives VFs.
+fn added(root: &Path) -> Vec<(PathBuf, String)> {
+    let image = root.join("build/images/tiny-vf.qcow2");
+    assert!(image.exists(), "needs {}: descriptors/images/build-tiny --vf makes it", image.display());
+    let mut all = vec![(image, "/usr/share/bothy-lab/images/tiny.qcow2".to_owned())];
+    let mut folders = vec![root.join("descriptors/epa-small")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())).flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(within) = path.strip_prefix(root.join("descriptors")) {
+                let place = format!("/usr/share/bothy-lab/{}", within.display());
+                all.push((path, place));
+            }
+        }
+    }
+    // The disk is built anew when the list differs.
+    all.sort();
+    all
+}

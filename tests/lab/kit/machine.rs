@@ -3,8 +3,11 @@
 
 use std::{
     fs::{self, File},
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use crate::kit::program;
@@ -67,6 +70,20 @@ impl Machine {
 
     pub fn agent_socket(&self) -> PathBuf {
         self.sockets.path().join("agent")
+    }
+
+    /// The button on the front: a command of QMP, after its greeting and the word that it may begin.
+    pub fn reset(&self) {
+        let mut qmp = UnixStream::connect(self.sockets.path().join("qmp")).expect("QMP");
+        qmp.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
+        let mut answers = BufReader::new(qmp.try_clone().expect("QMP")).lines();
+        let mut next = || answers.next().expect("an answer").expect("an answer of QMP");
+        assert!(next().contains("\"QMP\""), "a greeting");
+        for command in ["qmp_capabilities", "system_reset"] {
+            writeln!(qmp, "{{\"execute\": \"{command}\"}}").expect("said");
+            // Events may come first.
+            while !next().contains("\"return\"") {}
+        }
     }
 
     /// What QEMU said when it ended; None while it runs.

@@ -7,6 +7,7 @@ pub mod disk;
 #[macro_use]
 pub mod harness;
 pub mod machine;
+pub mod settings;
 
 use std::{
     fs::{self, File},
@@ -23,7 +24,7 @@ use serde_json::Value;
 /// A command inside, unless the test says otherwise. The host may be busy, and the box is emulated.
 const COMMAND: Duration = Duration::from_secs(120);
 /// Power to a system that has started its services.
-const BOOT: Duration = Duration::from_secs(600);
+const BOOT: Duration = Duration::from_secs(900);
 
 pub struct Lab {
     machine: Machine,
@@ -31,13 +32,18 @@ pub struct Lab {
     /// Every command and what came of it.
     transcript: File,
     logs: PathBuf,
+    /// How often the box hung on its way up, for a timer that the emulator lost, and was reset.
+    resets: u32,
 }
+
+/// What Linux says when a processor has got no tick for 21 s: now and then QEMU's TCG loses the timer of one.
+const STALLED: &str = "detected stalls on CPUs";
 
 impl Lab {
     /// Powers the box on and waits until it is up.
     pub fn start(disk: &Path, logs: &Path) -> Lab {
         let transcript = File::create(logs.join("transcript.txt")).expect("a log");
-        let mut lab = Lab { machine: Machine::start(disk, logs), agent: None, transcript, logs: logs.into() };
+        let mut lab = Lab { machine: Machine::start(disk, logs), agent: None, transcript, logs: logs.into(), resets: 0 };
         lab.await_boot(None);
         lab
     }
@@ -93,6 +99,13 @@ impl Lab {
         assert_eq!(e.code, Some(0), "writing {path}: {}", e.err);
     }
 
+    /// Writes a file anew.
+    #[track_caller]
+    pub fn replace(&mut self, path: &str, bytes: &[u8]) {
+        let e = self.run(&["/bin/sh", "-euc", &format!("cat >{path}; sync {path}")], bytes, COMMAND);
+        assert_eq!(e.code, Some(0), "writing {path}: {}", e.err);
+    }
+
     /// Runs `bothy --json ...` inside; its answer.
     #[track_caller]
     pub fn bothy(&mut self, arguments: &[&str]) -> Value {
@@ -119,12 +132,25 @@ impl Lab {
         self.machine.console()
     }
 
+    fn stalls(&self) -> usize {
+        self.console().matches(STALLED).count()
+    }
+    pub fn resets(&self) -> u32 {
+        self.resets
+    }
+
     /// Waits for a boot other than `before`, and for its services.
     #[track_caller]
     fn await_boot(&mut self, before: Option<String>) {
         let until = Instant::now() + BOOT;
+        let (stalls, resets) = (self.stalls(), self.resets);
         self.agent = None;
         loop {
+            if self.resets == resets && self.stalls() > stalls {
+                self.resets += 1;
+                println!("the box has hung on its way up, without a tick on one of its emulated processors: it is reset, once");
+                self.machine.reset();
+            }
             if let Some(why) = self.machine.ended() {
                 panic!("{why}");
             }
