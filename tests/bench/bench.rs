@@ -8,9 +8,11 @@ mod get;
 #[allow(dead_code, unused_macros)]
 #[path = "../real/kit/mod.rs"]
 mod kit;
+mod notify;
 mod ns_scale;
 mod orchestrator;
 mod overhead;
+mod place;
 mod samples;
 mod table;
 
@@ -22,8 +24,14 @@ use table::Row;
 type Bench = (&'static str, fn() -> Vec<Row>);
 
 /// In the order they run.
-const ALL: [Bench; 4] =
-    [("ns_scale", ns_scale::measure), ("store", durable::measure), ("daemon", daemon::measure), ("overhead", overhead::measure)];
+const ALL: [Bench; 6] = [
+    ("ns_scale", ns_scale::measure),
+    ("store", durable::measure),
+    ("place", place::measure),
+    ("notify", notify::measure),
+    ("daemon", daemon::measure),
+    ("overhead", overhead::measure),
+];
 
 /// A folder that goes with its owner, on the disk of the build and never in memory.
 pub fn scratch() -> tempfile::TempDir {

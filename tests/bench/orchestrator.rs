@@ -21,15 +21,15 @@ use bothy::{
         size::{Bytes, MiB},
         time::Stamp,
         vnfd::{
-            CpLink, Disk, DiskBus, ExtCp, ExtCpThrough, Firmware, Flavour, ImageFormat, Layer3, Level, LinkProfile, NicModel, Readiness,
-            SwImage, Vdu, VduCp, Vnfd,
+            CpLink, CpRole, Disk, DiskBus, ExtCp, ExtCpThrough, Firmware, Flavour, ImageFormat, Layer3, Level, LinkProfile, NicModel,
+            Readiness, SwImage, Vdu, VduCp, Vnfd,
         },
     },
     nfvo::accept::InstantiateNs,
     node::core::{Build, Core, Ports},
     sim::Sim,
     store::{Durability, Options, Record, Store},
-    vim::{capacity::Overcommit, network::LinkRules, port::ImageInfo},
+    vim::{capacity::Overcommit, network::LinkRules, place::facts::HostReserve, port::ImageInfo},
     vnfm::Rules,
 };
 use camino::Utf8Path;
@@ -65,6 +65,7 @@ impl Orchestrator {
         sim.add_base(IMAGE, ImageInfo { format: ImageFormat::Qcow2, virtual_size: MiB(64), size: Bytes(1 << 20) });
         let port = Arc::new(sim.clone());
         let core = Core::start(Build {
+            uplinks: Vec::new(),
             store: Store::open(data.join("store"), Options::default()).expect("the store opens"),
             ports: Ports { hypervisor: port.clone(), images: port.clone(), fabric: port.clone(), host: port.clone(), hardware: port },
             layout,
@@ -87,7 +88,7 @@ impl Orchestrator {
     }
     /// One VNFD, and a service of so many of it.
     pub fn onboard(&self, nsd: &str, members: usize, addresses: Addresses) {
-        if self.core.vnfm().package_of(VNFD).is_err() {
+        if self.core.vnfm().package_of(ProjectId::DEFAULT, VNFD).is_err() {
             self.put(&package());
         }
         self.put(&ns_descriptor(service(nsd, members, addresses)));
@@ -127,11 +128,11 @@ fn rules() -> Rules {
     Rules {
         links: LinkRules { pool: "10.213.0.0/16".parse().expect("a network"), pool_prefix: 24, physical: Vec::new() },
         overcommit: Overcommit::default(),
-        reserve_memory: MiB(0),
+        reserve: HostReserve::default(),
         reserve_disk: MiB(0),
-        reserve_cpus: 0,
         graceful_stop_s: 60,
         start_at_once: 4,
+        autoheal: Default::default(),
     }
 }
 
@@ -145,6 +146,9 @@ fn vnfd() -> Vnfd {
         port_security: true,
         mtu: None,
         wish: NicWish::default(),
+        role: CpRole::default(),
+        rate_limit: None,
+        subports: Vec::new(),
     };
     let ext = |n: u32| ExtCp {
         id: format_smolstr!("ext{n}"),
@@ -268,6 +272,8 @@ fn service(id: &str, members: usize, addresses: Addresses) -> Nsd {
         saps: Vec::new(),
         default_level: "default".into(),
         levels: vec![NsLevel { id: "default".into(), description: "".into(), counts }],
+        paths: Vec::new(),
+        aspects: Vec::new(),
     };
     let id = SmolStr::new(id);
     Nsd {
