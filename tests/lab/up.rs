@@ -25,6 +25,7 @@ fn bothy_is_ready(lab: &mut Lab) {
     let said = lab.eventually("healthy", Duration::from_secs(600), "bothy health", |said| said.contains(" is OK"));
     assert!(said.contains("kernel datapath"), "{said}");
     assert!(said.contains("guests run under KVM"), "{said}");
+    assert_eq!(lab.bothy(&["config", "show"])["hypervisor"]["accel"], "kvm", "the box never emulates");
 }
 
 fn the_host_is_seen(lab: &mut Lab) {
