@@ -113,6 +113,28 @@ pub enum RunState {
     Stopped,
 }
 
+/// How guests are stopped that are to go, or to be off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopping {
+    /// FORCEFUL: destroyed.
+    AtOnce,
+    /// GRACEFUL: asked, and destroyed when the request's seconds are over.
+    Within(u32),
+    /// GRACEFUL, and the request says no time: the descriptor's, or these seconds where it has none either.
+    Usual(u32),
+}
+
+impl Stopping {
+    /// Seconds that a guest gets; `None` destroys. `described`: what its descriptor says.
+    pub fn seconds(self, described: Option<u32>) -> Option<u32> {
+        match self {
+            Stopping::AtOnce => None,
+            Stopping::Within(s) => Some(s),
+            Stopping::Usual(s) => Some(described.unwrap_or(s)),
+        }
+    }
+}
+
 /// The resources of a VNF.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Body {

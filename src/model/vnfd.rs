@@ -62,9 +62,12 @@ pub struct Flavour {
     /// At least one: where the descriptor has none, `default` with each VDU's initial count.
     pub levels: Vec<Level>,
     pub aspects: Vec<Aspect>,
-    /// What a stop may take before the guest is destroyed, seconds (IFA011 7.1.5.7).
+    /// What a stop may take before the guest is destroyed, where the request says nothing, in seconds (IFA011 7.1.5.7).
     pub graceful_stop_s: Option<u32>,
 }
+
+/// Seconds a guest may take to stop where nothing else is said.
+pub const GRACEFUL_STOP_S: u32 = 60;
 
 impl Flavour {
     pub fn vdu(&self, id: &str) -> Option<&Vdu> {

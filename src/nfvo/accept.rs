@@ -26,7 +26,7 @@ use crate::{
         segment::Segment,
         step::{NsStep, PlanStep, Step},
         tree::tree,
-        vnf::{Reservation, VnfInstance},
+        vnf::{Reservation, Stopping, VnfInstance},
     },
     store::{Durability, Tx},
     vim::network::{Stations, Taken},
@@ -210,12 +210,17 @@ impl Nfvo {
         self.vnfm.check_accel()?;
         let snap = self.vnfm.snapshot()?;
         let (mut plan, segments) = self.plan(ns, ask, &snap, OpId(fresh_uuid(&**self.vnfm.dice())))?;
+        self.check_media(&plan, &segments)?;
         let needs: Vec<_> = plan.members.iter().map(|m| m.plan.whole).collect();
         check_quota(self.vnfm.store().get(&ns.project)?, snap.used(ns.project), &needs)?;
         let told = self.grant(&mut plan, &snap)?;
         plan.warnings.extend(told);
         plan.warnings.extend(self.vnfm.accel_warning());
         Ok(NsDryRun { plan, segments })
+    }
+
+    fn check_media(&self, plan: &NsPlan, segments: &[Segment]) -> Result<()> {
+        self.vnfm.check_media(plan.members.iter().map(|m| (&m.instance, &m.plan)), segments)
     }
 
     /// All members together, or none.
@@ -244,9 +249,10 @@ impl Nfvo {
         let store = self.vnfm.store();
         let snap = self.vnfm.snapshot()?;
         let (mut p, segments) = self.plan(&ns, ask, &snap, op.id)?;
+        self.check_media(&p, &segments)?;
         let granted = self.grant(&mut p, &snap);
-        op.warnings.clone_from(&p.warnings);
-        op.warnings.extend(self.vnfm.accel_warning());
+        // Planned anew, it has the warnings of this plan only.
+        op.warnings = self.vnfm.accel_warning().into_iter().chain(p.warnings.iter().cloned()).collect();
         let needs: Vec<_> = p.members.iter().map(|m| m.plan.whole).collect();
         check_quota(store.get(&ns.project)?, snap.used(ns.project), &needs)?;
         if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
@@ -294,7 +300,7 @@ impl Nfvo {
             child.parent = Some(parent);
             child.automatic = true;
             child.steps = m.plan.steps.len() as u32;
-            child.warnings.clone_from(&m.plan.warnings);
+            child.warnings.extend_from_slice(&m.plan.warnings);
             let mut inst = m.instance.clone();
             inst.body = Some(m.plan.body.clone());
             inst.op = Some(child.id);
@@ -340,8 +346,8 @@ impl Nfvo {
         })
     }
 
-    /// SOL005 6.4.8. `graceful` in seconds; `None` destroys.
-    pub fn terminate(&self, id: NsId, graceful: Option<u32>, request: String) -> Result<Operation> {
+    /// SOL005 6.4.8.
+    pub fn terminate(&self, id: NsId, stopping: Stopping, request: String) -> Result<Operation> {
         let vnfm = &self.vnfm;
         let op_id = OpId(fresh_uuid(&**vnfm.dice()));
         let ns: NsInstance = vnfm.store().require(&id)?;
@@ -365,7 +371,7 @@ impl Nfvo {
                     )));
                 }
             }
-            let with_op = put_deaths(tx, &drafts, graceful)?;
+            let with_op = put_deaths(tx, &drafts, stopping)?;
             let steps = plan::terminate(&now, &with_op, &chains, op_id);
             let mut op = op.clone();
             op.steps = steps.len() as u32;
@@ -480,14 +486,14 @@ pub fn check_nsd_usable(d: &NsDescriptor) -> Result<()> {
 }
 
 /// In a transaction: members that go; gives those of which there is anything.
-pub(super) fn put_deaths(tx: &mut Tx<'_>, deaths: &[(VnfId, Operation)], graceful: Option<u32>) -> Result<Vec<(VnfId, OpId)>> {
+pub(super) fn put_deaths(tx: &mut Tx<'_>, deaths: &[(VnfId, Operation)], stopping: Stopping) -> Result<Vec<(VnfId, OpId)>> {
     let mut with_op = Vec::new();
     for (vnf, death) in deaths {
         let Some(mut inst) = tx.get::<VnfInstance>(vnf)? else { continue };
         inst.check_free()?;
         let Some(body) = &inst.body else { continue };
         let held = tx.get::<Reservation>(vnf)?.map(|r| r.placed).unwrap_or_default();
-        let plan = plan_vnf_terminate(body, &held, death.id, graceful);
+        let plan = plan_vnf_terminate(body, &held, death.id, stopping);
         let child = Operation { steps: plan.len() as u32, ..death.clone() };
         inst.op = Some(child.id);
         tx.put(&inst)?;

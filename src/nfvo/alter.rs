@@ -66,7 +66,7 @@ impl Nfvo {
             check_members(&ns, what)?;
             let mut op = self.vnfm.draft_op(op_id, ns.project, Target::Ns(id), kind, request.to_owned());
             op.automatic = why.is_some();
-            op.warnings.extend(why.map(Into::into));
+            op.warnings.splice(0..0, why.map(Into::into));
             self.commit_alter(&ns, op, what)
         })?;
         info!(op = %op.id, ns = %id, kind = kind.name(), state = op.state.name(), "operation accepted");
@@ -118,10 +118,10 @@ impl Nfvo {
             }
         }
         let touched: Vec<Segment> = stations.into_values().filter_map(Stations::into_changed).collect();
+        vnfm.check_media(parts.iter().map(|p| (&p.inst, &p.altered.plan)), &touched)?;
         let wants: Vec<_> = parts.iter().map(|p| p.altered.plan.whole).collect();
         check_quota(store.get(&ns.project)?, snap.used(ns.project), &wants)?;
         let granted = vnfm.grant(&mut parts.iter_mut().map(|p| &mut p.altered.plan).collect::<Vec<_>>(), &snap);
-        op.warnings.extend(vnfm.accel_warning());
         if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
             op.error = Some(refusal.record());
             for t in [Trigger::Broke, Trigger::Rollback, Trigger::Undone] {
@@ -136,7 +136,7 @@ impl Nfvo {
         let mut steps = Steps::new(op.id);
         for p in &mut parts {
             inherit(&mut p.altered.plan, &old);
-            p.op.warnings.clone_from(&p.altered.plan.warnings);
+            p.op.warnings.extend_from_slice(&p.altered.plan.warnings);
             p.op.steps = p.altered.plan.steps.len() as u32;
             if p.op.steps == 0 {
                 p.op.apply(Trigger::Granted, op.created)?;

@@ -46,7 +46,7 @@ impl Nfvo {
         let mut op = self.vnfm.draft_op(op_id, ns.project, Target::Ns(id), OpKind::Update, request.to_owned());
         let steps = steps_of(&changes, op_id);
         op.steps = steps.len() as u32;
-        op.warnings = changes.iter().flat_map(|c| c.warnings.iter().cloned()).collect();
+        op.warnings.extend(changes.iter().flat_map(|c| c.warnings.iter().cloned()));
         if steps.is_empty() {
             op.apply(Trigger::Succeeded, op.created)?;
         }

@@ -30,7 +30,7 @@ use crate::{
         param::{Params, overlay},
         segment::Segment,
         step::{NsStep, PlanStep, Step},
-        vnf::VnfInstance,
+        vnf::{Stopping, VnfInstance},
     },
     sdn::link,
     store::Durability,
@@ -90,9 +90,15 @@ impl Nfvo {
         let mut plan = self.plan_scale(&ns, ask, &snap, OpId(fresh_uuid(&**self.vnfm.dice())))?;
         let needs: Vec<_> = plan.members.iter().map(|m| m.plan.whole).collect();
         check_quota(self.vnfm.store().get(&ns.project)?, snap.used(ns.project), &needs)?;
+        self.check_media_of(&plan)?;
         let told = self.grant_scale(&mut plan, &snap)?;
         plan.warnings.extend(told);
+        plan.warnings.extend(self.vnfm.accel_warning());
         Ok((ns, plan))
+    }
+
+    fn check_media_of(&self, plan: &NsScalePlan) -> Result<()> {
+        self.vnfm.check_media(plan.members.iter().map(|m| (&m.instance, &m.plan)), &plan.segments)
     }
 
     /// All that come, or none.
@@ -198,11 +204,9 @@ impl Nfvo {
         let mut plan = self.plan_scale(ns, ask, &snap, op.id)?;
         let needs: Vec<_> = plan.members.iter().map(|m| m.plan.whole).collect();
         check_quota(store.get(&ns.project)?, snap.used(ns.project), &needs)?;
+        self.check_media_of(&plan)?;
         let granted = self.grant_scale(&mut plan, &snap);
-        op.warnings.clone_from(&plan.warnings);
-        if !plan.members.is_empty() {
-            op.warnings.extend(vnfm.accel_warning());
-        }
+        op.warnings.extend_from_slice(&plan.warnings);
         if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
             op.error = Some(refusal.record());
             for t in [Trigger::Broke, Trigger::Rollback, Trigger::Undone] {
@@ -220,7 +224,7 @@ impl Nfvo {
         }
         let births = self.births(op.id, &plan.members);
         let deaths = self.deaths(&op, &plan.less);
-        let graceful = Some(vnfm.rules().graceful_stop_s);
+        let stopping = Stopping::Usual(vnfm.rules().graceful_stop_s);
         store.write(Durability::Barrier, |tx| {
             claim_facts(tx, snap.facts)?;
             check_quota(tx.get(&ns.project)?, snap.used(ns.project), &needs)?;
@@ -230,7 +234,7 @@ impl Nfvo {
                 return Err(Fault::conflict(format!("NS instance {} was changed by another request: ask again", ns.id)));
             }
             put_births(tx, &births, &plan.members)?;
-            if put_deaths(tx, &deaths, graceful)?.len() < deaths.len() {
+            if put_deaths(tx, &deaths, stopping)?.len() < deaths.len() {
                 return Err(Fault::conflict("of a VNF that is to go nothing is there any more: ask again"));
             }
             plan.segments.iter().try_for_each(|s| tx.put(s))?;

@@ -37,6 +37,7 @@ use crate::{
         size::MiB,
         tree::tree,
         vnf::Autoheal,
+        vnfd::GRACEFUL_STOP_S,
     },
     node::{
         conditions::conditions,
@@ -207,7 +208,7 @@ fn rules(c: &Config) -> Result<Rules> {
             pages: tree(c.reserve.hugepages.iter().map(|p| ((p.node.0, p.size), p.pages))),
         },
         reserve_disk: MiB(c.reserve.disk_mib),
-        graceful_stop_s: 60,
+        graceful_stop_s: GRACEFUL_STOP_S,
         start_at_once: c.lcm.start_at_once as usize,
         autoheal: Autoheal { tries: c.autoheal.tries as u32, pause_ms: c.autoheal.pause_s * 1000, calm_s: c.autoheal.calm_s },
     })

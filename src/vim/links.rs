@@ -53,6 +53,12 @@ pub struct Face {
     pub profile: LinkProfile,
 }
 
+impl Face {
+    pub fn of(s: &Segment) -> Face {
+        Face { link: s.link.clone(), profile: s.profile.clone() }
+    }
+}
+
 /// Faces that are kept at most; past that all are read again.
 const FACES: usize = 256;
 
@@ -98,7 +104,7 @@ impl Links {
             return Ok(face);
         }
         let s = self.store.get::<Segment>(&id)?.ok_or_else(|| Fault::not_found(format!("there is no virtual link {id}")))?;
-        let face = Arc::new(Face { link: s.link, profile: s.profile });
+        let face = Arc::new(Face::of(&s));
         let mut faces = self.faces.lock().unwrap_or_else(PoisonError::into_inner);
         if faces.len() >= FACES {
             faces.clear();

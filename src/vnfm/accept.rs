@@ -28,7 +28,7 @@ use crate::{
         segment::{Segment, SegmentOwner, SegmentState},
         step::{PlanStep, Step, VnfStep},
         tree::tree,
-        vnf::{Properties, Reservation, VnfInstance, check_configurable},
+        vnf::{Properties, Reservation, Stopping, VnfInstance, check_configurable},
         vnfd::Vnfd,
     },
     store::{Durability, Tx},
@@ -184,11 +184,12 @@ impl Vnfm {
         let snap = self.snapshot()?;
         let op = OpId(fresh_uuid(&*self.dice));
         let (mut p, touched) = self.plan_one(&inst, ask, &snap, op)?;
+        self.check_media([(&inst, &p)], &touched)?;
         check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[p.whole])?;
         let told = self.grant(&mut [&mut p], &snap)?;
         p.warnings.extend(told);
-        let warnings = self.warnings(&p);
-        Ok(DryRun { name: inst.name, body: p.body, steps: p.steps, segments: touched, placed: p.reservation.placed, warnings })
+        p.warnings.extend(self.accel_warning());
+        Ok(DryRun { name: inst.name, body: p.body, steps: p.steps, segments: touched, placed: p.reservation.placed, warnings: p.warnings })
     }
 
     fn plan_one(&self, inst: &VnfInstance, ask: &InstantiateVnf, snap: &Snapshot, op: OpId) -> Result<(VnfPlan, Vec<Segment>)> {
@@ -257,9 +258,10 @@ impl Vnfm {
             check_configurable(&after.configurable)?;
             let snap = self.snapshot()?;
             let (mut p, touched) = self.plan_one(&inst, ask, &snap, op_id)?;
+            self.check_media([(&inst, &p)], &touched)?;
             let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::Instantiate, ask.request.clone());
             let granted = self.grant(&mut [&mut p], &snap);
-            op.warnings = self.warnings(&p);
+            op.warnings.append(&mut p.warnings);
             // What the project may not is refused at once; what the box cannot is an operation that failed.
             check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[p.whole])?;
             if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
@@ -298,13 +300,13 @@ impl Vnfm {
         Ok(op)
     }
 
-    /// SOL003 5.4.8. `graceful` in seconds; `None` destroys.
-    pub fn terminate(&self, id: VnfId, graceful: Option<u32>, request: String) -> Result<Operation> {
+    /// SOL003 5.4.8.
+    pub fn terminate(&self, id: VnfId, stopping: Stopping, request: String) -> Result<Operation> {
         let inst: VnfInstance = self.store.require(&id)?;
         check_standalone(&inst)?;
         self.act(id, OpKind::Terminate, request, |inst, held, op| {
             let body = body_of(inst)?;
-            Ok(plan::terminate(body, held, op, graceful))
+            Ok(plan::terminate(body, held, op, stopping))
         })
     }
 
@@ -314,7 +316,7 @@ impl Vnfm {
         self.act_as(id, op_id, Some(parent), OpKind::Terminate, String::new(), |inst, held, op| {
             inst.body
                 .as_ref()
-                .map(|b| plan::terminate(b, held, op, None))
+                .map(|b| plan::terminate(b, held, op, Stopping::AtOnce))
                 .ok_or_else(|| Fault::conflict(format!("VNF instance {id} is not instantiated")))
         })
     }
@@ -343,9 +345,6 @@ impl Vnfm {
         let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), kind, request);
         op.parent = parent;
         op.automatic = parent.is_some();
-        if kind == OpKind::Start {
-            op.warnings.extend(self.accel_warning());
-        }
         op.apply(Trigger::Granted, op.created)?;
         let (op, steps) = self.store.write(Durability::Barrier, |tx| {
             let mut now: VnfInstance = tx.require(&id)?;
@@ -366,7 +365,7 @@ impl Vnfm {
         Ok(op)
     }
 
-    /// An operation in its first state, not stored yet.
+    /// An operation in its first state, not stored yet; it says already if guests crawl here.
     pub fn draft_op(&self, id: OpId, project: ProjectId, target: Target, kind: OpKind, request: String) -> Operation {
         let now = self.clock.now();
         let state = match target {
@@ -383,7 +382,7 @@ impl Vnfm {
             state_entered: now,
             request,
             error: None,
-            warnings: Vec::new(),
+            warnings: self.accel_warning().into_iter().collect(),
             cancel: None,
             parent: None,
             automatic: false,
@@ -392,12 +391,6 @@ impl Vnfm {
             attempt: 0,
             sequence: 1,
         }
-    }
-
-    pub fn warnings(&self, p: &VnfPlan) -> Vec<String> {
-        let mut w = p.warnings.clone();
-        w.extend(self.accel_warning());
-        w
     }
 
     /// Refuses where guests could only run in a way that the configuration forbids. What is not known

@@ -26,7 +26,7 @@ use crate::{
         segment::Segment,
         step::PlanStep,
         tree::tree,
-        vnf::{Body, Change, Reservation, VnfInstance},
+        vnf::{Body, Change, Reservation, Stopping, VnfInstance},
         vnfd::Flavour,
     },
     store::{Durability, Tx},
@@ -82,7 +82,7 @@ impl Vnfm {
             body_of(&inst)?;
             let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), what.kind(), request.to_owned());
             op.automatic = why.is_some();
-            op.warnings.extend(why.map(Into::into));
+            op.warnings.splice(0..0, why.map(Into::into));
             self.commit_alter(&inst, op, what)
         })?;
         info!(op = %op.id, vnf = %id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
@@ -103,10 +103,11 @@ impl Vnfm {
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
         let Altered { mut plan, change } = self.plan_alter(inst, what, &mut fabric, &held, op.id, &inst.name)?;
         let touched: Vec<Segment> = stations.into_values().filter_map(Stations::into_changed).collect();
+        self.check_media([(inst, &plan)], &touched)?;
         check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[plan.whole])?;
         let granted = self.grant(&mut [&mut plan], &snap);
         inherit(&mut plan, &held.iter().filter(|h| gone.contains(&h.guest)).cloned().collect::<Vec<_>>());
-        op.warnings.extend(self.warnings(&plan));
+        op.warnings.append(&mut plan.warnings);
         if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
             op.error = Some(refusal.record());
             op.apply(Trigger::Refused, op.created)?;
@@ -169,7 +170,7 @@ impl Vnfm {
         match what {
             Alter::Scale(to) => {
                 let goal = goal(flavour, body, to)?;
-                scale(&ask, &now, goal, Some(self.rules().graceful_stop_s), fabric, &*self.dice)
+                scale(&ask, &now, goal, Stopping::Usual(self.rules().graceful_stop_s), fabric, &*self.dice)
             }
             Alter::Heal { which, anew } => {
                 let unknown: Vec<String> = which.iter().filter(|w| body.vnfc(**w).is_none()).map(|w| format!("'{w}'")).collect();

@@ -21,7 +21,7 @@ use crate::{
         size::MiB,
         time::Dice,
         tree::tree,
-        vnf::{Body, Change, ExtCpInst, Reservation, RunState, Vnfc},
+        vnf::{Body, Change, ExtCpInst, Reservation, RunState, Stopping, Vnfc},
         vnfd::{Aspect, Flavour},
     },
     vim::capacity::{Need, Whole, reservation},
@@ -155,12 +155,12 @@ fn planner<'a>(ask: &'a Ask<'a>, body: &Body, dice: &'a dyn Dice) -> Planner<'a>
     p
 }
 
-/// Plans SCALE and SCALE_TO_LEVEL. `graceful`: seconds for guests that go.
+/// Plans SCALE and SCALE_TO_LEVEL. `stopping`: how guests go.
 pub fn scale(
     ask: &Ask<'_>,
     now: &Present<'_>,
     goal: Goal,
-    graceful: Option<u32>,
+    stopping: Stopping,
     fabric: &mut Fabric<'_>,
     dice: &dyn Dice,
 ) -> Result<Altered> {
@@ -172,7 +172,7 @@ pub fn scale(
         have.sort_unstable_by_key(|c| c.index);
         let want = goal.counts.get(&vdu.id).copied().unwrap_or(0);
         for c in have.iter().skip(want as usize).rev() {
-            remove(&mut p.steps, c, now.held, graceful, &[]);
+            remove(&mut p.steps, c, now.held, stopping, &[]);
             removed.push(c.id);
         }
         let missing = (want as usize).saturating_sub(have.len());
@@ -217,7 +217,7 @@ pub fn heal(ask: &Ask<'_>, now: &Present<'_>, which: &[VnfcId], anew: bool, fabr
         let kept: Vec<DiskId> = old.disks.iter().filter(volume).map(|d| d.id).collect();
         let mut after = Vec::new();
         for c in now.body.vnfcs.iter().filter(|c| c.vdu == old.vdu && c.index == old.index) {
-            after.extend(remove(&mut p.steps, c, now.held, None, &kept));
+            after.extend(remove(&mut p.steps, c, now.held, Stopping::AtOnce, &kept));
             removed.push(c.id);
         }
         added.push(p.vnfc(vdu, Made::Again { old, anew, after }, fabric, &mut ext).map_err(|e| e.context(format!("VDU {}", vdu.id)))?);

@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use super::{
     Vnfm,
     day0::{self, Guest, Nic},
+    plan::VnfPlan,
 };
 use crate::{
     model::{
@@ -19,6 +20,8 @@ use crate::{
         package::{PackageFile, VnfPackage},
         param::Params,
         secret::{Secret, refuse_clear},
+        segment::Segment,
+        step::{Step, VnfStep},
         vnf::{Body, Port, VnfInstance, Vnfc},
         vnfd::{Day0, Vdu},
     },
@@ -30,10 +33,12 @@ impl Vnfm {
     pub(super) fn make_medium(&self, spec: &MediaSpec) -> Result<()> {
         let inst: VnfInstance = self.store.require(&spec.vnf)?;
         let package: VnfPackage = self.store.require(&inst.package)?;
-        let (body, vnfc, vdu, day0) = parts(&inst, &package, spec.vnfc)?;
+        let body = inst.body.as_ref().ok_or_else(|| Fault::conflict(format!("VNF instance {} is not instantiated", inst.id)))?;
+        let (vnfc, vdu, day0) = parts(inst.id, body, &package, spec.vnfc)?;
         let secrets = self.secrets(inst.project)?;
-        let files =
-            self.with_guest(&inst, body, vnfc, vdu, &secrets, |guest| day0::render(day0, guest, &|path| self.artefact(&package, path)))?;
+        let faces = self.faces_of(vnfc, &[])?;
+        let guest = guest(&inst, body, vnfc, vdu, &faces, &secrets);
+        let files = day0::render(day0, &guest, &|path| self.artefact(&package, path))?;
         self.images.ensure_medium(spec.vnfc, spec.medium, day0.bus, spec.label.as_deref(), &files)
     }
 
@@ -41,47 +46,50 @@ impl Vnfm {
     pub fn preview_day0(&self, vnf: VnfId, vnfc: VnfcId) -> Result<Vec<MediumFile>> {
         let inst: VnfInstance = self.store.require(&vnf)?;
         let body = inst.body.as_ref().ok_or_else(|| Fault::conflict(format!("VNF instance {vnf} is not instantiated")))?;
-        self.preview_planned(&inst, body, vnfc)
-    }
-
-    /// The same for a body that was planned and not made.
-    pub fn preview_planned(&self, inst: &VnfInstance, body: &Body, vnfc: VnfcId) -> Result<Vec<MediumFile>> {
         let package: VnfPackage = self.store.require(&inst.package)?;
-        let mut shown = inst.clone();
-        shown.body = Some(body.clone());
-        let (body, vnfc, vdu, day0) = parts(&shown, &package, vnfc)?;
         let secrets = self.secrets(inst.project)?;
-        self.with_guest(&shown, body, vnfc, vdu, &secrets, |guest| day0::preview(day0, guest, &|path| self.artefact(&package, path)))
+        self.previewed(&inst, body, &package, vnfc, &[], &secrets)
     }
 
-    fn with_guest<T>(
+    fn previewed(
         &self,
         inst: &VnfInstance,
         body: &Body,
-        vnfc: &Vnfc,
-        vdu: &Vdu,
+        package: &VnfPackage,
+        vnfc: VnfcId,
+        fresh: &[Segment],
         secrets: &[(SmolStr, String)],
-        f: impl FnOnce(&Guest<'_>) -> Result<T>,
-    ) -> Result<T> {
-        let faces = vnfc.ports.iter().map(|p| self.links.face(p.segment)).collect::<Result<Vec<_>>>()?;
-        let nic = |(p, face): (&Port, &Arc<Face>)| {
-            let mtu = vdu.nics.iter().find(|n| n.id == p.cp).and_then(|n| n.mtu);
-            Nic::new(p, &face.link, &face.profile, mtu)
-        };
-        let ports = vnfc.ports.iter().zip(&faces).map(nic).collect();
-        f(&Guest {
-            vnf: inst.id,
-            vnf_name: &inst.name,
-            vdu: &vdu.id,
-            vdu_name: &vdu.name,
-            vnfc: vnfc.id,
-            index: vnfc.index,
-            hostname: &vnfc.hostname,
-            ports,
-            params: &body.params,
-            ssh_keys: &body.ssh_keys,
-            secrets,
-        })
+    ) -> Result<Vec<MediumFile>> {
+        let (vnfc, vdu, day0) = parts(inst.id, body, package, vnfc)?;
+        let faces = self.faces_of(vnfc, fresh)?;
+        day0::preview(day0, &guest(inst, body, vnfc, vdu, &faces, secrets), &|path| self.artefact(package, path))
+    }
+
+    /// The media that these plans ask for can be made: a variable that nobody gave is told before anything is
+    /// accepted, and for all guests at once. `fresh`: segments as planned, which no record has yet.
+    pub fn check_media<'a>(&self, plans: impl IntoIterator<Item = (&'a VnfInstance, &'a VnfPlan)>, fresh: &[Segment]) -> Result<()> {
+        let mut known: Option<(VnfPackage, Vec<(SmolStr, String)>)> = None;
+        let mut no = Vec::new();
+        for (inst, plan) in plans {
+            for s in &plan.steps {
+                let Step::Vnf(VnfStep::Medium(medium)) = &s.step else { continue };
+                let (package, secrets) = match &mut known {
+                    Some(k) if k.0.id == inst.package => k,
+                    other => other.insert((self.store.require(&inst.package)?, self.secrets(inst.project)?)),
+                };
+                match self.previewed(inst, &plan.body, package, medium.vnfc, fresh, secrets) {
+                    Ok(_) => {}
+                    Err(f) if f.is_transient() => return Err(f),
+                    Err(f) => no.push(f.context(format!("VNF {}", inst.name)).detail()),
+                }
+            }
+        }
+        if no.is_empty() { Ok(()) } else { Err(Fault::invalid("first-boot media cannot be made").with_reasons(no)) }
+    }
+
+    fn faces_of(&self, vnfc: &Vnfc, fresh: &[Segment]) -> Result<Vec<Arc<Face>>> {
+        let planned = |id| fresh.iter().find(|s| s.id == id).map(|s| Arc::new(Face::of(s)));
+        vnfc.ports.iter().map(|p| planned(p.segment).map_or_else(|| self.links.face(p.segment), Ok)).collect()
     }
 
     fn artefact(&self, package: &VnfPackage, path: &str) -> Result<Vec<u8>> {
@@ -150,9 +158,36 @@ impl Vnfm {
     }
 }
 
-fn parts<'a>(inst: &'a VnfInstance, package: &'a VnfPackage, id: VnfcId) -> Result<(&'a Body, &'a Vnfc, &'a Vdu, &'a Day0)> {
-    let body = inst.body.as_ref().ok_or_else(|| Fault::conflict(format!("VNF instance {} is not instantiated", inst.id)))?;
-    let vnfc = body.vnfc(id).ok_or_else(|| Fault::not_found(format!("VNF instance {} has no VNFC {id}", inst.id)))?;
+/// What day-0 templates see of a guest.
+fn guest<'a>(
+    inst: &'a VnfInstance,
+    body: &'a Body,
+    vnfc: &'a Vnfc,
+    vdu: &'a Vdu,
+    faces: &'a [Arc<Face>],
+    secrets: &'a [(SmolStr, String)],
+) -> Guest<'a> {
+    let nic = |(p, face): (&'a Port, &'a Arc<Face>)| {
+        let mtu = vdu.nics.iter().find(|n| n.id == p.cp).and_then(|n| n.mtu);
+        Nic::new(p, &face.link, &face.profile, mtu)
+    };
+    Guest {
+        vnf: inst.id,
+        vnf_name: &inst.name,
+        vdu: &vdu.id,
+        vdu_name: &vdu.name,
+        vnfc: vnfc.id,
+        index: vnfc.index,
+        hostname: &vnfc.hostname,
+        ports: vnfc.ports.iter().zip(faces).map(nic).collect(),
+        params: &body.params,
+        ssh_keys: &body.ssh_keys,
+        secrets,
+    }
+}
+
+fn parts<'a>(inst: VnfId, body: &'a Body, package: &'a VnfPackage, id: VnfcId) -> Result<(&'a Vnfc, &'a Vdu, &'a Day0)> {
+    let vnfc = body.vnfc(id).ok_or_else(|| Fault::not_found(format!("VNF instance {inst} has no VNFC {id}")))?;
     let vdu = package
         .vnfd
         .as_ref()
@@ -160,5 +195,5 @@ fn parts<'a>(inst: &'a VnfInstance, package: &'a VnfPackage, id: VnfcId) -> Resu
         .and_then(|f| f.vdu(&vnfc.vdu))
         .ok_or_else(|| Fault::conflict(format!("package {} has no VDU {} any more", package.id, vnfc.vdu)))?;
     let day0 = vdu.day0.as_ref().ok_or_else(|| Fault::not_found(format!("VDU {} has no day-0 data", vdu.id)))?;
-    Ok((body, vnfc, vdu, day0))
+    Ok((vnfc, vdu, day0))
 }

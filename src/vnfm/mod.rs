@@ -66,7 +66,7 @@ pub struct Rules {
     /// Kept for the host, never handed out.
     pub reserve: HostReserve,
     pub reserve_disk: MiB,
-    /// `gracefulTerminationTimeout` where neither request nor descriptor says one.
+    /// `gracefulTerminationTimeout`, in seconds, where neither request nor descriptor says one.
     pub graceful_stop_s: u32,
     /// Guests started at once after a restart of the host.
     pub start_at_once: usize,

@@ -12,13 +12,13 @@ use crate::model::{
     op::{OpKind, Operation},
     package::VnfPackage,
     step::{PlanStep, VnfStep},
-    vnf::{Body, RunState, VnfInstance, Vnfc},
+    vnf::{Body, RunState, Stopping, VnfInstance, Vnfc},
     vnfd::Flavour,
 };
 
 impl Vnfm {
     /// SOL003 5.4.10: start or stop all guests of the VNF.
-    pub fn operate(&self, id: VnfId, to: RunState, graceful: Option<u32>, request: String) -> Result<Operation> {
+    pub fn operate(&self, id: VnfId, to: RunState, stopping: Stopping, request: String) -> Result<Operation> {
         let inst: VnfInstance = self.store.require(&id)?;
         let package: VnfPackage = self.store.require(&inst.package)?;
         let kind = match to {
@@ -31,14 +31,14 @@ impl Vnfm {
         self.act(id, kind, request, |inst, _, op| {
             let body = body_of(inst)?;
             let flavour = package.vnfd.as_ref().and_then(|v| v.flavour(&body.flavour));
-            Ok(plan_operate(body, flavour, to, graceful, op))
+            Ok(plan_operate(body, flavour, to, stopping, op))
         })
     }
 
     /// Stops these guests of a started VNF and starts them again; none named: all. For ETSI, who has no such
     /// thing, it is an OPERATE to STARTED (`OpKind::Start`): that is what the VNF was before and is after, and
     /// a rollback leads there too.
-    pub fn reboot(&self, id: VnfId, which: &[VnfcId], graceful: Option<u32>, request: String) -> Result<Operation> {
+    pub fn reboot(&self, id: VnfId, which: &[VnfcId], stopping: Stopping, request: String) -> Result<Operation> {
         let inst: VnfInstance = self.store.require(&id)?;
         let package: VnfPackage = self.store.require(&inst.package)?;
         self.check_accel()?;
@@ -52,19 +52,19 @@ impl Vnfm {
                 return Err(Fault::conflict(format!("VNF instance {id} has lost a guest that was to be rebooted: ask again")));
             }
             let flavour = package.vnfd.as_ref().and_then(|v| v.flavour(&body.flavour));
-            Ok(plan_reboot(&guests, flavour, graceful, op))
+            Ok(plan_reboot(&guests, flavour, stopping, op))
         })
     }
 }
 
 /// Plans OPERATE (SOL003 5.4.10).
-fn plan_operate(body: &Body, flavour: Option<&Flavour>, to: RunState, graceful: Option<u32>, op: OpId) -> Vec<PlanStep> {
+fn plan_operate(body: &Body, flavour: Option<&Flavour>, to: RunState, stopping: Stopping, op: OpId) -> Vec<PlanStep> {
     let mut steps = Steps::new(op);
     for c in &body.vnfcs {
         match to {
             RunState::Started => start_steps(&mut steps, c, flavour, &[]),
             RunState::Stopped => {
-                steps.vnf(VnfStep::Stop { vnfc: c.id, graceful_s: graceful }, &[]);
+                steps.vnf(VnfStep::Stop { vnfc: c.id, graceful_s: stopping.seconds(c.graceful_stop_s) }, &[]);
             }
         }
     }
@@ -72,10 +72,10 @@ fn plan_operate(body: &Body, flavour: Option<&Flavour>, to: RunState, graceful: 
 }
 
 /// Plans a reboot: each of these guests is stopped and started by itself, so that none waits for another.
-fn plan_reboot(guests: &[&Vnfc], flavour: Option<&Flavour>, graceful: Option<u32>, op: OpId) -> Vec<PlanStep> {
+fn plan_reboot(guests: &[&Vnfc], flavour: Option<&Flavour>, stopping: Stopping, op: OpId) -> Vec<PlanStep> {
     let mut steps = Steps::new(op);
     for c in guests {
-        let stop = steps.vnf(VnfStep::Stop { vnfc: c.id, graceful_s: graceful }, &[]);
+        let stop = steps.vnf(VnfStep::Stop { vnfc: c.id, graceful_s: stopping.seconds(c.graceful_stop_s) }, &[]);
         start_steps(&mut steps, c, flavour, &[stop]);
     }
     steps.into_vec()

@@ -26,7 +26,7 @@ use crate::{
         size::MiB,
         step::{Effect, PlanStep, Step, VnfStep},
         time::Dice,
-        vnf::{Body, ExtCpInst, Port, Reservation, RunState, VnfInstance, Vnfc, VnfcDisk},
+        vnf::{Body, ExtCpInst, Port, Reservation, RunState, Stopping, VnfInstance, Vnfc, VnfcDisk},
         vnfd::{CpLink, ExtCpThrough, Flavour, LinkProfile, Readiness, Vdu, VduCp},
     },
     sdn::link,
@@ -531,11 +531,11 @@ fn hostname(short: &SmolStr, vdu: &Vdu, index: u32, count: u32, vdus: usize) -> 
 
 /// Plans a termination (SOL003 5.4.8): everything the body names goes, whether it is there or not.
 /// `held`: what its guests were given.
-pub fn terminate(body: &Body, held: &[Held], op: OpId, graceful: Option<u32>) -> Vec<PlanStep> {
+pub fn terminate(body: &Body, held: &[Held], op: OpId, stopping: Stopping) -> Vec<PlanStep> {
     let mut steps = Steps::new(op);
     let mut gone = Vec::new();
     for c in &body.vnfcs {
-        gone.push(remove(&mut steps, c, held, graceful, &[])[0]);
+        gone.push(remove(&mut steps, c, held, stopping, &[])[0]);
     }
     for s in &body.own_segments {
         steps.vnf(VnfStep::RemoveSegment(*s), &gone);
@@ -545,8 +545,8 @@ pub fn terminate(body: &Body, held: &[Held], op: OpId, graceful: Option<u32>) ->
 
 /// A guest goes, and all it had but these disks. Returns the step that removes it, and then those that
 /// must be over before another may have its functions.
-pub(super) fn remove(steps: &mut Steps, c: &Vnfc, held: &[Held], graceful: Option<u32>, kept: &[DiskId]) -> Vec<u32> {
-    let graceful_s = graceful.map(|g| c.graceful_stop_s.unwrap_or(g).min(g));
+pub(super) fn remove(steps: &mut Steps, c: &Vnfc, held: &[Held], stopping: Stopping, kept: &[DiskId]) -> Vec<u32> {
+    let graceful_s = stopping.seconds(c.graceful_stop_s);
     let stop = steps.vnf(VnfStep::Stop { vnfc: c.id, graceful_s }, &[]);
     let removed = steps.vnf(VnfStep::RemoveGuest(c.id), &[stop]);
     let mut freed = vec![removed];

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Vnfm,
-    run::{LOOK_AGAIN, Stopping, again},
+    run::{GoingDown, LOOK_AGAIN, again},
 };
 use crate::{
     lcm::port::{Outcome, StepCx},
@@ -67,7 +67,7 @@ impl Vnfm {
             }
             tracing::warn!(guest = %id, name = %user.name, refused, "it does not let go of its functions, and is stopped");
             let since = if refused { cx.elapsed } else { cx.elapsed.saturating_sub(within) };
-            let how = Stopping { limit_s: stop_s, elapsed: since, first: since < LOOK_AGAIN, hurry: cx.hurry() };
+            let how = GoingDown { limit_s: stop_s, elapsed: since, first: since < LOOK_AGAIN, hurry: cx.hurry() };
             match self.stop_within(id, how)? {
                 Outcome::Done => {}
                 wait @ Outcome::Again { .. } => return Ok(wait),

@@ -281,7 +281,7 @@ impl Vnfm {
             let steps = self.steps(id, PfStep::Restore(self.pf_as_made(facts, loss.pf)?), users, UNPLUG_S);
             let mut op = self.draft_op(id, ProjectId::DEFAULT, Target::Pf(loss.pf), OpKind::RestorePf, String::new());
             op.automatic = true;
-            op.warnings.clone_from(&loss.why);
+            op.warnings.splice(0..0, loss.why.iter().cloned());
             self.accept_pf(op, steps, seen)
         })?;
         self.engine()?.submit(op.clone(), steps, &[]);

@@ -237,12 +237,12 @@ impl Vnfm {
             self.hypervisor.destroy(id)?;
             return Ok(Outcome::Done);
         };
-        self.stop_within(id, Stopping { limit_s, elapsed: cx.elapsed, first: cx.fresh, hurry: cx.hurry() })
+        self.stop_within(id, GoingDown { limit_s, elapsed: cx.elapsed, first: cx.fresh, hurry: cx.hurry() })
     }
 
     /// The graceful way of it.
-    pub(super) fn stop_within(&self, id: VnfcId, how: Stopping) -> Result<Outcome> {
-        let Stopping { limit_s, elapsed, first, hurry } = how;
+    pub(super) fn stop_within(&self, id: VnfcId, how: GoingDown) -> Result<Outcome> {
+        let GoingDown { limit_s, elapsed, first, hurry } = how;
         match self.hypervisor.state(id)? {
             None | Some(GuestState::Off | GuestState::Crashed) => return Ok(Outcome::Done),
             // It cannot react: waiting is in vain.
@@ -274,7 +274,7 @@ impl Vnfm {
 }
 
 /// A guest on its way down.
-pub(super) struct Stopping {
+pub(super) struct GoingDown {
     pub limit_s: u32,
     pub elapsed: Duration,
     /// It has not been asked yet.

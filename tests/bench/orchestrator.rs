@@ -20,6 +20,7 @@ use bothy::{
         package::{NsDescriptor, Onboarding, Operational, StoredImage, VnfPackage},
         size::{Bytes, MiB},
         time::Stamp,
+        vnf::Stopping,
         vnfd::{
             CpLink, CpRole, Disk, DiskBus, ExtCp, ExtCpThrough, Firmware, Flavour, ImageFormat, Layer3, Level, LinkProfile, NicModel,
             Readiness, SwImage, Vdu, VduCp, Vnfd,
@@ -102,7 +103,7 @@ impl Orchestrator {
         self.completed(op);
     }
     pub fn terminate(&self, ns: NsId) {
-        let op = self.core.nfvo.terminate(ns, None, "{}".into()).expect("accepted").id;
+        let op = self.core.nfvo.terminate(ns, Stopping::AtOnce, "{}".into()).expect("accepted").id;
         self.completed(op);
     }
     fn completed(&self, op: OpId) {

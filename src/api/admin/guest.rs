@@ -20,7 +20,7 @@ use crate::{
         error::{Fault, Result},
         id::{VnfId, VnfcId},
         package::VnfPackage,
-        vnf::{VnfInstance, Vnfc},
+        vnf::{Stopping, VnfInstance, Vnfc},
         vnfd::{Day0, Medium},
     },
     nfvo::Nfvo,
@@ -132,13 +132,18 @@ pub async fn restart(State(s): Ctx, Id(id): Id<VnfId>, uri: Uri) -> Answer<Respo
         .domain(move |n| {
             let v = find(n, id)?;
             let of = vdu.as_deref().map(|d| pick(&v, Some(d))).transpose()?;
-            let seconds = within.unwrap_or(n.vnfm().rules().graceful_stop_s);
+            let stopping = match within {
+                None => Stopping::Usual(n.vnfm().rules().graceful_stop_s),
+                Some(0) => Stopping::AtOnce,
+                Some(s) => Stopping::Within(s),
+            };
             // The op-occ shows the request in ETSI's form: what it leads to, and by which way.
             let mut shown = OperateVnfRequest { change_state_to: VnfOperationalState::Started, ..OperateVnfRequest::default() };
-            shown.additional_params.insert("rebootWithin".into(), seconds.into());
+            shown.additional_params.insert("reboot".into(), true.into());
+            shown.additional_params.extend(within.map(|s| ("rebootWithin".into(), s.into())));
             shown.additional_params.extend(vdu.map(|d| ("vdu".into(), d.into())));
             let which: Vec<VnfcId> = of.into_iter().map(|c| c.id).collect();
-            n.vnfm().reboot(id, &which, (seconds > 0).then_some(seconds), request::text(&shown)?)
+            n.vnfm().reboot(id, &which, stopping, request::text(&shown)?)
         })
         .await?;
     accepted(&format!("/vnflcm/v2/vnf_lcm_op_occs/{}", op.id))

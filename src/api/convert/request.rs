@@ -15,7 +15,7 @@ use crate::{
         op::CancelMode,
         param::Params,
         tree::tree,
-        vnf::RunState,
+        vnf::{RunState, Stopping},
     },
     nfvo::{accept::InstantiateNs, goal::NsScaleTo, scale::ScaleNs},
     sol::{
@@ -452,24 +452,24 @@ pub fn instantiate_ns(mut r: InstantiateNsRequest) -> Result<InstantiateNs> {
     faults.end("InstantiateNsRequest", done)
 }
 
-/// Seconds a guest may take to stop; `None` destroys at once (SOL003 5.5.2.8).
-pub fn terminate_vnf(r: &TerminateVnfRequest, usual: u32) -> Result<Option<u32>> {
+/// SOL003 5.5.2.8. `usual`: seconds where neither the request nor the descriptor says how many.
+pub fn terminate_vnf(r: &TerminateVnfRequest, usual: u32) -> Result<Stopping> {
     stopping(r.termination_type, r.graceful_termination_timeout, usual, "gracefulTerminationTimeout")
 }
 
-fn stopping(how: TerminationType, seconds: Option<u32>, usual: u32, member: &str) -> Result<Option<u32>> {
+fn stopping(how: TerminationType, seconds: Option<u32>, usual: u32, member: &str) -> Result<Stopping> {
     match (how, seconds) {
-        (TerminationType::Graceful, s) => Ok(Some(s.unwrap_or(usual))),
-        (TerminationType::Forceful, None) => Ok(None),
+        (TerminationType::Graceful, s) => Ok(s.map_or(Stopping::Usual(usual), Stopping::Within)),
+        (TerminationType::Forceful, None) => Ok(Stopping::AtOnce),
         (TerminationType::Forceful, Some(_)) => Err(Fault::invalid(format!("{member}: only with GRACEFUL"))),
     }
 }
 
 /// SOL005 6.5.2.15, for a service of these members: graceful, unless all of them shall be FORCEFUL.
-pub fn terminate_ns(r: &TerminateNsRequest, usual: u32, members: &[VnfId]) -> Result<Option<u32>> {
+pub fn terminate_ns(r: &TerminateNsRequest, usual: u32, members: &[VnfId]) -> Result<Stopping> {
     let mut faults = Faults::default();
     faults.refuse(r.termination_time.is_some(), "terminationTime", "not offered: an accepted termination begins at once");
-    let mut wanted: BTreeMap<VnfId, Option<u32>> = tree(members.iter().map(|m| (*m, Some(usual))));
+    let mut wanted: BTreeMap<VnfId, Stopping> = tree(members.iter().map(|m| (*m, Stopping::Usual(usual))));
     for (i, v) in r.terminate_vnf_data.iter().enumerate() {
         let at = format!("terminateVnfData[{i}]");
         let how = v.termination_type.unwrap_or(TerminationType::Graceful);
@@ -480,7 +480,7 @@ pub fn terminate_ns(r: &TerminateNsRequest, usual: u32, members: &[VnfId]) -> Re
             (Some(_), Err(f)) => faults.add(at, f.text()),
         }
     }
-    let first = wanted.values().next().copied().unwrap_or(Some(usual));
+    let first = wanted.values().next().copied().unwrap_or(Stopping::Usual(usual));
     if wanted.values().any(|w| *w != first) {
         faults.add("terminateVnfData", "all VNFs of a service are stopped in the same way: give each of them the same type and time");
     }
@@ -488,13 +488,13 @@ pub fn terminate_ns(r: &TerminateNsRequest, usual: u32, members: &[VnfId]) -> Re
 }
 
 /// SOL003 5.5.2.12: what the VNF shall do, and how long a stop may take.
-pub fn operate(r: &OperateVnfRequest, usual: u32) -> Result<(RunState, Option<u32>)> {
+pub fn operate(r: &OperateVnfRequest, usual: u32) -> Result<(RunState, Stopping)> {
     match r.change_state_to {
         VnfOperationalState::Started => {
             let mut faults = Faults::default();
             faults.refuse(r.stop_type.is_some(), "stopType", "only with STOPPED");
             faults.refuse(r.graceful_stop_timeout.is_some(), "gracefulStopTimeout", "only with STOPPED");
-            faults.end("OperateVnfRequest", (RunState::Started, None))
+            faults.end("OperateVnfRequest", (RunState::Started, Stopping::AtOnce))
         }
         VnfOperationalState::Stopped => {
             // Absent means FORCEFUL, says SOL003.

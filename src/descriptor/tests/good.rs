@@ -77,6 +77,32 @@ fn both_names_of_an_external_connection_point_find_it() {
 }
 
 #[test]
+fn the_time_for_a_stop_is_the_longest_that_is_recommended_and_never_below_the_least() {
+    let file = "Definitions/router_df_small.yaml";
+    let said = ["            min_graceful_stop_timeout: 10 s\n", "            max_recommended_graceful_stop_timeout: 2 m\n"];
+    let table = [
+        (said[0], said[1], Some(120)),
+        // A least time alone is no reason to cut the usual one short.
+        (said[0], "", None),
+        ("            min_graceful_stop_timeout: 5 m\n", "", Some(300)),
+        ("            min_graceful_stop_timeout: 5 m\n", said[1], Some(300)),
+        (
+            said[0],
+            "            max_recommended_graceful_stop_timeout: 20 s\n          terminate:\n            max_recommended_graceful_termination_timeout: 90 s\n",
+            Some(90),
+        ),
+    ];
+    for (least, most, want) in table {
+        let dir = variant("router", &[(file, said[0], least), (file, said[1], most)]);
+        match read(dir.path()) {
+            Ok(Content::Vnf(c)) => assert_eq!(c.vnfd.flavour("small").expect("flavour").graceful_stop_s, want, "{least}{most}"),
+            Ok(Content::Nsd(_)) => panic!("router is no NSD"),
+            Err(d) => panic!("{}", d.render()),
+        }
+    }
+}
+
+#[test]
 fn a_built_package_is_the_same_bytes_each_time_and_reads_back_as_its_folder() {
     for (name, meta_names_manifest) in [("router", true), ("edge", false)] {
         let dir = tempfile::tempdir().expect("tempdir");

@@ -23,7 +23,7 @@ use crate::{
     descriptor::diagnose::{Severity, Sink},
     model::{
         epa::nic_slots,
-        vnfd::{CpLink, ExtCp, ExtCpThrough, Flavour, IntLink, Readiness, Vdu, VduCp, Vnfd},
+        vnfd::{CpLink, ExtCp, ExtCpThrough, Flavour, GRACEFUL_STOP_S, IntLink, Readiness, Vdu, VduCp, Vnfd},
     },
 };
 
@@ -345,13 +345,17 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, vnf: &At<'_>, files: &Files<'_>) -> F
     }
 }
 
+/// The longest time that the provider recommends for a stop; a least time counts where it is above what is usual.
 fn graceful_stop(vnf: &At<'_>) -> Option<u32> {
     let config = vnf.property("lcm_operations_configuration")?;
     let of = |op: &str, key: &str| config.get(op).and_then(|o| o.get(key)).and_then(|t| t.seconds());
-    of("operate", "max_recommended_graceful_stop_timeout")
-        .or_else(|| of("terminate", "max_recommended_graceful_termination_timeout"))
-        .or_else(|| of("operate", "min_graceful_stop_timeout"))
-        .or_else(|| of("terminate", "min_graceful_termination_timeout"))
+    let most = [("terminate", "max_recommended_graceful_termination_timeout"), ("operate", "max_recommended_graceful_stop_timeout")];
+    let least = [("terminate", "min_graceful_termination_timeout"), ("operate", "min_graceful_stop_timeout")];
+    let longest = |keys: [(&str, &str); 2]| keys.into_iter().filter_map(|(op, key)| of(op, key)).max();
+    match (longest(most), longest(least)) {
+        (Some(most), least) => Some(most.max(least.unwrap_or(0))),
+        (None, least) => least.filter(|s| *s > GRACEFUL_STOP_S),
+    }
 }
 
 /// A `VnfExtCp`: an internal link shown outside.

@@ -11,7 +11,7 @@ use crate::{
         param::Param,
         size::Bytes,
         step::{NsStep, Step, VnfStep},
-        vnf::{Properties, RunState, VnfInstance},
+        vnf::{Properties, RunState, Stopping, VnfInstance},
         vnfd::Readiness,
     },
     node::kit::{Shape, THREE, TestBox, ask_ns, ask_vnf, ns_box, nsd, vnf_box, vnfd},
@@ -75,13 +75,13 @@ fn a_termination_that_waits_for_its_guests_can_be_cut_short_and_retried() {
     let (b, id) = vnf_box(&Shape::small());
     b.sim.set_guests(|_| Behaviour::deaf());
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
-    let op = b.core().vnfm().terminate(id, Some(3600), "{}".into()).expect("accepted").id;
+    let op = b.core().vnfm().terminate(id, Stopping::Within(3600), "{}".into()).expect("accepted").id;
     b.until("asked", || b.sim.faults().count(Method::AskStop) >= 2);
     b.core().nfvo.cancel(op, CancelMode::Forceful).expect("accepted");
     b.assert_state(op, "FAILED_TEMP");
     assert_eq!(b.core().nfvo.rollback(op).expect_err("what is removed stays removed").kind(), Kind::Conflict);
     b.core().nfvo.fail(op).expect("accepted");
-    let op = b.core().vnfm().terminate(id, None, "{}".into()).expect("accepted").id;
+    let op = b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
     b.assert_nothing_left();
 }
@@ -143,7 +143,7 @@ fn a_cancelled_service_rests_with_its_members_and_can_go_every_way() {
                 b.core().nfvo.retry(op).expect("accepted");
                 b.assert_state(op, "COMPLETED");
                 b.assert_ns_up(id);
-                b.assert_state(b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+                b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
             }
             "rollback" => {
                 b.core().nfvo.rollback(op).expect("accepted");
@@ -152,7 +152,7 @@ fn a_cancelled_service_rests_with_its_members_and_can_go_every_way() {
             _ => {
                 b.core().nfvo.fail(op).expect("accepted");
                 b.assert_state(op, "FAILED");
-                b.assert_state(b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+                b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
             }
         }
         b.assert_nothing_left();
@@ -243,7 +243,7 @@ fn a_service_fails_only_when_no_member_moves_any_more() {
                 b.core().nfvo.retry(op).expect("accepted");
                 b.assert_state(op, "COMPLETED");
                 b.assert_ns_up(id);
-                b.assert_state(b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+                b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
             }
             "rollback" => {
                 b.core().nfvo.rollback(op).expect("accepted");
@@ -252,7 +252,7 @@ fn a_service_fails_only_when_no_member_moves_any_more() {
             _ => {
                 b.core().nfvo.fail(op).expect("accepted");
                 assert_eq!(b.core().nfvo.retry(op).expect_err("final").kind(), Kind::Conflict);
-                b.assert_state(b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+                b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
             }
         }
         b.assert_nothing_left();
@@ -279,7 +279,7 @@ fn a_rollback_that_broke_goes_on_but_never_forward() {
             }
             _ => {
                 b.core().nfvo.fail(op).expect("accepted");
-                b.assert_state(b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+                b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
             }
         }
         b.assert_nothing_left();
@@ -300,7 +300,7 @@ fn a_vnf_whose_rollback_broke_may_go_either_way() {
             b.core().nfvo.retry(op).expect("accepted");
             b.assert_state(op, "COMPLETED");
             b.assert_vnf_up(id);
-            b.assert_state(b.core().vnfm().terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+            b.assert_state(b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
         } else {
             b.core().nfvo.rollback(op).expect("accepted");
             b.assert_state(op, "ROLLED_BACK");
@@ -315,7 +315,7 @@ fn guests_that_could_only_crawl_are_refused_before_anything_is_stored() {
     b.onboard_nsd(nsd("ns", &THREE));
     let ns = b.create_ns("ns");
     b.assert_state(b.instantiate_vnf(vnf), "COMPLETED");
-    let stop = b.core().vnfm().operate(vnf, RunState::Stopped, None, "{}".into()).expect("accepted").id;
+    let stop = b.core().vnfm().operate(vnf, RunState::Stopped, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(stop, "COMPLETED");
     let other = b.create_vnf("vnf");
     let before = b.store().list::<Operation>().expect("read").len();
@@ -324,7 +324,7 @@ fn guests_that_could_only_crawl_are_refused_before_anything_is_stored() {
     let refusals = [
         vnfm.instantiate(other, &ask_vnf()).expect_err("instantiate"),
         vnfm.dry_instantiate(other, &ask_vnf()).expect_err("dry run"),
-        vnfm.operate(vnf, RunState::Started, None, "{}".into()).expect_err("start"),
+        vnfm.operate(vnf, RunState::Started, Stopping::AtOnce, "{}".into()).expect_err("start"),
         b.core().nfvo.instantiate(ns, &ask_ns()).expect_err("instantiate"),
         b.core().nfvo.dry_instantiate(ns, &ask_ns()).map(drop).expect_err("dry run"),
     ];
@@ -336,8 +336,8 @@ fn guests_that_could_only_crawl_are_refused_before_anything_is_stored() {
     b.sim.forbid_guests(None);
     b.assert_state(b.instantiate_ns(ns), "COMPLETED");
     b.sim.forbid_guests(Some("KVM does not run"));
-    b.assert_state(b.core().nfvo.terminate(ns, None, "{}".into()).expect("accepted").id, "COMPLETED");
-    b.assert_state(b.core().vnfm().terminate(vnf, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(b.core().nfvo.terminate(ns, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(b.core().vnfm().terminate(vnf, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     b.assert_nothing_left();
 }
 
@@ -386,21 +386,21 @@ fn properties_given_with_an_instantiation_stay_only_when_it_does() {
 fn a_reboot_is_one_operation_of_the_guests_that_are_meant() {
     let (b, id) = vnf_box(&Shape::default());
     let vnfm = b.core().vnfm();
-    let early = vnfm.reboot(id, &[], None, "{}".into()).expect_err("nothing runs");
+    let early = vnfm.reboot(id, &[], Stopping::AtOnce, "{}".into()).expect_err("nothing runs");
     assert_eq!(early.kind(), Kind::Conflict);
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
     let [first, second] = guests(&b.vnf(id))[..] else { panic!("two guests") };
     for (which, meant) in [(&[][..], 2), (&[second][..], 1)] {
         b.sim.faults().reset_counts();
-        let op = b.assert_state(vnfm.reboot(id, which, Some(60), "{}".into()).expect("accepted").id, "COMPLETED");
+        let op = b.assert_state(vnfm.reboot(id, which, Stopping::Within(60), "{}".into()).expect("accepted").id, "COMPLETED");
         assert_eq!((op.kind, b.sim.faults().count(Method::AskStop), b.sim.faults().count(Method::Start)), (OpKind::Start, meant, meant));
         b.assert_vnf_up(id);
     }
     assert_eq!(b.vnf(id).body.expect("a body").run, RunState::Started);
     let gone = crate::model::id::VnfcId(uuid::Uuid::nil());
-    assert!(vnfm.reboot(id, &[first, gone], None, "{}".into()).expect_err("no such guest").text().contains("lost a guest"));
-    b.assert_state(vnfm.operate(id, RunState::Stopped, None, "{}".into()).expect("accepted").id, "COMPLETED");
-    let refused = vnfm.reboot(id, &[], None, "{}".into()).expect_err("stopped stays stopped");
+    assert!(vnfm.reboot(id, &[first, gone], Stopping::AtOnce, "{}".into()).expect_err("no such guest").text().contains("lost a guest"));
+    b.assert_state(vnfm.operate(id, RunState::Stopped, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
+    let refused = vnfm.reboot(id, &[], Stopping::AtOnce, "{}".into()).expect_err("stopped stays stopped");
     assert!(refused.kind() == Kind::Conflict && refused.text().contains("start it instead"), "{refused}");
 }
 
@@ -413,7 +413,7 @@ fn a_retried_reboot_leaves_guests_alone_that_are_back_already() {
     b.sim.put(second, GuestState::Off).expect("off");
     b.sim.start(second).expect("deaf now");
     b.sim.faults().reset_counts();
-    let op = b.core().vnfm().reboot(id, &[], Some(3600), "{}".into()).expect("accepted").id;
+    let op = b.core().vnfm().reboot(id, &[], Stopping::Within(3600), "{}".into()).expect("accepted").id;
     b.until("the first is back", || b.sim.faults().count(Method::Start) == 1);
     b.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)).of(second));
     b.sim.put(second, GuestState::Off).expect("off");
@@ -431,7 +431,7 @@ fn a_reboot_that_is_cut_short_can_be_taken_back() {
     let (b, id) = vnf_box(&Shape::default());
     b.sim.set_guests(|_| Behaviour::deaf());
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
-    let op = b.core().vnfm().reboot(id, &[], Some(3600), "{}".into()).expect("accepted").id;
+    let op = b.core().vnfm().reboot(id, &[], Stopping::Within(3600), "{}".into()).expect("accepted").id;
     b.until("both are asked", || b.sim.faults().count(Method::AskStop) >= 4);
     b.core().nfvo.cancel(op, CancelMode::Graceful).expect("accepted");
     b.assert_state(op, "FAILED_TEMP");

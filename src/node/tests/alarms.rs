@@ -8,7 +8,7 @@ use crate::{
         id::{IfName, VnfId},
         op::OpKind,
         size::{Bytes, MiB},
-        vnf::RunState,
+        vnf::{RunState, Stopping},
     },
     node::kit::{Shape, TestBox, ns_box, vnf_box},
     sim::faults::Method,
@@ -85,11 +85,11 @@ fn a_full_disk_is_told_from_one_that_fails() {
 #[test]
 fn what_an_operation_does_to_guests_is_no_fault() {
     let (b, id) = up(&Shape::default());
-    let op = b.core().vnfm().operate(id, RunState::Stopped, Some(1), "{}".into()).expect("accepted").id;
+    let op = b.core().vnfm().operate(id, RunState::Stopped, Stopping::Within(1), "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
-    let op = b.core().vnfm().operate(id, RunState::Started, None, "{}".into()).expect("accepted").id;
+    let op = b.core().vnfm().operate(id, RunState::Started, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
-    b.assert_state(b.core().vnfm().terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     assert_eq!(alarms(&b), [], "stopped, started and taken away on request");
 }
 
@@ -132,9 +132,9 @@ fn an_alarm_ends_with_what_it_was_about() {
         b.until("an alarm", || !standing(&b).is_empty());
         let vnfm = b.core().vnfm();
         let op = match kind {
-            OpKind::Stop => vnfm.operate(id, RunState::Stopped, Some(1), "{}".into()),
+            OpKind::Stop => vnfm.operate(id, RunState::Stopped, Stopping::Within(1), "{}".into()),
             OpKind::Heal => vnfm.alter(id, &crate::vnfm::alter::Alter::Heal { which: Vec::new(), anew: false }, "{}"),
-            _ => vnfm.terminate(id, None, "{}".into()),
+            _ => vnfm.terminate(id, Stopping::AtOnce, "{}".into()),
         };
         b.assert_state(op.expect("accepted").id, "COMPLETED");
         b.until("its end", || standing(&b).is_empty());

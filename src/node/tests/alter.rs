@@ -8,7 +8,7 @@ use crate::{
         error::Kind,
         id::VnfcId,
         size::MiB,
-        vnf::{Body, Reservation, RunState, Vnfc},
+        vnf::{Body, Reservation, RunState, Stopping, Vnfc},
         vnfd::{Aspect, Flavour, Level, Vdu},
     },
     node::kit::{Shape, TestBox, vnf_box, vnfd},
@@ -69,7 +69,7 @@ fn a_vnf_grows_by_steps_shrinks_from_the_highest_number_and_gives_all_back() {
         let e = vnfm().alter(id, &what, "{}").expect_err(says);
         assert!(e.kind() == Kind::Conflict && e.to_string().contains(says), "{e}");
     }
-    b.assert_state(vnfm().terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     b.assert_nothing_left();
     assert_eq!(vnfm().alter(id, &steps(true, 1), "{}").expect_err("gone").kind(), Kind::Conflict);
 }
@@ -96,7 +96,7 @@ fn a_healed_guest_is_another_with_the_same_name_addresses_and_volumes() {
         b.assert_state(b.instantiate_vnf(id), "COMPLETED");
         let vnfm = || b.core().vnfm();
         if run == RunState::Stopped {
-            b.assert_state(vnfm().operate(id, run, None, "{}".into()).expect("accepted").id, "COMPLETED");
+            b.assert_state(vnfm().operate(id, run, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
         }
         let reserved = b.store().require::<Reservation>(&id).expect("reserved");
         let before = b.vnf(id).body.expect("a body");
@@ -114,7 +114,7 @@ fn a_healed_guest_is_another_with_the_same_name_addresses_and_volumes() {
         assert_eq!(b.store().require::<Reservation>(&id).expect("reserved"), reserved);
         let e = vnfm().alter(id, &heal, "{}").expect_err("it is gone");
         assert!(e.kind() == Kind::Invalid && e.to_string().contains(&well.to_string()), "{e}");
-        b.assert_state(vnfm().terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+        b.assert_state(vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
         b.assert_nothing_left();
     }
 }

@@ -6,6 +6,7 @@ use crate::{
         error::{Fault, Kind},
         nsd::{ForwardingPath, MemberCp, Nsd, PathHop},
         op::OpKind,
+        vnf::Stopping,
         vnfd::Vnfd,
     },
     node::kit::{Shape, THREE, TestBox, ask_ns, ns_box, nsd, vnfd},
@@ -59,7 +60,7 @@ fn a_path_of_the_descriptor_is_on_the_switch_before_any_guest_and_goes_with_the_
     assert_eq!([at(&c.from[0].port), at(&c.to[0].port)], [Some(PortAt::Guest); 2]);
     assert_eq!(ports.iter().filter(|p| p.at == PortAt::Wire).count(), 1);
 
-    let op = b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id;
+    let op = b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
     b.assert_nothing_left();
 }

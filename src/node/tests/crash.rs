@@ -11,7 +11,7 @@ use crate::{
         id::{OpId, ProjectId, VnfId, VnfcId},
         op::{CancelMode, Operation, PLAN_FORMAT},
         size::MiB,
-        vnf::RunState,
+        vnf::{RunState, Stopping},
         vnfd::Firmware,
     },
     node::kit::{Shape, TestBox, ask_vnf, ns_box, nsd, vnf_box, vnfd},
@@ -51,7 +51,7 @@ fn after_a_reboot_of_the_host_networks_come_first_then_guests_by_priority_so_man
     b.assert_state(b.instantiate_ns(id), "COMPLETED");
     let alone = b.create_vnf("vnf");
     b.assert_state(b.instantiate_vnf(alone), "COMPLETED");
-    let stop = b.core().vnfm().operate(alone, RunState::Stopped, None, "{}".into()).expect("accepted").id;
+    let stop = b.core().vnfm().operate(alone, RunState::Stopped, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(stop, "COMPLETED");
     let order = ["a", "b", "c", "d"].map(|m| guests(&b.member(id, m))[0]);
     b.host_reboot();
@@ -215,7 +215,7 @@ fn a_plan_of_an_unknown_format_stops_with_that_reason_and_bothy_starts() {
     assert!(stuck.error.expect("a reason").text.contains("has format 2, this bothy runs formats 1 to 1"));
     assert!(b.core().nfvo.retry(op).is_err() && b.core().nfvo.rollback(op).is_err());
     b.core().nfvo.fail(op).expect("given up");
-    b.assert_state(b.core().vnfm().terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     b.assert_nothing_left();
 }
 
@@ -246,7 +246,7 @@ fn what_is_over_can_still_be_read_from_the_history() {
     b.kill_and_start();
     assert_eq!(show(&b.core().engine.timeline(op).expect("a timeline")), show(&before));
     assert_eq!(crate::lcm::timeline::all_operations(b.store()).expect("operations").len(), children);
-    b.assert_state(b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     b.assert_nothing_left();
 }
 

@@ -8,7 +8,7 @@ use crate::{
         id::{NsId, VnfId},
         param::Params,
         size::MiB,
-        vnf::VnfInstance,
+        vnf::{Stopping, VnfInstance},
     },
     nfvo::{
         goal::{NsScaleTo, There, goal},
@@ -67,7 +67,7 @@ fn a_service_grows_and_shrinks_to_levels_and_those_that_stay_are_left_alone() {
     assert_eq!(names(&b, id), ["s-web", "s-web-1", "s-fw", "s-client"]);
     b.assert_state(nfvo().scale(id, &ask(NsScaleTo::Aspects(vec![("more".into(), 0)]))).expect("accepted").id, "COMPLETED");
     assert_eq!(names(&b, id), ["s-web", "s-fw", "s-client"]);
-    b.assert_state(nfvo().terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(nfvo().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     b.assert_nothing_left();
     assert_eq!(nfvo().scale(id, &level("big")).expect_err("down").kind(), Kind::Conflict);
 }

@@ -9,7 +9,7 @@ use crate::{
         id::VnfcId,
         package::{Onboarding, PackageFile, VnfPackage},
         size::{Bytes, MiB},
-        vnf::{Reservation, RunState},
+        vnf::{Reservation, RunState, Stopping},
         vnfd::{ImageFormat, Readiness},
     },
     node::kit::{Shape, TestBox, ask_ns, ask_vnf, ns_box, nsd, vnf_box, vnfd},
@@ -36,10 +36,10 @@ fn a_vnf_comes_up_whole_and_goes_away_whole() {
     assert_eq!(b.core().vnfm().instantiate(id, &ask_vnf()).expect_err("twice").kind(), Kind::Conflict);
     assert_eq!(b.core().vnfm().delete(id, |_| Ok(())).expect_err("instantiated").kind(), Kind::Conflict);
 
-    let op = b.core().vnfm().terminate(id, None, "{}".into()).expect("accepted").id;
+    let op = b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
     b.assert_nothing_left();
-    assert_eq!(b.core().vnfm().terminate(id, None, "{}".into()).expect_err("gone").kind(), Kind::Conflict);
+    assert_eq!(b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect_err("gone").kind(), Kind::Conflict);
     b.core().vnfm().delete(id, |_| Ok(())).expect("deleted");
     assert_eq!(b.store().count(Table::VnfInstance).expect("count"), 0);
     b.assert_nothing_left();
@@ -69,7 +69,7 @@ fn a_service_comes_up_in_its_order_and_goes_down_in_the_opposite() {
     assert_eq!(b.core().nfvo.delete_ns(id, |_| Ok(())).expect_err("instantiated").kind(), Kind::Conflict);
     let second = b.core().nfvo.instantiate(id, &ask_ns()).expect_err("twice");
     assert_eq!(second.kind(), Kind::Conflict);
-    let op = b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id;
+    let op = b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
     let mut back = order;
     back.reverse();
@@ -114,14 +114,14 @@ fn a_stop_asks_the_agent_then_the_button_then_destroys() {
         b.sim.set_guests(move |_| does.clone());
         b.assert_state(b.instantiate_vnf(id), "COMPLETED");
         b.sim.faults().reset_counts();
-        let op = b.core().vnfm().operate(id, RunState::Stopped, Some(1), "{}".into()).expect("accepted").id;
+        let op = b.core().vnfm().operate(id, RunState::Stopped, Stopping::Within(1), "{}".into()).expect("accepted").id;
         b.assert_state(op, "COMPLETED");
         assert_eq!(b.sim.faults().count(Method::AskStop), asked, "{what}");
         assert_eq!(b.sim.faults().count(Method::Destroy), destroyed, "{what}");
         let v = b.vnf(id);
         assert_eq!(b.sim.state(guests(&v)[0]).expect("state"), Some(GuestState::Off), "{what}");
         assert_eq!(v.body.expect("a body").run, RunState::Stopped);
-        let op = b.core().vnfm().operate(id, RunState::Started, None, "{}".into()).expect("accepted").id;
+        let op = b.core().vnfm().operate(id, RunState::Started, Stopping::AtOnce, "{}".into()).expect("accepted").id;
         b.assert_state(op, "COMPLETED");
         b.assert_vnf_up(id);
     }
@@ -131,7 +131,7 @@ fn a_stop_asks_the_agent_then_the_button_then_destroys() {
 fn a_forceful_termination_asks_nobody() {
     let (b, id) = vnf_box(&Shape::small());
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
-    let op = b.core().vnfm().terminate(id, None, "{}".into()).expect("accepted").id;
+    let op = b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
     assert_eq!(b.sim.faults().count(Method::AskStop), 0);
     b.assert_nothing_left();
@@ -206,11 +206,11 @@ fn a_service_without_room_waits_for_a_retry_after_room_was_made() {
     assert_eq!(error.reasons, ["VNF s-client: memory: 161 MiB wanted, 17 of 500 MiB free"]);
     assert_eq!(b.core().nfvo.retry(op.id).expect_err("still no room").kind(), Kind::Capacity);
     assert_eq!(b.op(op.id).state.name(), "FAILED_TEMP");
-    b.assert_state(b.core().vnfm().terminate(other, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(b.core().vnfm().terminate(other, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     b.core().nfvo.retry(op.id).expect("room now");
     b.assert_state(op.id, "COMPLETED");
     b.assert_ns_up(id);
-    b.assert_state(b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     b.assert_nothing_left();
 }
 
@@ -288,15 +288,17 @@ fn a_member_is_changed_by_its_service_only() {
     b.assert_state(op, "COMPLETED");
     let vnf = b.member(id, "web").id;
     let vnfm = b.core().vnfm();
-    for refused in
-        [vnfm.terminate(vnf, None, "{}".into()).map(|_| ()), vnfm.instantiate(vnf, &ask_vnf()).map(|_| ()), vnfm.delete(vnf, |_| Ok(()))]
-    {
+    for refused in [
+        vnfm.terminate(vnf, Stopping::AtOnce, "{}".into()).map(|_| ()),
+        vnfm.instantiate(vnf, &ask_vnf()).map(|_| ()),
+        vnfm.delete(vnf, |_| Ok(())),
+    ] {
         let fault = refused.expect_err("refused");
         assert_eq!(fault.kind(), Kind::Conflict);
         assert!(fault.text().contains(&id.to_string()), "{fault}");
     }
     // Its guests may be stopped and started all the same.
-    b.assert_state(vnfm.operate(vnf, RunState::Stopped, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(vnfm.operate(vnf, RunState::Stopped, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     let child = b.store().list::<crate::model::op::Operation>().expect("operations").into_iter().find(|o| o.parent == Some(op));
     let fault = b.core().nfvo.cancel(child.expect("a child").id, crate::model::op::CancelMode::Graceful).expect_err("refused");
     assert!(fault.text().contains(&op.to_string()), "{fault}");

@@ -5,6 +5,7 @@ use crate::{
         error::{Fault, Kind},
         id::NsId,
         nsd::Nsd,
+        vnf::Stopping,
         vnfd::{CpRole, LinkKind, LinkRates, Vnfd},
     },
     node::kit::{Shape, THREE, TestBox, ask_ns, nsd, vnfd},
@@ -74,7 +75,7 @@ fn what_a_descriptor_says_of_ports_comes_to_the_switch_and_goes_with_the_service
     let mgmt = b.sim.switch_links().into_iter().find(|m| m.segment != l.segment).expect("mgmt");
     let guarded: Vec<_> = mgmt.ports.iter().filter_map(|p| p.guard.as_ref()).map(|g| g.addresses.len()).collect();
     assert_eq!(guarded, [1, 1], "on by default, with the planned address; the host's end has none");
-    let op = b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id;
+    let op = b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
     b.assert_nothing_left();
 

@@ -16,6 +16,7 @@ mod place;
 mod reroute;
 mod scale;
 mod sweep;
+mod told;
 
 fn guests(v: &VnfInstance) -> Vec<VnfcId> {
     v.body.iter().flat_map(|b| &b.vnfcs).map(|c| c.id).collect()

@@ -13,7 +13,7 @@ use crate::{
         id::{VnfId, VnfcId},
         op::OpKind,
         step::StepState,
-        vnf::RunState,
+        vnf::{RunState, Stopping},
     },
     nfvo::runner::Steps,
     node::{
@@ -75,7 +75,7 @@ fn a_reload_takes_functions_from_all_guests_first_and_gives_all_the_same_back() 
     assert_eq!((count(&calls[..at], Method::Unplug), count(&calls[..at], Method::ReleaseVf)), (3, 3), "{calls:?}");
     assert_eq!((count(&calls[at..], Method::EnsureVf), count(&calls[at..], Method::Plug)), (3, 3), "{calls:?}");
     assert_eq!((count(&calls, Method::Destroy), count(&calls, Method::Start)), (0, 0), "{calls:?}");
-    let end = b.core().nfvo.terminate(ns, None, "{}".into()).expect("accepted").id;
+    let end = b.core().nfvo.terminate(ns, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(end, "COMPLETED");
 }
 
@@ -98,11 +98,11 @@ fn a_guest_that_does_not_let_go_is_stopped_and_runs_again_after() {
 #[test]
 fn a_vnf_that_was_stopped_stays_so_and_has_its_function_when_it_starts() {
     let (b, id, guest) = one_up();
-    let stop = b.core().vnfm().operate(id, RunState::Stopped, None, "{}".into()).expect("accepted").id;
+    let stop = b.core().vnfm().operate(id, RunState::Stopped, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(stop, "COMPLETED");
     b.assert_state(reload(&b, 30), "COMPLETED");
     assert_eq!(b.sim.state(guest).expect("state"), Some(GuestState::Off));
-    let start = b.core().vnfm().operate(id, RunState::Started, None, "{}".into()).expect("accepted").id;
+    let start = b.core().vnfm().operate(id, RunState::Started, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(start, "COMPLETED");
     b.assert_vnf_up(id);
 }
@@ -126,7 +126,7 @@ fn what_cannot_be_reloaded_is_refused_with_every_reason() {
     b.sim.release_vf(&theirs).expect("given back");
     // A VNF is being changed.
     b.sim.faults().add(Rule::next(Method::Destroy, Then::Fail(Kind::Conflict)));
-    let stop = b.core().vnfm().operate(id, RunState::Stopped, None, "{}".into()).expect("accepted").id;
+    let stop = b.core().vnfm().operate(id, RunState::Stopped, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(stop, "FAILED_TEMP");
     let e = vnfm.reload_pf(&wan(), None, "{}").expect_err("being changed");
     assert_eq!((e.kind(), e.reasons()), (Kind::Conflict, &[format!("VNF instance {id} is held by operation {stop}")][..]));
@@ -139,7 +139,7 @@ fn while_a_pf_is_reloaded_its_guests_are_not_changed_and_it_has_nothing_to_give(
     let other = b.create_vnf("vnf");
     b.sim.faults().add(Rule::next(Method::ReloadPf, Then::Fail(Kind::Conflict)));
     let op = b.assert_state(reload(&b, 30), "FAILED_TEMP").id;
-    let e = b.core().vnfm().terminate(id, None, "{}".into()).expect_err("held");
+    let e = b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect_err("held");
     assert_eq!((e.kind(), e.text()), (Kind::Conflict, format!("VNF instance {id} is held by operation {op}").as_str()));
     let e = b.core().vnfm().reload_pf(&wan(), None, "{}").expect_err("one at a time");
     assert!(e.text().contains(&format!("operation {op} is at PF")), "{e}");
@@ -191,7 +191,7 @@ fn a_pf_that_lost_its_functions_gets_them_back_and_so_do_its_guests() {
     let said = b.core().vnfm().watch_functions().expect("looked");
     let op =
         b.store().list::<crate::model::op::Operation>().expect("list").into_iter().find(|o| o.kind == OpKind::RestorePf).expect("begun");
-    assert!(op.automatic && op.warnings.len() == 3, "{op:?}");
+    assert!(op.automatic && op.warnings.len() == 4, "{op:?}");
     assert_eq!(said.len(), 1);
     assert!(
         said[0].starts_with(&format!("PF {pf}: VF 0 (0000:10:02.0) of guest "))

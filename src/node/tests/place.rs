@@ -7,7 +7,7 @@ use crate::{
         host::{DriverName, VfSetting},
         id::{VnfId, VnfcId},
         place::{Given, Held},
-        vnf::{Reservation, RunState},
+        vnf::{Reservation, RunState, Stopping},
     },
     node::kit::{Shape, TestBox, ask_ns, ask_vnf, ns_box, vnf_box},
     sim::machine::{Machine, edge_server},
@@ -67,7 +67,7 @@ fn a_guest_with_a_vf_has_its_place_from_accept_to_end() {
     assert_eq!(node.pages.iter().map(|p| p.held).collect::<Vec<_>>(), [0, 32, 0]);
     assert_eq!(usage.cards[0].given, [(want.vf, Some(0), h.guest, h.name.clone())]);
 
-    let op = b.core().vnfm().terminate(id, None, "{}".into()).expect("accepted").id;
+    let op = b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
     assert_eq!(b.sim.facts().expect("facts").vf_setting(want.vf), Some(before));
     b.assert_nothing_left();
@@ -143,7 +143,7 @@ fn a_service_is_placed_whole_or_not_at_all() {
     b.core().nfvo.retry(op.id).expect("planned anew");
     b.assert_state(op.id, "COMPLETED");
     b.assert_ns_up(ns);
-    let op = b.core().nfvo.terminate(ns, None, "{}".into()).expect("accepted").id;
+    let op = b.core().nfvo.terminate(ns, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
     b.assert_nothing_left();
 }
@@ -155,7 +155,7 @@ fn after_a_reboot_of_the_host_a_vf_is_set_before_its_guest_starts() {
     let (want, before) = vf(&held(&b, id));
     let guest: VnfcId = guests(&b.vnf(id))[0];
     let stop = |b: &TestBox, to| {
-        let op = b.core().vnfm().operate(id, to, None, "{}".into()).expect("accepted").id;
+        let op = b.core().vnfm().operate(id, to, Stopping::AtOnce, "{}".into()).expect("accepted").id;
         b.assert_state(op, "COMPLETED");
     };
     for stopped in [false, true] {
@@ -232,7 +232,7 @@ fn a_vhost_user_nic_has_its_side_on_the_switch_before_the_guest_starts_and_until
     b.start();
     assert_eq!(b.core().vnfm().reconcile().expect("reconciled").started, 1);
     assert_eq!(there(&b), want);
-    let op = b.core().vnfm().terminate(id, None, "{}".into()).expect("accepted").id;
+    let op = b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
     b.assert_nothing_left();
 }

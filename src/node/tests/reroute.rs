@@ -6,6 +6,7 @@ use crate::{
         error::{Fault, Kind},
         id::{ExtCpId, NfpId, NsId},
         op::OpKind,
+        vnf::Stopping,
     },
     nfvo::way::PathChange,
     node::{
@@ -83,7 +84,7 @@ fn functions_are_put_in_moved_and_taken_out_and_no_guest_is_touched() {
     b.assert_state(b.core().nfvo.alter(id, OpKind::Heal, &[(fw, heal)], "{}").expect("accepted").id, "COMPLETED");
     b.core().vnfm().reconcile().expect("looked");
     assert_path(&b, &["ids"], 2);
-    b.assert_state(b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     b.assert_nothing_left();
 }
 
@@ -112,7 +113,10 @@ fn a_dry_run_tells_what_becomes_of_each_classifier_and_changes_nothing() {
     // One that does not run would stop the chain's traffic.
     let vnfm = b.core().vnfm();
     let ids = b.member(id, "ids").id;
-    b.assert_state(vnfm.operate(ids, crate::model::vnf::RunState::Stopped, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(
+        vnfm.operate(ids, crate::model::vnf::RunState::Stopped, Stopping::AtOnce, "{}".into()).expect("accepted").id,
+        "COMPLETED",
+    );
     let dry = b.core().nfvo.dry_reroute(id, &[by(&b, id, &["ids"])]).expect("possible");
     assert_eq!(dry.changes[0].warnings, ["chain path: ids is stopped: until it runs the chain drops its traffic"]);
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::{
-    model::id::NsId,
+    model::{id::NsId, vnf::Stopping},
     node::kit::{Shape, TestBox, nsd, vnfd},
 };
 
@@ -28,7 +28,7 @@ fn cycle(members: usize) {
     assert_eq!(b.ns(id).members.len(), members);
     b.assert_ns_up(id);
     let t = Instant::now();
-    let op = b.core().nfvo.terminate(id, None, "{}".into()).expect("accepted").id;
+    let op = b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
     let down = t.elapsed();
     b.assert_nothing_left();

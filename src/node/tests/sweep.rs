@@ -12,7 +12,7 @@ use crate::{
         op::{OpKind, Phase},
         param::{Param, Params},
         segment::Segment,
-        vnf::{RunState, VnfInstance},
+        vnf::{RunState, Stopping, VnfInstance},
     },
     nfvo::{goal::NsScaleTo, runner::Steps, scale::ScaleNs},
     node::kit::{Shape, TestBox, ask_vnf, elastic_box, ns_box, vnf_box},
@@ -120,7 +120,7 @@ impl Case {
                     c.done(c.b.core().vnfm().alter(id, &more(true), "{}").expect("accepted").id);
                 }
                 if what == What::Start {
-                    c.done(c.b.core().vnfm().operate(id, RunState::Stopped, None, "{}".into()).expect("accepted").id);
+                    c.done(c.b.core().vnfm().operate(id, RunState::Stopped, Stopping::AtOnce, "{}".into()).expect("accepted").id);
                 }
             }
         }
@@ -141,9 +141,9 @@ impl Case {
             (What::InstantiateVf, Of::Vnf(id)) => return self.b.instantiate_vnf(id),
             (What::InstantiateNs, Of::Ns(id)) => return self.b.instantiate_ns(id),
             (What::ReloadPf, Of::Vnf(_)) => vnfm.reload_pf(&"ens1f0".parse().expect("name"), None, "{}"),
-            (What::Stop, Of::Vnf(id)) => vnfm.operate(id, RunState::Stopped, Some(60), "{}".into()),
-            (What::Start, Of::Vnf(id)) => vnfm.operate(id, RunState::Started, None, "{}".into()),
-            (What::Reboot, Of::Vnf(id)) => vnfm.reboot(id, &[], Some(60), "{}".into()),
+            (What::Stop, Of::Vnf(id)) => vnfm.operate(id, RunState::Stopped, Stopping::Within(60), "{}".into()),
+            (What::Start, Of::Vnf(id)) => vnfm.operate(id, RunState::Started, Stopping::AtOnce, "{}".into()),
+            (What::Reboot, Of::Vnf(id)) => vnfm.reboot(id, &[], Stopping::Within(60), "{}".into()),
             (What::ScaleOut, Of::Vnf(id)) => vnfm.alter(id, &more(true), "{}"),
             (What::ScaleIn, Of::Vnf(id)) => vnfm.alter(id, &more(false), "{}"),
             (What::Heal | What::HealVf, Of::Vnf(id)) => vnfm.alter(id, &Alter::Heal { which: Vec::new(), anew: false }, "{}"),
@@ -158,8 +158,8 @@ impl Case {
             (What::Reroute, Of::Ns(id)) => nfvo.reroute(id, &[reroute::by(&self.b, id, &["ids", "fw"])], "{}"),
             (What::GrowNs, Of::Ns(id)) => nfvo.scale(id, &to_level("big")),
             (What::ShrinkNs, Of::Ns(id)) => nfvo.scale(id, &to_level("default")),
-            (_, Of::Vnf(id)) => vnfm.terminate(id, None, "{}".into()),
-            (_, Of::Ns(id)) => nfvo.terminate(id, None, "{}".into()),
+            (_, Of::Vnf(id)) => vnfm.terminate(id, Stopping::AtOnce, "{}".into()),
+            (_, Of::Ns(id)) => nfvo.terminate(id, Stopping::AtOnce, "{}".into()),
         };
         accepted.expect("accepted").id
     }
@@ -272,8 +272,10 @@ impl Case {
     fn tear_down(&self) {
         let (vnfm, nfvo) = (self.b.core().vnfm(), &self.b.core().nfvo);
         match self.of {
-            Of::Vnf(id) if self.b.vnf(id).instantiated => self.done(vnfm.terminate(id, None, "{}".into()).expect("accepted").id),
-            Of::Ns(id) if self.b.ns(id).instantiated => self.done(nfvo.terminate(id, None, "{}".into()).expect("accepted").id),
+            Of::Vnf(id) if self.b.vnf(id).instantiated => {
+                self.done(vnfm.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id)
+            }
+            Of::Ns(id) if self.b.ns(id).instantiated => self.done(nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id),
             Of::Vnf(_) | Of::Ns(_) => {}
         }
         self.b.assert_nothing_left();
@@ -496,7 +498,7 @@ fn twice(shape: &Shape) {
     assert_eq!(b.sim.leftovers(), there);
     let body = b.vnf(id).body.expect("a body");
     let held = b.store().require::<crate::model::vnf::Reservation>(&id).expect("reserved").placed;
-    for s in crate::vnfm::plan::terminate(&body, &held, op.id, None) {
+    for s in crate::vnfm::plan::terminate(&body, &held, op.id, Stopping::AtOnce) {
         for _ in 0..2 {
             assert_eq!(runner.run(&cx(s.index), &s.step).expect("run"), Outcome::Done, "{}", s.step.label());
         }

@@ -48,7 +48,8 @@ fn a_debian_guest_applies_its_seed_answers_by_its_agent_and_goes_down_when_it_is
     let address = address.iter().find(|a| instance.contains(&format!("\"{a}\""))).unwrap_or_else(|| panic!("{instance}"));
     within("SSH is open on its planned address", BOOT, || host.reads(&format!("{address}:22")).filter(|b| b.starts_with("SSH-2.0-")));
 
-    let ask = json!({ "terminationType": "GRACEFUL", "gracefulTerminationTimeout": 120 });
+    // Longer than anybody waits here: a guest that does not go by itself fails this.
+    let ask = json!({ "terminationType": "GRACEFUL", "gracefulTerminationTimeout": 3600 });
     let op = host.post(&format!("{path}/terminate"), &ask).expect(202).location.expect("op");
     host.completed(&op);
     host.delete(&path);
