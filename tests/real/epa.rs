@@ -112,6 +112,34 @@ fn registers(host: &Host, id: VnfcId) -> String {
     try_sh(&["virsh", "-c", &uri, "qemu-monitor-command", &id.to_string(), "--hmp", "info registers -a"]).1
 }
 
+/// What the guest says of itself once it has looked at everything.
+///
+/// Four emulated vCPUs share two CPUs with whatever else the host does. Where that is much, one of them may not answer
+/// its kernel in time and is left out, or the firmware never gets past its start: that is not what is tried here, so
+/// such a guest is started again. What it was given does not change by that.
+fn looked(host: &Host, hv: &impl Hypervisor, id: VnfcId) -> String {
+    const STARTS: u32 = 4;
+    let log = host.layout().serial_log(id);
+    let read = |from: usize| fs::read(&log).map(|b| String::from_utf8_lossy(&b[from.min(b.len())..]).replace('\r', "")).unwrap_or_default();
+    let mut from = 0;
+    for start in 1..=STARTS {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(240) && !read(from).contains("looked\n") {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let said = read(from);
+        if said.contains("looked\n") && (start == STARTS || said.contains("cpus 0-3\n")) {
+            println!("looked after {} s, at start {start}", begun.elapsed().as_secs());
+            return said;
+        }
+        println!("start {start}, after {} s: {said}\n{}", begun.elapsed().as_secs(), registers(host, id));
+        from = fs::metadata(&log).map_or(0, |m| m.len() as usize);
+        hv.destroy(id).expect("destroyed");
+        hv.start(id).expect("started again");
+    }
+    panic!("the guest never looked in {STARTS} starts");
+}
+
 #[test]
 fn a_guest_is_where_it_was_placed_and_sees_what_it_asked_for() {
     needs!(Root, Program("libvirtd"), Program("virtlogd"), Program("qemu-system-x86_64"), Program("qemu-img"), Program("unshare"));
@@ -152,25 +180,7 @@ fn a_guest_is_where_it_was_placed_and_sees_what_it_asked_for() {
     assert!(bound >= 2, "a mapping for each cell: {maps}");
 
     // From the guest: nodes, CPUs, NICs in order with their addresses.
-    let log = host.layout().serial_log(id);
-    let read = || fs::read_to_string(&log).unwrap_or_default().replace('\r', "");
-    // Four vCPUs on two CPUs of a busy host, emulated: minutes, at worst.
-    let begun = Instant::now();
-    let mut again = false;
-    while !read().contains("looked") {
-        let took = begun.elapsed();
-        assert!(took < Duration::from_secs(300), "the guest never looked: {}", read());
-        // Once in hundreds of runs the emulator's vCPUs never got past the firmware. That is not what is tried here.
-        if took > Duration::from_secs(100) && !again && read().trim().is_empty() {
-            again = true;
-            println!("nothing of the guest after {} s: {}", took.as_secs(), registers(&host, id));
-            hv.destroy(id).expect("destroyed");
-            hv.start(id).expect("started again");
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    println!("looked after {} s", begun.elapsed().as_secs());
-    let said = read();
+    let said = looked(&host, &hv, id);
     let lines = |word: &str| said.lines().filter_map(|l| l.strip_prefix(word)).map(str::to_owned).collect::<Vec<_>>();
     let nodes: BTreeMap<String, (String, u64)> = lines("node ")
         .iter()
