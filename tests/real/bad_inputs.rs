@@ -13,13 +13,15 @@ use zip::{ZipArchive, ZipWriter, write::SimpleFileOptions};
 use crate::{
     e2e::{Pair, station},
     kit::{
-        self,
+        self, Need,
         bothy::{NEEDS, build_edited, edited, shipped, text, within},
         host::{Host, With, sector, tiny_image},
     },
 };
 
 const STATION: &str = "tests/fixtures/packages/station";
+/// What a small file system is made of.
+const SMALL_DISK: [Need; 3] = [Need::File("/dev/loop-control"), Need::Program("mkfs.ext4"), Need::Program("fallocate")];
 /// A reserve for a small file system.
 const SMALL: &str = "[reserve]\ndisk_mib = 16\nmemory_mib = 64\n";
 const VNFD: &str = "Definitions/station.yaml";
@@ -135,7 +137,7 @@ fn a_client_that_stalls_or_speaks_nonsense_or_sends_too_much_costs_nobody_else_a
 
 #[test]
 fn an_upload_that_has_no_room_is_refused_and_everything_else_goes_on() {
-    if kit::lacks(&NEEDS) {
+    if kit::lacks(&NEEDS) || kit::lacks(&SMALL_DISK) {
         return;
     }
     let mut host = Host::start(With::Switch);
@@ -194,12 +196,14 @@ fn an_upload_that_has_no_room_is_refused_and_everything_else_goes_on() {
 
 #[test]
 fn guests_that_a_full_disk_paused_are_reported_and_go_on_when_there_is_room() {
-    if kit::lacks(&NEEDS) {
+    if kit::lacks(&NEEDS) || kit::lacks(&SMALL_DISK) {
         return;
     }
     let Some(image) = tiny_image() else { return };
     let mut host = Host::start(With::Switch);
-    host.tell("data 160m");
+    // Of which somebody else has the larger part, for a while.
+    host.tell("data 600m");
+    host.tell("run fallocate -l 440m data/filler");
     host.serve_with("[reserve]\ndisk_mib = 16\nmemory_mib = 64\n[overcommit]\ndisk = 8.0\n");
     host.reconciled();
     let writes = "#!/bin/sh\ndd if=/dev/zero of=/dev/vdb bs=64k; sync; echo all written >/dev/ttyS0\n# ";
@@ -242,7 +246,7 @@ fn guests_that_a_full_disk_paused_are_reported_and_go_on_when_there_is_room() {
             text(&host.post("/vnfpkgm/v2/vnf_packages", &json!({ "userDefinedData": { "n": n } })).expect(201).json(), "id").to_owned()
         })
         .collect();
-    host.tell("resize 600m");
+    host.tell("run rm data/filler");
     within("both guests have gone on", Duration::from_secs(120), || Some(()).filter(|()| log(&mut host) == 2));
     within("the reserve is whole again", Duration::from_secs(60), || Some(()).filter(|()| ballast(&mut host) == 16));
     host.reconciled();

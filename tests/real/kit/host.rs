@@ -86,9 +86,8 @@ while read -r word id; do
   case $word in
     small) qemu-img create -q -f qcow2 "small/$id" 64M && ln -s "$1/small/$id" "data/disks/$id.qcow2" ;;
     grow) mount -o remount,size=64m small ;;
-    # The data folder on a file system of its own, so small; and made larger.
-    data) mount -t tmpfs -o "size=$id,mode=711" none data ;;
-    resize) mount -o "remount,size=$id" data ;;
+    # The data folder on a small file system of its own, one that a disk would have.
+    data) truncate -s "$id" data.img && mkfs.ext4 -q -m 0 data.img && mount -o loop data.img data && chmod 711 data && rmdir data/lost+found ;;
     kill) end $libvirt ;;
     begin) begin_libvirt ;;
     freeze) kill -STOP $libvirt ;;
