@@ -214,7 +214,7 @@ impl Vnf {
                 let within = match (stopping.how, stopping.grace) {
                     (How::Graceful, grace) => grace,
                     (How::Forceful, None) => Some(0),
-                    (How::Forceful, Some(_)) => return Err(Failure::Here("--grace goes with --how graceful".into())),
+                    (How::Forceful, Some(_)) => return Err(Failure::Usage("--grace goes with --how graceful".into())),
                 };
                 if let Some(s) = within {
                     let sign = if path.contains('?') { '&' } else { '?' };

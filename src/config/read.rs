@@ -101,7 +101,8 @@ fn unknown<'k>(key: &str, known: impl Iterator<Item = &'k str>) -> String {
     let score = |k: &str| strsim::jaro_winkler(key, k).max(strsim::jaro_winkler(&last(key), &last(k)) - 0.01);
     match known.map(|k| (score(k), k)).max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((s, k)) if s > 0.75 => format!("no such key; did you mean '{k}'?"),
-        _ => "no such key".into(),
+        Some((_, k)) => format!("no such key; the nearest is '{k}'"),
+        None => "no such key".into(),
     }
 }
 

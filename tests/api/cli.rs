@@ -161,7 +161,7 @@ fn a_service_comes_up_from_a_folder_is_looked_at_and_goes_away_again() {
     let told = site.says(0, &["vnf", "reboot", "vcpe-web", "--grace", "5"]);
     assert!(told.contains("(OPERATE) is COMPLETED"), "{told}");
     assert_eq!(site.json(&["op", "list"]).as_array().map_or(0, Vec::len), before + 2, "each reboot is one operation");
-    site.says(1, &["vnf", "reboot", "vcpe-web", "--how", "forceful", "--grace", "5"]);
+    site.says(2, &["vnf", "reboot", "vcpe-web", "--how", "forceful", "--grace", "5"]);
 
     insta::assert_snapshot!("down", site.says(0, &["down", &vcpe]));
     insta::assert_snapshot!("down_again", site.says(0, &["down", "vcpe"]));
