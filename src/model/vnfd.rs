@@ -62,6 +62,8 @@ pub struct Flavour {
     /// At least one: where the descriptor has none, `default` with each VDU's initial count.
     pub levels: Vec<Level>,
     pub aspects: Vec<Aspect>,
+    /// Which guests share a part of the box, and which share none.
+    pub groups: Vec<GuestGroup>,
     /// What a stop may take before the guest is destroyed, where the request says nothing, in seconds (IFA011 7.1.5.7).
     pub graceful_stop_s: Option<u32>,
 }
@@ -101,6 +103,27 @@ pub struct Aspect {
     pub max_level: u32,
     /// Per step: (VDU id, VNFCs added). The last entry repeats.
     pub deltas: Vec<Vec<(SmolStr, u32)>>,
+}
+
+/// Guests that a rule of affinity or anti-affinity is for (SOL001's AffinityRule, AntiAffinityRule).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestGroup {
+    /// The rule's name; with its target where it has several.
+    pub id: SmolStr,
+    pub kind: Apartness,
+    /// All guests of these VDUs are under the rule together.
+    pub vdus: Vec<SmolStr>,
+}
+
+/// How near or far guests of a group are. Those that are to share a host do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Apartness {
+    /// All on one NUMA node.
+    SameNode,
+    /// No two on one NUMA node.
+    OtherNode,
+    /// No two on one host: a box holds one of them.
+    OtherHost,
 }
 
 /// Virtualisation deployment unit: one kind of guest.

@@ -6,6 +6,7 @@
 mod alarms;
 mod aspects;
 mod chains;
+mod groups;
 mod links;
 
 use serde::{Deserialize, de::DeserializeOwned};
@@ -35,7 +36,8 @@ fn from<Old: DeserializeOwned, New: From<Old>>(table: Table, known: u8, version:
 pub fn package(version: u8, body: &[u8]) -> Result<VnfPackage> {
     match version {
         1 => decode_body::<v1::VnfPackage>(Table::VnfPackage, version, body).map(VnfPackage::from),
-        _ => from::<links::VnfPackage, _>(Table::VnfPackage, 2, version, body, 3),
+        2 => decode_body::<links::VnfPackage<links::Flavour>>(Table::VnfPackage, version, body).map(VnfPackage::from),
+        _ => from::<links::VnfPackage<groups::Flavour>, _>(Table::VnfPackage, 3, version, body, 4),
     }
 }
 pub fn ns_descriptor(version: u8, body: &[u8]) -> Result<NsDescriptor> {
@@ -266,6 +268,7 @@ mod v1 {
                 default_level: o.default_level,
                 levels: o.levels,
                 aspects: o.aspects,
+                groups: Vec::new(),
                 graceful_stop_s: o.graceful_stop_s,
             }
         }

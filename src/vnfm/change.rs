@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
-use super::plan::{Ask, Fabric, MOST, Made, Planner, VnfPlan, remove, whole};
+use super::{
+    affinity::one_host,
+    plan::{Ask, Fabric, MOST, Made, Planner, VnfPlan, remove, whole},
+};
 use crate::{
     model::{
         error::{Fault, Result},
@@ -164,6 +167,7 @@ pub fn scale(
     fabric: &mut Fabric<'_>,
     dice: &dyn Dice,
 ) -> Result<Altered> {
+    one_host(ask.flavour, |vdu| goal.counts.get(vdu).copied().unwrap_or(0))?;
     let mut p = planner(ask, now.body, dice);
     let mut ext = ext_cps(now.body);
     let (mut added, mut removed) = (Vec::new(), Vec::new());

@@ -1,6 +1,7 @@
 //! VNF management: lifecycle of VNF instances and their packages (SOL003, IFA007).
 //!
 //! * `plan`    pure: which guests, disks, ports, addresses and steps a request means
+//! * `affinity` groups of guests to placement's, and what one host cannot keep
 //! * `place`   wishes for hardware to placement and back
 //! * `change`  pure: what scaling and healing add to the guests and take from them
 //! * `alter`   takes a request to scale or to heal
@@ -19,6 +20,7 @@
 //! Owns `Vnfm`, which the rest of the box talks to. Never: HTTP, network services.
 
 pub mod accept;
+mod affinity;
 pub mod alter;
 pub mod change;
 pub mod day0;

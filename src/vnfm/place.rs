@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use smol_str::{SmolStr, format_smolstr};
 
-use super::plan::{VnfPlan, renumbered};
+use super::{
+    affinity::Company,
+    plan::{VnfPlan, renumbered},
+};
 use crate::{
     model::{
         epa::{
@@ -63,7 +66,7 @@ impl Wishful {
 }
 
 /// A guest's wishes as placement takes them; `None`: it needs no place.
-pub fn wishful(guest: VnfcId, name: SmolStr, vdu: &Vdu, nics: Vec<NicOf>) -> Result<Option<Wishful>> {
+pub fn wishful(guest: VnfcId, name: SmolStr, vdu: &Vdu, nics: Vec<NicOf>, company: Company) -> Result<Option<Wishful>> {
     let e = &vdu.epa;
     let cells = e.cells(vdu.vcpus, vdu.memory);
     let cores = cells.iter().any(|c| c.cores.is_some());
@@ -71,7 +74,8 @@ pub fn wishful(guest: VnfcId, name: SmolStr, vdu: &Vdu, nics: Vec<NicOf>) -> Res
     let dedicated = e.pinning == PinPolicy::Dedicated || cores;
     let alone = e.emulator == EmulatorPolicy::Isolate;
     let devices = !e.devices.is_empty() || nics.iter().any(|n| n.wish.attach != NicAttach::Switch);
-    if !(large || dedicated || alone || devices || e.numa.is_some()) {
+    let grouped = !company.is_none();
+    if !(large || dedicated || alone || devices || grouped || e.numa.is_some()) {
         return Ok(None);
     }
     let cpus = cpu_wish(e, &cells, dedicated)?;
@@ -86,12 +90,12 @@ pub fn wishful(guest: VnfcId, name: SmolStr, vdu: &Vdu, nics: Vec<NicOf>) -> Res
             PagePolicy::Size1G => PageWish::Exactly(PageSize::Huge1G),
             PagePolicy::PreferLarge => PageWish::PreferLarge,
         },
-        strict: e.numa.as_ref().map_or(large || dedicated, |n| n.policy == MemPolicy::Strict),
+        strict: e.numa.as_ref().map_or(large || dedicated || grouped, |n| n.policy == MemPolicy::Strict),
         emulator_alone: alone,
         reserve_mcpu: 0,
         devices: device_asks(e, &nics)?,
-        together: Vec::new(),
-        apart: Vec::new(),
+        together: company.together,
+        apart: company.apart,
     };
     Ok(Some(Wishful { guest, ask, epa: e.clone(), nics }))
 }

@@ -13,7 +13,10 @@ use std::collections::BTreeMap;
 use smol_str::{SmolStr, format_smolstr};
 use uuid::Uuid;
 
-use super::place::{NicOf, Wishful, taken_back, wishful};
+use super::{
+    affinity::{company, one_host},
+    place::{NicOf, Wishful, taken_back, wishful},
+};
 use crate::{
     model::{
         domain::{BaseImage, DiskSpec, DomainDisk, DomainMedium, DomainNic, DomainSpec, MediaSpec, Owner},
@@ -154,6 +157,8 @@ pub fn instantiate(ask: &Ask<'_>, fabric: &mut Fabric<'_>, dice: &dyn Dice) -> R
         let known: Vec<_> = f.levels.iter().map(|l| l.id.as_str()).collect();
         Fault::invalid(format!("flavour {} has no instantiation level '{}'; it has {}", f.id, ask.level, known.join(", ")))
     })?;
+    let count = |vdu: &Vdu| level.counts.iter().find(|(id, _)| *id == vdu.id).map_or(vdu.min_instances, |(_, n)| *n);
+    one_host(f, |id| f.vdu(id).map_or(0, count))?;
     let mut p = Planner::new(ask, dice);
     p.internal_links(fabric)?;
     p.external_links(fabric)?;
@@ -161,7 +166,7 @@ pub fn instantiate(ask: &Ask<'_>, fabric: &mut Fabric<'_>, dice: &dyn Dice) -> R
     let mut ext: BTreeMap<SmolStr, ExtCpInst> = BTreeMap::new();
     let mut faults = Vec::new();
     for vdu in &f.vdus {
-        let count = level.counts.iter().find(|(id, _)| *id == vdu.id).map_or(vdu.min_instances, |(_, n)| *n);
+        let count = count(vdu);
         if count > MOST {
             faults.push(Fault::invalid(format!("VDU {}: {count} instances are more than a box can have ({MOST})", vdu.id)));
             continue;
@@ -385,7 +390,8 @@ impl Planner<'_> {
         }
 
         let name = format_smolstr!("{}/{}/{index}", self.ask.instance.name, vdu.id);
-        self.wishful.extend(wishful(id, name, vdu, functions)?);
+        let company = company(self.ask.flavour, self.ask.instance.id, &vdu.id);
+        self.wishful.extend(wishful(id, name, vdu, functions, company)?);
 
         let mut disks = Vec::new();
         for d in &vdu.disks {

@@ -196,6 +196,7 @@ fn vnfd() -> Vnfd {
         default_level: "default".into(),
         levels: vec![level],
         aspects: Vec::new(),
+        groups: Vec::new(),
         graceful_stop_s: None,
     };
     Vnfd {

@@ -217,15 +217,6 @@ fn what_has_no_effect_is_warned_of_and_taken() {
         ("some without order", &[(SMALL, "order: 1", "description: x")], "has no order, while others"),
         ("not mapped", &[(SMALL, "      virtual_link_lan: [ lan, virtual_link ]\n", "")], "taken as an external connection point"),
         ("unused storage", &[(SMALL, "        - virtual_storage: logs\n", "")], "no VDU uses this storage"),
-        (
-            "affinity",
-            &[(
-                PAIR,
-                "    - watchers:",
-                "    - apart: { type: tosca.policies.nfv.AntiAffinityRule, targets: [ gw ], properties: { scope: nfvi_node } }\n    - watchers:",
-            )],
-            "AntiAffinityRule is not acted on",
-        ),
         ("network of an address", &[(PAIR, "cidr: 192.0.2.0/28", "cidr: 192.0.2.3/28")], "192.0.2.0/28 is meant"),
     ];
     for (what, edits, want) in cases {

@@ -1,5 +1,6 @@
 //! Whole packages, good and bad.
 
+mod affinity;
 mod archives;
 mod bad;
 mod forward;

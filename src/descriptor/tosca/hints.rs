@@ -27,6 +27,7 @@
 //! | NFP | `bothy.symmetric` | `false`: what comes back takes its link |
 //! | | `bothy.on_loss` | `block` (default), `bypass`: what happens without one of its functions |
 //! | NfpPosition | `bothy.hop` | `transparent` (default): hands frames on as they are; `routed`: takes frames for its own MAC |
+//! | AffinityRule, AntiAffinityRule | `bothy.scope` | `numa_node`: the rule is for NUMA nodes of the box |
 //! | VNF of an NSD | `bothy.address.REQUIREMENT` | fixed addresses on that link |
 //! | | `bothy.priority` | lower starts first after a reboot |
 
@@ -45,6 +46,8 @@ pub const ON_EXT_CP: &[&str] = &["management"];
 pub const ON_LINK: &[&str] = &["management", "nat", "forwards", "dns", "physical"];
 pub const ON_PATH: &[&str] = &["symmetric", "on_loss"];
 pub const ON_POSITION: &[&str] = &["hop"];
+/// On the policies, which have metadata as nodes have.
+pub const ON_RULE: &[&str] = &["scope"];
 /// `address.REQUIREMENT`: fixed addresses of a member of a network service.
 pub const ON_MEMBER: &[&str] = &["address.*", "priority"];
 

@@ -12,13 +12,18 @@ use crate::model::vnfd::{Aspect, Level, Vdu};
 
 /// Each policy of the topology as (its type, itself).
 pub fn policies<'a>(scope: &'a Scope<'a>) -> Vec<(SmolStr, At<'a>)> {
+    named_policies(scope).into_iter().map(|(_, kind, policy)| (kind, policy)).collect()
+}
+
+/// With their names before them.
+pub fn named_policies<'a>(scope: &'a Scope<'a>) -> Vec<(SmolStr, SmolStr, At<'a>)> {
     let Some(node) = scope.topology.get("policies") else { return Vec::new() };
     let list = At::new(scope, node.clone(), "topology_template.policies", None);
     let mut out = Vec::new();
     for item in list.items() {
-        for (_, policy) in item.entries() {
+        for (name, policy) in item.entries() {
             match policy.need("type").and_then(|t| t.text()) {
-                Some(kind) => out.push((kind, policy)),
+                Some(kind) => out.push((name.text, kind, policy)),
                 None => continue,
             }
         }
@@ -26,12 +31,12 @@ pub fn policies<'a>(scope: &'a Scope<'a>) -> Vec<(SmolStr, At<'a>)> {
     out
 }
 
+/// `affinity` reads these.
+const ELSEWHERE: &[&str] = &["AffinityRule", "AntiAffinityRule"];
 const IGNORED: &[&str] = &[
     "VirtualLinkInstantiationLevels",
     "VirtualLinkBitrateScalingAspectDeltas",
     "VirtualLinkBitrateInitialDelta",
-    "AffinityRule",
-    "AntiAffinityRule",
     "SecurityGroupRule",
     "VnfIndicator",
     "VnfPackageChange",
@@ -93,6 +98,7 @@ pub fn levels<'a>(scope: &'a Scope<'a>, vdus: &[Vdu]) -> Levels {
             level_policy = Some(props);
         } else if is("SupportedVnfInterface") {
             out.management.extend(policy.get("targets").map(|t| t.items()).unwrap_or_default().iter().filter_map(|t| t.text()));
+        } else if ELSEWHERE.iter().any(|p| is(p)) {
         } else if IGNORED.iter().any(|p| is(p)) {
             policy.warn(format!("{kind} is not acted on"));
         } else {

@@ -3,6 +3,7 @@
 //! Owns the YAML tree with positions, imports, types, intrinsic functions and the two readers,
 //! VNFD and NSD. The SOL001 type files are not needed: what they say is built in.
 
+pub(super) mod affinity;
 pub(super) mod at;
 pub(super) mod constraint;
 pub(super) mod day0;

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use smol_str::SmolStr;
 
 use super::{
+    affinity,
     at::At,
     constraint,
     hints::{ON_EXT_CP, hints},
@@ -332,6 +333,7 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, vnf: &At<'_>, files: &Files<'_>) -> F
             at.warn("no VDU is attached to this link");
         }
     }
+    let groups = affinity::groups(scope, &vdus, &links);
     Flavour {
         description: vnf.property("flavour_description").and_then(|d| d.text()).unwrap_or_default(),
         graceful_stop_s: graceful_stop(vnf),
@@ -342,6 +344,7 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, vnf: &At<'_>, files: &Files<'_>) -> F
         default_level: read.default_level,
         levels: read.levels,
         aspects: read.aspects,
+        groups,
     }
 }
 

@@ -88,6 +88,7 @@ pub fn vnfd(id: &str, shape: &Shape) -> Vnfd {
             .then(|| Aspect { id: "more".into(), name: "more".into(), max_level: shape.most, deltas: vec![vec![("vdu0".into(), 1)]] })
             .into_iter()
             .collect(),
+        groups: Vec::new(),
         graceful_stop_s: None,
     };
     Vnfd {

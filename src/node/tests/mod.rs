@@ -8,6 +8,7 @@ mod alter;
 mod autoheal;
 pub mod chains;
 mod crash;
+mod groups;
 mod grow;
 mod life;
 mod links;

@@ -1,5 +1,6 @@
 //! Before kinds of links had a meaning: links without rates and transparency, connection points
-//! without role, rate and trunk, stations without access.
+//! without role, rate and trunk, stations without access. The package around a flavour stayed the same
+//! for another version.
 
 use std::net::IpAddr;
 
@@ -20,13 +21,13 @@ use crate::model::{
 };
 
 #[derive(Deserialize)]
-pub struct VnfPackage {
+pub struct VnfPackage<F> {
     id: VnfPkgId,
     project: ProjectId,
     onboarding: Onboarding,
     operational: Operational,
     users: u32,
-    vnfd: Option<Vnfd>,
+    vnfd: Option<Vnfd<F>>,
     vnfd_path: SmolStr,
     manifest_path: Option<SmolStr>,
     archive: Option<PackageFile>,
@@ -38,7 +39,7 @@ pub struct VnfPackage {
     revision: u64,
 }
 #[derive(Deserialize)]
-struct Vnfd {
+struct Vnfd<F> {
     id: SmolStr,
     invariant_id: Option<SmolStr>,
     provider: SmolStr,
@@ -49,10 +50,10 @@ struct Vnfd {
     info_description: SmolStr,
     vnfm_info: Vec<SmolStr>,
     default_flavour: SmolStr,
-    flavours: Vec<Flavour>,
+    flavours: Vec<F>,
 }
 #[derive(Deserialize)]
-struct Flavour {
+pub struct Flavour {
     id: SmolStr,
     description: SmolStr,
     vdus: Vec<Vdu>,
@@ -171,8 +172,8 @@ struct Station {
     hostname: SmolStr,
 }
 
-impl From<VnfPackage> for package::VnfPackage {
-    fn from(o: VnfPackage) -> Self {
+impl<F: Into<vnfd::Flavour>> From<VnfPackage<F>> for package::VnfPackage {
+    fn from(o: VnfPackage<F>) -> Self {
         package::VnfPackage {
             id: o.id,
             project: o.project,
@@ -193,8 +194,8 @@ impl From<VnfPackage> for package::VnfPackage {
     }
 }
 
-impl From<Vnfd> for vnfd::Vnfd {
-    fn from(o: Vnfd) -> Self {
+impl<F: Into<vnfd::Flavour>> From<Vnfd<F>> for vnfd::Vnfd {
+    fn from(o: Vnfd<F>) -> Self {
         vnfd::Vnfd {
             id: o.id,
             invariant_id: o.invariant_id,
@@ -222,6 +223,7 @@ impl From<Flavour> for vnfd::Flavour {
             default_level: o.default_level,
             levels: o.levels,
             aspects: o.aspects,
+            groups: Vec::new(),
             graceful_stop_s: o.graceful_stop_s,
         }
     }

@@ -223,6 +223,14 @@ fn package_with_wishes() -> VnfPackage {
     }
     p
 }
+fn package_with_groups() -> VnfPackage {
+    let mut p = package();
+    for f in p.vnfd.iter_mut().flat_map(|v| &mut v.flavours) {
+        let group = |kind| GuestGroup { id: "g".into(), kind, vdus: vec!["vdu0".into()] };
+        f.groups = [Apartness::SameNode, Apartness::OtherNode, Apartness::OtherHost].map(group).into();
+    }
+    p
+}
 fn package_with_links() -> VnfPackage {
     let mut p = package();
     for f in p.vnfd.iter_mut().flat_map(|v| &mut v.flavours) {
@@ -300,6 +308,7 @@ fn vnfd() -> Vnfd {
             default_level: "l".into(),
             levels: vec![level],
             aspects: vec![Aspect { id: "a".into(), name: "A".into(), max_level: 2, deltas: vec![vec![("vdu0".into(), 1)]] }],
+            groups: Vec::new(),
             graceful_stop_s: Some(30),
         }],
     }
@@ -813,6 +822,7 @@ fn records_are_on_disk_as_they_always_were() {
         g.check(format!("segment-{state:?}"), &segment(owner, state));
     }
     g.check("package-links", &package_with_links());
+    g.check("package-groups", &package_with_groups());
     let mut rated = ns_descriptor();
     for l in rated.nsd.iter_mut().flat_map(|n| &mut n.flavours).flat_map(|f| &mut f.links) {
         l.profile = rated_link(LinkKind::Etree);
