@@ -75,6 +75,9 @@ fn facts(client: &Client, out: &Out) -> Result<(), Failure> {
             say!("{what}: {}", plain(&f[member]));
         }
     }
+    if f["mhz"].is_number() {
+        say!("clock: {} MHz", plain(&f["mhz"]));
+    }
     for g in list(&f, "governors") {
         say!("governor {}: CPUs {}", plain(&g["name"]), plain(&g["cpus"]));
     }

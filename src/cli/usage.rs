@@ -25,6 +25,7 @@ fn text(usage: &Value) -> String {
                 lines.push(format!("  {what}: {cpus}"));
             }
         }
+        lines.extend(time(&n["cpuTime"]));
         let held: Vec<Vec<String>> = list(n, "cpus").iter().filter(|c| c["holder"].is_object()).map(cpu).collect();
         if !held.is_empty() {
             lines.push(align(&["  CPU", "SIBLING", "USE", "GUEST"], &held));
@@ -39,6 +40,15 @@ fn text(usage: &Value) -> String {
     }
     parts.extend(list(usage, "drift").iter().map(|d| format!("drift: {}", plain(d))));
     parts.join("\n\n")
+}
+
+/// What is promised of the CPUs that guests float over, if anything is.
+fn time(t: &Value) -> Option<String> {
+    let (clock, unit) = t["mhz"].as_u64().map_or((1000, "thousandths of a CPU"), |mhz| (mhz, "MHz"));
+    let amount = |v: &Value| (v.as_u64().unwrap_or(0) * clock / 1000).to_string();
+    let who: Vec<String> = list(t, "holders").iter().map(|h| format!("{} ({})", plain(&h["name"]), amount(&h["milliCpus"]))).collect();
+    let promised = format!("  CPU time: {} of {} {unit} promised: ", amount(&t["promisedMilliCpus"]), amount(&t["milliCpus"]));
+    (!who.is_empty()).then(|| promised + &who.join(", "))
 }
 
 fn cpu(c: &Value) -> Vec<String> {

@@ -86,6 +86,8 @@ pub struct HostFacts {
     /// CPUs without a tick while one task runs (`nohz_full`).
     pub nohz_full: CpuSet,
     pub governors: Vec<Governor>,
+    /// What each CPU does without boost, MHz: the slowest's. `None`: not told.
+    pub mhz: Option<u32>,
     pub irqs: Vec<Irq>,
     pub devices: Vec<PciDevice>,
     /// DMA is remapped: devices can be handed to guests.

@@ -119,6 +119,7 @@ impl Machine {
             isolated: self.isolated.clone(),
             nohz_full: CpuSet::new(),
             governors: vec![governor("powersave", cpus.clone())],
+            mhz: Some(2000),
             irqs: (0..4).map(|n| Irq { number: 40 + n, cpus: cpus.clone() }).collect(),
             devices: self.devices(),
             iommu: self.iommu,

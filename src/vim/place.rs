@@ -6,6 +6,7 @@
 //! * `cards`   which card each NIC is on
 //! * `search`  the best of all places, within a budget
 //! * `facts`   the board of a host's facts and its reserve
+//! * `time`    CPU time that is promised to guests that float
 //! * `usage`   who holds what of the host, and what of it is not there any more
 //! * `refuse`  why there is none: each candidate, its reason, and what would make it fit
 //!
@@ -28,6 +29,7 @@ mod cores;
 pub mod facts;
 mod refuse;
 mod search;
+mod time;
 pub mod usage;
 
 #[cfg(test)]
@@ -36,7 +38,7 @@ mod brute;
 mod tests;
 
 use crate::model::{
-    error::Result,
+    error::{Fault, Result},
     place::{Held, Placement},
 };
 use ask::GuestAsk;
@@ -88,6 +90,10 @@ pub fn place(board: &Board, held: &[Held], asks: &[GuestAsk]) -> Result<Placed> 
 
 /// As `place`, with a budget of its own.
 pub fn place_within(board: &Board, held: &[Held], asks: &[GuestAsk], budget: u32) -> Result<Placed> {
+    let never: Vec<String> = asks.iter().filter_map(|a| time::promised(a, board.mhz).err()).collect();
+    if !never.is_empty() && !board.nodes.is_empty() {
+        return Err(Fault::capacity("this host cannot promise the CPU time that is asked for").with_reasons(never));
+    }
     let free = board::Free::of(board, held);
     // One that has no place alone would be found out at each leaf of the tree.
     let alone = |a: &GuestAsk| match search::best(&free, std::slice::from_ref(a), budget) {

@@ -75,7 +75,8 @@ pub fn wishful(guest: VnfcId, name: SmolStr, vdu: &Vdu, nics: Vec<NicOf>, compan
     let alone = e.emulator == EmulatorPolicy::Isolate;
     let devices = !e.devices.is_empty() || nics.iter().any(|n| n.wish.attach != NicAttach::Switch);
     let grouped = !company.is_none();
-    if !(large || dedicated || alone || devices || grouped || e.numa.is_some()) {
+    let reserve_mhz = e.quotas.cpu.reserve.unwrap_or(0);
+    if !(large || dedicated || alone || devices || grouped || reserve_mhz > 0 || e.numa.is_some()) {
         return Ok(None);
     }
     let cpus = cpu_wish(e, &cells, dedicated)?;
@@ -92,7 +93,7 @@ pub fn wishful(guest: VnfcId, name: SmolStr, vdu: &Vdu, nics: Vec<NicOf>, compan
         },
         strict: e.numa.as_ref().map_or(large || dedicated || grouped, |n| n.policy == MemPolicy::Strict),
         emulator_alone: alone,
-        reserve_mcpu: 0,
+        reserve_mhz,
         devices: device_asks(e, &nics)?,
         together: company.together,
         apart: company.apart,

@@ -23,6 +23,8 @@ pub struct Facts {
     cores: Vec<Core>,
     caches: Vec<Cache>,
     governors: Vec<Governor>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mhz: Option<u32>,
     devices: Vec<Device>,
 }
 
@@ -160,6 +162,7 @@ impl From<&HostFacts> for Facts {
                     available: g.available.iter().map(ToString::to_string).collect(),
                 })
                 .collect(),
+            mhz: f.mhz,
             devices: f.devices.iter().map(Device::from).collect(),
         }
     }

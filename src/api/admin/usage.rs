@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     api::{Ctx, problem::Answer, respond::NoQuery},
     model::id::VnfcId,
-    vim::place::usage::{CardUsage, CpuUse, NodeUsage, PageUsage},
+    vim::place::usage::{CardUsage, CpuUse, NodeUsage, PageUsage, TimeUsage},
 };
 
 #[derive(Serialize)]
@@ -27,7 +27,26 @@ struct Node {
     isolated_cpus: String,
     whole_cores_free: usize,
     cpus: Vec<Cpu>,
+    cpu_time: Time,
     pages: Vec<Pages>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Time {
+    milli_cpus: u64,
+    promised_milli_cpus: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mhz: Option<u32>,
+    holders: Vec<Promise>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Promise {
+    #[serde(flatten)]
+    holder: Holder,
+    milli_cpus: u64,
 }
 
 /// A CPU that is not free.
@@ -121,8 +140,14 @@ fn node(n: NodeUsage) -> Node {
         isolated_cpus: n.isolated.to_string(),
         whole_cores_free: n.cores.iter().filter(|c| c.cpus.iter().all(|(_, u)| *u == CpuUse::Free)).count(),
         cpus,
+        cpu_time: time(n.time),
         pages: n.pages.into_iter().map(pages).collect(),
     }
+}
+
+fn time(t: TimeUsage) -> Time {
+    let holders = t.holders.into_iter().map(|(id, name, n)| Promise { holder: holder(id, &name), milli_cpus: n });
+    Time { milli_cpus: t.mcpu, promised_milli_cpus: t.promised, mhz: t.mhz, holders: holders.collect() }
 }
 
 /// Small pages are counted in pages, too.

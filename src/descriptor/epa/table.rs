@@ -107,7 +107,7 @@ pub const TABLE: &[Row] = &[
     row(Guest, "numa-node-policy.node.N.paired-threads.num-paired-threads", &["numa-node-policy.node.N.paired-threads"], "pairs", Acted(Act::NodePairs), "two vCPUs on the two threads of one core, each pair"),
     row(Guest, "numa-node-policy.node.N.paired-threads.paired-thread-ids", &[], "`0-1,2-3`", Acted(Act::NodePairIds), "which vCPUs pair up"),
     row(Guest, "cpu-quota.limit", &["quota:cpu_limit"], "MHz", Acted(Act::CpuLimit), "of all vCPUs together; by the CPU controller of cgroups"),
-    row(Guest, "cpu-quota.reserve", &["quota:cpu_reservation"], "MHz", Acted(Act::CpuReserve), "counted against the host's CPUs"),
+    row(Guest, "cpu-quota.reserve", &["quota:cpu_reservation"], "MHz", Acted(Act::CpuReserve), "of all vCPUs together: promised once, of the CPUs of its node that guests float over; `DEDICATED` CPUs are whole ones"),
     row(Guest, "cpu-quota.shares", &["quota:cpu_shares", "quota:cpu_shares_share"], "2 to 10000", Acted(Act::CpuShares), "weight; 1024 is usual"),
     row(Guest, "mem-quota.limit", &["quota:memory_limit"], "MiB", Acted(Act::MemLimit), "must not be below the guest's memory, which is the limit"),
     row(Guest, "mem-quota.reserve", &["quota:memory_reservation"], "MiB", Acted(Act::MemReserve), "memory is not promised twice, so all of it is reserved"),

@@ -86,3 +86,21 @@ pub(super) fn governors(tree: &Tree) -> Vec<Governor> {
     all.sort_unstable_by_key(|g| g.cpus.first());
     all
 }
+
+/// The slowest's, so that what is promised by it holds on each. What a driver calls its base or nominal clock comes
+/// before its highest, which may be one of boost; where no driver has the clock (guests of a hypervisor) procfs
+/// tells it.
+pub(super) fn mhz(tree: &Tree) -> Option<u32> {
+    let one = |cpu: u16| {
+        let dir = format!("{CPUS}/cpu{cpu}");
+        let khz = |file: &str| tree.parse::<u32>(format!("{dir}/cpufreq/{file}")).map(|khz| khz / 1000);
+        let nominal = || tree.parse::<u32>(format!("{dir}/acpi_cppc/nominal_freq"));
+        khz("base_frequency").or_else(nominal).filter(|m| *m > 0).or_else(|| khz("cpuinfo_max_freq")).filter(|m| *m > 0)
+    };
+    let told: Option<Vec<u32>> = online(tree).iter().map(one).collect();
+    told.and_then(|all| all.into_iter().min()).or_else(|| {
+        let text = tree.read("proc/cpuinfo")?;
+        let lines = text.lines().filter_map(|l| l.strip_prefix("cpu MHz")?.split_once(':')?.1.trim().parse::<f64>().ok());
+        lines.map(|m| m as u32).filter(|m| *m > 0).min()
+    })
+}

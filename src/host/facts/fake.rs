@@ -92,6 +92,9 @@ impl Fake {
                 self.put(&at("physical_package_id"), core.socket);
                 self.put(&at("core_id"), core.id);
                 self.put(&at("core_cpus_list"), &core.threads);
+                if let Some(mhz) = facts.mhz {
+                    self.put(&format!("{CPUS}/cpu{cpu}/cpufreq/base_frequency"), mhz * 1000);
+                }
             }
         }
         for (n, c) in facts.caches.iter().enumerate() {

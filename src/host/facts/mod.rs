@@ -43,6 +43,7 @@ pub fn read(tree: &Tree, vfs: VfConfs<'_>) -> Result<HostFacts> {
         isolated: tree.cpus("sys/devices/system/cpu/isolated"),
         nohz_full: tree.cpus("sys/devices/system/cpu/nohz_full"),
         governors: cpu::governors(tree),
+        mhz: cpu::mhz(tree),
         irqs: irqs(tree),
         iommu: has_group || !tree.list("sys/class/iommu").is_empty(),
         devices,

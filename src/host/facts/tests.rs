@@ -119,7 +119,11 @@ fn what_is_missing_is_left_out_and_the_rest_is_told() {
     let whole = without_words(edge_server());
     type Damage = (&'static str, fn(&Fake), fn(&mut HostFacts));
     let cases: [Damage; 8] = [
-        ("no cpufreq", |f| (0..64).for_each(|c| f.remove(&format!("sys/devices/system/cpu/cpu{c}/cpufreq"))), |h| h.governors.clear()),
+        (
+            "no cpufreq",
+            |f| (0..64).for_each(|c| f.remove(&format!("sys/devices/system/cpu/cpu{c}/cpufreq"))),
+            |h| (h.governors, h.mhz) = (Vec::new(), None),
+        ),
         ("no isolation files", |f| f.remove("sys/devices/system/cpu/isolated"), |_| {}),
         ("no interrupts", |f| f.remove("proc/irq"), |h| h.irqs.clear()),
         (
@@ -180,4 +184,37 @@ fn this_machine_tells_its_own() {
     let online = std::thread::available_parallelism().expect("CPUs").get();
     assert!(f.cpus().len() >= online, "{} CPUs shown, {online} usable", f.cpus().len());
     assert!(f.nodes.iter().map(|n| n.memory.0).sum::<u64>() > 0 && !f.kernel.release.is_empty());
+}
+
+#[test]
+fn the_clock_is_the_nominal_one_of_the_slowest_cpu_and_unknown_where_nobody_tells_it() {
+    const CPU: &str = "sys/devices/system/cpu/cpu";
+    let bare = Machine { sockets: 1, cores_per_socket: 2, threads: 1, ..Machine::default() };
+    type Say = (&'static str, &'static [(&'static str, &'static str)], Option<u32>);
+    let cases: [Say; 7] = [
+        ("nobody", &[], None),
+        ("base before the highest", &[("0/cpufreq/base_frequency", "2400000"), ("0/cpufreq/cpuinfo_max_freq", "3900000")], None),
+        ("the slowest", &[("0/cpufreq/base_frequency", "2400000"), ("1/cpufreq/base_frequency", "1800000")], Some(1800)),
+        ("by ACPI", &[("0/acpi_cppc/nominal_freq", "3000"), ("1/acpi_cppc/nominal_freq", "3000")], Some(3000)),
+        (
+            "ACPI knows nothing",
+            &[
+                ("0/acpi_cppc/nominal_freq", "0"),
+                ("1/acpi_cppc/nominal_freq", "0"),
+                ("0/cpufreq/cpuinfo_max_freq", "2200000"),
+                ("1/cpufreq/cpuinfo_max_freq", "2200000"),
+            ],
+            Some(2200),
+        ),
+        ("a guest of a hypervisor", &[("/proc/cpuinfo", "cpu MHz\t\t: 2599.998\ncpu MHz\t\t: 2600.100\n")], Some(2599)),
+        ("rubbish", &[("/proc/cpuinfo", "cpu MHz\t\t: many\n")], None),
+    ];
+    for (what, said, want) in cases {
+        let fake = Fake::of(&HostFacts { mhz: None, governors: Vec::new(), ..bare.facts() });
+        for (file, text) in said {
+            let path = file.strip_prefix('/').map_or_else(|| format!("{CPU}{file}"), str::to_owned);
+            fake.put(&path, text);
+        }
+        assert_eq!(read(&fake.tree(), NONE).expect(what).mhz, want, "{what}");
+    }
 }

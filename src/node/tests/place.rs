@@ -247,3 +247,33 @@ fn where_the_switch_has_no_dpdk_a_vhost_user_nic_is_refused_with_what_to_do() {
     assert_eq!(op.error.expect("the refusal").reasons, dry.reasons());
     b.assert_nothing_left();
 }
+
+#[test]
+fn reserved_cpu_time_is_held_until_the_guest_ends_and_refused_where_it_is_spent_or_not_told() {
+    use crate::model::epa::{Quota, Quotas};
+    let b = TestBox::new();
+    let mut v = crate::node::kit::vnfd("vnf", &Shape::small());
+    let cpu = Quota { reserve: Some(1500), ..Quota::default() };
+    v.flavours[0].vdus[0].epa.quotas = Quotas { cpu, ..Quotas::default() };
+    b.onboard(v);
+    // One CPU of 2000 MHz is left to guests.
+    reserve(&b, "1-63");
+    let (first, second) = (b.create_vnf("vnf"), b.create_vnf("vnf"));
+    b.assert_state(b.instantiate_vnf(first), "COMPLETED");
+    let h = held(&b, first);
+    assert_eq!((h.at.reserve_mcpu, h.at.text().as_str()), (750, "node 0: vCPUs 0 float over CPUs 0, 64 MiB in 4 KiB pages"));
+    let time = b.core().vnfm().usage().expect("usage").0.nodes.remove(0).time;
+    assert_eq!((time.mcpu, time.promised, time.mhz, time.holders), (1000, 750, Some(2000), vec![(h.guest, h.name, 750)]));
+    let why = [
+        "v/vdu0/0: node 0: CPU time: 500 of 2000 MHz left to guests that float, 1500 wanted (1000 more would do)",
+        "v/vdu0/0: node 1: no CPU would be left to guests that float on it (1 more would do); \
+         CPU time: 0 of 0 MHz left to guests that float, 1500 wanted (1500 more would do)",
+    ];
+    assert_eq!(b.core().vnfm().dry_instantiate(second, &ask_vnf()).expect_err("spent").reasons(), why);
+    b.assert_state(b.core().vnfm().terminate(first, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.sim.set_hardware(crate::model::host::HostFacts { mhz: None, ..edge_server() });
+    let said = "v/vdu0/0: 1500 MHz are to be reserved, and this host does not tell the clock of its CPUs (`bothy host facts`)";
+    assert_eq!(b.core().vnfm().dry_instantiate(second, &ask_vnf()).expect_err("not told").reasons(), [said]);
+    b.sim.set_hardware(edge_server());
+    b.assert_state(b.instantiate_vnf(second), "COMPLETED");
+}

@@ -103,8 +103,8 @@ pub struct GuestAsk {
     pub strict: bool,
     /// The emulator and I/O threads have a CPU of their own, beside the first cell's.
     pub emulator_alone: bool,
-    /// Thousandths of a CPU promised to floating vCPUs.
-    pub reserve_mcpu: u32,
+    /// CPU time to be promised, of all vCPUs together, MHz; 0: none.
+    pub reserve_mhz: u32,
     pub devices: Vec<DeviceAsk>,
     /// Groups whose guests share one node.
     pub together: Vec<SmolStr>,
@@ -113,6 +113,10 @@ pub struct GuestAsk {
 }
 
 impl GuestAsk {
+    /// Of all cells.
+    pub fn vcpus(&self) -> usize {
+        self.cells.iter().map(|c| c.vcpus.len()).sum()
+    }
     /// Small pages count as away from memory for those that prefer large ones.
     pub fn wants_large(&self) -> bool {
         self.pages == PageWish::PreferLarge

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
+use super::time;
 use crate::model::{
     hw::{CpuSet, PageSize, PciAddr},
     place::Held,
@@ -62,6 +63,8 @@ pub struct Board {
     /// CPUs kept free of the scheduler. Where there are any, only these are pinned to, and guests
     /// float over the others only.
     pub isolated: CpuSet,
+    /// What each CPU does, MHz; `None`: the host does not tell.
+    pub mhz: Option<u32>,
 }
 
 /// A core with threads to spare.
@@ -84,6 +87,8 @@ pub(super) struct FreeNode {
     pub common: bool,
     /// A guest floats here: one CPU at least must be left to it.
     pub floats: bool,
+    /// Thousandths of a CPU promised to guests that float here.
+    pub mcpu: u64,
     pub small: MiB,
     pub huge: BTreeMap<PageSize, u64>,
     pub total: BTreeMap<PageSize, u64>,
@@ -109,8 +114,7 @@ pub(super) struct FreeCard<'a> {
 pub(super) struct Free<'a> {
     pub nodes: Vec<FreeNode>,
     pub cards: Vec<FreeCard<'a>>,
-    /// Thousandths of a CPU promised to floating guests already.
-    pub promised_mcpu: u64,
+    pub mhz: Option<u32>,
     pub together: BTreeMap<SmolStr, u16>,
     pub apart: BTreeMap<SmolStr, BTreeSet<u16>>,
 }
@@ -124,9 +128,8 @@ impl<'a> Free<'a> {
         let common = board.isolated.is_empty();
         let nodes = board.nodes.iter().map(|n| free_node(n, board, &taken, common, held)).collect();
         let cards = board.cards.iter().map(|c| free_card(c, held)).collect();
-        let mut free = Free { nodes, cards, promised_mcpu: 0, together: BTreeMap::new(), apart: BTreeMap::new() };
+        let mut free = Free { nodes, cards, mhz: board.mhz, together: BTreeMap::new(), apart: BTreeMap::new() };
         for h in held {
-            free.promised_mcpu += u64::from(h.at.reserve_mcpu);
             for c in &h.at.cells {
                 for g in &h.at.together {
                     free.together.entry(g.clone()).or_insert(c.node);
@@ -164,6 +167,7 @@ fn free_node(n: &Node, board: &Board, taken: &CpuSet, common: bool, held: &[Held
         cores: n.cores.iter().filter_map(core).collect(),
         float: all.minus(taken).minus(&board.isolated),
         common,
+        mcpu: held.iter().map(|h| time::on_node(&h.at, n.id)).sum(),
         floats: cells().any(|(_, c)| c.node == n.id && !c.float.is_empty()),
         small,
         huge,

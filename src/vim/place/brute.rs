@@ -199,6 +199,13 @@ impl Brute<'_> {
         for (at, n) in self.board.nodes.iter().enumerate() {
             let mut todo = Vec::new();
             let mut floats = self.held.iter().flat_map(|h| &h.at.cells).any(|c| c.node == n.id && c.pins.is_empty());
+            // The clock is 1000 MHz.
+            let mut mcpu = 0;
+            for h in self.held {
+                let all: usize = h.at.cells.iter().map(|c| c.vcpus.len()).sum();
+                let here = h.at.cells.iter().filter(|c| c.node == n.id);
+                mcpu += here.map(|c| (u64::from(h.at.reserve_mcpu) * c.vcpus.len() as u64).div_ceil(all as u64)).sum::<u64>();
+            }
             for (k, s) in seats.iter().enumerate().filter(|(_, s)| s.1 == at) {
                 let _ = s;
                 let (g, i) = self.cells[k];
@@ -213,6 +220,10 @@ impl Brute<'_> {
                     CpuWish::NoSiblings => (One::NoSibling, vcpus),
                 };
                 floats |= a.cpus == CpuWish::Floating;
+                if a.cpus == CpuWish::Floating {
+                    let all: usize = a.cells.iter().map(|c| c.vcpus.len()).sum();
+                    mcpu += (u64::from(a.reserve_mhz) * vcpus as u64).div_ceil(all as u64);
+                }
                 todo.extend(std::iter::repeat_n(one, times));
                 if a.emulator_alone && i == 0 {
                     todo.push(match a.cpus {
@@ -230,9 +241,16 @@ impl Brute<'_> {
                 n.cores.iter().map(|c| (c.cpus.iter().filter(|c| pinned(*c)).count(), c.cpus.len(), BTreeSet::new())).collect();
             cores.sort_unstable();
             let common = self.board.isolated.is_empty();
-            let outside =
-                n.cores.iter().flat_map(|c| c.cpus.iter()).any(|c| !self.board.isolated.contains(c) && !self.board.reserved.contains(c));
-            let room = |threads: usize| !floats || if common { threads > 0 } else { outside };
+            let outside = n
+                .cores
+                .iter()
+                .flat_map(|c| c.cpus.iter())
+                .filter(|c| !self.board.isolated.contains(*c) && !self.board.reserved.contains(*c))
+                .count();
+            let room = |threads: usize| {
+                let float = if common { threads } else { outside };
+                (!floats || float > 0) && float as u64 * 1000 >= mcpu
+            };
             let Some(best) = outcomes(cores, &todo).into_iter().filter(|o| room(o.1)).map(|o| o.0).max() else { return };
             block = block.max(best as u32);
         }
@@ -332,6 +350,7 @@ fn boards() -> impl Strategy<Value = Board> {
     (nodes, cards, proptest::collection::vec(0u16..16, 0..2), proptest::option::weighted(0.15, proptest::collection::vec(0u16..16, 8..16)))
         .prop_map(|(nodes, cards, reserved, isolated)| {
             let mut b = board_of(&nodes);
+            b.mhz = Some(1000);
             b.cards = cards.iter().enumerate().map(|(i, (node, vfs, mbps))| card(i as u8, *node, *vfs, *mbps)).collect();
             let all: CpuSet = b.nodes.iter().flat_map(|n| &n.cores).flat_map(|c| c.cpus.iter()).collect();
             b.reserved = reserved.into_iter().collect::<CpuSet>().common(&all);
@@ -361,12 +380,13 @@ fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
         prop_oneof![3 => Just(Vec::new()), 2 => proptest::collection::vec(device, 1)],
         proptest::bool::weighted(0.1),
         proptest::bool::weighted(0.1),
+        prop_oneof![2 => Just(0), 1 => 1u32..=2000],
     );
     proptest::collection::vec(one, 1..=most).prop_map(|all| {
         let mut cells = 0;
         all.into_iter()
             .enumerate()
-            .map(|(n, (mut shape, cpus, pages, strict, emulator_alone, devices, together, apart))| {
+            .map(|(n, (mut shape, cpus, pages, strict, emulator_alone, devices, together, apart, reserve))| {
                 // Brute force is the limit: six cells in all.
                 if cells >= 4 {
                     shape.truncate(1);
@@ -375,6 +395,8 @@ fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
                 let shape: Vec<(u16, u64)> = shape.into_iter().map(|(v, m)| (v, m * 2)).collect();
                 let mut g = guest(&format!("g{n}"), &shape, cpus);
                 (g.pages, g.strict, g.emulator_alone) = (pages, strict, emulator_alone);
+                // Of as much as its vCPUs can have.
+                g.reserve_mhz = reserve.min(1000 * g.vcpus() as u32);
                 g.devices = devices
                     .into_iter()
                     .map(|(vf, mbps, near, alone)| DeviceAsk { mbps, near, alone: vf && alone, ..net("wan", vf) })

@@ -10,14 +10,9 @@ use super::{
     cards::Room,
     cores::{Load, Stock, whole_cores},
     search::{Found, best, emulator_wish},
+    time,
 };
-use crate::model::{
-    error::Fault,
-    hw::{CpuSet, PageSize},
-    id::VnfcId,
-    place::Held,
-    size::MiB,
-};
+use crate::model::{error::Fault, hw::PageSize, id::VnfcId, place::Held, size::MiB};
 
 /// What is looked at to explain: a guest alone, or with those before it.
 const BUDGET: u32 = 5_000;
@@ -91,6 +86,7 @@ fn reasons(free: &Free<'_>, a: &GuestAsk) -> Vec<String> {
         for n in &free.nodes {
             let mut short = cores(n, a, cell.vcpus.len(), index);
             short.extend(memory(n, &pages, cell.memory));
+            short.extend(short_of_time(free, n, a, index));
             short.extend(company(free, n, a));
             for d in a.devices.iter().filter(|d| d.near && d.cell.min(a.cells.len() - 1) == index) {
                 let near = free.cards.iter().map(Room::of).any(|r| r.is_kind(&d.kind) && r.is_near(n.id) && r.refuses(d).is_none());
@@ -104,7 +100,6 @@ fn reasons(free: &Free<'_>, a: &GuestAsk) -> Vec<String> {
         }
     }
     out.extend(devices(free, a));
-    out.extend(time(free, a));
     if out.is_empty() {
         out.push(format!("{}: each of its parts fits on some node, but not all of them at once", a.name));
     }
@@ -170,6 +165,23 @@ fn memory(n: &FreeNode, pages: &[PageSize], memory: MiB) -> Vec<String> {
     if all.len() == pages.len() { all } else { Vec::new() }
 }
 
+/// Time of a node's CPUs that guests float over.
+fn short_of_time(free: &Free<'_>, n: &FreeNode, a: &GuestAsk, index: usize) -> Option<String> {
+    let (clock, mcpu) = (free.mhz?, time::promised(a, free.mhz).ok()?);
+    let (vcpus, of) = (a.cells[index].vcpus.len(), a.vcpus());
+    let want = time::share(mcpu, vcpus, of);
+    let emulator = usize::from(a.emulator_alone && index == 0);
+    let float = if n.common { Stock::of(n).threads().saturating_sub(emulator) } else { n.float.len() };
+    let have = float as u64 * 1000;
+    (want > 0 && n.mcpu + want > have).then(|| {
+        let mhz = |mcpu: u64| time::in_mhz(mcpu, clock);
+        let wanted = (u64::from(a.reserve_mhz) * vcpus as u64).div_ceil(of.max(1) as u64);
+        let left = mhz(have.saturating_sub(n.mcpu));
+        let more = wanted.saturating_sub(left).max(1);
+        format!("CPU time: {left} of {} MHz left to guests that float, {wanted} wanted ({more} more would do)", mhz(have))
+    })
+}
+
 fn company(free: &Free<'_>, n: &FreeNode, a: &GuestAsk) -> Vec<String> {
     let mut out = Vec::new();
     for g in &a.together {
@@ -220,17 +232,4 @@ fn devices(free: &Free<'_>, a: &GuestAsk) -> Vec<String> {
         }
     }
     out
-}
-
-fn time(free: &Free<'_>, a: &GuestAsk) -> Option<String> {
-    let float: CpuSet = free.nodes.iter().flat_map(|n| n.float.iter()).collect();
-    let (have, want) = (float.len() as u64 * 1000, free.promised_mcpu + u64::from(a.reserve_mcpu));
-    (a.reserve_mcpu > 0 && want > have).then(|| {
-        format!(
-            "{}: {} thousandths of a CPU are to be reserved, {} of {have} are left to guests that float",
-            a.name,
-            a.reserve_mcpu,
-            have.saturating_sub(free.promised_mcpu)
-        )
-    })
 }

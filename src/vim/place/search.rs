@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Cost, Placed,
     ask::{CellAsk, CpuWish, GuestAsk},
-    board::{Free, FreeNode},
+    board::Free,
     cards::{Room, Wanted, assign},
     cores::{Dealt, Left, Load, Part, Stock, deal, whole_cores},
+    time,
 };
 use crate::model::{
     hw::{CpuSet, PageSize},
@@ -49,6 +50,8 @@ struct NodeState {
     small: u64,
     huge: BTreeMap<PageSize, u64>,
     floats: bool,
+    /// Thousandths of a CPU promised to those that float on it.
+    mcpu: u64,
 }
 
 /// A sum that every node together must hold: cheap to ask, and ends most searches in vain early.
@@ -81,7 +84,8 @@ struct Search<'s> {
     whole_from: Vec<usize>,
     /// What cells from here on take in all, at the least.
     rest: Vec<Rest>,
-    mcpu: u64,
+    /// Thousandths of a CPU to be promised, by guest.
+    mcpu: Vec<u32>,
     nodes: Vec<NodeState>,
     seats: Vec<Seat>,
     away: Vec<bool>,
@@ -144,12 +148,14 @@ impl<'s> Search<'s> {
                     small: n.small.0,
                     huge: n.huge.clone(),
                     floats: n.floats,
+                    mcpu: n.mcpu,
                 }
             })
             .collect();
         let rooms: Vec<Room<'_>> = free.cards.iter().map(Room::of).collect();
         let pages = asks.iter().map(|a| a.pages.options(&a.cells)).collect();
-        let mcpu = free.promised_mcpu + asks.iter().map(|a| u64::from(a.reserve_mcpu)).sum::<u64>();
+        // What can never be promised was refused before.
+        let mcpu = asks.iter().map(|a| time::promised(a, free.mhz).unwrap_or_default()).collect();
         let away = vec![false; cells.len()];
         let mut s = Search {
             free,
@@ -264,16 +270,19 @@ impl<'s> Search<'s> {
             at.load.add(c.guest, emulator_wish(c.of.cpus), 1);
         }
         at.floats |= c.of.cpus == CpuWish::Floating;
+        at.mcpu += time::share(self.mcpu[c.guest], n, c.of.vcpus());
         let left = at.load.left(at.stock);
         let cpus = match left {
             None => false,
             Some(l) => {
                 at.left = l;
                 let on = &self.free.nodes[node];
-                !at.floats || if on.common { l.threads > 0 } else { !on.float.is_empty() }
+                let float = if on.common { l.threads } else { on.float.len() };
+                // Time promised to those that float is still there.
+                (!at.floats || float > 0) && float as u64 * 1000 >= at.mcpu
             }
         };
-        if fits && cpus && self.time_left() {
+        if fits && cpus {
             return Some(before);
         }
         self.put_back(before);
@@ -284,13 +293,6 @@ impl<'s> Search<'s> {
         let [(a, at), (b, was)] = before;
         self.nodes[b] = was;
         self.nodes[a] = at;
-    }
-
-    /// CPU time promised to those that float is still there.
-    fn time_left(&self) -> bool {
-        let float = |(n, s): (&FreeNode, &NodeState)| if n.common { s.left.threads } else { n.float.len() };
-        let cpus: usize = self.free.nodes.iter().zip(&self.nodes).map(float).sum();
-        self.mcpu == 0 || cpus as u64 * 1000 >= self.mcpu
     }
 
     /// The groups of the guest allow this node.
@@ -469,7 +471,7 @@ impl<'s> Search<'s> {
                 emulator,
                 emulator_alone: a.emulator_alone,
                 devices: devices.remove(&g).unwrap_or_default(),
-                reserve_mcpu: a.reserve_mcpu,
+                reserve_mcpu: self.mcpu[g],
                 together: a.together.clone(),
                 apart: a.apart.clone(),
             });

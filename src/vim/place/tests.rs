@@ -58,7 +58,7 @@ pub(super) fn guest(name: &str, cells: &[(u16, u64)], cpus: CpuWish) -> GuestAsk
         pages: PageWish::Small,
         strict: true,
         emulator_alone: false,
-        reserve_mcpu: 0,
+        reserve_mhz: 0,
         devices: Vec::new(),
         together: Vec::new(),
         apart: Vec::new(),
@@ -284,13 +284,48 @@ fn emulator_threads_have_a_cpu_of_their_own_where_that_is_wished() {
 
 #[test]
 fn reserved_cpu_time_and_floating_guests_keep_cpus_from_being_pinned() {
-    let b = board_of(&[(vec![1; 4], 64, 0)]);
-    let web = GuestAsk { reserve_mcpu: 2500, ..guest("web", &[(2, 8)], CpuWish::Floating) };
+    let b = Board { mhz: Some(2000), ..board_of(&[(vec![1; 4], 64, 0)]) };
+    let with = |name, vcpus, reserve_mhz| GuestAsk { reserve_mhz, ..guest(name, &[(vcpus, 8)], CpuWish::Floating) };
+    // Five of eight GHz are two and a half CPUs.
+    let web = with("web", 3, 5000);
     let held = held_of(&web, &place(&b, &[], std::slice::from_ref(&web)).expect("a place"));
+    assert_eq!(held[0].at.reserve_mcpu, 2500);
     assert!(place_one(&b, &held, guest("a", &[(1, 8)], CpuWish::Cores)).is_ok());
     assert!(place_one(&b, &held, guest("a", &[(2, 8)], CpuWish::Cores)).is_err());
-    let f = place_one(&b, &held, GuestAsk { reserve_mcpu: 2000, ..guest("b", &[(2, 8)], CpuWish::Floating) }).expect_err("time");
-    assert_eq!(f.reasons(), ["b: 2000 thousandths of a CPU are to be reserved, 1500 of 4000 are left to guests that float"]);
+    assert!(place_one(&b, &held, with("b", 2, 3000)).is_ok());
+    let f = place_one(&b, &held, with("b", 2, 3001)).expect_err("time");
+    assert_eq!(f.reasons(), ["b: node 0: CPU time: 3000 of 8000 MHz left to guests that float, 3001 wanted (1 more would do)"]);
+}
+
+#[test]
+fn cpu_time_is_promised_of_the_node_that_the_guest_is_on() {
+    let mut b = Board { mhz: Some(1000), ..twin_nodes() };
+    let with = |name: &str, cells: &[(u16, u64)], reserve_mhz| GuestAsk { reserve_mhz, ..guest(name, cells, CpuWish::Floating) };
+    let all = place(&b, &[], &[with("a", &[(6, 8)], 6000), with("b", &[(6, 8)], 6000)]).expect("a place");
+    assert_eq!(all.guests.iter().map(|g| g.cells[0].node).collect::<Vec<_>>(), [0, 1], "eight CPUs on each");
+    let f = place(&b, &[], &[with("a", &[(6, 8)], 6000), with("b", &[(6, 8)], 6000), with("c", &[(3, 8)], 3000)]).expect_err("2 + 2");
+    assert_eq!(f.text(), "this host has a place for c alone, but not beside a, b");
+    let left = |n| format!("c: node {n}: CPU time: 2000 of 8000 MHz left to guests that float, 3000 wanted (1000 more would do)");
+    assert_eq!(f.reasons(), [left(0), left(1)]);
+    // Half of it on each, by the vCPUs of its cells.
+    assert!(place(&b, &[], &[with("a", &[(6, 8)], 6000), with("b", &[(6, 8)], 6000), with("c", &[(2, 8), (2, 8)], 4000)]).is_ok());
+    // Isolated CPUs are nobody's to float over.
+    b.isolated = "0-5".parse().expect("CPUs");
+    assert_eq!(place_one(&b, &[], with("a", &[(6, 8)], 6000)).expect("a place").cells[0].node, 1);
+}
+
+#[test]
+fn cpu_time_that_no_cpu_has_and_a_clock_that_is_not_told_are_refusals() {
+    let floats = |reserve_mhz| GuestAsk { reserve_mhz, ..guest("a", &[(2, 8)], CpuWish::Floating) };
+    let pinned = |reserve_mhz| GuestAsk { reserve_mhz, ..guest("a", &[(2, 8)], CpuWish::Threads) };
+    let told = Board { mhz: Some(2400), ..twin_nodes() };
+    for ask in [floats(4801), pinned(4801)] {
+        let f = place_one(&told, &[], ask).expect_err("more than two CPUs do");
+        assert_eq!(f.reasons(), ["a: 4801 MHz are to be reserved, and 2 vCPUs have 4800 MHz at most on this host's CPUs of 2400 MHz"]);
+    }
+    assert_eq!(place_one(&told, &[], pinned(4800)).expect("a place").reserve_mcpu, 0, "its CPUs are its own");
+    let f = place_one(&twin_nodes(), &[], floats(1)).expect_err("no clock");
+    assert_eq!(f.reasons(), ["a: 1 MHz are to be reserved, and this host does not tell the clock of its CPUs (`bothy host facts`)"]);
 }
 
 #[test]

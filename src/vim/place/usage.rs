@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
-use super::{board::Board, facts::HostReserve};
+use super::{board::Board, facts::HostReserve, time};
 use crate::model::{
     host::{DriverName, Function, HostFacts, VfSetting},
     hw::{CpuSet, PageSize, PciAddr},
@@ -32,7 +32,18 @@ pub struct NodeUsage {
     /// CPUs of no guest in particular, where guests float.
     pub float: CpuSet,
     pub isolated: CpuSet,
+    pub time: TimeUsage,
     pub pages: Vec<PageUsage>,
+}
+
+/// Of the CPUs where guests float, in thousandths of a CPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeUsage {
+    pub mcpu: u64,
+    pub promised: u64,
+    /// A CPU's clock, where the host tells it.
+    pub mhz: Option<u32>,
+    pub holders: Vec<(VnfcId, SmolStr, u64)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,10 +126,15 @@ pub fn usage(facts: &HostFacts, reserve: &HostReserve, held: &[Held]) -> Usage {
             let may = if size == PageSize::Small { n.small.0 } else { n.huge.get(&size).copied().unwrap_or(0) };
             PageUsage { size, total, reserved: total.saturating_sub(may), held: holders.iter().map(|h| h.2).sum(), holders }
         });
+        let float = all.minus(&taken).minus(&board.isolated);
+        let holders: Vec<_> =
+            held.iter().map(|h| (h.guest, h.name.clone(), time::on_node(&h.at, n.id))).filter(|(_, _, mcpu)| *mcpu > 0).collect();
+        let promised = holders.iter().map(|h| h.2).sum();
         NodeUsage {
             node: n.id,
             cores: n.cores.iter().map(|c| CoreUsage { cpus: c.cpus.iter().map(of).collect() }).collect(),
-            float: all.minus(&taken).minus(&board.isolated),
+            time: TimeUsage { mcpu: float.len() as u64 * 1000, promised, mhz: facts.mhz, holders },
+            float,
             isolated: all.common(&board.isolated),
             pages: pages.collect(),
         }
