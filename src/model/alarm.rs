@@ -102,10 +102,12 @@ pub enum Cause {
     Switch,
     /// There are guests that another store made: nothing is done to them.
     UnknownGuests,
+    /// A PF lost virtual functions that guests were given, or a guest lost its own.
+    FunctionLost,
 }
 
 impl Cause {
-    pub const ALL: [Cause; 12] = [
+    pub const ALL: [Cause; 13] = [
         Cause::GuestCrashed,
         Cause::GuestEnded,
         Cause::GuestNotStarted,
@@ -118,6 +120,7 @@ impl Cause {
         Cause::Hypervisor,
         Cause::Switch,
         Cause::UnknownGuests,
+        Cause::FunctionLost,
     ];
 
     pub fn word(self) -> &'static str {
@@ -134,13 +137,14 @@ impl Cause {
             Cause::Hypervisor => "HYPERVISOR_DOWN",
             Cause::Switch => "SWITCH_DOWN",
             Cause::UnknownGuests => "UNKNOWN_GUESTS",
+            Cause::FunctionLost => "FUNCTION_LOST",
         }
     }
 
     pub fn event_type(self) -> EventType {
         match self {
             Cause::LinkDown => EventType::Communications,
-            Cause::DiskError => EventType::Equipment,
+            Cause::DiskError | Cause::FunctionLost => EventType::Equipment,
             Cause::GuestCrashed
             | Cause::GuestEnded
             | Cause::GuestNotStarted
@@ -157,7 +161,7 @@ impl Cause {
     pub fn resource(self) -> ResourceType {
         match self {
             Cause::DiskFull | Cause::DiskError | Cause::DiskReserve => ResourceType::Storage,
-            Cause::LinkDown | Cause::Switch => ResourceType::Network,
+            Cause::LinkDown | Cause::Switch | Cause::FunctionLost => ResourceType::Network,
             Cause::GuestCrashed
             | Cause::GuestEnded
             | Cause::GuestNotStarted
@@ -172,7 +176,13 @@ impl Cause {
     pub fn ends_with_a_start(self) -> bool {
         match self {
             Cause::GuestCrashed | Cause::GuestEnded | Cause::GuestNotStarted | Cause::DiskFull | Cause::DiskError | Cause::Watchdog => true,
-            Cause::LinkDown | Cause::DiskReserve | Cause::MemoryLow | Cause::Hypervisor | Cause::Switch | Cause::UnknownGuests => false,
+            Cause::LinkDown
+            | Cause::DiskReserve
+            | Cause::MemoryLow
+            | Cause::Hypervisor
+            | Cause::Switch
+            | Cause::UnknownGuests
+            | Cause::FunctionLost => false,
         }
     }
 }

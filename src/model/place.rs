@@ -1,6 +1,7 @@
 //! Where a guest is on the host: what placement decided, kept with the guest as long as it is there.
 //!
-//! Owns the record from which the domain's tuning, the VFs' settings and the accounting follow. Never:
+//! Owns the record from which the domain's tuning, the VFs' settings and the accounting follow, and what it is to
+//! miss some of it. Never:
 //! how the place was found (`vim::place`).
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,28 @@ impl Given {
             }
             Given::Whole { device, .. } => format!("PCI device {device}"),
         }
+    }
+}
+
+/// Functions of one PF that guests miss.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    pub pf: PciAddr,
+    pub guests: Vec<VnfcId>,
+    pub why: Vec<String>,
+}
+
+/// A loss, and what is done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    pub loss: Loss,
+    pub then: String,
+}
+
+impl Missed {
+    /// For people, one line.
+    pub fn text(&self) -> String {
+        format!("PF {}: {}; {}", self.loss.pf, self.loss.why.join("; "), self.then)
     }
 }
 

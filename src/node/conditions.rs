@@ -7,6 +7,7 @@ use crate::{
     model::{
         error::Result,
         health::{Condition, ConditionState},
+        place::Missed,
     },
     vim::port::Accel,
 };
@@ -61,7 +62,7 @@ fn functions(core: &Core) -> Condition {
     if lost.is_empty() {
         return Condition::new("functions", ConditionState::Ok, "guests have the PCI functions that they were given");
     }
-    Condition::new("functions", ConditionState::Failed, lost.join(", "))
+    Condition::new("functions", ConditionState::Failed, lost.iter().map(Missed::text).collect::<Vec<_>>().join(", "))
 }
 
 fn reconciled(core: &Core) -> Condition {

@@ -35,6 +35,7 @@ use crate::{
         host::{HostFacts, PciDevice},
         hw::PciAddr,
         id::{IfName, VnfcId},
+        place::Missed,
         time::{Clock, Dice},
         vnf::VnfInstance,
     },
@@ -93,7 +94,7 @@ pub struct Reconciled {
     /// Guests that a full disk paused.
     pub paused: BTreeSet<VnfcId>,
     /// What guests miss of the functions that they were given, and what is done about it.
-    pub lost: Vec<String>,
+    pub lost: Vec<Missed>,
 }
 
 pub struct Core {
@@ -379,10 +380,13 @@ impl Watcher {
             Ok(found) => {
                 if !self.vnfm.is_draining() {
                     told(self.monitor.found(&found.off, &found.failed, found.quarantined.len()));
+                    told(found.lost.iter().try_for_each(|lost| self.monitor.missed(lost)));
                 }
                 let mut r = lock(&self.reconciled);
                 r.paused.extend(found.paused.iter().copied());
-                r.lost.clone_from(&found.lost);
+                if let Some(lost) = &found.lost {
+                    r.lost.clone_from(lost);
+                }
                 r.last = Some(found);
                 r.waiting = None;
                 drop(r);
@@ -472,9 +476,12 @@ impl Watcher {
     }
 
     /// PFs lose their functions without a word to us.
-    fn watch_functions(&self) {
+    fn watch_functions(&mut self) {
         match self.vnfm.watch_functions() {
-            Ok(lost) => lock(&self.reconciled).lost = lost,
+            Ok(lost) => {
+                told(self.monitor.missed(&lost));
+                lock(&self.reconciled).lost = lost;
+            }
             Err(fault) => warn!("whether guests have their functions is not known: {fault:?}"),
         }
     }

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 use tracing::warn;
 
 use super::alarms::{Alarms, of_guest};
@@ -18,7 +18,7 @@ use crate::{
         error::Result,
         hw::PciAddr,
         id::{AlarmId, IfName, ProjectId, VnfId, VnfcId},
-        place::Given,
+        place::{Given, Missed},
         size::{Bytes, MiB},
         vnf::{Reservation, RunState, VnfInstance},
     },
@@ -269,6 +269,36 @@ impl Monitor {
             self.host(Cause::MemoryLow, Part::Whole, what.map(text))?;
             for (name, up) in &p.links {
                 self.link(name, *up, &l.pfs)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Functions that guests were given and miss, PF by PF, as of one look: those of a PF that is not named are
+    /// back. An alarm of the box, and of each VNF whose guests miss one.
+    pub fn missed(&mut self, missed: &[Missed]) -> Result<()> {
+        let named = |pf: PciAddr| Part::Named(format_smolstr!("{pf}"));
+        let parts: Vec<Part> = missed.iter().map(|m| named(m.loss.pf)).collect();
+        let over = |k: &Key| k.cause == Cause::FunctionLost && !parts.contains(&k.part);
+        self.told.retain(|(cause, part), _| *cause != Cause::FunctionLost || parts.contains(part));
+        if !self.alarms.standing(over).is_empty() {
+            self.alarms.clear(over)?;
+        }
+        for m in missed {
+            let part = named(m.loss.pf);
+            let Some(root) = self.host(Cause::FunctionLost, part.clone(), Some((Severity::Major, m.text())))? else { continue };
+            let mut vnfs: BTreeMap<VnfId, ProjectId> = BTreeMap::new();
+            for guest in &m.loss.guests {
+                vnfs.extend(self.vnf_of(*guest)?.filter(|v| should_run(v, *guest)).map(|v| (v.id, v.project)));
+            }
+            for (vnf, project) in vnfs {
+                self.alarms.raise(Symptom {
+                    key: Key { object: Object::Vnf(vnf), part: part.clone(), cause: Cause::FunctionLost },
+                    project,
+                    severity: Severity::Major,
+                    details: m.loss.why.clone(),
+                    caused_by: Some(root),
+                })?;
             }
         }
         Ok(())

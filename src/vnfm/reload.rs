@@ -28,14 +28,14 @@ use crate::{
         hw::PciAddr,
         id::{OpId, ProjectId, VnfcId},
         op::{OpKind, Operation, Phase, Target, Trigger, VnfOpState},
-        place::Given,
+        place::{Given, Loss, Missed},
         setup::HostRecord,
         step::{PfStep, PfUser, PlanStep, Step},
         tree::tree,
         vnf::{Facts, Reservation, RunState, VnfInstance},
     },
     store::{Durability, Tx},
-    vim::place::usage::{Loss, lost},
+    vim::place::usage::lost,
 };
 
 /// How long guests have to let go of a function.
@@ -195,9 +195,9 @@ impl Vnfm {
         Ok((facts, told))
     }
 
-    /// Looks whether guests still have what they were given, and brings back what they miss. What is said
-    /// is for the health page; nothing where all is well.
-    pub fn watch_functions(&self) -> Result<Vec<String>> {
+    /// Looks whether guests still have what they were given, and brings back what they miss. What is missed, until
+    /// it is back; nothing where all is well.
+    pub fn watch_functions(&self) -> Result<Vec<Missed>> {
         let given = |r: &Reservation| r.placed.iter().any(|h| !h.given.is_empty());
         if !self.store.list::<Reservation>()?.iter().any(given) {
             return Ok(Vec::new());
@@ -206,31 +206,29 @@ impl Vnfm {
         self.restore_lost(&facts)
     }
 
-    pub(super) fn restore_lost(&self, facts: &HostFacts) -> Result<Vec<String>> {
-        let mut told = self.stuck()?;
+    pub(super) fn restore_lost(&self, facts: &HostFacts) -> Result<Vec<Missed>> {
+        let mut told = self.under_way()?;
         let losses = self.losses(facts)?;
         let mut missed: BTreeSet<PciAddr> = losses.iter().map(|l| l.pf).collect();
         missed.extend(self.at_pfs()?.into_keys());
         self.patience().forget_but(&missed);
         for loss in losses {
-            let what = format!("PF {}: {}", loss.pf, loss.why.join("; "));
-            if facts.device(loss.pf).is_none() {
-                warn!("{what}");
-                told.push(format!("{what}; the PF itself is gone"));
-                continue;
-            }
-            if !self.patience().lets(loss.pf, Instant::now()) {
-                told.push(format!("{what}; to be tried again"));
-                continue;
-            }
-            warn!("{what}");
-            told.push(match self.restore(facts, &loss) {
-                Ok(op) => format!("{what}; operation {} brings it back", op.id),
-                Err(fault) => {
-                    warn!(pf = %loss.pf, "cannot be restored: {fault:?}");
-                    format!("{what}; {}", fault.detail())
+            let then = if facts.device(loss.pf).is_none() {
+                "the PF itself is gone".to_owned()
+            } else if !self.patience().lets(loss.pf, Instant::now()) {
+                "to be tried again".to_owned()
+            } else {
+                match self.restore(facts, &loss) {
+                    Ok(op) => format!("operation {} brings it back", op.id),
+                    Err(fault) => {
+                        warn!(pf = %loss.pf, "cannot be restored: {fault:?}");
+                        fault.detail()
+                    }
                 }
-            });
+            };
+            let missed = Missed { loss, then };
+            warn!("{}", missed.text());
+            told.push(missed);
         }
         Ok(told)
     }
@@ -255,19 +253,33 @@ impl Vnfm {
         Ok(lost(facts, &held, &|guest| has.get(&guest).map(Vec::as_slice)))
     }
 
-    /// Automatic operations that broke: when it is time they are given up, and another begins.
-    fn stuck(&self) -> Result<Vec<String>> {
+    /// What operations are bringing back, or broke at. Automatic ones that broke are given up when it is time, and
+    /// another begins.
+    fn under_way(&self) -> Result<Vec<Missed>> {
         let mut told = Vec::new();
         for op in self.store.list::<Operation>()? {
-            let (Target::Pf(pf), OpKind::RestorePf, Phase::Stuck) = (op.target, op.kind, op.state.phase()) else { continue };
-            let why = op.error.clone().map(|e| Fault::from(e).detail()).unwrap_or_default();
-            if op.automatic && self.patience().is_due(pf, Instant::now()) {
-                match self.engine()?.fail(op.id) {
-                    Ok(_) => continue,
-                    Err(fault) => warn!(op = %op.id, "cannot be given up: {fault:?}"),
+            let (Target::Pf(pf), OpKind::RestorePf) = (op.target, op.kind) else { continue };
+            let then = match op.state.phase() {
+                Phase::Over => continue,
+                Phase::Held | Phase::Forward | Phase::Backward => format!("operation {} brings it back", op.id),
+                Phase::Stuck => {
+                    if op.automatic && self.patience().is_due(pf, Instant::now()) {
+                        match self.engine()?.fail(op.id) {
+                            Ok(_) => continue,
+                            Err(fault) => warn!(op = %op.id, "cannot be given up: {fault:?}"),
+                        }
+                    }
+                    let why = op.error.clone().map(|e| Fault::from(e).detail()).unwrap_or_default();
+                    format!("operation {} could not bring it back: {why}", op.id)
+                }
+            };
+            let mut guests = Vec::new();
+            for index in 0..op.steps {
+                if let Some(PlanStep { step: Step::Pf(PfStep::Plug(user)), .. }) = self.store.get::<PlanStep>(&(op.id, index))? {
+                    guests.push(user.guest);
                 }
             }
-            told.push(format!("PF {pf}: operation {} could not bring it back: {why}", op.id));
+            told.push(Missed { loss: Loss { pf, guests, why: op.warnings }, then });
         }
         Ok(told)
     }

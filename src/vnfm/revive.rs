@@ -22,7 +22,7 @@ use crate::{
         host::HostFacts,
         id::{DiskId, IfKind, IfName, OpId, SegmentId, VnfId, VnfcId},
         op::Operation,
-        place::{Given, Held},
+        place::{Given, Held, Missed},
         segment::{Segment, SegmentState},
         vnf::{Reservation, RunState, VnfInstance},
     },
@@ -50,8 +50,9 @@ pub struct Findings {
     pub files_removed: usize,
     /// What was given to guests and is not as it was given, or is not there.
     pub drift: Vec<String>,
-    /// What guests miss of the functions that they were given, and what is done about it.
-    pub lost: Vec<String>,
+    /// What guests miss of the functions that they were given, and what is done about it; `None`: the hardware could
+    /// not be looked at.
+    pub lost: Option<Vec<Missed>>,
 }
 
 /// What becomes of guests that should run and are off.
@@ -92,7 +93,7 @@ impl Vnfm {
         match facts {
             Ok(facts) => {
                 found.drift = self.drift(&facts, &vnfs)?;
-                found.lost = self.restore_lost(&facts)?;
+                found.lost = Some(self.restore_lost(&facts)?);
             }
             Err(fault) => warn!("the hardware cannot be looked at: {fault:?}"),
         }

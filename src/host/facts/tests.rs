@@ -193,7 +193,7 @@ fn the_clock_is_the_nominal_one_of_the_slowest_cpu_and_unknown_where_nobody_tell
     type Say = (&'static str, &'static [(&'static str, &'static str)], Option<u32>);
     let cases: [Say; 7] = [
         ("nobody", &[], None),
-        ("base before the highest", &[("0/cpufreq/base_frequency", "2400000"), ("0/cpufreq/cpuinfo_max_freq", "3900000")], None),
+        ("one CPU does not tell", &[("0/cpufreq/base_frequency", "2400000"), ("0/cpufreq/cpuinfo_max_freq", "3900000")], None),
         ("the slowest", &[("0/cpufreq/base_frequency", "2400000"), ("1/cpufreq/base_frequency", "1800000")], Some(1800)),
         ("by ACPI", &[("0/acpi_cppc/nominal_freq", "3000"), ("1/acpi_cppc/nominal_freq", "3000")], Some(3000)),
         (

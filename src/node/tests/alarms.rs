@@ -4,15 +4,16 @@ use super::guests;
 use crate::{
     model::{
         alarm::{Alarm, Cause, Object, Part, Severity},
+        error::Kind,
         host::Function,
         id::{IfName, VnfId},
-        op::OpKind,
+        op::{OpKind, Operation},
         size::{Bytes, MiB},
         vnf::{RunState, Stopping},
     },
     node::kit::{Shape, TestBox, ns_box, vnf_box},
-    sim::faults::Method,
-    vim::port::{GuestFault, GuestState, Hypervisor},
+    sim::faults::{Method, Rule, Then},
+    vim::port::{GuestFault, GuestState, Hardware, Hypervisor},
 };
 
 fn alarms(b: &TestBox) -> Vec<Alarm> {
@@ -242,6 +243,61 @@ fn a_guest_whose_pf_has_no_link_is_an_alarm_of_its_vnf_that_the_boxs_own_explain
     assert_eq!((host.is_root(), vnf.caused_by, host.causes.as_slice()), (true, Some(host.id), [vnf.id].as_slice()));
     assert_eq!(vnf.part, Part::Named("ens1f0".into()));
     assert!(vnf.details[0].contains("has a function of ens1f0, which has no link"), "{:?}", vnf.details);
+}
+
+#[test]
+fn functions_that_a_pf_lost_are_an_alarm_of_the_box_and_of_the_vnf_until_they_are_back() {
+    let (b, id) = up(&Shape::with_vf());
+    let pf = b.sim.facts().expect("facts").pfs().next().expect("a PF").0.addr;
+    // What brings them back fails at first: the alarm stays.
+    b.sim.faults().add(Rule::next(Method::EnsurePf, Then::Fail(Kind::Conflict)));
+    b.sim.lose_pf(pf);
+    b.core().look_again();
+    let both = [(Object::Host, Cause::FunctionLost), (Object::Vnf(id), Cause::FunctionLost)];
+    b.until("alarms", || standing(&b) == both);
+    let restore = || b.store().list::<Operation>().expect("list").into_iter().find(|o| o.kind == OpKind::RestorePf).map(|o| o.id);
+    b.until("an operation", || restore().is_some());
+    let op = restore().expect("begun");
+    b.assert_state(op, "FAILED_TEMP");
+    heard(&b);
+    assert_eq!(standing(&b), both);
+    let all = alarms(&b);
+    let [host, vnf] = &all[..] else { panic!("two alarms: {all:?}") };
+    assert_eq!((host.severity, host.part.clone()), (Severity::Major, Part::Named(pf.to_string().into())));
+    assert_eq!((vnf.part.clone(), vnf.caused_by, host.causes.as_slice()), (host.part.clone(), Some(host.id), [vnf.id].as_slice()));
+    assert!(host.details[0].starts_with(&format!("PF {pf}: VF 0 (0000:10:02.0) of guest v/vdu0/0 is gone; ")), "{:?}", host.details);
+    assert_eq!(vnf.details, ["VF 0 (0000:10:02.0) of guest v/vdu0/0 is gone"]);
+
+    b.core().nfvo.retry(op).expect("accepted");
+    b.assert_state(op, "COMPLETED");
+    b.core().look_again();
+    b.until("their end", || standing(&b).is_empty());
+    assert_eq!(alarms(&b).len(), 2);
+    b.assert_vnf_up(id);
+}
+
+#[test]
+fn the_loss_of_a_guests_own_function_is_one_alarm_over_a_kill_of_bothy() {
+    let (mut b, id) = up(&Shape::with_vf());
+    let guest = guests(&b.vnf(id))[0];
+    b.sim.faults().add(Rule::next(Method::Plug, Then::Fail(Kind::Conflict)));
+    b.sim.drop_function(guest, b.sim.domain(guest).and_then(|d| d.placed).expect("placed").pci().next().expect("a VF"));
+    b.core().look_again();
+    b.until("alarms", || standing(&b).len() == 2);
+    let op = b.store().list::<Operation>().expect("list").into_iter().find(|o| o.kind == OpKind::RestorePf).expect("begun").id;
+    b.assert_state(op, "FAILED_TEMP");
+    let before: Vec<_> = alarms(&b).iter().map(|a| a.id).collect();
+    b.kill_and_start();
+    assert_eq!(standing(&b).len(), 2);
+    // Its next start gives the broken operation up and begins another, which does it.
+    watch(&b);
+    let done = |o: &&Operation| o.kind == OpKind::RestorePf && o.state.name() == "COMPLETED";
+    let restored = || crate::lcm::timeline::all_operations(b.store()).expect("list").iter().filter(done).count();
+    b.until("restored", || restored() == 1);
+    b.core().look_again();
+    b.until("their end", || standing(&b).is_empty());
+    assert_eq!(alarms(&b).iter().map(|a| a.id).collect::<Vec<_>>(), before);
+    b.assert_vnf_up(id);
 }
 
 fn port<'f>(f: &'f mut crate::model::host::HostFacts, name: &str) -> &'f mut crate::model::host::NetPort {

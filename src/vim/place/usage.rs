@@ -13,7 +13,7 @@ use crate::model::{
     host::{DriverName, Function, HostFacts, VfSetting},
     hw::{CpuSet, PageSize, PciAddr},
     id::VnfcId,
-    place::{Given, Held},
+    place::{Given, Held, Loss},
     size::MiB,
     tree::tree,
 };
@@ -173,14 +173,6 @@ pub fn vf_drift(facts: &HostFacts, want: &VfSetting) -> Option<String> {
     differs("rate", is.conf.max_rate.to_string(), want.conf.max_rate.to_string());
     differs("driver", text(is.driver.map(|d| d.to_string())), text(want.driver.as_ref().map(ToString::to_string)));
     (!wrong.is_empty()).then(|| wrong.join(", "))
-}
-
-/// Functions of one PF that guests miss.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loss {
-    pub pf: PciAddr,
-    pub guests: Vec<VnfcId>,
-    pub why: Vec<String>,
 }
 
 /// Virtual functions that guests were given and that are not there, or not in the guest though it runs.
