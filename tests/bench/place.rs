@@ -44,6 +44,7 @@ fn board(cores: u16) -> Board {
         cards: (0..4).map(card).collect(),
         reserved: "0-1".parse().expect("CPUs"),
         isolated: CpuSet::new(),
+        mhz: Some(2400),
     }
 }
 

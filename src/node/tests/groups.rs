@@ -4,7 +4,7 @@ use crate::{
     model::{
         error::Kind,
         id::VnfId,
-        vnf::Reservation,
+        vnf::{Reservation, Stopping},
         vnfd::{Apartness, GuestGroup},
     },
     node::kit::{Shape, TestBox, ask_vnf, vnfd},
@@ -54,7 +54,7 @@ fn guests_of_a_rule_are_on_one_node_or_on_different_ones_and_a_healed_one_too() 
         let heal = Alter::Heal { which: vec![first], anew: false };
         b.assert_state(b.core().vnfm().alter(id, &heal, "{}").expect("accepted").id, "COMPLETED");
         assert_eq!(nodes(&b, id), want, "{kind:?}");
-        b.assert_state(b.core().vnfm().terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+        b.assert_state(b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
         b.assert_nothing_left();
     }
 }

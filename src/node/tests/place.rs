@@ -270,7 +270,7 @@ fn reserved_cpu_time_is_held_until_the_guest_ends_and_refused_where_it_is_spent_
          CPU time: 0 of 0 MHz left to guests that float, 1500 wanted (1500 more would do)",
     ];
     assert_eq!(b.core().vnfm().dry_instantiate(second, &ask_vnf()).expect_err("spent").reasons(), why);
-    b.assert_state(b.core().vnfm().terminate(first, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(b.core().vnfm().terminate(first, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     b.sim.set_hardware(crate::model::host::HostFacts { mhz: None, ..edge_server() });
     let said = "v/vdu0/0: 1500 MHz are to be reserved, and this host does not tell the clock of its CPUs (`bothy host facts`)";
     assert_eq!(b.core().vnfm().dry_instantiate(second, &ask_vnf()).expect_err("not told").reasons(), [said]);
