@@ -66,13 +66,15 @@ impl Engine {
         let before: Operation = self.store.require(&id)?;
         self.check_quiet(&before)?;
         let now = self.clock.now();
-        self.write_with_journal(Durability::Barrier, |tx| {
+        let op = self.write_with_journal(Durability::Barrier, |tx| {
             let mut op: Operation = tx.require(&id)?;
             op.apply(Trigger::Fail, now)?;
             self.runner.settle(tx, &op)?;
             tx.put(&op)?;
             Ok(op)
-        })
+        })?;
+        self.stopped(id);
+        Ok(op)
     }
 
     /// Ends an operation early: before it was granted it ends ROLLED_BACK, while it runs FAILED_TEMP.
@@ -101,6 +103,7 @@ impl Engine {
         })?;
         if op.state.phase() == Phase::Over {
             self.wake(super::port::WakeKey::Op(id));
+            self.stopped(id);
         } else {
             self.with_live(id, |l| l.cancel(mode));
             // Parts that were released a moment ago are told by their records.

@@ -8,7 +8,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, HashSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -58,6 +58,8 @@ pub struct Engine {
     /// Signalled when an operation has been concluded.
     concluded: Condvar,
     pub(super) journal: Mutex<Journal>,
+    /// Told of each operation that has stopped: over, or stuck. Returns at once.
+    on_stop: OnceLock<Box<dyn Fn(OpId) + Send + Sync>>,
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -101,6 +103,7 @@ impl Engine {
             changed: [Condvar::new(), Condvar::new()],
             concluded: Condvar::new(),
             journal: Mutex::default(),
+            on_stop: OnceLock::new(),
             workers: Mutex::default(),
         });
         let counts = [(Lane::Hypervisor, engine.settings.hypervisor_workers), (Lane::Host, engine.settings.host_workers)];
@@ -139,6 +142,17 @@ impl Engine {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has `f` told of each operation that is over or stuck. The first caller stays.
+    pub fn on_stop(&self, f: impl Fn(OpId) + Send + Sync + 'static) {
+        let _ = self.on_stop.set(Box::new(f));
+    }
+
+    pub(super) fn stopped(&self, id: OpId) {
+        if let Some(f) = self.on_stop.get() {
+            f(id);
+        }
     }
 
     /// Takes an accepted operation to its end, in the direction its state says.
@@ -466,6 +480,7 @@ impl Engine {
             }
         }
         self.wake(WakeKey::Op(id));
+        self.stopped(id);
     }
 
     /// False while steps of the operation run or wait. An operation shows its new state a moment

@@ -74,11 +74,12 @@ fn reconciled(core: &Core) -> Condition {
         return Condition::new("reconciled", ConditionState::Pending, "the host is being looked at");
     };
     let mut text = format!("{} guests run as they should", found.running + found.started);
-    if !found.failed.is_empty() {
+    let missed = found.missed();
+    if !missed.is_empty() {
         text += &format!(
             ", {} do not: {}",
-            found.failed.len(),
-            found.failed.iter().map(|(id, why)| format!("{id} ({why})")).collect::<Vec<_>>().join(", ")
+            missed.len(),
+            missed.iter().map(|(id, why)| format!("{id} ({why})")).collect::<Vec<_>>().join(", ")
         );
     }
     if !found.off.is_empty() {
@@ -93,6 +94,6 @@ fn reconciled(core: &Core) -> Condition {
     if !r.paused.is_empty() {
         text += &format!(", {} are paused by a full disk", r.paused.len());
     }
-    let fine = found.failed.is_empty() && r.paused.is_empty();
+    let fine = missed.is_empty() && r.paused.is_empty();
     Condition::new("reconciled", if fine { ConditionState::Ok } else { ConditionState::Failed }, text)
 }

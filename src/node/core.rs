@@ -4,7 +4,8 @@
 //! ```text
 //! start: build -> operations taken up -> packages taken up
 //! watch: libvirt's events wake steps; a connection (again) means reconcile; orphans are looked for
-//!        at start, after 30 s, after each connection and hourly; guests that a full disk paused go
+//!        at start, after 30 s, after each connection and hourly; what a start left to an operation is looked at
+//!        when that is over; guests that a full disk paused go
 //!        on when there is room; crashed ones are healed where their VNF says so; functions that guests
 //!        lost are brought back; what is over moves to the history; files that no package names go
 //! ```
@@ -34,7 +35,7 @@ use crate::{
         error::{Fault, Result},
         host::{HostFacts, PciDevice},
         hw::PciAddr,
-        id::{IfName, VnfcId},
+        id::{IfName, OpId, VnfcId},
         place::Missed,
         time::{Clock, Dice},
         vnf::VnfInstance,
@@ -115,6 +116,8 @@ pub struct Core {
 
 enum Message {
     Guest(GuestEvent),
+    /// An operation is over, or stuck.
+    Stopped(OpId),
     Reconcile,
     Stop,
 }
@@ -185,6 +188,8 @@ impl Core {
         let post = self.post.clone();
         // The switch gets its ports back by itself, not the host's addresses on them.
         self.ports.fabric.on_remade(Box::new(move || drop(post.send(Message::Reconcile))));
+        let post = self.post.clone();
+        self.engine.on_stop(move |op| drop(post.send(Message::Stopped(op))));
         let w = Watcher {
             vnfm: self.vnfm().clone(),
             host: self.host.clone(),
@@ -201,6 +206,7 @@ impl Core {
             reconciled: self.reconciled.clone(),
             looks: vec![Instant::now()],
             starts: LOOKS_OF_A_START,
+            awaited: BTreeSet::new(),
             sweep: Instant::now(),
         };
         let thread = std::thread::Builder::new()
@@ -287,6 +293,8 @@ struct Watcher {
     /// Looks that still belong to a start or a new connection: they start guests that are off, and
     /// the next of them follows soon.
     starts: u8,
+    /// Operations that a look of a start left guests to which are off: it is made up for when one is over.
+    awaited: BTreeSet<OpId>,
     /// When to look for files that no package names.
     sweep: Instant,
 }
@@ -308,6 +316,7 @@ impl Watcher {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Message::Reconcile) => self.looks.push(Instant::now()),
                 Ok(Message::Guest(event)) => self.event(event),
+                Ok(Message::Stopped(op)) => self.stopped(op),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let now = Instant::now();
@@ -367,6 +376,14 @@ impl Watcher {
         }
     }
 
+    /// What it had in hand is the next look's, if it was so at a start.
+    fn stopped(&mut self, op: OpId) {
+        if self.awaited.remove(&op) {
+            self.starts = self.starts.max(1);
+            self.looks.push(Instant::now());
+        }
+    }
+
     /// Heard late: the guest runs again, so an operation that is over by now had stopped it.
     fn is_past(&self, event: GuestEvent) -> bool {
         let GuestEvent::Changed { id, state: GuestState::Off } = event else { return false };
@@ -379,8 +396,11 @@ impl Watcher {
         match self.vnfm.look(missing) {
             Ok(found) => {
                 if !self.vnfm.is_draining() {
-                    told(self.monitor.found(&found.off, &found.failed, found.quarantined.len()));
+                    told(self.monitor.found(&found.off, &found.missed(), found.quarantined.len()));
                     told(found.lost.iter().try_for_each(|lost| self.monitor.missed(lost)));
+                }
+                if missing == Missing::Start {
+                    self.awaited.extend(&found.awaited);
                 }
                 let mut r = lock(&self.reconciled);
                 r.paused.extend(found.paused.iter().copied());

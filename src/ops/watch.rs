@@ -145,7 +145,8 @@ impl Monitor {
         for id in off {
             let crashed = |k: &Key| of_guest(k).is_some_and(|(_, g)| g == *id);
             if self.alarms.standing(crashed).is_empty() {
-                self.gone(*id, Cause::GuestEnded)?;
+                // No operation has it in hand, so it is not that one's doing.
+                self.report(*id, Cause::GuestEnded, OFF)?;
             }
         }
         for (id, why) in failed {
@@ -174,7 +175,7 @@ impl Monitor {
         }
         let text = match cause {
             Cause::GuestCrashed => "its QEMU ended by a fault",
-            _ => "it went off by itself",
+            _ => OFF,
         };
         self.raise(&v, id, cause, text)
     }
@@ -364,6 +365,8 @@ impl Monitor {
 fn should_run(v: &VnfInstance, id: VnfcId) -> bool {
     v.instantiated && v.body.as_ref().is_some_and(|b| b.run == RunState::Started && b.vnfc(id).is_some())
 }
+
+const OFF: &str = "it went off by itself";
 
 /// Less than the reserve, and critical with less than half of it; over when a tenth more is free.
 fn room_is_low(free: Bytes, reserve: MiB, stands: bool) -> Option<Severity> {

@@ -15,6 +15,7 @@
 //! * `vhost`   the switch's side of vhost-user NICs
 //! * `plug`    does and undoes the steps of that
 //! * `shutdown` stops guests when the host goes down
+//! * `hold`    pure: which guests the operation that holds a VNF has in hand
 //! * `revive`  brings guests back after a restart of the host, finds what no record knows
 //!
 //! Owns `Vnfm`, which the rest of the box talks to. Never: HTTP, network services.
@@ -25,6 +26,7 @@ pub mod alter;
 pub mod change;
 pub mod day0;
 pub mod grant;
+pub mod hold;
 mod medium;
 mod operate;
 pub mod package;

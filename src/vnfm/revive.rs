@@ -3,10 +3,10 @@
 //!
 //! Networks come first, then guests by the priority of their VNF, so many at once. A stopped VNF
 //! stays stopped. Guests of a newer or unknown store generation are quarantined: reported, never
-//! removed. Never: guests under an operation; that operation brings them where they belong.
+//! removed. Never: guests that an operation has in hand (`hold`); it brings them where they belong.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -15,16 +15,17 @@ use std::{
 
 use tracing::{info, warn};
 
-use super::Vnfm;
+use super::{Vnfm, hold::Hold};
 use crate::{
     model::{
         error::Result,
         host::HostFacts,
         id::{DiskId, IfKind, IfName, OpId, SegmentId, VnfId, VnfcId},
-        op::Operation,
+        op::{Operation, Phase},
         place::{Given, Held, Missed},
         segment::{Segment, SegmentState},
-        vnf::{Reservation, RunState, VnfInstance},
+        step::PlanStep,
+        vnf::{Change, Reservation, RunState, VnfInstance},
     },
     vim::{
         place::usage::{Usage, drift, usage, vf_drift},
@@ -43,6 +44,10 @@ pub struct Findings {
     pub off: Vec<VnfcId>,
     /// Guests that could not be started, with the reason.
     pub failed: Vec<(VnfcId, String)>,
+    /// Guests that are off because the operation that was to bring them waits for its client.
+    pub held: Vec<(VnfcId, OpId)>,
+    /// Operations that have guests in hand which are off: when one is over, these may have to be started.
+    pub awaited: BTreeSet<OpId>,
     /// Removed: made by this store, named by no record any more.
     pub orphans: Vec<VnfcId>,
     /// Left alone: a newer store or another one made them.
@@ -55,11 +60,30 @@ pub struct Findings {
     pub lost: Option<Vec<Missed>>,
 }
 
+impl Findings {
+    /// Guests that should run and do not, with the reason.
+    pub fn missed(&self) -> Vec<(VnfcId, String)> {
+        let held =
+            self.held.iter().map(|(id, op)| (*id, format!("it is off until operation {op} is retried, rolled back or marked as failed")));
+        self.failed.iter().cloned().chain(held).collect()
+    }
+}
+
 /// What becomes of guests that should run and are off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     Start,
     Leave,
+}
+
+/// What the records want of a guest just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Run,
+    /// To be off, or nobody's.
+    Off,
+    /// An operation sees to it.
+    InHand,
 }
 
 impl Vnfm {
@@ -97,12 +121,13 @@ impl Vnfm {
             }
             Err(fault) => warn!("the hardware cannot be looked at: {fault:?}"),
         }
-        self.start_missing(&vnfs, &guests, missing, &mut found);
+        self.start_missing(&vnfs, &guests, missing, &mut found)?;
         self.sweep(&guests, &mut found)?;
         info!(
             running = found.running,
             started = found.started,
             failed = found.failed.len(),
+            held = found.held.len(),
             orphans = found.orphans.len(),
             quarantined = found.quarantined.len(),
             drift = found.drift.len(),
@@ -146,13 +171,34 @@ impl Vnfm {
         Ok(found)
     }
 
-    fn start_missing(&self, vnfs: &[VnfInstance], guests: &[FoundGuest], missing: Missing, found: &mut Findings) {
+    /// The operation that holds a VNF, and what it has in hand.
+    fn hold(&self, v: &VnfInstance) -> Result<Option<Hold>> {
+        let Some(id) = v.op else { return Ok(None) };
+        let Some(op) = self.store.get::<Operation>(&id)? else { return Ok(Some(Hold::unknown(id))) };
+        let change = self.store.get::<Change>(&v.id)?.filter(|c| c.op == id);
+        let steps = match op.state.phase() {
+            Phase::Forward | Phase::Backward => self.store.list_under::<PlanStep>(&id)?,
+            Phase::Held | Phase::Stuck | Phase::Over => Vec::new(),
+        };
+        Ok(Some(Hold::of(&op, &steps, change.as_ref())))
+    }
+
+    fn start_missing(&self, vnfs: &[VnfInstance], guests: &[FoundGuest], missing: Missing, found: &mut Findings) -> Result<()> {
         let missing = if self.draining.load(Ordering::SeqCst) { Missing::Leave } else { missing };
         let state: HashMap<VnfcId, GuestState> = guests.iter().map(|g| (g.id, g.state)).collect();
         let mut by_priority: BTreeMap<u32, Vec<(VnfId, VnfcId)>> = BTreeMap::new();
-        for v in vnfs.iter().filter(|v| v.instantiated && v.op.is_none()) {
+        for v in vnfs.iter().filter(|v| v.instantiated) {
             let Some(body) = v.body.as_ref().filter(|b| b.run == RunState::Started) else { continue };
+            let hold = self.hold(v)?;
             for c in &body.vnfcs {
+                let off = matches!(state.get(&c.id), Some(GuestState::Off | GuestState::Crashed | GuestState::Paused));
+                if let Some(h) = hold.as_ref().filter(|h| h.has(c.id)) {
+                    if off {
+                        found.awaited.insert(h.op);
+                        found.held.extend(h.owes(c.id).then_some((c.id, h.op)));
+                    }
+                    continue;
+                }
                 match state.get(&c.id) {
                     Some(GuestState::Running | GuestState::Stopping) => found.running += 1,
                     Some(GuestState::PausedIo) => {
@@ -163,6 +209,7 @@ impl Vnfm {
                         Missing::Start => by_priority.entry(v.priority).or_default().push((v.id, c.id)),
                         Missing::Leave => found.off.push(c.id),
                     },
+                    None if hold.as_ref().is_some_and(|h| h.removes(c.id)) => {}
                     None => found.failed.push((c.id, "its domain is gone".into())),
                 }
             }
@@ -192,31 +239,37 @@ impl Vnfm {
                 }
             }
         }
+        Ok(())
     }
 
-    /// Starts a guest unless an operation took its VNF meanwhile; one that was stopped or removed
+    /// Starts a guest unless an operation took it in hand meanwhile; one that was stopped or removed
     /// behind the start is brought back to that.
     fn start_one(&self, vnf: VnfId, id: VnfcId) -> Option<Result<()>> {
-        let wanted = || -> Result<(bool, bool)> {
-            let v = self.store.get::<VnfInstance>(&vnf)?;
-            let body = v.as_ref().and_then(|v| v.body.as_ref()).filter(|b| b.vnfc(id).is_some());
-            let held = v.as_ref().is_some_and(|v| v.op.is_some());
-            Ok((held, body.is_some_and(|b| b.run == RunState::Started)))
-        };
         let start = || -> Result<Option<()>> {
-            if wanted()? != (false, true) || self.draining.load(Ordering::SeqCst) {
+            if self.wish(vnf, id)? != Wish::Run || self.is_draining() {
                 return Ok(None);
             }
             self.give_all(vnf, id)?;
             self.ensure_forwarders(vnf, id)?;
             self.hypervisor.start(id)?;
-            if wanted()? == (false, false) {
-                self.hypervisor.destroy(id)?;
-                return Ok(None);
+            match self.wish(vnf, id)? {
+                Wish::Off => {
+                    self.hypervisor.destroy(id)?;
+                    Ok(None)
+                }
+                Wish::Run | Wish::InHand => Ok(Some(())),
             }
-            Ok(Some(()))
         };
         start().transpose()
+    }
+
+    fn wish(&self, vnf: VnfId, id: VnfcId) -> Result<Wish> {
+        let Some(v) = self.store.get::<VnfInstance>(&vnf)? else { return Ok(Wish::Off) };
+        if self.hold(&v)?.is_some_and(|h| h.has(id)) {
+            return Ok(Wish::InHand);
+        }
+        let runs = v.body.as_ref().is_some_and(|b| b.run == RunState::Started && b.vnfc(id).is_some());
+        Ok(if runs { Wish::Run } else { Wish::Off })
     }
 
     /// Removes what this store made and no record names any more: the late effect of a call whose

@@ -14,6 +14,7 @@ mod life;
 mod links;
 mod pf;
 mod place;
+mod reboot;
 mod reroute;
 mod scale;
 mod sweep;

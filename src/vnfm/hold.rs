@@ -1,0 +1,183 @@
+//! Which guests of a VNF the operation that holds it has in hand: a look at the host leaves them to it, and
+//! treats the others as if nobody held the VNF. Pure.
+//!
+//! | the operation | has in hand |
+//! |---|---|
+//! | runs, forward or backward | the guests that its steps name |
+//! | waits for its turn, or is stuck | those that it is to add, or that scaling in takes away; all, where it is to stop or end the VNF |
+//!
+//! One that is stuck moves nothing by itself: what it does not have in hand must not wait for its client.
+//! Never: the store, or what becomes of a guest.
+
+use std::collections::HashSet;
+
+use crate::model::{
+    id::{OpId, VnfcId},
+    op::{OpKind, Operation, Phase},
+    step::{PfStep, PlanStep, Step, VnfStep},
+    vnf::Change,
+};
+
+/// The guest that a step is about.
+pub fn guest_of(step: &Step) -> Option<VnfcId> {
+    match step {
+        Step::Vnf(s) => match s {
+            VnfStep::Define(d) => Some(d.id),
+            VnfStep::Medium(m) => Some(m.vnfc),
+            VnfStep::Start(id) | VnfStep::RemoveGuest(id) | VnfStep::RemoveMedium(id) => Some(*id),
+            VnfStep::Ready { vnfc, .. } | VnfStep::Stop { vnfc, .. } | VnfStep::Give { vnfc, .. } => Some(*vnfc),
+            VnfStep::Segment(_)
+            | VnfStep::Image(_)
+            | VnfStep::Disk(_)
+            | VnfStep::RemoveDisk(_)
+            | VnfStep::RemoveSegment(_)
+            | VnfStep::Attach(_)
+            | VnfStep::TakeBack(_)
+            | VnfStep::Properties { .. } => None,
+        },
+        Step::Pf(PfStep::Unplug { user, .. } | PfStep::Plug(user)) => Some(user.guest),
+        Step::Pf(PfStep::Reload(_) | PfStep::Restore(_)) | Step::Ns(_) => None,
+    }
+}
+
+enum Hand {
+    All,
+    These(HashSet<VnfcId>),
+}
+
+pub(super) struct Hold {
+    pub op: OpId,
+    /// It waits for retry, rollback or fail.
+    pub stuck: bool,
+    hand: Hand,
+    added: HashSet<VnfcId>,
+    removed: HashSet<VnfcId>,
+}
+
+impl Hold {
+    /// `steps` are read of an operation that runs; the others' do not count.
+    pub fn of(op: &Operation, steps: &[PlanStep], change: Option<&Change>) -> Hold {
+        let set = |of: fn(&Change) -> &Vec<VnfcId>| change.map(|c| of(c).iter().copied().collect()).unwrap_or_default();
+        let (added, removed): (HashSet<VnfcId>, HashSet<VnfcId>) = (set(|c| &c.added), set(|c| &c.removed));
+        let phase = op.state.phase();
+        let hand = match phase {
+            Phase::Forward | Phase::Backward => Hand::These(steps.iter().filter_map(|s| guest_of(&s.step)).collect()),
+            Phase::Held | Phase::Stuck => match op.kind {
+                OpKind::Stop | OpKind::Terminate => Hand::All,
+                OpKind::Scale | OpKind::ScaleToLevel => Hand::These(added.union(&removed).copied().collect()),
+                OpKind::Instantiate
+                | OpKind::Start
+                | OpKind::ModifyInfo
+                | OpKind::Heal
+                | OpKind::ReloadPf
+                | OpKind::RestorePf
+                | OpKind::Update => Hand::These(added.clone()),
+            },
+            Phase::Over => Hand::These(HashSet::new()),
+        };
+        Hold { op: op.id, stuck: phase == Phase::Stuck, hand, added, removed }
+    }
+
+    /// One of which nothing is known is left all guests.
+    pub fn unknown(op: OpId) -> Hold {
+        Hold { op, stuck: false, hand: Hand::All, added: HashSet::new(), removed: HashSet::new() }
+    }
+
+    pub fn has(&self, guest: VnfcId) -> bool {
+        match &self.hand {
+            Hand::All => true,
+            Hand::These(guests) => guests.contains(&guest),
+        }
+    }
+
+    /// It was to bring this guest, and does not move: the guest is missed.
+    pub fn owes(&self, guest: VnfcId) -> bool {
+        self.stuck && self.added.contains(&guest) && self.has(guest)
+    }
+
+    /// That its domain is gone is no fault: it was to go.
+    pub fn removes(&self, guest: VnfcId) -> bool {
+        self.removed.contains(&guest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::{
+        id::{ProjectId, VnfId},
+        op::{OpState, PLAN_FORMAT, Target, VnfOpState},
+        time::Stamp,
+    };
+
+    const fn id(n: u128) -> VnfcId {
+        VnfcId(Uuid::from_u128(n))
+    }
+    const OLD: VnfcId = id(1);
+    const NEW: VnfcId = id(2);
+    const OTHER: VnfcId = id(3);
+
+    #[test]
+    fn an_operation_has_in_hand_what_it_will_bring_where_it_belongs() {
+        use VnfOpState::{Completed, FailedTemp, Processing, RollingBack, Starting};
+        let vnf = VnfId(Uuid::from_u128(9));
+        let op_id = OpId(Uuid::from_u128(8));
+        let change = |added: &[VnfcId], removed: &[VnfcId]| Change {
+            vnf,
+            op: op_id,
+            added: added.to_vec(),
+            removed: removed.to_vec(),
+            scale: Vec::new(),
+            level: "default".into(),
+        };
+        let of = |kind, state, named: &[VnfcId], change: &Change| {
+            let op = Operation {
+                id: op_id,
+                project: ProjectId::DEFAULT,
+                target: Target::Vnf(vnf),
+                kind,
+                state: OpState::Vnf(state),
+                created: Stamp(1),
+                state_entered: Stamp(1),
+                request: String::new(),
+                error: None,
+                warnings: Vec::new(),
+                cancel: None,
+                parent: None,
+                automatic: false,
+                plan_format: PLAN_FORMAT,
+                steps: 0,
+                attempt: 0,
+                sequence: 1,
+            };
+            let step =
+                |(i, g): (usize, &VnfcId)| PlanStep { op: op_id, index: i as u32, after: Vec::new(), step: Step::Vnf(VnfStep::Start(*g)) };
+            let steps: Vec<PlanStep> = named.iter().enumerate().map(step).collect();
+            Hold::of(&op, &steps, Some(change))
+        };
+        let (out, shrink, heal) = (change(&[NEW], &[]), change(&[], &[OLD]), change(&[NEW], &[OLD]));
+        let nothing: &[VnfcId] = &[];
+        for (kind, state, named, change, has, owes) in [
+            (OpKind::Scale, Processing, &[NEW][..], &out, &[NEW][..], nothing),
+            (OpKind::Scale, RollingBack, &[NEW], &out, &[NEW], nothing),
+            (OpKind::Scale, FailedTemp, &[NEW], &out, &[NEW], &[NEW]),
+            (OpKind::Scale, FailedTemp, &[OLD], &shrink, &[OLD], nothing),
+            (OpKind::Terminate, Starting, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
+            (OpKind::Heal, Starting, &[OLD, NEW], &heal, &[NEW], nothing),
+            (OpKind::Heal, Processing, &[OLD, NEW], &heal, &[OLD, NEW], nothing),
+            (OpKind::Heal, FailedTemp, &[OLD, NEW], &heal, &[NEW], &[NEW]),
+            (OpKind::Heal, Completed, &[OLD, NEW], &heal, nothing, nothing),
+            (OpKind::Start, FailedTemp, &[OLD], &change(&[], &[]), nothing, nothing),
+            (OpKind::ReloadPf, FailedTemp, &[OLD], &change(&[], &[]), nothing, nothing),
+            (OpKind::Stop, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
+            (OpKind::Terminate, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
+        ] {
+            let hold = of(kind, state, named, change);
+            let told = |is: &dyn Fn(VnfcId) -> bool| [OLD, NEW, OTHER].into_iter().filter(|g| is(*g)).collect::<Vec<_>>();
+            assert_eq!(told(&|g| hold.has(g)), has, "{kind:?} {state:?}");
+            assert_eq!(told(&|g| hold.owes(g)), owes, "{kind:?} {state:?}");
+        }
+    }
+}
