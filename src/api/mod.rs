@@ -47,6 +47,7 @@ use crate::{
     notify::Notifier,
     ops::{alarms::Alarms, collect::Collector},
     vim::setup::Keeper,
+    vnfm::revive::Missing,
 };
 
 /// What handlers can reach. Domain services are added here, each as one field.
@@ -66,6 +67,8 @@ pub struct Services {
     /// Where calls into the synchronous core run.
     pub pool: Pool,
     pub health: Box<dyn Fn() -> Vec<Condition> + Send + Sync>,
+    /// Has the host looked at again, soon; guests that should run are started, or only reported.
+    pub look: Box<dyn Fn(Missing) + Send + Sync>,
     /// The end of the daemon's own log.
     pub log: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
     pub started: Instant,

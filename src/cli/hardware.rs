@@ -1,4 +1,4 @@
-//! `bothy host facts|plan|apply|reload`: the box's hardware, and how it is set up for guests.
+//! `bothy host facts|plan|apply|reload|guests`: the box's hardware, and how it is set up for guests.
 
 use clap::Subcommand;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::{
     client::Client,
     failure::Failure,
     follow::{Wait, accepted},
-    host,
+    guests, host,
     names::list,
     output::{Out, align, plain, say},
     usage,
@@ -29,6 +29,11 @@ pub enum Host {
         #[command(flatten)]
         wait: Wait,
     },
+    /// Guests on the host that no record names and that are left alone
+    Guests {
+        #[command(subcommand)]
+        what: Option<guests::Guests>,
+    },
     /// What differs from the configuration's [host], and what each item needs; changes nothing
     Plan,
     /// Do what the plan says: live settings at once, kernel arguments on trial at the next boot
@@ -49,6 +54,7 @@ pub fn run(what: Option<Host>, client: &Client, out: &Out) -> Result<(), Failure
             let answer = client.task(&format!("/bothy/v1/host/pfs/{pf}/reload?within_s={within}"))?;
             accepted(client, out, &answer, wait)
         }
+        Some(Host::Guests { what }) => guests::run(what, client, out),
         Some(Host::Plan) => plan(client, out),
         Some(Host::Apply { undo }) => apply(client, out, undo),
     }

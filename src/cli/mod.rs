@@ -15,6 +15,7 @@ mod down;
 mod draw;
 mod failure;
 mod follow;
+mod guests;
 mod hardware;
 mod health;
 mod host;

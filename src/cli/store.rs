@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{
     client::Client,
     failure::Failure,
+    guests,
     names::list,
     output::{Out, plain},
 };
@@ -41,6 +42,12 @@ pub enum StoreCommand {
         file: Utf8PathBuf,
         #[command(flatten)]
         at: Where,
+    },
+    /// Say that you have looked at what a restored store does not know: from then on it removes what it made and no longer names
+    Acknowledge {
+        /// Only show what would stay and what would be removed
+        #[arg(long)]
+        plan: bool,
     },
     /// Put an export in place of the store, as a new generation; the old one is set aside. Only while no daemon runs
     Import {
@@ -88,6 +95,11 @@ impl StoreCommand {
                     &json!({ "file": file }),
                     &format!("exported to {file}; seal.key, which opens the secrets in it, is not part of it"),
                 );
+                Ok(())
+            }
+            StoreCommand::Acknowledge { plan } => {
+                let (client, path) = (client()?, "/bothy/v1/store/acknowledge");
+                guests::strays(&if plan { client.get(path)? } else { client.task(path)?.body }, plan, out);
                 Ok(())
             }
             StoreCommand::Import { file, data_dir } => {

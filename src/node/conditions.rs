@@ -47,7 +47,7 @@ fn store(core: &Core) -> Condition {
             "store",
             ConditionState::Ok,
             format!(
-                "open, restored as generation {}: guests it does not know are left alone until an operator has looked",
+                "open, restored as generation {}: what it does not know is left alone until an operator has looked (bothy host guests, bothy store acknowledge)",
                 store.generation()
             ),
         ),
@@ -86,7 +86,7 @@ fn reconciled(core: &Core) -> Condition {
         text += &format!(", {} went off by themselves", found.off.len());
     }
     if !found.quarantined.is_empty() {
-        text += &format!(", {} are not known to this store and left alone", found.quarantined.len());
+        text += &format!(", {} are not known to this store and left alone (bothy host guests)", found.quarantined.len());
     }
     if !found.drift.is_empty() {
         text += &format!(", not as it was given: {}", found.drift.join("; "));

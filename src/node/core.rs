@@ -118,7 +118,7 @@ enum Message {
     Guest(GuestEvent),
     /// An operation is over, or stuck.
     Stopped(OpId),
-    Reconcile,
+    Look(Missing),
     Stop,
 }
 
@@ -187,7 +187,7 @@ impl Core {
         }));
         let post = self.post.clone();
         // The switch gets its ports back by itself, not the host's addresses on them.
-        self.ports.fabric.on_remade(Box::new(move || drop(post.send(Message::Reconcile))));
+        self.ports.fabric.on_remade(Box::new(move || drop(post.send(Message::Look(Missing::Leave)))));
         let post = self.post.clone();
         self.engine.on_stop(move |op| drop(post.send(Message::Stopped(op))));
         let w = Watcher {
@@ -217,9 +217,9 @@ impl Core {
         Ok(())
     }
 
-    /// Looks at the host again, soon.
-    pub fn look_again(&self) {
-        let _ = self.post.send(Message::Reconcile);
+    /// Looks at the host again, soon; starting what should run, or as the time since the start has it.
+    pub fn look_again(&self, missing: Missing) {
+        let _ = self.post.send(Message::Look(missing));
     }
 
     pub fn vnfm(&self) -> &Arc<Vnfm> {
@@ -314,7 +314,7 @@ impl Watcher {
             }
             match inbox.recv_timeout(next.saturating_duration_since(now)) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Message::Reconcile) => self.looks.push(Instant::now()),
+                Ok(Message::Look(missing)) => self.look_now(missing),
                 Ok(Message::Guest(event)) => self.event(event),
                 Ok(Message::Stopped(op)) => self.stopped(op),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -379,9 +379,16 @@ impl Watcher {
     /// What it had in hand is the next look's, if it was so at a start.
     fn stopped(&mut self, op: OpId) {
         if self.awaited.remove(&op) {
-            self.starts = self.starts.max(1);
-            self.looks.push(Instant::now());
+            self.look_now(Missing::Start);
         }
+    }
+
+    fn look_now(&mut self, missing: Missing) {
+        self.starts = match missing {
+            Missing::Start => self.starts.max(1),
+            Missing::Leave => self.starts,
+        };
+        self.looks.push(Instant::now());
     }
 
     /// Heard late: the guest runs again, so an operation that is over by now had stopped it.

@@ -138,6 +138,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     let access = Arc::new(access);
     let changed = access.clone();
     live.on_change(move |c| changed.set_settings(access_settings(c)));
+    let watcher = core.clone();
     let services = Arc::new(Services {
         notify: notifier.clone(),
         alarms: core.alarms.clone(),
@@ -148,6 +149,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
         pool: Pool::new(config.limits.calls as usize),
         nfvo: core.nfvo.clone(),
         host: core.host.clone(),
+        look: Box::new(move |missing| watcher.look_again(missing)),
         health: Box::new(move || conditions(&core)),
         log: Box::new(move || tail.text()),
         started: Instant::now(),

@@ -154,7 +154,7 @@ impl Monitor {
         }
         let text = match unknown {
             0 => None,
-            n => Some((Severity::Warning, format!("{n} guests were made by another store and are left alone (bothy health)"))),
+            n => Some((Severity::Warning, format!("{n} guests were made by another store and are left alone (bothy host guests)"))),
         };
         self.host(Cause::UnknownGuests, Part::Whole, text).map(drop)
     }

@@ -16,7 +16,8 @@
 //! * `plug`    does and undoes the steps of that
 //! * `shutdown` stops guests when the host goes down
 //! * `hold`    pure: which guests the operation that holds a VNF has in hand
-//! * `revive`  brings guests back after a restart of the host, finds what no record knows
+//! * `revive`  brings guests back after a restart of the host
+//! * `stray`   what is on the host and in no record: removed, or left alone
 //!
 //! Owns `Vnfm`, which the rest of the box talks to. Never: HTTP, network services.
 
@@ -38,6 +39,7 @@ pub mod revive;
 pub mod run;
 pub mod settle;
 pub mod shutdown;
+pub mod stray;
 mod vhost;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak, atomic::AtomicBool};

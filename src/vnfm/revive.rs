@@ -1,9 +1,8 @@
-//! What a start of bothy or a new connection to libvirt finds: guests that should run and do not,
-//! and guests that no record knows.
+//! What a start of bothy or a new connection to libvirt finds: guests that should run and do not
+//! (those that no record knows: `stray`).
 //!
 //! Networks come first, then guests by the priority of their VNF, so many at once. A stopped VNF
-//! stays stopped. Guests of a newer or unknown store generation are quarantined: reported, never
-//! removed. Never: guests that an operation has in hand (`hold`); it brings them where they belong.
+//! stays stopped. Never: guests that an operation has in hand (`hold`); it brings them where they belong.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -20,7 +19,7 @@ use crate::{
     model::{
         error::Result,
         host::HostFacts,
-        id::{DiskId, IfKind, IfName, OpId, SegmentId, VnfId, VnfcId},
+        id::{OpId, VnfId, VnfcId},
         op::{Operation, Phase},
         place::{Given, Held, Missed},
         segment::{Segment, SegmentState},
@@ -69,7 +68,7 @@ impl Findings {
     }
 }
 
-/// What becomes of guests that should run and are off.
+/// What becomes of guests that should run and are off, when somebody looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     Start,
@@ -270,64 +269,5 @@ impl Vnfm {
         }
         let runs = v.body.as_ref().is_some_and(|b| b.run == RunState::Started && b.vnfc(id).is_some());
         Ok(if runs { Wish::Run } else { Wish::Off })
-    }
-
-    /// Removes what this store made and no record names any more: the late effect of a call whose
-    /// caller was killed. Anything else that carries our marks is left alone and reported.
-    ///
-    /// What is on the host is listed before the records are read: what was accepted meanwhile is
-    /// known then.
-    fn sweep(&self, guests: &[FoundGuest], found: &mut Findings) -> Result<()> {
-        let disks = self.images.disks()?;
-        let media = self.images.media()?;
-        let ports = self.links.fabric().ports()?;
-        let dhcp = self.links.host().list_dhcp()?;
-
-        let vnfs = self.store.list::<VnfInstance>()?;
-        let bodies: Vec<_> = vnfs.iter().filter_map(|v| v.body.as_ref()).flat_map(|b| &b.vnfcs).collect();
-        let known: HashSet<VnfcId> = bodies.iter().map(|c| c.id).collect();
-        let generation = self.store.generation();
-        for g in guests.iter().filter(|g| !known.contains(&g.id)) {
-            let ours = g.owner.generation == generation && !self.store.is_restored() && self.op_was_ours(g.owner.op)?;
-            if ours {
-                warn!(guest = %g.id, vnf = %g.owner.vnf, "removing a guest that no record names any more");
-                self.hypervisor.remove(g.id)?;
-                found.orphans.push(g.id);
-            } else {
-                warn!(guest = %g.id, vnf = %g.owner.vnf, generation = g.owner.generation, "a guest that this store does not know is left alone");
-                found.quarantined.push(g.id);
-            }
-        }
-        // Links and files carry no owner: while there are guests nobody knows, they may be theirs.
-        if self.store.is_restored() || !found.quarantined.is_empty() {
-            return Ok(());
-        }
-        let segments: HashSet<SegmentId> = self.store.list::<Segment>()?.iter().map(|s| s.id).collect();
-        let nics: HashSet<&IfName> = bodies.iter().flat_map(|c| &c.ports).map(|p| &p.ifname).collect();
-        for p in ports {
-            let of_no_link = p.segment.is_some_and(|s| !segments.contains(&s));
-            let of_no_guest = IfKind::of(&p.name) == Some(IfKind::Guest) && !nics.contains(&p.name);
-            if of_no_link || of_no_guest {
-                self.links.fabric().remove_port(&p.name)?;
-            }
-        }
-        for s in dhcp.into_iter().filter(|s| !segments.contains(s)) {
-            self.links.host().remove_dhcp(s)?;
-        }
-        let named: HashSet<DiskId> = bodies.iter().flat_map(|c| &c.disks).map(|d| d.id).collect();
-        for d in disks.into_iter().filter(|d| !named.contains(d)) {
-            self.images.remove_disk(d)?;
-            found.files_removed += 1;
-        }
-        for m in media.into_iter().filter(|m| !known.contains(m)) {
-            self.images.remove_medium(m)?;
-            found.files_removed += 1;
-        }
-        Ok(())
-    }
-
-    /// An operation of this store made it: then a missing record means it was ended.
-    fn op_was_ours(&self, op: OpId) -> Result<bool> {
-        Ok(self.store.get::<Operation>(&op)?.is_some() || self.store.get_history::<Operation>(&op)?.is_some())
     }
 }

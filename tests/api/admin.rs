@@ -2,14 +2,21 @@
 
 use bothy::{
     model::{
+        domain::{DomainSpec, Owner},
         epa::{Epa, PagePolicy, PinPolicy, ThreadPolicy},
         host::NodeId,
         hw::PageSize,
+        id::{NsId, OpId, ProjectId, VnfId, VnfcId},
         package::VnfPackage,
         setup::PagePool,
+        size::MiB,
+        vnfd::Firmware,
     },
     store::Durability,
-    vim::setup::{Desired, Profile},
+    vim::{
+        port::Hypervisor as _,
+        setup::{Desired, Profile},
+    },
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -322,4 +329,59 @@ async fn a_pf_is_reloaded_by_an_operation_of_the_host() {
     }
     let all = fits("/bothy/v1/host/operations", "get", &rig.get("/bothy/v1/host/operations").await);
     assert_eq!(all.as_array().map(Vec::len), Some(2), "{all:#}");
+}
+
+/// A guest that another store made.
+fn stranger() -> DomainSpec {
+    let id = uuid::Uuid::from_u128;
+    DomainSpec {
+        id: VnfcId(id(77)),
+        owner: Owner {
+            project: ProjectId::DEFAULT,
+            ns: Some(NsId(id(3))),
+            vnf: VnfId(id(5)),
+            op: OpId(id(9)),
+            generation: 7,
+            vnf_name: "old-fw".into(),
+            vdu: "fw".into(),
+            index: 0,
+        },
+        vcpus: 1,
+        memory: MiB(64),
+        firmware: Firmware::Bios,
+        disks: Vec::new(),
+        medium: None,
+        nics: Vec::new(),
+        epa: Epa::default(),
+        placed: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_that_no_record_names_are_shown_and_removed_on_request() {
+    let rig = rig(64, "").await;
+    let (_, up) = site(&rig).await;
+    let shown = || async { fits("/bothy/v1/host/guests", "get", &rig.get("/bothy/v1/host/guests").await) };
+    assert_eq!(shown().await, json!([]), "those of the service are known");
+    rig.sim.define(&stranger()).expect("another store's");
+    let all = shown().await;
+    let g = &all[0];
+    assert_eq!(
+        (all.as_array().map(Vec::len), &g["vnfName"], &g["vdu"], &g["generation"], &g["state"]),
+        (Some(1), &json!("old-fw"), &json!("fw"), &json!(7), &json!("OFF")),
+        "{all:#}"
+    );
+    let path = "/bothy/v1/store/acknowledge";
+    for method in ["get", "post"] {
+        let r = rig.ask(&format!("{} {path}", method.to_uppercase()), &[], "").await;
+        let v = fits(path, method, &r);
+        assert_eq!((&v["restored"], &v["left"][0]["id"], &v["removed"]["guests"]), (&json!(false), &g["id"], &json!([])), "{v:#}");
+    }
+    let known = up["vnfInstance"][0]["instantiatedVnfInfo"]["vnfcResourceInfo"][0]["id"].as_str().expect("a guest");
+    let nobody = "00000000-0000-4000-8000-000000000000";
+    for (id, status) in [(known, 409), (nobody, 404), ("x", 404), (g["id"].as_str().expect("an id"), 204)] {
+        let r = rig.delete(&format!("/bothy/v1/host/guests/{id}")).await;
+        assert_eq!(r.status, status, "{id}: {}", r.body);
+    }
+    assert_eq!(shown().await, json!([]));
 }

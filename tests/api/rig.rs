@@ -90,6 +90,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     assert!(!provisioned);
     let token = access.bootstrap().expect("token").reveal().to_owned();
     let access = Arc::new(access);
+    let watcher = core.clone();
     let services = Arc::new(Services {
         notify,
         alarms: core.alarms.clone(),
@@ -101,6 +102,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         tls: tls.clone(),
         pool: Pool::new(4),
         health: Box::new(|| vec![Condition::new("libvirt", ConditionState::Failed, "cannot connect to qemu:///system")]),
+        look: Box::new(move |missing| watcher.look_again(missing)),
         log: Box::new(|| b"INFO bothy is up\n".to_vec()),
         started: Instant::now(),
     });

@@ -20,6 +20,7 @@ mod secrets;
 mod setup;
 mod shutdown;
 mod store;
+mod strays;
 mod support;
 mod tar;
 mod tls;
@@ -44,6 +45,8 @@ pub fn routes() -> Routes {
         .post("/bothy/v1/config/apply", config::apply)
         .get("/bothy/v1/host", host::show)
         .get("/bothy/v1/host/facts", facts::show)
+        .get("/bothy/v1/host/guests", strays::guests)
+        .delete("/bothy/v1/host/guests/{id}", strays::remove)
         .get("/bothy/v1/host/plan", setup::plan)
         .post("/bothy/v1/host/apply", setup::apply)
         .post("/bothy/v1/host/undo", setup::undo)
@@ -74,6 +77,8 @@ pub fn routes() -> Routes {
         .delete("/bothy/v1/secrets/{name}", secrets::delete)
         .post("/bothy/v1/store/verify", store::verify)
         .post_raw("/bothy/v1/store/export", store::export)
+        .get("/bothy/v1/store/acknowledge", strays::preview)
+        .post("/bothy/v1/store/acknowledge", strays::acknowledge)
         .get_raw("/bothy/v1/support", support::archive)
         .get("/bothy/v1/whoami", tokens::whoami)
         .get("/bothy/v1/tokens", tokens::all)

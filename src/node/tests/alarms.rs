@@ -14,6 +14,7 @@ use crate::{
     node::kit::{Shape, TestBox, ns_box, vnf_box},
     sim::faults::{Method, Rule, Then},
     vim::port::{GuestFault, GuestState, Hardware, Hypervisor},
+    vnfm::revive::Missing,
 };
 
 fn alarms(b: &TestBox) -> Vec<Alarm> {
@@ -37,7 +38,7 @@ fn heard(b: &TestBox) {
     // A look that has begun is over when the next one begins.
     for _ in 0..2 {
         let before = b.sim.faults().count(Method::List);
-        b.core().look_again();
+        b.core().look_again(Missing::Leave);
         b.until("another look", || b.sim.faults().count(Method::List) > before);
     }
 }

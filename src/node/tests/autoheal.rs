@@ -88,7 +88,7 @@ fn a_guest_that_went_off_or_whose_vnf_does_not_ask_for_it_is_left_alone() {
     // A review or two, in which it would begin.
     for _ in 0..2 {
         let before = b.sim.faults().count(Method::List);
-        b.core().look_again();
+        b.core().look_again(crate::vnfm::revive::Missing::Leave);
         b.until("another look", || b.sim.faults().count(Method::List) > before);
     }
     assert_eq!(heals(&b), []);

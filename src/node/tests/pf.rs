@@ -273,7 +273,7 @@ fn the_health_page_says_what_guests_miss() {
     let pf = pf(&b);
     b.sim.faults().add(Rule::next(Method::EnsurePf, Then::Fail(Kind::Conflict)));
     b.sim.lose_pf(pf);
-    b.core().look_again();
+    b.core().look_again(crate::vnfm::revive::Missing::Leave);
     b.until("a loss", || condition(&b).0 == Failed);
     assert!(condition(&b).1.contains("VF 0 (0000:10:02.0) of guest v/vdu0/0 is gone"), "{:?}", condition(&b));
     let op =
@@ -283,7 +283,7 @@ fn the_health_page_says_what_guests_miss() {
     assert!(failed.iter().any(|l| l.error.is_some()), "{failed:?} {:?}", StepState::Failed);
     b.core().nfvo.retry(op.id).expect("accepted");
     b.assert_state(op.id, "COMPLETED");
-    b.core().look_again();
+    b.core().look_again(crate::vnfm::revive::Missing::Leave);
     b.until("all well", || condition(&b).0 == Ok);
     b.assert_vnf_up(id);
 }

@@ -19,7 +19,7 @@ use crate::{
         faults::{Method, Rule, Then},
     },
     vim::port::{GuestState, Hypervisor},
-    vnfm::{alter::Alter, change::ScaleTo},
+    vnfm::{alter::Alter, change::ScaleTo, revive::Missing},
 };
 
 /// Two guests, of the first of which there may be more.
@@ -56,7 +56,7 @@ fn looked(b: &TestBox) {
 fn later(b: &TestBox) {
     for _ in 0..3 {
         let before = b.sim.faults().count(Method::List);
-        b.core().look_again();
+        b.core().look_again(Missing::Leave);
         b.until("another look", || b.sim.faults().count(Method::List) > before);
     }
 }
