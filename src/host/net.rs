@@ -7,6 +7,7 @@
 //! follow it.
 
 use std::{
+    collections::HashMap,
     io::ErrorKind,
     net::{IpAddr, SocketAddr, TcpStream},
     path::Path,
@@ -18,13 +19,13 @@ use camino::Utf8Path;
 
 use super::{
     dnsmasq::Dnsmasq,
-    netlink::{Link, Netlink},
+    netlink::{Address, Link, Netlink},
     nft, report,
 };
 use crate::{
     model::{
         error::{Fault, Result},
-        id::{IfName, SegmentId},
+        id::{IfKind, IfName, SegmentId},
         net::Cidr,
     },
     vim::port::{DhcpConf, HostLink, HostNet, NatTable},
@@ -72,6 +73,13 @@ impl HostNet for LinuxNet {
         Ok(())
     }
 
+    fn link_addresses(&self) -> Result<Vec<(IfName, Cidr)>> {
+        let mut net = Netlink::open()?;
+        let ends: HashMap<u32, IfName> = net.links()?.into_iter().filter_map(|l| Some((l.index, host_end(&l)?))).collect();
+        let of = |a: Address| ends.get(&a.index).map(|name| (name.clone(), a.cidr));
+        Ok(net.addresses()?.into_iter().filter(|a| !is_link_local(a.cidr.addr())).filter_map(of).collect())
+    }
+
     fn ensure_dhcp(&self, conf: &DhcpConf) -> Result<()> {
         self.dhcp().ensure(conf)
     }
@@ -116,6 +124,10 @@ impl HostNet for LinuxNet {
             },
         }
     }
+}
+
+fn host_end(link: &Link) -> Option<IfName> {
+    link.name.parse().ok().filter(|name| IfKind::of(name) == Some(IfKind::Host))
 }
 
 fn addresses_of(net: &mut Netlink, link: &Link) -> Result<Vec<Cidr>> {

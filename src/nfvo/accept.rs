@@ -29,7 +29,7 @@ use crate::{
         vnf::{Reservation, Stopping, VnfInstance},
     },
     store::{Durability, Tx},
-    vim::network::{Stations, Taken},
+    vim::network::Stations,
     vnfm::{
         accept::{CreateVnf, put_plan, retrying, use_package},
         grant::{Snapshot, check_quota, claim_facts},
@@ -152,7 +152,7 @@ impl Nfvo {
         }
         let packages = self.packages_of(ns.project, nsd.vnfd_ids())?;
         let rules = self.vnfm.rules();
-        let mut taken = Taken::of(&snap.segments);
+        let mut taken = self.vnfm.taken(&snap.segments)?;
         let mut stations: BTreeMap<SegmentId, Stations> = BTreeMap::new();
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
         let level = ask.level.clone().unwrap_or_else(|| flavour.default_level.clone());

@@ -21,7 +21,7 @@ use crate::{
         vnf::{Reservation, VnfInstance},
     },
     store::Durability,
-    vim::network::{Stations, Taken},
+    vim::network::Stations,
     vnfm::{
         accept::retrying,
         alter::{Alter, alter_in},
@@ -88,7 +88,7 @@ impl Nfvo {
         }
         let snap = vnfm.snapshot_without(&replaced)?;
         let rules = vnfm.rules();
-        let mut taken = Taken::of(&snap.segments);
+        let mut taken = vnfm.taken(&snap.segments)?;
         let own = snap.segments.iter().filter(|s| s.project == ns.project);
         let mut stations: BTreeMap<SegmentId, Stations> = tree(own.map(|s| (s.id, Stations::new(s.clone()))));
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };

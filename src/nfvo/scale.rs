@@ -34,7 +34,7 @@ use crate::{
     },
     sdn::link,
     store::Durability,
-    vim::network::{Stations, Taken},
+    vim::network::Stations,
     vnfm::{
         accept::retrying,
         grant::{Snapshot, check_quota, claim_facts},
@@ -128,7 +128,7 @@ impl Nfvo {
         let wanted = order.iter().filter(|m| more.contains_key(&m.id)).map(|m| m.vnfd_id.clone());
         let packages = self.packages_of(ns.project, wanted.collect())?;
         let rules = vnfm.rules();
-        let mut taken = Taken::of(&snap.segments);
+        let mut taken = vnfm.taken(&snap.segments)?;
         let own = snap.segments.iter().filter(|s| s.project == ns.project);
         let mut stations: BTreeMap<SegmentId, Stations> = own.map(|s| (s.id, Stations::new(s.clone()))).collect();
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };

@@ -63,6 +63,7 @@ methods! {
     SerialLog false false,
     RemoveSerialLog true false,
     EnsureLink true false,
+    LinkAddresses false false,
     EnsureDhcp true false,
     RemoveDhcp true false,
     ListDhcp false false,

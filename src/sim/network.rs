@@ -13,6 +13,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         id::{IfName, NfpId, SegmentId},
+        net::Cidr,
     },
     sdn::{
         chain::{ChainState, Count, HopState, SwitchChain},
@@ -37,6 +38,11 @@ impl HostNet for Sim {
             world.has_host_port(&link.ifname, "addresses")?;
             world.links.insert(link.ifname.clone(), link.clone());
             Ok(())
+        })
+    }
+    fn link_addresses(&self) -> Result<Vec<(IfName, Cidr)>> {
+        self.call(Method::LinkAddresses, Target::Host, |world, _| {
+            Ok(world.links.values().flat_map(|l| l.addresses.iter().map(|a| (l.ifname.clone(), *a))).collect())
         })
     }
     fn ensure_dhcp(&self, conf: &DhcpConf) -> Result<()> {

@@ -273,6 +273,8 @@ pub struct NatTable {
 
 pub trait HostNet: Send + Sync {
     fn ensure_link(&self, link: &HostLink) -> Result<()>;
+    /// Addresses of the host's own ends of segments, whoever made them, with their prefixes.
+    fn link_addresses(&self) -> Result<Vec<(IfName, Cidr)>>;
     fn ensure_dhcp(&self, conf: &DhcpConf) -> Result<()>;
     fn remove_dhcp(&self, segment: SegmentId) -> Result<()>;
     fn list_dhcp(&self) -> Result<Vec<SegmentId>>;

@@ -32,10 +32,7 @@ use crate::{
         vnfd::Vnfd,
     },
     store::{Durability, Tx},
-    vim::{
-        network::{Stations, Taken},
-        port::Accel,
-    },
+    vim::{network::Stations, port::Accel},
 };
 
 /// How often a plan is made anew because another request was faster.
@@ -212,7 +209,7 @@ impl Vnfm {
             )));
         }
         let rules = self.rules();
-        let mut taken = Taken::of(&snap.segments);
+        let mut taken = self.taken(&snap.segments)?;
         // Another project's links are not there.
         let own = snap.segments.iter().filter(|s| s.project == inst.project);
         let mut stations: BTreeMap<SegmentId, Stations> = tree(own.map(|s| (s.id, Stations::new(s.clone()))));

@@ -30,7 +30,7 @@ use crate::{
         vnfd::Flavour,
     },
     store::{Durability, Tx},
-    vim::network::{Stations, Taken},
+    vim::network::Stations,
 };
 
 /// What is to be done to it.
@@ -97,7 +97,7 @@ impl Vnfm {
         let snap = self.snapshot_without(&gone)?;
         let held = self.store.get::<Reservation>(&inst.id)?.map(|r| r.placed).unwrap_or_default();
         let rules = self.rules();
-        let mut taken = Taken::of(&snap.segments);
+        let mut taken = self.taken(&snap.segments)?;
         let own = snap.segments.iter().filter(|s| s.project == inst.project);
         let mut stations: BTreeMap<SegmentId, Stations> = tree(own.map(|s| (s.id, Stations::new(s.clone()))));
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };

@@ -97,6 +97,8 @@ pub struct Vnfm {
     engine: OnceLock<Weak<Engine>>,
     /// The host goes down: no guest is started by a look at it any more.
     draining: AtomicBool,
+    /// Whether the last look found guests that no record names; `None`: there was none yet.
+    strangers: Mutex<Option<bool>>,
     /// PFs that were restored of late.
     patience: Mutex<reload::Patience>,
     /// Files of packages are looked through for what nobody names; none may come to its place meanwhile.
@@ -132,6 +134,7 @@ impl Vnfm {
             seen: RwLock::new(None),
             engine: OnceLock::new(),
             draining: AtomicBool::new(false),
+            strangers: Mutex::default(),
             patience: Mutex::default(),
             sweeping: Mutex::default(),
         })

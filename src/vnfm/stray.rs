@@ -4,12 +4,13 @@
 //! ```text
 //! guest of this generation, of an operation known here   a late effect of a killed call: removed
 //! any other guest; all of them in a restored store       quarantined: shown, removed only on request
-//! links and files without a record                       removed, but while any guest is quarantined
+//! links and files without a record                       removed, but while any guest is quarantined; no new link
+//!                                                        gets their VLAN or network meanwhile
 //! ```
 //! Owns whose a thing is. A quarantined guest cannot become a VNF's again: its record, with addresses, disks and
 //! descriptor, is gone. Never: guests that a record names.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::PoisonError};
 
 use tracing::{info, warn};
 
@@ -22,7 +23,7 @@ use crate::{
         segment::Segment,
         vnf::VnfInstance,
     },
-    vim::port::FoundGuest,
+    vim::{network::Taken, port::FoundGuest},
 };
 
 /// What no record names.
@@ -73,6 +74,19 @@ impl Vnfm {
         self.images.remove_serial_log(id)
     }
 
+    /// VLANs and networks that a new link must not get: those of the records; and while there are guests that
+    /// no record names, or may be, all that is on the switch and the host, since one of them may be on it.
+    pub fn taken(&self, segments: &[Segment]) -> Result<Taken> {
+        let mut taken = Taken::of(segments);
+        let seen = *self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before the first look only a store that was restored once has reason to expect any.
+        if self.store.is_restored() || seen.unwrap_or(self.store.generation() > 1) {
+            taken.vlans.extend(self.links.fabric().ports()?.into_iter().filter_map(|p| p.vlan));
+            taken.host_networks.extend(self.links.host().link_addresses()?.into_iter().map(|(_, a)| a.network()));
+        }
+        Ok(taken)
+    }
+
     /// What is on the host is listed before the records are read: what was accepted meanwhile is known then.
     fn strays_of(&self, guests: &[FoundGuest], restored: bool) -> Result<Strays> {
         let disks = self.images.disks()?;
@@ -121,6 +135,7 @@ impl Vnfm {
             warn!(guest = %g.id, vnf = %g.owner.vnf, generation = g.owner.generation, "a guest that this store does not know is left alone");
             found.quarantined.push(g.id);
         }
+        *self.strangers.lock().unwrap_or_else(PoisonError::into_inner) = Some(!strays.unknown.is_empty());
         strays.ports.iter().try_for_each(|p| self.links.fabric().remove_port(p))?;
         strays.dhcp.iter().try_for_each(|s| self.links.host().remove_dhcp(*s))?;
         for d in strays.disks {

@@ -307,6 +307,8 @@ pub fn contract_hostnet(n: &dyn HostNet, port: &SwitchPort, open: SocketAddr, cl
     }
     link.addresses = vec![cidr("198.51.100.1/24")];
     n.ensure_link(&link).expect("link");
+    let all = n.link_addresses().expect("addresses");
+    assert_eq!(all.iter().filter(|(name, _)| *name == port.name).collect::<Vec<_>>(), [&(port.name.clone(), cidr("198.51.100.1/24"))]);
     let network = DhcpNetwork { cidr: cidr("198.51.100.0/24"), gateway: Some(ip("198.51.100.1")), dns: vec![], mtu: Some(1400) };
     let mut conf = DhcpConf { segment: port.segment, ifname: port.name.clone(), networks: vec![network], leases: vec![] };
     for gateway in [Some(ip("198.51.100.1")), Some(ip("198.51.100.1")), None] {

@@ -16,6 +16,7 @@ mod pf;
 mod place;
 mod reboot;
 mod reroute;
+mod restore;
 mod scale;
 mod sweep;
 mod told;
