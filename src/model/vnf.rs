@@ -40,7 +40,7 @@ pub struct VnfInstance {
     pub body: Option<Body>,
     /// The operation that holds the instance; others are refused meanwhile.
     pub op: Option<OpId>,
-    /// Lower numbers start first after a reboot of the box.
+    /// When it starts after a reboot of the box: `Turn` in one number.
     pub priority: u32,
     pub metadata: Params,
     pub extensions: Params,
@@ -57,9 +57,30 @@ impl VnfInstance {
             Some(op) => Err(Fault::conflict(format!("VNF instance {} is held by operation {op}", self.id))),
         }
     }
+    pub fn turn(&self) -> Turn {
+        Turn { priority: self.priority / Turn::RANKS, rank: self.priority % Turn::RANKS }
+    }
     /// Its crashed guests are healed without being asked for.
     pub fn heals_itself(&self) -> bool {
         self.configurable.iter().any(|(name, value)| name == AUTOHEAL && *value == Param::Bool(true))
+    }
+}
+
+/// When a VNF starts after a reboot of the box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// `bothy.priority`: lower numbers first.
+    pub priority: u32,
+    /// Its place in its service, where each member comes after those it depends on.
+    pub rank: u32,
+}
+
+impl Turn {
+    const RANKS: u32 = 1000;
+
+    /// As records have it. Members past the last rank share that one.
+    pub fn number(self) -> u32 {
+        self.priority.min(u32::MAX / Turn::RANKS - 1) * Turn::RANKS + self.rank.min(Turn::RANKS - 1)
     }
 }
 

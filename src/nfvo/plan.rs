@@ -24,7 +24,7 @@ use crate::{
         segment::{Segment, SegmentOwner},
         step::{NsStep, PlanStep, Step},
         time::Dice,
-        vnf::VnfInstance,
+        vnf::{Turn, VnfInstance},
     },
     sdn::link,
     vim::network::{LinkOf, Stations, Wish, plan_segment},
@@ -174,7 +174,7 @@ pub(super) fn plan_member(
     let short = if count > 1 { format_smolstr!("{}-{n}", member.id) } else { member.id.clone() };
     let mut instance = draft(member, format_smolstr!("{}-{short}", ask.ns.name), package)?;
     instance.ns = Some(ask.ns.id);
-    instance.priority = member.priority.saturating_mul(1000).saturating_add(rank as u32);
+    instance.priority = Turn { priority: member.priority, rank: rank as u32 }.number();
     let vnfd = crate::vnfm::accept::vnfd_of(package)?;
     let flavour_id = member.flavour.as_ref().unwrap_or(&vnfd.default_flavour);
     let flavour =

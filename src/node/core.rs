@@ -409,6 +409,7 @@ impl Watcher {
                 if missing == Missing::Start {
                     self.awaited.extend(&found.awaited);
                 }
+                let link_is_down = found.link_is_down;
                 let mut r = lock(&self.reconciled);
                 r.paused.extend(found.paused.iter().copied());
                 if let Some(lost) = &found.lost {
@@ -418,7 +419,10 @@ impl Watcher {
                 r.waiting = None;
                 drop(r);
                 self.review(true);
-                self.starts = self.starts.saturating_sub(1);
+                // Guests without their link have not had their turn.
+                if !link_is_down {
+                    self.starts = self.starts.saturating_sub(1);
+                }
                 self.settle_boot();
                 let after = if self.starts > 0 { SECOND_LOOK } else { HOURLY };
                 self.looks.push(Instant::now() + after);

@@ -16,6 +16,7 @@
 //! * `plug`    does and undoes the steps of that
 //! * `shutdown` stops guests when the host goes down
 //! * `hold`    pure: which guests the operation that holds a VNF has in hand
+//! * `order`   pure: in which order they come back
 //! * `revive`  brings guests back after a restart of the host
 //! * `stray`   what is on the host and in no record: removed, or left alone
 //!
@@ -30,6 +31,7 @@ pub mod grant;
 pub mod hold;
 mod medium;
 mod operate;
+mod order;
 pub mod package;
 pub mod place;
 pub mod plan;

@@ -1,25 +1,22 @@
 //! What a start of bothy or a new connection to libvirt finds: guests that should run and do not
 //! (those that no record knows: `stray`).
 //!
-//! Networks come first, then guests by the priority of their VNF, so many at once. A stopped VNF
+//! Networks come first, then guests (`order`), so many at once; none without one of its links. A stopped VNF
 //! stays stopped. Never: guests that an operation has in hand (`hold`); it brings them where they belong.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Mutex, PoisonError},
 };
 
 use tracing::{info, warn};
 
-use super::{Vnfm, hold::Hold};
+use super::{Vnfm, hold::Hold, order};
 use crate::{
     model::{
         error::Result,
         host::HostFacts,
-        id::{OpId, VnfId, VnfcId},
+        id::{OpId, SegmentId, VnfId, VnfcId},
         op::{Operation, Phase},
         place::{Given, Held, Missed},
         segment::{Segment, SegmentState},
@@ -43,6 +40,8 @@ pub struct Findings {
     pub off: Vec<VnfcId>,
     /// Guests that could not be started, with the reason.
     pub failed: Vec<(VnfcId, String)>,
+    /// Some of these would be started, but for a link that cannot be brought up.
+    pub link_is_down: bool,
     /// Guests that are off because the operation that was to bring them waits for its client.
     pub held: Vec<(VnfcId, OpId)>,
     /// Operations that have guests in hand which are off: when one is over, these may have to be started.
@@ -75,6 +74,8 @@ pub enum Missing {
     Leave,
 }
 
+type Down = HashMap<SegmentId, String>;
+
 /// What the records want of a guest just now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
@@ -100,11 +101,13 @@ impl Vnfm {
             warn!("a chain is not as it should be: {fault:?}");
         }
         let segments = self.store.list::<Segment>()?;
+        let mut down = Down::new();
         for s in &segments {
             if s.state == SegmentState::Wanted
                 && let Err(fault) = self.links.keep(s.id)
             {
                 warn!(segment = %s.id, "a link is not as it should be: {fault:?}");
+                down.insert(s.id, format!("its link {} is not up: {fault}", s.link));
             }
         }
         self.links.project()?;
@@ -120,7 +123,7 @@ impl Vnfm {
             }
             Err(fault) => warn!("the hardware cannot be looked at: {fault:?}"),
         }
-        self.start_missing(&vnfs, &guests, missing, &mut found)?;
+        self.start_missing(&vnfs, &guests, &down, missing, &mut found)?;
         self.sweep(&guests, &mut found)?;
         info!(
             running = found.running,
@@ -182,10 +185,11 @@ impl Vnfm {
         Ok(Some(Hold::of(&op, &steps, change.as_ref())))
     }
 
-    fn start_missing(&self, vnfs: &[VnfInstance], guests: &[FoundGuest], missing: Missing, found: &mut Findings) -> Result<()> {
-        let missing = if self.draining.load(Ordering::SeqCst) { Missing::Leave } else { missing };
+    /// `down`: links that could not be brought up, and why; no guest starts without one of its links.
+    fn start_missing(&self, vnfs: &[VnfInstance], guests: &[FoundGuest], down: &Down, missing: Missing, found: &mut Findings) -> Result<()> {
+        let missing = if self.is_draining() { Missing::Leave } else { missing };
         let state: HashMap<VnfcId, GuestState> = guests.iter().map(|g| (g.id, g.state)).collect();
-        let mut by_priority: BTreeMap<u32, Vec<(VnfId, VnfcId)>> = BTreeMap::new();
+        let mut due: Vec<order::Guest> = Vec::new();
         for v in vnfs.iter().filter(|v| v.instantiated) {
             let Some(body) = v.body.as_ref().filter(|b| b.run == RunState::Started) else { continue };
             let hold = self.hold(v)?;
@@ -205,7 +209,13 @@ impl Vnfm {
                         found.paused.push(c.id);
                     }
                     Some(GuestState::Off | GuestState::Crashed | GuestState::Paused) => match missing {
-                        Missing::Start => by_priority.entry(v.priority).or_default().push((v.id, c.id)),
+                        Missing::Start => match c.ports.iter().find_map(|p| down.get(&p.segment)) {
+                            Some(why) => {
+                                found.failed.push((c.id, why.clone()));
+                                found.link_is_down = true;
+                            }
+                            None => due.push((v.id, c.id)),
+                        },
                         Missing::Leave => found.off.push(c.id),
                     },
                     None if hold.as_ref().is_some_and(|h| h.removes(c.id)) => {}
@@ -213,28 +223,21 @@ impl Vnfm {
                 }
             }
         }
-        let at_once = self.rules().start_at_once.max(1);
-        for guests in by_priority.into_values() {
-            let next = AtomicUsize::new(0);
-            let results = Mutex::new(Vec::new());
-            std::thread::scope(|scope| {
-                for _ in 0..at_once.min(guests.len()) {
-                    scope.spawn(|| {
-                        while let Some((vnf, id)) = guests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                            if let Some(r) = self.start_one(*vnf, *id) {
-                                results.lock().unwrap_or_else(PoisonError::into_inner).push((*id, r));
-                            }
-                        }
-                    });
+        let at_once = self.rules().start_at_once;
+        let results = Mutex::new(Vec::new());
+        for services in order::in_order(vnfs, &due) {
+            order::start(services, at_once, |(vnf, id)| {
+                if let Some(r) = self.start_one(vnf, id) {
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push((id, r));
                 }
             });
-            for (id, r) in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
-                match r {
-                    Ok(()) => found.started += 1,
-                    Err(fault) => {
-                        warn!(guest = %id, "a guest that should run cannot be started: {fault:?}");
-                        found.failed.push((id, fault.to_string()));
-                    }
+        }
+        for (id, r) in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            match r {
+                Ok(()) => found.started += 1,
+                Err(fault) => {
+                    warn!(guest = %id, "a guest that should run cannot be started: {fault:?}");
+                    found.failed.push((id, fault.to_string()));
                 }
             }
         }

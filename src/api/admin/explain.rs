@@ -154,7 +154,8 @@ impl<'a> Records<'a> {
                 r.vcpus, r.memory, r.disk
             ));
         }
-        why.push(format!("after a reboot of the box it starts with priority {}", v.priority));
+        let turn = v.turn();
+        why.push(format!("after a reboot of the box it starts with priority {}, as number {} of its service", turn.priority, turn.rank + 1));
         why.extend(Self::held(v.op));
         Ok(why)
     }

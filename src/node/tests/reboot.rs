@@ -1,4 +1,4 @@
-//! What a start after a power cut brings back while operations hold VNFs.
+//! What a start after a power cut brings back, in which order, and what it leaves to operations.
 
 use super::guests;
 use crate::{
@@ -7,16 +7,17 @@ use crate::{
         error::Kind,
         health::ConditionState,
         id::{OpId, VnfId, VnfcId},
+        ns::NsInstance,
         op::CancelMode,
         vnfd::Readiness,
     },
     node::{
         conditions::conditions,
-        kit::{Shape, TestBox, vnf_box},
+        kit::{Shape, TestBox, nsd, vnf_box, vnfd},
     },
     sim::{
         Behaviour,
-        faults::{Method, Rule, Then},
+        faults::{Method, Rule, Target, Then},
     },
     vim::port::{GuestState, Hypervisor},
     vnfm::{alter::Alter, change::ScaleTo, revive::Missing},
@@ -138,4 +139,61 @@ fn what_a_start_left_to_an_operation_is_started_when_that_leaves_it_behind() {
     b.core().nfvo.retry(op).expect("accepted");
     b.assert_state(op, "COMPLETED");
     b.assert_vnf_up(id);
+}
+
+/// A service of two members, the second after the first, with these priorities.
+fn pair(b: &TestBox, name: &str, priorities: [u32; 2]) -> Vec<VnfcId> {
+    let mut nsd = nsd(name, &[("first", "vnf", &[]), ("second", "vnf", &["first"])]);
+    for f in &mut nsd.flavours {
+        f.members.iter_mut().zip(priorities).for_each(|(m, p)| m.priority = p);
+        for l in &mut f.links {
+            // Networks of its own.
+            l.profile.layer3.clear();
+            l.profile.forwards.clear();
+        }
+    }
+    b.onboard_nsd(nsd);
+    let id = b.create_ns(name);
+    b.assert_state(b.instantiate_ns(id), "COMPLETED");
+    ["first", "second"].map(|m| guests(&b.member(id, m))[0]).to_vec()
+}
+
+#[test]
+fn services_start_by_their_priority_and_in_each_members_after_those_they_depend_on() {
+    let mut b = TestBox::new();
+    b.onboard(vnfd("vnf", &Shape::small()));
+    let late = pair(&b, "late", [7, 7]);
+    let early = pair(&b, "early", [9, 5]);
+    b.host_reboot();
+    b.sim.faults().record();
+    b.start();
+    assert_eq!(b.core().vnfm().reconcile().expect("reconciled").started, 4);
+    let calls = b.sim.faults().taken();
+    let started: Vec<VnfcId> = calls
+        .iter()
+        .filter(|(m, _)| *m == Method::Start)
+        .filter_map(|(_, t)| if let Target::Guest(g) = t { Some(*g) } else { None })
+        .collect();
+    assert_eq!(started, [early, late].concat());
+}
+
+#[test]
+fn guests_wait_for_a_link_that_cannot_be_brought_up() {
+    let mut b = TestBox::new();
+    b.onboard(vnfd("vnf", &Shape::small()));
+    let (cut, well) = (pair(&b, "cut", [0, 0]), pair(&b, "well", [0, 0]));
+    let ns = b.store().list::<NsInstance>().expect("services").into_iter().find(|n| n.nsd_id == "cut").expect("it");
+    let link = ns.links.iter().find(|(id, _)| id == "lan").expect("a link").1;
+    b.host_reboot();
+    b.sim.faults().add(Rule::next(Method::EnsureSegment, Then::Fail(Kind::Transient)).of(link).times(u64::MAX));
+    b.start();
+    looked(&b);
+    later(&b);
+    assert!(run(&b, &well) && off(&b, &cut));
+    let found = b.core().reconciled().last.expect("looked");
+    assert!(found.failed.iter().all(|(g, why)| cut.contains(g) && why.starts_with("its link lan is not up: ")), "{found:?}");
+    assert_eq!(found.failed.len(), 2);
+    b.sim.faults().clear();
+    b.core().look_again(Missing::Leave);
+    b.until("they have their link, and run", || run(&b, &cut));
 }
