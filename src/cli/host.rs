@@ -1,6 +1,6 @@
 //! `bothy host`: the box, and what of it is promised to whom.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     client::Client,
@@ -36,10 +36,18 @@ pub struct Shutdown {
     /// Seconds guests have to stop before they are destroyed
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     within: u64,
+    /// The host stays up: guests that were running start again
+    #[arg(long, conflicts_with = "within")]
+    undo: bool,
 }
 
 impl Shutdown {
     pub fn run(self, client: &Client, out: &Out) -> Result<(), Failure> {
+        if self.undo {
+            client.delete("/bothy/v1/host/shutdown")?;
+            out.done(&json!({ "undone": true }), "guests are looked after again: those that should run are started");
+            return Ok(());
+        }
         let answer = client.task(&format!("/bothy/v1/host/shutdown?within_s={}", self.within))?.body;
         if out.json {
             out.value(&answer);

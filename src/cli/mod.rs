@@ -137,7 +137,7 @@ enum Command {
         #[command(subcommand)]
         what: Option<hardware::Host>,
     },
-    /// Stop all guests because the host goes down; the next start of the host brings them back
+    /// Stop all guests because the host goes down; the next start of the host brings them back, or --undo
     HostShutdown(host::Shutdown),
     /// VNF packages
     #[command(subcommand)]

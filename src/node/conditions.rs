@@ -1,4 +1,4 @@
-//! The conditions the health page shows: store, libvirt, Open vSwitch, accelerator, reconciled, functions.
+//! The conditions the health page shows: store, libvirt, Open vSwitch, accelerator, reconciled, functions, shutdown.
 //!
 //! Asked when the page is; an answer that does not come is a condition, never a failed page.
 
@@ -24,7 +24,7 @@ pub fn conditions(core: &Core) -> Vec<Condition> {
             Condition::new("accel", ConditionState::Pending, "not known until libvirt answers")
         }
     };
-    vec![store(core), libvirt, answer("openvswitch", core.ports.fabric.health()), accel, reconciled(core), functions(core)]
+    vec![store(core), libvirt, answer("openvswitch", core.ports.fabric.health()), accel, reconciled(core), functions(core), shutdown(core)]
 }
 
 fn accel(core: &Core) -> Condition {
@@ -63,6 +63,22 @@ fn functions(core: &Core) -> Condition {
         return Condition::new("functions", ConditionState::Ok, "guests have the PCI functions that they were given");
     }
     Condition::new("functions", ConditionState::Failed, lost.iter().map(Missed::text).collect::<Vec<_>>().join(", "))
+}
+
+/// A host that was told to go down, and is still there.
+fn shutdown(core: &Core) -> Condition {
+    let Some(d) = core.vnfm().draining() else {
+        return Condition::new("shutdown", ConditionState::Ok, "guests are looked after");
+    };
+    let seconds = core.vnfm().clock().now().0.saturating_sub(d.since.0) / 1000;
+    if d.under_way > 0 {
+        let text = format!("guests are asked to stop since {seconds} s, because the host goes down");
+        return Condition::new("shutdown", ConditionState::Pending, text);
+    }
+    let text = format!(
+        "guests were stopped {seconds} s ago because the host goes down: none is started or healed by itself, and none is an alarm, until it has, a VNF is started by hand, or it is called off (bothy host-shutdown --undo)"
+    );
+    Condition::new("shutdown", ConditionState::Failed, text)
 }
 
 fn reconciled(core: &Core) -> Condition {

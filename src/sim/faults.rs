@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -112,6 +112,9 @@ macro_rules! target_from {
 }
 target_from! { VnfcId => Guest, DiskId => Disk, [u8; 32] => Base, SegmentId => Segment, NfpId => Chain, IfName => Port, PciAddr => Device, }
 
+/// How long calls wait for each other.
+const GATHER: Duration = Duration::from_secs(30);
+
 /// What happens to the call that a rule meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
@@ -125,6 +128,8 @@ pub enum Then {
     Dead,
     /// Takes this long, then goes on as usual.
     Hang(Duration),
+    /// Waits until so many calls have come that wait here, then goes on; fails if they never do.
+    Together(usize),
 }
 
 /// Which calls a rule means: each condition that is set must hold.
@@ -224,6 +229,7 @@ impl<'a> Faults<'a> {
 #[derive(Default)]
 pub(super) struct Calls {
     state: Mutex<State>,
+    gathered: Condvar,
 }
 
 #[derive(Default)]
@@ -235,6 +241,8 @@ struct State {
     record: Option<Vec<(Method, Target)>>,
     dead: bool,
     cut: bool,
+    /// Calls that have come to `Then::Together`.
+    waiting: usize,
 }
 
 /// What a call meets on its way out.
@@ -254,6 +262,14 @@ impl Calls {
     }
     pub(super) fn connect(&self, up: bool) {
         self.lock().cut = !up;
+    }
+
+    fn meet(&self, n: usize) -> Option<()> {
+        let mut state = self.lock();
+        state.waiting += 1;
+        self.gathered.notify_all();
+        let all = self.gathered.wait_timeout_while(state, GATHER, |s| s.waiting < n);
+        (!all.unwrap_or_else(PoisonError::into_inner).1.timed_out()).then_some(())
     }
 
     /// Counts the call, lets it wait, or fails it.
@@ -295,6 +311,7 @@ impl Calls {
             Some(Then::Fail(kind)) => return Err(failed(method, kind, "before its effect")),
             Some(Then::Dead) => return Err(dead(method)),
             Some(Then::Hang(d)) => thread::sleep(d),
+            Some(Then::Together(n)) => self.meet(n).ok_or_else(|| failed(method, Kind::Transient, "alone"))?,
             Some(Then::EffectThenFail(_) | Then::EffectThenDead) | None => {}
         }
         if let Some(d) = wait {
@@ -303,7 +320,7 @@ impl Calls {
         Ok(match met {
             Some(Then::EffectThenFail(kind)) => After::Fail(method, kind),
             Some(Then::EffectThenDead) => After::Dead(method),
-            Some(Then::Fail(_) | Then::Dead | Then::Hang(_)) | None => After::Nothing,
+            Some(Then::Fail(_) | Then::Dead | Then::Hang(_) | Then::Together(_)) | None => After::Nothing,
         })
     }
 }

@@ -44,7 +44,7 @@ pub mod shutdown;
 pub mod stray;
 mod vhost;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak, atomic::AtomicBool};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
 use crate::{
     lcm::engine::Engine,
@@ -98,7 +98,7 @@ pub struct Vnfm {
     /// Not its owner: the engine holds the VNFM through its steps.
     engine: OnceLock<Weak<Engine>>,
     /// The host goes down: no guest is started by a look at it any more.
-    draining: AtomicBool,
+    drain: Mutex<Option<shutdown::Drain>>,
     /// Whether the last look found guests that no record names; `None`: there was none yet.
     strangers: Mutex<Option<bool>>,
     /// PFs that were restored of late.
@@ -135,7 +135,7 @@ impl Vnfm {
             known: RwLock::new(None),
             seen: RwLock::new(None),
             engine: OnceLock::new(),
-            draining: AtomicBool::new(false),
+            drain: Mutex::default(),
             strangers: Mutex::default(),
             patience: Mutex::default(),
             sweeping: Mutex::default(),
@@ -161,7 +161,14 @@ impl Vnfm {
     }
     /// The host goes down, and its guests with it.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(std::sync::atomic::Ordering::SeqCst)
+        self.drain().is_some()
+    }
+    /// Since when it does.
+    pub fn draining(&self) -> Option<shutdown::Drain> {
+        *self.drain()
+    }
+    fn drain(&self) -> MutexGuard<'_, Option<shutdown::Drain>> {
+        self.drain.lock().unwrap_or_else(PoisonError::into_inner)
     }
     pub fn images(&self) -> &Arc<dyn Images> {
         &self.images

@@ -28,11 +28,15 @@ impl Vnfm {
             }
             RunState::Stopped => OpKind::Stop,
         };
-        self.act(id, kind, request, |inst, _, op| {
+        let op = self.act(id, kind, request, |inst, _, op| {
             let body = body_of(inst)?;
             let flavour = package.vnfd.as_ref().and_then(|v| v.flavour(&body.flavour));
             Ok(plan_operate(body, flavour, to, stopping, op))
-        })
+        })?;
+        if to == RunState::Started {
+            self.started_by_hand();
+        }
+        Ok(op)
     }
 
     /// Stops these guests of a started VNF and starts them again; none named: all. For ETSI, who has no such
@@ -42,7 +46,7 @@ impl Vnfm {
         let inst: VnfInstance = self.store.require(&id)?;
         let package: VnfPackage = self.store.require(&inst.package)?;
         self.check_accel()?;
-        self.act(id, OpKind::Start, request, |inst, _, op| {
+        let op = self.act(id, OpKind::Start, request, |inst, _, op| {
             let body = body_of(inst)?;
             if body.run == RunState::Stopped {
                 return Err(Fault::conflict(format!("VNF instance {id} is stopped: start it instead")));
@@ -53,7 +57,9 @@ impl Vnfm {
             }
             let flavour = package.vnfd.as_ref().and_then(|v| v.flavour(&body.flavour));
             Ok(plan_reboot(&guests, flavour, stopping, op))
-        })
+        })?;
+        self.started_by_hand();
+        Ok(op)
     }
 }
 

@@ -186,7 +186,14 @@ impl Vnfm {
     }
 
     /// `down`: links that could not be brought up, and why; no guest starts without one of its links.
-    fn start_missing(&self, vnfs: &[VnfInstance], guests: &[FoundGuest], down: &Down, missing: Missing, found: &mut Findings) -> Result<()> {
+    fn start_missing(
+        &self,
+        vnfs: &[VnfInstance],
+        guests: &[FoundGuest],
+        down: &Down,
+        missing: Missing,
+        found: &mut Findings,
+    ) -> Result<()> {
         let missing = if self.is_draining() { Missing::Leave } else { missing };
         let state: HashMap<VnfcId, GuestState> = guests.iter().map(|g| (g.id, g.state)).collect();
         let mut due: Vec<order::Guest> = Vec::new();

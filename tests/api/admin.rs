@@ -14,7 +14,7 @@ use bothy::{
     },
     store::Durability,
     vim::{
-        port::Hypervisor as _,
+        port::{GuestState, Hypervisor as _},
         setup::{Desired, Profile},
     },
 };
@@ -224,6 +224,17 @@ async fn a_running_service_can_be_looked_into() {
     assert_eq!((&down["stopped"], &down["destroyed"]), (&json!(3), &json!(0)), "{down:#}");
     let down = fits("/bothy/v1/host/shutdown", "post", &rig.ask("POST /bothy/v1/host/shutdown", &[], "").await);
     assert_eq!((&down["stopped"], &down["destroyed"]), (&json!(0), &json!(0)), "nothing runs any more: {down:#}");
+    for again in [false, true] {
+        assert_eq!(rig.delete("/bothy/v1/host/shutdown").await.status, 204, "{again}: called off, and nothing to call off");
+    }
+    let running = |rig: &Rig| rig.sim.list().expect("guests").iter().filter(|g| g.state == GuestState::Running).count();
+    for _ in 0..600 {
+        if running(&rig) == 3 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(running(&rig), 3, "they run again");
     assert_eq!(rig.delete("/bothy/v1/secrets/wifi").await.status, 204);
     assert_eq!(rig.delete("/bothy/v1/secrets/wifi").await.status, 404);
 }

@@ -59,6 +59,7 @@ pub fn routes() -> Routes {
         .post("/bothy/v1/host/operations/{id}/fail", pfs::fail)
         .post("/bothy/v1/host/operations/{id}/cancel", ops::cancel)
         .post("/bothy/v1/host/shutdown", shutdown::guests)
+        .delete("/bothy/v1/host/shutdown", shutdown::call_off)
         .get("/bothy/v1/chains", chains::all)
         .get("/bothy/v1/networks", networks::all)
         .get("/bothy/v1/notifications", notifications::all)

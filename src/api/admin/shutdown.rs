@@ -2,13 +2,21 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State, http::Uri};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, Uri},
+};
 use serde::Serialize;
 
-use crate::api::{
-    Ctx,
-    extract::query,
-    problem::{Answer, Problem},
+use crate::{
+    api::{
+        Ctx,
+        extract::query,
+        problem::{Answer, Problem},
+        respond::NoQuery,
+    },
+    vnfm::revive::Missing,
 };
 
 /// Time for guests where the caller says none, in seconds.
@@ -32,4 +40,12 @@ pub async fn guests(State(s): Ctx, uri: Uri) -> Answer<Json<Stopped>> {
     };
     let done = s.domain(move |n| n.vnfm().shutdown_guests(Duration::from_secs(within))).await?;
     Ok(Json(Stopped { stopped: done.stopped, destroyed: done.destroyed }))
+}
+
+/// The host stays up: guests that should run are started again. Nothing to call off is success.
+pub async fn call_off(State(s): Ctx, _: NoQuery) -> Answer<StatusCode> {
+    if s.domain(|n| Ok(n.vnfm().call_off_shutdown())).await? {
+        (s.look)(Missing::Start);
+    }
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -325,26 +325,6 @@ fn requests_at_the_same_time_never_get_the_same_thing() {
 }
 
 #[test]
-fn when_the_host_goes_down_guests_stop_in_time_or_are_destroyed_and_stay_wanted() {
-    for deaf in [false, true] {
-        let (b, id) = vnf_box(&Shape::default());
-        if deaf {
-            b.sim.set_guests(|_| Behaviour::deaf());
-        }
-        b.assert_state(b.instantiate_vnf(id), "COMPLETED");
-        let all = guests(&b.vnf(id));
-        let done = b.core().vnfm().shutdown_guests(Duration::from_millis(if deaf { 300 } else { 10_000 })).expect("done");
-        assert_eq!((done.stopped, done.destroyed), if deaf { (0, all.len()) } else { (all.len(), 0) });
-        for g in &all {
-            assert_eq!(b.sim.state(*g).expect("asked"), Some(GuestState::Off));
-        }
-        assert_eq!(b.vnf(id).body.map(|x| x.run), Some(RunState::Started));
-        // Nothing starts them again before the host is down.
-        assert_eq!(b.core().vnfm().reconcile().expect("reconciled").started, 0);
-    }
-}
-
-#[test]
 fn a_retry_starts_a_guest_again_that_went_off_before_it_was_ready() {
     let (b, id) = vnf_box(&Shape { readiness: Readiness::Agent, ..Shape::default() });
     b.sim.set_guests(|_| Behaviour::halts());

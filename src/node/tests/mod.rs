@@ -18,6 +18,7 @@ mod reboot;
 mod reroute;
 mod restore;
 mod scale;
+mod shutdown;
 mod sweep;
 mod told;
 
