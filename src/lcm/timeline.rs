@@ -40,10 +40,9 @@ impl Engine {
     pub fn timeline(&self, id: OpId) -> Result<(Operation, Vec<Line>)> {
         self.settle_journal()?;
         let op = find_operation(&self.store, id)?;
-        let mut steps = self.store.list_under::<PlanStep>(&id)?;
+        let steps = plan_of(&self.store, id)?;
         let mut logs = self.store.list_under::<StepLog>(&id)?;
-        if steps.is_empty() {
-            steps = self.store.list_history_under(&id)?;
+        if logs.is_empty() {
             logs = self.store.list_history_under(&id)?;
         }
         let lines = steps
@@ -64,6 +63,12 @@ pub fn find_operation(store: &Store, id: OpId) -> Result<Operation> {
         Some(op) => Ok(op),
         None => store.get_history::<Operation>(&id)?.ok_or_else(|| Fault::not_found(format!("there is no operation {id}"))),
     }
+}
+
+/// The steps of an operation, under way or long over.
+pub fn plan_of(store: &Store, id: OpId) -> Result<Vec<PlanStep>> {
+    let steps = store.list_under::<PlanStep>(&id)?;
+    if steps.is_empty() { store.list_history_under(&id) } else { Ok(steps) }
 }
 
 /// Every operation occurrence, oldest first.

@@ -354,3 +354,28 @@ async fn a_service_is_scaled_to_its_levels_and_shows_which_vnfs_came_and_went() 
     assert_eq!(rig.task(&format!("{ns}/terminate"), json!({})).await["operationState"], "COMPLETED");
     assert_eq!(rig.sim.leftovers(), []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operation_that_made_a_guest_its_ports_and_its_disks_is_named() {
+    let rig = rig(64, "").await;
+    let at = up(&rig).await;
+    let scaled = rig.task(&format!("{at}/scale"), json!({"type": "SCALE_OUT", "aspectId": "servers", "numberOfSteps": 2})).await;
+    let (guests, _) = shown(&rig, &at).await;
+    let healed = rig.task(&format!("{at}/heal"), json!({"vnfcInstanceId": [guests[1]]})).await;
+    let first = rig.show("/vnflcm/v2/vnf_lcm_op_occs?filter=(eq,operation,INSTANTIATE)").await[0].clone();
+    let (_, v) = shown(&rig, &at).await;
+    let all = v["instantiatedVnfInfo"]["vnfcResourceInfo"].as_array().expect("guests");
+    assert_eq!(all.len(), 3);
+    for (guest, op) in all.iter().zip([&first, &healed, &scaled]) {
+        for (what, id) in [("guest", &guest["id"]), ("port", &guest["vnfcCpInfo"][0]["id"]), ("disk", &guest["storageResourceIds"][0])] {
+            let e = rig.show(&format!("/bothy/v1/explain/{}", id.as_str().expect("an id"))).await;
+            let made = format!(
+                "the {what} was planned when operation {} ({}, ",
+                op["id"].as_str().expect("id"),
+                op["operation"].as_str().expect("kind")
+            );
+            let named = e["because"].as_array().expect("reasons").iter().filter_map(Value::as_str).filter(|b| b.starts_with(&made)).count();
+            assert_eq!(named, 1, "{made}: {e:#}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     access::Caller,
     api::{Ctx, convert::time, extract::Id, problem::Answer, respond::NoQuery, who::View},
-    lcm::timeline::all_operations,
+    lcm::timeline::{all_operations, plan_of},
     model::{
         domain::Layout,
         error::{Fault, Result},
@@ -15,6 +15,7 @@ use crate::{
         ns::NsInstance,
         op::{OpKind, Operation, Target},
         segment::{Segment, SegmentOwner},
+        step::{Step, VnfStep},
         vnf::{Reservation, VnfInstance, Vnfc},
     },
     store::Store,
@@ -81,6 +82,11 @@ impl<'a> Records<'a> {
                 }
                 if let Some(p) = c.ports.iter().find(|p| p.id.0 == id) {
                     let mut why = self.guest(v, c)?;
+                    why.extend(self.planned(
+                        v,
+                        "the port",
+                        |s| matches!(s, VnfStep::Define(g) if g.nics.iter().any(|n| n.port == p.id)),
+                    )?);
                     let segment = self.segments.iter().find(|s| s.id == p.segment);
                     why.extend(segment.map(|s| format!("it is on virtual link {} ({}), VLAN {} of the switch", s.link, s.id, s.vlan)));
                     why.push(format!(
@@ -93,6 +99,7 @@ impl<'a> Records<'a> {
                 }
                 if let Some(d) = c.disks.iter().find(|d| d.id.0 == id) {
                     let mut why = self.guest(v, c)?;
+                    why.extend(self.planned(v, "the disk", |s| matches!(s, VnfStep::Disk(made) if made.id == d.id))?);
                     why.push(format!("its file is {}, of {} at most", self.layout.disk(d.id), d.size));
                     why.extend(d.base.map(|(sha, _)| format!("it lies over the base image {}", self.layout.image(&sha))));
                     return say("disk", format!("{} of {}/{} of VNF {}", d.storage, c.vdu, c.index, v.name), why);
@@ -102,9 +109,25 @@ impl<'a> Records<'a> {
         Err(Fault::not_found(format!("no operation, network service, VNF, guest, port, disk or virtual link has the id {id}")))
     }
 
-    fn made_by(&self, target: Target) -> Option<String> {
+    fn made_by(&self, what: &str, target: Target) -> Option<String> {
         let op = self.ops.iter().rev().find(|o| o.target == target && o.kind == OpKind::Instantiate)?;
-        Some(format!("its resources were planned when operation {} ({}) was accepted, {}", op.id, op.state.name(), time(op.created)))
+        Some(format!("{what} was planned when operation {} ({}) was accepted, {}", op.id, op.state.name(), time(op.created)))
+    }
+
+    /// The operation whose plan makes a thing of a VNF: it was instantiated with it, scaled or healed.
+    fn planned(&self, v: &VnfInstance, what: &str, makes: impl Fn(&VnfStep) -> bool) -> Result<Option<String>> {
+        let adds = |k: OpKind| matches!(k, OpKind::Instantiate | OpKind::Scale | OpKind::ScaleToLevel | OpKind::Heal);
+        for op in self.ops.iter().filter(|o| o.target == Target::Vnf(v.id) && adds(o.kind)) {
+            if plan_of(self.store, op.id)?.iter().any(|s| matches!(&s.step, Step::Vnf(s) if makes(s))) {
+                let (kind, state) = (op.kind.name(), op.state.name());
+                return Ok(Some(format!(
+                    "{what} was planned when operation {} ({kind}, {state}) was accepted, {}",
+                    op.id,
+                    time(op.created)
+                )));
+            }
+        }
+        Ok(None)
     }
 
     fn held(op: Option<OpId>) -> Option<String> {
@@ -130,7 +153,7 @@ impl<'a> Records<'a> {
 
     fn ns(&self, ns: &NsInstance) -> Vec<String> {
         let mut why = vec![format!("it was created from NSD {} (record {}), {}", ns.nsd_id, ns.nsd_info, time(ns.created))];
-        why.extend(self.made_by(Target::Ns(ns.id)));
+        why.extend(self.made_by("it", Target::Ns(ns.id)));
         why.extend(ns.members.iter().map(|m| format!("profile {} is VNF instance {}", m.profile, m.vnf)));
         why.extend(ns.links.iter().map(|(l, s)| format!("link {l} is segment {s}")));
         why.extend(Self::held(ns.op));
@@ -143,7 +166,7 @@ impl<'a> Records<'a> {
             why.push(format!("it is a member of NS instance {ns}, and goes with it"));
         }
         why.push(format!("it was created from package {} (VNFD {}), {}", v.package, v.vnfd_id, time(v.created)));
-        why.extend(self.made_by(Target::Vnf(v.id)));
+        why.extend(self.made_by("the VNF", Target::Vnf(v.id)));
         if let Some(b) = &v.body {
             why.push(format!("flavour {} at level {} means {} guests", b.flavour, b.level, b.vnfcs.len()));
         }
@@ -155,13 +178,18 @@ impl<'a> Records<'a> {
             ));
         }
         let turn = v.turn();
-        why.push(format!("after a reboot of the box it starts with priority {}, as number {} of its service", turn.priority, turn.rank + 1));
+        why.push(format!(
+            "after a reboot of the box it starts with priority {}, as number {} of its service",
+            turn.priority,
+            turn.rank + 1
+        ));
         why.extend(Self::held(v.op));
         Ok(why)
     }
 
     fn guest(&self, v: &VnfInstance, c: &Vnfc) -> Result<Vec<String>> {
         let mut why = self.vnf(v)?;
+        why.extend(self.planned(v, "the guest", |s| matches!(s, VnfStep::Define(g) if g.id == c.id))?);
         why.push(format!("guest {}/{} is libvirt's domain {}, UUID {}", c.vdu, c.index, c.id.domain_name(), c.id));
         why.push(format!("{} vCPUs and {} are what VDU {} asks for", c.vcpus, c.memory, c.vdu));
         let held = self.store.get::<Reservation>(&v.id)?.map(|r| r.placed).unwrap_or_default();
@@ -180,12 +208,12 @@ impl<'a> Records<'a> {
         let mut why = match s.owner {
             SegmentOwner::Ns(id) => {
                 let mut why = vec![format!("it belongs to NS instance {id}, and goes with it")];
-                why.extend(self.made_by(Target::Ns(id)));
+                why.extend(self.made_by("it", Target::Ns(id)));
                 why
             }
             SegmentOwner::Vnf(id) => {
                 let mut why = vec![format!("it belongs to VNF instance {id}, and goes with it")];
-                why.extend(self.made_by(Target::Vnf(id)));
+                why.extend(self.made_by("it", Target::Vnf(id)));
                 why
             }
         };
