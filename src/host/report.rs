@@ -26,10 +26,13 @@ pub fn collect(ovsdb: &Utf8Path) -> Vec<(String, Result<String>)> {
     ];
     match vsctl(&["list-br"]) {
         // A bridge's socket lies beside the database's.
-        Ok(bridges) => out.extend(bridges.lines().map(|name| {
+        Ok(bridges) => out.extend(bridges.lines().flat_map(|name| {
             let socket = format!("unix:{}", ovsdb.with_file_name(format!("{name}.mgmt")));
-            let versions = "--protocols=OpenFlow10,OpenFlow13";
-            (format!("switch/flows-{name}.txt"), say(Exec::new("ovs-ofctl").args([versions, "dump-flows", &socket])))
+            let what = [("flows", "dump-flows"), ("groups", "dump-groups"), ("meters", "dump-meters")];
+            what.map(|(what, verb)| {
+                let versions = "--protocols=OpenFlow10,OpenFlow13,OpenFlow14";
+                (format!("switch/{what}-{name}.txt"), say(Exec::new("ovs-ofctl").args([versions, verb, &socket])))
+            })
         })),
         Err(fault) => out.push(("switch/flows.txt".into(), Err(fault))),
     }

@@ -4,6 +4,7 @@ use bothy::{
     model::{
         domain::{DomainSpec, Owner},
         epa::{Epa, PagePolicy, PinPolicy, ThreadPolicy},
+        error::Kind,
         host::NodeId,
         hw::PageSize,
         id::{NsId, OpId, ProjectId, VnfId, VnfcId},
@@ -12,6 +13,7 @@ use bothy::{
         size::MiB,
         vnfd::Firmware,
     },
+    sim::faults::{Method, Rule, Then},
     store::Durability,
     vim::{
         port::{GuestState, Hypervisor as _},
@@ -205,6 +207,11 @@ async fn a_running_service_can_be_looked_into() {
     assert!(support.bytes.len() % 512 == 0 && support.bytes.ends_with(&[0; 1024]), "{} bytes", support.bytes.len());
     for part in [
         "version.json",
+        "host/facts.json",
+        "host/usage.json",
+        "records/chains.json",
+        "records/alarms.json",
+        "records/accounts.json",
         "records/vnf_instances.json",
         "timelines/",
         "domains/",
@@ -237,6 +244,31 @@ async fn a_running_service_can_be_looked_into() {
     assert_eq!(running(&rig), 3, "they run again");
     assert_eq!(rig.delete("/bothy/v1/secrets/wifi").await.status, 204);
     assert_eq!(rig.delete("/bothy/v1/secrets/wifi").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_operation_that_is_stuck_keeps_its_journal_in_the_support_archive() {
+    let rig = rig(64, "").await;
+    let package = rig.onboard_vnf("descriptors/vcpe/vcpe-web").await;
+    let create = || async {
+        let made = rig.post("/vnflcm/v2/vnf_instances", json!({"vnfdId": package["vnfdId"], "vnfInstanceName": "web"})).await;
+        made.header("location").expect("location").to_owned()
+    };
+    let (stuck, other) = (create().await, create().await);
+    rig.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)));
+    let op = rig.task(&format!("{stuck}/instantiate"), json!({"flavourId": "default"})).await;
+    assert_eq!(op["operationState"], "FAILED_TEMP", "{op:#}");
+    let other: VnfId = other.rsplit('/').next().expect("an id").parse().expect("an id");
+    for _ in 0..120 {
+        rig.core.vnfm().modify(other, "{}", |_| Ok(())).expect("one more that is over");
+    }
+    let user = json!({"name": "eve", "password": "a long password of eve", "roles": ["viewer"]});
+    assert_eq!(rig.post("/bothy/v1/users", user).await.status, 201);
+    let support = rig.get("/bothy/v1/support").await;
+    let timelines = support.body.matches("bothy-support/timelines/").count();
+    assert!(support.body.contains(&format!("bothy-support/timelines/{}.json", op["id"].as_str().expect("id"))), "{timelines} others");
+    assert_eq!(timelines, 101, "that one, and the last hundred that are over");
+    assert!(support.body.contains("\"eve\"") && !support.body.contains("argon2") && !support.body.contains("a long password"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,4 +6,5 @@ mod function;
 mod kinds;
 mod lab;
 mod repair;
+mod shown;
 mod spread;

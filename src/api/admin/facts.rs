@@ -4,8 +4,11 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 
 use crate::{
-    api::{Ctx, problem::Answer, respond::NoQuery},
-    model::host::{self, CacheKind, Function, HostFacts, NetPort},
+    api::{Ctx, Services, problem::Answer, respond::NoQuery},
+    model::{
+        error::Result,
+        host::{self, CacheKind, Function, HostFacts, NetPort},
+    },
 };
 
 #[derive(Serialize)]
@@ -242,8 +245,11 @@ impl From<&NetPort> for Interface {
     }
 }
 
+pub(super) fn look(s: &Services) -> Result<Facts> {
+    s.host.facts().map(|f| Facts::from(&f))
+}
+
 pub async fn show(State(s): Ctx, _: NoQuery) -> Answer<Json<Facts>> {
-    let host = s.host.clone();
-    let facts = s.pool.run(move || host.facts()).await?;
-    Ok(Json(Facts::from(&facts)))
+    let services = s.clone();
+    Ok(Json(s.pool.run(move || look(&services)).await?))
 }

@@ -113,7 +113,7 @@ fn rules(all: Vec<Certificate>) -> Result<Vec<CertificateRule>> {
     all.into_iter().map(|c| one(c).ok_or_else(|| Fault::invalid(said))).collect()
 }
 
-fn shown(a: &Account) -> Shown {
+pub(super) fn shown(a: &Account) -> Shown {
     let mut s = Shown {
         name: a.name.to_string(),
         roles: a.roles.iter().map(ToString::to_string).collect(),

@@ -1,7 +1,7 @@
-//! One archive for a support engineer: versions, configuration, records, journals, domains, the
-//! switch with its flows, address translation, the end of the daemon's log, host facts, the last
-//! operations. No secrets: sealed values are left out, and parameters
-//! whose name says that they are one are masked.
+//! One archive for a support engineer: versions, configuration, the host's facts and what of it is used, records,
+//! journals (of each operation that is not over, and the last that are), domains, the switch with its flows, groups
+//! and meters, address translation, the end of the daemon's log. No secrets: accounts without what they show, sealed
+//! values left out, and parameters whose name says that they are one masked.
 
 use axum::{
     body::{Body, Bytes},
@@ -13,15 +13,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{host, operations, tar};
+use super::{facts, host, identity, operations, tar, usage};
 use crate::{
     api::{Ctx, Services, content::Pieces, problem::Answer, respond::NoQuery, version},
     lcm::timeline::all_operations,
     model::{
+        access::Account,
+        alarm::Alarm,
+        chain::Chain,
         error::Result,
         health::ConditionState,
         ns::NsInstance,
-        op::Operation,
+        op::{Operation, Phase},
         package::{NsDescriptor, VnfPackage},
         segment::Segment,
         vnf::{Reservation, VnfInstance},
@@ -90,12 +93,17 @@ impl Writer<'_> {
         let config: String = self.services.config.now().entries().into_iter().map(|e| format!("{} = {}\n", e.path, e.value)).collect();
         self.file("config.txt", config.as_bytes())?;
         self.json("host.json", host::look(self.services))?;
+        self.json("host/facts.json", facts::look(self.services))?;
+        self.json("host/usage.json", usage::look(vnfm))?;
         self.json("records/vnf_packages.json", store.list::<VnfPackage>())?;
         self.json("records/ns_descriptors.json", store.list::<NsDescriptor>())?;
         self.json("records/ns_instances.json", store.list::<NsInstance>())?;
         let vnfs = store.list::<VnfInstance>();
         self.json("records/segments.json", store.list::<Segment>())?;
         self.json("records/reservations.json", store.list::<Reservation>())?;
+        self.json("records/chains.json", store.list::<Chain>())?;
+        self.json("records/alarms.json", store.list::<Alarm>())?;
+        self.json("records/accounts.json", store.list::<Account>().map(|all| all.iter().map(identity::shown).collect::<Vec<_>>()))?;
         let ops = all_operations(store);
         if let Ok(ops) = &ops {
             self.operations(ops)?;
@@ -121,7 +129,8 @@ impl Writer<'_> {
 
     fn operations(&self, ops: &[Operation]) -> Result<(), Gone> {
         let Ok(engine) = self.services.nfvo.vnfm().engine() else { return Ok(()) };
-        for op in ops.iter().rev().take(LAST) {
+        let (over, open): (Vec<&Operation>, Vec<&Operation>) = ops.iter().rev().partition(|o| o.state.phase() == Phase::Over);
+        for op in open.into_iter().chain(over.into_iter().take(LAST)) {
             self.json(&format!("timelines/{}.json", op.id), engine.timeline(op.id).map(operations::wire))?;
         }
         Ok(())
@@ -157,7 +166,8 @@ fn mask(v: &mut Value) {
         Value::Object(members) => {
             for (name, value) in members.iter_mut() {
                 if is_secret(name) {
-                    if !is_reference(value) {
+                    // Whether there is one is none.
+                    if !is_reference(value) && !value.is_boolean() {
                         *value = MASK.into();
                     }
                 } else {
@@ -195,12 +205,14 @@ mod tests {
             "request": "{\"additionalParams\":{\"wifiPsk\":\"hunter2\",\"n\":1}}",
             "deep": {"list": [{"apiToken": "hunter2"}]},
             "secret": "hunter2",
+            "hasPassword": true,
             "vpnToken": {"secret": "vpn_token_of_site_7"},
         });
         mask(&mut v);
         let text = v.to_string();
         assert!(!text.contains("hunter2"), "{text}");
         assert!(text.contains("vpn_token_of_site_7"), "a reference is no secret: {text}");
+        assert_eq!(v["hasPassword"], true);
         assert!(text.contains("site") && text.contains('7') && text.contains("\\\"n\\\":1"), "{text}");
     }
 }

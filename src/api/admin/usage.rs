@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use crate::{
     api::{Ctx, problem::Answer, respond::NoQuery},
-    model::id::VnfcId,
+    model::{error::Result, id::VnfcId},
     vim::place::usage::{CardUsage, CpuUse, NodeUsage, PageUsage, TimeUsage},
+    vnfm::Vnfm,
 };
 
 #[derive(Serialize)]
@@ -180,7 +181,11 @@ fn card(c: CardUsage) -> Card {
     }
 }
 
+pub(super) fn look(vnfm: &Vnfm) -> Result<Usage> {
+    let (usage, drift) = vnfm.usage()?;
+    Ok(Usage { nodes: usage.nodes.into_iter().map(node).collect(), cards: usage.cards.into_iter().map(card).collect(), drift })
+}
+
 pub async fn show(State(s): Ctx, _: NoQuery) -> Answer<Json<Usage>> {
-    let (usage, drift) = s.domain(|n| n.vnfm().usage()).await?;
-    Ok(Json(Usage { nodes: usage.nodes.into_iter().map(node).collect(), cards: usage.cards.into_iter().map(card).collect(), drift }))
+    Ok(Json(s.domain(|n| look(n.vnfm())).await?))
 }
