@@ -253,7 +253,7 @@ fn functions_that_a_pf_lost_are_an_alarm_of_the_box_and_of_the_vnf_until_they_ar
     // What brings them back fails at first: the alarm stays.
     b.sim.faults().add(Rule::next(Method::EnsurePf, Then::Fail(Kind::Conflict)));
     b.sim.lose_pf(pf);
-    b.core().look_again();
+    b.core().look_again(Missing::Leave);
     let both = [(Object::Host, Cause::FunctionLost), (Object::Vnf(id), Cause::FunctionLost)];
     b.until("alarms", || standing(&b) == both);
     let restore = || b.store().list::<Operation>().expect("list").into_iter().find(|o| o.kind == OpKind::RestorePf).map(|o| o.id);
@@ -271,7 +271,7 @@ fn functions_that_a_pf_lost_are_an_alarm_of_the_box_and_of_the_vnf_until_they_ar
 
     b.core().nfvo.retry(op).expect("accepted");
     b.assert_state(op, "COMPLETED");
-    b.core().look_again();
+    b.core().look_again(Missing::Leave);
     b.until("their end", || standing(&b).is_empty());
     assert_eq!(alarms(&b).len(), 2);
     b.assert_vnf_up(id);
@@ -283,7 +283,7 @@ fn the_loss_of_a_guests_own_function_is_one_alarm_over_a_kill_of_bothy() {
     let guest = guests(&b.vnf(id))[0];
     b.sim.faults().add(Rule::next(Method::Plug, Then::Fail(Kind::Conflict)));
     b.sim.drop_function(guest, b.sim.domain(guest).and_then(|d| d.placed).expect("placed").pci().next().expect("a VF"));
-    b.core().look_again();
+    b.core().look_again(Missing::Leave);
     b.until("alarms", || standing(&b).len() == 2);
     let op = b.store().list::<Operation>().expect("list").into_iter().find(|o| o.kind == OpKind::RestorePf).expect("begun").id;
     b.assert_state(op, "FAILED_TEMP");
@@ -295,7 +295,7 @@ fn the_loss_of_a_guests_own_function_is_one_alarm_over_a_kill_of_bothy() {
     let done = |o: &&Operation| o.kind == OpKind::RestorePf && o.state.name() == "COMPLETED";
     let restored = || crate::lcm::timeline::all_operations(b.store()).expect("list").iter().filter(done).count();
     b.until("restored", || restored() == 1);
-    b.core().look_again();
+    b.core().look_again(Missing::Leave);
     b.until("their end", || standing(&b).is_empty());
     assert_eq!(alarms(&b).iter().map(|a| a.id).collect::<Vec<_>>(), before);
     b.assert_vnf_up(id);

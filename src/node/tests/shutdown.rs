@@ -71,7 +71,7 @@ fn a_shutdown_that_does_not_come_is_said_and_ends_with_a_start_by_hand_or_when_i
         let (state, text) = said(&b);
         assert!(state == ConditionState::Failed && text.contains("bothy host-shutdown --undo"), "{text}");
         if by_hand {
-            let op = b.core().vnfm().operate(id, RunState::Started, None, "{}".into()).expect("accepted").id;
+            let op = b.core().vnfm().operate(id, RunState::Started, crate::model::vnf::Stopping::AtOnce, "{}".into()).expect("accepted").id;
             b.assert_state(op, "COMPLETED");
         } else {
             assert!(b.core().vnfm().call_off_shutdown());
