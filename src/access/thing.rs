@@ -6,11 +6,12 @@ use crate::{
     model::{
         alarm::{Alarm, Object},
         error::Result,
-        id::{AlarmId, NsId, NsdInfoId, OpId, ProjectId, VnfId, VnfPkgId},
+        id::{AlarmId, NsId, NsdInfoId, OpId, ProjectId, SnapshotId, VnfId, VnfPkgId},
         ns::NsInstance,
         op::Operation,
         package::{NsDescriptor, VnfPackage},
         pm::{PmJob, Threshold},
+        snapshot::VnfSnapshot,
         subscription::Subscription,
         vnf::VnfInstance,
     },
@@ -24,6 +25,7 @@ pub fn owner(s: &Store, thing: Thing) -> Result<Option<ProjectId>> {
         Thing::VnfPackage(id) => s.get::<VnfPackage>(&id)?.map(|r| r.project),
         Thing::Ns(id) => s.get::<NsInstance>(&id)?.map(|r| r.project),
         Thing::Vnf(id) => s.get::<VnfInstance>(&id)?.map(|r| r.project),
+        Thing::Snapshot(id) => s.get::<VnfSnapshot>(&id)?.map(|r| r.project),
         Thing::Operation(id) => match s.get::<Operation>(&id)? {
             Some(o) => Some(o.project),
             None => s.get_history::<Operation>(&id)?.map(|o| o.project),
@@ -47,6 +49,7 @@ pub enum Thing {
     Alarm(AlarmId),
     PmJob(Uuid),
     Threshold(Uuid),
+    Snapshot(SnapshotId),
 }
 
 impl Thing {
@@ -62,6 +65,7 @@ impl Thing {
             Thing::PmJob(id) => format!("there is no PM job {id}"),
             Thing::Threshold(id) => format!("there is no threshold {id}"),
             Thing::Alarm(id) => format!("there is no alarm {id}"),
+            Thing::Snapshot(id) => format!("there is no VNF snapshot {id}"),
         }
     }
 }

@@ -21,6 +21,7 @@ use imago::{FormatCreateBuilder, Storage, StorageCreateOptions, qcow2::Qcow2};
 
 use super::{
     ballast::Ballast,
+    copies,
     durable::{ensure_file, ensure_folder, io_fault, publish, remove, sweep_temps, sync_folder, temp},
     media, qcow2,
 };
@@ -105,11 +106,11 @@ impl ImageFiles {
         Ok(())
     }
 
-    /// Disks that are overlays on this file.
+    /// Disks and copies of disks that are overlays on this file.
     fn users(&self, base: &Utf8Path) -> Result<usize> {
         let mut users = 0;
-        for id in self.disks()? {
-            let path = self.layout.disk(id);
+        let disks = self.disks()?.into_iter().map(|id| self.layout.disk(id));
+        for path in disks.chain(self.copies()?.into_iter().map(|id| self.layout.copy(id))) {
             match read_head(&path) {
                 Ok((head, _)) => users += usize::from(qcow2::backing_name(&head).is_some_and(|b| b == base.as_str())),
                 // Removed meanwhile.
@@ -202,6 +203,22 @@ impl Images for ImageFiles {
     }
     fn disks(&self) -> Result<Vec<DiskId>> {
         self.names("disks", |name| DiskId::from_str(name.strip_suffix(".qcow2")?).ok())
+    }
+
+    fn copy_disk(&self, disk: DiskId, copy: DiskId) -> Result<Bytes> {
+        copies::copy(&self.layout.disk(disk), &self.layout.copy(copy), DISK)
+    }
+    fn remove_copy(&self, copy: DiskId) -> Result<()> {
+        remove(&self.layout.copy(copy))
+    }
+    fn copies(&self) -> Result<Vec<DiskId>> {
+        self.names("disks", |name| DiskId::from_str(name.strip_suffix(".copy")?).ok())
+    }
+    fn revert_disk(&self, disk: DiskId, copy: DiskId, kept: DiskId) -> Result<()> {
+        copies::revert(&self.layout.disk(disk), &self.layout.copy(copy), &self.layout.copy(kept), DISK)
+    }
+    fn take_back_disk(&self, disk: DiskId, kept: DiskId) -> Result<()> {
+        copies::take_back(&self.layout.disk(disk), &self.layout.copy(kept))
     }
 
     fn ensure_medium(&self, id: VnfcId, medium: Medium, _bus: MediaBus, label: Option<&str>, files: &[MediumFile]) -> Result<()> {

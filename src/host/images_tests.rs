@@ -204,3 +204,65 @@ fn room_is_that_of_the_file_system() {
     let held = b.files.room().expect("room").disks.0;
     assert!((1..1 << 23).contains(&held), "a thin disk of 1 TiB holds little: {held}");
 }
+
+#[test]
+fn a_copy_keeps_what_the_disk_held_and_the_disk_goes_back_to_it_from_any_moment_of_a_crash() {
+    let b = data();
+    let (disk, copy, kept) = (DiskId(Uuid::from_u128(1)), DiskId(Uuid::from_u128(2)), DiskId(Uuid::from_u128(3)));
+    let (at, kept_at) = (b.files.layout.disk(disk), b.files.layout.copy(kept));
+    // A MiB of something, a hole of 64, and a piece that ends in the middle of a block.
+    let write = |fill: u8| {
+        let mut f = File::options().write(true).open(&at).expect("open");
+        std::io::Write::write_all(&mut f, &vec![fill; 1 << 20]).expect("written");
+        f.seek(SeekFrom::Start(65 << 20)).expect("sought");
+        std::io::Write::write_all(&mut f, &[fill; 777]).expect("written");
+        f.sync_all().expect("synced");
+    };
+    let read = |path: &Utf8Path| {
+        let all = fs::read(path).expect("read");
+        assert_eq!(all.len(), (65 << 20) + 777);
+        assert!(all[1 << 20..65 << 20].iter().all(|b| *b == 0), "the hole");
+        (all[0], all[(1 << 20) - 1], all[65 << 20], all[all.len() - 1])
+    };
+    fs::write(&at, "").expect("a disk");
+    write(1);
+    let taken = b.files.copy_disk(disk, copy).expect("copied");
+    assert!((1 << 20..8 << 20).contains(&taken.0), "holes stay holes: {taken}");
+    write(2);
+    assert_eq!(b.files.copy_disk(disk, copy).expect("again"), taken);
+    assert_eq!((read(&b.files.layout.copy(copy)), b.mode(&b.files.layout.copy(copy))), ((1, 1, 1, 1), DISK));
+
+    // Killed after the second name was given, and in the middle of the copying.
+    for crash in [false, true] {
+        write(2);
+        if crash {
+            fs::hard_link(&at, &kept_at).expect("linked");
+            fs::write(temp(&at), "half").expect("half");
+        }
+        for _ in 0..2 {
+            b.files.revert_disk(disk, copy, kept).expect("reverted, and again");
+            assert_eq!((read(&at), read(&kept_at), b.mode(&at)), ((1, 1, 1, 1), (2, 2, 2, 2), DISK));
+        }
+        write(3);
+        b.files.revert_disk(disk, copy, kept).expect("done already");
+        assert_eq!(read(&at).0, 3, "what came since stays");
+        for _ in 0..2 {
+            b.files.take_back_disk(disk, kept).expect("taken back, and again");
+            assert_eq!(read(&at), (2, 2, 2, 2));
+        }
+        assert_eq!(b.files.copies().expect("copies"), [copy]);
+        // Taken back before anything was copied.
+        fs::hard_link(&at, &kept_at).expect("linked");
+        b.files.take_back_disk(disk, kept).expect("taken back");
+        assert_eq!((read(&at).0, b.files.copies().expect("copies")), (2, vec![copy]));
+    }
+    assert_eq!(b.files.disks().expect("disks"), [disk]);
+    assert!(!temp(&at).exists(), "nothing half-made stays");
+    for _ in 0..2 {
+        b.files.remove_copy(copy).expect("removed, and again");
+    }
+    assert_eq!(b.files.copy_disk(DiskId(Uuid::from_u128(9)), copy).expect_err("no disk").kind(), Kind::NotFound);
+    assert_eq!(b.files.revert_disk(disk, copy, kept).expect_err("no copy").kind(), Kind::NotFound);
+    b.files.take_back_disk(disk, kept).expect("taken back");
+    assert_eq!((read(&at).0, b.files.copies().expect("copies")), (2, vec![]));
+}

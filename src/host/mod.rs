@@ -5,6 +5,7 @@
 
 pub mod ballast;
 pub mod clock;
+mod copies;
 pub mod dnsmasq;
 mod durable;
 pub mod exec;

@@ -544,7 +544,9 @@ pub fn usual_lane(step: &Step) -> Lane {
             | VnfStep::Attach(_)
             | VnfStep::Give { .. }
             | VnfStep::TakeBack(_)
-            | VnfStep::Properties { .. },
+            | VnfStep::Properties { .. }
+            | VnfStep::Capture { .. }
+            | VnfStep::RevertDisk { .. },
         )
         | Step::Pf(PfStep::Reload(_) | PfStep::Restore(_))
         | Step::Ns(_) => Lane::Host,

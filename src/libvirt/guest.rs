@@ -21,7 +21,7 @@ use crate::{
         hw::PciAddr,
         id::VnfcId,
     },
-    vim::port::{Accel, FoundGuest, GuestState, StopHow},
+    vim::port::{Accel, FoundGuest, GuestState, Still, StopHow},
 };
 
 const BEAT: Duration = Duration::from_millis(20);
@@ -144,6 +144,68 @@ pub fn reboot(conn: &Connect, id: VnfcId) -> Result<()> {
         return Err(Fault::conflict("the guest is off; start it instead"));
     }
     dom.reboot(sys::VIR_DOMAIN_REBOOT_DEFAULT).map_err(fault)
+}
+
+/// Seconds that the agent may take to say that it is there, and to freeze or thaw file systems.
+const AGENT: (i32, i32) = (5, 20);
+
+/// Stands still, its blocks written out: QEMU does that when it stops the vCPUs.
+pub fn pause(conn: &Connect, id: VnfcId, until: Instant) -> Result<Still> {
+    let Some(dom) = lookup(conn, id)? else { return Ok(Still::Off) };
+    let mut frozen = false;
+    loop {
+        let tried = match map::now(&dom).map_err(fault)? {
+            Now::Is(GuestState::Off | GuestState::Crashed) => return Ok(Still::Off),
+            Now::Is(GuestState::Paused) if frozen => return Ok(Still::Frozen),
+            Now::Is(GuestState::Paused) => return Ok(Still::Paused),
+            Now::Is(GuestState::PausedIo) => {
+                return Err(Fault::conflict(format!("guest {id} is paused because a write found no room: free some first")));
+            }
+            Now::Asleep => return Err(Fault::conflict(format!("guest {id} sleeps by its own wish: wake it first"))),
+            Now::Starting | Now::Is(GuestState::Stopping) => Ok(()),
+            Now::Is(GuestState::Running) => {
+                frozen = frozen || agent_says(&dom, "guest-ping", AGENT.0) && agent_says(&dom, "guest-fsfreeze-freeze", AGENT.1);
+                dom.suspend()
+            }
+        };
+        match tried {
+            Ok(()) => {}
+            Err(e) if map::is_wrong_state(&e) => {}
+            Err(e) => return Err(fault(e)),
+        }
+        beat(until, "the guest does not stand still")?;
+    }
+}
+
+/// Goes on. Thawing what is not frozen changes nothing, and is asked for always: a freeze whose answer came too
+/// late may have been done.
+pub fn resume(conn: &Connect, id: VnfcId, until: Instant) -> Result<()> {
+    let Some(dom) = lookup(conn, id)? else { return Ok(()) };
+    loop {
+        let tried = match map::now(&dom).map_err(fault)? {
+            Now::Is(GuestState::Paused) => dom.resume(),
+            Now::Is(GuestState::Running) => {
+                if agent_says(&dom, "guest-ping", AGENT.0) && !agent_says(&dom, "guest-fsfreeze-thaw", AGENT.1) {
+                    tracing::warn!(guest = %id, "the guest's agent did not say that its file systems are thawed");
+                }
+                return Ok(());
+            }
+            Now::Is(GuestState::Off | GuestState::Crashed | GuestState::Stopping | GuestState::PausedIo) | Now::Asleep => return Ok(()),
+            Now::Starting => Ok(()),
+        };
+        match tried {
+            Ok(()) => {}
+            Err(e) if map::is_absent(&e) => return Ok(()),
+            Err(e) if map::is_wrong_state(&e) => {}
+            Err(e) => return Err(fault(e)),
+        }
+        beat(until, "the guest does not go on")?;
+    }
+}
+
+/// The agent did it; one that is silent, or cannot, did not.
+fn agent_says(dom: &Domain, command: &str, seconds: i32) -> bool {
+    dom.qemu_agent_command(&format!(r#"{{"execute":"{command}"}}"#), seconds, 0).is_ok()
 }
 
 /// What an end was asked of.

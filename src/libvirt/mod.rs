@@ -47,7 +47,7 @@ use crate::{
     },
     sdn::port::Datapath,
     vim::port::{
-        Accel, EventSink, FoundGuest, GuestEvent, GuestFault, GuestState, GuestStats, HostCapacity, Hypervisor, StatsAsk, StopHow,
+        Accel, EventSink, FoundGuest, GuestEvent, GuestFault, GuestState, GuestStats, HostCapacity, Hypervisor, StatsAsk, Still, StopHow,
     },
 };
 
@@ -75,6 +75,8 @@ mod deadline {
     pub const DEFINE: Duration = Duration::from_secs(60);
     pub const START: Duration = Duration::from_secs(60);
     pub const ASK: Duration = Duration::from_secs(20);
+    /// The guest's agent freezes its file systems, or thaws them.
+    pub const STILL: Duration = Duration::from_secs(60);
     /// libvirt itself gives QEMU 15 s and 15 s more before it gives up on killing it.
     pub const DESTROY: Duration = Duration::from_secs(45);
 }
@@ -426,6 +428,14 @@ impl Hypervisor for Libvirt {
 
     fn reboot(&self, id: VnfcId) -> Result<()> {
         self.act(format!("rebooting guest {id}"), deadline::ASK, move |c, _| guest::reboot(c, id))
+    }
+
+    fn pause(&self, id: VnfcId) -> Result<Still> {
+        self.act(format!("pausing guest {id}"), deadline::STILL, move |c, until| guest::pause(c, id, until))
+    }
+
+    fn resume(&self, id: VnfcId) -> Result<()> {
+        self.act(format!("letting guest {id} go on"), deadline::STILL, move |c, until| guest::resume(c, id, until))
     }
 
     fn destroy(&self, id: VnfcId) -> Result<()> {

@@ -171,6 +171,11 @@ impl Layout {
     pub fn disk(&self, id: DiskId) -> Utf8PathBuf {
         self.root.join("disks").join(format!("{id}.qcow2"))
     }
+    /// A copy of a disk: a snapshot has it, or an operation that may go back to it. Beside the disks, so that it
+    /// takes another name without being written anew.
+    pub fn copy(&self, id: DiskId) -> Utf8PathBuf {
+        self.root.join("disks").join(format!("{id}.copy"))
+    }
     pub fn medium(&self, id: VnfcId) -> Utf8PathBuf {
         self.root.join("media").join(format!("{id}.iso"))
     }

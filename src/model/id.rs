@@ -61,6 +61,8 @@ typed_ids! {
     /// A network forwarding path instance (SOL005 6.5.3.33): one chain on the switch.
     NfpId, "network forwarding path";
     AlarmId, "alarm";
+    /// `VnfSnapshotInfo.id` (SOL003 5.5.2.22).
+    SnapshotId, "VNF snapshot";
 }
 
 impl ProjectId {

@@ -27,6 +27,7 @@ pub mod secret;
 pub mod segment;
 pub mod setup;
 pub mod size;
+pub mod snapshot;
 pub mod step;
 pub mod subscription;
 pub mod time;

@@ -271,6 +271,8 @@ pub enum OpKind {
     RestorePf,
     /// `UPDATE` of a service: its running chains take other ways.
     Update,
+    CreateSnapshot,
+    RevertToSnapshot,
 }
 
 impl OpKind {
@@ -286,6 +288,8 @@ impl OpKind {
             OpKind::ReloadPf => "RELOAD_PF",
             OpKind::RestorePf => "RESTORE_PF",
             OpKind::Update => "UPDATE",
+            OpKind::CreateSnapshot => "CREATE_SNAPSHOT",
+            OpKind::RevertToSnapshot => "REVERT_TO_SNAPSHOT",
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
     domain::{BaseImage, DiskSpec, DomainSpec, MediaSpec},
     error::FaultRecord,
     host::PfSetting,
-    id::{DiskId, NfpId, OpId, SegmentId, VnfId, VnfcId},
+    id::{DiskId, NfpId, OpId, SegmentId, SnapshotId, VnfId, VnfcId},
     place::Given,
     time::Stamp,
     vnf::Properties,
@@ -74,6 +74,27 @@ pub enum VnfStep {
         before: Box<Properties>,
         after: Box<Properties>,
     },
+    /// Creates copies of these guests' disks, all of one moment: the guests stand still meanwhile.
+    Capture {
+        snapshot: SnapshotId,
+        guests: Vec<Captured>,
+    },
+    /// Changes a disk of a guest that is off to what the copy holds; before, it was what is kept under another
+    /// name until the operation is over.
+    RevertDisk {
+        snapshot: SnapshotId,
+        vnfc: VnfcId,
+        disk: DiskId,
+        copy: DiskId,
+        kept: DiskId,
+    },
+}
+
+/// A guest, and each of its disks with the name of its copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Captured {
+    pub vnfc: VnfcId,
+    pub disks: Vec<(DiskId, DiskId)>,
 }
 
 /// Steps of a network service; append only.
@@ -152,9 +173,14 @@ impl Step {
     pub fn effect(&self) -> Effect {
         match self {
             Step::Vnf(s) => match s {
-                VnfStep::Segment(_) | VnfStep::Disk(_) | VnfStep::Medium(_) | VnfStep::Define(_) | VnfStep::Give { .. } => Effect::Creates,
+                VnfStep::Segment(_)
+                | VnfStep::Disk(_)
+                | VnfStep::Medium(_)
+                | VnfStep::Define(_)
+                | VnfStep::Give { .. }
+                | VnfStep::Capture { .. } => Effect::Creates,
                 VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) => Effect::Uses,
-                VnfStep::Start(_) | VnfStep::Stop { .. } | VnfStep::Properties { .. } => Effect::Changes,
+                VnfStep::Start(_) | VnfStep::Stop { .. } | VnfStep::Properties { .. } | VnfStep::RevertDisk { .. } => Effect::Changes,
                 VnfStep::RemoveGuest(_)
                 | VnfStep::RemoveDisk(_)
                 | VnfStep::RemoveMedium(_)
@@ -199,6 +225,11 @@ impl Step {
                 VnfStep::Give { vnfc, given } => format!("give {} to {vnfc}", given.label()),
                 VnfStep::TakeBack(given) => format!("take back {}", given.address()),
                 VnfStep::Properties { .. } => "extensions and configurable properties".into(),
+                VnfStep::Capture { guests, .. } => {
+                    let disks: usize = guests.iter().map(|g| g.disks.len()).sum();
+                    format!("copies of {disks} disks of {} guests", guests.len())
+                }
+                VnfStep::RevertDisk { disk, .. } => format!("disk {disk} back to its copy"),
             },
             Step::Ns(s) => match s {
                 NsStep::Segment(id) => format!("link {id}"),

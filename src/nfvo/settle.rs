@@ -54,7 +54,9 @@ pub fn settle(tx: &mut Tx<'_>, ns: NsId, op: &Operation, state: NsOpState) -> Re
             | OpKind::Heal
             | OpKind::ReloadPf
             | OpKind::RestorePf
-            | OpKind::Update,
+            | OpKind::Update
+            | OpKind::CreateSnapshot
+            | OpKind::RevertToSnapshot,
             NsOpState::Processing
             | NsOpState::Completed
             | NsOpState::PartiallyCompleted

@@ -463,6 +463,7 @@ impl Watcher {
         self.watch_functions();
         self.resume_paused();
         self.sweep_files();
+        self.sweep_copies();
         self.review(true);
         self.monitor.forget();
         told(self.alarms.prune().map(drop));
@@ -531,6 +532,13 @@ impl Watcher {
             Ok(true) => self.sweep = Instant::now() + HOURLY,
             Ok(false) => {}
             Err(fault) => warn!("files that no package names are not looked for: {fault:?}"),
+        }
+    }
+
+    /// What an operation that is over kept of disks.
+    fn sweep_copies(&self) {
+        if let Err(fault) = self.vnfm.sweep_copies() {
+            warn!("copies of disks that nothing names are not looked for: {fault:?}");
         }
     }
 

@@ -25,7 +25,7 @@ use crate::{
         hw::PciAddr,
         id::{IfName, VnfcId},
     },
-    vim::port::{Accel, EventSink, FoundGuest, GuestState, GuestStats, HostCapacity, Hypervisor, StatsAsk, StopHow},
+    vim::port::{Accel, EventSink, FoundGuest, GuestState, GuestStats, HostCapacity, Hypervisor, StatsAsk, Still, StopHow},
 };
 
 fn absent(id: VnfcId) -> Fault {
@@ -192,6 +192,30 @@ impl Hypervisor for Sim {
         asked
     }
 
+    fn pause(&self, id: VnfcId) -> Result<Still> {
+        self.call(Method::Pause, id, |world, events| {
+            let Some(guest) = world.guests.get_mut(&id) else { return Ok(Still::Off) };
+            match guest.state {
+                GuestState::Off | GuestState::Crashed => Ok(Still::Off),
+                GuestState::Paused => Ok(Still::Paused),
+                GuestState::PausedIo => Err(Fault::conflict(format!("guest {id} is paused because a write found no room"))),
+                GuestState::Stopping => Err(Fault::transient(format!("guest {id} is on its way down"))),
+                GuestState::Running => {
+                    let still = if guest.agent_up { Still::Frozen } else { Still::Paused };
+                    guest.enter(GuestState::Paused, events);
+                    Ok(still)
+                }
+            }
+        })
+    }
+    fn resume(&self, id: VnfcId) -> Result<()> {
+        self.call(Method::Resume, id, |world, events| {
+            if let Some(guest) = world.guests.get_mut(&id).filter(|g| g.state == GuestState::Paused) {
+                guest.enter(GuestState::Running, events);
+            }
+            Ok(())
+        })
+    }
     fn destroy(&self, id: VnfcId) -> Result<()> {
         self.end(id, Method::Destroy, false)
     }

@@ -76,6 +76,8 @@ impl Default for SimConfig {
 pub enum Leftover {
     Domain(VnfcId),
     Disk(DiskId),
+    /// A copy that a snapshot has, or an operation keeps.
+    Copy(DiskId),
     Medium(VnfcId),
     SerialLog(VnfcId),
     Dhcp(SegmentId),
@@ -227,6 +229,14 @@ impl Sim {
     /// The guest as it was defined.
     pub fn domain(&self, id: VnfcId) -> Option<DomainSpec> {
         self.lock().guests.get(&id).map(|g| g.spec.clone())
+    }
+    /// A guest writes this on its disk.
+    pub fn write_disk(&self, id: DiskId, content: &[u8]) {
+        self.lock().content.insert(id, content.to_vec());
+    }
+    /// What is on a disk.
+    pub fn read_disk(&self, id: DiskId) -> Vec<u8> {
+        self.lock().content.get(&id).cloned().unwrap_or_default()
     }
     /// The files on a guest's medium, by path.
     pub fn medium(&self, id: VnfcId) -> Option<Vec<(String, Vec<u8>)>> {

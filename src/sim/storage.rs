@@ -17,7 +17,7 @@ use crate::{
         size::{Bytes, MiB},
         vnfd::{ImageFormat, MediaBus, Medium},
     },
-    vim::port::{DiskRoom, ImageInfo, Images, MediumFile},
+    vim::port::{DiskRoom, GuestState, ImageInfo, Images, MediumFile},
 };
 
 /// What QEMU writes first for an empty overlay.
@@ -50,7 +50,18 @@ impl World {
         self.room.free.0.saturating_sub(bases + self.held())
     }
     fn held(&self) -> u64 {
-        OVERLAY * self.disks.len() as u64
+        OVERLAY * (self.disks.len() + self.copies.len()) as u64
+    }
+    fn hold(&self, what: DiskId) -> Vec<u8> {
+        self.content.get(&what).cloned().unwrap_or_default()
+    }
+    /// The guest that has the disk, while QEMU may change it.
+    fn writer(&self, disk: DiskId, still_is_enough: bool) -> Result<()> {
+        let of = |g: &&super::world::Guest| g.spec.disks.iter().any(|d| d.id == disk);
+        match self.guests.values().find(of).filter(|g| g.is_up() && !(still_is_enough && g.state == GuestState::Paused)) {
+            Some(g) => Err(Fault::bug(format!("disk {disk} is copied or replaced while guest {} writes to it", g.spec.id))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -73,7 +84,8 @@ impl Images for Sim {
     }
     fn remove_base(&self, sha256: &[u8; 32]) -> Result<()> {
         self.call(Method::RemoveBase, *sha256, |world, _| {
-            let users = world.disks.values().filter(|d| d.base.as_ref().is_some_and(|b| b.sha256 == *sha256)).count();
+            let users =
+                world.disks.values().chain(world.copies.values()).filter(|d| d.base.as_ref().is_some_and(|b| b.sha256 == *sha256)).count();
             if users > 0 {
                 return Err(Fault::conflict(format!("the image is the base of {users} disks")));
             }
@@ -107,11 +119,67 @@ impl Images for Sim {
     fn remove_disk(&self, id: DiskId) -> Result<()> {
         self.call(Method::RemoveDisk, id, |world, _| {
             world.disks.remove(&id);
+            world.content.remove(&id);
             Ok(())
         })
     }
     fn disks(&self) -> Result<Vec<DiskId>> {
         self.call(Method::Disks, Target::Host, |world, _| Ok(world.disks.keys().copied().collect()))
+    }
+
+    fn copy_disk(&self, disk: DiskId, copy: DiskId) -> Result<Bytes> {
+        self.call(Method::CopyDisk, copy, |world, _| {
+            if world.copies.contains_key(&copy) {
+                return Ok(Bytes(OVERLAY));
+            }
+            world.writer(disk, true)?;
+            let spec = world.disks.get(&disk).ok_or_else(|| Fault::not_found(format!("there is no disk {disk}")))?.clone();
+            if world.free() < OVERLAY {
+                return Err(Fault::capacity(format!("copy of disk {disk}: the file system of disks is full")));
+            }
+            let content = world.hold(disk);
+            world.copies.insert(copy, spec);
+            world.content.insert(copy, content);
+            Ok(Bytes(OVERLAY))
+        })
+    }
+    fn remove_copy(&self, copy: DiskId) -> Result<()> {
+        self.call(Method::RemoveCopy, copy, |world, _| {
+            world.copies.remove(&copy);
+            world.content.remove(&copy);
+            Ok(())
+        })
+    }
+    fn copies(&self) -> Result<Vec<DiskId>> {
+        self.call(Method::Copies, Target::Host, |world, _| Ok(world.copies.keys().copied().collect()))
+    }
+    fn revert_disk(&self, disk: DiskId, copy: DiskId, kept: DiskId) -> Result<()> {
+        self.call(Method::RevertDisk, disk, |world, _| {
+            if world.copies.contains_key(&kept) {
+                return Ok(());
+            }
+            world.writer(disk, false)?;
+            let spec = world.disks.get(&disk).ok_or_else(|| Fault::not_found(format!("there is no disk {disk}")))?.clone();
+            if !world.copies.contains_key(&copy) {
+                return Err(Fault::not_found(format!("disk {disk}: its copy {copy} is not there")));
+            }
+            let (before, after) = (world.hold(disk), world.hold(copy));
+            world.copies.insert(kept, spec);
+            world.content.insert(kept, before);
+            world.content.insert(disk, after);
+            Ok(())
+        })
+    }
+    fn take_back_disk(&self, disk: DiskId, kept: DiskId) -> Result<()> {
+        self.call(Method::TakeBackDisk, disk, |world, _| {
+            if world.copies.contains_key(&kept) {
+                world.writer(disk, false)?;
+                world.copies.remove(&kept);
+                let before = world.content.remove(&kept).unwrap_or_default();
+                world.content.insert(disk, before);
+            }
+            Ok(())
+        })
     }
 
     fn ensure_medium(&self, id: VnfcId, medium: Medium, bus: MediaBus, label: Option<&str>, files: &[MediumFile]) -> Result<()> {

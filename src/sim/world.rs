@@ -33,6 +33,10 @@ pub(super) struct World {
     pub stats: HashMap<VnfcId, GuestStats>,
     pub bases: BTreeMap<[u8; 32], ImageInfo>,
     pub disks: BTreeMap<DiskId, DiskSpec>,
+    /// What is on disks and copies, as far as a test wrote something.
+    pub content: BTreeMap<DiskId, Vec<u8>>,
+    /// Copies of disks, with the base they stand on.
+    pub copies: BTreeMap<DiskId, DiskSpec>,
     pub media: BTreeMap<VnfcId, MediumContent>,
     pub serial: BTreeMap<VnfcId, Vec<u8>>,
     pub ports: BTreeMap<IfName, SwitchPort>,
@@ -159,6 +163,8 @@ impl World {
             stats: HashMap::new(),
             bases: BTreeMap::new(),
             disks: BTreeMap::new(),
+            content: BTreeMap::new(),
+            copies: BTreeMap::new(),
             media: BTreeMap::new(),
             serial: BTreeMap::new(),
             ports: BTreeMap::new(),
@@ -182,6 +188,7 @@ impl World {
     pub fn leftovers(&self) -> Vec<Leftover> {
         let mut all: Vec<Leftover> = self.guests.keys().copied().map(Leftover::Domain).collect();
         all.extend(self.disks.keys().copied().map(Leftover::Disk));
+        all.extend(self.copies.keys().copied().map(Leftover::Copy));
         all.extend(self.media.keys().copied().map(Leftover::Medium));
         all.extend(self.serial.keys().copied().map(Leftover::SerialLog));
         all.extend(self.dhcp.keys().copied().map(Leftover::Dhcp));

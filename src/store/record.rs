@@ -57,6 +57,7 @@ fixed_keys! {
     id::OpId => |k| *k.bytes();
     id::ExtCpId => |k| *k.bytes();
     id::AlarmId => |k| *k.bytes();
+    id::SnapshotId => |k| *k.bytes();
     id::NfpId => |k| *k.bytes();
 }
 

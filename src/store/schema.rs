@@ -16,7 +16,7 @@ use crate::model::{
     chain::Chain,
     error::Result,
     event::Event,
-    id::{AlarmId, NfpId, NsId, NsdInfoId, OpId, ProjectId, SegmentId, VnfId, VnfPkgId},
+    id::{AlarmId, NfpId, NsId, NsdInfoId, OpId, ProjectId, SegmentId, SnapshotId, VnfId, VnfPkgId},
     ns::NsInstance,
     op::Operation,
     package::{NsDescriptor, VnfPackage},
@@ -24,6 +24,7 @@ use crate::model::{
     secret::Secret,
     segment::Segment,
     setup::HostRecord,
+    snapshot::VnfSnapshot,
     step::{PlanStep, StepLog},
     subscription::{DeadLetter, EventCount, Progress, Subscription},
     vnf::{Change, Facts, Reservation, VnfInstance},
@@ -71,6 +72,7 @@ records! {
     PmJob, PmJob, 1, Uuid, |r| r.id;
     PmReport, PmReport, 1, (Uuid, Uuid), |r| (r.job, r.id), news::of_report;
     Threshold, Threshold, 1, Uuid, |r| r.id, |b, a, _| Ok(news::of_threshold(b, a));
+    VnfSnapshot, Snapshot, 1, SnapshotId, |r| r.id;
     Secret, Secret, 1, SmolStr, |r| r.key();
     Account, Account, 1, SmolStr, |r| r.name.clone();
     Role, Role, 1, SmolStr, |r| r.name.clone();

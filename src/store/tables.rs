@@ -64,11 +64,13 @@ pub enum Table {
     PmReport,
     /// Thresholds, and which way each was crossed last.
     Threshold,
+    /// Snapshots of VNFs.
+    Snapshot,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 29] = [
+    pub const ALL: [Table; 30] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -98,6 +100,7 @@ impl Table {
         Table::PmJob,
         Table::PmReport,
         Table::Threshold,
+        Table::Snapshot,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -132,6 +135,7 @@ impl Table {
             Table::PmJob => 0x31,
             Table::PmReport => 0x32,
             Table::Threshold => 0x33,
+            Table::Snapshot => 0x17,
         }
     }
 
@@ -167,6 +171,7 @@ impl Table {
             Table::PmJob => "PM job",
             Table::PmReport => "PM report",
             Table::Threshold => "threshold",
+            Table::Snapshot => "VNF snapshot",
         }
     }
 
@@ -214,6 +219,7 @@ mod tests {
             (0x31, "PM job"),
             (0x32, "PM report"),
             (0x33, "threshold"),
+            (23, "VNF snapshot"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

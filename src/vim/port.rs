@@ -85,6 +85,17 @@ pub enum StopHow {
     Acpi,
 }
 
+/// How a guest stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Still {
+    /// Its file systems are frozen by its agent.
+    Frozen,
+    /// In the middle of whatever it did.
+    Paused,
+    /// It does not run.
+    Off,
+}
+
 /// Where guests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Accel {
@@ -153,6 +164,12 @@ pub trait Hypervisor: Send + Sync {
     fn reboot(&self, id: VnfcId) -> Result<()>;
     /// Not running; it stays defined. Absent is success.
     fn destroy(&self, id: VnfcId) -> Result<()>;
+    /// It stands still, and all that it wrote is on its disks; where its agent answers, its file systems are
+    /// frozen before. Success when it is off, not there, or stands still already. `Conflict`: a full disk or its
+    /// own sleep holds it.
+    fn pause(&self, id: VnfcId) -> Result<Still>;
+    /// It goes on after `pause`, its file systems thawed. Off, and not there, is success.
+    fn resume(&self, id: VnfcId) -> Result<()>;
     /// Neither running nor defined, nor its NVRAM.
     fn remove(&self, id: VnfcId) -> Result<()>;
     fn state(&self, id: VnfcId) -> Result<Option<GuestState>>;
@@ -214,6 +231,17 @@ pub trait Images: Send + Sync {
     fn ensure_disk(&self, spec: &DiskSpec) -> Result<()>;
     fn remove_disk(&self, id: DiskId) -> Result<()>;
     fn disks(&self) -> Result<Vec<DiskId>>;
+    /// A copy of a disk as it is now exists, complete and durable; what it takes. The disk's guest stands still.
+    /// A copy that is there is left as it is.
+    fn copy_disk(&self, disk: DiskId, copy: DiskId) -> Result<Bytes>;
+    fn remove_copy(&self, copy: DiskId) -> Result<()>;
+    /// Also those that are kept by `revert_disk`.
+    fn copies(&self) -> Result<Vec<DiskId>>;
+    /// The disk holds what the copy does, complete and durable; what it held before is a copy under `kept`. Once
+    /// that is so, repeating it changes nothing. The disk's guest is off.
+    fn revert_disk(&self, disk: DiskId, copy: DiskId, kept: DiskId) -> Result<()>;
+    /// The disk holds what is kept, and `kept` is gone. Without it nothing was reverted, which is success.
+    fn take_back_disk(&self, disk: DiskId, kept: DiskId) -> Result<()>;
     /// The medium exists with this content (mode 0640: it may hold secrets).
     fn ensure_medium(&self, id: VnfcId, medium: Medium, bus: MediaBus, label: Option<&str>, files: &[MediumFile]) -> Result<()>;
     fn remove_medium(&self, id: VnfcId) -> Result<()>;

@@ -11,6 +11,8 @@ use crate::{
         id::{ProjectId, VnfcId},
         place::{Held, Placement},
         segment::Segment,
+        size::MiB,
+        snapshot::VnfSnapshot,
         vnf::{Facts, Reservation},
     },
     store::Tx,
@@ -29,6 +31,8 @@ pub struct Snapshot {
     pub held: Vec<Held>,
     /// All that is reserved.
     pub taken: Vec<Reservation>,
+    /// What snapshots of VNFs take of the room for disks.
+    pub copies: Vec<(ProjectId, MiB)>,
 }
 
 impl Vnfm {
@@ -46,8 +50,10 @@ impl Vnfm {
         let rules = self.rules();
         let mut supply = self.supply()?;
         supply.cpus = supply.cpus.saturating_sub(self.pinned(held.iter().map(|h| &h.at)));
-        let account = account(supply, rules.overcommit, &taken);
-        Ok(Snapshot { facts, segments, account, held, taken })
+        let mut account = account(supply, rules.overcommit, &taken);
+        let copies = self.copies_held()?;
+        account.disk.taken += copies.iter().map(|(_, disk)| disk.0).sum::<u64>();
+        Ok(Snapshot { facts, segments, account, held, taken, copies })
     }
 
     /// CPUs that are no longer shared because guests have them.
@@ -89,14 +95,24 @@ impl Vnfm {
     /// What each of these projects holds.
     pub fn used_by(&self, projects: &[ProjectId]) -> Result<Vec<quota::Use>> {
         let taken = self.store.list::<Reservation>()?;
-        Ok(projects.iter().map(|p| quota::used(*p, &taken)).collect())
+        let copies = self.copies_held()?;
+        Ok(projects.iter().map(|p| with_copies(quota::used(*p, &taken), *p, &copies)).collect())
+    }
+
+    fn copies_held(&self) -> Result<Vec<(ProjectId, MiB)>> {
+        Ok(self.store.list::<VnfSnapshot>()?.iter().map(|s| (s.project, s.disk())).collect())
     }
 }
 
 impl Snapshot {
     pub fn used(&self, project: ProjectId) -> quota::Use {
-        quota::used(project, &self.taken)
+        with_copies(quota::used(project, &self.taken), project, &self.copies)
     }
+}
+
+fn with_copies(mut used: quota::Use, project: ProjectId, copies: &[(ProjectId, MiB)]) -> quota::Use {
+    used.disk += copies.iter().filter(|(p, _)| *p == project).map(|(_, disk)| disk.0).sum::<u64>();
+    used
 }
 
 /// The quota of the project, if it has a record, allows this too. In an accept the claimed facts vouch for

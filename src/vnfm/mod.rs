@@ -14,6 +14,7 @@
 //! * `reload`  takes a request to reload a PF, and finds PFs that lost functions of guests
 //! * `vhost`   the switch's side of vhost-user NICs
 //! * `plug`    does and undoes the steps of that
+//! * `snapshot` snapshots of VNFs, and the way back to them
 //! * `shutdown` stops guests when the host goes down
 //! * `hold`    pure: which guests the operation that holds a VNF has in hand
 //! * `order`   pure: in which order they come back
@@ -41,6 +42,7 @@ pub mod revive;
 pub mod run;
 pub mod settle;
 pub mod shutdown;
+mod snapshot;
 pub mod stray;
 mod vhost;
 

@@ -88,7 +88,7 @@ fn plan_reboot(guests: &[&Vnfc], flavour: Option<&Flavour>, stopping: Stopping, 
 }
 
 /// A guest that is there starts, and is waited for.
-fn start_steps(steps: &mut Steps, c: &Vnfc, flavour: Option<&Flavour>, after: &[u32]) {
+pub(super) fn start_steps(steps: &mut Steps, c: &Vnfc, flavour: Option<&Flavour>, after: &[u32]) {
     let start = steps.vnf(VnfStep::Start(c.id), after);
     if let Some(vdu) = flavour.and_then(|f| f.vdu(&c.vdu)) {
         ready_step(steps, c.id, vdu, &c.ports, start);

@@ -73,6 +73,8 @@ impl Vnfm {
             VnfStep::RemoveMedium(id) => self.images.remove_medium(*id)?,
             VnfStep::RemoveSegment(id) => self.links.remove(*id)?,
             VnfStep::Properties { after, .. } => self.set_properties(cx, after)?,
+            VnfStep::Capture { snapshot, guests } => self.capture(*snapshot, guests)?,
+            VnfStep::RevertDisk { vnfc, disk, copy, kept, .. } => self.revert_disk(*vnfc, *disk, *copy, *kept)?,
         }
         Ok(Outcome::Done)
     }
@@ -91,7 +93,8 @@ impl Vnfm {
             // As before: a VNF that was started, or stopped, already when it was asked to be so. One that was
             // rebooted is started by the undoing of its stop.
             VnfStep::Start(_) if cx.op.kind == OpKind::Start && self.run_before(cx)? == Some(RunState::Started) => {}
-            VnfStep::Stop { .. } if cx.op.kind == OpKind::Stop && self.run_before(cx)? == Some(RunState::Stopped) => {}
+            VnfStep::Stop { .. }
+                if matches!(cx.op.kind, OpKind::Stop | OpKind::RevertToSnapshot) && self.run_before(cx)? == Some(RunState::Stopped) => {}
             VnfStep::Start(id) => self.hypervisor.destroy(*id)?,
             VnfStep::Stop { vnfc, .. } => match self.hypervisor.start(*vnfc) {
                 // It was removed by a step of a later plan: there is nothing to go back to.
@@ -99,6 +102,8 @@ impl Vnfm {
                 other => other?,
             },
             VnfStep::Properties { before, .. } => self.set_properties(cx, before)?,
+            VnfStep::Capture { guests, .. } => self.undo_capture(guests)?,
+            VnfStep::RevertDisk { vnfc, disk, kept, .. } => self.undo_revert(*vnfc, *disk, *kept)?,
             VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) => {}
             VnfStep::RemoveGuest(_)
             | VnfStep::RemoveDisk(_)

@@ -142,6 +142,7 @@ impl Vnfm {
             self.images.remove_disk(d)?;
             found.files_removed += 1;
         }
+        found.files_removed += self.sweep_copies()?;
         for m in strays.media {
             self.images.remove_medium(m)?;
             found.files_removed += 1;

@@ -30,7 +30,8 @@ use bothy::{
     sdn::port::{Fabric, PortKind, SwitchPort},
     sim::{Behaviour, Sim},
     vim::port::{
-        DhcpConf, DhcpNetwork, GuestEvent, GuestState, Hardware, HostLink, HostNet, Hypervisor, Images, MediumFile, NatTable, StopHow,
+        DhcpConf, DhcpNetwork, GuestEvent, GuestState, Hardware, HostLink, HostNet, Hypervisor, Images, MediumFile, NatTable, Still,
+        StopHow,
     },
 };
 use camino::{Utf8Path, Utf8PathBuf};
@@ -202,6 +203,27 @@ pub fn contract_images(i: &dyn Images, work: &Utf8Path) {
     assert!(room.disks.0 > 0 && room.free <= room.total, "{room:?}");
     assert_eq!(i.remove_base(&sha).expect_err("a disk stands on it").kind(), Kind::Conflict);
 
+    // Copies: what stands on a base counts as a disk does.
+    let (one, copy, kept) = (disk(1, 4, sha).id, DiskId(Uuid::from_u128(11)), DiskId(Uuid::from_u128(12)));
+    for _ in 0..2 {
+        let taken = i.copy_disk(one, copy).expect("copy, and again");
+        assert!(taken.0 > 0 && i.copies().expect("copies").contains(&copy));
+    }
+    assert!(!i.disks().expect("disks").contains(&copy), "a copy is no disk");
+    assert_eq!(i.copy_disk(DiskId(Uuid::from_u128(13)), kept).expect_err("no disk").kind(), Kind::NotFound);
+    assert_eq!(i.revert_disk(one, DiskId(Uuid::from_u128(13)), kept).expect_err("no copy").kind(), Kind::NotFound);
+    i.take_back_disk(one, kept).expect("nothing was reverted");
+    for _ in 0..2 {
+        i.revert_disk(one, copy, kept).expect("reverted, and again");
+        assert!(i.copies().expect("copies").contains(&kept) && i.disks().expect("disks").contains(&one));
+    }
+    for _ in 0..2 {
+        i.take_back_disk(one, kept).expect("taken back, and again");
+        assert!(!i.copies().expect("copies").contains(&kept) && i.disks().expect("disks").contains(&one));
+    }
+    i.remove_disk(one).expect("removed");
+    assert_eq!(i.remove_base(&sha).expect_err("a copy stands on it").kind(), Kind::Conflict);
+
     let guest = VnfcId(Uuid::from_u128(3));
     let seed = |text: &str| [MediumFile { path: "user-data".into(), content: text.into(), secret: false }];
     for text in ["one", "one", "two"] {
@@ -213,13 +235,14 @@ pub fn contract_images(i: &dyn Images, work: &Utf8Path) {
     for _ in 0..2 {
         i.remove_disk(disk(1, 4, sha).id).expect("disk, and again");
         i.remove_disk(empty.id).expect("volume, and again");
+        i.remove_copy(copy).expect("copy, and again");
         i.remove_medium(guest).expect("medium, and again");
         i.remove_serial_log(guest).expect("log, though none is there");
         i.remove_base(&sha).expect("base, and again");
     }
     assert!(!i.has_base(&sha).expect("has"));
     assert!(!i.disks().expect("disks").iter().any(|d| [disk(1, 4, sha).id, empty.id].contains(d)));
-    assert!(!i.media().expect("media").contains(&guest));
+    assert!(!i.media().expect("media").contains(&guest) && !i.copies().expect("copies").contains(&copy));
 }
 
 /// `spec`: its disks and medium are there, and its guest goes on running when left alone.
@@ -249,6 +272,8 @@ pub fn contract_hypervisor(h: &dyn Hypervisor, spec: &DomainSpec) {
     assert_eq!(state(), None);
     h.destroy(id).expect("absent is off");
     h.remove(id).expect("absent is removed");
+    assert_eq!(h.pause(id).expect("absent stands still"), Still::Off);
+    h.resume(id).expect("absent has nothing to go on with");
     for (call, result) in
         [("start", h.start(id)), ("stop", h.ask_stop(id, StopHow::Acpi)), ("reboot", h.reboot(id)), ("xml", h.xml(id).map(drop))]
     {
@@ -268,6 +293,9 @@ pub fn contract_hypervisor(h: &dyn Hypervisor, spec: &DomainSpec) {
     assert!(h.xml(id).expect("xml").contains(&id.to_string()));
     h.ask_stop(id, StopHow::Acpi).expect("a guest that is off needs no asking");
     h.destroy(id).expect("off already");
+    assert_eq!(h.pause(id).expect("off stands still"), Still::Off);
+    h.resume(id).expect("off stays off");
+    assert_eq!(state(), Some(GuestState::Off));
 
     // Running.
     h.start(id).expect("start");
@@ -276,6 +304,17 @@ pub fn contract_hypervisor(h: &dyn Hypervisor, spec: &DomainSpec) {
     h.start(id).expect("it runs already");
     h.define(spec).expect("a running guest of the same form");
     assert_eq!(h.define(&larger).expect_err("a running guest of another form").kind(), Kind::Conflict);
+    // Still, and on again.
+    for _ in 0..2 {
+        assert_ne!(h.pause(id).expect("pause, and again"), Still::Off);
+        assert_eq!(state(), Some(GuestState::Paused));
+    }
+    says(GuestState::Paused);
+    for _ in 0..2 {
+        h.resume(id).expect("resume, and again");
+        assert_eq!(state(), Some(GuestState::Running));
+    }
+
     h.ask_stop(id, StopHow::Acpi).expect("asked; who listens is another matter");
     h.console(id).map(drop).or_else(|e| if state() == Some(GuestState::Running) { Err(e) } else { Ok(()) }).expect("console");
 

@@ -8,6 +8,7 @@ use crate::{
         chain::Chain,
         domain::DomainSpec,
         error::{Fault, Result},
+        id::{DiskId, VnfcId},
         ns::NsInstance,
         op::{CancelMode, NsOpState, OpKind, OpState, Operation, Phase, Target, VnfOpState},
         step::{Effect, NsStep, PlanStep, Step, VnfStep},
@@ -22,7 +23,7 @@ use crate::{
         problem::ProblemDetails,
         vnflcm::{
             AffectedVirtualStorage, AffectedVnfc, CancelModeType, ChangeType, LcmOperationState, LcmOperationType, ResourceChanges,
-            VnfInfoModificationRequest, VnfInfoModifications, VnfLcmOpOcc, VnfLcmOpOccLinks,
+            RevertToVnfSnapshotRequest, VnfInfoModificationRequest, VnfInfoModifications, VnfLcmOpOcc, VnfLcmOpOccLinks,
         },
     },
 };
@@ -73,7 +74,9 @@ impl Tasks {
             | OpKind::ScaleToLevel
             | OpKind::ReloadPf
             | OpKind::RestorePf
-            | OpKind::Update => !removes,
+            | OpKind::Update
+            | OpKind::CreateSnapshot
+            | OpKind::RevertToSnapshot => !removes,
             OpKind::Terminate | OpKind::ModifyInfo | OpKind::Heal => false,
         };
         Tasks { cancel: mine && under_way, retry: mine && stuck, rollback: mine && stuck && undoable }
@@ -145,7 +148,9 @@ fn params(op: &Operation, around: &Around) -> Option<KeyValuePairs> {
             | OpKind::Heal
             | OpKind::ReloadPf
             | OpKind::RestorePf
-            | OpKind::Update,
+            | OpKind::Update
+            | OpKind::CreateSnapshot
+            | OpKind::RevertToSnapshot,
         )
         | (Target::Pf(_), _)
         | (Target::Ns(_), OpKind::Terminate | OpKind::Start | OpKind::Stop) => json!({}),
@@ -181,6 +186,15 @@ fn changed_info(op: &Operation) -> Option<VnfInfoModifications> {
     })
 }
 
+/// Which snapshot is taken or reverted to, by the request.
+fn snapshot(op: &Operation) -> Option<String> {
+    if !matches!(op.kind, OpKind::CreateSnapshot | OpKind::RevertToSnapshot) {
+        return None;
+    }
+    let asked: RevertToVnfSnapshotRequest = serde_json::from_str(&op.request).ok()?;
+    Some(asked.vnf_snapshot_info_id)
+}
+
 fn not_here(op: &Operation) -> Fault {
     Fault::bug(format!("operation {} is of a kind that what it names does not have", op.id))
 }
@@ -192,6 +206,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
     let path = format!("/vnflcm/v2/vnf_lcm_op_occs/{}", op.id);
     let tasks = Tasks::of(op, around);
     let pending = pending_cancel(op);
+    let snapshot = snapshot(op);
     Ok(VnfLcmOpOcc {
         id: op.id.to_string(),
         operation_state: match state {
@@ -215,6 +230,8 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
             OpKind::Scale => LcmOperationType::Scale,
             OpKind::ScaleToLevel => LcmOperationType::ScaleToLevel,
             OpKind::Heal => LcmOperationType::Heal,
+            OpKind::CreateSnapshot => LcmOperationType::CreateSnapshot,
+            OpKind::RevertToSnapshot => LcmOperationType::RevertToSnapshot,
             OpKind::ReloadPf | OpKind::RestorePf | OpKind::Update => return Err(not_here(op)),
         },
         is_automatic_invocation: op.automatic,
@@ -227,7 +244,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
         affected_vip_cps: Vec::new(),
         changed_ext_connectivity: Vec::new(),
         modifications_triggered_by_vnf_pkg_change: None,
-        vnf_snapshot_info_id: None,
+        vnf_snapshot_info_id: snapshot.clone(),
         lcm_coordinations: Vec::new(),
         rejected_lcm_coordinations: Vec::new(),
         warnings: op.warnings.clone(),
@@ -238,12 +255,13 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
             retry: base.link_if(tasks.retry, format!("{path}/retry")),
             rollback: base.link_if(tasks.rollback, format!("{path}/rollback")),
             fail: base.link_if(tasks.retry, format!("{path}/fail")),
+            vnf_snapshot: snapshot.map(|id| base.link(format!("/vnflcm/v2/vnf_snapshots/{id}"))),
             ..VnfLcmOpOccLinks::default()
         }),
     })
 }
 
-/// Guests and disks that the plan makes. What a termination took away is not told: the record that
+/// Guests and disks that the plan makes, or takes back to a snapshot. What a termination took away is not told: the record that
 /// described it went with it.
 fn vnf_changes(op: &Operation, around: &Around) -> Option<ResourceChanges> {
     match op.state {
@@ -285,7 +303,47 @@ fn vnf_changes(op: &Operation, around: &Around) -> Option<ResourceChanges> {
             metadata: KeyValuePairs::new(),
         }));
     }
+    reverted(around, &mut changes);
     (!changes.affected_vnfcs.is_empty()).then_some(changes)
+}
+
+/// Guests whose disks go back to what a snapshot holds.
+fn reverted(around: &Around, changes: &mut ResourceChanges) {
+    let disks: Vec<(VnfcId, DiskId)> = around
+        .steps
+        .iter()
+        .filter_map(|s| match &s.step {
+            Step::Vnf(VnfStep::RevertDisk { vnfc, disk, .. }) => Some((*vnfc, *disk)),
+            Step::Vnf(_) | Step::Ns(_) | Step::Pf(_) => None,
+        })
+        .collect();
+    let guests = around.vnf.iter().filter_map(|v| v.body.as_ref()).flat_map(|b| &b.vnfcs);
+    for c in guests.filter(|c| disks.iter().any(|(guest, _)| *guest == c.id)) {
+        changes.affected_vnfcs.push(AffectedVnfc {
+            id: c.id.to_string(),
+            vdu_id: c.vdu.to_string(),
+            vnfd_id: None,
+            change_type: ChangeType::Modified,
+            compute_resource: Dialect::Sol003.handle(c.id.to_string(), "domain"),
+            resource_definition_id: None,
+            zone_id: None,
+            metadata: KeyValuePairs::new(),
+            affected_vnfc_cp_ids: Vec::new(),
+            added_storage_resource_ids: Vec::new(),
+            removed_storage_resource_ids: Vec::new(),
+        });
+        let back = c.disks.iter().filter(|d| disks.iter().any(|(_, disk)| *disk == d.id));
+        changes.affected_virtual_storages.extend(back.map(|d| AffectedVirtualStorage {
+            id: d.id.to_string(),
+            virtual_storage_desc_id: d.storage.to_string(),
+            vnfd_id: None,
+            change_type: ChangeType::Modified,
+            storage_resource: Dialect::Sol003.handle(d.id.to_string(), "disk"),
+            resource_definition_id: None,
+            zone_id: None,
+            metadata: KeyValuePairs::new(),
+        }));
+    }
 }
 
 pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
@@ -315,7 +373,7 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
             OpKind::Start | OpKind::Stop | OpKind::ModifyInfo | OpKind::Update => NsLcmOpType::Update,
             OpKind::Scale | OpKind::ScaleToLevel => NsLcmOpType::Scale,
             OpKind::Heal => NsLcmOpType::Heal,
-            OpKind::ReloadPf | OpKind::RestorePf => return Err(not_here(op)),
+            OpKind::ReloadPf | OpKind::RestorePf | OpKind::CreateSnapshot | OpKind::RevertToSnapshot => return Err(not_here(op)),
         },
         start_time: time(op.created),
         is_automatic_invocation: op.automatic,
@@ -356,7 +414,9 @@ fn ns_changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResou
         | OpKind::ModifyInfo
         | OpKind::ReloadPf
         | OpKind::RestorePf
-        | OpKind::Update => VnfChangeType::Instantiate,
+        | OpKind::Update
+        | OpKind::CreateSnapshot
+        | OpKind::RevertToSnapshot => VnfChangeType::Instantiate,
     };
     let mut changes = NsResourceChanges::default();
     for s in &around.steps {

@@ -19,6 +19,7 @@ mod reroute;
 mod restore;
 mod scale;
 mod shutdown;
+mod snapshots;
 mod sweep;
 mod told;
 

@@ -3,12 +3,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{guests, reroute};
+use super::{guests, reroute, snapshots};
 use crate::{
     lcm::port::{Outcome, Runner, StepCx},
     model::{
         error::Kind as FaultKind,
-        id::{NsId, OpId, VnfId},
+        id::{NsId, OpId, SnapshotId, VnfId},
         op::{OpKind, Phase},
         param::{Param, Params},
         segment::Segment,
@@ -50,6 +50,9 @@ enum What {
     /// Two more of a member come, or go.
     GrowNs,
     ShrinkNs,
+    /// Of a VNF with two guests and three disks.
+    Snapshot,
+    Revert,
 }
 
 #[derive(Clone, Copy)]
@@ -62,6 +65,7 @@ struct Case {
     b: TestBox,
     what: What,
     of: Of,
+    snapshot: Option<SnapshotId>,
 }
 
 fn shape() -> Shape {
@@ -96,7 +100,7 @@ impl Case {
                 let (b, id) = vnf_box(&Shape::with_vf());
                 (b, Of::Vnf(id))
             }
-            What::ScaleOut | What::ScaleIn | What::Heal => {
+            What::ScaleOut | What::ScaleIn | What::Heal | What::Snapshot | What::Revert => {
                 let (b, id) = vnf_box(&Shape { most: 4, volume: true, ..Shape::default() });
                 (b, Of::Vnf(id))
             }
@@ -105,7 +109,8 @@ impl Case {
                 (b, Of::Vnf(id))
             }
         };
-        let c = Case { b, what, of };
+        let snapshot = matches!(what, What::Snapshot | What::Revert).then(|| snapshots::empty(&b));
+        let c = Case { b, what, of, snapshot };
         match (what, of) {
             (What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs, _) => {}
             (_, Of::Ns(id)) => {
@@ -122,6 +127,13 @@ impl Case {
                 if what == What::Start {
                     c.done(c.b.core().vnfm().operate(id, RunState::Stopped, Stopping::AtOnce, "{}".into()).expect("accepted").id);
                 }
+                if let Some(s) = c.snapshot {
+                    snapshots::write(&c.b, id, "one");
+                    if what == What::Revert {
+                        c.done(c.b.core().vnfm().take_snapshot(id, s, &Params::new(), "{}").expect("accepted").id);
+                        snapshots::write(&c.b, id, "two");
+                    }
+                }
             }
         }
         c.b.sim.faults().reset_counts();
@@ -135,6 +147,8 @@ impl Case {
     fn go(&self) -> OpId {
         let (vnfm, nfvo) = (self.b.core().vnfm(), &self.b.core().nfvo);
         let accepted = match (self.what, self.of) {
+            (What::Snapshot, Of::Vnf(id)) => vnfm.take_snapshot(id, self.snapshot.expect("one"), &Params::new(), "{}"),
+            (What::Revert, Of::Vnf(id)) => vnfm.revert_to_snapshot(id, self.snapshot.expect("one"), "{}"),
             (What::InstantiateVnf, Of::Vnf(id)) => {
                 vnfm.instantiate_with(id, &ask_vnf(), &|p| p.extensions.push(("e".into(), Param::Bool(true))))
             }
@@ -167,6 +181,7 @@ impl Case {
     /// The operation has done what it is for.
     fn assert_right(&self) {
         self.assert_given(1);
+        self.assert_disks("one", 3);
         match (self.what, self.of) {
             (What::TerminateVnf | What::TerminateVf | What::TerminateNs, _) => self.b.assert_nothing_left(),
             (What::InstantiateNs | What::ScaleNs | What::HealNs, Of::Ns(id)) => {
@@ -242,6 +257,20 @@ impl Case {
         }
     }
 
+    /// All disks of a VNF with a snapshot hold this, and so many copies are there, which the snapshot names.
+    fn assert_disks(&self, text: &str, copies: usize) {
+        let (Some(id), Of::Vnf(vnf)) = (self.snapshot, self.of) else { return };
+        self.b.core().vnfm().sweep_copies().expect("swept");
+        let held = snapshots::read(&self.b, vnf);
+        assert!(held.values().all(|t| t == text), "{held:?}\n{}", self.b.picture());
+        let s = snapshots::record(&self.b, id);
+        let mut named: Vec<_> = s.copies().map(|c| c.copy).collect();
+        named.sort();
+        assert_eq!((named.len(), snapshots::copies(&self.b)), (copies, named.clone()), "{}", self.b.picture());
+        assert!(named.iter().all(|c| self.b.sim.read_disk(*c) == b"one"), "{}", self.b.picture());
+        assert!(s.op.is_none() && s.taken.is_none_or(|t| t.finished.is_some()), "{}", self.b.picture());
+    }
+
     /// So many extensions came with an instantiation, and are the record's.
     fn assert_given(&self, count: usize) {
         if let (What::InstantiateVnf, Of::Vnf(id)) = (self.what, self.of) {
@@ -251,10 +280,14 @@ impl Case {
 
     fn assert_undone(&self) {
         self.assert_given(0);
+        match self.what {
+            What::Snapshot => self.assert_disks("one", 0),
+            _ => self.assert_disks("two", 3),
+        }
         match (self.what, self.of) {
             (What::Stop, Of::Vnf(id)) => self.assert_run(id, RunState::Started),
             (What::Start, Of::Vnf(id)) => self.assert_run(id, RunState::Stopped),
-            (What::ReloadPf | What::Reboot, Of::Vnf(id)) => self.assert_run(id, RunState::Started),
+            (What::ReloadPf | What::Reboot | What::Snapshot | What::Revert, Of::Vnf(id)) => self.assert_run(id, RunState::Started),
             (What::ScaleOut, Of::Vnf(id)) => {
                 self.assert_run(id, RunState::Started);
                 self.assert_guests(id, 2);
@@ -271,6 +304,10 @@ impl Case {
     /// Takes away what is there, and looks that nothing is left.
     fn tear_down(&self) {
         let (vnfm, nfvo) = (self.b.core().vnfm(), &self.b.core().nfvo);
+        if let Some(id) = self.snapshot {
+            vnfm.delete_snapshot(id, |_| Ok(())).expect("deleted");
+            vnfm.sweep_copies().expect("swept");
+        }
         match self.of {
             Of::Vnf(id) if self.b.vnf(id).instantiated => {
                 self.done(vnfm.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id)
@@ -290,7 +327,7 @@ impl Case {
             What::TerminateVnf | What::TerminateVf | What::TerminateNs | What::ScaleIn | What::Heal | What::HealVf => false,
             What::ScaleNs | What::HealNs | What::ShrinkNs => false,
             What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs | What::Stop | What::Start | What::ScaleOut => true,
-            What::ReloadPf | What::Reboot | What::Reroute | What::GrowNs => true,
+            What::ReloadPf | What::Reboot | What::Reroute | What::GrowNs | What::Snapshot | What::Revert => true,
         }
     }
 }
@@ -307,8 +344,8 @@ fn to_level(level: &str) -> ScaleNs {
 fn changes(what: What) -> u64 {
     let c = Case::new(what);
     c.done(c.go());
-    c.assert_right();
     let n = c.b.sim.faults().changes();
+    c.assert_right();
     assert!(n > 0);
     c.tear_down();
     n
@@ -377,6 +414,9 @@ fn kills(what: What) {
             c.b.until(&at, || c.b.sim.faults().is_dead());
             c.b.kill_and_start();
             assert_eq!(c.b.wait(op).state.name(), "COMPLETED", "{at}\n{}", c.b.picture());
+            // What a revert kept goes after its end, and is no orphan.
+            let kept = c.b.core().vnfm().sweep_copies().expect("swept");
+            assert_eq!(kept, if what == What::Revert { 3 } else { 0 }, "{at}");
             let found = c.b.core().vnfm().reconcile().expect("reconciled");
             assert_eq!((found.orphans.len(), found.files_removed, found.quarantined.len()), (0, 0, 0), "{at}");
             c.assert_right();
@@ -464,6 +504,12 @@ sweeps! {
     change_of_a_chain_killed_at_any_change kills Reroute;
     rollback_of_a_changed_chain_killed_at_any_change kills_in_rollback Reroute;
     rollback_of_scaling_out_killed_at_any_change kills_in_rollback ScaleOut;
+    taking_a_snapshot_that_fails_at_any_change fails Snapshot;
+    taking_a_snapshot_killed_at_any_change kills Snapshot;
+    rollback_of_a_snapshot_killed_at_any_change kills_in_rollback Snapshot;
+    reverting_that_fails_at_any_change fails Revert;
+    reverting_killed_at_any_change kills Revert;
+    rollback_of_reverting_killed_at_any_change kills_in_rollback Revert;
 }
 
 #[test]

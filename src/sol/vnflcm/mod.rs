@@ -5,8 +5,10 @@ pub mod instance;
 pub mod opocc;
 pub mod params;
 pub mod request;
+pub mod snapshot;
 
 pub use instance::*;
 pub use opocc::*;
 pub use params::*;
 pub use request::*;
+pub use snapshot::*;

@@ -4,11 +4,12 @@
 
 use serde::Serialize;
 
-use crate::sol::common::{KeyValuePairs, from_object};
+use crate::sol::common::from_object;
 
 use super::{
     opocc::{LcmOperationType, VnfLcmOpOcc},
     request::*,
+    snapshot::{CreateVnfSnapshotRequest, RevertToVnfSnapshotRequest},
 };
 
 /// `operationParams` of a VNF op-occ, by operation.
@@ -25,8 +26,8 @@ pub enum VnfOperationParams {
     ChangeExtConn(ChangeExtVnfConnectivityRequest),
     ChangeVnfPkg(ChangeCurrentVnfPkgRequest),
     ModifyInfo(VnfInfoModificationRequest),
-    /// CREATE_SNAPSHOT and REVERT_TO_SNAPSHOT.
-    Snapshot(KeyValuePairs),
+    CreateSnapshot(CreateVnfSnapshotRequest),
+    RevertToSnapshot(RevertToVnfSnapshotRequest),
 }
 
 impl VnfLcmOpOcc {
@@ -44,7 +45,8 @@ impl VnfLcmOpOcc {
             LcmOperationType::ChangeExtConn => VnfOperationParams::ChangeExtConn(from_object(params)?),
             LcmOperationType::ChangeVnfpkg => VnfOperationParams::ChangeVnfPkg(from_object(params)?),
             LcmOperationType::ModifyInfo => VnfOperationParams::ModifyInfo(from_object(params)?),
-            LcmOperationType::CreateSnapshot | LcmOperationType::RevertToSnapshot => VnfOperationParams::Snapshot(params.clone()),
+            LcmOperationType::CreateSnapshot => VnfOperationParams::CreateSnapshot(from_object(params)?),
+            LcmOperationType::RevertToSnapshot => VnfOperationParams::RevertToSnapshot(from_object(params)?),
         }))
     }
 }

@@ -31,6 +31,7 @@ use crate::{
         segment::*,
         setup::HostRecord,
         size::{Bytes, MiB},
+        snapshot::*,
         step::*,
         time::Stamp,
         vnf::*,
@@ -512,6 +513,29 @@ fn vnf(body: Option<Body>) -> VnfInstance {
         revision: 4,
     }
 }
+fn taken() -> Taken {
+    let copy = |bytes| DiskCopy {
+        disk: DiskId(id(13)),
+        copy: DiskId(id(42)),
+        storage: "root".into(),
+        size: MiB(99),
+        base: Some(([3; 32], ImageFormat::Raw)),
+        bytes,
+    };
+    Taken {
+        vnf: Box::new(vnf(Some(body(RunState::Started)))),
+        guests: vec![GuestCopy {
+            vnfc: VnfcId(id(12)),
+            vdu: "vdu0".into(),
+            index: 1,
+            frozen: true,
+            disks: vec![copy(None), copy(Some(Bytes(300)))],
+        }],
+        begun: Stamp(7),
+        finished: Some(Stamp(8)),
+        user_data: params(),
+    }
+}
 fn ns() -> NsInstance {
     NsInstance {
         id: NsId(id(21)),
@@ -707,6 +731,14 @@ fn steps() -> Vec<(&'static str, Step)> {
         ("take-back-vf", VnfStep::TakeBack(given_vf())),
         ("take-back-whole", VnfStep::TakeBack(given_whole())),
         ("properties", properties_step()),
+        (
+            "capture",
+            VnfStep::Capture { snapshot: SnapshotId(id(41)), guests: vec![Captured { vnfc: guest, disks: vec![(disk, DiskId(id(42)))] }] },
+        ),
+        (
+            "revert-disk",
+            VnfStep::RevertDisk { snapshot: SnapshotId(id(41)), vnfc: guest, disk, copy: DiskId(id(42)), kept: DiskId(id(43)) },
+        ),
     ];
     let (vnf_id, op) = (VnfId(id(20)), OpId(id(24)));
     let ns = [
@@ -786,6 +818,8 @@ fn records_are_on_disk_as_they_always_were() {
         OpKind::ReloadPf,
         OpKind::RestorePf,
         OpKind::Update,
+        OpKind::CreateSnapshot,
+        OpKind::RevertToSnapshot,
     ] {
         g.check(format!("op-{k:?}"), &op(of_vnf, k, OpState::Vnf(VnfOpState::Processing)));
     }
@@ -864,6 +898,17 @@ fn records_are_on_disk_as_they_always_were() {
     g.check("nsd-aspects", &with_path);
     for (name, page) in [("small", PageSize::Small), ("2M", PageSize::Huge2M), ("1G", PageSize::Huge1G)] {
         g.check(format!("reservation-{name}"), &Reservation { placed: vec![held_guest(page)], ..held.clone() });
+    }
+    for (name, taken) in [("empty", None), ("taken", Some(taken()))] {
+        let record = VnfSnapshot {
+            id: SnapshotId(id(41)),
+            project: ProjectId::DEFAULT,
+            op: taken.is_none().then_some(OpId(id(22))),
+            taken,
+            created: Stamp(6),
+            revision: 2,
+        };
+        g.check(format!("snapshot-{name}"), &record);
     }
     g.check("facts", &Facts { revision: 300 });
     let name: SmolStr = "password".into();
