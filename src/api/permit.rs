@@ -38,6 +38,7 @@ enum Names {
     Alarm,
     PmJob,
     Threshold,
+    Snapshot,
 }
 
 struct Row {
@@ -59,6 +60,7 @@ const ROWS: &[Row] = &[
     row("/nslcm/v2/ns_lcm_op_occs", Resource::Ns, Names::Operation),
     row("/vnflcm/v2/vnf_instances", Resource::Vnf, Names::Vnf),
     row("/vnflcm/v2/vnf_lcm_op_occs", Resource::Vnf, Names::Operation),
+    row("/vnflcm/v2/vnf_snapshots", Resource::Vnf, Names::Snapshot),
     row("/nsd/v2/subscriptions", Resource::Subscription, Names::Subscription),
     row("/vnfpkgm/v2/subscriptions", Resource::Subscription, Names::Subscription),
     row("/nslcm/v2/subscriptions", Resource::Subscription, Names::Subscription),
@@ -166,6 +168,7 @@ pub fn thing(route: &str, path: &str) -> Result<Option<Thing>> {
         Names::PmJob => id.parse().ok().map(Thing::PmJob),
         Names::Threshold => id.parse().ok().map(Thing::Threshold),
         Names::Alarm => id.parse().ok().map(Thing::Alarm),
+        Names::Snapshot => id.parse().ok().map(Thing::Snapshot),
     };
     thing.map(Some).ok_or_else(|| Fault::not_found(format!("there is no '{id}' here")))
 }

@@ -12,7 +12,7 @@ pub struct Shape {
     pub members: &'static [&'static str],
     /// Those that a selector cannot take away, also inside others (`a/b`).
     pub required: &'static [&'static str],
-    /// Left out of lists unless they are asked for.
+    /// Left out of lists unless they are asked for, also inside others.
     pub left_out: &'static [&'static str],
 }
 
@@ -269,6 +269,13 @@ pub static VNF_OP_OCC: Shape = Shape {
     left_out: &["operationParams", "error", "resourceChanges", "changedInfo", "changedExtConnectivity"],
 };
 
+/// SOL003 5.4.23.3.2.
+pub static VNF_SNAPSHOT: Shape = Shape {
+    members: &["id", "vnfSnapshotPkgId", "vnfSnapshot", "_links"],
+    required: &["id", "_links"],
+    left_out: &["vnfSnapshot/vnfInstance", "vnfSnapshot/vnfcSnapshots"],
+};
+
 pub static SUBSCRIPTION: Shape =
     Shape { members: &["id", "filter", "callbackUri", "_links"], required: &["id", "callbackUri", "_links"], left_out: &[] };
 
@@ -345,13 +352,19 @@ impl Selector {
         let Value::Object(members) = entry else { return };
         match self {
             Selector::All => {}
-            Selector::Usual => members.retain(|n, _| !shape.left_out.contains(&n.as_str())),
-            Selector::UsualAnd(wanted) => members.retain(|n, v| {
-                if !shape.left_out.contains(&n.as_str()) {
-                    return true;
-                }
-                keep(v, &below(wanted, n), &required_below(shape.required, n))
-            }),
+            Selector::Usual => shape.left_out.iter().for_each(|path| remove(entry, &segments(path))),
+            Selector::UsualAnd(wanted) => {
+                members.retain(|n, v| {
+                    if !shape.left_out.contains(&n.as_str()) {
+                        return true;
+                    }
+                    keep(v, &below(wanted, n), &required_below(shape.required, n))
+                });
+                let inside = shape.left_out.iter().filter(|p| p.contains('/')).map(|p| segments(p));
+                // Named as it is, or all that it is in.
+                let named = |p: &Path| wanted.iter().any(|w| p.starts_with(w) || w.starts_with(p));
+                inside.filter(|p| !named(p)).for_each(|p| remove(entry, &p));
+            }
             Selector::Only(wanted) => {
                 let required: Vec<Vec<&str>> = shape.required.iter().map(|r| r.split('/').collect()).collect();
                 let wanted: Vec<&[String]> = wanted.iter().map(Vec::as_slice).collect();
@@ -367,6 +380,10 @@ impl Selector {
             }
         }
     }
+}
+
+fn segments(path: &str) -> Path {
+    path.split('/').map(Into::into).collect()
 }
 
 fn below<'p>(paths: &'p [Path], name: &str) -> Vec<&'p [String]> {
@@ -489,6 +506,7 @@ mod tests {
             (schema::NSLCM, "NsLcmOpOcc", &NS_OP_OCC),
             (schema::VNFLCM, "VnfInstance", &VNF_INSTANCE),
             (schema::VNFLCM, "VnfLcmOpOcc", &VNF_OP_OCC),
+            (schema::VNFLCM, "VnfSnapshotInfo", &VNF_SNAPSHOT),
             (schema::NSD, "NsdmSubscription", &SUBSCRIPTION),
             (schema::VNFPKGM, "PkgmSubscription", &SUBSCRIPTION),
             (schema::NSLCM, "LccnSubscription", &SUBSCRIPTION_WITH_VERBOSITY),
@@ -502,7 +520,8 @@ mod tests {
             (schema::VNFFM, "FmSubscription", &SUBSCRIPTION),
             (schema::NSFM, "FmSubscription", &SUBSCRIPTION),
         ] {
-            assert!(shape.left_out.iter().all(|m| shape.members.contains(m) && !shape.required.contains(m)), "{name}");
+            let known = |m: &str| shape.members.contains(&m.split('/').next().unwrap_or(m));
+            assert!(shape.left_out.iter().all(|m| known(m) && !shape.required.contains(m)), "{name}");
             let (Some(full), Some(least)) = (schema::full(file, name, 1).pop(), schema::least(file, name)) else { continue };
             let names = |v: &Value| -> std::collections::BTreeSet<String> { v.as_object().expect("object").keys().cloned().collect() };
             let ours: std::collections::BTreeSet<String> = shape.members.iter().map(|m| (*m).into()).collect();

@@ -40,7 +40,6 @@ const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 const NOT_YET: &[&str] = &[
     "DELETE /nsd/v2/pnf_descriptors/{pnfdInfoId}",
     "DELETE /nslcm/v2/vnf_snapshots/{vnfSnapshotInfoId}",
-    "DELETE /vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}",
     "GET /nsd/v2/pnf_descriptors",
     "GET /nsd/v2/pnf_descriptors/{pnfdInfoId}",
     "GET /nsd/v2/pnf_descriptors/{pnfdInfoId}/artifacts/{artifactPath}",
@@ -49,15 +48,11 @@ const NOT_YET: &[&str] = &[
     "GET /nsd/v2/pnf_descriptors/{pnfdInfoId}/pnfd_content",
     "GET /nslcm/v2/vnf_snapshots",
     "GET /nslcm/v2/vnf_snapshots/{vnfSnapshotInfoId}",
-    "GET /vnflcm/v2/vnf_snapshots",
-    "GET /vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}",
     "GET /vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}/vnf_state_snapshot",
     "GET /vnfpkgm/v2/vnf_packages/{vnfPkgId}/artifacts",
     "GET /vnfpkgm/v2/vnf_packages/{vnfPkgId}/ext_artifacts_access",
     "PATCH /nsd/v2/pnf_descriptors/{pnfdInfoId}",
-    "PATCH /vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}",
     "POST /nsd/v2/pnf_descriptors",
-    "POST /vnflcm/v2/vnf_snapshots",
     "PUT /nsd/v2/pnf_descriptors/{pnfdInfoId}/pnfd_content",
     "PUT /vnfpkgm/v2/vnf_packages/{vnfPkgId}/ext_artifacts_access",
 ];

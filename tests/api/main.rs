@@ -20,3 +20,4 @@ mod rig;
 mod schema;
 mod server;
 mod shape;
+mod vnf_snapshots;

@@ -127,6 +127,9 @@ const MISTAKES: &[(&str, &str, Mend, &str)] = &[
     (NSFM, "/FaultyComponentInfo/properties", Put(r#"{"faultyNestedNsInstanceId": {"type": "string"}, "faultyNsVirtualLinkInstanceId": {"type": "string"}, "faultyVnfInstanceId": {"type": "string"}}"#), "each name stands on the description of the one after it"),
     (NSFM_NOTIFICATION, "/AlarmNotification/properties/notificationType/enum/0", Put(r#""AlarmNotification""#), "the name of the other notification"),
     (VNFLCM, "/VnfLcmOpOcc/oneOf", Drop, "wants changedInfo in operations that change no information"),
+    (VNFLCM, "/VnfSnapshot/required", Put(r#"["id", "vnfInstanceId", "vnfdId", "vnfInstance", "vnfcSnapshots"]"#), "requires triggeredAt and vnfInfo, which are not members"),
+    (VNFLCM, "/VnfcSnapshotInfo/required", Put(r#"["id", "vnfcInstanceId"]"#), "requires triggeredAt and vnfcResourceId, which are not members"),
+    (VNFLCM, "/CreateVnfSnapshotRequest/required", Put(r#"["vnfSnapshotInfoId"]"#), "requires vnfSnapshotResId, which is not a member"),
     (VNFLCM, "/VnfcResourceInfo/properties/parentCpId", Drop, "stands one level too high"),
     (VNFLCM, "/VnfcResourceInfo/properties/vnfcCpInfo/items/properties/parentCpId", Put(r#"{"type": "string"}"#), "stands one level too high"),
 ];

@@ -9,6 +9,7 @@ pub mod ns;
 pub mod opocc;
 pub mod pm;
 pub mod request;
+pub mod snapshot;
 pub mod subscription;
 pub mod update;
 pub mod vnf;

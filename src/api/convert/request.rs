@@ -36,19 +36,19 @@ use crate::{
 
 /// Collects what is wrong with a request, each with the member it is about.
 #[derive(Default)]
-pub(super) struct Faults(Vec<String>);
+pub(in crate::api) struct Faults(Vec<String>);
 
 impl Faults {
-    pub(super) fn add(&mut self, at: impl std::fmt::Display, why: impl std::fmt::Display) {
+    pub(in crate::api) fn add(&mut self, at: impl std::fmt::Display, why: impl std::fmt::Display) {
         self.0.push(format!("{at}: {why}"));
     }
     /// A member that must not be there.
-    pub(super) fn refuse(&mut self, given: bool, at: &str, why: &str) {
+    pub(in crate::api) fn refuse(&mut self, given: bool, at: &str, why: &str) {
         if given {
             self.add(at, why);
         }
     }
-    pub(super) fn end<T>(mut self, what: &str, done: T) -> Result<T> {
+    pub(in crate::api) fn end<T>(mut self, what: &str, done: T) -> Result<T> {
         match self.0.len() {
             0 => Ok(done),
             1 => Err(Fault::invalid(self.0.remove(0))),

@@ -80,6 +80,8 @@ pub fn instance(v: &VnfInstance, around: &Around<'_>, base: &Base) -> sol::VnfIn
             instantiate: base.link_if(alone && !v.instantiated, format!("{path}/instantiate")),
             terminate: base.link_if(alone && v.instantiated, format!("{path}/terminate")),
             operate: base.link_if(up, format!("{path}/operate")),
+            create_snapshot: base.link_if(up, format!("{path}/create_snapshot")),
+            revert_to_snapshot: base.link_if(up, format!("{path}/revert_to_snapshot")),
             ..VnfInstanceLinks::default()
         },
         ..sol::VnfInstance::default()

@@ -1,5 +1,6 @@
 //! SOL003 as the VNFM serves it: vnflcm, vnffm and vnfpm.
 
+mod snapshots;
 mod vnflcm;
 mod vnflcm_ops;
 
@@ -20,6 +21,7 @@ pub fn routes() -> Routes {
         .routes()
         .and(vnflcm::routes())
         .and(vnflcm_ops::routes())
+        .and(snapshots::routes())
         .and(subscriptions::routes::<VnfLcmFilter>(Source::VnfLcm, "/vnflcm/v2/subscriptions", "/vnflcm/v2/subscriptions/{subscriptionId}"))
         .and(VNFPM.routes())
         .and(pm::routes(

@@ -59,8 +59,6 @@ pub fn routes() -> Routes {
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/heal", heal)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_ext_conn", not_offered("changing external connectivity is not offered yet"))
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_vnfpkg", not_offered("changing the package is not offered yet"))
-        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/create_snapshot", not_offered("snapshots are not offered yet"))
-        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/revert_to_snapshot", not_offered("snapshots are not offered yet"))
 }
 
 pub fn find(nfvo: &Nfvo, id: VnfId) -> Result<VnfInstance> {
@@ -69,10 +67,14 @@ pub fn find(nfvo: &Nfvo, id: VnfId) -> Result<VnfInstance> {
 
 /// The instance and the flavour it was instantiated in, while its package is there.
 fn with_flavour(nfvo: &Nfvo, v: VnfInstance) -> Result<(VnfInstance, Option<Flavour>)> {
-    let Some(body) = &v.body else { return Ok((v, None)) };
-    let package = nfvo.vnfm().store().get::<VnfPackage>(&v.package)?;
-    let flavour = package.and_then(|p| p.vnfd).and_then(|d| d.flavours.into_iter().find(|f| f.id == body.flavour));
+    let flavour = flavour_of(nfvo, &v)?;
     Ok((v, flavour))
+}
+
+pub fn flavour_of(nfvo: &Nfvo, v: &VnfInstance) -> Result<Option<Flavour>> {
+    let Some(body) = &v.body else { return Ok(None) };
+    let package = nfvo.vnfm().store().get::<VnfPackage>(&v.package)?;
+    Ok(package.and_then(|p| p.vnfd).and_then(|d| d.flavours.into_iter().find(|f| f.id == body.flavour)))
 }
 
 async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {

@@ -1,0 +1,154 @@
+//! SOL003 5.4.21 to 5.4.24: snapshots of VNFs.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+    response::{IntoResponse as _, Response},
+};
+use uuid::Uuid;
+
+use super::vnflcm::{find, flavour_of};
+use crate::{
+    access::manage::Thing,
+    api::{
+        Ctx,
+        conditional::{etag, if_match},
+        convert::{
+            self, Base,
+            request::{self, Faults},
+            snapshot,
+            vnf::Around,
+        },
+        extract::{self, Id},
+        list::{Page, Query, list},
+        problem::Answer,
+        respond::{NoQuery, accepted, created, shown},
+        routes::Routes,
+        who::caller,
+    },
+    model::{
+        error::{Fault, Kind, Result},
+        id::{SnapshotId, VnfId},
+        snapshot::VnfSnapshot,
+    },
+    nfvo::Nfvo,
+    sol::{
+        common::KeyValuePairs,
+        shape::VNF_SNAPSHOT,
+        vnflcm::{
+            CreateVnfSnapshotInfoRequest, CreateVnfSnapshotRequest, RevertToVnfSnapshotRequest, VnfSnapshotInfo,
+            VnfSnapshotInfoModificationRequest, VnfSnapshotInfoModifications,
+        },
+    },
+};
+
+pub fn routes() -> Routes {
+    const ALL: &str = "/vnflcm/v2/vnf_snapshots";
+    const ONE: &str = "/vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}";
+    Routes::default()
+        .get(ALL, all)
+        .post(ALL, create)
+        .get(ONE, one)
+        .patch(ONE, modify)
+        .delete(ONE, delete)
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/create_snapshot", take)
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/revert_to_snapshot", revert)
+}
+
+fn info(nfvo: &Nfvo, s: &VnfSnapshot, base: &Base) -> Result<VnfSnapshotInfo> {
+    let flavour = s.taken.as_ref().map(|t| flavour_of(nfvo, &t.vnf)).transpose()?.flatten();
+    Ok(snapshot::info(s, &Around { flavour: flavour.as_ref() }, base))
+}
+
+async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
+    let query = Query::parse(&uri, &VNF_SNAPSHOT)?;
+    let page = |n: &Nfvo, after: Option<Uuid>, limit| {
+        Ok(Page::of(n.vnfm().store().page::<VnfSnapshot>(after.map(SnapshotId).as_ref(), limit)?, limit, |s| s.id.0))
+    };
+    let to = base.clone();
+    list(&s, &base, query, page, move |n, s| info(n, &s, &to)).await
+}
+
+/// Both members are for what comes out of a package.
+fn only_taken_here(pkg: bool, content: bool, what: &str) -> Result<()> {
+    let mut faults = Faults::default();
+    faults.refuse(pkg, "vnfSnapshotPkgId", "not offered: there are no VNF snapshot packages here");
+    faults.refuse(content, "vnfSnapshot", "not offered: a snapshot is filled by the task create_snapshot alone");
+    faults.end(what, ())
+}
+
+async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateVnfSnapshotInfoRequest>) -> Answer<Response> {
+    only_taken_here(r.vnf_snapshot_pkg_id.is_some(), r.vnf_snapshot.is_some(), "CreateVnfSnapshotInfoRequest")?;
+    let project = caller()?.project;
+    let made = s.domain(move |n| n.vnfm().create_snapshot(project)).await?;
+    created(&snapshot::path(&made), made.revision, &snapshot::info(&made, &Around { flavour: None }, &base))
+}
+
+async fn one(State(s): Ctx, base: Base, Id(id): Id<SnapshotId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    let show = move |n: &crate::api::who::View| {
+        let found = n.vnfm().find_snapshot(id)?;
+        Ok(shown(&headers, found.revision, &info(n, &found, &base)?))
+    };
+    s.look(show).await
+}
+
+async fn modify(
+    State(s): Ctx,
+    Id(id): Id<SnapshotId>,
+    _: NoQuery,
+    headers: HeaderMap,
+    extract::Json(r): extract::Json<VnfSnapshotInfoModificationRequest>,
+) -> Answer<Response> {
+    let found = s.domain(move |n| n.vnfm().modify_snapshot(id, |record| if_match(&headers, record.revision))).await?;
+    only_taken_here(r.vnf_snapshot_pkg_id.is_some(), r.vnf_snapshot.is_some(), "VnfSnapshotInfoModificationRequest")?;
+    let mut response = axum::Json(VnfSnapshotInfoModifications::default()).into_response();
+    response.headers_mut().insert(axum::http::header::ETAG, etag(found.revision));
+    Ok(response)
+}
+
+async fn delete(State(s): Ctx, Id(id): Id<SnapshotId>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
+    s.domain(move |n| n.vnfm().delete_snapshot(id, |record| if_match(&headers, record.revision))).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn no_params(given: &KeyValuePairs, what: &str) -> Result<()> {
+    let mut faults = Faults::default();
+    given.keys().for_each(|name| faults.add(format!("additionalParams.{name}"), "is not known; none is"));
+    faults.end(what, ())
+}
+
+/// The snapshot that a body names: SOL003 5.4.21.3.1 has 422 for one that is not there.
+fn named(n: &crate::api::who::View, id: &str) -> Result<SnapshotId> {
+    let invalid = || Fault::invalid(format!("vnfSnapshotInfoId: there is no VNF snapshot '{id}'"));
+    let parsed: SnapshotId = id.parse().map_err(|_| invalid())?;
+    n.seen(Thing::Snapshot(parsed), |_| Ok(parsed)).map_err(|f| if f.kind() == Kind::NotFound { invalid() } else { f })
+}
+
+async fn take(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, extract::Json(r): extract::Json<CreateVnfSnapshotRequest>) -> Answer<Response> {
+    let op = s
+        .domain(move |n| {
+            find(n, id)?;
+            no_params(&r.additional_params, "CreateVnfSnapshotRequest")?;
+            let named = named(n, &r.vnf_snapshot_info_id)?;
+            n.vnfm().take_snapshot(id, named, &convert::params(&r.user_defined_data), &request::text(&r)?)
+        })
+        .await?;
+    accepted(&format!("/vnflcm/v2/vnf_lcm_op_occs/{}", op.id))
+}
+
+async fn revert(
+    State(s): Ctx,
+    Id(id): Id<VnfId>,
+    _: NoQuery,
+    extract::Json(r): extract::Json<RevertToVnfSnapshotRequest>,
+) -> Answer<Response> {
+    let op = s
+        .domain(move |n| {
+            find(n, id)?;
+            no_params(&r.additional_params, "RevertToVnfSnapshotRequest")?;
+            let named = named(n, &r.vnf_snapshot_info_id)?;
+            n.vnfm().revert_to_snapshot(id, named, &request::text(&r)?)
+        })
+        .await?;
+    accepted(&format!("/vnflcm/v2/vnf_lcm_op_occs/{}", op.id))
+}
