@@ -39,6 +39,7 @@ mod scale;
 mod secret;
 mod serve;
 mod service;
+mod snapshot;
 mod store;
 mod support;
 mod timeline;

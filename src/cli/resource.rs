@@ -45,6 +45,11 @@ impl Kind {
         Ok(format!("{}/{id}", self.path))
     }
 
+    /// Which of these is meant: its id.
+    pub fn pick(&self, all: &[Value], named: &str) -> Result<String, Failure> {
+        pick(self, all, named)
+    }
+
     /// The same, where it is no fault that there is none.
     pub fn maybe(&self, client: &Client, named: &str) -> Result<Option<String>, Failure> {
         match self.find(client, named).and_then(|path| client.get(&path).map(|_| path)) {

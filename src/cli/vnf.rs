@@ -14,6 +14,7 @@ use super::{
     output::{Out, plain},
     resource::{Kind, key_values, request},
     scale::ScaleHow,
+    snapshot::Snapshot,
     vnfpkg::VNFPKGS,
 };
 
@@ -137,6 +138,9 @@ pub enum Vnf {
         #[command(flatten)]
         wait: Wait,
     },
+    /// Its snapshots
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// Remove the record of a VNF that is down
     Delete {
         vnf: String,
@@ -238,6 +242,7 @@ impl Vnf {
                 }
                 task(client, out, name, "heal", &body, wait)
             }
+            Vnf::Snapshot(s) => s.run(client, out),
             Vnf::Logs { vnf, follow } => logs::run(client, &ours(client, &vnf, "serial")?, follow),
             Vnf::Console { vnf, vnc, listen } => {
                 let path = ours(client, &vnf, "console")?;

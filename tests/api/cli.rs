@@ -72,6 +72,28 @@ impl Site {
     }
 }
 
+/// Taken, listed, gone back to, deleted; each by the name it was given.
+fn snapshots(site: &Site) {
+    let taken = site.says(0, &["vnf", "snapshot", "create", "vcpe-web", "before", "--data", "ticket=7"]);
+    assert!(taken.contains("(CREATE_SNAPSHOT) is COMPLETED"), "{taken}");
+    let listed = site.says(0, &["vnf", "snapshot", "list"]);
+    assert!(listed.contains("NAME") && listed.contains("before") && listed.contains("vcpe-web"), "{listed}");
+    let shown = site.json(&["vnf", "snapshot", "show", "before"]);
+    assert_eq!(shown["vnfSnapshot"]["userDefinedData"], serde_json::json!({"name": "before", "ticket": 7}));
+    let back = site.json(&["vnf", "snapshot", "revert", "vcpe-web", "before"]);
+    assert_eq!((&back["operation"], &back["operationState"]), (&"REVERT_TO_SNAPSHOT".into(), &"COMPLETED".into()), "{back:#}");
+    let wrong = site.says(3, &["vnf", "snapshot", "revert", "vcpe-client", "before"]);
+    assert!(wrong.contains("is one of VNF instance"), "{wrong}");
+    site.says(3, &["vnf", "snapshot", "delete", "after"]);
+    site.says(0, &["vnf", "snapshot", "delete", "before"]);
+    // What is refused leaves no empty one behind.
+    site.says(0, &["vnf", "create", "--package", "vcpe-web", "idle"]);
+    let refused = site.says(3, &["vnf", "snapshot", "create", "idle"]);
+    assert!(refused.contains("is not instantiated"), "{refused}");
+    site.says(0, &["vnf", "delete", "idle"]);
+    assert_eq!(site.json(&["vnf", "snapshot", "list"]), serde_json::json!([]));
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("folder");
     for e in fs::read_dir(from).expect("folder").flatten() {
@@ -162,6 +184,8 @@ fn a_service_comes_up_from_a_folder_is_looked_at_and_goes_away_again() {
     assert!(told.contains("(OPERATE) is COMPLETED"), "{told}");
     assert_eq!(site.json(&["op", "list"]).as_array().map_or(0, Vec::len), before + 2, "each reboot is one operation");
     site.says(2, &["vnf", "reboot", "vcpe-web", "--how", "forceful", "--grace", "5"]);
+
+    snapshots(&site);
 
     insta::assert_snapshot!("down", site.says(0, &["down", &vcpe]));
     insta::assert_snapshot!("down_again", site.says(0, &["down", "vcpe"]));
