@@ -6,6 +6,7 @@ mod edges;
 mod outage;
 mod pair;
 mod restart;
+mod snapshot;
 mod vcpe;
 
 pub use pair::{Pair, instantiate_request, station};
