@@ -13,7 +13,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, Sender},
@@ -39,6 +39,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         id::{IfKind, IfName, NfpId, SegmentId, if_name},
+        sdn::SwitchAddr,
     },
     sdn::{
         chain::{ChainState, SwitchChain},
@@ -525,7 +526,11 @@ impl Keeper {
 
     /// Where ovs-vswitchd listens for the bridge: beside the database's socket.
     fn openflow_socket(&self) -> PathBuf {
-        self.switch.db.socket().with_file_name(format!("{BRIDGE}.mgmt"))
+        match self.switch.db.at() {
+            SwitchAddr::Unix(path) => Path::new(path).with_file_name(format!("{BRIDGE}.mgmt")),
+            // A box's own switch is on the box.
+            SwitchAddr::Tcp(_) => PathBuf::from(format!("/run/openvswitch/{BRIDGE}.mgmt")),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod txn;
 mod value;
 
 pub use fabric::{BRIDGE, DB_SOCKET, OvsFabric, Settings, Uplink};
+pub use plan::trouble;
 pub use rows::{Bridge, Interface, Mirror, Port, Root, RowChange, Table, What};
-pub use txn::Txn;
+pub use txn::{Columns, Txn};
 pub use value::{Atom, Datum};

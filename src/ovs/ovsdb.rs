@@ -1,4 +1,4 @@
-//! The OVSDB client (RFC 7047 over a UNIX socket).
+//! The OVSDB client (RFC 7047 over a UNIX socket or TCP).
 //!
 //! Owns: one connection, the one thread that reads it, the mirror of the watched tables, the
 //! requests under way and the waiting for ovs-vswitchd. Never: knows what Bothy wants on the
@@ -15,8 +15,9 @@
 use std::{
     collections::HashMap,
     io::{Read, Write},
+    net::TcpStream,
     os::unix::net::UnixStream,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -29,13 +30,21 @@ use super::{
     rows::{Mirror, RowChange, monitor_requests},
     txn::{Outcome, Txn},
 };
-use crate::model::error::{Fault, Result};
+use crate::model::{
+    error::{Fault, Result},
+    sdn::SwitchAddr,
+};
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LAST_BACKOFF: Duration = Duration::from_secs(2);
 /// A server that does not take our bytes for this long is given up and connected to again.
 const WRITE_LIMIT: Duration = Duration::from_secs(2);
 const MONITOR_ID: &str = "mirror";
+/// A host that does not take up a connection for this long is given up for the moment.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// A server over TCP that is silent for this long is asked whether it is there, and once more as long, given up.
+const SILENCE: Duration = Duration::from_secs(15);
+const ALIVE_ID: &str = "alive";
 
 /// What listeners are told. After `Up` they read the mirror anew: nothing that happened while the
 /// connection was down is told one by one.
@@ -67,11 +76,58 @@ struct State {
 }
 
 struct Shared {
-    socket: PathBuf,
+    at: SwitchAddr,
     state: Mutex<State>,
     woken: Condvar,
     /// Apart from the state, so that a slow write never holds up the reader.
-    writer: Mutex<Option<UnixStream>>,
+    writer: Mutex<Option<Stream>>,
+}
+
+enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Stream {
+    fn open(at: &SwitchAddr) -> std::io::Result<Stream> {
+        let s = match at {
+            SwitchAddr::Unix(path) => Stream::Unix(UnixStream::connect(path)?),
+            SwitchAddr::Tcp(at) => Stream::Tcp(TcpStream::connect_timeout(at, CONNECT_LIMIT)?),
+        };
+        match &s {
+            Stream::Unix(s) => s.set_write_timeout(Some(WRITE_LIMIT))?,
+            Stream::Tcp(s) => {
+                s.set_write_timeout(Some(WRITE_LIMIT))?;
+                s.set_read_timeout(Some(SILENCE))?;
+                s.set_nodelay(true)?;
+            }
+        }
+        Ok(s)
+    }
+    fn try_clone(&self) -> std::io::Result<Stream> {
+        Ok(match self {
+            Stream::Unix(s) => Stream::Unix(s.try_clone()?),
+            Stream::Tcp(s) => Stream::Tcp(s.try_clone()?),
+        })
+    }
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Stream::Unix(s) => s.write_all(bytes),
+            Stream::Tcp(s) => s.write_all(bytes),
+        }
+    }
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Stream::Unix(s) => s.read(buf),
+            Stream::Tcp(s) => s.read(buf),
+        }
+    }
+    fn hang_up(&self) {
+        let _ = match self {
+            Stream::Unix(s) => s.shutdown(std::net::Shutdown::Both),
+            Stream::Tcp(s) => s.shutdown(std::net::Shutdown::Both),
+        };
+    }
 }
 
 /// A client. Dropping it closes the connection and ends the thread.
@@ -83,8 +139,14 @@ pub struct Ovsdb {
 impl Ovsdb {
     /// Starts connecting to the database at `socket` and returns at once.
     pub fn open(socket: impl Into<PathBuf>) -> Result<Self> {
+        let socket: PathBuf = socket.into();
+        Self::connect(SwitchAddr::Unix(socket.to_string_lossy().into_owned()))
+    }
+
+    /// The same for a database that may be elsewhere.
+    pub fn connect(at: SwitchAddr) -> Result<Self> {
         let shared = Arc::new(Shared {
-            socket: socket.into(),
+            at,
             state: Mutex::new(State {
                 link: Link::Down { why: "not connected yet".into() },
                 epoch: 0,
@@ -107,8 +169,8 @@ impl Ovsdb {
         Ok(Ovsdb { shared, reader: Some(reader) })
     }
 
-    pub fn socket(&self) -> &Path {
-        &self.shared.socket
+    pub fn at(&self) -> &SwitchAddr {
+        &self.shared.at
     }
 
     /// Changes from now on; the first message is `Up` when the link is up already.
@@ -199,10 +261,7 @@ impl Shared {
     }
 
     fn down(&self, why: &str) -> Fault {
-        Fault::transient(format!(
-            "Open vSwitch's database at {} does not answer ({why}): check that ovsdb-server runs",
-            self.socket.display()
-        ))
+        Fault::transient(format!("Open vSwitch's database at {} does not answer ({why}): check that ovsdb-server runs", self.at))
     }
 
     fn write(&self, message: &Value) -> std::io::Result<()> {
@@ -211,14 +270,14 @@ impl Shared {
         let sent = stream.write_all(message.to_string().as_bytes());
         if sent.is_err() {
             // Half a message may be out: this connection is of no use any more.
-            let _ = stream.shutdown(std::net::Shutdown::Both);
+            stream.hang_up();
         }
         sent
     }
 
     fn hang_up(&self) {
         if let Some(s) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let _ = s.shutdown(std::net::Shutdown::Both);
+            s.hang_up();
         }
     }
 
@@ -270,7 +329,7 @@ impl Shared {
             s.pending.clear();
             if was_up {
                 backoff = FIRST_BACKOFF;
-                tracing::warn!(socket = %self.socket.display(), why = fault.text(), "Open vSwitch database lost");
+                tracing::warn!(at = %self.at, why = fault.text(), "Open vSwitch database lost");
                 tell(&mut s, &Change::Down { why: fault.text().to_owned() });
             }
             self.woken.notify_all();
@@ -288,8 +347,7 @@ impl Shared {
 
     fn session(&self) -> Result<()> {
         let io = |what: &'static str| move |e: std::io::Error| Fault::transient(format!("{what}: {e}"));
-        let mut stream = UnixStream::connect(&self.socket).map_err(io("connect"))?;
-        stream.set_write_timeout(Some(WRITE_LIMIT)).map_err(io("set the write limit"))?;
+        let mut stream = Stream::open(&self.at).map_err(io("connect"))?;
         *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream.try_clone().map_err(io("clone the socket"))?);
         if self.lock().stop {
             return Ok(());
@@ -298,13 +356,20 @@ impl Shared {
         self.write(&monitor).map_err(io("send"))?;
         let mut framer = Framer::default();
         let mut buf = vec![0u8; 64 << 10];
+        let mut asked = false;
         loop {
             let n = match stream.read(&mut buf) {
                 Ok(0) => return Ok(()),
                 Ok(n) => n,
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock && !asked => {
+                    asked = true;
+                    self.write(&json!({"method": "echo", "params": [], "id": ALIVE_ID})).map_err(io("send"))?;
+                    continue;
+                }
                 Err(e) => return Err(io("read")(e)),
             };
+            asked = false;
             framer.feed(buf.get(..n).unwrap_or_default());
             while let Some(bytes) = framer.next_message()? {
                 let message = serde_json::from_slice(&bytes).map_err(|e| Fault::transient(format!("not JSON: {e}")))?;
@@ -358,7 +423,7 @@ impl Shared {
         let epoch = s.epoch;
         tell(&mut s, &Change::Up { epoch });
         self.woken.notify_all();
-        tracing::info!(socket = %self.socket.display(), epoch, "Open vSwitch database connected");
+        tracing::info!(at = %self.at, epoch, "Open vSwitch database connected");
         Ok(())
     }
 

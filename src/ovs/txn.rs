@@ -75,6 +75,14 @@ impl Txn {
                              "columns": ["name"], "until": "==", "rows": [{"name": name}]}));
         self
     }
+    /// Fails the transaction when these columns of the row are others by then.
+    #[must_use]
+    pub fn while_is(mut self, table: Table, row: Uuid, is: Columns) -> Self {
+        let names: Vec<&str> = is.iter().map(|(name, _)| *name).collect();
+        self.ops.push(json!({"op": "wait", "timeout": 0, "table": table.name(), "where": by_uuid(row),
+                             "columns": names, "until": "==", "rows": [columns(is)]}));
+        self
+    }
     /// Raises `next_cfg` and reads it back as the last result: ovs-vswitchd copies it to
     /// `cur_cfg` when it has applied everything up to here.
     #[must_use]
