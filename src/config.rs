@@ -10,6 +10,7 @@
 mod hardware;
 mod keys;
 mod live;
+mod outside;
 mod read;
 
 use std::net::SocketAddr;
@@ -27,7 +28,12 @@ use self::{
     keys::{Keys, Shower, Shown},
     read::Reader,
 };
-use crate::model::{hw::CpuSet, net::Cidr, setup::PagePool};
+use crate::model::{
+    hw::CpuSet,
+    net::Cidr,
+    sdn::{Controller, PortMap},
+    setup::PagePool,
+};
 
 /// The file `config/bothy.toml` as shipped: every key with its default.
 pub const DOCUMENTED: &str = include_str!("../config/bothy.toml");
@@ -47,6 +53,8 @@ pub struct Config {
     pub reserve: Reserve,
     pub network: Network,
     pub physical_network: Vec<PhysicalNetwork>,
+    pub sdn_controller: Vec<Controller>,
+    pub sdn_portmap: Vec<PortMap>,
     pub limits: Limits,
     pub lcm: Lcm,
     pub autoheal: Autoheal,
@@ -197,6 +205,8 @@ impl Default for Config {
             reserve: Reserve { disk_mib: 1024, memory_mib: 512, cpus: CpuSet::new(), hugepages: Vec::new() },
             network: Network { ovsdb: "/run/openvswitch/db.sock".into(), pool: keys::default_pool() },
             physical_network: Vec::new(),
+            sdn_controller: Vec::new(),
+            sdn_portmap: Vec::new(),
             limits: Limits {
                 upload_mib: 16384,
                 body_kib: 1024,
@@ -273,6 +283,8 @@ impl Config {
         k.key("network.ovsdb", Restart, &mut self.network.ovsdb);
         k.key("network.pool", Live, &mut self.network.pool);
         k.key("physical_network", Restart, &mut self.physical_network);
+        k.key("sdn_controller", Live, &mut self.sdn_controller);
+        k.key("sdn_portmap", Live, &mut self.sdn_portmap);
         k.within("limits.upload_mib", Live, &mut self.limits.upload_mib, 1, 1 << 20);
         k.within("limits.body_kib", Live, &mut self.limits.body_kib, 1, 65536);
         k.within("limits.headers_kib", Restart, &mut self.limits.headers_kib, 8, 1024);
@@ -319,6 +331,7 @@ impl Config {
             }
         }
         self.host_check(r);
+        self.outside_check(r);
         if !self.network.pool.is_ipv4() || self.network.pool.prefix() > 24 {
             r.fault_at("network.pool", format!("{} has no room for links: an IPv4 network of /24 or shorter is needed", self.network.pool));
         }
@@ -331,6 +344,24 @@ impl Config {
         if self.socket_path().as_str().len() > 107 {
             let key = if self.socket.path.as_str().is_empty() { "run_dir" } else { "socket.path" };
             r.fault_at(key, format!("'{}' is longer than the 107 bytes a UNIX socket's path may have", self.socket_path()));
+        }
+    }
+
+    fn outside_check(&self, r: &mut Reader<'_>) {
+        for (i, c) in self.sdn_controller.iter().enumerate() {
+            for o in &self.sdn_controller[..i] {
+                if o.name == c.name {
+                    r.fault_at("sdn_controller", format!("'{}' is named twice", c.name));
+                }
+                if let Some(n) = c.networks.iter().find(|n| o.networks.contains(n)) {
+                    r.fault_at("sdn_controller", format!("physical network '{n}' is in the hands of both {} and {}", o.name, c.name));
+                }
+            }
+        }
+        for (i, m) in self.sdn_portmap.iter().enumerate() {
+            if self.sdn_portmap[..i].iter().any(|o| o.node == m.node) {
+                r.fault_at("sdn_portmap", format!("compute node '{}' has two port maps", m.node.as_str()));
+            }
         }
     }
 
@@ -396,6 +427,8 @@ impl Config {
         c.limits.page = new.limits.page;
         c.lcm.start_at_once = new.lcm.start_at_once;
         c.autoheal.clone_from(&new.autoheal);
+        c.sdn_controller.clone_from(&new.sdn_controller);
+        c.sdn_portmap.clone_from(&new.sdn_portmap);
         c
     }
 

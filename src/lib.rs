@@ -13,7 +13,7 @@
 //!                |
 //!     vim ------ sdn     what fits where; the ports to the box and the switch
 //!      :          :
-//!   libvirt host  ovs    adapters behind those ports; `sim` is the twin of them all
+//!   libvirt host  ovs controllers    adapters behind those ports; `sim` is the twin of them all
 //!
 //!   model    the words all of them speak          store   records on disk, below everyone
 //!   sol      ETSI's words on the wire             descriptor   packages to the model
@@ -30,13 +30,13 @@
 //! | [`store`] | typed records, transactions, durability, backup | what a record means |
 //! | [`lcm`] | the engine of durable operations | what a VNF or a network service is |
 //! | [`vim`] | capacity, placement, links and addresses, all pure; the ports `Hypervisor`, `HostNet`, `Images` | libvirt, sysfs, commands |
-//! | [`sdn`] | the port `Fabric` | OVSDB |
+//! | [`sdn`] | links, chains and services outside the box, all pure; the ports `Fabric` and `Connector` | OVSDB |
 //! | [`vnfm`] | VNF packages and lifecycle: plans, and the doing and undoing of their steps | HTTP, network services |
 //! | [`nfvo`] | NSDs and network services, made of VNFs and links | HTTP, guests |
 //! | [`access`] | who may do what: accounts, passwords, tokens, roles, projects, the audit trail | HTTP, which permission a route needs |
 //! | [`api`] | TLS, who is calling, routes; a handler converts and calls | decisions |
 //! | [`cli`] | one file per subcommand, all of them clients of the API | the daemon's store |
-//! | [`libvirt`], [`host`], [`ovs`] | the adapters | decisions, names, addresses |
+//! | [`libvirt`], [`host`], [`ovs`], [`controllers`] | the adapters | decisions, names, addresses |
 //! | [`sim`] | the ports once more, in memory, with a switch for faults | bytes on disk |
 //! | [`ops`] | faults to alarms: raised, changed, cleared, one per object and cause | adapters, what to do about a fault |
 //! | [`notify`] | subscriptions as they live: the outbox to each subscriber, in order, with backoff | what a notification says |
@@ -82,6 +82,7 @@ pub mod access;
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod controllers;
 pub mod descriptor;
 pub mod host;
 pub mod lcm;

@@ -1,4 +1,5 @@
-//! The conditions the health page shows: store, libvirt, Open vSwitch, accelerator, reconciled, functions, shutdown.
+//! The conditions the health page shows: store, libvirt, Open vSwitch, accelerator, reconciled, functions, shutdown, and
+//! the SDN controllers where there are any.
 //!
 //! Asked when the page is; an answer that does not come is a condition, never a failed page.
 
@@ -24,7 +25,21 @@ pub fn conditions(core: &Core) -> Vec<Condition> {
             Condition::new("accel", ConditionState::Pending, "not known until libvirt answers")
         }
     };
-    vec![store(core), libvirt, answer("openvswitch", core.ports.fabric.health()), accel, reconciled(core), functions(core), shutdown(core)]
+    let switch = answer("openvswitch", core.ports.fabric.health());
+    let mut all = vec![store(core), libvirt, switch, accel, reconciled(core), functions(core), shutdown(core)];
+    all.extend(sdn(core));
+    all
+}
+
+/// Links on switches outside the box.
+fn sdn(core: &Core) -> Option<Condition> {
+    let (state, text) = match core.outside.health() {
+        Ok(None) => return None,
+        Ok(Some((all, bad))) if bad.is_empty() => (ConditionState::Ok, format!("{all} links are on switches outside the box")),
+        Ok(Some((_, bad))) => (ConditionState::Failed, bad.join("; ")),
+        Err(fault) => (ConditionState::Failed, fault.detail()),
+    };
+    Some(Condition::new("sdn", state, text))
 }
 
 fn accel(core: &Core) -> Condition {

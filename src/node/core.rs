@@ -47,10 +47,11 @@ use crate::{
         heal::Healer,
         watch::{Look, Monitor},
     },
-    sdn::port::Fabric,
+    sdn::{connector::Connectors, port::Fabric},
     store::Store,
     vim::{
         links::Links,
+        outside::{self, Outside},
         port::{GuestEvent, GuestState, Hardware, HostNet, Hypervisor, Images},
         setup::{Desired, Keeper, Settled},
     },
@@ -67,6 +68,7 @@ pub struct Ports {
     pub images: Arc<dyn Images>,
     pub fabric: Arc<dyn Fabric>,
     pub host: Arc<dyn HostNet>,
+    pub controllers: Arc<dyn Connectors>,
     pub hardware: Arc<dyn Hardware>,
 }
 
@@ -78,6 +80,8 @@ pub struct Build {
     pub rules: Rules,
     /// The host as it should be.
     pub desired: Desired,
+    /// What is told of switches outside the box.
+    pub outside: outside::Settings,
     pub clock: Arc<dyn Clock>,
     pub dice: Arc<dyn Dice>,
     pub engine: Settings,
@@ -107,6 +111,8 @@ pub struct Core {
     pub host: Arc<Keeper>,
     pub alarms: Arc<Alarms>,
     pub pm: Arc<Collector>,
+    /// Switches outside the box.
+    pub outside: Arc<Outside>,
     uplinks: Vec<IfName>,
     reconciled: Arc<Mutex<Reconciled>>,
     post: Sender<Message>,
@@ -140,6 +146,7 @@ impl Core {
         let host = Arc::new(Keeper::new(b.store.clone(), b.ports.hardware.clone(), b.desired));
         // Before anything wants a VF or a page: the kernel forgot them with the last boot.
         keep(&host);
+        let outside = Outside::new(b.store.clone(), b.ports.controllers.clone(), b.outside);
         let links = Links::new(b.store.clone(), b.ports.fabric.clone(), b.ports.host.clone());
         let vnfm = Vnfm::new(Parts {
             store: b.store.clone(),
@@ -155,6 +162,7 @@ impl Core {
         let nfvo = Nfvo::new(vnfm.clone());
         let engine = Engine::start(b.store, b.clock, Steps::new(nfvo.clone()), b.engine)?;
         vnfm.connect(&engine);
+        vnfm.connect_outside(outside.clone());
         let alarms = Arc::new(Alarms::open(vnfm.store().clone(), vnfm.clock().clone(), vnfm.dice().clone())?);
         let pm = Collector::open(vnfm.store().clone(), vnfm.clock().clone(), vnfm.dice().clone(), vnfm.hypervisor().clone())?;
         let recovered = engine.recover()?;
@@ -169,6 +177,7 @@ impl Core {
             host,
             alarms,
             pm,
+            outside,
             uplinks: b.uplinks,
             reconciled: Arc::default(),
             post,
@@ -180,6 +189,7 @@ impl Core {
     /// Starts to watch the host.
     pub fn watch(&self) -> Result<()> {
         let Some(inbox) = lock(&self.inbox).take() else { return Ok(()) };
+        self.outside.start()?;
         let post = self.post.clone();
         self.ports.hypervisor.subscribe(Box::new(move |event| {
             // Fails only when the watcher is gone, at the end.
@@ -234,6 +244,7 @@ impl Core {
     pub fn stop(&self) {
         let _ = self.post.send(Message::Stop);
         self.pm.stop();
+        self.outside.stop();
         self.engine.stop();
         if let Some(w) = lock(&self.watcher).take()
             && w.join().is_err()

@@ -50,6 +50,7 @@ use crate::{
     vim::{
         capacity::Overcommit,
         network::LinkRules,
+        outside,
         place::facts::HostReserve,
         setup::{Desired, Profile},
     },
@@ -103,6 +104,7 @@ pub fn serve(live: LiveConfig) -> Result<()> {
         layout,
         rules: rules(&config)?,
         desired: desired(&config),
+        outside: outside(&config),
         uplinks: uplinks(&config)?,
         clock: Arc::new(SystemClock::default()),
         dice: Arc::new(OsDice),
@@ -113,9 +115,10 @@ pub fn serve(live: LiveConfig) -> Result<()> {
             ..Settings::default()
         },
     })?;
-    let (vnfm, host) = (core.vnfm().clone(), core.host.clone());
+    let (vnfm, host, switches) = (core.vnfm().clone(), core.host.clone(), core.outside.clone());
     live.on_change(move |c| {
         host.set_desired(desired(c));
+        switches.configure(outside(c));
         match rules(c) {
             Ok(r) => vnfm.set_rules(r),
             Err(fault) => tracing::error!("the rules stay as they were: {fault:?}"),
@@ -236,6 +239,12 @@ fn desired(c: &Config) -> Desired {
         isolate: c.host.isolate.clone(),
         host_cpus: c.reserve.cpus.clone(),
     }
+}
+
+/// What a configuration says of switches outside, for the host of this name.
+fn outside(c: &Config) -> outside::Settings {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    outside::Settings { node: name.trim().into(), controllers: c.sdn_controller.clone(), maps: c.sdn_portmap.clone() }
 }
 
 /// Who gets in and how often, of a configuration.

@@ -83,7 +83,14 @@ impl TestBox {
         assert!(self.core.is_none(), "one bothy at a time");
         let store = Store::open(&self.store_dir, Options { flush_every_ms: 0, ..Options::default() }).expect("the store opens");
         let sim = Arc::new(self.sim.clone());
-        let ports = Ports { hypervisor: sim.clone(), images: sim.clone(), fabric: sim.clone(), host: sim.clone(), hardware: sim };
+        let ports = Ports {
+            hypervisor: sim.clone(),
+            images: sim.clone(),
+            fabric: sim.clone(),
+            host: sim.clone(),
+            controllers: sim.clone(),
+            hardware: sim,
+        };
         let root = camino::Utf8PathBuf::from_path_buf(self.dir.path().to_owned()).expect("UTF-8");
         let core = Core::start(Build {
             uplinks: Vec::new(),
@@ -92,6 +99,7 @@ impl TestBox {
             layout: Layout::new(root),
             rules: rules(),
             desired: Default::default(),
+            outside: Default::default(),
             clock: Arc::new(SystemClock::default()),
             dice: Arc::new(OsDice),
             engine: Settings { boot: self.boot, ..self.engine.clone() },

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::core::Ports;
 use crate::{
     config::{AccelMode, Config},
+    controllers::Controllers,
     host::{LinuxHardware, LinuxNet, hardware, images::ImageFiles},
     libvirt::{self, AccelPolicy, Libvirt},
     model::{domain::Layout, error::Result},
@@ -19,7 +20,14 @@ pub fn ports(config: &Config, layout: &Layout) -> Result<Ports> {
         let sim = Sim::default();
         sim.start_delay(std::time::Duration::from_millis(config.sim.start_ms));
         let sim = Arc::new(sim);
-        return Ok(Ports { hypervisor: sim.clone(), images: sim.clone(), fabric: sim.clone(), host: sim.clone(), hardware: sim });
+        return Ok(Ports {
+            hypervisor: sim.clone(),
+            images: sim.clone(),
+            fabric: sim.clone(),
+            host: sim.clone(),
+            controllers: sim.clone(),
+            hardware: sim,
+        });
     }
     let mut virt = libvirt::Config::new(config.hypervisor.uri.as_str(), layout.clone());
     virt.accel = match config.hypervisor.accel {
@@ -43,6 +51,7 @@ pub fn ports(config: &Config, layout: &Layout) -> Result<Ports> {
         images: Arc::new(ImageFiles::open(layout.clone())?),
         fabric: Arc::new(OvsFabric::new(Settings { socket: config.network.ovsdb.clone().into(), physical })?),
         host: Arc::new(LinuxNet::new(&layout.root().join("net"))),
+        controllers: Arc::new(Controllers),
         hardware: Arc::new(LinuxHardware::new(hardware::Settings {
             root: "/".into(),
             physical: config.host.pf.iter().filter_map(|pf| Some((pf.name.clone(), pf.network.clone()?))).collect(),

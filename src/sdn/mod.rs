@@ -1,6 +1,9 @@
-//! SDN assist: the port to the switch, and what kinds of links and chains mean on it. Pure decisions and
-//! traits; never OVSDB's or OpenFlow's words.
+//! SDN assist: the ports to the switch and to the controllers of switches outside, and what kinds of links,
+//! chains and services mean on them. Pure decisions and traits; never OVSDB's, OpenFlow's or a controller's
+//! words.
 
 pub mod chain;
+pub mod connector;
 pub mod link;
 pub mod port;
+pub mod underlay;

@@ -96,6 +96,9 @@ methods! {
     EnsureChain true false,
     RemoveChain true false,
     ChainState false false,
+    // Outside the box: by a thread of its own, whenever it comes to it.
+    OutsideLook false false,
+    OutsideApply false false,
 }
 
 /// What a call is about.

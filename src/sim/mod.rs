@@ -15,6 +15,7 @@ mod hardware;
 mod hypervisor;
 pub mod machine;
 mod network;
+mod outside;
 mod storage;
 mod world;
 

@@ -24,7 +24,7 @@ use crate::{
         id::{DiskId, IfName, NfpId, SegmentId, VnfcId},
         vnfd::{MediaBus, Medium},
     },
-    sdn::{chain::SwitchChain, link::SwitchLink, port::SwitchPort},
+    sdn::{chain::SwitchChain, connector::Desired, link::SwitchLink, port::SwitchPort},
     vim::port::{DhcpConf, DiskRoom, GuestEvent, GuestState, GuestStats, HostLink, ImageInfo, NatTable},
 };
 
@@ -43,6 +43,8 @@ pub(super) struct World {
     pub links: BTreeMap<IfName, HostLink>,
     pub switch_links: BTreeMap<SegmentId, SwitchLink>,
     pub chains: BTreeMap<NfpId, SwitchChain>,
+    /// Ports of switches outside the box.
+    pub outside: Desired,
     pub dhcp: BTreeMap<SegmentId, DhcpConf>,
     pub nat: NatTable,
     pub room: DiskRoom,
@@ -171,6 +173,7 @@ impl World {
             links: BTreeMap::new(),
             switch_links: BTreeMap::new(),
             chains: BTreeMap::new(),
+            outside: Desired::new(),
             dhcp: BTreeMap::new(),
             nat: NatTable::default(),
             room,

@@ -21,6 +21,7 @@ use crate::model::{
     op::Operation,
     package::{NsDescriptor, VnfPackage},
     pm::{PmJob, PmReport, Threshold},
+    sdn::{Controller, PortMap},
     secret::Secret,
     segment::Segment,
     setup::HostRecord,
@@ -74,6 +75,8 @@ records! {
     Threshold, Threshold, 1, Uuid, |r| r.id, |b, a, _| Ok(news::of_threshold(b, a));
     VnfSnapshot, Snapshot, 1, SnapshotId, |r| r.id;
     Secret, Secret, 1, SmolStr, |r| r.key();
+    Controller, Controller, 1, SmolStr, |r| r.name.clone();
+    PortMap, PortMap, 1, SmolStr, |r| r.node.as_str().into();
     Account, Account, 1, SmolStr, |r| r.name.clone();
     Role, Role, 1, SmolStr, |r| r.name.clone();
     Project, Project, 1, ProjectId, |r| r.id;

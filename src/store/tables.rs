@@ -66,11 +66,15 @@ pub enum Table {
     Threshold,
     /// Snapshots of VNFs.
     Snapshot,
+    /// SDN controllers that were told over the API.
+    Controller,
+    /// Port maps that were.
+    PortMap,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 30] = [
+    pub const ALL: [Table; 32] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -101,6 +105,8 @@ impl Table {
         Table::PmReport,
         Table::Threshold,
         Table::Snapshot,
+        Table::Controller,
+        Table::PortMap,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -136,6 +142,8 @@ impl Table {
             Table::PmReport => 0x32,
             Table::Threshold => 0x33,
             Table::Snapshot => 0x17,
+            Table::Controller => 0x40,
+            Table::PortMap => 0x41,
         }
     }
 
@@ -172,6 +180,8 @@ impl Table {
             Table::PmReport => "PM report",
             Table::Threshold => "threshold",
             Table::Snapshot => "VNF snapshot",
+            Table::Controller => "SDN controller",
+            Table::PortMap => "port map",
         }
     }
 
@@ -220,6 +230,8 @@ mod tests {
             (0x32, "PM report"),
             (0x33, "threshold"),
             (23, "VNF snapshot"),
+            (0x40, "SDN controller"),
+            (0x41, "port map"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -5,6 +5,7 @@ pub mod capacity;
 pub mod chains;
 pub mod links;
 pub mod network;
+pub mod outside;
 pub mod place;
 pub mod port;
 pub mod quota;

@@ -70,7 +70,8 @@ impl Vnfm {
         if plans.iter().any(|p| !p.wishful.is_empty()) {
             let rules = self.rules();
             let (facts, busy) = self.facts_to_give()?;
-            told = place_all(plans, &facts, &rules.reserve, &snap.held).map_err(|f| f.with_reasons(busy))?;
+            let underlay = self.outside()?.underlay()?;
+            told = place_all(plans, &facts, &rules.reserve, &snap.held, &underlay).map_err(|f| f.with_reasons(busy))?;
             let pinned = self.pinned(plans.iter().flat_map(|p| &p.reservation.placed).map(|h| &h.at));
             let lost = (f64::from(pinned) * rules.overcommit.cpu).ceil() as u64;
             let left = account.vcpus.limit.saturating_sub(lost);

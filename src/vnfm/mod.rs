@@ -63,6 +63,7 @@ use crate::{
         capacity::{Overcommit, Supply},
         links::Links,
         network::LinkRules,
+        outside::Outside,
         place::facts::{HostReserve, large_pages},
         port::{Hardware, HostCapacity, Hypervisor, Images},
     },
@@ -99,6 +100,8 @@ pub struct Vnfm {
     seen: RwLock<Option<Arc<HostFacts>>>,
     /// Not its owner: the engine holds the VNFM through its steps.
     engine: OnceLock<Weak<Engine>>,
+    /// Switches outside the box, handed over at start.
+    outside: OnceLock<Arc<Outside>>,
     /// The host goes down: no guest is started by a look at it any more.
     drain: Mutex<Option<shutdown::Drain>>,
     /// Whether the last look found guests that no record names; `None`: there was none yet.
@@ -139,6 +142,7 @@ impl Vnfm {
             engine: OnceLock::new(),
             drain: Mutex::default(),
             strangers: Mutex::default(),
+            outside: OnceLock::new(),
             patience: Mutex::default(),
             sweeping: Mutex::default(),
         })
@@ -148,6 +152,13 @@ impl Vnfm {
     /// other once, at start.
     pub fn connect(&self, engine: &Arc<Engine>) {
         let _ = self.engine.set(Arc::downgrade(engine));
+    }
+    pub fn connect_outside(&self, outside: Arc<Outside>) {
+        let _ = self.outside.set(outside);
+    }
+    /// The switches behind the box, as far as controllers have them.
+    pub fn outside(&self) -> Result<&Arc<Outside>> {
+        self.outside.get().ok_or_else(|| Fault::bug("nobody keeps the switches outside"))
     }
     pub fn engine(&self) -> Result<Arc<Engine>> {
         self.engine.get().and_then(Weak::upgrade).ok_or_else(|| Fault::transient("bothy is going down: ask again when it is back"))

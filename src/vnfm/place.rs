@@ -27,6 +27,7 @@ use crate::{
         tree::tree,
         vnfd::Vdu,
     },
+    sdn::underlay::Underlay,
     vim::place::{
         Placed,
         ask::{CellAsk, CpuWish, DeviceAsk, DeviceKind, GuestAsk, PageWish},
@@ -59,6 +60,12 @@ pub struct Wishful {
 }
 
 impl Wishful {
+    /// Functions that would hang on a switch outside which a controller has, nobody knows where.
+    fn unmapped(&self, at: &Placement, underlay: &Underlay) -> Vec<String> {
+        let nic = |d: &PlacedDevice| self.nics.iter().find(|n| n.cp == d.wish)?.physical.clone();
+        let check = |d: &PlacedDevice| underlay.port_of(&nic(d)?, d.address, d.card).err();
+        at.devices.iter().filter_map(|d| Some(format!("{}: {}: {}", self.ask.name, d.wish, check(d)?.text()))).collect()
+    }
     /// Virtual functions it asks for.
     pub fn vfs(&self) -> u32 {
         self.nics.iter().filter(|n| n.wish.attach == NicAttach::Vf).count() as u32
@@ -156,7 +163,13 @@ fn device_asks(e: &Epa, nics: &[NicOf]) -> Result<Vec<DeviceAsk>> {
 
 /// Finds a place for all guests of all plans, or for none, and writes it into them: the domain, the
 /// steps that give functions, and what is reserved. Returns what is to be told.
-pub fn place_all(plans: &mut [&mut VnfPlan], facts: &HostFacts, reserve: &HostReserve, held: &[Held]) -> Result<Vec<String>> {
+pub fn place_all(
+    plans: &mut [&mut VnfPlan],
+    facts: &HostFacts,
+    reserve: &HostReserve,
+    held: &[Held],
+    underlay: &Underlay,
+) -> Result<Vec<String>> {
     let asks: Vec<GuestAsk> = plans.iter().flat_map(|p| p.wishful.iter().map(|w| w.ask.clone())).collect();
     if asks.is_empty() {
         return Ok(Vec::new());
@@ -168,11 +181,16 @@ pub fn place_all(plans: &mut [&mut VnfPlan], facts: &HostFacts, reserve: &HostRe
         warnings.push("no CPU of the host is isolated: other guests and the host's own work may run on pinned CPUs too".into());
     }
     let mut all = placed.guests.into_iter();
+    let mut unmapped = Vec::new();
     for p in plans {
         for w in std::mem::take(&mut p.wishful) {
             let Some(at) = all.next() else { return Err(Fault::bug("placement forgot a guest")) };
+            unmapped.extend(w.unmapped(&at, underlay));
             settle(p, &w, at, facts)?;
         }
+    }
+    if !unmapped.is_empty() {
+        return Err(Fault::capacity("this box cannot give the guests the hardware they ask for").with_reasons(unmapped));
     }
     Ok(warnings)
 }

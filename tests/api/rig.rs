@@ -26,7 +26,7 @@ use bothy::{
     notify::{self, Notifier},
     sim::{Behaviour, Sim, SimConfig},
     store::{Options, Store},
-    vim::{capacity::Overcommit, network::LinkRules, place::facts::HostReserve, setup::Desired},
+    vim::{capacity::Overcommit, network::LinkRules, outside, place::facts::HostReserve, setup::Desired},
     vnfm::Rules,
 };
 use camino::Utf8PathBuf;
@@ -70,7 +70,8 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     std::fs::write(&config_path, config_text).expect("config");
     let config = Config { data_dir: root.clone(), run_dir: root.clone(), ..Config::check(config_text).expect("config") };
     let tls = Arc::new(Rotating::open(&config).expect("tls").0);
-    let (sim, core) = core(&root, host);
+    let outside = outside::Settings { node: "box".into(), controllers: config.sdn_controller.clone(), maps: config.sdn_portmap.clone() };
+    let (sim, core) = core(&root, host, &outside);
     let (certificate, key) = config.tls_paths();
     let nfvo = core.nfvo.clone();
     let render = Box::new(move |s: &_, e: &_| api::convert::notification::render(&nfvo, s, e));
@@ -124,7 +125,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
 }
 
 /// The whole orchestrator over the in-memory box; its guests say at once that they are ready.
-fn core(root: &Utf8PathBuf, host: SimConfig) -> (Sim, Arc<Core>) {
+fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Sim, Arc<Core>) {
     let layout = Layout::new(root.clone());
     for folder in layout.folders() {
         std::fs::create_dir_all(folder).expect("folder");
@@ -136,9 +137,17 @@ fn core(root: &Utf8PathBuf, host: SimConfig) -> (Sim, Arc<Core>) {
     let core = Core::start(Build {
         uplinks: Vec::new(),
         store: Store::open(layout.store(), Options { flush_every_ms: 0, ..Options::default() }).expect("store"),
-        ports: Ports { hypervisor: port.clone(), images: port.clone(), fabric: port.clone(), host: port.clone(), hardware: port },
+        ports: Ports {
+            hypervisor: port.clone(),
+            images: port.clone(),
+            fabric: port.clone(),
+            host: port.clone(),
+            controllers: port.clone(),
+            hardware: port,
+        },
         layout,
         desired: Desired::default(),
+        outside: outside.clone(),
         rules: Rules {
             links: LinkRules { pool: "10.177.0.0/16".parse().expect("cidr"), pool_prefix: 24, physical },
             overcommit: Overcommit::default(),

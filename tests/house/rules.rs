@@ -20,21 +20,24 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("libvirt", &["model", "vim::port", "sdn::port"]),
     ("host", &["model", "vim::port", "sdn::port"]),
     ("ovs", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain"]),
-    ("sim", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain"]),
+    ("sim", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain", "sdn::connector"]),
+    // What is behind `sdn::connector`, one file each. Open vSwitch outside is spoken to by the same client.
+    ("controllers", &["model", "sdn::connector", "ovs"]),
     // On top.
     // Bodies of notifications are handed in by `node`: only who is told, and when, is known here.
     ("notify", &["model", "store"]),
     // Faults to alarms, over records: the adapters are asked by `node`.
     ("ops", &["model", "store", "vim::port"]),
     ("api", &["model", "access", "config", "sol", "descriptor", "lcm", "vim", "vnfm", "nfvo", "notify", "ops"]),
-    // What support and `explain` show: records as they are, ports as the switch has them.
-    ("api/admin", &["store::Store", "sdn::port", "sdn::chain"]),
+    // What support and `explain` show: records as they are, ports as the switches have them.
+    ("api/admin", &["store::Store", "sdn::port", "sdn::chain", "sdn::connector", "sdn::underlay"]),
     (
         "node",
         &[
             "access",
             "api",
             "config",
+            "controllers",
             "descriptor",
             "host",
             "lcm",
@@ -75,6 +78,8 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
             "host",
             "libvirt",
             "ovs",
+            // A controller is told by a signal that its file is another one.
+            "controllers",
             "store",
             "node",
             "cli",

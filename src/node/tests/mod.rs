@@ -12,6 +12,7 @@ mod groups;
 mod grow;
 mod life;
 mod links;
+mod outside;
 mod pf;
 mod place;
 mod reboot;

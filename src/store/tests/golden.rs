@@ -6,6 +6,7 @@
 //! missing.
 
 mod notifications;
+mod sdn;
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -926,6 +927,7 @@ fn records_are_on_disk_as_they_always_were() {
     super::golden_access::access(&g);
 
     notifications::check(&g);
+    sdn::check(&g);
 
     let missing = g.missing.into_inner();
     if std::env::var("BOTHY_GOLDEN").is_ok_and(|v| v == "print") {

@@ -1,0 +1,114 @@
+//! The types of keys that speak of switches outside the box: SDN controllers and port maps.
+//!
+//! Owns how each is read and shown; what is wrong with one is `model::sdn`'s to say. Never: whether anything
+//! answers there.
+
+use smol_str::SmolStr;
+use toml::de::DeValue;
+
+use super::{
+    keys::{Setting, quoted},
+    read::At,
+};
+use crate::model::sdn::{Controller, ControllerDraft, MappedDraft, MappedPort, OutsidePort, Pattern, PortMap};
+
+impl Setting for OutsidePort {
+    fn read(v: &DeValue<'_>, at: &mut At<'_>) -> Option<Self> {
+        let mut t = at.table(v, &["switch_id", "switch_port"])?;
+        let (switch, port) = (t.need("switch_id"), t.need("switch_port"));
+        Some(OutsidePort { switch: switch?, port: port? })
+    }
+    fn show(&self) -> String {
+        format!("{{ switch_id = {}, switch_port = {} }}", quoted(&self.switch), quoted(&self.port))
+    }
+}
+
+impl Setting for Controller {
+    fn read(v: &DeValue<'_>, at: &mut At<'_>) -> Option<Self> {
+        const KEYS: &[&str] = &["name", "type", "url", "file", "pid_file", "user", "secret", "networks", "datapaths", "external"];
+        let mut t = at.table(v, KEYS)?;
+        let (name, kind, url): (Option<SmolStr>, Option<SmolStr>, Option<SmolStr>) = (t.need("name"), t.need("type"), t.need("url"));
+        let (networks, datapaths): (Option<Vec<SmolStr>>, Option<Vec<SmolStr>>) = (t.need("networks"), t.need("datapaths"));
+        let (file, pid_file): (Option<SmolStr>, Option<SmolStr>) = (t.may("file"), t.may("pid_file"));
+        let draft = ControllerDraft {
+            file: file.unwrap_or_default().into(),
+            pid_file: pid_file.unwrap_or_default().into(),
+            user: t.may("user").unwrap_or_default(),
+            secret: t.may("secret").unwrap_or_default(),
+            external: t.may("external").unwrap_or_default(),
+            name: name?,
+            kind: kind?,
+            url: url?,
+            networks: networks?,
+            datapaths: datapaths?,
+        };
+        match draft.check() {
+            Ok(c) => Some(c),
+            Err(wrong) => {
+                wrong.into_iter().for_each(|(member, text)| t.fault(member, text));
+                None
+            }
+        }
+    }
+    fn show(&self) -> String {
+        let d = self.draft();
+        let may = |key: &str, value: &str| if value.is_empty() { String::new() } else { format!(", {key} = {}", quoted(value)) };
+        let external = if d.external.is_empty() { String::new() } else { format!(", external = {}", d.external.show()) };
+        format!(
+            "{{ name = {}, type = {}, url = {}{}{}{}{}, networks = {}, datapaths = {}{external} }}",
+            quoted(&d.name),
+            quoted(&d.kind),
+            quoted(&d.url),
+            may("file", &d.file),
+            may("pid_file", &d.pid_file),
+            may("user", &d.user),
+            may("secret", &d.secret),
+            d.networks.show(),
+            d.datapaths.show(),
+        )
+    }
+}
+
+impl Setting for MappedPort {
+    fn read(v: &DeValue<'_>, at: &mut At<'_>) -> Option<Self> {
+        let mut t = at.table(v, &["pci", "switch_id", "switch_port", "switch_mac"])?;
+        let (pci, switch_id, switch_port) = (t.need("pci"), t.need("switch_id"), t.need("switch_port"));
+        let switch_mac = t.may("switch_mac").unwrap_or_default();
+        let draft = MappedDraft { pci: pci?, switch_id: switch_id?, switch_port: switch_port?, switch_mac };
+        match draft.check() {
+            Ok(p) => Some(p),
+            Err(wrong) => {
+                wrong.into_iter().for_each(|(member, text)| t.fault(member, text));
+                None
+            }
+        }
+    }
+    fn show(&self) -> String {
+        let mac = self.mac.map(|m| format!(", switch_mac = {}", quoted(&m.to_string()))).unwrap_or_default();
+        let at = (quoted(&self.at.switch), quoted(&self.at.port));
+        format!("{{ pci = {}, switch_id = {}, switch_port = {}{mac} }}", quoted(self.pci.as_str()), at.0, at.1)
+    }
+}
+
+impl Setting for PortMap {
+    fn read(v: &DeValue<'_>, at: &mut At<'_>) -> Option<Self> {
+        let mut t = at.table(v, &["compute_node", "ports"])?;
+        let (node, ports): (Option<SmolStr>, Option<Vec<MappedPort>>) = (t.need("compute_node"), t.need("ports"));
+        let node = match Pattern::of_node(&node?) {
+            Ok(node) => node,
+            Err(fault) => {
+                t.fault("compute_node", fault.text());
+                return None;
+            }
+        };
+        let map = PortMap { node, ports: ports? };
+        if let Err(why) = map.check() {
+            t.fault("ports", why);
+            return None;
+        }
+        Some(map)
+    }
+    fn show(&self) -> String {
+        format!("{{ compute_node = {}, ports = {} }}", quoted(self.node.as_str()), self.ports.show())
+    }
+}
