@@ -98,6 +98,9 @@ const ROWS: &[Row] = &[
     row("/bothy/v1/host", Resource::Host, Names::Nothing),
     row("/bothy/v1/networks", Resource::Network, Names::Nothing),
     row("/bothy/v1/chains", Resource::Network, Names::Nothing),
+    // What a link has outside is of its project, which the handler looks at; controllers are the box's.
+    row("/bothy/v1/sdn/services", Resource::Network, Names::Nothing),
+    row("/bothy/v1/sdn", Resource::Host, Names::Nothing),
     row("/bothy/v1/plan", Resource::Plan, Names::Nothing),
     row("/bothy/v1/operations", Resource::Operation, Names::Operation),
     row("/bothy/v1/explain", Resource::Operation, Names::Nothing),
@@ -219,6 +222,8 @@ mod tests {
             "/bothy/v1/projects",
             "/bothy/v1/alarms",
             "/bothy/v1/host",
+            "/bothy/v1/sdn",
+            "/bothy/v1/sdn/services",
         ];
         for (path, _) in served().iter().filter(|(p, _)| p.contains('{')) {
             let row = find(path).expect("a row");

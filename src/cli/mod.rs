@@ -36,6 +36,7 @@ mod pm;
 mod project;
 mod resource;
 mod scale;
+mod sdn;
 mod secret;
 mod serve;
 mod service;
@@ -158,6 +159,9 @@ enum Command {
     /// Virtual links as they are on the switch
     #[command(subcommand)]
     Net(net::Net),
+    /// Switches outside the box: who sets them, which ports functions of cards hang on, and the links there
+    #[command(subcommand)]
+    Sdn(sdn::Sdn),
     /// What is wrong with the box, its guests and services
     #[command(subcommand)]
     Alarm(alarm::Alarm),
@@ -254,6 +258,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(c) => c.run(client, &out),
         Command::Store(c) => c.run(client, &out),
         Command::Net(c) => c.run(&client()?, &out),
+        Command::Sdn(c) => c.run(&client()?, &out),
         Command::Alarm(c) => c.run(&client()?, &out),
         Command::Chain(c) => c.run(&client()?, &out),
         Command::Pm(c) => c.run(&client()?, &out),

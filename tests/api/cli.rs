@@ -386,3 +386,30 @@ fn measurements_are_listed_shown_reported_and_ended() {
     assert_eq!((site.says(0, &["pm", "list"]), site.says(0, &["pm", "thresholds"])), ("none".to_owned(), "none".to_owned()));
     assert!(site.says(3, &["pm", "show", &slow]).contains("there is no PM job"));
 }
+
+#[test]
+fn switches_outside_are_told_listed_and_forgotten() {
+    let site = Site::start();
+    assert_eq!(site.says(0, &["sdn", "controller", "list"]), "none");
+    let set =
+        ["sdn", "controller", "set", "tor", "--type", "ovsdb", "--network", "wan", "--datapath", "sw1", "--external", "sw1/48", "--url"];
+    let bad = site.says(3, &[&set[..], &["tcp:tor"]].concat());
+    assert!(bad.contains("tcp:ADDRESS:PORT"), "{bad}");
+    assert_eq!(site.says(0, &[&set[..], &["tcp:127.0.0.1:6640"]].concat()), "controller tor is taken up");
+    let listed = site.says(0, &["sdn", "controller", "list"]);
+    assert!(listed.contains("TOLD BY") && listed.contains("tcp:127.0.0.1:6640") && listed.contains("API"), "{listed}");
+    assert!(site.says(0, &["sdn", "controller", "show", "tor"]).contains("switch_port: 48"));
+
+    let map = "- compute_node: \"edge-*\"\n  ports:\n    - {pci: \"0000:3b:10.*\", switch_id: sw1, switch_port: \"7\"}\n";
+    fs::write(site.path("map.yaml"), map).expect("written");
+    assert_eq!(site.says(0, &["sdn", "portmap", "set", "map.yaml"]), "the port map of edge-* is taken up");
+    let maps = site.says(0, &["sdn", "portmap", "list"]);
+    assert!(maps.contains("edge-*") && maps.contains("0000:3b:10.*") && maps.contains("SWITCH"), "{maps}");
+    assert_eq!(site.says(0, &["sdn", "service", "list"]), "none");
+    assert!(site.says(3, &["sdn", "service", "show", "wan"]).contains("no virtual link 'wan'"));
+    assert_eq!(site.says(0, &["sdn", "plan"]), "controller tor: all is as links want it");
+    assert!(site.says(2, &["sdn", "controller", "delete", "a/b"]).contains("is no name"));
+    site.says(0, &["sdn", "portmap", "delete", "edge-*"]);
+    site.says(0, &["sdn", "controller", "delete", "tor"]);
+    assert_eq!(site.says(0, &["sdn", "portmap", "list"]), "none");
+}

@@ -18,6 +18,7 @@ mod nslcm;
 mod pm;
 mod rig;
 mod schema;
+mod sdn;
 mod server;
 mod shape;
 mod vnf_snapshots;

@@ -16,6 +16,7 @@ mod operations;
 mod pfs;
 mod plan;
 mod projects;
+mod sdn;
 mod secrets;
 mod setup;
 mod shutdown;
@@ -73,6 +74,16 @@ pub fn routes() -> Routes {
         .post("/bothy/v1/vnf/{id}/reboot", guest::reboot)
         .post("/bothy/v1/vnf/{id}/restart", guest::restart)
         .get("/bothy/v1/explain/{id}", explain::explain)
+        .get("/bothy/v1/sdn/controllers", sdn::controllers)
+        .get("/bothy/v1/sdn/controllers/{name}", sdn::controller)
+        .put("/bothy/v1/sdn/controllers/{name}", sdn::set_controller)
+        .delete("/bothy/v1/sdn/controllers/{name}", sdn::delete_controller)
+        .get("/bothy/v1/sdn/portmaps", sdn::maps)
+        .put("/bothy/v1/sdn/portmaps/{node}", sdn::set_map)
+        .delete("/bothy/v1/sdn/portmaps/{node}", sdn::delete_map)
+        .get("/bothy/v1/sdn/services", sdn::services)
+        .get("/bothy/v1/sdn/services/{id}", sdn::service)
+        .get("/bothy/v1/sdn/plan", sdn::plan)
         .get("/bothy/v1/secrets", secrets::names)
         .put("/bothy/v1/secrets/{name}", secrets::set)
         .delete("/bothy/v1/secrets/{name}", secrets::delete)
