@@ -17,3 +17,4 @@ mod libvirt;
 mod measure;
 mod media;
 mod net;
+mod sdn;

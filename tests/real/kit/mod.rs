@@ -111,6 +111,9 @@ impl Daemon {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Daemon(child.unwrap_or_else(|e| panic!("{command:?}: {e}")))
     }
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
 }
 
 impl Drop for Daemon {
