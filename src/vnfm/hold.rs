@@ -4,7 +4,7 @@
 //! | the operation | has in hand |
 //! |---|---|
 //! | runs, forward or backward | the guests that its steps name |
-//! | waits for its turn, or is stuck | those that it is to add, or that scaling in takes away; all, where it is to stop or end the VNF |
+//! | waits for its turn, or is stuck | those that it is to add, or that scaling in takes away; all, where it is to stop or end the VNF, or to take it back to a snapshot |
 //!
 //! One that is stuck moves nothing by itself: what it does not have in hand must not wait for its client.
 //! Never: the store, or what becomes of a guest.
@@ -18,14 +18,17 @@ use crate::model::{
     vnf::Change,
 };
 
-/// The guest that a step is about.
-pub fn guest_of(step: &Step) -> Option<VnfcId> {
+/// The guests that a step is about.
+fn guests_of(step: &Step) -> Vec<VnfcId> {
     match step {
         Step::Vnf(s) => match s {
-            VnfStep::Define(d) => Some(d.id),
-            VnfStep::Medium(m) => Some(m.vnfc),
-            VnfStep::Start(id) | VnfStep::RemoveGuest(id) | VnfStep::RemoveMedium(id) => Some(*id),
-            VnfStep::Ready { vnfc, .. } | VnfStep::Stop { vnfc, .. } | VnfStep::Give { vnfc, .. } => Some(*vnfc),
+            VnfStep::Define(d) => vec![d.id],
+            VnfStep::Medium(m) => vec![m.vnfc],
+            VnfStep::Start(id) | VnfStep::RemoveGuest(id) | VnfStep::RemoveMedium(id) => vec![*id],
+            VnfStep::Ready { vnfc, .. } | VnfStep::Stop { vnfc, .. } | VnfStep::Give { vnfc, .. } | VnfStep::RevertDisk { vnfc, .. } => {
+                vec![*vnfc]
+            }
+            VnfStep::Capture { guests, .. } => guests.iter().map(|g| g.vnfc).collect(),
             VnfStep::Segment(_)
             | VnfStep::Image(_)
             | VnfStep::Disk(_)
@@ -33,10 +36,10 @@ pub fn guest_of(step: &Step) -> Option<VnfcId> {
             | VnfStep::RemoveSegment(_)
             | VnfStep::Attach(_)
             | VnfStep::TakeBack(_)
-            | VnfStep::Properties { .. } => None,
+            | VnfStep::Properties { .. } => Vec::new(),
         },
-        Step::Pf(PfStep::Unplug { user, .. } | PfStep::Plug(user)) => Some(user.guest),
-        Step::Pf(PfStep::Reload(_) | PfStep::Restore(_)) | Step::Ns(_) => None,
+        Step::Pf(PfStep::Unplug { user, .. } | PfStep::Plug(user)) => vec![user.guest],
+        Step::Pf(PfStep::Reload(_) | PfStep::Restore(_)) | Step::Ns(_) => Vec::new(),
     }
 }
 
@@ -61,9 +64,10 @@ impl Hold {
         let (added, removed): (HashSet<VnfcId>, HashSet<VnfcId>) = (set(|c| &c.added), set(|c| &c.removed));
         let phase = op.state.phase();
         let hand = match phase {
-            Phase::Forward | Phase::Backward => Hand::These(steps.iter().filter_map(|s| guest_of(&s.step)).collect()),
+            Phase::Forward | Phase::Backward => Hand::These(steps.iter().flat_map(|s| guests_of(&s.step)).collect()),
             Phase::Held | Phase::Stuck => match op.kind {
-                OpKind::Stop | OpKind::Terminate => Hand::All,
+                // Of a VNF that is half way back some disks are of one time and some of another.
+                OpKind::Stop | OpKind::Terminate | OpKind::RevertToSnapshot => Hand::All,
                 OpKind::Scale | OpKind::ScaleToLevel => Hand::These(added.union(&removed).copied().collect()),
                 OpKind::Instantiate
                 | OpKind::Start
@@ -71,6 +75,7 @@ impl Hold {
                 | OpKind::Heal
                 | OpKind::ReloadPf
                 | OpKind::RestorePf
+                | OpKind::CreateSnapshot
                 | OpKind::Update => Hand::These(added.clone()),
             },
             Phase::Over => Hand::These(HashSet::new()),
@@ -171,6 +176,8 @@ mod tests {
             (OpKind::Heal, Completed, &[OLD, NEW], &heal, nothing, nothing),
             (OpKind::Start, FailedTemp, &[OLD], &change(&[], &[]), nothing, nothing),
             (OpKind::ReloadPf, FailedTemp, &[OLD], &change(&[], &[]), nothing, nothing),
+            (OpKind::CreateSnapshot, FailedTemp, &[OLD], &change(&[], &[]), nothing, nothing),
+            (OpKind::RevertToSnapshot, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
             (OpKind::Stop, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
             (OpKind::Terminate, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
         ] {

@@ -72,7 +72,7 @@ fn a_link_is_set_kept_and_taken_away() {
     assert!(why.kind() == Kind::Conflict && why.reasons().len() == 1, "{why}");
     assert_eq!(outside.delete_controller("c").expect_err("a guest needs it").kind(), Kind::Conflict);
 
-    let op = b.core().vnfm().terminate(id, None, "{}".into()).expect("accepted").id;
+    let op = b.core().vnfm().terminate(id, crate::model::vnf::Stopping::AtOnce, "{}".into()).expect("accepted").id;
     b.assert_state(op, "COMPLETED");
     until("taken away", || ports(&b).is_empty());
     outside.delete_map("bo*").expect("nobody needs it");

@@ -12,7 +12,7 @@ use crate::{
         param::Param,
         size::{Bytes, MiB},
         snapshot::VnfSnapshot,
-        vnf::{Body, Reservation, RunState},
+        vnf::{Body, Reservation, RunState, Stopping},
     },
     nfvo::runner::Steps,
     node::kit::{Shape, TestBox, vnf_box, vnfd},
@@ -105,7 +105,7 @@ fn a_vnf_goes_back_to_what_its_disks_held_whether_it_runs_or_not() {
 
         write(&b, id, "two");
         if run == RunState::Stopped {
-            b.assert_state(vnfm().operate(id, run, None, "{}".into()).expect("accepted").id, "COMPLETED");
+            b.assert_state(vnfm().operate(id, run, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
         }
         let reserved = b.store().require::<Reservation>(&id).expect("reserved");
         revert(&b, id, snapshot);
@@ -119,7 +119,7 @@ fn a_vnf_goes_back_to_what_its_disks_held_whether_it_runs_or_not() {
             revert(&b, id, snapshot);
             assert!(read(&b, id).values().all(|text| text == "one"), "{:?}", read(&b, id));
         }
-        b.assert_state(vnfm().terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+        b.assert_state(vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
         vnfm().delete_snapshot(snapshot, |_| Ok(())).expect("deleted");
         b.assert_nothing_left();
     }
@@ -138,7 +138,7 @@ fn a_healed_guest_and_a_vnf_that_was_made_again_go_back_too() {
     assert!(read(&b, id).values().all(|text| text == "one"), "{:?}", read(&b, id));
     b.assert_vnf_up(id);
 
-    b.assert_state(vnfm().terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     assert_eq!(copies(&b).len(), 3, "a snapshot outlives the termination of its VNF");
     let base = before.vnfcs[0].disks[0].base.expect("a base").0;
     assert_eq!(b.sim.remove_base(&base).expect_err("copies stand on it").kind(), Kind::Conflict);
@@ -147,7 +147,7 @@ fn a_healed_guest_and_a_vnf_that_was_made_again_go_back_too() {
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
     revert(&b, id, snapshot);
     assert!(read(&b, id).values().all(|text| text == "one"), "{:?}", read(&b, id));
-    b.assert_state(vnfm().terminate(id, None, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_state(vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     vnfm().delete(id, |_| Ok(())).expect("deleted");
     vnfm().delete_snapshot(snapshot, |_| Ok(())).expect("deleted, though its VNF is no more");
     b.assert_nothing_left();
