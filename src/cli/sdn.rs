@@ -191,7 +191,7 @@ impl PortmapCommand {
 
 fn set_maps(client: &Client, out: &Out, file: &Utf8PathBuf) -> Result<(), Failure> {
     let text = std::fs::read_to_string(file).map_err(|e| Failure::here(format!("cannot read {file}"), e))?;
-    let all: Value = serde_saphyr::from_str(&text).map_err(|e| Failure::Usage(format!("{file} is not YAML: {e}")))?;
+    let all: Value = crate::descriptor::document::read(&text).map_err(|e| Failure::Usage(format!("{file} is not YAML: {e}")))?;
     let maps = all.as_array().map_or_else(|| vec![all.clone()], Clone::clone);
     for m in &maps {
         let Some(node) = m["compute_node"].as_str() else {

@@ -279,7 +279,10 @@ impl Vnfm {
                     guests.push(user.guest);
                 }
             }
-            told.push(Missed { loss: Loss { pf, guests, why: op.warnings }, then });
+            // What every operation of this box warns of is no reason.
+            let usual = self.accel_warning();
+            let why = op.warnings.into_iter().filter(|w| Some(w) != usual.as_ref()).collect();
+            told.push(Missed { loss: Loss { pf, guests, why }, then });
         }
         Ok(told)
     }

@@ -24,7 +24,11 @@ fn live(b: &TestBox) -> [Vec<String>; 2] {
     let id = b.create_vnf("vnf");
     let dry = vnfm.dry_instantiate(id, &ask_vnf()).expect("a plan").warnings;
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
-    vnfm.modify(id, "{}", |v| Ok(v.description = "other".into())).expect("modified");
+    let rename = |v: &mut VnfInstance| {
+        v.description = "other".into();
+        Ok(())
+    };
+    vnfm.modify(id, "{}", rename).expect("modified");
     b.assert_state(vnfm.operate(id, RunState::Stopped, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     b.assert_state(vnfm.operate(id, RunState::Started, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     b.assert_state(vnfm.reboot(id, &[], Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
