@@ -23,15 +23,15 @@ pub const TESTS: &[Test] = tests![
 /// After a reboot of the box, with the guest on it.
 pub const AFTER_A_REBOOT: &[Test] = tests![the_box_brings_the_guest_back_with_all_it_was_given, its_end_gives_everything_back];
 
-pub const SERVICE: &str = "/usr/share/bothy-lab/epa-small";
-pub const IMAGES: &str = "/usr/share/bothy-lab/images";
+const SERVICE: &str = "/usr/share/bothy-lab/epa-small";
+const IMAGES: &str = "/usr/share/bothy-lab/images";
 /// The PF's node, where the host keeps no CPU of its own.
 const NODE: u32 = 1;
 const SMALL: u32 = 2048;
 /// A file for each guest that runs.
-pub const RUNNING: &str = "/run/libvirt/qemu/b-*.pid";
+const RUNNING: &str = "/run/libvirt/qemu/b-*.pid";
 /// Emulation inside emulation.
-pub const GUEST: Duration = Duration::from_secs(900);
+const GUEST: Duration = Duration::from_secs(900);
 
 /// CPUs of node 0 are the host's, the PF of node 1 is on the network `fast`; pages are on one node.
 #[track_caller]
