@@ -10,7 +10,8 @@ use crate::kit::{
     host::{Host, With, tiny_image},
 };
 
-/// Finds its disks by their serials, says what each holds, and writes one more; past the root disk's partition.
+/// Finds its disks by their serials, says what each held, and writes one more; past the root disk's partition.
+/// It speaks when the write is on the disk, since the guest may be gone as soon as it was heard.
 const COUNT: &str = r#"#!/bin/sh
 for b in /sys/block/vd*; do
     serial='' was=''
@@ -19,8 +20,8 @@ for b in /sys/block/vd*; do
     dev=/dev/${b##*/}
     dd if=$dev bs=512 skip=$at count=1 2>/dev/null | tr -d '\000' >/run/was
     read -r was </run/was
-    echo "$serial holds ${was:-0}" >/dev/console
     echo $((${was:-0} + 1)) | dd of=$dev bs=512 seek=$at conv=sync,notrunc,fsync 2>/dev/null
+    echo "$serial holds ${was:-0}" >/dev/console
 done
 "#;
 
