@@ -176,7 +176,7 @@ pub(super) fn restore(path: &Path, manifest: &ManifestFile, setup: &Setup) -> Re
     let numbers = Which::ALL.map(|w| manifest.next_number(w));
     let folders = [manifest.folder(Which::Live, numbers[0]), manifest.folder(Which::History, numbers[1])];
     let build = || -> Result<()> {
-        let [live, history] = [Handle::open(&folders[0], setup)?, Handle::open(&folders[1], setup)?];
+        let [live, history] = [Handle::open(&folders[0], &setup.of(Which::Live))?, Handle::open(&folders[1], &setup.of(Which::History))?];
         read(path, |which, key, value| match which {
             Which::Live => live.fill_raw(key, value),
             Which::History => history.fill_raw(key, value),

@@ -21,6 +21,7 @@ use sled::transaction::{ConflictableTransactionError, TransactionError};
 use super::{
     disk::Disk,
     layout::{self, Head, Tally},
+    manifest::Which,
     tables::Table,
     tx::{Inside, Tx},
 };
@@ -29,9 +30,21 @@ use crate::model::error::{Fault, Kind, Result};
 /// How a database is opened.
 #[derive(Clone)]
 pub(super) struct Setup {
+    /// sled's page cache, in bytes.
     pub cache_bytes: u64,
     pub flush_every_ms: u64,
     pub disk: Arc<dyn Disk>,
+}
+
+impl Setup {
+    /// The history is written once and read by those who ask for what is over: it has an eighth of the cache, or else what
+    /// the start read of it to check it would stay in memory.
+    pub fn of(&self, which: Which) -> Setup {
+        match which {
+            Which::Live => self.clone(),
+            Which::History => Setup { cache_bytes: self.cache_bytes / 8, ..self.clone() },
+        }
+    }
 }
 
 /// A sled database in its folder, open.

@@ -71,7 +71,7 @@ use crate::model::{
 /// How the store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// sled's page cache per database, in bytes.
+    /// sled's page cache for the live database, in bytes; the history has an eighth.
     pub cache_bytes: u64,
     /// Period of sled's flusher, in milliseconds; its garbage collection runs only there. 0 turns it off (tests).
     pub flush_every_ms: u64,

@@ -96,7 +96,7 @@ pub(super) fn open(dir: &Path, setup: &Setup) -> Result<Opened> {
 fn first_manifest(dir: &Path, setup: &Setup, notes: &mut Vec<String>) -> Result<(ManifestFile, bool)> {
     let found = Which::ALL.map(|w| highest(dir, w));
     if let [Some(live), history] = found {
-        let handle = Handle::open(&dir.join(format!("live-{live}")), setup)?;
+        let handle = Handle::open(&dir.join(format!("live-{live}")), &setup.of(Which::Live))?;
         if let Some(stored) = stored_generation(&handle)? {
             let (generation, history) = (stored + 1, history.unwrap_or(0));
             put_mark(&handle, generation)?;
@@ -118,7 +118,7 @@ fn first_manifest(dir: &Path, setup: &Setup, notes: &mut Vec<String>) -> Result<
     let [live, history] = found.map(|n| n.unwrap_or(0) + 1);
     let first = Manifest { generation: 0, restored: false, live, history };
     for which in Which::ALL {
-        Handle::open(&dir.join(format!("{}-{}", which.name(), first.number(which))), setup)?.barrier()?;
+        Handle::open(&dir.join(format!("{}-{}", which.name(), first.number(which))), &setup.of(which))?.barrier()?;
     }
     if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
         setup.disk.sync_dir(parent).map_err(|e| io_fault("sync", parent, e))?;
@@ -131,7 +131,7 @@ fn open_checked(manifest: &ManifestFile, which: Which, setup: &Setup) -> Result<
     if !path.join("db").exists() {
         return Err(Fault::bug(format!("the database {} is missing", path.display())));
     }
-    let handle = Handle::open(path, setup)?;
+    let handle = Handle::open(path, &setup.of(which))?;
     let mut problems = verify::tallies(&handle)?.problems();
     if manifest.get().generation > 0 && stored_generation(&handle)?.is_none() {
         problems.push("it is empty".into());
@@ -195,7 +195,7 @@ fn restore_newest(dir: &Path, manifest: &ManifestFile, setup: &Setup, fault: Fau
 /// Finished operations are worth less than a box that starts.
 fn empty_history(manifest: &ManifestFile, setup: &Setup, fault: &Fault, notes: &mut Vec<String>) -> Result<Handle> {
     let number = manifest.next_number(Which::History);
-    let handle = Handle::open(&manifest.folder(Which::History, number), setup)?;
+    let handle = Handle::open(&manifest.folder(Which::History, number), &setup.of(Which::History))?;
     put_mark(&handle, manifest.get().generation)?;
     manifest.replace(|m| m.history = number).map_err(Failed::fault)?;
     notes.push(format!(
