@@ -24,6 +24,10 @@ async fn a_network_service_lives_and_dies_as_sol005_says() {
     fits(schema::NSLCM, "NsInstance", &up);
     assert_eq!(up["nsState"], "INSTANTIATED");
     assert_eq!(up["vnfInstance"].as_array().map(Vec::len), Some(3));
+    for task in ["terminate", "update", "scale", "heal"] {
+        assert!(up["_links"][task]["href"].as_str().is_some_and(|l| l.ends_with(&format!("{ns}/{task}"))), "{task}: {up:#}");
+    }
+    assert!(up["_links"]["instantiate"].is_null(), "{up:#}");
     for vnf in up["vnfInstance"].as_array().expect("members") {
         let v = rig.show(&format!("/vnflcm/v2/vnf_instances/{}", vnf["id"].as_str().expect("id"))).await;
         fits(schema::VNFLCM, "VnfInstance", &v);

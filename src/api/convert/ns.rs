@@ -79,6 +79,9 @@ pub fn instance(w: &Whole, base: &Base) -> sol::NsInstance {
             self_: base.link(&path),
             instantiate: base.link_if(free && !ns.instantiated, format!("{path}/instantiate")),
             terminate: base.link_if(free && ns.instantiated, format!("{path}/terminate")),
+            update: base.link_if(free && ns.instantiated, format!("{path}/update")),
+            scale: base.link_if(free && ns.instantiated, format!("{path}/scale")),
+            heal: base.link_if(free && ns.instantiated, format!("{path}/heal")),
             ..NsInstanceLinks::default()
         },
         ..sol::NsInstance::default()
