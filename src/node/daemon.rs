@@ -13,7 +13,13 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    Registry,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    reload,
+    util::SubscriberInitExt as _,
+};
 
 use crate::{
     access::{Access, Settings as AccessSettings, rate::Limits},
@@ -335,9 +341,17 @@ fn make_folders(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// `BOTHY_LOG` takes tracing's own directives and wins over `log.level`.
-fn filter(level: LogLevel) -> EnvFilter {
-    EnvFilter::try_from_env("BOTHY_LOG").unwrap_or_else(|_| EnvFilter::new(format!("warn,bothy={}", level.word())))
+/// `BOTHY_LOG` takes levels by target (`warn,bothy=debug`) and wins over `log.level`.
+fn filter(level: LogLevel) -> Targets {
+    let said = std::env::var("BOTHY_LOG").ok().and_then(|s| s.parse().ok());
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    said.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN).with_target("bothy", level))
 }
 
 fn init_log(live: &LiveConfig, config: &Config) -> Result<Tail> {
