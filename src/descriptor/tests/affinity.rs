@@ -115,3 +115,41 @@ fn what_may_come_to_a_refusal_or_to_nothing_is_warned_of() {
         assert!(said.starts_with("taken") && said.contains(want), "wanted {want:?} in {said}");
     }
 }
+
+const EDGE: &str = "Definitions/edge.yaml";
+
+/// What the service `edge` (one `inner`, up to two `outer`) is told with a rule and a group of its own.
+fn of_service(kind: &str, targets: &str, rest: &str, group: &str) -> String {
+    let groups = format!("  groups:\n    both: {{ type: tosca.groups.nfv.NsPlacementGroup, members: [ {group} ] }}\n");
+    let rule = format!("    - of: {{ type: tosca.policies.nfv.{kind}, targets: [ {targets} ]{rest} }}\n");
+    let policies = format!("{}  policies:\n{rule}    - levels:", if group.is_empty() { "" } else { &groups });
+    said("edge", &[(EDGE, "  policies:\n    - levels:", &policies)])
+}
+
+#[test]
+fn what_a_service_asks_of_one_box_is_kept_or_refused_with_the_reason() {
+    let host = ", properties: { scope: nfvi_node }";
+    let numa = ", properties: { scope: nfvi_node }, metadata: { bothy.scope: numa_node }";
+    for (kind, targets, rest, group, want) in [
+        ("NsAffinityRule", "both", host, "inner, outer", "taken\n"),
+        ("NsAffinityRule", "outer, wan", ", properties: { scope: zone }", "", "taken\n"),
+        // One instance has nobody to be apart from.
+        ("NsAntiAffinityRule", "inner", host, "", "taken\n"),
+        ("NsAntiAffinityRule", "outer", host, "", "instances of outer have no second host"),
+        ("NsAntiAffinityRule", "both", ", properties: { scope: zone }", "inner, outer", "instances of inner, outer have no second host"),
+        ("NsAntiAffinityRule", "both", host, "lan, wan", "lan, wan cannot be apart"),
+        ("NsAntiAffinityRule", "outer", numa, "", "each VNF is placed by itself"),
+        ("NsAffinityRule", "both", numa, "inner, outer", "each VNF is placed by itself"),
+        ("NsAntiAffinityRule", "outr", host, "", "there is no VNF, virtual link or placement group 'outr'"),
+        ("NsAffinityRule", "both", host, "inner, outr", "there is no VNF or virtual link 'outr'"),
+        ("NsAffinityRule", "inner", "", "", "properties"),
+        ("NsAffinityRule", "inner", ", properties: { scope: cis_node }", "", "is a scope of containers"),
+    ] {
+        let text = of_service(kind, targets, rest, group);
+        let taken = want.starts_with("taken");
+        assert!(text.starts_with(if taken { "taken" } else { "refused" }) && text.contains(want), "{kind} {targets} {rest}: {text}");
+        assert!(!text.contains("not acted on yet") && !(taken && text.contains("affinity")), "{kind} {targets}: {text}");
+    }
+    let twice = of_service("NsAffinityRule", "inner", host, "outer");
+    assert!(twice.starts_with("taken") && twice.contains("no affinity rule has the group 'both' as its target"), "{twice}");
+}

@@ -227,7 +227,7 @@ fn what_has_no_effect_is_warned_of_and_taken() {
         "edge",
         &[(EDGE, "  policies:", "  groups:\n    near: { type: tosca.groups.nfv.NsPlacementGroup, members: [ inner ] }\n  policies:")],
     );
-    assert!(text.starts_with("taken") && text.contains("NsPlacementGroup is not acted on yet"), "{text}");
+    assert!(text.starts_with("taken") && text.contains("no affinity rule has the group 'near' as its target"), "{text}");
 }
 
 #[test]

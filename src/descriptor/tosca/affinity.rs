@@ -24,7 +24,7 @@ const GROUP: &str = "tosca.groups.nfv.PlacementGroup";
 
 /// How far a rule reaches. A box is one host, zone and point of presence alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
+pub enum Reach {
     Box,
     NumaNode,
 }
@@ -131,8 +131,9 @@ fn placement_groups<'a>(scope: &'a Scope<'a>, vdus: &[Vdu], links: &[IntLink]) -
     out
 }
 
-fn reach(policy: &At<'_>) -> Option<Reach> {
-    // A policy without properties is told of where levels are read.
+/// What the scope of a rule, in a VNFD or an NSD, is on a box.
+pub fn reach(policy: &At<'_>) -> Option<Reach> {
+    // A policy without properties is told of elsewhere.
     let props = policy.get("properties")?;
     props.known(&["scope", "nfvi_maintenance_group_info"]);
     props.not_acted_on(&["nfvi_maintenance_group_info"]);

@@ -27,7 +27,7 @@
 //! | NFP | `bothy.symmetric` | `false`: what comes back takes its link |
 //! | | `bothy.on_loss` | `block` (default), `bypass`: what happens without one of its functions |
 //! | NfpPosition | `bothy.hop` | `transparent` (default): hands frames on as they are; `routed`: takes frames for its own MAC |
-//! | AffinityRule, AntiAffinityRule | `bothy.scope` | `numa_node`: the rule is for NUMA nodes of the box |
+//! | AffinityRule, AntiAffinityRule of a VNFD | `bothy.scope` | `numa_node`: the rule is for NUMA nodes of the box |
 //! | VNF of an NSD | `bothy.address.REQUIREMENT` | fixed addresses on that link |
 //! | | `bothy.priority` | lower starts first after a reboot |
 

@@ -14,6 +14,7 @@ pub(super) mod image;
 pub(super) mod level;
 pub(super) mod link;
 pub(super) mod load;
+pub(super) mod nsaffinity;
 pub(super) mod nsaspect;
 pub(super) mod nsd;
 pub(super) mod nslevel;

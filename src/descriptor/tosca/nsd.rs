@@ -13,7 +13,7 @@ use super::{
     hints::{Hints, ON_MEMBER, hints},
     link,
     load::{Loaded, Template},
-    nsaspect, nslevel,
+    nsaffinity, nsaspect, nslevel,
     scope::Scope,
     types::{BLOCK, COMPUTE, INT_LINK, NFP, NFP_ELEMENT, NFP_POSITION, NS, NS_LINK, PNF, SAP, Types, VDU_CP, VNF},
     vnfd::node_of,
@@ -174,7 +174,7 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, ns: &At<'_>, level: Option<SmolStr>) 
     }
     for (name, group) in scope.topology.get("groups").map(|g| g.entries()).unwrap_or_default() {
         let kind = group.get("type").and_then(|t| t.text()).unwrap_or_default();
-        if scope.types.is_a(kind, forward::VNFFG) {
+        if scope.types.is_a(kind, forward::VNFFG) || nsaffinity::is_group(scope, kind) {
             continue;
         }
         scope.sink.warn(name.pos, &format!("topology_template.groups.{}", name.text), format!("{kind} is not acted on yet"));
@@ -184,6 +184,7 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, ns: &At<'_>, level: Option<SmolStr>) 
     check_forwards(scope, &links, &members);
     check_cycles(&members);
     let members: Vec<Member> = members.into_iter().map(|(m, _)| m).collect();
+    nsaffinity::check(scope, &members, &links);
     let (levels, default_level) = nslevel::levels(scope, &members, level);
     let paths = forward::paths(scope, &members);
     let aspects = nsaspect::aspects(scope, &members);

@@ -4,7 +4,7 @@
 
 use smol_str::SmolStr;
 
-use super::{at::At, level::policies, nsaspect::is_of_aspects, scope::Scope};
+use super::{at::At, level::policies, nsaffinity::is_rule, nsaspect::is_of_aspects, scope::Scope};
 use crate::model::nsd::{Member, NsLevel};
 
 /// Levels and the default one; `wanted` is what `ns_profile` asks for.
@@ -20,7 +20,7 @@ pub fn levels(scope: &Scope<'_>, members: &[Member], wanted: Option<SmolStr>) ->
             policy = at.need("properties");
         } else if is("VnfToInstantiationLevelMapping") {
             mapping(&at, members, &mut counts);
-        } else if !is("NfpRule") && !is_of_aspects(scope, &kind) {
+        } else if !is("NfpRule") && !is_of_aspects(scope, &kind) && !is_rule(scope, &kind) {
             at.warn(format!("{kind} is not acted on yet"));
         }
     }
