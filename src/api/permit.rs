@@ -122,6 +122,7 @@ const ROWS: &[Row] = &[
 const EXCEPT: &[(&str, &str, Resource, Action)] = &[
     // A dry run and a check change nothing.
     ("POST", "/bothy/v1/plan", Resource::Plan, Read),
+    ("POST", "/bothy/v1/plan/bundle", Resource::Plan, Read),
     ("POST", "/bothy/v1/config/check", Resource::Config, Read),
     ("POST", "/bothy/v1/audit/verify", Resource::Audit, Read),
     // Whoever types at a guest's console can do anything in it.

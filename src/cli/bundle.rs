@@ -15,7 +15,7 @@ use super::{
     package::{RELEASED, tell},
 };
 use crate::{
-    descriptor::{Archive, Build, Content, Limits, document, read_package},
+    descriptor::{Archive, Build, Content, Limits, bundle, document, read_package},
     model::{nsd::Nsd, vnfd::Vnfd},
 };
 
@@ -24,7 +24,7 @@ pub struct Bundle {
     pub vnfs: Vec<Ready<Vnfd>>,
     pub nsd: Ready<Nsd>,
     /// Where folders were built; it goes away with the bundle.
-    _built: Scratch,
+    built: Scratch,
 }
 
 /// A package with its archive.
@@ -114,7 +114,15 @@ impl Bundle {
         }
         vnfs.sort_by(|a, b| a.descriptor.product_name.cmp(&b.descriptor.product_name));
         let nsd = nsds.remove(0);
-        Ok(Bundle { vnfs, nsd, _built: built })
+        Ok(Bundle { vnfs, nsd, built })
+    }
+
+    /// Some of the packages in one archive, with the question what they would become.
+    pub fn pack(&self, ask: &Value, archives: &[&Utf8Path]) -> Result<Utf8PathBuf, Failure> {
+        let out = self.built.0.join("bundle.zip");
+        let archives: Vec<_> = archives.iter().map(|a| a.as_std_path().to_path_buf()).collect();
+        bundle(out.as_std_path(), ("ask.json", &ask.to_string()), &archives)?;
+        Ok(out)
     }
 }
 

@@ -144,12 +144,21 @@ impl Client {
         })
     }
 
-    /// Sends a file with PUT; `sent` is told how much has gone.
-    pub fn upload(&self, path: &str, file: &Utf8Path, media_type: &str, sent: impl Fn(u64) + Send + 'static) -> Result<Answer, Failure> {
+    /// Sends a file; `sent` is told how much has gone. The answer's body is as it came.
+    pub fn upload(
+        &self,
+        method: Method,
+        path: &str,
+        file: &Utf8Path,
+        media_type: &str,
+        sent: impl Fn(u64) + Send + 'static,
+    ) -> Result<Bytes, Failure> {
         let mut from = File::open(file).map_err(|e| Failure::here(format!("cannot read {file}"), e))?;
         let length = from.metadata().map_err(|e| Failure::here(format!("cannot read {file}"), e))?.len();
         let (to_net, pieces) = mpsc::channel::<std::io::Result<Bytes>>(4);
-        let request = Request::put(path)
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(CONTENT_TYPE, media_type)
             .header(CONTENT_LENGTH, length)
             .header(ACCEPT, "application/json")
@@ -175,9 +184,7 @@ impl Client {
         });
         let answer = self.runtime.block_on(async {
             let response = self.send(request).await?;
-            let location = location(&response);
-            collect(response).await?;
-            Ok(Answer { location, next: None, body: Value::Null })
+            collect(response).await
         });
         let _ = reader.join();
         answer

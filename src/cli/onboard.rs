@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
+use hyper::{Method, body::Bytes};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -48,15 +49,20 @@ pub fn quietly(client: &Client, way: &Way, file: &Utf8Path) -> Result<Value, Fai
 }
 
 fn send(client: &Client, way: &Way, file: &Utf8Path, path: &str, size: u64) -> Result<(), Failure> {
+    sent(client, Method::PUT, &format!("{path}/{}", way.content), file, size).map(drop)
+}
+
+/// Sends an archive, with a bar that follows it; gives the answer.
+pub fn sent(client: &Client, method: Method, path: &str, file: &Utf8Path, size: u64) -> Result<Bytes, Failure> {
     let bar = ProgressBar::new(size);
     if let Ok(style) = ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes} {bytes_per_sec} {wide_msg}") {
         bar.set_style(style);
     }
     bar.set_message(file.file_name().unwrap_or_default().to_owned());
     let told = bar.clone();
-    let answer = client.upload(&format!("{path}/{}", way.content), file, "application/zip", move |n| told.set_position(n));
+    let answer = client.upload(method, path, file, "application/zip", move |n| told.set_position(n));
     bar.finish_and_clear();
-    answer.map(|_| ())
+    answer
 }
 
 fn settled(client: &Client, way: &Way, path: &str) -> Result<Value, Failure> {

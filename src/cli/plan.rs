@@ -1,5 +1,7 @@
 //! `bothy up --plan`: what would be made, or why not. Touches nothing.
 
+use camino::Utf8Path;
+use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{
@@ -8,10 +10,10 @@ use super::{
     failure::Failure,
     names::{Names, list},
     ns::NSS,
+    onboard::sent,
     output::{Out, align, plain},
     up::{Known, nsd_name, vnf_name},
 };
-use crate::model::vnfd::{CpLink, Vdu, Vnfd};
 
 pub fn show(client: &Client, out: &Out, bundle: &Bundle, known: &Known, name: &str, ask: &Value) -> Result<(), Failure> {
     if let Some(path) = NSS.maybe(client, name)? {
@@ -22,88 +24,40 @@ pub fn show(client: &Client, out: &Out, bundle: &Bundle, known: &Known, name: &s
             ));
         }
     }
-    let missing: Vec<String> = onboarding(bundle, known, out);
-    if !known.is_complete() {
-        if out.json {
-            out.value(&json!({ "onboard": missing, "steps": [], "warnings": [] }));
-            return Ok(());
-        }
-        let rows: Vec<Vec<String>> = bundle.vnfs.iter().flat_map(|v| guests(&v.descriptor)).collect();
-        let head = &["VNF", "VDU", "GUESTS", "CPUS", "MEMORY", "DISKS", "NICS"];
-        out.done(
-            &Value::Null,
-            &format!(
-                "\nAs the descriptors say:\n\n{}\n\n{}\n\nLinks, names, addresses and the order of steps are planned once the packages are onboarded; `bothy up` does both.",
-                links(bundle),
-                align(head, &rows)
-            ),
-        );
+    let missing = onboarding(bundle, known, out);
+    let body = json!({ "ns": { "nsdId": bundle.nsd.descriptor.id.as_str(), "name": name, "request": ask } });
+    if missing.is_empty() {
+        let plan = client.post("/bothy/v1/plan", &body)?.body;
+        out.done(&plan, &text(&plan));
         return Ok(());
     }
-    let body = json!({ "ns": { "nsdId": bundle.nsd.descriptor.id.as_str(), "name": name, "request": ask } });
-    let plan = client.post("/bothy/v1/plan", &body)?.body;
-    out.done(&plan, &text(&plan));
+    // What the daemon has not got goes along, for it to look at and throw away.
+    let archives: Vec<&Utf8Path> = missing.iter().map(|(_, archive)| *archive).collect();
+    let file = bundle.pack(&body, &archives)?;
+    let size = std::fs::metadata(&file).map_err(|e| Failure::here(format!("cannot read {file}"), e))?.len();
+    let answer = sent(client, Method::POST, "/bothy/v1/plan/bundle", &file, size)?;
+    let mut plan: Value = serde_json::from_slice(&answer).map_err(|e| Failure::here("the answer is not JSON", e))?;
+    let shown = text(&plan);
+    plan["onboard"] = missing.into_iter().map(|(what, _)| what).collect();
+    out.done(&plan, &shown);
     Ok(())
 }
 
-/// Says what is onboarded; gives what would be.
-fn onboarding(bundle: &Bundle, known: &Known, out: &Out) -> Vec<String> {
-    let vnfs = bundle.vnfs.iter().zip(&known.vnfs).map(|(v, h)| (format!("VNF package {}", vnf_name(v)), &v.digest, h));
-    let nsd = std::iter::once((format!("NSD {}", nsd_name(&bundle.nsd)), &bundle.nsd.digest, &known.nsd));
+/// Says what is onboarded; gives what would be, with its archive.
+fn onboarding<'a>(bundle: &'a Bundle, known: &Known, out: &Out) -> Vec<(String, &'a Utf8Path)> {
+    let vnfs = bundle.vnfs.iter().zip(&known.vnfs).map(|(v, h)| (format!("VNF package {}", vnf_name(v)), &v.digest, &v.archive, h));
+    let nsd = (format!("NSD {}", nsd_name(&bundle.nsd)), &bundle.nsd.digest, &bundle.nsd.archive, &known.nsd);
     let mut missing = Vec::new();
-    for (what, digest, held) in vnfs.chain(nsd) {
+    for (what, digest, archive, held) in vnfs.chain(std::iter::once(nsd)) {
         match held {
             Some(h) => out.say(&h.text(&what)),
             None => {
                 out.say(&format!("{what}: would be onboarded (SHA-256 {}...)", &digest[..12]));
-                missing.push(what);
+                missing.push((what, archive.as_path()));
             }
         }
     }
     missing
-}
-
-fn links(bundle: &Bundle) -> String {
-    let nsd = &bundle.nsd.descriptor;
-    let all = nsd.flavour(&nsd.default_flavour).map(|f| f.links.as_slice()).unwrap_or_default();
-    let row = |l: &crate::model::nsd::NsLink| {
-        let networks: Vec<String> = l.profile.layer3.iter().map(|n| n.cidr.to_string()).collect();
-        let mut is: Vec<String> = Vec::new();
-        if l.profile.management {
-            is.push("management".into());
-        }
-        if l.profile.nat {
-            is.push("NAT".into());
-        }
-        is.extend(l.profile.physical.iter().map(|p| format!("physical network {p}")));
-        is.extend(l.profile.forwards.iter().map(|f| format!("host port {} to {}:{}", f.host_port, f.to, f.to_port)));
-        vec![l.id.to_string(), networks.join(", "), is.join(", ")]
-    };
-    align(&["LINK", "NETWORKS", ""], &all.iter().map(row).collect::<Vec<_>>())
-}
-
-/// A row for each VDU of the default flavour.
-fn guests(vnfd: &Vnfd) -> Vec<Vec<String>> {
-    let Some(flavour) = vnfd.flavours.first() else { return Vec::new() };
-    let level = flavour.level(&flavour.default_level);
-    let count = |vdu: &Vdu| {
-        let found = level.and_then(|l| l.counts.iter().find(|(id, _)| *id == vdu.id));
-        found.map_or(vdu.min_instances, |(_, n)| *n).to_string()
-    };
-    let row = |vdu: &Vdu| {
-        let disks: Vec<String> = vdu.disks.iter().map(|d| d.size.to_string()).collect();
-        let nics: Vec<String> = vdu
-            .nics
-            .iter()
-            .map(|n| match &n.link {
-                CpLink::Internal(link) => format!("{} ({link})", n.id),
-                CpLink::External(_) => n.id.to_string(),
-            })
-            .collect();
-        let (cpus, memory) = (vdu.vcpus.to_string(), vdu.memory.to_string());
-        vec![vnfd.product_name.to_string(), vdu.id.to_string(), count(vdu), cpus, memory, disks.join(", "), nics.join(", ")]
-    };
-    flavour.vdus.iter().map(row).collect()
 }
 
 /// A plan as the daemon made it.

@@ -243,10 +243,6 @@ impl Known {
         Ok(Known { vnfs, nsd })
     }
 
-    pub fn is_complete(&self) -> bool {
-        self.nsd.is_some() && self.vnfs.iter().all(Option::is_some)
-    }
-
     fn onboard(&self, client: &Client, out: &Out, bundle: &Bundle) -> Result<(), Failure> {
         for (ours, held) in bundle.vnfs.iter().zip(&self.vnfs) {
             let name = vnf_name(ours);

@@ -67,6 +67,11 @@ impl Archive {
         }
     }
 
+    /// One without files.
+    pub fn empty() -> Archive {
+        Archive { entries: BTreeMap::new(), zip: None, limits: Limits::default() }
+    }
+
     fn check_totals(&self, sink: &Sink) {
         let root = sink.file("");
         if self.entries.len() as u64 > self.limits.entries {

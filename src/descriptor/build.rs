@@ -169,6 +169,17 @@ fn with_digests(head: &str, files: &[PackageFile], manifest: &str) -> String {
     out
 }
 
+/// Archives in one, with a text that goes before them: what a dry run of packages on disk is asked with.
+pub fn bundle(out: &Path, (name, text): (&str, &str), archives: &[PathBuf]) -> Result<(), Fault> {
+    let mut all = Archive::empty();
+    all.add_bytes(name, text.as_bytes().to_vec())?;
+    for (i, archive) in archives.iter().enumerate() {
+        let name = archive.file_stem().and_then(|n| n.to_str()).unwrap_or("package");
+        all.add_file(&format!("{i}-{name}.zip"), archive)?;
+    }
+    write_zip(&mut all, out).map(drop)
+}
+
 /// Same input, same bytes: sorted entries (TOSCA.meta first), one date, one mode.
 fn write_zip(archive: &mut Archive, path: &Path) -> Result<Bytes, Fault> {
     let cannot = |e: io::Error| Fault::transient(format!("{}: cannot be written: {e}", path.display())).with_source(e);

@@ -25,7 +25,7 @@ mod tosca;
 pub mod verify;
 
 pub use archive::Archive;
-pub use build::{Build, Built};
+pub use build::{Build, Built, bundle};
 pub use check::{attach_by_id, check_against};
 pub use diagnose::{Diagnostic, Diagnostics, Severity};
 pub use limits::Limits;

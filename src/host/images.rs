@@ -170,6 +170,9 @@ impl Images for ImageFiles {
         }
         Ok(info)
     }
+    fn examine(&self, head: &[u8], size: Bytes, format: ImageFormat) -> Result<ImageInfo> {
+        qcow2::inspect(head, size.0, format)
+    }
     fn has_base(&self, sha256: &[u8; 32]) -> Result<bool> {
         let base = self.layout.image(sha256);
         base.try_exists().map_err(|e| io_fault("looking for", &base, e))

@@ -11,11 +11,11 @@ use crate::{
         size::Bytes,
         vnfd::ImageFormat,
     },
-    vim::port::ImageInfo,
+    vim::port::{IMAGE_HEAD, ImageInfo},
 };
 
 /// As much of a file as `inspect` looks at: one cluster of the default size.
-pub(super) const HEAD: usize = 64 << 10;
+pub(super) const HEAD: usize = IMAGE_HEAD as usize;
 /// No disk of a guest is larger; a header that says so is broken or malicious.
 const MAX_VIRTUAL: u64 = 1 << 46;
 

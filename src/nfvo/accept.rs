@@ -19,7 +19,7 @@ use crate::{
         error::{Fault, Result},
         id::{NfpId, NsId, NsdInfoId, OpId, ProjectId, SegmentId, VnfId, VnfPkgId},
         ns::NsInstance,
-        nsd::Member,
+        nsd::{Member, Nsd},
         op::{CancelMode, OpKind, OpState, Operation, Phase, Target, Trigger, VnfOpState},
         package::{NsDescriptor, Onboarding, Operational, VnfPackage},
         param::Params,
@@ -34,6 +34,7 @@ use crate::{
         accept::{CreateVnf, put_plan, retrying, use_package},
         grant::{Snapshot, check_quota, claim_facts},
         plan::{Fabric, fresh_uuid, terminate as plan_vnf_terminate},
+        sample::Sample,
     },
 };
 
@@ -59,13 +60,22 @@ impl Nfvo {
     /// SOL005 6.4.2: an instance that is not instantiated yet.
     pub fn create_ns(&self, project: ProjectId, nsd_id: &str, name: SmolStr, description: String) -> Result<NsInstance> {
         let info = self.nsd_by_id(project, nsd_id)?;
-        let vnfm = &self.vnfm;
-        let ns = NsInstance {
-            id: NsId(fresh_uuid(&**vnfm.dice())),
+        let ns = NsInstance { description, ..self.draft_ns(project, info.id, nsd_id, name) };
+        self.vnfm.store().write(Durability::Barrier, |tx| {
+            use_nsd(tx, info.id, 1)?;
+            tx.put_new(&ns)
+        })?;
+        Ok(ns)
+    }
+
+    /// The record of a service, not stored yet.
+    pub(super) fn draft_ns(&self, project: ProjectId, nsd_info: NsdInfoId, nsd_id: &str, name: SmolStr) -> NsInstance {
+        NsInstance {
+            id: NsId(fresh_uuid(&**self.vnfm.dice())),
             project,
             name,
-            description,
-            nsd_info: info.id,
+            description: String::new(),
+            nsd_info,
             nsd_id: nsd_id.into(),
             instantiated: false,
             flavour: None,
@@ -77,14 +87,9 @@ impl Nfvo {
             member_params: Vec::new(),
             ssh_keys: Vec::new(),
             op: None,
-            created: vnfm.clock().now(),
+            created: self.vnfm.clock().now(),
             revision: 1,
-        };
-        vnfm.store().write(Durability::Barrier, |tx| {
-            use_nsd(tx, info.id, 1)?;
-            tx.put_new(&ns)
-        })?;
-        Ok(ns)
+        }
     }
 
     /// `allowed` sees the record in the transaction.
@@ -118,11 +123,12 @@ impl Nfvo {
         self.vnfm.draft_instance(&create, package)
     }
 
-    pub(super) fn packages_of(&self, project: ProjectId, vnfds: Vec<SmolStr>) -> Result<BTreeMap<SmolStr, VnfPackage>> {
+    pub(super) fn packages_of(&self, project: ProjectId, vnfds: Vec<SmolStr>, samples: &[Sample]) -> Result<BTreeMap<SmolStr, VnfPackage>> {
         let mut out = BTreeMap::new();
         let mut faults = Vec::new();
         for id in vnfds {
-            match self.vnfm.package_of(project, &id) {
+            let sample = samples.iter().find(|s| s.package.vnfd.as_ref().is_some_and(|v| v.id == id));
+            match sample.map_or_else(|| self.vnfm.package_of(project, &id), |s| Ok(s.package.clone())) {
                 Ok(p) => {
                     out.insert(id, p);
                 }
@@ -136,10 +142,16 @@ impl Nfvo {
         }
     }
 
-    fn plan(&self, ns: &NsInstance, ask: &InstantiateNs, snap: &Snapshot, op: OpId) -> Result<(NsPlan, Vec<Segment>)> {
+    fn plan(
+        &self,
+        ns: &NsInstance,
+        nsd: &Nsd,
+        samples: &[Sample],
+        ask: &InstantiateNs,
+        snap: &Snapshot,
+        op: OpId,
+    ) -> Result<(NsPlan, Vec<Segment>)> {
         self.vnfm.check_params(ns.project, std::iter::once(&ask.params).chain(ask.member_params.values()))?;
-        let info: NsDescriptor = self.vnfm.store().require(&ns.nsd_info)?;
-        let nsd = info.nsd.as_ref().ok_or_else(|| Fault::conflict(format!("NSD {} is not onboarded", info.id)))?;
         let flavour = nsd.flavour(&ask.flavour).ok_or_else(|| {
             let known: Vec<_> = nsd.flavours.iter().map(|f| f.id.as_str()).collect();
             Fault::invalid(format!("NSD {} has no flavour '{}'; it has {}", nsd.id, ask.flavour, known.join(", ")))
@@ -150,7 +162,7 @@ impl Nfvo {
             let known: Vec<_> = flavour.members.iter().map(|m| m.id.as_str()).collect();
             return Err(Fault::invalid(format!("there is no VNF profile {}; the service has {}", strangers.join(", "), known.join(", "))));
         }
-        let packages = self.packages_of(ns.project, nsd.vnfd_ids())?;
+        let packages = self.packages_of(ns.project, nsd.vnfd_ids(), samples)?;
         let rules = self.vnfm.rules();
         let mut taken = self.vnfm.taken(&snap.segments)?;
         let mut stations: BTreeMap<SegmentId, Stations> = BTreeMap::new();
@@ -177,40 +189,22 @@ impl Nfvo {
     pub fn dry_instantiate(&self, id: NsId, ask: &InstantiateNs) -> Result<NsDryRun> {
         let ns: NsInstance = self.vnfm.store().require(&id)?;
         check_instantiable(&ns)?;
-        self.dry(&ns, ask)
+        let info: NsDescriptor = self.vnfm.store().require(&ns.nsd_info)?;
+        self.dry(&ns, nsd_of(&info)?, &[], ask)
     }
 
     /// The same for a service that is not even created: what `nsd_id` would become.
     pub fn dry_new(&self, project: ProjectId, nsd_id: &str, name: SmolStr, ask: &InstantiateNs) -> Result<NsDryRun> {
         let info = self.nsd_by_id(project, nsd_id)?;
-        let ns = NsInstance {
-            id: NsId(fresh_uuid(&**self.vnfm.dice())),
-            project,
-            name,
-            description: String::new(),
-            nsd_info: info.id,
-            nsd_id: nsd_id.into(),
-            instantiated: false,
-            flavour: None,
-            level: None,
-            members: Vec::new(),
-            links: Vec::new(),
-            saps: Vec::new(),
-            params: Params::new(),
-            member_params: Vec::new(),
-            ssh_keys: Vec::new(),
-            op: None,
-            created: self.vnfm.clock().now(),
-            revision: 1,
-        };
-        self.dry(&ns, ask)
+        self.dry(&self.draft_ns(project, info.id, nsd_id, name), nsd_of(&info)?, &[], ask)
     }
 
-    fn dry(&self, ns: &NsInstance, ask: &InstantiateNs) -> Result<NsDryRun> {
+    /// `samples`: packages that are looked at and not onboarded.
+    pub(super) fn dry(&self, ns: &NsInstance, nsd: &Nsd, samples: &[Sample], ask: &InstantiateNs) -> Result<NsDryRun> {
         self.vnfm.check_accel()?;
         let snap = self.vnfm.snapshot()?;
-        let (mut plan, segments) = self.plan(ns, ask, &snap, OpId(fresh_uuid(&**self.vnfm.dice())))?;
-        self.check_media(&plan, &segments)?;
+        let (mut plan, segments) = self.plan(ns, nsd, samples, ask, &snap, OpId(fresh_uuid(&**self.vnfm.dice())))?;
+        self.check_media(&plan, &segments, samples)?;
         let needs: Vec<_> = plan.members.iter().map(|m| m.plan.whole).collect();
         check_quota(self.vnfm.store().get(&ns.project)?, snap.used(ns.project), &needs)?;
         let told = self.grant(&mut plan, &snap)?;
@@ -219,8 +213,8 @@ impl Nfvo {
         Ok(NsDryRun { plan, segments })
     }
 
-    fn check_media(&self, plan: &NsPlan, segments: &[Segment]) -> Result<()> {
-        self.vnfm.check_media(plan.members.iter().map(|m| (&m.instance, &m.plan)), segments)
+    fn check_media(&self, plan: &NsPlan, segments: &[Segment], samples: &[Sample]) -> Result<()> {
+        self.vnfm.check_media(plan.members.iter().map(|m| (&m.instance, &m.plan)), segments, samples)
     }
 
     /// All members together, or none.
@@ -248,8 +242,9 @@ impl Nfvo {
     fn commit(&self, ns: NsInstance, mut op: Operation, ask: &InstantiateNs) -> Result<(Operation, Vec<PlanStep>)> {
         let store = self.vnfm.store();
         let snap = self.vnfm.snapshot()?;
-        let (mut p, segments) = self.plan(&ns, ask, &snap, op.id)?;
-        self.check_media(&p, &segments)?;
+        let info: NsDescriptor = store.require(&ns.nsd_info)?;
+        let (mut p, segments) = self.plan(&ns, nsd_of(&info)?, &[], ask, &snap, op.id)?;
+        self.check_media(&p, &segments, &[])?;
         let granted = self.grant(&mut p, &snap);
         // Planned anew, it has the warnings of this plan only.
         op.warnings = self.vnfm.accel_warning().into_iter().chain(p.warnings.iter().cloned()).collect();
@@ -473,6 +468,10 @@ fn check_instantiable_for(ns: &NsInstance, op: OpId) -> Result<()> {
         return Ok(());
     }
     check_instantiable(ns)
+}
+
+pub(super) fn nsd_of(d: &NsDescriptor) -> Result<&Nsd> {
+    d.nsd.as_ref().ok_or_else(|| Fault::conflict(format!("NSD {} is not onboarded", d.id)))
 }
 
 pub fn check_nsd_usable(d: &NsDescriptor) -> Result<()> {

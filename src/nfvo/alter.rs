@@ -118,7 +118,7 @@ impl Nfvo {
             }
         }
         let touched: Vec<Segment> = stations.into_values().filter_map(Stations::into_changed).collect();
-        vnfm.check_media(parts.iter().map(|p| (&p.inst, &p.altered.plan)), &touched)?;
+        vnfm.check_media(parts.iter().map(|p| (&p.inst, &p.altered.plan)), &touched, &[])?;
         let wants: Vec<_> = parts.iter().map(|p| p.altered.plan.whole).collect();
         check_quota(store.get(&ns.project)?, snap.used(ns.project), &wants)?;
         let granted = vnfm.grant(&mut parts.iter_mut().map(|p| &mut p.altered.plan).collect::<Vec<_>>(), &snap);

@@ -14,12 +14,14 @@ use crate::{
     model::{
         error::{Fault, Kind, Result},
         id::{NsdInfoId, ProjectId},
+        nsd::Nsd,
         package::{NsDescriptor, Onboarding, Operational, VnfPackage},
     },
     store::Durability,
     vnfm::{
         package::{Upload, extract, guarded},
         plan::fresh_uuid,
+        sample::Sample,
     },
 };
 
@@ -126,19 +128,33 @@ impl Nfvo {
         let path = self.vnfm.layout().artifact(&file.sha256);
         let mut archive = Archive::open(path.as_std_path(), &limits).map_err(Fault::from)?;
         let mut content = read_nsd_archive(&mut archive, &limits).map_err(Fault::from)?;
-        for other in store.list::<NsDescriptor>()? {
-            let rival = other.id != id && other.project == d.project && other.onboarding == Onboarding::Onboarded;
-            if rival && other.nsd.as_ref().is_some_and(|n| n.id == content.nsd.id) {
+        let packages = self.fit(id, d.project, &mut content.nsd, &[])?;
+        extract(self.vnfm.layout(), &mut archive, &content.files, |_| true)?;
+        d.packages = packages.iter().map(|p| p.id).collect();
+        d.nsd = Some(content.nsd);
+        d.nsd_path = content.nsd_path;
+        d.manifest_path = content.manifest_path;
+        d.files = content.files;
+        Ok(d)
+    }
+
+    /// The packages that a descriptor needs, onboarded or among `samples`; from here on its members' connection
+    /// points are named as theirs. Refused when another descriptor has its id, or when it and they do not fit.
+    pub(super) fn fit(&self, id: NsdInfoId, project: ProjectId, nsd: &mut Nsd, samples: &[Sample]) -> Result<Vec<VnfPackage>> {
+        for other in self.vnfm.store().list::<NsDescriptor>()? {
+            let rival = other.id != id && other.project == project && other.onboarding == Onboarding::Onboarded;
+            if rival && other.nsd.as_ref().is_some_and(|n| n.id == nsd.id) {
                 return Err(Fault::conflict(format!(
                     "NSD {} is onboarded already, as {}: delete that one, or give this one an id of its own",
-                    content.nsd.id, other.id
+                    nsd.id, other.id
                 )));
             }
         }
         let mut packages: Vec<VnfPackage> = Vec::new();
         let mut missing = Vec::new();
-        for vnfd in content.nsd.vnfd_ids() {
-            match self.vnfm.package_of(d.project, &vnfd) {
+        for vnfd in nsd.vnfd_ids() {
+            let sample = samples.iter().find(|s| s.package.vnfd.as_ref().is_some_and(|v| v.id == vnfd));
+            match sample.map_or_else(|| self.vnfm.package_of(project, &vnfd), |s| Ok(s.package.clone())) {
                 Ok(p) => packages.push(p),
                 Err(f) if f.kind() == Kind::NotFound => missing.push(format!("{f}: onboard it first")),
                 Err(f) => missing.push(f.to_string()),
@@ -148,18 +164,12 @@ impl Nfvo {
             return Err(Fault::conflict("VNFDs of the service are missing").with_reasons(missing));
         }
         let vnfds: Vec<_> = packages.iter().filter_map(|p| p.vnfd.as_ref()).collect();
-        let wrong = check_against(&content.nsd, &vnfds);
+        let wrong = check_against(nsd, &vnfds);
         if wrong.has_errors() {
             return Err(Fault::from(wrong));
         }
-        attach_by_id(&mut content.nsd, &vnfds);
-        extract(self.vnfm.layout(), &mut archive, &content.files, |_| true)?;
-        d.packages = packages.iter().map(|p| p.id).collect();
-        d.nsd = Some(content.nsd);
-        d.nsd_path = content.nsd_path;
-        d.manifest_path = content.manifest_path;
-        d.files = content.files;
-        Ok(d)
+        attach_by_id(nsd, &vnfds);
+        Ok(packages)
     }
 
     pub fn modify_nsd(

@@ -6,6 +6,7 @@
 //! * `way`       pure: what a change of running chains means
 //! * `goal`      pure: which VNFs come and go when a service is scaled
 //! * `accept`    takes a request: plan, capacity of all members together, one transaction
+//! * `preview`   the same for packages that are not onboarded: dry runs only
 //! * `alter`, `scale`  the same for its members' scaling and healing, and for its own scaling
 //! * `reroute`   takes a request to change chains
 //! * `run`       does and undoes one step of a service: a link, a member's operation
@@ -20,6 +21,7 @@ pub mod catalogue;
 pub mod chain;
 pub mod goal;
 pub mod plan;
+pub mod preview;
 pub mod reroute;
 pub mod run;
 pub mod runner;

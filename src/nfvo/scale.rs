@@ -98,7 +98,7 @@ impl Nfvo {
     }
 
     fn check_media_of(&self, plan: &NsScalePlan) -> Result<()> {
-        self.vnfm.check_media(plan.members.iter().map(|m| (&m.instance, &m.plan)), &plan.segments)
+        self.vnfm.check_media(plan.members.iter().map(|m| (&m.instance, &m.plan)), &plan.segments, &[])
     }
 
     /// All that come, or none.
@@ -126,7 +126,7 @@ impl Nfvo {
         }
         let order = start_order(&flavour.members)?;
         let wanted = order.iter().filter(|m| more.contains_key(&m.id)).map(|m| m.vnfd_id.clone());
-        let packages = self.packages_of(ns.project, wanted.collect())?;
+        let packages = self.packages_of(ns.project, wanted.collect(), &[])?;
         let rules = vnfm.rules();
         let mut taken = vnfm.taken(&snap.segments)?;
         let own = snap.segments.iter().filter(|s| s.project == ns.project);

@@ -52,6 +52,7 @@ methods! {
     Console false true,
     Vnc false true,
     Import true false,
+    Examine false false,
     HasBase false false,
     RemoveBase true false,
     Bases false false,

@@ -30,6 +30,10 @@ fn inspect(file: &Utf8Path, format: ImageFormat) -> Result<ImageInfo> {
     let mut open = File::open(file).map_err(cannot)?;
     let size = open.metadata().map_err(cannot)?.len();
     open.by_ref().take(32).read_to_end(&mut head).map_err(cannot)?;
+    examine(&head, size, format).map_err(|f| f.context(file.to_string()))
+}
+
+fn examine(head: &[u8], size: u64, format: ImageFormat) -> Result<ImageInfo> {
     let is_qcow2 = head.starts_with(b"QFI\xfb");
     let number = |at: usize| head.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
     match (format, is_qcow2) {
@@ -38,9 +42,9 @@ fn inspect(file: &Utf8Path, format: ImageFormat) -> Result<ImageInfo> {
             let virtual_size = Bytes(number(24).unwrap_or(0)).mib();
             Ok(ImageInfo { format, virtual_size, size: Bytes(size) })
         }
-        (ImageFormat::Qcow2, true) => Err(Fault::invalid(format!("{file}: the image refers to another file"))),
-        (ImageFormat::Raw, true) => Err(Fault::invalid(format!("{file}: said to be raw, but it is qcow2"))),
-        (ImageFormat::Qcow2, false) => Err(Fault::invalid(format!("{file}: said to be qcow2, but it is not"))),
+        (ImageFormat::Qcow2, true) => Err(Fault::invalid("the image refers to another file")),
+        (ImageFormat::Raw, true) => Err(Fault::invalid("said to be raw, but it is qcow2")),
+        (ImageFormat::Qcow2, false) => Err(Fault::invalid("said to be qcow2, but it is not")),
     }
 }
 
@@ -78,6 +82,9 @@ impl Images for Sim {
             world.bases.insert(*sha256, info);
             Ok(info)
         })
+    }
+    fn examine(&self, head: &[u8], size: Bytes, format: ImageFormat) -> Result<ImageInfo> {
+        self.call(Method::Examine, Target::Host, |_, _| examine(head, size.0, format))
     }
     fn has_base(&self, sha256: &[u8; 32]) -> Result<bool> {
         self.call(Method::HasBase, *sha256, |world, _| Ok(world.bases.contains_key(sha256)))

@@ -220,10 +220,15 @@ pub struct MediumFile {
     pub secret: bool,
 }
 
+/// As much of an image's beginning as says what it is, in bytes.
+pub const IMAGE_HEAD: u64 = 64 << 10;
+
 pub trait Images: Send + Sync {
     /// Takes a finished file as base image under its digest (moved, fsynced, read-only); refuses one
     /// that is not what `format` says, or that refers to other files.
     fn import(&self, file: &Utf8Path, sha256: &[u8; 32], format: ImageFormat) -> Result<ImageInfo>;
+    /// What `import` would say of a file of this length that begins so (`IMAGE_HEAD`). Takes nothing.
+    fn examine(&self, head: &[u8], size: Bytes, format: ImageFormat) -> Result<ImageInfo>;
     fn has_base(&self, sha256: &[u8; 32]) -> Result<bool>;
     fn remove_base(&self, sha256: &[u8; 32]) -> Result<()>;
     fn bases(&self) -> Result<Vec<[u8; 32]>>;

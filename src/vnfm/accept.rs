@@ -181,7 +181,7 @@ impl Vnfm {
         let snap = self.snapshot()?;
         let op = OpId(fresh_uuid(&*self.dice));
         let (mut p, touched) = self.plan_one(&inst, ask, &snap, op)?;
-        self.check_media([(&inst, &p)], &touched)?;
+        self.check_media([(&inst, &p)], &touched, &[])?;
         check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[p.whole])?;
         let told = self.grant(&mut [&mut p], &snap)?;
         p.warnings.extend(told);
@@ -255,7 +255,7 @@ impl Vnfm {
             check_configurable(&after.configurable)?;
             let snap = self.snapshot()?;
             let (mut p, touched) = self.plan_one(&inst, ask, &snap, op_id)?;
-            self.check_media([(&inst, &p)], &touched)?;
+            self.check_media([(&inst, &p)], &touched, &[])?;
             let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::Instantiate, ask.request.clone());
             let granted = self.grant(&mut [&mut p], &snap);
             op.warnings.append(&mut p.warnings);

@@ -103,7 +103,7 @@ impl Vnfm {
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
         let Altered { mut plan, change } = self.plan_alter(inst, what, &mut fabric, &held, op.id, &inst.name)?;
         let touched: Vec<Segment> = stations.into_values().filter_map(Stations::into_changed).collect();
-        self.check_media([(inst, &plan)], &touched)?;
+        self.check_media([(inst, &plan)], &touched, &[])?;
         check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[plan.whole])?;
         let granted = self.grant(&mut [&mut plan], &snap);
         inherit(&mut plan, &held.iter().filter(|h| gone.contains(&h.guest)).cloned().collect::<Vec<_>>());

@@ -11,6 +11,7 @@ use super::{
     Vnfm,
     day0::{self, Guest, Nic},
     plan::VnfPlan,
+    sample::Sample,
 };
 use crate::{
     model::{
@@ -48,36 +49,49 @@ impl Vnfm {
         let body = inst.body.as_ref().ok_or_else(|| Fault::conflict(format!("VNF instance {vnf} is not instantiated")))?;
         let package: VnfPackage = self.store.require(&inst.package)?;
         let secrets = self.secrets(inst.project)?;
-        self.previewed(&inst, body, &package, vnfc, &[], &secrets)
+        self.previewed(&inst, body, &package, &|path| self.artefact(&package, path), vnfc, &[], &secrets)
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn previewed(
         &self,
         inst: &VnfInstance,
         body: &Body,
         package: &VnfPackage,
+        artefact: &dyn Fn(&str) -> Result<Vec<u8>>,
         vnfc: VnfcId,
         fresh: &[Segment],
         secrets: &[(SmolStr, String)],
     ) -> Result<Vec<MediumFile>> {
         let (vnfc, vdu, day0) = parts(inst.id, body, package, vnfc)?;
         let faces = self.faces_of(vnfc, fresh)?;
-        day0::preview(day0, &guest(inst, body, vnfc, vdu, &faces, secrets), &|path| self.artefact(package, path))
+        day0::preview(day0, &guest(inst, body, vnfc, vdu, &faces, secrets), artefact)
     }
 
     /// The media that these plans ask for can be made: a variable that nobody gave is told before anything is
-    /// accepted, and for all guests at once. `fresh`: segments as planned, which no record has yet.
-    pub fn check_media<'a>(&self, plans: impl IntoIterator<Item = (&'a VnfInstance, &'a VnfPlan)>, fresh: &[Segment]) -> Result<()> {
+    /// accepted, and for all guests at once. `fresh`: segments as planned, which no record has yet;
+    /// `samples`: packages that none has.
+    pub fn check_media<'a>(
+        &self,
+        plans: impl IntoIterator<Item = (&'a VnfInstance, &'a VnfPlan)>,
+        fresh: &[Segment],
+        samples: &[Sample],
+    ) -> Result<()> {
         let mut known: Option<(VnfPackage, Vec<(SmolStr, String)>)> = None;
         let mut no = Vec::new();
         for (inst, plan) in plans {
+            let sample = samples.iter().find(|s| s.package.id == inst.package);
             for s in &plan.steps {
                 let Step::Vnf(VnfStep::Medium(medium)) = &s.step else { continue };
                 let (package, secrets) = match &mut known {
                     Some(k) if k.0.id == inst.package => k,
-                    other => other.insert((self.store.require(&inst.package)?, self.secrets(inst.project)?)),
+                    other => {
+                        let package = sample.map_or_else(|| self.store.require(&inst.package), |s| Ok(s.package.clone()))?;
+                        other.insert((package, self.secrets(inst.project)?))
+                    }
                 };
-                match self.previewed(inst, &plan.body, package, medium.vnfc, fresh, secrets) {
+                let artefact = |path: &str| sample.map_or_else(|| self.artefact(package, path), |s| s.artefact(path));
+                match self.previewed(inst, &plan.body, package, &artefact, medium.vnfc, fresh, secrets) {
                     Ok(_) => {}
                     Err(f) if f.is_transient() => return Err(f),
                     Err(f) => no.push(f.context(format!("VNF {}", inst.name)).detail()),

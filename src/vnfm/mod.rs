@@ -11,6 +11,7 @@
 //! * `settle`  what the end of an operation means for the instance
 //! * `day0`    renders what a guest finds at its first boot
 //! * `package` onboards VNF packages
+//! * `sample`  packages that are looked at and not onboarded
 //! * `reload`  takes a request to reload a PF, and finds PFs that lost functions of guests
 //! * `vhost`   the switch's side of vhost-user NICs
 //! * `plug`    does and undoes the steps of that
@@ -40,6 +41,7 @@ mod plug;
 pub mod reload;
 pub mod revive;
 pub mod run;
+pub mod sample;
 pub mod settle;
 pub mod shutdown;
 mod snapshot;

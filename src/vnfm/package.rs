@@ -31,8 +31,10 @@ use crate::{
         id::{ProjectId, VnfPkgId},
         package::{NsDescriptor, Onboarding, Operational, PackageFile, StoredImage, VnfPackage},
         size::Bytes,
+        vnfd::SwImage,
     },
     store::Durability,
+    vim::port::ImageInfo,
 };
 
 /// An upload that is complete on disk.
@@ -46,23 +48,7 @@ pub struct Upload {
 impl Vnfm {
     /// SOL005 9.4.2: a package resource without content.
     pub fn create_package(&self, project: ProjectId, user_data: Vec<(SmolStr, String)>) -> Result<VnfPackage> {
-        let p = VnfPackage {
-            id: VnfPkgId(fresh_uuid(&*self.dice)),
-            project,
-            onboarding: Onboarding::Created,
-            operational: Operational::Disabled,
-            users: 0,
-            vnfd: None,
-            vnfd_path: SmolStr::default(),
-            manifest_path: None,
-            archive: None,
-            files: Vec::new(),
-            images: Vec::new(),
-            failure: None,
-            user_data,
-            created: self.clock.now(),
-            revision: 1,
-        };
+        let p = self.draft_package(project, user_data);
         self.store.write(Durability::Barrier, |tx| tx.put_new(&p))?;
         Ok(p)
     }
@@ -158,15 +144,7 @@ impl Vnfm {
         let path = self.layout.artifact(&archive_file.sha256);
         let mut archive = Archive::open(path.as_std_path(), &limits).map_err(Fault::from)?;
         let content = read_vnf_package(&mut archive, &limits).map_err(Fault::from)?;
-        for other in self.store.list::<VnfPackage>()? {
-            let rival = other.id != id && other.project == p.project && other.onboarding == Onboarding::Onboarded;
-            if rival && other.vnfd.as_ref().is_some_and(|v| v.id == content.vnfd.id) {
-                return Err(Fault::conflict(format!(
-                    "VNFD {} is onboarded already, by package {}: delete that one, or give this one an id of its own",
-                    content.vnfd.id, other.id
-                )));
-            }
-        }
+        self.check_vnfd_new(&p, &content.vnfd.id)?;
         let image_paths: HashSet<SmolStr> = content.vnfd.images().iter().map(|i| i.path.clone()).collect();
         extract(&self.layout, &mut archive, &content.files, |f| !image_paths.contains(&f.path))?;
         let mut images = Vec::new();
@@ -177,10 +155,7 @@ impl Vnfm {
                 Err(f) => faults.push(f.context(format!("image {}", image.id))),
             }
         }
-        if !faults.is_empty() {
-            let kind = if faults.iter().all(Fault::is_transient) { Kind::Transient } else { Kind::Invalid };
-            return Err(Fault::new(kind, "the package's images cannot be used").with_reasons(faults.iter().map(ToString::to_string)));
-        }
+        images_refused(&faults)?;
         for w in content.warnings.iter() {
             info!(package = %id, "{w}");
         }
@@ -192,28 +167,59 @@ impl Vnfm {
         Ok(p)
     }
 
-    fn store_image(&self, archive: &mut Archive, image: &crate::model::vnfd::SwImage, files: &[PackageFile]) -> Result<StoredImage> {
-        let file = files
-            .iter()
-            .find(|f| f.path == image.path)
-            .ok_or_else(|| Fault::invalid(format!("file {} is not in the package", image.path)))?;
-        if let Some(want) = image.sha256
-            && want != file.sha256
-        {
-            return Err(Fault::invalid(format!("{} has another SHA-256 than the descriptor says", image.path)));
+    /// No other package of the project has this VNFD.
+    pub(super) fn check_vnfd_new(&self, p: &VnfPackage, vnfd: &str) -> Result<()> {
+        for other in self.store.list::<VnfPackage>()? {
+            let rival = other.id != p.id && other.project == p.project && other.onboarding == Onboarding::Onboarded;
+            if rival && other.vnfd.as_ref().is_some_and(|v| v.id == vnfd) {
+                return Err(Fault::conflict(format!(
+                    "VNFD {vnfd} is onboarded already, by package {}: delete that one, or give this one an id of its own",
+                    other.id
+                )));
+            }
         }
+        Ok(())
+    }
+
+    /// The record of a package that has no content yet, not stored.
+    pub(super) fn draft_package(&self, project: ProjectId, user_data: Vec<(SmolStr, String)>) -> VnfPackage {
+        VnfPackage {
+            id: VnfPkgId(fresh_uuid(&*self.dice)),
+            project,
+            onboarding: Onboarding::Created,
+            operational: Operational::Disabled,
+            users: 0,
+            vnfd: None,
+            vnfd_path: SmolStr::default(),
+            manifest_path: None,
+            archive: None,
+            files: Vec::new(),
+            images: Vec::new(),
+            failure: None,
+            user_data,
+            created: self.clock.now(),
+            revision: 1,
+        }
+    }
+
+    fn store_image(&self, archive: &mut Archive, image: &SwImage, files: &[PackageFile]) -> Result<StoredImage> {
+        let file = image_file(image, files)?;
         let temp = self.layout.uploads().join(format!("image-{}", fresh_uuid(&*self.dice)));
         let info = write_entry(archive, &image.path, &temp).and_then(|()| self.images.import(&temp, &file.sha256, image.format));
         let _ = fs::remove_file(&temp);
         let info = info?;
-        Ok(StoredImage {
+        Ok(self.stored(image, file, info))
+    }
+
+    pub(super) fn stored(&self, image: &SwImage, file: &PackageFile, info: ImageInfo) -> StoredImage {
+        StoredImage {
             id: image.id.clone(),
             sha256: file.sha256,
             format: info.format,
             size: info.size,
             virtual_size: info.virtual_size,
             stored_at: self.clock.now(),
-        })
+        }
     }
 
     /// ENABLED or DISABLED, and user data (SOL005 9.4.3). `user_data` makes new data of the present;
@@ -327,7 +333,27 @@ pub fn extract(
     sync_parent(&layout.artifact(&[0; 32]))
 }
 
-fn write_entry(archive: &mut Archive, path: &str, to: &Utf8Path) -> Result<()> {
+/// The file of an image in its package, with the digest that the descriptor says.
+pub(super) fn image_file<'a>(image: &SwImage, files: &'a [PackageFile]) -> Result<&'a PackageFile> {
+    let file =
+        files.iter().find(|f| f.path == image.path).ok_or_else(|| Fault::invalid(format!("file {} is not in the package", image.path)))?;
+    match image.sha256 {
+        Some(want) if want != file.sha256 => Err(Fault::invalid(format!("{} has another SHA-256 than the descriptor says", image.path))),
+        Some(_) | None => Ok(file),
+    }
+}
+
+/// What is wrong with the images of one package.
+pub(super) fn images_refused(faults: &[Fault]) -> Result<()> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let kind = if faults.iter().all(Fault::is_transient) { Kind::Transient } else { Kind::Invalid };
+    Err(Fault::new(kind, "the package's images cannot be used").with_reasons(faults.iter().map(ToString::to_string)))
+}
+
+/// One file of an archive as a file of its own.
+pub fn write_entry(archive: &mut Archive, path: &str, to: &Utf8Path) -> Result<()> {
     let failed = |e: io::Error| {
         let full = e.kind() == io::ErrorKind::StorageFull;
         let text =

@@ -48,6 +48,15 @@ impl Site {
         to.display().to_string()
     }
 
+    /// What uploads, packages and guests have left in the data folder.
+    fn files(&self) -> Vec<String> {
+        let below = |folder: &str| fs::read_dir(self.path("data").join(folder)).into_iter().flatten().flatten();
+        ["uploads", "artifacts", "images", "disks", "media"]
+            .iter()
+            .flat_map(|f| below(f).map(move |e| format!("{f}/{}", e.file_name().display())))
+            .collect()
+    }
+
     fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().expect("run")
     }
@@ -135,6 +144,16 @@ fn a_service_comes_up_from_a_folder_is_looked_at_and_goes_away_again() {
 
     insta::assert_snapshot!("plan_before_onboarding", site.says(0, &[up, &["--plan"]].concat()));
     assert_eq!(site.json(&["vnfpkg", "list"]), serde_json::json!([]), "a plan touches nothing");
+    assert_eq!(site.files(), Vec::<String>::new(), "nor does it leave a file");
+    let known = site.json(&[up, &["--plan"]].concat());
+    assert_eq!(known["onboard"].as_array().map(Vec::len), Some(4), "{known:#}");
+    let day0 = Path::new(&vcpe).join("vcpe-web/Files/day0/user-data");
+    let good = fs::read_to_string(&day0).expect("text");
+    fs::write(&day0, format!("{good}{{{{ params.nobody_gave }}}}\n")).expect("text");
+    let refused = site.says(3, &[up, &["--plan"]].concat());
+    assert!(refused.contains("first-boot media cannot be made") && refused.contains("nobody_gave"), "{refused}");
+    assert_eq!(site.files(), Vec::<String>::new(), "nor does a refusal");
+    fs::write(&day0, good).expect("text");
     let missing = site.says(1, &["up", &vcpe, "--images", "nowhere"]);
     assert!(
         missing.contains("  - Files/images/tiny.qcow2 of vcpe-client, vcpe-firewall, vcpe-web: looked in the package and in nowhere"),

@@ -1,6 +1,7 @@
 //! `/bothy/v1`: everything outside ETSI's APIs, as `config/openapi.yaml` describes it.
 
 mod audit;
+mod bundle;
 mod chains;
 mod config;
 mod console;
@@ -66,6 +67,7 @@ pub fn routes() -> Routes {
         .get("/bothy/v1/notifications", notifications::all)
         .post("/bothy/v1/notifications/{id}/redeliver", notifications::redeliver)
         .post("/bothy/v1/plan", plan::plan)
+        .post("/bothy/v1/plan/bundle", bundle::plan)
         .get("/bothy/v1/operations/{id}/timeline", operations::timeline)
         .get_raw("/bothy/v1/vnf/{id}/serial", guest::serial)
         .get_raw("/bothy/v1/vnf/{id}/console", console::open)

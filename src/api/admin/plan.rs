@@ -28,7 +28,7 @@ use crate::{
         step::PlanStep,
         vnf::{Body, VnfInstance},
     },
-    nfvo::way::Rerouted,
+    nfvo::{accept::NsDryRun, way::Rerouted},
     sol::{
         nslcm::{InstantiateNsRequest, ScaleNsRequest, UpdateNsRequest, UpdateType},
         vnflcm::InstantiateVnfRequest,
@@ -40,7 +40,7 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
-    ns: Option<AskNs>,
+    pub(super) ns: Option<AskNs>,
     vnf: Option<AskVnf>,
     update: Option<AskUpdate>,
     scale: Option<AskScale>,
@@ -57,11 +57,11 @@ struct AskUpdate {
 /// A descriptor, or an instance that is not instantiated yet.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct AskNs {
-    nsd_id: Option<String>,
+pub(super) struct AskNs {
+    pub(super) nsd_id: Option<String>,
     ns_instance_id: Option<String>,
-    name: Option<String>,
-    request: InstantiateNsRequest,
+    pub(super) name: Option<String>,
+    pub(super) request: InstantiateNsRequest,
 }
 
 #[derive(Deserialize)]
@@ -226,13 +226,18 @@ fn of_ns(nfvo: &View, ask: AskNs, id: Option<NsId>) -> Result<Plan> {
         Some(id) => nfvo.seen(Thing::Ns(id), |n| n.dry_instantiate(id, &how))?,
         None => nfvo.dry_new(nfvo.project(), &ask.nsd_id.unwrap_or_default(), name, &how)?,
     };
+    Ok(shown(&dry))
+}
+
+/// A service as it would be.
+pub(super) fn shown(dry: &NsDryRun) -> Plan {
     let links: Vec<_> = dry.segments.iter().map(networks::Wire::from).collect();
     let members = &dry.plan.members;
     let mut all = steps(&dry.plan.steps, None);
     all.extend(members.iter().flat_map(|m| steps(&m.plan.steps, Some(&m.instance.name))));
     let vnfs = members.iter().map(|m| vnf(&m.instance.name, Some(&m.profile), &m.plan.body, &m.plan.reservation.placed, &links)).collect();
     let chains = dry.plan.chains.iter().map(|c| chains::of(c, None)).collect();
-    Ok(Plan { vnfs, removed: Vec::new(), links, chains, changes: Vec::new(), steps: all, warnings: dry.plan.warnings.clone() })
+    Plan { vnfs, removed: Vec::new(), links, chains, changes: Vec::new(), steps: all, warnings: dry.plan.warnings.clone() }
 }
 
 fn of_update(nfvo: &View, ask: &AskUpdate, id: NsId) -> Result<Plan> {
@@ -330,6 +335,11 @@ pub async fn plan(State(s): Ctx, _: NoQuery, extract::Noted(ask, ignored): extra
         (None, None, None, Some(scale)) => s.domain(move |n| of_scale(n, &scale)).await,
         _ => return Err(Fault::invalid("give either ns or vnf, or scale, or update").into()),
     };
+    answer(plan, ignored)
+}
+
+/// `ignored`: where the request said what nobody here knows.
+pub(super) fn answer(plan: Answer<Plan>, ignored: Vec<String>) -> Answer<Json<Plan>> {
     let unknown = |path: String| format!("{path}: not known here, ignored");
     let plan = plan.map(|mut p| {
         p.warnings.extend(ignored.into_iter().map(unknown));
