@@ -23,15 +23,15 @@ use bothy::{
         hw::{PageSize, PciAddr},
         id::{DiskId, IfKind, OpId, PortId, ProjectId, SegmentId, VnfId, VnfcId, if_name},
         net::{MacAddr, VlanId},
-        size::MiB,
+        size::{Bytes, MiB},
         vnfd::{DiskBus, Firmware, ImageFormat, MediaBus, Medium, NicModel},
     },
     ovs::{OvsFabric, Settings},
     sdn::port::{Fabric, PortKind, SwitchPort},
     sim::{Behaviour, Sim},
     vim::port::{
-        DhcpConf, DhcpNetwork, GuestEvent, GuestState, Hardware, HostLink, HostNet, Hypervisor, Images, MediumFile, NatTable, Still,
-        StopHow,
+        DhcpConf, DhcpNetwork, GuestEvent, GuestState, Hardware, HostLink, HostNet, Hypervisor, IMAGE_HEAD, Images, MediumFile, NatTable,
+        Still, StopHow,
     },
 };
 use camino::{Utf8Path, Utf8PathBuf};
@@ -171,6 +171,8 @@ pub fn contract_images(i: &dyn Images, work: &Utf8Path) {
         ("an overlay", &overlay, ImageFormat::Qcow2),
     ] {
         let path = upload(name, content);
+        let head = &content[..content.len().min(IMAGE_HEAD as usize)];
+        assert_eq!(i.examine(head, Bytes(content.len() as u64), format).expect_err(name).kind(), Kind::Invalid, "{name}");
         assert_eq!(i.import(&path, &sha, format).expect_err(name).kind(), Kind::Invalid, "{name}");
         assert!(path.exists() && !i.has_base(&sha).expect("has"), "{name}");
         fs::remove_file(path).expect("cleaned");
@@ -178,7 +180,10 @@ pub fn contract_images(i: &dyn Images, work: &Utf8Path) {
     assert_eq!(i.import(&work.join("nothing"), &sha, ImageFormat::Raw).expect_err("no file").kind(), Kind::NotFound);
 
     let file = upload("image", &qcow2);
+    let head = &qcow2[..qcow2.len().min(IMAGE_HEAD as usize)];
+    let looked = i.examine(head, Bytes(qcow2.len() as u64), ImageFormat::Qcow2).expect("looked at");
     let info = i.import(&file, &sha, ImageFormat::Qcow2).expect("import");
+    assert_eq!(looked, info, "a look says what the import will");
     assert_eq!((info.virtual_size, info.size.0), (MiB(1), qcow2.len() as u64));
     assert!(!file.exists(), "the file was taken");
     assert_eq!(i.import(&file, &sha, ImageFormat::Qcow2).expect("repeated without the file"), info);
