@@ -47,6 +47,8 @@ use serde::{Deserialize, Serialize};
 pub use self::news::Told;
 #[cfg(test)]
 pub use self::record::{assert_golden, assert_reads};
+#[cfg(test)]
+pub use self::tests::older::rewrite as rewrite_as_older;
 use self::{
     commit::Database,
     compact::Limits,

@@ -17,7 +17,7 @@ use crate::{
     },
     node::kit::{Shape, TestBox, ask_vnf, ns_box, nsd, vnf_box, vnfd},
     sim::faults::{Method, Rule, Target, Then},
-    store::Durability,
+    store::{Durability, rewrite_as_older},
     vim::port::{GuestState, Hypervisor},
 };
 
@@ -189,6 +189,35 @@ fn a_plan_of_an_unknown_format_stops_with_that_reason_and_bothy_starts() {
     b.core().nfvo.fail(op).expect("given up");
     b.assert_state(b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     b.assert_nothing_left();
+}
+
+#[test]
+fn a_plan_of_an_older_release_is_carried_to_its_end_or_taken_back() {
+    for breaks in [false, true] {
+        let (mut b, id) = ns_box(&Shape::small());
+        b.sim.faults().add(Rule::next(Method::Start, Then::Dead).nth(2));
+        let op = b.instantiate_ns(id);
+        b.until("killed", || b.sim.faults().is_dead());
+        let sim = b.sim.clone();
+        b.kill_and_start_after(|store| {
+            assert_eq!(store.require::<Operation>(&op).expect("the operation").state.name(), "PROCESSING");
+            assert!(rewrite_as_older(store) > 15, "links, and all steps of three VNFs");
+            if breaks {
+                sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)).nth(2));
+            }
+        });
+        assert!(b.core().recovered.resumed > 0);
+        if breaks {
+            b.assert_state(op, "FAILED_TEMP");
+            b.core().nfvo.rollback(op).expect("accepted");
+            b.assert_state(op, "ROLLED_BACK");
+        } else {
+            b.assert_state(op, "COMPLETED");
+            b.assert_ns_up(id);
+            b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
+        }
+        b.assert_nothing_left();
+    }
 }
 
 #[test]

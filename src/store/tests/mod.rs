@@ -6,6 +6,7 @@ mod churn;
 mod golden;
 mod golden_access;
 mod group;
+pub mod older;
 mod power;
 pub mod shadow;
 
