@@ -5,6 +5,7 @@ mod debian;
 mod edges;
 mod outage;
 mod pair;
+mod reach;
 mod restart;
 mod snapshot;
 mod vcpe;
