@@ -25,7 +25,6 @@ use crate::{
         param::Params,
         segment::Segment,
         step::{NsStep, PlanStep, Step},
-        tree::tree,
         vnf::{Reservation, Stopping, VnfInstance},
     },
     store::{Durability, Tx},
@@ -239,7 +238,7 @@ impl Nfvo {
     }
 
     /// One attempt to plan and to store the plan; without room the operation is stuck, unplanned.
-    fn commit(&self, ns: NsInstance, mut op: Operation, ask: &InstantiateNs) -> Result<(Operation, Vec<PlanStep>)> {
+    pub(super) fn commit(&self, ns: NsInstance, mut op: Operation, ask: &InstantiateNs) -> Result<(Operation, Vec<PlanStep>)> {
         let store = self.vnfm.store();
         let snap = self.vnfm.snapshot()?;
         let info: NsDescriptor = store.require(&ns.nsd_info)?;
@@ -302,43 +301,6 @@ impl Nfvo {
             (child, inst)
         };
         members.iter().map(birth).collect()
-    }
-
-    /// Plans anew what had no room, for a retry of the same operation.
-    pub(super) fn replan(&self, op: &Operation) -> Result<()> {
-        let Target::Ns(id) = op.target else {
-            return Err(Fault::bug("only a service's operation is planned anew"));
-        };
-        retrying(|| {
-            let ns: NsInstance = self.vnfm.store().require(&id)?;
-            let ask = InstantiateNs {
-                flavour: ns.flavour.clone().unwrap_or_default(),
-                level: ns.level.clone(),
-                params: ns.params.clone(),
-                member_params: tree(ns.member_params.iter().cloned()),
-                ssh_keys: ns.ssh_keys.clone(),
-                request: op.request.clone(),
-            };
-            let mut fresh = op.clone();
-            fresh.state = OpState::Ns(crate::model::op::NsOpState::FailedTemp);
-            self.commit_replan(ns, fresh, &ask)
-        })
-    }
-
-    fn commit_replan(&self, ns: NsInstance, op: Operation, ask: &InstantiateNs) -> Result<()> {
-        // As an accept, from the state it is stuck in: the retry itself moves it on.
-        let mut trial = op.clone();
-        trial.state = OpState::Ns(crate::model::op::NsOpState::Processing);
-        let (planned, _) = self.commit(ns, trial, ask)?;
-        if planned.steps == 0 {
-            let fault = planned.error.map(Fault::from).unwrap_or_else(|| Fault::capacity("the box has not enough room"));
-            return Err(fault);
-        }
-        self.vnfm.store().write(Durability::Lazy, |tx| {
-            let mut now: Operation = tx.require(&op.id)?;
-            now.state = op.state;
-            tx.put(&now)
-        })
     }
 
     /// SOL005 6.4.8.

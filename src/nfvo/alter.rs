@@ -1,14 +1,14 @@
 //! Takes a request to scale or to heal members of a service (SOL005 6.4.5, 6.4.7): all plans and grants
 //! together, one transaction; each member has an operation of its own, released by the service's.
 //!
-//! What the box has no room for ends ROLLED_BACK at once with the reasons: nothing was touched. Never:
-//! what a member's plan contains (`vnfm::change`).
+//! What the box has no room for is FAILED_TEMP at once with the reasons, and nothing was touched; a retry plans
+//! it anew. Never: what a member's plan contains (`vnfm::change`).
 
 use std::collections::BTreeMap;
 
 use tracing::info;
 
-use super::Nfvo;
+use super::{Nfvo, again::check_free_for};
 use crate::{
     model::{
         error::{Fault, Result},
@@ -76,7 +76,7 @@ impl Nfvo {
         Ok(op)
     }
 
-    fn commit_alter(&self, ns: &NsInstance, mut op: Operation, what: &[(VnfId, Alter)]) -> Result<(Operation, Vec<PlanStep>)> {
+    pub(super) fn commit_alter(&self, ns: &NsInstance, mut op: Operation, what: &[(VnfId, Alter)]) -> Result<(Operation, Vec<PlanStep>)> {
         let (vnfm, store) = (&self.vnfm, self.vnfm.store());
         let mut members = Vec::new();
         let mut replaced = Vec::new();
@@ -123,15 +123,7 @@ impl Nfvo {
         check_quota(store.get(&ns.project)?, snap.used(ns.project), &wants)?;
         let granted = vnfm.grant(&mut parts.iter_mut().map(|p| &mut p.altered.plan).collect::<Vec<_>>(), &snap);
         if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
-            op.error = Some(refusal.record());
-            for t in [Trigger::Broke, Trigger::Rollback, Trigger::Undone] {
-                op.apply(t, op.created)?;
-            }
-            store.write(Durability::Barrier, |tx| {
-                tx.require::<NsInstance>(&ns.id)?.check_free()?;
-                tx.put(&op)
-            })?;
-            return Ok((op, Vec::new()));
+            return self.refuse(ns, op, &refusal);
         }
         let mut steps = Steps::new(op.id);
         for p in &mut parts {
@@ -155,7 +147,7 @@ impl Nfvo {
             claim_facts(tx, snap.facts)?;
             check_quota(tx.get(&ns.project)?, snap.used(ns.project), &wants)?;
             let mut service: NsInstance = tx.require(&ns.id)?;
-            service.check_free()?;
+            check_free_for(&service, op.id)?;
             for p in &parts {
                 let now: VnfInstance = tx.require(&p.inst.id)?;
                 now.check_free()?;
@@ -166,9 +158,7 @@ impl Nfvo {
             }
             touched.iter().try_for_each(|s| tx.put(s))?;
             steps.iter().try_for_each(|s| tx.put(s))?;
-            if !steps.is_empty() {
-                service.op = Some(op.id);
-            }
+            service.op = (!steps.is_empty()).then_some(op.id);
             service.revision += 1;
             tx.put(&service)?;
             tx.put(&op)

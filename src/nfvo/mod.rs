@@ -10,12 +10,14 @@
 //! * `alter`, `scale`  the same for its members' scaling and healing, and for its own scaling
 //! * `reroute`   takes a request to change chains
 //! * `run`       does and undoes one step of a service: a link, a member's operation
+//! * `again`     plans anew what had no room, when it is tried again
 //! * `settle`    what the end of an operation means for the service and its members
 //! * `runner`    the engine's port: hands each step to the VNFM or to this room
 //!
 //! Owns `Nfvo`. Never: HTTP, guests.
 
 pub mod accept;
+pub mod again;
 pub mod alter;
 pub mod catalogue;
 pub mod chain;
@@ -31,15 +33,29 @@ pub mod way;
 
 use std::sync::Arc;
 
-use crate::vnfm::Vnfm;
+use crate::{
+    model::{error::Result, id::VnfId, op::Operation},
+    vnfm::{Vnfm, alter::Alter},
+};
 
 pub struct Nfvo {
     pub(crate) vnfm: Arc<Vnfm>,
+    asked: ReadAsked,
 }
 
+/// What an operation that changes a service was asked.
+#[derive(Debug)]
+pub enum Asked {
+    Service(scale::ScaleNs),
+    Members(Vec<(VnfId, Alter)>),
+}
+
+/// Reads the request that was kept with an operation on a service of these members: its words are the API's.
+pub type ReadAsked = fn(&Operation, &[VnfId]) -> Result<Asked>;
+
 impl Nfvo {
-    pub fn new(vnfm: Arc<Vnfm>) -> Arc<Nfvo> {
-        Arc::new(Nfvo { vnfm })
+    pub fn new(vnfm: Arc<Vnfm>, asked: ReadAsked) -> Arc<Nfvo> {
+        Arc::new(Nfvo { vnfm, asked })
     }
     pub fn vnfm(&self) -> &Arc<Vnfm> {
         &self.vnfm

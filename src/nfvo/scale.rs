@@ -4,7 +4,7 @@
 //! Instantiate(new member) -> Instantiate(new members after it), then
 //! Terminate(member) in the opposite order of their start
 //! ```
-//! As for the members' own scaling (`alter`), what the box has no room for ends ROLLED_BACK at once with
+//! As for the members' own scaling (`alter`), what the box has no room for is FAILED_TEMP at once with
 //! the reasons. What comes must have room beside what goes, since that goes last: until then all can be
 //! taken back. Never: how many come or go (`goal`), what a member's plan contains.
 
@@ -16,6 +16,7 @@ use tracing::info;
 use super::{
     Nfvo,
     accept::{put_births, put_deaths},
+    again::check_free_for,
     goal::{Goal, NsScaleTo, There, goal},
     plan::{MemberPlan, NsAsk, plan_member, start_order, terminate},
 };
@@ -71,7 +72,7 @@ impl Nfvo {
         let op_id = OpId(fresh_uuid(&**self.vnfm.dice()));
         let (op, steps) = retrying(|| {
             let ns: NsInstance = self.vnfm.store().require(&id)?;
-            check_scalable(&ns)?;
+            check_scalable(&ns, op_id)?;
             let op = self.vnfm.draft_op(op_id, ns.project, Target::Ns(id), OpKind::Scale, ask.request.clone());
             self.commit_scale(&ns, op, ask)
         })?;
@@ -84,10 +85,11 @@ impl Nfvo {
 
     /// Plans it without touching anything; every reason why not.
     pub fn dry_scale(&self, id: NsId, ask: &ScaleNs) -> Result<(NsInstance, NsScalePlan)> {
+        let op = OpId(fresh_uuid(&**self.vnfm.dice()));
         let ns: NsInstance = self.vnfm.store().require(&id)?;
-        check_scalable(&ns)?;
+        check_scalable(&ns, op)?;
         let snap = self.vnfm.snapshot()?;
-        let mut plan = self.plan_scale(&ns, ask, &snap, OpId(fresh_uuid(&**self.vnfm.dice())))?;
+        let mut plan = self.plan_scale(&ns, ask, &snap, op)?;
         let needs: Vec<_> = plan.members.iter().map(|m| m.plan.whole).collect();
         check_quota(self.vnfm.store().get(&ns.project)?, snap.used(ns.project), &needs)?;
         self.check_media_of(&plan)?;
@@ -198,7 +200,7 @@ impl Nfvo {
         Ok(NsScalePlan { members, less, steps: steps.into_vec(), segments, warnings, ranks })
     }
 
-    fn commit_scale(&self, ns: &NsInstance, mut op: Operation, ask: &ScaleNs) -> Result<(Operation, Vec<PlanStep>)> {
+    pub(super) fn commit_scale(&self, ns: &NsInstance, mut op: Operation, ask: &ScaleNs) -> Result<(Operation, Vec<PlanStep>)> {
         let (vnfm, store) = (&self.vnfm, self.vnfm.store());
         let snap = vnfm.snapshot()?;
         let mut plan = self.plan_scale(ns, ask, &snap, op.id)?;
@@ -208,15 +210,7 @@ impl Nfvo {
         let granted = self.grant_scale(&mut plan, &snap);
         op.warnings.extend_from_slice(&plan.warnings);
         if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
-            op.error = Some(refusal.record());
-            for t in [Trigger::Broke, Trigger::Rollback, Trigger::Undone] {
-                op.apply(t, op.created)?;
-            }
-            store.write(Durability::Barrier, |tx| {
-                tx.require::<NsInstance>(&ns.id)?.check_free()?;
-                tx.put(&op)
-            })?;
-            return Ok((op, Vec::new()));
+            return self.refuse(ns, op, &refusal);
         }
         op.steps = plan.steps.len() as u32;
         if plan.steps.is_empty() {
@@ -229,7 +223,7 @@ impl Nfvo {
             claim_facts(tx, snap.facts)?;
             check_quota(tx.get(&ns.project)?, snap.used(ns.project), &needs)?;
             let mut now: NsInstance = tx.require(&ns.id)?;
-            check_scalable(&now)?;
+            check_scalable(&now, op.id)?;
             if now.revision != ns.revision {
                 return Err(Fault::conflict(format!("NS instance {} was changed by another request: ask again", ns.id)));
             }
@@ -243,9 +237,7 @@ impl Nfvo {
             now.members.extend(plan.members.iter().map(new));
             // Those of one profile stay together, the newest last.
             now.members.sort_by_key(|m| plan.ranks.iter().position(|r| *r == m.profile));
-            if !plan.steps.is_empty() {
-                now.op = Some(op.id);
-            }
+            now.op = (!plan.steps.is_empty()).then_some(op.id);
             now.revision += 1;
             tx.put(&now)?;
             tx.put(&op)
@@ -254,8 +246,8 @@ impl Nfvo {
     }
 }
 
-fn check_scalable(ns: &NsInstance) -> Result<()> {
-    ns.check_free()?;
+fn check_scalable(ns: &NsInstance, op: OpId) -> Result<()> {
+    check_free_for(ns, op)?;
     if ns.instantiated {
         return Ok(());
     }

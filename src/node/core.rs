@@ -159,7 +159,7 @@ impl Core {
             layout: b.layout,
             rules: b.rules,
         });
-        let nfvo = Nfvo::new(vnfm.clone());
+        let nfvo = Nfvo::new(vnfm.clone(), crate::api::convert::asked::read);
         let engine = Engine::start(b.store, b.clock, Steps::new(nfvo.clone()), b.engine)?;
         vnfm.connect(&engine);
         vnfm.connect_outside(outside.clone());

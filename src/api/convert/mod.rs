@@ -3,6 +3,7 @@
 //! Owns what the files share: time stamps, parameters, problems, links. Never: a decision, the store.
 
 pub mod alarm;
+pub mod asked;
 pub mod catalogue;
 pub mod notification;
 pub mod ns;

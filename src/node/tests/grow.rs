@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     model::{
+        epa::PagePolicy,
         error::Kind,
         id::{NsId, VnfId},
+        op::OpKind,
         param::Params,
-        size::MiB,
+        size::Bytes,
         vnf::{Stopping, VnfInstance},
     },
     nfvo::{
@@ -16,7 +18,8 @@ use crate::{
     },
     node::kit::{Shape, THREE, TestBox, elastic, elastic_box, ns_box, nsd, vnfd},
     sim::{SimConfig, faults::Method},
-    vim::port::HostCapacity,
+    vim::port::DiskRoom,
+    vnfm::alter::Alter,
 };
 
 fn ask(to: NsScaleTo) -> ScaleNs {
@@ -85,21 +88,95 @@ fn a_dry_run_of_growth_names_what_would_come_and_go_and_touches_nothing() {
     assert_eq!((b.sim.leftovers(), b.ns(id)), (there, before));
 }
 
-#[test]
-fn growth_without_room_is_rolled_back_and_changes_nothing() {
-    let mut host = SimConfig { capacity: HostCapacity { cpus: 64, memory: MiB(700) }, ..SimConfig::default() };
-    host.hardware.nodes.iter_mut().for_each(|n| n.hugepages.clear());
-    let b = TestBox::of(host);
-    b.onboard(vnfd("vnf", &Shape::small()));
+/// A service of three whose guests have large pages.
+fn paged() -> (TestBox, NsId) {
+    let b = TestBox::new();
+    let mut v = vnfd("vnf", &Shape::small());
+    v.flavours[0].vdus[0].epa.pages = PagePolicy::Size2M;
+    b.onboard(v);
     b.onboard_nsd(elastic(nsd("ns", &THREE)));
     let id = b.create_ns("ns");
     b.assert_state(b.instantiate_ns(id), "COMPLETED");
-    let (before, there) = (b.ns(id), b.sim.leftovers());
-    let op = b.core().nfvo.scale(id, &level("big")).expect("accepted");
-    assert_eq!(op.state.name(), "ROLLED_BACK");
-    let why = op.error.expect("reasons").reasons;
-    assert!(why.iter().any(|w| w.contains("memory:")), "{why:?}");
-    assert_eq!((b.ns(id), b.sim.leftovers()), (before, there));
+    (b, id)
+}
+/// What comes finds no disk, and what takes the place of another no pages.
+fn starve(b: &TestBox, kind: OpKind) {
+    if kind == OpKind::Scale {
+        return b.sim.set_room(NONE);
+    }
+    let mut bare = SimConfig::default().hardware;
+    bare.nodes.iter_mut().for_each(|n| n.hugepages.clear());
+    b.sim.set_hardware(bare);
+}
+fn feed(b: &TestBox) {
+    b.sim.set_room(ENOUGH);
+    b.sim.set_hardware(SimConfig::default().hardware);
+}
+const NONE: DiskRoom = DiskRoom { total: Bytes(1 << 40), free: Bytes(0), disks: Bytes(0) };
+const ENOUGH: DiskRoom = DiskRoom { total: Bytes(1 << 40), free: Bytes(1 << 40), disks: Bytes(0) };
+
+const GROW: &str = r#"{"scaleType": "SCALE_NS", "scaleNsData": {"scaleNsToLevelData": {"nsInstantiationLevel": "big"}}}"#;
+const HEAL: &str = r#"{"healNsData": {"degreeHealing": "HEAL_RESTORE"}}"#;
+
+#[test]
+fn a_change_without_room_waits_with_each_reason_until_it_is_retried_taken_back_or_given_up() {
+    for kind in [OpKind::Scale, OpKind::Heal] {
+        for (then, ends) in [("retry", "COMPLETED"), ("rollback", "ROLLED_BACK"), ("fail", "FAILED")] {
+            let at = format!("{kind:?} {then}");
+            let (mut b, id) = paged();
+            starve(&b, kind);
+            let (before, there) = (b.ns(id), b.sim.leftovers());
+            let nfvo = |b: &TestBox| b.core().nfvo.clone();
+            let op = match kind {
+                OpKind::Scale => nfvo(&b).scale(id, &ScaleNs { request: GROW.into(), ..level("big") }),
+                _ => {
+                    let all: Vec<_> = before.members.iter().map(|m| (m.vnf, Alter::Heal { which: Vec::new(), anew: true })).collect();
+                    nfvo(&b).alter(id, OpKind::Heal, &all, HEAL)
+                }
+            };
+            let op = b.assert_state(op.expect("accepted").id, "FAILED_TEMP");
+            let why = op.error.expect("reasons").reasons;
+            let named: &[&str] = if kind == OpKind::Scale { &["s-web-1", "s-web-2"] } else { &["s-web", "s-fw", "s-client"] };
+            let says = if kind == OpKind::Scale { "disk: " } else { "2 MiB pages: 0 of 0 free" };
+            let each = |all: &[String]| named.iter().all(|n| all.iter().any(|w| w.contains(n) && w.contains(says)));
+            assert!(each(&why), "{at}: {why:?}");
+            assert_eq!((b.ns(id).members, b.ns(id).op, b.sim.leftovers()), (before.members.clone(), Some(op.id), there.clone()), "{at}");
+            // It holds its service, whatever becomes of bothy.
+            b.kill_and_start();
+            assert_eq!(nfvo(&b).scale(id, &level("big")).expect_err("held").kind(), Kind::Conflict, "{at}");
+            let again = nfvo(&b).retry(op.id).expect_err("no more room than before");
+            assert!(again.kind() == Kind::Capacity && each(again.reasons()), "{at}: {again}");
+            b.assert_state(op.id, "FAILED_TEMP");
+            feed(&b);
+            match then {
+                "retry" => nfvo(&b).retry(op.id),
+                "rollback" => nfvo(&b).rollback(op.id),
+                _ => nfvo(&b).fail(op.id),
+            }
+            .unwrap_or_else(|e| panic!("{at}: {e}"));
+            b.assert_state(op.id, ends);
+            b.assert_ns_up(id);
+            assert_eq!(b.ns(id).op, None, "{at}");
+            let grown = kind == OpKind::Scale && then == "retry";
+            assert_eq!(names(&b, id).len(), if grown { 5 } else { 3 }, "{at}");
+            if !grown && kind == OpKind::Scale {
+                assert_eq!(b.sim.leftovers(), there, "{at}");
+            }
+            b.assert_state(nfvo(&b).terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
+            b.assert_nothing_left();
+        }
+    }
+}
+
+#[test]
+fn what_heals_itself_without_room_is_over_and_holds_nothing() {
+    let (b, id) = paged();
+    starve(&b, OpKind::Heal);
+    let vnf = b.vnf(b.ns(id).members[0].vnf);
+    let guest = vnf.body.as_ref().expect("a body").vnfcs[0].id;
+    let op = b.core().nfvo.heal_by_itself(&vnf, guest, "it crashed").expect("accepted");
+    b.assert_state(op.id, "ROLLED_BACK");
+    assert_eq!(b.ns(id).op, None);
 }
 
 #[test]
