@@ -9,14 +9,17 @@ use std::{
     fs,
     io::Write as _,
     str::FromStr,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
-use virt::{connect::Connect, domain::Domain, sys};
+use virt::{connect::Connect, domain::Domain, error::ErrorNumber, sys};
 
 use super::{map, xml};
 use crate::{
@@ -207,7 +210,7 @@ impl Probe {
     }
 
     fn run_as(&self, conn: &Connect, until: Instant, accel: Accel) -> Result<Finding> {
-        let name = format!("bothy-probe-{}", std::process::id());
+        let name = name();
         let (disk, out) = (self.run_dir.join(format!("{name}.img")), self.run_dir.join(format!("{name}.out")));
         let result = prepare(&disk).and_then(|()| attempt(conn, &name, &disk, &out, until, accel));
         for f in [&disk, &out] {
@@ -215,6 +218,13 @@ impl Probe {
         }
         result
     }
+}
+
+/// A name of its own for each try: libvirt may still be busy with one that nobody waits for any more, and that its name is
+/// taken would say nothing about KVM.
+fn name() -> String {
+    static TRIES: AtomicU32 = AtomicU32::new(0);
+    format!("bothy-probe-{}-{}", std::process::id(), TRIES.fetch_add(1, Ordering::Relaxed))
 }
 
 fn prepare(disk: &Utf8Path) -> Result<()> {
@@ -230,7 +240,7 @@ fn attempt(conn: &Connect, name: &str, disk: &Utf8Path, out: &Utf8Path, until: I
     let tcg = |why: String| Ok(Finding::new(Accel::Tcg, &why));
     let guest = match conn.create_domain_xml(&xml::probe(name, disk, out, accel)?, sys::VIR_DOMAIN_START_AUTODESTROY) {
         Ok(d) => d,
-        Err(e) if matches!(conn.is_alive(), Ok(false)) => return Err(map::fault(e)),
+        Err(e) if matches!(conn.is_alive(), Ok(false)) || e.code().is(ErrorNumber::OperationTimeout) => return Err(map::fault(e)),
         Err(e) => return tcg(format!("a guest under KVM does not even start: {}", e.message().trim())),
     };
     // From here on it runs: what libvirt took to start it says nothing about KVM.
@@ -299,6 +309,11 @@ mod tests {
         for torn in ["", "boot abc\n", "boot abc\naccel kvm\n", "boot abc\naccel hvf\nwhy x\n"] {
             assert_eq!(recall(torn, "abc"), None, "{torn:?}");
         }
+    }
+
+    #[test]
+    fn a_try_is_not_in_the_way_of_the_next() {
+        assert_ne!(name(), name());
     }
 
     #[test]
