@@ -10,6 +10,7 @@ use std::process::ExitCode;
 #[macro_use]
 mod kit;
 
+mod gib;
 mod guest;
 mod pages;
 mod sriov;
@@ -25,5 +26,7 @@ fn main() -> ExitCode {
         ("trial", trial::FALLBACK),
         ("guest", guest::AFTER_A_REBOOT),
         ("trial", trial::TESTS),
+        ("gib", gib::TESTS),
+        ("trial", trial::UNDO),
     ])
 }

@@ -9,11 +9,13 @@ use crate::{
 };
 
 pub const FALLBACK: &[Test] = tests![a_trial_that_does_not_boot_falls_back];
-pub const TESTS: &[Test] = tests![gib_pages_are_planned_tried_and_then_kept, an_undo_goes_on_trial_as_well];
+pub const TESTS: &[Test] = tests![gib_pages_are_planned_tried_and_then_kept];
+/// After the guest that has the page.
+pub const UNDO: &[Test] = tests![an_undo_goes_on_trial_as_well];
 
-const GIB: u32 = 1 << 20;
+pub const GIB: u32 = 1 << 20;
 /// Node 0 holds the firmware's and the kernel's own memory, and may have no GiB in one piece.
-const NODE: u32 = 1;
+pub const NODE: u32 = 1;
 const GIANT: &str = "hugepagesz=1G hugepages=1:1";
 
 /// The kernel of this trial gives up before it has a root, and nobody resets the box.
