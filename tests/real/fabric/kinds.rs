@@ -31,6 +31,45 @@ fn a_guest_is_shut_out_until_its_link_is_known_and_again_when_it_is_on_another()
 }
 
 #[test]
+fn a_guest_that_runs_comes_to_another_link_with_its_port_security_and_goes_back() {
+    let Some(lab) = Lab::start() else { return };
+    let (a, b, guest) = (lab.guest(1, 7), lab.guest(2, 8), lab.guest(3, 7));
+    // What it has on the other link, as its DHCP would have given it.
+    guest.peer.run(|| {
+        sh(&["ip", "address", "add", "10.0.8.3/24", "dev", "eth0"]);
+        sh(&["ip", "address", "add", "fd00:8::3/64", "dev", "eth0", "nodad"]);
+    });
+    let port = lab.ovs.vsctl(&["get", "Interface", nic(3).as_str(), "ofport"]);
+    let on = |vlan: u16| {
+        let links = [(7, 1), (8, 2)].map(|(v, other)| {
+            let both = [other, 3];
+            let mut l = link(u128::from(v) - 6, v, if v == vlan { &both } else { &both[..1] });
+            l.ports.iter_mut().filter(|p| p.name == nic(3)).for_each(|p| p.guard = guard(3, v));
+            l
+        });
+        // The link that it leaves first.
+        let left_first = links.iter().filter(|l| l.vlan.get() != vlan).chain(links.iter().filter(|l| l.vlan.get() == vlan));
+        left_first.for_each(|l| lab.fabric.ensure_segment(l).expect("link"));
+    };
+    let seen = || {
+        let from = |v: u16| [format!("10.0.{v}.3"), format!("fd00:{v}::3")];
+        let to =
+            |v: u16, other: &Guest| from(v).iter().zip([&other.v4, &other.v6]).map(|(f, t)| guest.pings_from(f, t)).collect::<Vec<_>>();
+        (to(7, &a), to(8, &b))
+    };
+    let (yes, no) = (vec![true; 2], vec![false; 2]);
+    on(7);
+    assert_eq!(seen(), (yes.clone(), no.clone()), "on its first link alone");
+    on(8);
+    assert_eq!(seen(), (no.clone(), yes.clone()), "on the other, and no more on the first");
+    assert!(b.peer.pings("10.0.8.3") && b.peer.pings("fd00:8::3") && !a.peer.pings("10.0.7.3") && !a.peer.pings("fd00:7::3"));
+    assert!(!guest.pings_from("10.0.7.3", &b.v4), "port security has its addresses of the new link");
+    on(7);
+    assert_eq!(seen(), (yes, no), "and back");
+    assert_eq!(lab.ovs.vsctl(&["get", "Interface", nic(3).as_str(), "ofport"]), port, "the port was never taken off the switch");
+}
+
+#[test]
 fn port_security_holds_mac_ip_arp_and_nd_and_can_be_off() {
     let Some(lab) = Lab::start() else { return };
     let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
