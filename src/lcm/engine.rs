@@ -546,7 +546,8 @@ pub fn usual_lane(step: &Step) -> Lane {
             | VnfStep::TakeBack(_)
             | VnfStep::Properties { .. }
             | VnfStep::Capture { .. }
-            | VnfStep::RevertDisk { .. },
+            | VnfStep::RevertDisk { .. }
+            | VnfStep::Move(_),
         )
         | Step::Pf(PfStep::Reload(_) | PfStep::Restore(_))
         | Step::Ns(_) => Lane::Host,

@@ -273,6 +273,8 @@ pub enum OpKind {
     Update,
     CreateSnapshot,
     RevertToSnapshot,
+    /// External connection points come to other links.
+    ChangeExtConn,
 }
 
 impl OpKind {
@@ -290,6 +292,7 @@ impl OpKind {
             OpKind::Update => "UPDATE",
             OpKind::CreateSnapshot => "CREATE_SNAPSHOT",
             OpKind::RevertToSnapshot => "REVERT_TO_SNAPSHOT",
+            OpKind::ChangeExtConn => "CHANGE_EXT_CONN",
         }
     }
 }

@@ -48,7 +48,8 @@ pub struct Segment {
     pub state: SegmentState,
 }
 
-/// One guest NIC on a segment, with its planned addresses.
+/// One guest NIC on a segment, with its planned addresses. Without a hostname it is a place that is kept for a
+/// NIC which is elsewhere: nothing is projected from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Station {
     pub port: PortId,
@@ -72,6 +73,10 @@ pub struct Access {
 }
 
 impl Station {
+    /// A place that an operation keeps, and no NIC.
+    pub fn is_kept(&self) -> bool {
+        self.hostname.is_empty()
+    }
     /// The NIC that it comes through.
     pub fn nic(&self) -> IfName {
         let port = self.access.within.map_or(self.port, |(nic, _)| nic);

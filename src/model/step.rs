@@ -16,7 +16,7 @@ use super::{
     id::{DiskId, NfpId, OpId, SegmentId, SnapshotId, VnfId, VnfcId},
     place::Given,
     time::Stamp,
-    vnf::Properties,
+    vnf::{PortMove, Properties},
     vnfd::Readiness,
 };
 
@@ -88,6 +88,8 @@ pub enum VnfStep {
         copy: DiskId,
         kept: DiskId,
     },
+    /// Changes the link that a NIC is on, and its addresses there; the guest keeps the NIC. Boxed, as it names both.
+    Move(Box<PortMove>),
 }
 
 /// A guest, and each of its disks with the name of its copy.
@@ -180,7 +182,9 @@ impl Step {
                 | VnfStep::Give { .. }
                 | VnfStep::Capture { .. } => Effect::Creates,
                 VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) => Effect::Uses,
-                VnfStep::Start(_) | VnfStep::Stop { .. } | VnfStep::Properties { .. } | VnfStep::RevertDisk { .. } => Effect::Changes,
+                VnfStep::Start(_) | VnfStep::Stop { .. } | VnfStep::Properties { .. } | VnfStep::RevertDisk { .. } | VnfStep::Move(_) => {
+                    Effect::Changes
+                }
                 VnfStep::RemoveGuest(_)
                 | VnfStep::RemoveDisk(_)
                 | VnfStep::RemoveMedium(_)
@@ -230,6 +234,8 @@ impl Step {
                     format!("copies of {disks} disks of {} guests", guests.len())
                 }
                 VnfStep::RevertDisk { disk, .. } => format!("disk {disk} back to its copy"),
+                VnfStep::Move(m) if m.before.segment == m.after.segment => format!("other addresses for {}", m.name),
+                VnfStep::Move(m) => format!("{} from link {} to link {}", m.name, m.before.segment, m.after.segment),
             },
             Step::Ns(s) => match s {
                 NsStep::Segment(id) => format!("link {id}"),

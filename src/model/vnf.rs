@@ -234,6 +234,38 @@ pub struct ExtCpInst {
     pub ports: Vec<PortId>,
 }
 
+impl ExtCpInst {
+    /// The id of its instance at one of its ports: SOL003 wants one for each VNFC that has it.
+    pub fn instance(&self, port: PortId) -> String {
+        if self.ports.first() == Some(&port) { self.id.to_string() } else { format!("{}-{port}", self.id) }
+    }
+}
+
+/// Where a NIC is, and what it has there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    pub segment: SegmentId,
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A NIC that comes to another link, or to other addresses on its own, while its guest may run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortMove {
+    pub vnfc: VnfcId,
+    pub port: PortId,
+    /// Has the seat that the NIC is not on, until the operation is over: nobody else gets its addresses.
+    pub holder: PortId,
+    /// For people: `vdu/0/cp`.
+    pub name: SmolStr,
+    pub cpd: SmolStr,
+    /// The instance of the external connection point, as clients know it.
+    pub instance: SmolStr,
+    pub before: Seat,
+    pub after: Seat,
+    /// It is to be on no link: what it comes to is a link of its own, on which nothing else is.
+    pub parted: bool,
+}
+
 /// What a VNF takes of the box, from accept to its end. Small, so that adding them all up is cheap.
 /// The sums are of what its guests share with others; what they have for themselves is in `placed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -56,7 +56,8 @@ pub fn settle(tx: &mut Tx<'_>, ns: NsId, op: &Operation, state: NsOpState) -> Re
             | OpKind::RestorePf
             | OpKind::Update
             | OpKind::CreateSnapshot
-            | OpKind::RevertToSnapshot,
+            | OpKind::RevertToSnapshot
+            | OpKind::ChangeExtConn,
             NsOpState::Processing
             | NsOpState::Completed
             | NsOpState::PartiallyCompleted

@@ -67,7 +67,7 @@ pub struct Guard {
 
 impl SwitchLink {
     pub fn of(s: &Segment) -> SwitchLink {
-        let mut ports: Vec<LinkPort> = s.stations.iter().map(|st| station(s, st)).collect();
+        let mut ports: Vec<LinkPort> = s.stations.iter().filter(|st| !st.is_kept()).map(|st| station(s, st)).collect();
         let own = |name| LinkPort { name, at: PortAt::Own, isolated: false, limit: limit(s, CpRole::Root), guard: None };
         ports.extend(s.wants_host_port().then(|| own(s.host_port())));
         ports.extend(s.profile.physical.is_some().then(|| own(s.patch_port())));
@@ -108,7 +108,8 @@ fn limit(s: &Segment, role: CpRole) -> Option<u64> {
 fn members(s: &Segment) -> Vec<String> {
     // A guest that is made again has two ports for a while, and is one end.
     let mut seen = std::collections::HashSet::new();
-    let mut all: Vec<String> = s.stations.iter().filter(|st| seen.insert(st.mac)).map(|st| st.hostname.to_string()).collect();
+    let name = |st: &Station| if st.is_kept() { "a NIC that an operation moves".to_owned() } else { st.hostname.to_string() };
+    let mut all: Vec<String> = s.stations.iter().filter(|st| seen.insert(st.mac)).map(name).collect();
     all.extend(s.wants_host_port().then(|| "the host (management, NAT or DHCP)".to_owned()));
     all.extend(s.profile.physical.as_ref().map(|n| format!("physical network '{n}'")));
     all

@@ -39,7 +39,7 @@ use crate::{
         size::{Bytes, MiB},
     },
     sdn::{chain::SwitchChain, link::SwitchLink, port::Datapath},
-    vim::port::{Accel, DiskRoom, GuestEvent, GuestFault, GuestState, GuestStats, HostCapacity, ImageInfo, NatTable},
+    vim::port::{Accel, DhcpConf, DiskRoom, GuestEvent, GuestFault, GuestState, GuestStats, HostCapacity, ImageInfo, NatTable},
 };
 pub use behaviour::{Behaviour, Boot, Unplug};
 use events::{Ticker, Timer};
@@ -242,6 +242,10 @@ impl Sim {
     /// The files on a guest's medium, by path.
     pub fn medium(&self, id: VnfcId) -> Option<Vec<(String, Vec<u8>)>> {
         self.lock().media.get(&id).map(|m| m.files.clone())
+    }
+    /// What DHCP servers give out.
+    pub fn dhcp(&self) -> Vec<DhcpConf> {
+        self.lock().dhcp.values().cloned().collect()
     }
     pub fn nat(&self) -> NatTable {
         self.lock().nat.clone()

@@ -96,6 +96,19 @@ impl Links {
         }
     }
 
+    /// A NIC leaves one link and comes to another, which may be the same: `record` says so to the records, and no look
+    /// at the host is between. A port is on one link at a time, so the one that it leaves is told first.
+    pub fn transfer(&self, from: SegmentId, to: SegmentId, record: impl FnOnce() -> Result<()>) -> Result<()> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        record()?;
+        for id in if from == to { vec![to] } else { vec![from, to] } {
+            if let Some(s) = self.store.get::<Segment>(&id)?.filter(|s| s.state == SegmentState::Wanted) {
+                self.bring(&s)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The face of a segment. Its record names every station on it, so it is read once and not for
     /// each of them.
     pub fn face(&self, id: SegmentId) -> Result<Arc<Face>> {

@@ -208,21 +208,32 @@ impl Stations {
     ) -> Result<(MacAddr, Vec<IpAddr>)> {
         let mac = self.mac(wish.mac, dice)?;
         let mut addresses = Vec::new();
-        let layer3 = self.segment.profile.layer3.clone();
         for wished in &wish.addresses {
-            if !layer3.is_empty() && !layer3.iter().any(|l| l.cidr.contains(*wished)) {
-                return Err(Fault::invalid(format!("link {}: {wished} is in none of its networks", self.segment.link)));
-            }
-            let gateway_of_guest =
-                layer3.iter().any(|l| l.gateway == Some(*wished)) && !self.segment.host.iter().any(|h| h.addr() == *wished);
-            let free = !self.used.contains(wished) || (gateway_of_guest && !self.stations_have(*wished));
-            if !free {
-                return Err(Fault::conflict(format!("link {}: {wished} is taken", self.segment.link)));
-            }
+            self.check_wish(*wished)?;
             self.used.insert(*wished);
             addresses.push(*wished);
         }
-        for (n, l3) in layer3.iter().enumerate() {
+        self.fill(&mut addresses)?;
+        self.segment.stations.push(Station { port, vnf, mac, addresses: addresses.clone(), hostname: hostname.clone(), access });
+        sdn::link::has_room(&self.segment)?;
+        self.changed = true;
+        Ok((mac, addresses))
+    }
+
+    /// A station may have this address here.
+    pub fn check_wish(&self, wished: IpAddr) -> Result<()> {
+        let layer3 = &self.segment.profile.layer3;
+        if !layer3.is_empty() && !layer3.iter().any(|l| l.cidr.contains(wished)) {
+            return Err(Fault::invalid(format!("link {}: {wished} is in none of its networks", self.segment.link)));
+        }
+        let gateway_of_guest = layer3.iter().any(|l| l.gateway == Some(wished)) && !self.segment.host.iter().any(|h| h.addr() == wished);
+        let free = !self.used.contains(&wished) || (gateway_of_guest && !self.stations_have(wished));
+        if free { Ok(()) } else { Err(Fault::conflict(format!("link {}: {wished} is taken", self.segment.link))) }
+    }
+
+    /// An address of each layer 3 network that none of these is in.
+    fn fill(&mut self, addresses: &mut Vec<IpAddr>) -> Result<()> {
+        for (n, l3) in self.segment.profile.layer3.clone().iter().enumerate() {
             if addresses.iter().any(|a| l3.cidr.contains(*a)) {
                 continue;
             }
@@ -230,10 +241,23 @@ impl Stations {
             self.used.insert(a);
             addresses.push(a);
         }
-        self.segment.stations.push(Station { port, vnf, mac, addresses: addresses.clone(), hostname: hostname.clone(), access });
+        Ok(())
+    }
+
+    /// Keeps a place for a NIC that is to come here, with these addresses (`check_wish`) and one of each network
+    /// besides; `of`: as it is on its link now, which may be this one. The place is `holder`'s meanwhile.
+    pub fn keep(&mut self, holder: PortId, of: &Station, wished: &[IpAddr]) -> Result<Vec<IpAddr>> {
+        let here = self.segment.stations.iter().any(|s| s.port == of.port);
+        if !here && !self.macs.insert(of.mac) {
+            return Err(Fault::conflict(format!("link {}: MAC {} is on it already", self.segment.link, of.mac)));
+        }
+        let mut addresses = wished.to_vec();
+        self.used.extend(wished);
+        self.fill(&mut addresses)?;
+        self.segment.stations.push(Station { port: holder, addresses: addresses.clone(), hostname: SmolStr::default(), ..of.clone() });
         sdn::link::has_room(&self.segment)?;
         self.changed = true;
-        Ok((mac, addresses))
+        Ok(addresses)
     }
 
     /// What is a port's station is another's too, with the same MAC and addresses, until one of the two
@@ -306,7 +330,7 @@ pub fn dhcp_conf(s: &Segment) -> Option<DhcpConf> {
     let leases = s
         .stations
         .iter()
-        .filter(|st| seen.insert(st.mac))
+        .filter(|st| !st.is_kept() && seen.insert(st.mac))
         .map(|st| DhcpLease {
             mac: st.mac,
             addresses: st.addresses.iter().copied().filter(|a| networks.iter().any(|n| n.cidr.contains(*a))).collect(),
@@ -337,7 +361,7 @@ pub fn nat_table<'a>(segments: impl IntoIterator<Item = &'a Segment>) -> NatTabl
         }
         t.masquerade.extend(s.profile.layer3.iter().map(|l| l.cidr.network()));
         for f in &s.profile.forwards {
-            let station = s.stations.iter().find(|st| is_named(&st.hostname, &f.to));
+            let station = s.stations.iter().find(|st| !st.is_kept() && is_named(&st.hostname, &f.to));
             if let Some(to) = station.and_then(|st| st.addresses.first()) {
                 t.forwards.push(NatForward::new(f, *to));
             }

@@ -36,7 +36,9 @@ fn guests_of(step: &Step) -> Vec<VnfcId> {
             | VnfStep::RemoveSegment(_)
             | VnfStep::Attach(_)
             | VnfStep::TakeBack(_)
-            | VnfStep::Properties { .. } => Vec::new(),
+            | VnfStep::Properties { .. }
+            // Whether a guest runs is nothing to it.
+            | VnfStep::Move(_) => Vec::new(),
         },
         Step::Pf(PfStep::Unplug { user, .. } | PfStep::Plug(user)) => vec![user.guest],
         Step::Pf(PfStep::Reload(_) | PfStep::Restore(_)) | Step::Ns(_) => Vec::new(),
@@ -76,6 +78,7 @@ impl Hold {
                 | OpKind::ReloadPf
                 | OpKind::RestorePf
                 | OpKind::CreateSnapshot
+                | OpKind::ChangeExtConn
                 | OpKind::Update => Hand::These(added.clone()),
             },
             Phase::Over => Hand::These(HashSet::new()),

@@ -5,6 +5,7 @@
 //! * `place`   wishes for hardware to placement and back
 //! * `change`  pure: what scaling and healing add to the guests and take from them
 //! * `alter`   takes a request to scale or to heal
+//! * `connect` external connection points that come to other links
 //! * `grant`   whether the box has room for plans, and the project leave
 //! * `accept`  takes a request: plan, capacity, one transaction; or a dry run
 //! * `run`     does and undoes one step by the ports
@@ -28,6 +29,7 @@ pub mod accept;
 mod affinity;
 pub mod alter;
 pub mod change;
+pub mod connect;
 pub mod day0;
 pub mod grant;
 pub mod hold;

@@ -75,6 +75,7 @@ impl Vnfm {
             VnfStep::Properties { after, .. } => self.set_properties(cx, after)?,
             VnfStep::Capture { snapshot, guests } => self.capture(*snapshot, guests)?,
             VnfStep::RevertDisk { vnfc, disk, copy, kept, .. } => self.revert_disk(*vnfc, *disk, *copy, *kept)?,
+            VnfStep::Move(m) => self.move_port(cx, m, true)?,
         }
         Ok(Outcome::Done)
     }
@@ -104,6 +105,7 @@ impl Vnfm {
             VnfStep::Properties { before, .. } => self.set_properties(cx, before)?,
             VnfStep::Capture { guests, .. } => self.undo_capture(guests)?,
             VnfStep::RevertDisk { vnfc, disk, kept, .. } => self.undo_revert(*vnfc, *disk, *kept)?,
+            VnfStep::Move(m) => self.move_port(cx, m, false)?,
             VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) => {}
             VnfStep::RemoveGuest(_)
             | VnfStep::RemoveDisk(_)

@@ -73,6 +73,7 @@ impl From<&Segment> for Wire {
             stations: s
                 .stations
                 .iter()
+                .filter(|st| !st.is_kept())
                 .map(|st| Station {
                     port: st.port.to_string(),
                     vnf: st.vnf.to_string(),
@@ -89,7 +90,7 @@ impl From<&Segment> for Wire {
 pub async fn all(State(s): Ctx, _: NoQuery) -> Answer<Json<Vec<Wire>>> {
     let of = |s: &Segment, wires: &HashSet<IfName>| {
         let mut wire = Wire::from(s);
-        for (shown, st) in wire.stations.iter_mut().zip(&s.stations) {
+        for (shown, st) in wire.stations.iter_mut().zip(s.stations.iter().filter(|st| !st.is_kept())) {
             shown.wire = wires.contains(&st.nic());
         }
         wire

@@ -1,5 +1,5 @@
-//! Dry runs: what an instantiation or the scaling of a service would make, or an update would change, or every
-//! reason why not. Nothing is touched.
+//! Dry runs: what an instantiation or the scaling of a service would make, what an update or other links of a VNF would
+//! change, or every reason why not. Nothing is touched.
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use crate::{
     api::{
         Ctx,
         convert::{
+            connect,
             request::{self, Scaled},
             update,
         },
@@ -22,16 +23,16 @@ use crate::{
     model::{
         chain::Chain,
         error::{Fault, Result},
-        id::{NsId, VnfId},
+        id::{NsId, SegmentId, VnfId},
         param::Params,
         place::Held,
         step::PlanStep,
-        vnf::{Body, VnfInstance},
+        vnf::{self, Body, VnfInstance},
     },
     nfvo::{accept::NsDryRun, way::Rerouted},
     sol::{
         nslcm::{InstantiateNsRequest, ScaleNsRequest, UpdateNsRequest, UpdateType},
-        vnflcm::InstantiateVnfRequest,
+        vnflcm::{ChangeExtVnfConnectivityRequest, InstantiateVnfRequest},
     },
     vnfm::{accept::CreateVnf, place::texts},
 };
@@ -44,6 +45,7 @@ pub struct Ask {
     vnf: Option<AskVnf>,
     update: Option<AskUpdate>,
     scale: Option<AskScale>,
+    connect: Option<AskConnect>,
 }
 
 /// Of a service that runs.
@@ -81,6 +83,14 @@ struct AskScale {
     request: ScaleNsRequest,
 }
 
+/// Of a VNF that is up.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AskConnect {
+    vnf_instance_id: String,
+    request: ChangeExtVnfConnectivityRequest,
+}
+
 #[derive(Serialize)]
 pub struct Plan {
     links: Vec<networks::Wire>,
@@ -92,6 +102,8 @@ pub struct Plan {
     chains: Vec<chains::Wire>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changes: Vec<Change>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    moves: Vec<Move>,
     steps: Vec<Step>,
     warnings: Vec<String>,
 }
@@ -106,6 +118,24 @@ struct Change {
     after: Vec<String>,
     /// For each classifier whose traffic would go another way: which, and how connections take it.
     cutover: Vec<String>,
+}
+
+/// A NIC that would come to another link, or to other addresses.
+#[derive(Serialize)]
+struct Move {
+    /// `vdu/0/cp`.
+    nic: String,
+    cpd: String,
+    before: Seat,
+    /// Absent: it would be on no link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<Seat>,
+}
+
+#[derive(Serialize)]
+struct Seat {
+    link: String,
+    addresses: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -174,9 +204,9 @@ fn steps(of: &[PlanStep], vnf: Option<&str>) -> Vec<Step> {
     of.iter().map(wire).collect()
 }
 
-fn vnf(name: &str, profile: Option<&str>, body: &Body, held: &[Held], links: &[networks::Wire]) -> Vnf {
+fn planned(name: &str, profile: Option<&str>, body: &Body, held: &[Held], links: &[networks::Wire]) -> Vnf {
     let places = texts(held);
-    let port = |p: &crate::model::vnf::Port| {
+    let port = |p: &vnf::Port| {
         let segment = p.segment.to_string();
         let on = links.iter().find(|l| l.id == segment);
         Port {
@@ -235,9 +265,19 @@ pub(super) fn shown(dry: &NsDryRun) -> Plan {
     let members = &dry.plan.members;
     let mut all = steps(&dry.plan.steps, None);
     all.extend(members.iter().flat_map(|m| steps(&m.plan.steps, Some(&m.instance.name))));
-    let vnfs = members.iter().map(|m| vnf(&m.instance.name, Some(&m.profile), &m.plan.body, &m.plan.reservation.placed, &links)).collect();
+    let vnfs =
+        members.iter().map(|m| planned(&m.instance.name, Some(&m.profile), &m.plan.body, &m.plan.reservation.placed, &links)).collect();
     let chains = dry.plan.chains.iter().map(|c| chains::of(c, None)).collect();
-    Plan { vnfs, removed: Vec::new(), links, chains, changes: Vec::new(), steps: all, warnings: dry.plan.warnings.clone() }
+    Plan {
+        vnfs,
+        removed: Vec::new(),
+        links,
+        chains,
+        changes: Vec::new(),
+        moves: Vec::new(),
+        steps: all,
+        warnings: dry.plan.warnings.clone(),
+    }
 }
 
 fn of_update(nfvo: &View, ask: &AskUpdate, id: NsId) -> Result<Plan> {
@@ -260,6 +300,7 @@ fn of_update(nfvo: &View, ask: &AskUpdate, id: NsId) -> Result<Plan> {
         removed: Vec::new(),
         chains: dry.changes.iter().map(|c| chains::of(&c.after, None)).collect(),
         changes: dry.changes.iter().map(change).collect(),
+        moves: Vec::new(),
         steps: steps(&dry.steps, None),
         warnings: dry.changes.into_iter().flat_map(|c| c.warnings).collect(),
     })
@@ -279,8 +320,8 @@ fn of_scale(nfvo: &View, ask: &AskScale) -> Result<Plan> {
     let mut all = steps(&dry.steps, None);
     all.extend(dry.members.iter().flat_map(|m| steps(&m.plan.steps, Some(&m.instance.name))));
     let vnfs =
-        dry.members.iter().map(|m| vnf(&m.instance.name, Some(&m.profile), &m.plan.body, &m.plan.reservation.placed, &links)).collect();
-    Ok(Plan { vnfs, removed, links, chains: Vec::new(), changes: Vec::new(), steps: all, warnings: dry.warnings })
+        dry.members.iter().map(|m| planned(&m.instance.name, Some(&m.profile), &m.plan.body, &m.plan.reservation.placed, &links)).collect();
+    Ok(Plan { vnfs, removed, links, chains: Vec::new(), changes: Vec::new(), moves: Vec::new(), steps: all, warnings: dry.warnings })
 }
 
 fn of_vnf(nfvo: &View, ask: AskVnf, id: Option<VnfId>) -> Result<Plan> {
@@ -301,12 +342,37 @@ fn of_vnf(nfvo: &View, ask: AskVnf, id: Option<VnfId>) -> Result<Plan> {
     let links: Vec<_> = dry.segments.iter().map(networks::Wire::from).collect();
     Ok(Plan {
         removed: Vec::new(),
-        vnfs: vec![vnf(&dry.name, None, &dry.body, &dry.placed, &links)],
+        vnfs: vec![planned(&dry.name, None, &dry.body, &dry.placed, &links)],
         links,
         chains: Vec::new(),
         changes: Vec::new(),
+        moves: Vec::new(),
         steps: steps(&dry.steps, None),
         warnings: dry.warnings,
+    })
+}
+
+fn of_connect(nfvo: &View, ask: AskConnect) -> Result<Plan> {
+    let id: VnfId = ask.vnf_instance_id.parse()?;
+    let how = connect::request(ask.request)?;
+    let dry = nfvo.seen(Thing::Vnf(id), |n| n.vnfm().dry_change_ext_conn(id, &how))?;
+    let name = |id: SegmentId| dry.links.iter().find(|s| s.id == id).map_or_else(|| id.to_string(), |s| s.link.to_string());
+    let seat = |s: &vnf::Seat| Seat { link: name(s.segment), addresses: s.addresses.iter().map(ToString::to_string).collect() };
+    let moved = |m: &vnf::PortMove| Move {
+        nic: m.name.to_string(),
+        cpd: m.cpd.to_string(),
+        before: seat(&m.before),
+        after: (!m.parted).then(|| seat(&m.after)),
+    };
+    Ok(Plan {
+        links: dry.links.iter().map(networks::Wire::from).collect(),
+        vnfs: Vec::new(),
+        removed: Vec::new(),
+        chains: Vec::new(),
+        changes: Vec::new(),
+        moves: dry.plan.moves.iter().map(moved).collect(),
+        steps: steps(&dry.plan.steps, Some(&dry.name)),
+        warnings: dry.plan.warnings,
     })
 }
 
@@ -317,23 +383,24 @@ pub async fn plan(State(s): Ctx, _: NoQuery, extract::Noted(ask, ignored): extra
             Err(Box::new(Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, format!("give either {what}"))))
         }
     };
-    let plan = match (ask.ns, ask.vnf, ask.update, ask.scale) {
-        (Some(ns), None, None, None) => {
+    let plan = match (ask.ns, ask.vnf, ask.update, ask.scale, ask.connect) {
+        (Some(ns), None, None, None, None) => {
             one(&ns.nsd_id, &ns.ns_instance_id, "ns.nsdId or ns.nsInstanceId")?;
             let id = ns.ns_instance_id.as_deref().map(str::parse).transpose()?;
             s.domain(move |n| of_ns(n, ns, id)).await
         }
-        (None, Some(vnf), None, None) => {
+        (None, Some(vnf), None, None, None) => {
             one(&vnf.vnfd_id, &vnf.vnf_instance_id, "vnf.vnfdId or vnf.vnfInstanceId")?;
             let id = vnf.vnf_instance_id.as_deref().map(str::parse).transpose()?;
             s.domain(move |n| of_vnf(n, vnf, id)).await
         }
-        (None, None, Some(update), None) => {
+        (None, None, Some(update), None, None) => {
             let id = update.ns_instance_id.parse()?;
             s.domain(move |n| of_update(n, &update, id)).await
         }
-        (None, None, None, Some(scale)) => s.domain(move |n| of_scale(n, &scale)).await,
-        _ => return Err(Fault::invalid("give either ns or vnf, or scale, or update").into()),
+        (None, None, None, Some(scale), None) => s.domain(move |n| of_scale(n, &scale)).await,
+        (None, None, None, None, Some(connect)) => s.domain(move |n| of_connect(n, connect)).await,
+        _ => return Err(Fault::invalid("give either ns or vnf, or scale, or update, or connect").into()),
     };
     answer(plan, ignored)
 }

@@ -31,7 +31,8 @@ pub fn read(op: &Operation, members: &[VnfId]) -> Result<Asked> {
         | OpKind::RestorePf
         | OpKind::Update
         | OpKind::CreateSnapshot
-        | OpKind::RevertToSnapshot => {
+        | OpKind::RevertToSnapshot
+        | OpKind::ChangeExtConn => {
             Err(Fault::bug(format!("operation {} ({}) is not planned anew from its request", op.id, op.kind.name())))
         }
     }

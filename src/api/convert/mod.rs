@@ -5,6 +5,7 @@
 pub mod alarm;
 pub mod asked;
 pub mod catalogue;
+pub mod connect;
 pub mod notification;
 pub mod ns;
 pub mod opocc;

@@ -196,6 +196,7 @@ fn op_occ(nfvo: &Nfvo, s: &Subscription, o: &OpNews, b: &mut Body) -> Result<()>
             b.link("vnfLcmOpOcc", format!("/vnflcm/v2/vnf_lcm_op_occs/{}", o.op));
             if let Some((op, around)) = told {
                 let shown = opocc::vnf(&op, &around, &b.base)?;
+                b.put_all("changedExtConnectivity", &shown.changed_ext_connectivity)?;
                 if let Some(c) = shown.resource_changes {
                     b.put_all("affectedVnfcs", &c.affected_vnfcs)?;
                     b.put_all("affectedVirtualLinks", &c.affected_virtual_links)?;

@@ -134,7 +134,7 @@ fn virtual_link(link: &str, s: &Segment, w: &Whole) -> NsVirtualLinkInfo {
         ns_virtual_link_desc_id: link.into(),
         ns_virtual_link_profile_id: link.into(),
         resource_handle: vec![Dialect::Sol005.handle(s.id.to_string(), "segment")],
-        link_port: s.stations.iter().map(|st| link_port(st, w)).collect(),
+        link_port: s.stations.iter().filter(|st| !st.is_kept()).map(|st| link_port(st, w)).collect(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Base, problem, time, unexplained, vnf::Dialect};
+use super::{Base, connect, problem, time, unexplained, vnf::Dialect};
 use crate::{
     model::{
         chain::Chain,
@@ -76,7 +76,8 @@ impl Tasks {
             | OpKind::RestorePf
             | OpKind::Update
             | OpKind::CreateSnapshot
-            | OpKind::RevertToSnapshot => !removes,
+            | OpKind::RevertToSnapshot
+            | OpKind::ChangeExtConn => !removes,
             OpKind::Terminate | OpKind::ModifyInfo | OpKind::Heal => false,
         };
         Tasks { cancel: mine && under_way, retry: mine && stuck, rollback: mine && stuck && undoable }
@@ -150,7 +151,8 @@ fn params(op: &Operation, around: &Around) -> Option<KeyValuePairs> {
             | OpKind::RestorePf
             | OpKind::Update
             | OpKind::CreateSnapshot
-            | OpKind::RevertToSnapshot,
+            | OpKind::RevertToSnapshot
+            | OpKind::ChangeExtConn,
         )
         | (Target::Pf(_), _)
         | (Target::Ns(_), OpKind::Terminate | OpKind::Start | OpKind::Stop) => json!({}),
@@ -232,6 +234,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
             OpKind::Heal => LcmOperationType::Heal,
             OpKind::CreateSnapshot => LcmOperationType::CreateSnapshot,
             OpKind::RevertToSnapshot => LcmOperationType::RevertToSnapshot,
+            OpKind::ChangeExtConn => LcmOperationType::ChangeExtConn,
             OpKind::ReloadPf | OpKind::RestorePf | OpKind::Update => return Err(not_here(op)),
         },
         is_automatic_invocation: op.automatic,
@@ -242,7 +245,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
         resource_changes: vnf_changes(op, around),
         changed_info: changed_info(op),
         affected_vip_cps: Vec::new(),
-        changed_ext_connectivity: Vec::new(),
+        changed_ext_connectivity: connect::changed(op, &around.steps),
         modifications_triggered_by_vnf_pkg_change: None,
         vnf_snapshot_info_id: snapshot.clone(),
         lcm_coordinations: Vec::new(),
@@ -261,7 +264,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
     })
 }
 
-/// Guests and disks that the plan makes, or takes back to a snapshot. What a termination took away is not told: the record that
+/// Guests and disks that the plan makes, or takes back to a snapshot, and ports that it moves. What a termination took away is not told: the record that
 /// described it went with it.
 fn vnf_changes(op: &Operation, around: &Around) -> Option<ResourceChanges> {
     match op.state {
@@ -304,7 +307,8 @@ fn vnf_changes(op: &Operation, around: &Around) -> Option<ResourceChanges> {
         }));
     }
     reverted(around, &mut changes);
-    (!changes.affected_vnfcs.is_empty()).then_some(changes)
+    changes.affected_ext_link_ports = connect::affected(&around.steps);
+    (!changes.affected_vnfcs.is_empty() || !changes.affected_ext_link_ports.is_empty()).then_some(changes)
 }
 
 /// Guests whose disks go back to what a snapshot holds.
@@ -373,7 +377,9 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
             OpKind::Start | OpKind::Stop | OpKind::ModifyInfo | OpKind::Update => NsLcmOpType::Update,
             OpKind::Scale | OpKind::ScaleToLevel => NsLcmOpType::Scale,
             OpKind::Heal => NsLcmOpType::Heal,
-            OpKind::ReloadPf | OpKind::RestorePf | OpKind::CreateSnapshot | OpKind::RevertToSnapshot => return Err(not_here(op)),
+            OpKind::ReloadPf | OpKind::RestorePf | OpKind::CreateSnapshot | OpKind::RevertToSnapshot | OpKind::ChangeExtConn => {
+                return Err(not_here(op));
+            }
         },
         start_time: time(op.created),
         is_automatic_invocation: op.automatic,
@@ -416,7 +422,8 @@ fn ns_changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResou
         | OpKind::RestorePf
         | OpKind::Update
         | OpKind::CreateSnapshot
-        | OpKind::RevertToSnapshot => VnfChangeType::Instantiate,
+        | OpKind::RevertToSnapshot
+        | OpKind::ChangeExtConn => VnfChangeType::Instantiate,
     };
     let mut changes = NsResourceChanges::default();
     for s in &around.steps {

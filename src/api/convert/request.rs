@@ -48,6 +48,10 @@ impl Faults {
             self.add(at, why);
         }
     }
+    /// All of them, for who goes on looking.
+    pub(super) fn into_all(self) -> Vec<String> {
+        self.0
+    }
     pub(in crate::api) fn end<T>(mut self, what: &str, done: T) -> Result<T> {
         match self.0.len() {
             0 => Ok(done),
@@ -367,7 +371,7 @@ fn wish(configs: &BTreeMap<String, Option<VnfExtCpConfig>>, at: &str, faults: &m
     }
 }
 
-fn protocols(data: &[CpProtocolData], at: &str, faults: &mut Faults) -> Wish {
+pub(super) fn protocols(data: &[CpProtocolData], at: &str, faults: &mut Faults) -> Wish {
     let mut wish = Wish::default();
     for d in data {
         let Some(eth) = &d.ip_over_ethernet else { continue };

@@ -80,6 +80,7 @@ pub fn instance(v: &VnfInstance, around: &Around<'_>, base: &Base) -> sol::VnfIn
             instantiate: base.link_if(alone && !v.instantiated, format!("{path}/instantiate")),
             terminate: base.link_if(alone && v.instantiated, format!("{path}/terminate")),
             operate: base.link_if(up, format!("{path}/operate")),
+            change_ext_conn: base.link_if(alone && v.instantiated, format!("{path}/change_ext_conn")),
             create_snapshot: base.link_if(up, format!("{path}/create_snapshot")),
             revert_to_snapshot: base.link_if(up, format!("{path}/revert_to_snapshot")),
             ..VnfInstanceLinks::default()
@@ -170,14 +171,9 @@ fn port(body: &Body, id: PortId) -> Option<&Port> {
     body.vnfcs.iter().flat_map(|c| &c.ports).find(|p| p.id == id)
 }
 
-/// The id of one of an external CP's instances: SOL003 wants one for each VNFC that has it.
-pub fn ext_cp_id(e: &ExtCpInst, port: PortId) -> String {
-    if e.ports.first() == Some(&port) { e.id.to_string() } else { format!("{}-{port}", e.id) }
-}
-
 /// The external CP instance that a port belongs to.
 pub fn ext_cp_of(body: &Body, port: PortId) -> Option<String> {
-    body.ext_cps.iter().find(|e| e.ports.contains(&port)).map(|e| ext_cp_id(e, port))
+    body.ext_cps.iter().find(|e| e.ports.contains(&port)).map(|e| e.instance(port))
 }
 
 fn ext_cps(e: &ExtCpInst, body: &Body) -> Vec<VnfExtCpInfo> {
@@ -190,7 +186,7 @@ fn ext_cps(e: &ExtCpInst, body: &Body) -> Vec<VnfExtCpInfo> {
         associated_vnfc_cp_id: Some(of.id.to_string()),
         ..VnfExtCpInfo::default()
     };
-    e.ports.iter().filter_map(|p| port(body, *p)).map(|p| cp(ext_cp_id(e, p.id), p)).collect()
+    e.ports.iter().filter_map(|p| port(body, *p)).map(|p| cp(e.instance(p.id), p)).collect()
 }
 
 /// External CPs that re-expose an internal link: they have no port of their own.
@@ -215,10 +211,11 @@ fn re_exposed(body: &Body, around: &Around<'_>) -> Vec<VnfExtCpInfo> {
 fn ext_link(segment: SegmentId, body: &Body, dialect: Dialect) -> ExtVirtualLinkInfo {
     let ports: Vec<&Port> = body.vnfcs.iter().flat_map(|c| &c.ports).filter(|p| p.segment == segment).collect();
     let mut current: BTreeMap<String, BTreeMap<String, Option<VnfExtCpConfig>>> = BTreeMap::new();
-    for e in body.ext_cps.iter().filter(|e| e.segment == segment) {
-        for p in &e.ports {
+    for e in &body.ext_cps {
+        // Instances of one connection point may be on several links.
+        for p in e.ports.iter().filter(|p| ports.iter().any(|on| on.id == **p)) {
             let config = VnfExtCpConfig { link_port_id: Some(p.to_string()), ..VnfExtCpConfig::default() };
-            current.entry(e.cpd.to_string()).or_default().insert(ext_cp_id(e, *p), Some(config));
+            current.entry(e.cpd.to_string()).or_default().insert(e.instance(*p), Some(config));
         }
     }
     ExtVirtualLinkInfo {

@@ -1,5 +1,6 @@
 //! SOL003 as the VNFM serves it: vnflcm, vnffm and vnfpm.
 
+mod connect;
 mod snapshots;
 mod vnflcm;
 mod vnflcm_ops;

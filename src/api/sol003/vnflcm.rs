@@ -57,7 +57,7 @@ pub fn routes() -> Routes {
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/scale_to_level", scale_to_level)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_flavour", not_offered("changing the flavour is not offered yet"))
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/heal", heal)
-        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_ext_conn", not_offered("changing external connectivity is not offered yet"))
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_ext_conn", super::connect::change)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_vnfpkg", not_offered("changing the package is not offered yet"))
 }
 

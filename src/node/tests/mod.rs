@@ -7,6 +7,7 @@ mod alarms;
 mod alter;
 mod autoheal;
 pub mod chains;
+mod connect;
 mod crash;
 mod groups;
 mod grow;

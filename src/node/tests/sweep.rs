@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{guests, reroute, snapshots};
+use super::{connect, guests, reroute, snapshots};
 use crate::{
     lcm::port::{Outcome, Runner, StepCx},
     model::{
@@ -53,6 +53,8 @@ enum What {
     /// Of a VNF with two guests and three disks.
     Snapshot,
     Revert,
+    /// One NIC comes to another link, one off its own.
+    Connect,
 }
 
 #[derive(Clone, Copy)]
@@ -66,6 +68,8 @@ struct Case {
     what: What,
     of: Of,
     snapshot: Option<SnapshotId>,
+    /// The service whose links a VNF is on.
+    around: Option<NsId>,
 }
 
 fn shape() -> Shape {
@@ -75,7 +79,13 @@ fn shape() -> Shape {
 impl Case {
     /// Everything is as it is before the operation.
     fn new(what: What) -> Case {
+        let mut around = None;
         let (b, of) = match what {
+            What::Connect => {
+                let (b, id, ns) = connect::standing(&shape());
+                around = Some(ns);
+                (b, Of::Vnf(id))
+            }
             What::ScaleNs => {
                 let (b, id) = ns_box(&Shape { most: 4, ..shape() });
                 (b, Of::Ns(id))
@@ -110,9 +120,9 @@ impl Case {
             }
         };
         let snapshot = matches!(what, What::Snapshot | What::Revert).then(|| snapshots::empty(&b));
-        let c = Case { b, what, of, snapshot };
+        let c = Case { b, what, of, snapshot, around };
         match (what, of) {
-            (What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs, _) => {}
+            (What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs | What::Connect, _) => {}
             (_, Of::Ns(id)) => {
                 c.done(c.b.instantiate_ns(id));
                 if what == What::ShrinkNs {
@@ -147,6 +157,7 @@ impl Case {
     fn go(&self) -> OpId {
         let (vnfm, nfvo) = (self.b.core().vnfm(), &self.b.core().nfvo);
         let accepted = match (self.what, self.of) {
+            (What::Connect, Of::Vnf(id)) => vnfm.change_ext_conn(id, &connect::change(&self.b, self.around.expect("a service"))),
             (What::Snapshot, Of::Vnf(id)) => vnfm.take_snapshot(id, self.snapshot.expect("one"), &Params::new(), "{}"),
             (What::Revert, Of::Vnf(id)) => vnfm.revert_to_snapshot(id, self.snapshot.expect("one"), "{}"),
             (What::InstantiateVnf, Of::Vnf(id)) => {
@@ -200,6 +211,7 @@ impl Case {
             (What::GrowNs, Of::Ns(id)) => self.assert_members(id, &["web", "web", "web", "fw", "client"]),
             (What::ShrinkNs, Of::Ns(id)) => self.assert_members(id, &["web", "fw", "client"]),
             (What::Stop, Of::Vnf(id)) => self.assert_run(id, RunState::Stopped),
+            (What::Connect, Of::Vnf(id)) => connect::assert_is(&self.b, id, self.around.expect("a service"), true),
             (_, Of::Vnf(id)) => {
                 self.assert_run(id, RunState::Started);
                 let guests = match self.what {
@@ -287,6 +299,7 @@ impl Case {
         match (self.what, self.of) {
             (What::Stop, Of::Vnf(id)) => self.assert_run(id, RunState::Started),
             (What::Start, Of::Vnf(id)) => self.assert_run(id, RunState::Stopped),
+            (What::Connect, Of::Vnf(id)) => connect::assert_is(&self.b, id, self.around.expect("a service"), false),
             (What::ReloadPf | What::Reboot | What::Snapshot | What::Revert, Of::Vnf(id)) => self.assert_run(id, RunState::Started),
             (What::ScaleOut, Of::Vnf(id)) => {
                 self.assert_run(id, RunState::Started);
@@ -315,6 +328,9 @@ impl Case {
             Of::Ns(id) if self.b.ns(id).instantiated => self.done(nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id),
             Of::Vnf(_) | Of::Ns(_) => {}
         }
+        if let Some(ns) = self.around {
+            self.done(nfvo.terminate(ns, Stopping::AtOnce, "{}".into()).expect("accepted").id);
+        }
         self.b.assert_nothing_left();
         match self.of {
             Of::Vnf(id) => vnfm.delete(id, |_| Ok(())).expect("deleted"),
@@ -327,7 +343,7 @@ impl Case {
             What::TerminateVnf | What::TerminateVf | What::TerminateNs | What::ScaleIn | What::Heal | What::HealVf => false,
             What::ScaleNs | What::HealNs | What::ShrinkNs => false,
             What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs | What::Stop | What::Start | What::ScaleOut => true,
-            What::ReloadPf | What::Reboot | What::Reroute | What::GrowNs | What::Snapshot | What::Revert => true,
+            What::ReloadPf | What::Reboot | What::Reroute | What::GrowNs | What::Snapshot | What::Revert | What::Connect => true,
         }
     }
 }
@@ -510,6 +526,9 @@ sweeps! {
     reverting_that_fails_at_any_change fails Revert;
     reverting_killed_at_any_change kills Revert;
     rollback_of_reverting_killed_at_any_change kills_in_rollback Revert;
+    change_of_links_that_fails_at_any_change fails Connect;
+    change_of_links_killed_at_any_change kills Connect;
+    rollback_of_changed_links_killed_at_any_change kills_in_rollback Connect;
 }
 
 #[test]

@@ -696,6 +696,21 @@ fn properties_step() -> VnfStep {
     VnfStep::Properties { before: of("e", Param::Null), after: of("e", Param::Bool(true)) }
 }
 
+fn port_move() -> PortMove {
+    let seat = |n: u128, address: &str| Seat { segment: SegmentId(id(n)), addresses: vec![address.parse().expect("ip")] };
+    PortMove {
+        vnfc: VnfcId(id(12)),
+        port: PortId(id(51)),
+        holder: PortId(id(52)),
+        name: "vdu0/0/cp0".into(),
+        cpd: "ext0".into(),
+        instance: "i".into(),
+        before: seat(11, "10.1.0.5"),
+        after: seat(53, "2001:db8::5"),
+        parted: true,
+    }
+}
+
 /// Every step there is. A new variant is added at the end of its enum, and here.
 fn steps() -> Vec<(&'static str, Step)> {
     let base = BaseImage { sha256: [3; 32], format: ImageFormat::Qcow2 };
@@ -740,6 +755,7 @@ fn steps() -> Vec<(&'static str, Step)> {
             "revert-disk",
             VnfStep::RevertDisk { snapshot: SnapshotId(id(41)), vnfc: guest, disk, copy: DiskId(id(42)), kept: DiskId(id(43)) },
         ),
+        ("move", VnfStep::Move(Box::new(port_move()))),
     ];
     let (vnf_id, op) = (VnfId(id(20)), OpId(id(24)));
     let ns = [
@@ -821,6 +837,7 @@ fn records_are_on_disk_as_they_always_were() {
         OpKind::Update,
         OpKind::CreateSnapshot,
         OpKind::RevertToSnapshot,
+        OpKind::ChangeExtConn,
     ] {
         g.check(format!("op-{k:?}"), &op(of_vnf, k, OpState::Vnf(VnfOpState::Processing)));
     }
