@@ -10,6 +10,7 @@ mod chain;
 mod client;
 mod completions;
 mod config;
+mod connect;
 mod console;
 mod down;
 mod draw;

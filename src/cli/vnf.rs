@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     client::Client,
+    connect::{Connect, Disconnect},
     console,
     failure::{Failure, visible},
     follow::{Wait, accepted},
@@ -138,6 +139,10 @@ pub enum Vnf {
         #[command(flatten)]
         wait: Wait,
     },
+    /// Bring an external connection point to another link, while its guest runs
+    Connect(Connect),
+    /// Take an external connection point off its link
+    Disconnect(Disconnect),
     /// Its snapshots
     #[command(subcommand)]
     Snapshot(Snapshot),
@@ -242,6 +247,8 @@ impl Vnf {
                 }
                 task(client, out, name, "heal", &body, wait)
             }
+            Vnf::Connect(c) => c.run(client, out),
+            Vnf::Disconnect(d) => d.run(client, out),
             Vnf::Snapshot(s) => s.run(client, out),
             Vnf::Logs { vnf, follow } => logs::run(client, &ours(client, &vnf, "serial")?, follow),
             Vnf::Console { vnf, vnc, listen } => {
