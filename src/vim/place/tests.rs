@@ -210,6 +210,17 @@ fn a_card_given_whole_or_alone_is_nobody_elses() {
 }
 
 #[test]
+fn a_page_of_a_gib_that_a_guest_has_is_nobody_elses() {
+    let mut b = twin_nodes();
+    b.nodes[1].huge.insert(PageSize::Huge1G, 1);
+    let ask = || GuestAsk { pages: PageWish::Exactly(PageSize::Huge1G), ..guest("a", &[(2, 1024)], CpuWish::Threads) };
+    let first = place(&b, &[], &[ask()]).expect("a place");
+    assert_eq!((first.guests[0].cells[0].node, first.guests[0].page), (1, PageSize::Huge1G));
+    let f = place_one(&b, &held_of(&ask(), &first), GuestAsk { name: "b".into(), ..ask() }).expect_err("the page is taken");
+    assert!(f.reasons().iter().any(|r| r == "b: node 1: 1 GiB pages: 0 of 1 free, 1 wanted (1 more would do)"), "{:?}", f.reasons());
+}
+
+#[test]
 fn pages_are_taken_from_the_node_that_has_them() {
     let mut b = twin_nodes();
     b.nodes[0].huge.insert(PageSize::Huge2M, 3);
