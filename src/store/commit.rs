@@ -53,6 +53,8 @@ pub(super) struct Database {
 
 #[derive(Default)]
 struct Progress {
+    /// Transactions that are being committed: others may see one of them that is not counted yet.
+    open: u32,
     committed: u64,
     /// What the committer shall see to.
     wanted: u64,
@@ -116,8 +118,11 @@ impl Database {
         self.check()?;
         let (out, told, ticket, blobs) = {
             let handle = self.gate.enter()?;
-            let (out, told) = handle.transact(f).map_err(|e| self.untransacted(e))?;
+            lock(&self.progress).open += 1;
+            let done = handle.transact(f).map_err(|e| self.untransacted(e));
             let mut p = lock(&self.progress);
+            p.open -= 1;
+            let (out, told) = done?;
             p.committed += 1;
             (out, told, p.committed, durability == Durability::Lazy && handle.has_new_blobs())
         };
@@ -139,9 +144,16 @@ impl Database {
 
     /// Waits until everything committed before this call is durable; a fault if the database has failed by then.
     pub fn settle(&self) -> Result<()> {
-        let ticket = lock(&self.progress).committed;
-        self.wait(ticket)?;
+        self.wait(self.seen())?;
         self.check()
+    }
+
+    /// The ticket of all that anybody may have seen by now.
+    pub(super) fn seen(&self) -> u64 {
+        let mut p = lock(&self.progress);
+        // What is not counted yet has to be covered as well: by a barrier that begins now.
+        p.committed += u64::from(p.open > 0);
+        p.committed
     }
 
     pub fn stats(&self) -> Result<DbStats> {

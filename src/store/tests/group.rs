@@ -144,3 +144,19 @@ fn a_lazy_write_that_makes_a_blob_asks_for_a_barrier() {
         .expect("written");
     until("a barrier nobody asked for", || store.stats().expect("stats").live.barriers == 1);
 }
+
+#[test]
+fn settling_covers_what_is_being_committed_and_costs_nothing_otherwise() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::open_on(dir.path(), QUIET, Arc::new(Who::default()), Limits::STANDARD).expect("opens");
+    put(&store, &note(1, 100));
+    let stats = || store.stats().expect("stats").live;
+    let before = stats();
+    store.settle().expect("settled");
+    assert_eq!(stats(), before, "all is durable");
+    // Others see a transaction before its writer has counted it.
+    let covered = store.write(Durability::Lazy, |_| Ok(store.0.live.seen())).expect("written");
+    assert_eq!(covered, before.transactions + 1, "what was open may be seen already");
+    store.settle().expect("settled");
+    assert_eq!(stats().barriers, before.barriers + 1);
+}
