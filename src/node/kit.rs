@@ -50,7 +50,7 @@ use crate::{
 };
 
 /// What a test may wait for at most; nothing here takes a second on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const IMAGE: [u8; 32] = [7; 32];
 
 pub struct TestBox {

@@ -172,6 +172,8 @@ fn alarms_outlive_a_kill_of_bothy_and_end_when_the_guest_is_found_running() {
     b.sim.put(guest, GuestState::Crashed).expect("crashed");
     b.until("an alarm", || !standing(&b).is_empty());
     let before = alarms(&b).pop().expect("one").id;
+    // It is seen a moment before it is on the disk.
+    b.store().settle().expect("durable");
     b.kill_and_start();
     assert_eq!(alarms(&b).pop().expect("kept").id, before);
     // A start of bothy starts what should run.
@@ -288,6 +290,7 @@ fn the_loss_of_a_guests_own_function_is_one_alarm_over_a_kill_of_bothy() {
     let op = b.store().list::<Operation>().expect("list").into_iter().find(|o| o.kind == OpKind::RestorePf).expect("begun").id;
     b.assert_state(op, "FAILED_TEMP");
     let before: Vec<_> = alarms(&b).iter().map(|a| a.id).collect();
+    b.store().settle().expect("durable");
     b.kill_and_start();
     assert_eq!(standing(&b).len(), 2);
     // Its next start gives the broken operation up and begins another, which does it.
