@@ -136,7 +136,8 @@ fn a_function_that_goes_blocks_the_chain_or_is_passed_by_and_comes_back() {
             away(false);
             eventually("the chain knows", || lab.fabric.chain_state(c.id).expect("state").hops[0].live == 1);
             bump.watch("tcp dport 80");
-            assert!(soon(true, || connects(&client, &web, 80) && bump.seen() > 0), "{policy:?} with {what} again");
+            let again = soon(true, || connects(&client, &web, 80) && bump.seen() > 0);
+            assert!(again, "{policy:?} with {what} again\n{}", lab.picture());
         }
     }
 }

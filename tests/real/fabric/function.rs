@@ -115,12 +115,22 @@ impl Function {
     /// Its ports are on the switch, as libvirt puts them there.
     pub fn connect(&self, lab: &Lab, vlan: u16) {
         for n in &self.ports {
+            let (here, away) = (nic(*n), away(*n));
+            if try_sh(&["ip", "link", "show", &away]).0 {
+                sh(&["ip", "link", "set", &away, "name", here.as_str()]);
+                sh(&["ip", "link", "set", here.as_str(), "up"]);
+            }
             lab.ovs.vsctl(&["add-port", BRIDGE, nic(*n).as_str(), &format!("tag={vlan}")]);
         }
     }
+    /// Its ports are off the switch and off the host, as those of a guest that went: a port whose interface is
+    /// still there would be put back.
     pub fn disconnect(&self, lab: &Lab) {
         for n in &self.ports {
-            lab.ovs.vsctl(&["del-port", nic(*n).as_str()]);
+            let here = nic(*n);
+            sh(&["ip", "link", "set", here.as_str(), "down"]);
+            sh(&["ip", "link", "set", here.as_str(), "name", &away(*n)]);
+            lab.ovs.vsctl(&["del-port", here.as_str()]);
         }
     }
 
@@ -160,6 +170,11 @@ impl Function {
         let count = text.split_whitespace().skip_while(|w| *w != "packets").nth(1).expect("a counter");
         count.parse().expect("a number")
     }
+}
+
+/// The name of an interface that is off the switch.
+fn away(n: u128) -> String {
+    format!("away{n}")
 }
 
 pub fn hop(name: &str, kind: HopKind, arms: &[(u128, u128)]) -> Hop {

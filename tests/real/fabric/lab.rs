@@ -83,6 +83,12 @@ impl Lab {
         let (verb, rest) = args.split_first().expect("a verb");
         sh(&[&["ovs-ofctl", "-O", "OpenFlow14", verb, &socket.to_string_lossy()], rest].concat())
     }
+    /// All there is to see of the switch, for a test that failed.
+    pub fn picture(&self) -> String {
+        let ports = self.ovs.vsctl(&["--columns=name,tag,trunks,vlan_mode,external_ids", "list", "Port"]);
+        let interfaces = self.ovs.vsctl(&["--columns=name,ofport,link_state,error", "list", "Interface"]);
+        format!("{ports}\n{interfaces}\n{}", self.ofctl(&["dump-flows"]))
+    }
     /// The switch's flows but their counters, and how many there are.
     pub fn flows(&self) -> Vec<String> {
         let dump = self.ofctl(&["dump-flows"]);
