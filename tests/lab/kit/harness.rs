@@ -27,7 +27,8 @@ macro_rules! tests {
     };
 }
 
-pub fn run(groups: &[Group]) -> ExitCode {
+/// The first boot is that of a trial: `on_trial`.
+pub fn run(on_trial: &str, groups: &[Group]) -> ExitCode {
     let wanted = Wanted::from_arguments();
     let all = groups.iter().flat_map(|(group, tests)| tests.iter().map(move |t| (format!("{group}::{}", t.name), t)));
     let chosen: Vec<_> = all.filter(|(name, _)| wanted.has(name)).collect();
@@ -44,7 +45,7 @@ pub fn run(groups: &[Group]) -> ExitCode {
             println!("SKIP: the lab needs {missing}");
             return summary(0, if strict { chosen.len() } else { 0 }, begun);
         }
-        match catch_unwind(power_on) {
+        match catch_unwind(|| power_on(on_trial)) {
             Ok(mut lab) => {
                 println!("the box is up after {:.0} s", begun.elapsed().as_secs_f32());
                 failed = run_on(&mut lab, &chosen);
@@ -62,11 +63,11 @@ pub fn run(groups: &[Group]) -> ExitCode {
     summary(chosen.len() - failed.len(), failed.len(), begun)
 }
 
-fn power_on() -> Lab {
+fn power_on(on_trial: &str) -> Lab {
     let disk = disk::build();
     let logs = Path::new(env!("CARGO_MANIFEST_DIR")).join("build/lab");
     fs::create_dir_all(&logs).expect("a folder for logs");
-    Lab::start(&disk, &logs)
+    Lab::start(&disk, &logs, on_trial)
 }
 
 fn run_on<'a>(lab: &mut Lab, chosen: &'a [(String, &Test)]) -> Vec<&'a str> {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::kit::program;
+use crate::kit::{bootenv, program};
 
 /// Where UEFI lies on Debian: code, and variables to copy.
 const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
@@ -32,13 +32,14 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Powers on; what is written goes to an overlay beside the logs.
-    pub fn start(disk: &Path, logs: &Path) -> Machine {
+    /// Powers on, with these kernel arguments on trial; what is written goes to an overlay beside the logs.
+    pub fn start(disk: &Path, logs: &Path, on_trial: &str) -> Machine {
         let sockets = tempfile::Builder::new().prefix("bothy-lab-").tempdir_in("/tmp").expect("a folder in /tmp");
         let [overlay, vars, console] = ["disk.qcow2", "vars.fd", "console.log"].map(|n| logs.join(n));
         fs::copy(FIRMWARE[1], &vars).expect("OVMF's variables");
         let made = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(disk).arg(&overlay).status();
         assert!(made.is_ok_and(|s| s.success()), "qemu-img makes {}", overlay.display());
+        bootenv::arm(disk, &overlay, on_trial);
 
         // It ends with us, however we end.
         let mut qemu = Command::new("setpriv");
@@ -118,7 +119,9 @@ impl Drop for Machine {
 /// What this host lacks to be the lab's, if anything.
 pub fn lacks() -> Option<String> {
     let mut missing: Vec<String> = Vec::new();
-    for name in ["qemu-system-x86_64", "qemu-img", "setpriv", "mmdebstrap", "grub-mkstandalone", "mkfs.ext4", "mformat", "sfdisk"] {
+    for name in
+        ["qemu-system-x86_64", "qemu-img", "qemu-io", "setpriv", "mmdebstrap", "grub-mkstandalone", "mkfs.ext4", "mformat", "sfdisk"]
+    {
         if !program(name) {
             missing.push(format!("the program {name}"));
         }

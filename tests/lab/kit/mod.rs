@@ -40,10 +40,10 @@ pub struct Lab {
 const STALLED: &str = "detected stalls on CPUs";
 
 impl Lab {
-    /// Powers the box on and waits until it is up.
-    pub fn start(disk: &Path, logs: &Path) -> Lab {
+    /// Powers the box on, with these kernel arguments on trial, and waits until it is up.
+    pub fn start(disk: &Path, logs: &Path, on_trial: &str) -> Lab {
         let transcript = File::create(logs.join("transcript.txt")).expect("a log");
-        let mut lab = Lab { machine: Machine::start(disk, logs), agent: None, transcript, logs: logs.into(), resets: 0 };
+        let mut lab = Lab { machine: Machine::start(disk, logs, on_trial), agent: None, transcript, logs: logs.into(), resets: 0 };
         lab.await_boot(None);
         lab
     }
@@ -90,13 +90,6 @@ impl Lab {
             assert!(Instant::now() < until, "never: {what}; at last {script} said [{:?}]\n{said}", e.code);
             thread::sleep(Duration::from_secs(2));
         }
-    }
-
-    /// Writes bytes over a file inside, from its first byte, and to the disk.
-    #[track_caller]
-    pub fn write(&mut self, path: &str, bytes: &[u8]) {
-        let e = self.run(&["/bin/dd", "conv=notrunc,fsync", "status=none", &format!("of={path}")], bytes, COMMAND);
-        assert_eq!(e.code, Some(0), "writing {path}: {}", e.err);
     }
 
     /// Writes a file anew.
