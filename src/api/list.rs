@@ -5,7 +5,6 @@
 //! deleted meanwhile. Never: which table.
 
 use axum::{
-    Json,
     http::{
         HeaderValue, Uri,
         header::{HeaderName, LINK},
@@ -22,6 +21,7 @@ use super::{
     Services,
     convert::Base,
     problem::{Answer, Problem},
+    respond::Json,
 };
 use crate::{
     model::{

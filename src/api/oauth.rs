@@ -7,7 +7,6 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use axum::{
-    Json,
     body::Body,
     extract::{Extension, Query, State},
     http::{
@@ -24,6 +23,7 @@ use super::{
     auth::{self, Offer},
     extract::{Reading, media_type, read_body},
     gate::Granted,
+    respond::Json,
     routes::Routes,
     server::{Holder, Peer},
 };

@@ -55,7 +55,7 @@ impl Api {
 
     /// The two `api_versions` resources.
     pub fn routes(&'static self) -> Routes {
-        let info = move || async move { axum::Json(self.information()) };
+        let info = move || async move { super::respond::Json(self.information()) };
         Routes::default().get(self.all, info).get(self.one, info)
     }
 

@@ -1,7 +1,6 @@
 //! The audit trail: newest first, page by page; and whether its chain is whole.
 
 use axum::{
-    Json,
     extract::State,
     http::{HeaderValue, Uri, header::LINK},
     response::{IntoResponse as _, Response},
@@ -15,7 +14,7 @@ use crate::{
         convert::time,
         extract::query,
         problem::{Answer, Problem},
-        respond::NoQuery,
+        respond::{Json, NoQuery},
     },
     model::access::AuditEntry,
 };

@@ -1,7 +1,7 @@
 //! A dry run of a service whose packages come with the request: one archive with the question, `ask.json`, and
 //! the packages' own archives. Nothing of it stays.
 
-use axum::{Json, body::Body, extract::State, http::HeaderMap};
+use axum::{body::Body, extract::State, http::HeaderMap};
 use smol_str::SmolStr;
 
 use super::plan::{Ask, Plan, answer, shown};
@@ -12,7 +12,7 @@ use crate::{
         extract::{linger, require_type},
         json,
         problem::Answer,
-        respond::NoQuery,
+        respond::{Json, NoQuery},
         upload::{self, Upload},
     },
     descriptor::{Archive, Limits},

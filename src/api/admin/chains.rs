@@ -1,10 +1,14 @@
 //! Service function chains: what takes them, by which functions, and what went by each.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::Serialize;
 
 use crate::{
-    api::{Ctx, problem::Answer, respond::NoQuery},
+    api::{
+        Ctx,
+        problem::Answer,
+        respond::{Json, NoQuery},
+    },
     model::chain::{Chain, ChainHop, ChainState, CpOf, HopKind, OnLoss},
     nfvo::Nfvo,
     sdn::chain::HopState,

@@ -1,6 +1,6 @@
 //! The configuration over the API: show, check a text, apply the daemon's own file.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
 
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
         Ctx,
         extract::Text,
         problem::{Answer, Problem},
+        respond::Json,
     },
     config::{Apply, Changes, Config, Refusal},
     model::error::Fault,

@@ -1,12 +1,19 @@
 //! Why a resource is where it is: whose it is, what made it, and under which names it is on the host.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
     access::Caller,
-    api::{Ctx, convert::time, extract::Id, problem::Answer, respond::NoQuery, who::View},
+    api::{
+        Ctx,
+        convert::time,
+        extract::Id,
+        problem::Answer,
+        respond::{Json, NoQuery},
+        who::View,
+    },
     lcm::timeline::{all_operations, plan_of},
     model::{
         domain::Layout,

@@ -1,10 +1,14 @@
 //! The host's hardware as JSON.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::Serialize;
 
 use crate::{
-    api::{Ctx, Services, problem::Answer, respond::NoQuery},
+    api::{
+        Ctx, Services,
+        problem::Answer,
+        respond::{Json, NoQuery},
+    },
     model::{
         error::Result,
         host::{self, CacheKind, Function, HostFacts, NetPort},

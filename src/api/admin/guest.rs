@@ -1,7 +1,6 @@
 //! What lies behind a VNF in its guests: serial log, day-0 medium, domain, reset, restart.
 
 use axum::{
-    Json,
     extract::State,
     http::{StatusCode, Uri, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
@@ -14,7 +13,7 @@ use crate::{
         convert::request,
         extract::{Id, query},
         problem::{Answer, Problem},
-        respond::accepted,
+        respond::{Json, accepted},
     },
     model::{
         error::{Fault, Result},

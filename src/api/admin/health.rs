@@ -1,10 +1,10 @@
 //! What works, and which Bothy this is.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::Serialize;
 
 use crate::{
-    api::{Ctx, problem::Answer, version},
+    api::{Ctx, problem::Answer, respond::Json, version},
     model::health::{Condition, ConditionState},
 };
 

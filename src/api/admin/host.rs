@@ -1,10 +1,14 @@
 //! The box: facts, how guests run, what there is and what of it is promised.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::Serialize;
 
 use crate::{
-    api::{Ctx, Services, problem::Answer, respond::NoQuery},
+    api::{
+        Ctx, Services,
+        problem::Answer,
+        respond::{Json, NoQuery},
+    },
     model::error::Result,
     vim::{capacity::Usage, port::Accel},
 };

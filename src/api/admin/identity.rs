@@ -1,6 +1,6 @@
 //! Users, clients and roles. What is secret is shown once, when it is made, and never again.
 
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -17,7 +17,7 @@ use crate::{
         convert::time,
         extract::{self, Id},
         problem::Answer,
-        respond::{NoQuery, created},
+        respond::{Json, NoQuery, created},
     },
     model::{
         access::{Account, CertificateRule, Credentials, Permission},

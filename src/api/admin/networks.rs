@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::Serialize;
 
 use crate::{
-    api::{Ctx, problem::Answer, respond::NoQuery},
+    api::{
+        Ctx,
+        problem::Answer,
+        respond::{Json, NoQuery},
+    },
     model::{
         id::IfName,
         segment::{Segment, SegmentOwner, SegmentState},

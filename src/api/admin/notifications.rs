@@ -1,6 +1,6 @@
 //! How far each subscriber is: what waits, what was given up and why; and once more.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use crate::{
         convert::{subscription::collection, time},
         extract::Id,
         problem::Answer,
-        respond::NoQuery,
+        respond::{Json, NoQuery},
         who::View,
     },
     model::subscription::DeadLetter,

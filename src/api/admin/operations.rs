@@ -1,10 +1,16 @@
 //! An operation's steps: when each ran, how long, what it waited for, what failed and why.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::Serialize;
 
 use crate::{
-    api::{Ctx, convert::time, extract::Id, problem::Answer, respond::NoQuery},
+    api::{
+        Ctx,
+        convert::time,
+        extract::Id,
+        problem::Answer,
+        respond::{Json, NoQuery},
+    },
     lcm::timeline::{Line, Progress},
     model::{error::FaultRecord, id::OpId, op::Operation},
 };

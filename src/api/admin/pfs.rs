@@ -1,7 +1,6 @@
 //! Operations on the host's physical functions: begun, shown, moved on.
 
 use axum::{
-    Json,
     extract::State,
     http::{StatusCode, Uri},
     response::Response,
@@ -15,7 +14,7 @@ use crate::{
         extract::{Id, query},
         ops::{self, Kind},
         problem::{Answer, Problem},
-        respond::{NoQuery, accepted},
+        respond::{Json, NoQuery, accepted},
     },
     lcm::timeline::all_operations,
     model::{

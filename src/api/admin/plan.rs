@@ -1,7 +1,7 @@
 //! Dry runs: what an instantiation or the scaling of a service would make, what an update or other links of a VNF would
 //! change, or every reason why not. Nothing is touched.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -17,7 +17,7 @@ use crate::{
         },
         extract,
         problem::{Answer, Problem},
-        respond::{NoQuery, unprocessable},
+        respond::{Json, NoQuery, unprocessable},
         who::View,
     },
     model::{

@@ -1,6 +1,6 @@
 //! Projects: what each owns is apart from the others', and its quota limits what it takes of the box.
 
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -11,7 +11,7 @@ use crate::{
         convert::time,
         extract::{self, Id},
         problem::Answer,
-        respond::{NoQuery, created},
+        respond::{Json, NoQuery, created},
     },
     model::{
         access::{Project, Quota},

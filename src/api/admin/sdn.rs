@@ -1,6 +1,6 @@
 //! Switches outside the box: controllers and port maps as they are told (in OSM's words), links as they are there.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -9,7 +9,7 @@ use crate::{
         Ctx,
         extract::{self, Id},
         problem::Answer,
-        respond::NoQuery,
+        respond::{Json, NoQuery},
     },
     model::{
         error::{Fault, Result},

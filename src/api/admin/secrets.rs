@@ -1,6 +1,6 @@
 //! Secrets by name, of the caller's project: set and listed, never read back. Templates read them as `secrets.NAME`.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -8,7 +8,7 @@ use crate::api::{
     Ctx,
     extract::{self, Id},
     problem::Answer,
-    respond::NoQuery,
+    respond::{Json, NoQuery},
 };
 
 #[derive(Serialize)]

@@ -1,10 +1,14 @@
 //! The host's set-up: what differs from the configuration, doing it, undoing it.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::Serialize;
 
 use crate::{
-    api::{Ctx, problem::Answer, respond::NoQuery},
+    api::{
+        Ctx,
+        problem::Answer,
+        respond::{Json, NoQuery},
+    },
     model::{error::Result, host::BootArgs},
     vim::setup::{Done, HostPlan, Keeper, Needs},
 };

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::{
-    Json,
     extract::State,
     http::{StatusCode, Uri},
 };
@@ -14,7 +13,7 @@ use crate::{
         Ctx,
         extract::query,
         problem::{Answer, Problem},
-        respond::NoQuery,
+        respond::{Json, NoQuery},
     },
     vnfm::revive::Missing,
 };

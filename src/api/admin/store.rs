@@ -1,7 +1,6 @@
 //! The store while it is in use: verified, exported.
 
 use axum::{
-    Json,
     extract::State,
     http::header::{CONTENT_DISPOSITION, CONTENT_TYPE},
     response::{IntoResponse as _, Response},
@@ -9,7 +8,11 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    api::{Ctx, content, problem::Answer, respond::NoQuery},
+    api::{
+        Ctx, content,
+        problem::Answer,
+        respond::{Json, NoQuery},
+    },
     model::error::Fault,
 };
 

@@ -1,11 +1,16 @@
 //! What is on the host and in no record: shown, removed guest by guest, and the word that ends a restored store's
 //! restraint.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
 
 use crate::{
-    api::{Ctx, extract::Id, problem::Answer, respond::NoQuery},
+    api::{
+        Ctx,
+        extract::Id,
+        problem::Answer,
+        respond::{Json, NoQuery},
+    },
     model::id::VnfcId,
     vim::port::{FoundGuest, GuestState},
     vnfm::{revive::Missing, stray::Strays},

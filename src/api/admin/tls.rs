@@ -1,9 +1,14 @@
 //! The certificate that is shown: looked at, replaced, its files taken up anew. Never: the key.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Ctx, Services, extract, problem::Answer, respond::NoQuery, tls::Pair};
+use crate::api::{
+    Ctx, Services, extract,
+    problem::Answer,
+    respond::{Json, NoQuery},
+    tls::Pair,
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

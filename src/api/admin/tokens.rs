@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -13,7 +13,7 @@ use crate::{
         convert::time,
         extract::{self, Id},
         problem::Answer,
-        respond::{NoQuery, created},
+        respond::{Json, NoQuery, created},
         who,
     },
     model::access::{Action, Permission, Resource, Token},

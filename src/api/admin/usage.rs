@@ -1,10 +1,14 @@
 //! Who holds what of the hardware: cores, pages, VFs by NUMA node; and what is not as it was given.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::Serialize;
 
 use crate::{
-    api::{Ctx, problem::Answer, respond::NoQuery},
+    api::{
+        Ctx,
+        problem::Answer,
+        respond::{Json, NoQuery},
+    },
     model::{error::Result, id::VnfcId},
     vim::place::usage::{CardUsage, CpuUse, NodeUsage, PageUsage, TimeUsage},
     vnfm::Vnfm,

@@ -101,7 +101,7 @@ async fn modify(
 ) -> Answer<Response> {
     let found = s.domain(move |n| n.vnfm().modify_snapshot(id, |record| if_match(&headers, record.revision))).await?;
     only_taken_here(r.vnf_snapshot_pkg_id.is_some(), r.vnf_snapshot.is_some(), "VnfSnapshotInfoModificationRequest")?;
-    let mut response = axum::Json(VnfSnapshotInfoModifications::default()).into_response();
+    let mut response = crate::api::respond::Json(VnfSnapshotInfoModifications::default()).into_response();
     response.headers_mut().insert(axum::http::header::ETAG, etag(found.revision));
     Ok(response)
 }
