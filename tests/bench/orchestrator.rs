@@ -63,7 +63,6 @@ impl Orchestrator {
             std::fs::create_dir_all(folder).expect("folder");
         }
         let sim = Sim::default();
-        sim.add_base(IMAGE, ImageInfo { format: ImageFormat::Qcow2, virtual_size: MiB(64), size: Bytes(1 << 20) });
         let port = Arc::new(sim.clone());
         let core = Core::start(Build {
             uplinks: Vec::new(),
@@ -99,6 +98,9 @@ impl Orchestrator {
     pub fn onboard(&self, nsd: &str, members: usize, addresses: Addresses) {
         if self.core.vnfm().package_of(ProjectId::DEFAULT, VNFD).is_err() {
             self.put(&package());
+            // Not before: an image that no package names goes when the watcher begins.
+            let info = ImageInfo { format: ImageFormat::Qcow2, virtual_size: MiB(64), size: Bytes(1 << 20) };
+            self.sim.add_base(IMAGE, info);
         }
         self.put(&ns_descriptor(service(nsd, members, addresses)));
     }
