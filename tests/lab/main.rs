@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             ("trial", trial::TESTS),
             ("guest", guest::AFTER_A_REBOOT),
             ("gib", gib::TESTS),
+            ("trial", long),
             ("trial", trial::UNDO),
         ],
     )

@@ -15,6 +15,8 @@ use crate::{
 pub const FALLBACK: &[Test] = tests![a_trial_that_does_not_boot_falls_back];
 /// While the guest runs.
 pub const TESTS: &[Test] = tests![gib_pages_are_planned_tried_and_then_kept];
+/// Only where there is time (`--long`): it is a boot of its own, and ends as the one before it.
+pub const LONG: &[Test] = tests![a_trial_that_comes_up_without_bothy_falls_back_when_its_time_is_up];
 /// After the guest that has the page.
 pub const UNDO: &[Test] = tests![an_undo_takes_back_what_it_can_and_puts_the_rest_on_trial];
 
@@ -72,6 +74,24 @@ fn an_undo_takes_back_what_it_can_and_puts_the_rest_on_trial(lab: &mut Lab) {
     let (name, _) = pf(lab, NODE as usize);
     assert!(vf(lab, &name, 0).is_null());
     assert_eq!(lab.bothy(&["host", "usage"])["drift"], json!([]));
+}
+
+/// All is well but the daemon. The timer is shorter than the box's own 15 minutes.
+fn a_trial_that_comes_up_without_bothy_falls_back_when_its_time_is_up(lab: &mut Lab) {
+    let committed = lab.boot_variable("bothy_args").expect("arguments");
+    let timer =
+        "d=/etc/systemd/system/bothy-trial.timer.d; mkdir -p $d; printf '[Timer]\\nOnActiveSec=\\nOnActiveSec=150s\\n' >$d/soon.conf; sync";
+    lab.sh(timer);
+    lab.try_arguments(&format!("{committed} systemd.mask=bothy.service"));
+    lab.reboot();
+    if lab.sh("cat /proc/cmdline").contains("bothy.boot=trial") {
+        lab.await_next_boot();
+    }
+    on_boot(lab, "committed", &committed);
+    let said = lab.sh("journalctl -b -1 -u bothy-trial.service -o cat");
+    assert!(said.contains("were not kept in time"), "{said}");
+    kept(lab, &committed);
+    lab.sh("rm -r /etc/systemd/system/bothy-trial.timer.d; systemctl daemon-reload");
 }
 
 fn panics(lab: &mut Lab) -> usize {

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use crate::kit::{Lab, disk::COMMITTED};
+use crate::kit::{COMMAND, Lab, disk::COMMITTED};
 
 pub const FILE: &str = "/boot/efi/EFI/bothy/grubenv";
 const HEAD: &str = "# GRUB Environment Block\n";
@@ -24,6 +24,21 @@ impl Lab {
         let prefix = format!("{name}=");
         block.lines().find_map(|l| l.strip_prefix(&prefix).map(Into::into))
     }
+
+    /// Puts arguments on trial from inside, as the daemon does.
+    #[track_caller]
+    pub fn try_arguments(&mut self, arguments: &str) {
+        let block = block(&self.boot_variable("bothy_args").unwrap_or_default(), arguments);
+        let e = self.run(&["/bin/dd", "conv=notrunc,fsync", "status=none", &format!("of={FILE}")], block.as_bytes(), COMMAND);
+        assert_eq!(e.code, Some(0), "writing {FILE}: {}", e.err);
+    }
+}
+
+fn block(committed: &str, on_trial: &str) -> String {
+    let mut block = format!("{HEAD}bothy_args={committed}\nbothy_args_try={on_trial}\nbothy_try=1\n");
+    assert!(block.len() <= BYTES, "{on_trial}");
+    block.extend(std::iter::repeat_n('#', BYTES - block.len()));
+    block
 }
 
 /// Where partitions begin, and what the first of them, which has the block, is not larger than.
@@ -33,9 +48,7 @@ const PIECE: usize = 1 << 20;
 /// Puts arguments on trial at the first boot, as the daemon does: in the overlay, at the place that the block
 /// has on the disk, as GRUB itself writes it.
 pub fn arm(disk: &Path, overlay: &Path, arguments: &str) {
-    let mut block = format!("{HEAD}bothy_args={COMMITTED}\nbothy_args_try={arguments}\nbothy_try=1\n");
-    assert!(block.len() <= BYTES, "{arguments}");
-    block.extend(std::iter::repeat_n('#', BYTES - block.len()));
+    let block = block(COMMITTED, arguments);
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(block.as_bytes()).expect("written");
     let write = format!("write -s {} {} {BYTES}", file.path().display(), place(disk));

@@ -116,6 +116,13 @@ impl Lab {
         self.await_boot(Some(before));
     }
 
+    /// The boot that this one is about to end with by itself.
+    #[track_caller]
+    pub fn await_next_boot(&mut self) {
+        let before = self.boot_id();
+        self.await_boot(Some(before));
+    }
+
     pub fn boot_id(&mut self) -> String {
         self.sh("cat /proc/sys/kernel/random/boot_id")
     }
