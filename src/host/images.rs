@@ -17,7 +17,7 @@ use std::{
 
 use camino::{Utf8Path, Utf8PathBuf};
 use data_encoding::HEXLOWER;
-use imago::{FormatCreateBuilder, Storage, StorageCreateOptions, qcow2::Qcow2};
+use imago::{FormatAccess, FormatCreateBuilder, Storage, StorageCreateOptions, format::PreallocateMode, qcow2::Qcow2};
 
 use super::{
     ballast::Ballast,
@@ -200,6 +200,19 @@ impl Images for ImageFiles {
             }),
             Err(e) => Err(io_fault("looking for", &path, e)),
         }
+    }
+    fn grow_disk(&self, id: DiskId, to: MiB) -> Result<()> {
+        let path = self.layout.disk(id);
+        let fail = |e: std::io::Error| match e.kind() {
+            ErrorKind::NotFound => Fault::not_found(format!("there is no disk {id}")),
+            _ => io_fault("enlarging", &path, e),
+        };
+        // Its base is not opened: nothing is read or copied. The size is written last, so that a crash leaves the disk
+        // as it was or as it is to be.
+        let disk = Qcow2::<imago::file::File>::open_path(&path, true).map_err(fail)?;
+        let disk = FormatAccess::new(disk);
+        disk.resize_grow(to.bytes().0, PreallocateMode::None).map_err(fail)?;
+        disk.sync().map_err(fail)
     }
     fn remove_disk(&self, id: DiskId) -> Result<()> {
         remove(&self.layout.disk(id))

@@ -89,6 +89,42 @@ fn an_empty_volume_needs_no_image() {
 }
 
 #[test]
+fn a_disk_grows_and_keeps_what_is_on_it() {
+    if !needs(&["qemu-img", "qemu-io"]) {
+        return;
+    }
+    let b = data();
+    let upload = b.root.join("upload");
+    qemu_img(&["create", "-q", "-f", "qcow2", upload.as_str(), "32M"]);
+    b.files.import(&upload, &SHA, ImageFormat::Qcow2).expect("import");
+    let spec = b.disk(1, MiB(32), Some(ImageFormat::Qcow2));
+    b.files.ensure_disk(&spec).expect("disk");
+    let path = b.files.layout.disk(spec.id);
+    let io = |what: &str| {
+        let out = Command::new("qemu-io").args(["-f", "qcow2", "-c", what, path.as_str()]).output().expect("qemu-io");
+        let said = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(out.status.success() && !said.contains("failed"), "{what}: {said}");
+    };
+    io("write -P 0x5a 31M 1M");
+    // 3 TiB needs another L1 table; what is smaller than it is leaves it as it is.
+    for (to, size) in [(MiB(64), MiB(64)), (MiB(3 << 20), MiB(3 << 20)), (MiB(16), MiB(3 << 20))] {
+        for _ in 0..2 {
+            b.files.grow_disk(spec.id, to).expect("grown, and again");
+        }
+        qemu_img(&["check", "-q", path.as_str()]);
+        let info = qemu_img(&["info", "--output=json", path.as_str()]);
+        let info: serde_json::Value = serde_json::from_str(&info).expect("json");
+        assert_eq!(info["virtual-size"], size.bytes().0);
+        assert_eq!(info["backing-filename"], b.files.layout.image(&SHA).as_str());
+        io("read -P 0x5a 31M 1M");
+    }
+    io("read -P 0 32M 1M");
+    io("write -P 0x77 2T 1M");
+    qemu_img(&["check", "-q", path.as_str()]);
+    assert_eq!(b.mode(&path), DISK);
+}
+
+#[test]
 fn what_qemu_img_makes_of_other_files_is_refused() {
     if !needs(&["qemu-img"]) {
         return;

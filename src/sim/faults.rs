@@ -57,6 +57,7 @@ methods! {
     RemoveBase true false,
     Bases false false,
     EnsureDisk true false,
+    GrowDisk true false,
     RemoveDisk true false,
     Disks false false,
     CopyDisk true false,

@@ -63,7 +63,7 @@ impl World {
     fn writer(&self, disk: DiskId, still_is_enough: bool) -> Result<()> {
         let of = |g: &&super::world::Guest| g.spec.disks.iter().any(|d| d.id == disk);
         match self.guests.values().find(of).filter(|g| g.is_up() && !(still_is_enough && g.state == GuestState::Paused)) {
-            Some(g) => Err(Fault::bug(format!("disk {disk} is copied or replaced while guest {} writes to it", g.spec.id))),
+            Some(g) => Err(Fault::bug(format!("disk {disk} is copied, replaced or enlarged while guest {} writes to it", g.spec.id))),
             None => Ok(()),
         }
     }
@@ -120,6 +120,14 @@ impl Images for Sim {
                 return Err(Fault::capacity(format!("disk {}: the file system of disks is full", spec.id)));
             }
             world.disks.insert(spec.id, spec.clone());
+            Ok(())
+        })
+    }
+    fn grow_disk(&self, id: DiskId, to: MiB) -> Result<()> {
+        self.call(Method::GrowDisk, id, |world, _| {
+            world.writer(id, false)?;
+            let spec = world.disks.get_mut(&id).ok_or_else(|| Fault::not_found(format!("there is no disk {id}")))?;
+            spec.size = spec.size.max(to);
             Ok(())
         })
     }

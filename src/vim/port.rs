@@ -234,6 +234,8 @@ pub trait Images: Send + Sync {
     fn bases(&self) -> Result<Vec<[u8; 32]>>;
     /// The disk exists, complete and durable.
     fn ensure_disk(&self, spec: &DiskSpec) -> Result<()>;
+    /// The disk is at least so large, and what it held is where it was. Its guest is off.
+    fn grow_disk(&self, id: DiskId, to: MiB) -> Result<()>;
     fn remove_disk(&self, id: DiskId) -> Result<()>;
     fn disks(&self) -> Result<Vec<DiskId>>;
     /// A copy of a disk as it is now exists, complete and durable; what it takes. The disk's guest stands still.

@@ -204,6 +204,10 @@ pub fn contract_images(i: &dyn Images, work: &Utf8Path) {
         i.ensure_disk(spec).expect("disk, and again");
         assert!(i.disks().expect("disks").contains(&spec.id));
     }
+    for size in [6, 6, 2] {
+        i.grow_disk(disk(1, 4, sha).id, MiB(size)).expect("larger; again; and as it is");
+    }
+    assert_eq!(i.grow_disk(disk(9, 4, sha).id, MiB(6)).expect_err("no disk").kind(), Kind::NotFound);
     let room = i.room().expect("room");
     assert!(room.disks.0 > 0 && room.free <= room.total, "{room:?}");
     assert_eq!(i.remove_base(&sha).expect_err("a disk stands on it").kind(), Kind::Conflict);
