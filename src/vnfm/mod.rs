@@ -1,6 +1,7 @@
 //! VNF management: lifecycle of VNF instances and their packages (SOL003, IFA007).
 //!
 //! * `plan`    pure: which guests, disks, ports, addresses and steps a request means
+//! * `parts`   pure: NICs, disks and domains of guests
 //! * `affinity` groups of guests to placement's, and what one host cannot keep
 //! * `place`   wishes for hardware to placement and back
 //! * `change`  pure: what scaling and healing add to the guests and take from them
@@ -37,6 +38,7 @@ mod medium;
 mod operate;
 mod order;
 pub mod package;
+mod parts;
 pub mod place;
 pub mod plan;
 mod plug;

@@ -14,22 +14,22 @@ use smol_str::{SmolStr, format_smolstr};
 use uuid::Uuid;
 
 use super::{
-    affinity::{company, one_host},
-    place::{NicOf, Wishful, taken_back, wishful},
+    affinity::one_host,
+    parts::Guest,
+    place::{Wishful, taken_back},
 };
 use crate::{
     model::{
-        domain::{BaseImage, DiskSpec, DomainDisk, DomainMedium, DomainNic, DomainSpec, MediaSpec, Owner},
+        domain::{BaseImage, MediaSpec},
         error::{Fault, Result},
-        id::{DiskId, ExtCpId, IfKind, OpId, PortId, SegmentId, VnfcId, if_name},
+        id::{DiskId, OpId, SegmentId, VnfId, VnfcId},
         package::VnfPackage,
         param::Params,
         place::Held,
-        segment::{Access, Segment, SegmentOwner},
-        size::MiB,
+        segment::SegmentOwner,
         step::{Effect, PlanStep, Step, VnfStep},
         time::Dice,
-        vnf::{Body, ExtCpInst, Port, Reservation, RunState, Stopping, VnfInstance, Vnfc, VnfcDisk},
+        vnf::{Body, ExtCpInst, Port, Reservation, RunState, Stopping, VnfInstance, Vnfc},
         vnfd::{CpLink, ExtCpThrough, Flavour, LinkProfile, Readiness, Vdu, VduCp},
     },
     sdn::link,
@@ -193,15 +193,7 @@ pub fn instantiate(ask: &Ask<'_>, fabric: &mut Fabric<'_>, dice: &dyn Dice) -> R
             n => Fault::new(kind, format!("{n} guests or links cannot be planned")).with_reasons(reasons),
         });
     }
-    // One that no guest has yet: a guest that is added by scaling finds its link here.
-    for (cpd, segment) in &p.attached {
-        ext.entry(cpd.clone()).or_insert_with(|| ExtCpInst {
-            id: ExtCpId(fresh_uuid(dice)),
-            cpd: cpd.clone(),
-            segment: *segment,
-            ports: Vec::new(),
-        });
-    }
+    p.expose_rest(&mut ext);
     let reservation = reservation(ask.instance.id, ask.instance.project, &vnfcs.iter().collect::<Vec<_>>(), Vec::new());
     let what = format!("VNF {}", ask.instance.name);
     let body = Body {
@@ -243,12 +235,14 @@ pub(super) enum Made<'a> {
 }
 
 pub(super) struct Planner<'a> {
-    ask: &'a Ask<'a>,
-    dice: &'a dyn Dice,
+    pub(super) ask: &'a Ask<'a>,
+    pub(super) dice: &'a dyn Dice,
     pub(super) steps: Steps,
+    /// Links that are there already; planning adds the flavour's others.
     pub(super) links: BTreeMap<SmolStr, SegmentId>,
-    own: Vec<SegmentId>,
-    /// External cp -> its segment, and the step that has to be done before a guest starts on it.
+    /// Links that this plan makes.
+    pub(super) own: Vec<SegmentId>,
+    /// External cp -> its segment; as with `links`.
     pub(super) attached: BTreeMap<SmolStr, SegmentId>,
     pub(super) warnings: Vec<String>,
     pub(super) wishful: Vec<Wishful>,
@@ -282,8 +276,11 @@ impl Planner<'_> {
         Ok(id)
     }
 
-    fn internal_links(&mut self, fabric: &mut Fabric<'_>) -> Result<()> {
+    pub(super) fn internal_links(&mut self, fabric: &mut Fabric<'_>) -> Result<()> {
         for link in &self.ask.flavour.links {
+            if self.links.contains_key(&link.id) {
+                continue;
+            }
             // A link that is re-exposed outside is the outside's link.
             let exposed = self.ask.flavour.ext_cps.iter().find(|e| e.through == ExtCpThrough::Link(link.id.clone()));
             let outside = exposed.and_then(|e| self.ask.attach.get(&e.id)).and_then(|a| a.segment);
@@ -296,9 +293,12 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn external_links(&mut self, fabric: &mut Fabric<'_>) -> Result<()> {
+    pub(super) fn external_links(&mut self, fabric: &mut Fabric<'_>) -> Result<()> {
         for cp in &self.ask.flavour.ext_cps {
             let ExtCpThrough::VduCp { .. } = cp.through else { continue };
+            if self.attached.contains_key(&cp.id) {
+                continue;
+            }
             let segment = match self.ask.attach.get(&cp.id).and_then(|a| a.segment) {
                 Some(id) => id,
                 None => {
@@ -313,7 +313,7 @@ impl Planner<'_> {
     }
 
     /// The step that brings a segment to the host, once per plan: made by this VNF, or attached to.
-    fn segment_step(&mut self, id: SegmentId, fabric: &Fabric<'_>) -> Option<u32> {
+    pub(super) fn segment_step(&mut self, id: SegmentId, fabric: &Fabric<'_>) -> Option<u32> {
         let mine = self.own.contains(&id);
         let step = if mine { VnfStep::Segment(id) } else { VnfStep::Attach(id) };
         let existing = self.steps.steps.iter().find(|s| s.step == Step::Vnf(step.clone())).map(|s| s.index);
@@ -342,135 +342,56 @@ impl Planner<'_> {
         };
 
         let mut ports = Vec::new();
-        let mut nics = Vec::new();
-        let mut functions = Vec::new();
         for cp in &vdu.nics {
             let had = old.and_then(|o| o.ports.iter().find(|p| p.cp == cp.id));
-            let (segment, ext_cp, wish) = match had {
-                Some(p) => (p.segment, p.ext_cp.clone(), Wish::default()),
-                None => self.place(cp, index)?,
+            let port = match had {
+                Some(p) => self.same_port(cp, p, fabric)?,
+                None => self.new_port(cp, index, &hostname, fabric)?,
             };
-            let port = PortId(fresh_uuid(self.dice));
-            let stations =
-                fabric.stations.get_mut(&segment).ok_or_else(|| Fault::not_found(format!("there is no virtual link {segment}")))?;
-            let (mac, addresses) = if let Some(p) = had {
-                stations.share(p.id, port)?;
-                (p.mac, p.addresses.clone())
-            } else {
-                let wish = Wish { mac: wish.mac.or(cp.mac), addresses: wish.addresses };
-                let access = Access { role: cp.role, guarded: cp.port_security, rate_limit: cp.rate_limit, within: None };
-                stations
-                    .attach(port, self.ask.instance.id, &hostname, &wish, access, self.dice)
-                    .map_err(|e| e.context(format!("NIC {}", cp.id)))?
-            };
-            let vlan = stations.segment().vlan;
-            let profile = &stations.segment().profile;
-            functions.push(NicOf {
-                cp: cp.id.clone(),
-                wish: cp.wish.clone(),
-                port_security: cp.port_security,
-                mac,
-                physical: profile.physical.clone(),
-                vlan: profile.segmentation.map(TryInto::try_into).transpose()?,
-            });
-            let mtu = nic_mtu(cp, stations.segment())?;
-            before.extend(self.segment_step(segment, fabric));
-            let ifname = if_name(IfKind::Guest, &port.0);
-            nics.push(DomainNic { port, ifname: ifname.clone(), mac, vlan, model: cp.model, mtu, wish: cp.wish.clone() });
-            if let Some(e) = &ext_cp {
-                let inst = ext.entry(e.clone()).or_insert_with(|| ExtCpInst {
-                    id: ExtCpId(fresh_uuid(self.dice)),
-                    cpd: e.clone(),
-                    segment,
-                    ports: Vec::new(),
-                });
-                inst.ports.push(port);
-            }
-            ports.push(Port { id: port, cp: cp.id.clone(), ext_cp, segment, ifname, mac, addresses });
+            before.extend(self.segment_step(port.segment, fabric));
+            self.expose(&port, ext);
+            ports.push(port);
         }
-
-        let name = format_smolstr!("{}/{}/{index}", self.ask.instance.name, vdu.id);
-        let company = company(self.ask.flavour, self.ask.instance.id, &vdu.id);
-        self.wishful.extend(wishful(id, name, vdu, functions, company)?);
 
         let mut disks = Vec::new();
         for d in &vdu.disks {
             if let Some(kept) = old.filter(|_| !anew && d.image.is_none()).and_then(|o| o.disks.iter().find(|k| k.storage == d.id)) {
-                disks.push((kept.clone(), d.bus));
+                disks.push(kept.clone());
                 continue;
             }
-            let disk = DiskId(fresh_uuid(self.dice));
-            let mut size = d.size;
-            let mut base = None;
-            let mut after = Vec::new();
-            if let Some(image) = &d.image {
-                let stored = self.ask.package.images.iter().find(|i| i.id == image.id).ok_or_else(|| {
-                    Fault::conflict(format!(
-                        "image {} of package {} is not in the image store: onboard the package again",
-                        image.id, self.ask.package.id
-                    ))
-                })?;
-                size = MiB(size.0.max(stored.virtual_size.0));
-                base = Some((stored.sha256, stored.format));
-                after.push(self.image_step(BaseImage { sha256: stored.sha256, format: stored.format }));
-            }
-            let spec = DiskSpec { id: disk, size, base: base.map(|(sha256, format)| BaseImage { sha256, format }) };
-            before.push(self.steps.vnf(VnfStep::Disk(spec), &after));
-            disks.push((VnfcDisk { id: disk, storage: d.id.clone(), size, base }, d.bus));
+            let (disk, made) = self.new_disk(d)?;
+            before.push(made);
+            disks.push(disk);
         }
 
-        let medium = vdu.day0.as_ref().map(|d| {
-            before.push(
-                self.steps
-                    .vnf(VnfStep::Medium(MediaSpec { vnfc: id, vnf: self.ask.instance.id, medium: d.medium, label: d.label.clone() }), &[]),
-            );
-            DomainMedium { bus: d.bus }
-        });
-        let has_medium = medium.is_some();
-
-        let spec = DomainSpec {
-            id,
-            owner: Owner {
-                project: self.ask.instance.project,
-                ns: self.ask.instance.ns,
-                vnf: self.ask.instance.id,
-                op: self.ask.op,
-                generation: self.ask.generation,
-                vnf_name: self.ask.instance.name.clone(),
-                vdu: vdu.id.clone(),
-                index,
-            },
-            vcpus: vdu.vcpus,
-            memory: vdu.memory,
-            firmware: vdu.firmware,
-            disks: disks.iter().map(|(d, bus)| DomainDisk { id: d.id, bus: *bus, serial: d.storage.clone() }).collect(),
-            medium,
-            nics,
-            epa: vdu.epa.clone(),
-            placed: None,
-        };
-        before.sort_unstable();
-        before.dedup();
-        let define = self.steps.vnf(VnfStep::Define(Box::new(spec)), &before);
-        if self.starts {
-            let start = self.steps.vnf(VnfStep::Start(id), &[define]);
-            ready_step(&mut self.steps, id, vdu, &ports, start);
+        if let Some(spec) = medium(vdu, id, self.ask.instance.id) {
+            before.push(self.steps.vnf(VnfStep::Medium(spec), &[]));
         }
-        Ok(Vnfc {
+        let vnfc = Vnfc {
             id,
             vdu: vdu.id.clone(),
             index,
             hostname,
             vcpus: vdu.vcpus,
             memory: vdu.memory,
-            disks: disks.into_iter().map(|(d, _)| d).collect(),
+            disks,
             ports,
-            medium: has_medium,
+            medium: vdu.day0.is_some(),
             graceful_stop_s: self.ask.flavour.graceful_stop_s,
-        })
+        };
+        let Guest { spec, wish } = self.guest(self.ask.flavour, vdu, &vnfc, fabric)?;
+        self.wishful.extend(wish);
+        before.sort_unstable();
+        before.dedup();
+        let define = self.steps.vnf(VnfStep::Define(Box::new(spec)), &before);
+        if self.starts {
+            let start = self.steps.vnf(VnfStep::Start(id), &[define]);
+            ready_step(&mut self.steps, id, vdu, &vnfc.ports, start);
+        }
+        Ok(vnfc)
     }
 
-    fn image_step(&mut self, base: BaseImage) -> u32 {
+    pub(super) fn image_step(&mut self, base: BaseImage) -> u32 {
         let step = Step::Vnf(VnfStep::Image(base));
         match self.steps.steps.iter().find(|s| s.step == step) {
             Some(s) => s.index,
@@ -480,7 +401,7 @@ impl Planner<'_> {
 
     /// The segment of a NIC, its external connection point and what is wished there. Fixed
     /// addresses go to the first VNFC only: two guests cannot have them.
-    fn place(&self, cp: &VduCp, index: u32) -> Result<(SegmentId, Option<SmolStr>, Wish)> {
+    pub(super) fn place(&self, cp: &VduCp, index: u32) -> Result<(SegmentId, Option<SmolStr>, Wish)> {
         match &cp.link {
             CpLink::Internal(link) => {
                 let id = *self.links.get(link).ok_or_else(|| Fault::invalid(format!("NIC {}: there is no internal link {link}", cp.id)))?;
@@ -498,15 +419,9 @@ impl Planner<'_> {
     }
 }
 
-/// What the guest is told that frames may hold: its own word, else the link's.
-fn nic_mtu(cp: &VduCp, segment: &Segment) -> Result<Option<u16>> {
-    let of_link = segment.profile.mtu;
-    match (cp.mtu, of_link) {
-        (Some(nic), Some(link)) if nic > link => {
-            Err(Fault::invalid(format!("NIC {}: its MTU of {nic} is more than the {link} of link {}", cp.id, segment.link)))
-        }
-        (nic, link) => Ok(nic.or(link)),
-    }
+/// The day-0 medium of a guest, where its VDU has one.
+pub(super) fn medium(vdu: &Vdu, vnfc: VnfcId, vnf: VnfId) -> Option<MediaSpec> {
+    vdu.day0.as_ref().map(|d| MediaSpec { vnfc, vnf, medium: d.medium, label: d.label.clone() })
 }
 
 pub(super) fn ready_step(steps: &mut Steps, id: VnfcId, vdu: &Vdu, ports: &[Port], after: u32) {
