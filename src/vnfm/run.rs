@@ -52,14 +52,7 @@ impl Vnfm {
                 self.hypervisor.set_datapath(self.links.ready()?);
                 self.hypervisor.define(spec)?;
             }
-            VnfStep::Start(id) => {
-                // A reboot of the host since the guest was made took the settings of its functions.
-                if let Target::Vnf(vnf) = cx.op.target {
-                    self.give_all(vnf, *id)?;
-                    self.ensure_forwarders(vnf, *id)?;
-                }
-                self.hypervisor.start(*id)?;
-            }
+            VnfStep::Start(id) => self.start_guest(cx, *id)?,
             VnfStep::Give { given, .. } => self.give(given)?,
             VnfStep::TakeBack(given) => self.take_back(given)?,
             VnfStep::Ready { vnfc, rule, grace_s, addresses } => return self.ready(cx, *vnfc, rule, *grace_s, addresses),
@@ -97,7 +90,7 @@ impl Vnfm {
             VnfStep::Stop { .. }
                 if matches!(cx.op.kind, OpKind::Stop | OpKind::RevertToSnapshot) && self.run_before(cx)? == Some(RunState::Stopped) => {}
             VnfStep::Start(id) => self.hypervisor.destroy(*id)?,
-            VnfStep::Stop { vnfc, .. } => match self.hypervisor.start(*vnfc) {
+            VnfStep::Stop { vnfc, .. } => match self.start_guest(cx, *vnfc) {
                 // It was removed by a step of a later plan: there is nothing to go back to.
                 Err(f) if f.kind() == Kind::NotFound => {}
                 other => other?,
@@ -119,6 +112,15 @@ impl Vnfm {
             }
         }
         Ok(Outcome::Done)
+    }
+
+    fn start_guest(&self, cx: &StepCx, id: VnfcId) -> Result<()> {
+        // A reboot of the host since the guest was made took the settings of its functions.
+        if let Target::Vnf(vnf) = cx.op.target {
+            self.give_all(vnf, id)?;
+            self.ensure_forwarders(vnf, id)?;
+        }
+        self.hypervisor.start(id)
     }
 
     /// The function is as the guest needs it.
