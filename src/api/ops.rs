@@ -29,8 +29,8 @@ use crate::{
         domain::DomainSpec,
         error::{Fault, Result},
         id::{OpId, VnfcId},
-        op::{OpKind, Operation, Target},
-        step::{PlanStep, Step, VnfStep},
+        op::{OpKind, OpState, Operation, Target, VnfOpState},
+        step::{Effect, PlanStep, Step, StepLog, VnfStep},
         vnf::VnfInstance,
     },
     nfvo::Nfvo,
@@ -81,7 +81,7 @@ pub fn find(nfvo: &Nfvo, kind: Kind, id: OpId) -> Result<Operation> {
     if kind.has(&op) { Ok(op) } else { Err(Fault::not_found(format!("there is no operation {id}"))) }
 }
 
-/// The guests a termination removes, from the plan of the instantiation that made them.
+/// The guests a termination removes, from the plans that made them and made them anew.
 fn removed(nfvo: &Nfvo, op: &Operation, steps: &[PlanStep]) -> Result<Vec<DomainSpec>> {
     let gone: HashSet<VnfcId> = steps
         .iter()
@@ -94,12 +94,18 @@ fn removed(nfvo: &Nfvo, op: &Operation, steps: &[PlanStep]) -> Result<Vec<Domain
         return Ok(Vec::new());
     }
     let store = nfvo.vnfm().store();
-    let mut out = Vec::new();
-    for made in all_operations(store)?.iter().filter(|o| o.target == op.target) {
+    let mut all: Vec<Operation> = all_operations(store)?.into_iter().filter(|o| o.target == op.target).collect();
+    all.sort_by_key(|o| o.created);
+    let mut out: Vec<DomainSpec> = Vec::new();
+    for made in all {
         for s in store.list_under::<PlanStep>(&made.id)?.into_iter().chain(store.list_history_under(&made.id)?) {
-            if let Step::Vnf(VnfStep::Define(spec)) = s.step
-                && gone.contains(&spec.id)
-            {
+            let spec = match s.step {
+                Step::Vnf(VnfStep::Define(spec)) => spec,
+                Step::Vnf(VnfStep::Redefine { after, .. }) if made.state == OpState::Vnf(VnfOpState::Completed) => after,
+                Step::Vnf(_) | Step::Ns(_) | Step::Pf(_) => continue,
+            };
+            if gone.contains(&spec.id) {
+                out.retain(|before| before.id != spec.id);
                 out.push(*spec);
             }
         }
@@ -115,7 +121,9 @@ pub fn around(nfvo: &Nfvo, op: &Operation) -> Result<Around> {
         steps = store.list_history_under(&op.id)?;
     }
     let removed = removed(nfvo, op, &steps)?;
-    let mut around = Around { steps, removed, ..Around::default() };
+    let sheds = |l: &StepLog| steps.iter().any(|s| s.index == l.index && s.step.effect() == Effect::Sheds);
+    let shedding = op.kind == OpKind::ChangeFlavour && store.list_under::<StepLog>(&op.id)?.iter().any(sheds);
+    let mut around = Around { steps, shedding, removed, ..Around::default() };
     match op.target {
         Target::Vnf(id) => around.vnf = store.get(&id)?,
         Target::Pf(_) => {}

@@ -49,7 +49,14 @@ impl Engine {
         let before: Operation = self.store.require(&id)?;
         self.check_quiet(&before)?;
         check_format(&before)?;
-        let removes = self.store.list_under::<PlanStep>(&id)?.iter().any(|s| s.step.effect() == Effect::Removes);
+        self.settle_journal()?;
+        let begun: HashSet<u32> = self.store.list_under::<StepLog>(&id)?.iter().map(|l| l.index).collect();
+        let removes = |s: &PlanStep| match s.step.effect() {
+            Effect::Removes => true,
+            Effect::Sheds => begun.contains(&s.index),
+            Effect::Creates | Effect::Uses | Effect::Changes => false,
+        };
+        let removes = self.store.list_under::<PlanStep>(&id)?.iter().any(removes);
         if removes || before.kind == OpKind::Terminate {
             return Err(Fault::conflict(format!(
                 "operation {id} ({}) cannot be rolled back: what is removed stays removed; retry it, or mark it as failed",

@@ -530,7 +530,14 @@ impl Drop for Engine {
 pub fn usual_lane(step: &Step) -> Lane {
     use crate::model::step::{PfStep, VnfStep};
     match step {
-        Step::Vnf(VnfStep::Define(_) | VnfStep::Start(_) | VnfStep::Stop { .. } | VnfStep::RemoveGuest(_))
+        Step::Vnf(
+            VnfStep::Define(_)
+            | VnfStep::Start(_)
+            | VnfStep::Stop { .. }
+            | VnfStep::RemoveGuest(_)
+            | VnfStep::Redefine { .. }
+            | VnfStep::Shed(_),
+        )
         | Step::Pf(PfStep::Unplug { .. } | PfStep::Plug(_)) => Lane::Hypervisor,
         Step::Vnf(
             VnfStep::Segment(_)
@@ -547,7 +554,9 @@ pub fn usual_lane(step: &Step) -> Lane {
             | VnfStep::Properties { .. }
             | VnfStep::Capture { .. }
             | VnfStep::RevertDisk { .. }
-            | VnfStep::Move(_),
+            | VnfStep::Move(_)
+            | VnfStep::Grow { .. }
+            | VnfStep::Rewrite { .. },
         )
         | Step::Pf(PfStep::Reload(_) | PfStep::Restore(_))
         | Step::Ns(_) => Lane::Host,

@@ -275,6 +275,8 @@ pub enum OpKind {
     RevertToSnapshot,
     /// External connection points come to other links.
     ChangeExtConn,
+    /// The VNF comes to another deployment flavour.
+    ChangeFlavour,
 }
 
 impl OpKind {
@@ -293,6 +295,7 @@ impl OpKind {
             OpKind::CreateSnapshot => "CREATE_SNAPSHOT",
             OpKind::RevertToSnapshot => "REVERT_TO_SNAPSHOT",
             OpKind::ChangeExtConn => "CHANGE_EXT_CONN",
+            OpKind::ChangeFlavour => "CHANGE_FLAVOUR",
         }
     }
 }

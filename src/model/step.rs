@@ -13,8 +13,9 @@ use super::{
     domain::{BaseImage, DiskSpec, DomainSpec, MediaSpec},
     error::FaultRecord,
     host::PfSetting,
-    id::{DiskId, NfpId, OpId, SegmentId, SnapshotId, VnfId, VnfcId},
+    id::{DiskId, IfName, NfpId, OpId, PortId, SegmentId, SnapshotId, VnfId, VnfcId},
     place::Given,
+    size::MiB,
     time::Stamp,
     vnf::{PortMove, Properties},
     vnfd::Readiness,
@@ -90,6 +91,47 @@ pub enum VnfStep {
     },
     /// Changes the link that a NIC is on, and its addresses there; the guest keeps the NIC. Boxed, as it names both.
     Move(Box<PortMove>),
+    /// Changes what a guest that is off is made of. Boxed, as each side is a domain.
+    Redefine {
+        before: Box<DomainSpec>,
+        after: Box<DomainSpec>,
+    },
+    /// Uses a disk of a guest that is off: it is at least so large. To cut it again could cut what its guest wrote.
+    Grow {
+        vnfc: VnfcId,
+        disk: DiskId,
+        to: MiB,
+    },
+    /// Changes the day-0 medium of a guest that is off.
+    Rewrite {
+        before: MediaSpec,
+        after: MediaSpec,
+    },
+    /// Sheds what a VNF has no use for any more, when all that it is to have is there.
+    Shed(Box<Shed>),
+}
+
+/// What goes at the end of an operation that could be rolled back until then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shed {
+    pub gone: Vec<Gone>,
+    /// Links of the VNF's own, with their names in the descriptor.
+    pub links: Vec<(SegmentId, SmolStr)>,
+}
+
+/// A guest that goes, or what goes of one that stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    pub vnfc: VnfcId,
+    pub vdu: SmolStr,
+    pub index: u32,
+    pub whole: bool,
+    pub ports: Vec<(PortId, IfName)>,
+    /// With their storages in the descriptor.
+    pub disks: Vec<(DiskId, SmolStr)>,
+    pub medium: bool,
+    /// Functions that the host gets back.
+    pub given: Vec<Given>,
 }
 
 /// A guest, and each of its disks with the name of its copy.
@@ -169,6 +211,8 @@ pub enum Effect {
     Changes,
     /// Cannot be undone.
     Removes,
+    /// Undo does nothing as long as the step was never begun; from then on its plan cannot be undone.
+    Sheds,
 }
 
 impl Step {
@@ -181,10 +225,15 @@ impl Step {
                 | VnfStep::Define(_)
                 | VnfStep::Give { .. }
                 | VnfStep::Capture { .. } => Effect::Creates,
-                VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) => Effect::Uses,
-                VnfStep::Start(_) | VnfStep::Stop { .. } | VnfStep::Properties { .. } | VnfStep::RevertDisk { .. } | VnfStep::Move(_) => {
-                    Effect::Changes
-                }
+                VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) | VnfStep::Grow { .. } => Effect::Uses,
+                VnfStep::Start(_)
+                | VnfStep::Stop { .. }
+                | VnfStep::Properties { .. }
+                | VnfStep::RevertDisk { .. }
+                | VnfStep::Move(_)
+                | VnfStep::Redefine { .. }
+                | VnfStep::Rewrite { .. } => Effect::Changes,
+                VnfStep::Shed(_) => Effect::Sheds,
                 VnfStep::RemoveGuest(_)
                 | VnfStep::RemoveDisk(_)
                 | VnfStep::RemoveMedium(_)
@@ -236,6 +285,10 @@ impl Step {
                 VnfStep::RevertDisk { disk, .. } => format!("disk {disk} back to its copy"),
                 VnfStep::Move(m) if m.before.segment == m.after.segment => format!("other addresses for {}", m.name),
                 VnfStep::Move(m) => format!("{} from link {} to link {}", m.name, m.before.segment, m.after.segment),
+                VnfStep::Redefine { after, .. } => format!("define anew {}/{} {}", after.owner.vdu, after.owner.index, after.id),
+                VnfStep::Grow { disk, to, .. } => format!("disk {disk} to {to}"),
+                VnfStep::Rewrite { after, .. } => format!("day-0 medium of {} anew", after.vnfc),
+                VnfStep::Shed(s) => s.label(),
             },
             Step::Ns(s) => match s {
                 NsStep::Segment(id) => format!("link {id}"),
@@ -254,6 +307,15 @@ impl Step {
                 PfStep::Plug(user) => format!("plug {} into {}", user.functions(), user.name),
             },
         }
+    }
+}
+
+impl Shed {
+    fn label(&self) -> String {
+        let guests = self.gone.iter().filter(|g| g.whole).count();
+        let disks: usize = self.gone.iter().map(|g| g.disks.len()).sum();
+        let ports: usize = self.gone.iter().map(|g| g.ports.len()).sum();
+        format!("remove what is left over: {guests} guests, {disks} disks, {ports} NICs, {} links", self.links.len())
     }
 }
 

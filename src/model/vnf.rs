@@ -187,6 +187,14 @@ impl Body {
     pub fn vnfc(&self, id: VnfcId) -> Option<&Vnfc> {
         self.vnfcs.iter().find(|c| c.id == id)
     }
+    pub fn ports(&self) -> impl Iterator<Item = &Port> {
+        self.vnfcs.iter().flat_map(|c| &c.ports)
+    }
+    /// It is on this link, or has it inside.
+    pub fn is_on(&self, segment: SegmentId) -> bool {
+        let inside = self.links.iter().map(|(_, s)| *s);
+        inside.chain(self.ports().map(|p| p.segment)).chain(self.ext_cps.iter().map(|e| e.segment)).any(|s| s == segment)
+    }
 }
 
 /// A guest of the VNF (`VnfcResourceInfo`).
@@ -294,6 +302,22 @@ pub struct Change {
     pub scale: Vec<(SmolStr, u32)>,
     /// Instantiation level when it is done.
     pub level: SmolStr,
+}
+
+/// A VNF while it comes to another flavour: as it was, and as it is to be. Its body names what is of either until the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remake {
+    pub vnf: VnfId,
+    pub op: OpId,
+    pub before: Side,
+    pub after: Side,
+}
+
+/// One of the two.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Side {
+    pub body: Body,
+    pub placed: Vec<Held>,
 }
 
 /// Grows with every change of what planners must not hand out twice (segments, reservations).

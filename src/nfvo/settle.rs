@@ -57,7 +57,8 @@ pub fn settle(tx: &mut Tx<'_>, ns: NsId, op: &Operation, state: NsOpState) -> Re
             | OpKind::Update
             | OpKind::CreateSnapshot
             | OpKind::RevertToSnapshot
-            | OpKind::ChangeExtConn,
+            | OpKind::ChangeExtConn
+            | OpKind::ChangeFlavour,
             NsOpState::Processing
             | NsOpState::Completed
             | NsOpState::PartiallyCompleted

@@ -34,7 +34,7 @@ use crate::{
         place::Given,
         segment::Segment,
         size::{Bytes, MiB},
-        step::PlanStep,
+        step::{Effect, PlanStep, StepLog},
         time::Dice,
         vnf::{Autoheal, Reservation, VnfInstance},
         vnfd::{ImageFormat, Vnfd},
@@ -236,6 +236,12 @@ impl TestBox {
     }
     pub fn steps(&self, op: OpId) -> Vec<PlanStep> {
         self.store().list_under(&op).expect("steps")
+    }
+
+    /// An operation has begun the step after which there is no way back.
+    pub fn sheds(&self, op: OpId) -> bool {
+        let logs: Vec<StepLog> = self.store().list_under(&op).expect("logs");
+        self.steps(op).iter().any(|s| s.step.effect() == Effect::Sheds && logs.iter().any(|l| l.index == s.index))
     }
 
     /// Each guest of a VNF runs, in the form that was planned.

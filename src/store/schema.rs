@@ -28,7 +28,7 @@ use crate::model::{
     snapshot::VnfSnapshot,
     step::{PlanStep, StepLog},
     subscription::{DeadLetter, EventCount, Progress, Subscription},
-    vnf::{Change, Facts, Reservation, VnfInstance},
+    vnf::{Change, Facts, Remake, Reservation, VnfInstance},
 };
 use smol_str::SmolStr;
 use uuid::Uuid;
@@ -60,6 +60,7 @@ records! {
     Reservation, Reservation, 2 <- old::reservation, VnfId, |r| r.vnf;
     Segment, Segment, 2 <- old::segment, SegmentId, |r| r.id;
     Change, Change, 1, VnfId, |r| r.vnf;
+    Remake, Remake, 1, VnfId, |r| r.vnf;
     Chain, Chain, 2 <- old::chain, NfpId, |r| r.id;
     Facts, Observed, 1, (), |_r| ();
     HostRecord, Host, 1, (), |_r| ();

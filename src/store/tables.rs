@@ -70,11 +70,13 @@ pub enum Table {
     Controller,
     /// Port maps that were.
     PortMap,
+    /// VNFs that come to another flavour, before and after.
+    Remake,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 32] = [
+    pub const ALL: [Table; 33] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -107,6 +109,7 @@ impl Table {
         Table::Snapshot,
         Table::Controller,
         Table::PortMap,
+        Table::Remake,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -144,6 +147,7 @@ impl Table {
             Table::Snapshot => 0x17,
             Table::Controller => 0x40,
             Table::PortMap => 0x41,
+            Table::Remake => 0x18,
         }
     }
 
@@ -182,6 +186,7 @@ impl Table {
             Table::Snapshot => "VNF snapshot",
             Table::Controller => "SDN controller",
             Table::PortMap => "port map",
+            Table::Remake => "remake",
         }
     }
 
@@ -232,6 +237,7 @@ mod tests {
             (23, "VNF snapshot"),
             (0x40, "SDN controller"),
             (0x41, "port map"),
+            (24, "remake"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -4,7 +4,7 @@
 //! | the operation | has in hand |
 //! |---|---|
 //! | runs, forward or backward | the guests that its steps name |
-//! | waits for its turn, or is stuck | those that it is to add, or that scaling in takes away; all, where it is to stop or end the VNF, or to take it back to a snapshot |
+//! | waits for its turn, or is stuck | those that it is to add, or that scaling in takes away; all, where it is to stop or end the VNF, or to take it back to a snapshot or to another flavour |
 //!
 //! One that is stuck moves nothing by itself: what it does not have in hand must not wait for its client.
 //! Never: the store, or what becomes of a guest.
@@ -23,12 +23,16 @@ fn guests_of(step: &Step) -> Vec<VnfcId> {
     match step {
         Step::Vnf(s) => match s {
             VnfStep::Define(d) => vec![d.id],
-            VnfStep::Medium(m) => vec![m.vnfc],
+            VnfStep::Medium(m) | VnfStep::Rewrite { after: m, .. } => vec![m.vnfc],
+            VnfStep::Redefine { after, .. } => vec![after.id],
             VnfStep::Start(id) | VnfStep::RemoveGuest(id) | VnfStep::RemoveMedium(id) => vec![*id],
-            VnfStep::Ready { vnfc, .. } | VnfStep::Stop { vnfc, .. } | VnfStep::Give { vnfc, .. } | VnfStep::RevertDisk { vnfc, .. } => {
-                vec![*vnfc]
-            }
+            VnfStep::Ready { vnfc, .. }
+            | VnfStep::Stop { vnfc, .. }
+            | VnfStep::Give { vnfc, .. }
+            | VnfStep::RevertDisk { vnfc, .. }
+            | VnfStep::Grow { vnfc, .. } => vec![*vnfc],
             VnfStep::Capture { guests, .. } => guests.iter().map(|g| g.vnfc).collect(),
+            VnfStep::Shed(s) => s.gone.iter().map(|g| g.vnfc).collect(),
             VnfStep::Segment(_)
             | VnfStep::Image(_)
             | VnfStep::Disk(_)
@@ -68,8 +72,9 @@ impl Hold {
         let hand = match phase {
             Phase::Forward | Phase::Backward => Hand::These(steps.iter().flat_map(|s| guests_of(&s.step)).collect()),
             Phase::Held | Phase::Stuck => match op.kind {
-                // Of a VNF that is half way back some disks are of one time and some of another.
-                OpKind::Stop | OpKind::Terminate | OpKind::RevertToSnapshot => Hand::All,
+                // Of a VNF that is half way back some disks are of one time and some of another, and between two
+                // flavours some guests are of one and some of the other.
+                OpKind::Stop | OpKind::Terminate | OpKind::RevertToSnapshot | OpKind::ChangeFlavour => Hand::All,
                 OpKind::Scale | OpKind::ScaleToLevel => Hand::These(added.union(&removed).copied().collect()),
                 OpKind::Instantiate
                 | OpKind::Start
@@ -181,6 +186,7 @@ mod tests {
             (OpKind::ReloadPf, FailedTemp, &[OLD], &change(&[], &[]), nothing, nothing),
             (OpKind::CreateSnapshot, FailedTemp, &[OLD], &change(&[], &[]), nothing, nothing),
             (OpKind::RevertToSnapshot, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
+            (OpKind::ChangeFlavour, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
             (OpKind::Stop, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
             (OpKind::Terminate, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
         ] {

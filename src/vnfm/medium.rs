@@ -34,11 +34,11 @@ impl Vnfm {
     pub(super) fn make_medium(&self, spec: &MediaSpec) -> Result<()> {
         let inst: VnfInstance = self.store.require(&spec.vnf)?;
         let package: VnfPackage = self.store.require(&inst.package)?;
-        let body = inst.body.as_ref().ok_or_else(|| Fault::conflict(format!("VNF instance {} is not instantiated", inst.id)))?;
-        let (vnfc, vdu, day0) = parts(inst.id, body, &package, spec.vnfc)?;
+        let body = self.body_now(&inst)?.ok_or_else(|| Fault::conflict(format!("VNF instance {} is not instantiated", inst.id)))?;
+        let (vnfc, vdu, day0) = parts(inst.id, &body, &package, spec.vnfc)?;
         let secrets = self.secrets(inst.project)?;
         let faces = self.faces_of(vnfc, &[])?;
-        let guest = guest(&inst, body, vnfc, vdu, &faces, &secrets);
+        let guest = guest(&inst, &body, vnfc, vdu, &faces, &secrets);
         let files = day0::render(day0, &guest, &|path| self.artefact(&package, path))?;
         self.images.ensure_medium(spec.vnfc, spec.medium, day0.bus, spec.label.as_deref(), &files)
     }
@@ -46,10 +46,10 @@ impl Vnfm {
     /// What is (or was) on a guest's medium, secrets masked.
     pub fn preview_day0(&self, vnf: VnfId, vnfc: VnfcId) -> Result<Vec<MediumFile>> {
         let inst: VnfInstance = self.store.require(&vnf)?;
-        let body = inst.body.as_ref().ok_or_else(|| Fault::conflict(format!("VNF instance {vnf} is not instantiated")))?;
+        let body = self.body_now(&inst)?.ok_or_else(|| Fault::conflict(format!("VNF instance {vnf} is not instantiated")))?;
         let package: VnfPackage = self.store.require(&inst.package)?;
         let secrets = self.secrets(inst.project)?;
-        self.previewed(&inst, body, &package, &|path| self.artefact(&package, path), vnfc, &[], &secrets)
+        self.previewed(&inst, &body, &package, &|path| self.artefact(&package, path), vnfc, &[], &secrets)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -82,7 +82,7 @@ impl Vnfm {
         for (inst, plan) in plans {
             let sample = samples.iter().find(|s| s.package.id == inst.package);
             for s in &plan.steps {
-                let Step::Vnf(VnfStep::Medium(medium)) = &s.step else { continue };
+                let Step::Vnf(VnfStep::Medium(medium) | VnfStep::Rewrite { after: medium, .. }) = &s.step else { continue };
                 let (package, secrets) = match &mut known {
                     Some(k) if k.0.id == inst.package => k,
                     other => {

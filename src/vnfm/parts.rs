@@ -1,7 +1,7 @@
 //! What guests are made of, one part at a time: NICs with their stations, disks, and the domain that has them. Pure.
 //!
 //! Owns the way from a VDU and a record to what the hypervisor and placement take. Never: which guests there are, or
-//! the order of steps (`plan`).
+//! the order of steps (`plan`, `remake`).
 
 use std::collections::BTreeMap;
 

@@ -66,6 +66,14 @@ impl Wishful {
         let check = |d: &PlacedDevice| underlay.port_of(&nic(d)?, d.address, d.card).err();
         at.devices.iter().filter_map(|d| Some(format!("{}: {}: {}", self.ask.name, d.wish, check(d)?.text()))).collect()
     }
+    /// It is to have functions of the host's devices.
+    pub fn has_devices(&self) -> bool {
+        !self.ask.devices.is_empty()
+    }
+    /// A guest as it was defined where it was placed.
+    pub fn placed(&self, at: &Placement, facts: &HostFacts) -> epa::Placed {
+        as_domain(self, at, facts)
+    }
     /// Virtual functions it asks for.
     pub fn vfs(&self) -> u32 {
         self.nics.iter().filter(|n| n.wish.attach == NicAttach::Vf).count() as u32
@@ -209,7 +217,7 @@ fn settle(p: &mut VnfPlan, w: &Wishful, mut at: Placement, facts: &HostFacts) ->
         *sum = MiB(sum.0.saturating_sub(memory.0));
     }
     p.steps = renumbered(std::mem::take(&mut p.steps), |step, out: &mut Vec<VnfStep>| {
-        let Step::Vnf(VnfStep::Define(spec)) = step else { return };
+        let Step::Vnf(VnfStep::Define(spec) | VnfStep::Redefine { after: spec, .. }) = step else { return };
         if spec.id == w.guest {
             spec.placed = Some(domain.clone());
             out.extend(held.given.iter().map(|g| VnfStep::Give { vnfc: w.guest, given: g.clone() }));

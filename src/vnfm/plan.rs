@@ -143,7 +143,7 @@ impl VnfPlan {
     /// Where the guests' wishes and the places found for them disagree.
     pub fn misplaced(&self) -> Vec<String> {
         let specs = self.steps.iter().filter_map(|s| match &s.step {
-            Step::Vnf(VnfStep::Define(spec)) => Some(spec),
+            Step::Vnf(VnfStep::Define(spec) | VnfStep::Redefine { after: spec, .. }) => Some(spec),
             _ => None,
         });
         specs.flat_map(|s| s.misplaced().into_iter().map(|why| format!("{}/{}: {why}", s.owner.vnf_name, s.owner.vdu))).collect()

@@ -69,6 +69,10 @@ impl Vnfm {
             VnfStep::Capture { snapshot, guests } => self.capture(*snapshot, guests)?,
             VnfStep::RevertDisk { vnfc, disk, copy, kept, .. } => self.revert_disk(*vnfc, *disk, *copy, *kept)?,
             VnfStep::Move(m) => self.move_port(cx, m, true)?,
+            VnfStep::Redefine { before, after } => self.redefine(before, after)?,
+            VnfStep::Grow { disk, to, .. } => self.images.grow_disk(*disk, *to)?,
+            VnfStep::Rewrite { after, .. } => self.make_medium(after)?,
+            VnfStep::Shed(s) => self.shed(s)?,
         }
         Ok(Outcome::Done)
     }
@@ -99,7 +103,10 @@ impl Vnfm {
             VnfStep::Capture { guests, .. } => self.undo_capture(guests)?,
             VnfStep::RevertDisk { vnfc, disk, kept, .. } => self.undo_revert(*vnfc, *disk, *kept)?,
             VnfStep::Move(m) => self.move_port(cx, m, false)?,
-            VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) => {}
+            VnfStep::Redefine { before, after } => self.redefine(after, before)?,
+            VnfStep::Rewrite { before, .. } => self.make_medium(before)?,
+            VnfStep::Shed(s) => self.unshed(s)?,
+            VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) | VnfStep::Grow { .. } => {}
             VnfStep::RemoveGuest(_)
             | VnfStep::RemoveDisk(_)
             | VnfStep::RemoveMedium(_)
@@ -179,7 +186,7 @@ impl Vnfm {
 
     /// libvirt takes a guest's ports off the switch itself; when the switch's database was away just
     /// then, they stayed on it.
-    fn clear_switch(&self, nics: &[IfName]) -> Result<()> {
+    pub(super) fn clear_switch(&self, nics: &[IfName]) -> Result<()> {
         if nics.is_empty() {
             return Ok(());
         }

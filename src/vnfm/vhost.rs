@@ -22,7 +22,7 @@ impl Vnfm {
     pub(super) fn check_forwarders(&self, plans: &[&mut VnfPlan]) -> Result<()> {
         let mut wishes = Vec::new();
         for s in plans.iter().flat_map(|p| &p.steps) {
-            let Step::Vnf(VnfStep::Define(spec)) = &s.step else { continue };
+            let Step::Vnf(VnfStep::Define(spec) | VnfStep::Redefine { after: spec, .. }) = &s.step else { continue };
             let of_spec = spec.nics.iter().enumerate().filter(|(_, n)| n.wish.attach == NicAttach::VhostUser);
             wishes.extend(of_spec.map(|(i, _)| format!("{}/{}/{}: NIC {i}", spec.owner.vnf_name, spec.owner.vdu, spec.owner.index)));
         }
@@ -55,7 +55,7 @@ impl Vnfm {
 
     fn forwarders(&self, vnf: VnfId, guest: VnfcId) -> Result<Vec<Port>> {
         let Some(inst) = self.store.get::<VnfInstance>(&vnf)? else { return Ok(Vec::new()) };
-        let Some(body) = inst.body else { return Ok(Vec::new()) };
+        let Some(body) = self.body_now(&inst)? else { return Ok(Vec::new()) };
         let Some(c) = body.vnfc(guest) else { return Ok(Vec::new()) };
         let package: VnfPackage = self.store.require(&inst.package)?;
         let Some(vdu) = vnfd_of(&package)?.flavour(&body.flavour).and_then(|f| f.vdu(&c.vdu)) else { return Ok(Vec::new()) };

@@ -1,5 +1,5 @@
-//! Dry runs: what an instantiation or the scaling of a service would make, what an update or other links of a VNF would
-//! change, or every reason why not. Nothing is touched.
+//! Dry runs: what an instantiation or the scaling of a service would make, what an update, or other links or another
+//! flavour of a VNF would change, or every reason why not. Nothing is touched.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::{
     api::{
         Ctx,
         convert::{
-            connect,
+            connect, flavour,
             request::{self, Scaled},
             update,
         },
@@ -32,9 +32,12 @@ use crate::{
     nfvo::{accept::NsDryRun, way::Rerouted},
     sol::{
         nslcm::{InstantiateNsRequest, ScaleNsRequest, UpdateNsRequest, UpdateType},
-        vnflcm::{ChangeExtVnfConnectivityRequest, InstantiateVnfRequest},
+        vnflcm::{ChangeExtVnfConnectivityRequest, ChangeVnfFlavourRequest, InstantiateVnfRequest},
     },
-    vnfm::{accept::CreateVnf, place::texts},
+    vnfm::{
+        accept::{CreateVnf, DryRun},
+        place::texts,
+    },
 };
 
 /// Exactly one of the members.
@@ -46,6 +49,8 @@ pub struct Ask {
     update: Option<AskUpdate>,
     scale: Option<AskScale>,
     connect: Option<AskConnect>,
+    #[serde(rename = "changeFlavour")]
+    flavour: Option<AskFlavour>,
 }
 
 /// Of a service that runs.
@@ -89,6 +94,14 @@ struct AskScale {
 struct AskConnect {
     vnf_instance_id: String,
     request: ChangeExtVnfConnectivityRequest,
+}
+
+/// CHANGE_FLAVOUR of a VNF that is up.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AskFlavour {
+    vnf_instance_id: String,
+    request: ChangeVnfFlavourRequest,
 }
 
 #[derive(Serialize)]
@@ -339,8 +352,13 @@ fn of_vnf(nfvo: &View, ask: AskVnf, id: Option<VnfId>) -> Result<Plan> {
             nfvo.vnfm().dry_new(&create, &how)?
         }
     };
+    Ok(one_vnf(dry))
+}
+
+/// A VNF as it would be.
+fn one_vnf(dry: DryRun) -> Plan {
     let links: Vec<_> = dry.segments.iter().map(networks::Wire::from).collect();
-    Ok(Plan {
+    Plan {
         removed: Vec::new(),
         vnfs: vec![planned(&dry.name, None, &dry.body, &dry.placed, &links)],
         links,
@@ -349,7 +367,13 @@ fn of_vnf(nfvo: &View, ask: AskVnf, id: Option<VnfId>) -> Result<Plan> {
         moves: Vec::new(),
         steps: steps(&dry.steps, None),
         warnings: dry.warnings,
-    })
+    }
+}
+
+fn of_flavour(nfvo: &View, ask: AskFlavour) -> Result<Plan> {
+    let id: VnfId = ask.vnf_instance_id.parse()?;
+    let how = flavour::request(ask.request)?;
+    Ok(one_vnf(nfvo.seen(Thing::Vnf(id), |n| n.vnfm().dry_change_flavour(id, &how))?))
 }
 
 fn of_connect(nfvo: &View, ask: AskConnect) -> Result<Plan> {
@@ -383,24 +407,25 @@ pub async fn plan(State(s): Ctx, _: NoQuery, extract::Noted(ask, ignored): extra
             Err(Box::new(Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, format!("give either {what}"))))
         }
     };
-    let plan = match (ask.ns, ask.vnf, ask.update, ask.scale, ask.connect) {
-        (Some(ns), None, None, None, None) => {
+    let plan = match (ask.ns, ask.vnf, ask.update, ask.scale, ask.connect, ask.flavour) {
+        (Some(ns), None, None, None, None, None) => {
             one(&ns.nsd_id, &ns.ns_instance_id, "ns.nsdId or ns.nsInstanceId")?;
             let id = ns.ns_instance_id.as_deref().map(str::parse).transpose()?;
             s.domain(move |n| of_ns(n, ns, id)).await
         }
-        (None, Some(vnf), None, None, None) => {
+        (None, Some(vnf), None, None, None, None) => {
             one(&vnf.vnfd_id, &vnf.vnf_instance_id, "vnf.vnfdId or vnf.vnfInstanceId")?;
             let id = vnf.vnf_instance_id.as_deref().map(str::parse).transpose()?;
             s.domain(move |n| of_vnf(n, vnf, id)).await
         }
-        (None, None, Some(update), None, None) => {
+        (None, None, Some(update), None, None, None) => {
             let id = update.ns_instance_id.parse()?;
             s.domain(move |n| of_update(n, &update, id)).await
         }
-        (None, None, None, Some(scale), None) => s.domain(move |n| of_scale(n, &scale)).await,
-        (None, None, None, None, Some(connect)) => s.domain(move |n| of_connect(n, connect)).await,
-        _ => return Err(Fault::invalid("give either ns or vnf, or scale, or update, or connect").into()),
+        (None, None, None, Some(scale), None, None) => s.domain(move |n| of_scale(n, &scale)).await,
+        (None, None, None, None, Some(connect), None) => s.domain(move |n| of_connect(n, connect)).await,
+        (None, None, None, None, None, Some(flavour)) => s.domain(move |n| of_flavour(n, flavour)).await,
+        _ => return Err(Fault::invalid("give either ns or vnf, or scale, or update, or connect, or changeFlavour").into()),
     };
     answer(plan, ignored)
 }

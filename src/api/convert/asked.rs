@@ -32,7 +32,8 @@ pub fn read(op: &Operation, members: &[VnfId]) -> Result<Asked> {
         | OpKind::Update
         | OpKind::CreateSnapshot
         | OpKind::RevertToSnapshot
-        | OpKind::ChangeExtConn => {
+        | OpKind::ChangeExtConn
+        | OpKind::ChangeFlavour => {
             Err(Fault::bug(format!("operation {} ({}) is not planned anew from its request", op.id, op.kind.name())))
         }
     }

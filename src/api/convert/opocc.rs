@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Base, connect, problem, time, unexplained, vnf::Dialect};
+use super::{Base, connect, flavour, problem, time, unexplained, vnf::Dialect};
 use crate::{
     model::{
         chain::Chain,
@@ -32,6 +32,8 @@ use crate::{
 #[derive(Default)]
 pub struct Around {
     pub steps: Vec<PlanStep>,
+    /// It has begun to take away what could have been gone back to.
+    pub shedding: bool,
     /// Of a termination: the guests it removes, as they were defined.
     pub removed: Vec<DomainSpec>,
     pub vnf: Option<VnfInstance>,
@@ -65,7 +67,7 @@ impl Tasks {
             Phase::Stuck => (false, true),
             Phase::Over => (false, false),
         };
-        let removes = around.steps.iter().any(|s| s.step.effect() == Effect::Removes);
+        let removes = around.shedding || around.steps.iter().any(|s| s.step.effect() == Effect::Removes);
         let undoable = match op.kind {
             OpKind::Instantiate
             | OpKind::Start
@@ -77,7 +79,8 @@ impl Tasks {
             | OpKind::Update
             | OpKind::CreateSnapshot
             | OpKind::RevertToSnapshot
-            | OpKind::ChangeExtConn => !removes,
+            | OpKind::ChangeExtConn
+            | OpKind::ChangeFlavour => !removes,
             OpKind::Terminate | OpKind::ModifyInfo | OpKind::Heal => false,
         };
         Tasks { cancel: mine && under_way, retry: mine && stuck, rollback: mine && stuck && undoable }
@@ -152,7 +155,8 @@ fn params(op: &Operation, around: &Around) -> Option<KeyValuePairs> {
             | OpKind::Update
             | OpKind::CreateSnapshot
             | OpKind::RevertToSnapshot
-            | OpKind::ChangeExtConn,
+            | OpKind::ChangeExtConn
+            | OpKind::ChangeFlavour,
         )
         | (Target::Pf(_), _)
         | (Target::Ns(_), OpKind::Terminate | OpKind::Start | OpKind::Stop) => json!({}),
@@ -235,6 +239,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
             OpKind::CreateSnapshot => LcmOperationType::CreateSnapshot,
             OpKind::RevertToSnapshot => LcmOperationType::RevertToSnapshot,
             OpKind::ChangeExtConn => LcmOperationType::ChangeExtConn,
+            OpKind::ChangeFlavour => LcmOperationType::ChangeFlavour,
             OpKind::ReloadPf | OpKind::RestorePf | OpKind::Update => return Err(not_here(op)),
         },
         is_automatic_invocation: op.automatic,
@@ -307,8 +312,11 @@ fn vnf_changes(op: &Operation, around: &Around) -> Option<ResourceChanges> {
         }));
     }
     reverted(around, &mut changes);
+    if op.kind == OpKind::ChangeFlavour {
+        flavour::affected(&around.steps, around.vnf.as_ref(), &mut changes);
+    }
     changes.affected_ext_link_ports = connect::affected(&around.steps);
-    (!changes.affected_vnfcs.is_empty() || !changes.affected_ext_link_ports.is_empty()).then_some(changes)
+    (changes != ResourceChanges::default()).then_some(changes)
 }
 
 /// Guests whose disks go back to what a snapshot holds.
@@ -377,7 +385,12 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
             OpKind::Start | OpKind::Stop | OpKind::ModifyInfo | OpKind::Update => NsLcmOpType::Update,
             OpKind::Scale | OpKind::ScaleToLevel => NsLcmOpType::Scale,
             OpKind::Heal => NsLcmOpType::Heal,
-            OpKind::ReloadPf | OpKind::RestorePf | OpKind::CreateSnapshot | OpKind::RevertToSnapshot | OpKind::ChangeExtConn => {
+            OpKind::ReloadPf
+            | OpKind::RestorePf
+            | OpKind::CreateSnapshot
+            | OpKind::RevertToSnapshot
+            | OpKind::ChangeExtConn
+            | OpKind::ChangeFlavour => {
                 return Err(not_here(op));
             }
         },
@@ -423,7 +436,8 @@ fn ns_changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResou
         | OpKind::Update
         | OpKind::CreateSnapshot
         | OpKind::RevertToSnapshot
-        | OpKind::ChangeExtConn => VnfChangeType::Instantiate,
+        | OpKind::ChangeExtConn
+        | OpKind::ChangeFlavour => VnfChangeType::Instantiate,
     };
     let mut changes = NsResourceChanges::default();
     for s in &around.steps {

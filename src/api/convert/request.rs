@@ -67,7 +67,7 @@ pub fn text(request: &impl Serialize) -> Result<String> {
 }
 
 /// Takes `ssh_keys` out of parameters: one key or a list of them.
-fn ssh_keys(given: &mut KeyValuePairs, at: &str, faults: &mut Faults) -> Vec<String> {
+pub(super) fn ssh_keys(given: &mut KeyValuePairs, at: &str, faults: &mut Faults) -> Vec<String> {
     let wrong = "must be a public key or a list of them, as in authorized_keys";
     let mut keys = Vec::new();
     match given.shift_remove("ssh_keys") {
@@ -322,7 +322,7 @@ pub fn heal_ns(r: &HealNsRequest, members: &[VnfId]) -> Result<Vec<(VnfId, Alter
     faults.end("HealNsRequest", out)
 }
 
-fn attachments(links: &[ExtVirtualLinkData], faults: &mut Faults) -> BTreeMap<SmolStr, Attachment> {
+pub(super) fn attachments(links: &[ExtVirtualLinkData], faults: &mut Faults) -> BTreeMap<SmolStr, Attachment> {
     let mut out: BTreeMap<SmolStr, Attachment> = BTreeMap::new();
     for (i, link) in links.iter().enumerate() {
         let at = format!("extVirtualLinks[{i}]");

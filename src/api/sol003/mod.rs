@@ -1,6 +1,7 @@
 //! SOL003 as the VNFM serves it: vnflcm, vnffm and vnfpm.
 
 mod connect;
+mod flavour;
 mod snapshots;
 mod vnflcm;
 mod vnflcm_ops;

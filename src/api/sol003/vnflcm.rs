@@ -27,7 +27,7 @@ use crate::{
         id::VnfId,
         op::Operation,
         package::VnfPackage,
-        vnf::VnfInstance,
+        vnf::{Properties, VnfInstance},
         vnfd::Flavour,
     },
     nfvo::Nfvo,
@@ -55,7 +55,7 @@ pub fn routes() -> Routes {
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/operate", operate)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/scale", scale)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/scale_to_level", scale_to_level)
-        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_flavour", not_offered("changing the flavour is not offered yet"))
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_flavour", super::flavour::change)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/heal", heal)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_ext_conn", super::connect::change)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_vnfpkg", not_offered("changing the package is not offered yet"))
@@ -160,6 +160,15 @@ fn lay(now: &mut crate::model::param::Params, patch: &KeyValuePairs) {
     *now = convert::params(&all);
 }
 
+/// What a request gives along, laid on what the instance has.
+pub fn laid_on(p: &mut Properties, extensions: &KeyValuePairs, configurable: &KeyValuePairs) {
+    for (now, patch) in [(&mut p.extensions, extensions), (&mut p.configurable, configurable)] {
+        if !patch.is_empty() {
+            lay(now, patch);
+        }
+    }
+}
+
 async fn delete(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
     s.domain(move |n| n.vnfm().delete(id, |v| if_match(&headers, v.revision))).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -182,11 +191,7 @@ async fn instantiate(
             let ask = request::instantiate_vnf(r)?;
             // SOL003 5.5.2.4: they are laid on what the instance has.
             n.vnfm().instantiate_with(id, &ask, &|p| {
-                for (now, patch) in [(&mut p.extensions, &extensions), (&mut p.configurable, &configurable)] {
-                    if !patch.is_empty() {
-                        lay(now, patch);
-                    }
-                }
+                laid_on(p, &extensions, &configurable);
             })
         })
         .await?;

@@ -9,6 +9,7 @@ mod autoheal;
 pub mod chains;
 mod connect;
 mod crash;
+mod flavour;
 mod groups;
 mod grow;
 mod life;

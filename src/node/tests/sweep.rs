@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{connect, guests, reroute, snapshots};
+use super::{connect, flavour, guests, reroute, snapshots};
 use crate::{
     lcm::port::{Outcome, Runner, StepCx},
     model::{
@@ -55,6 +55,8 @@ enum What {
     Revert,
     /// One NIC comes to another link, one off its own.
     Connect,
+    /// To another flavour: guests change, come and go, and so do disks, NICs and links.
+    Flavour,
 }
 
 #[derive(Clone, Copy)]
@@ -84,6 +86,10 @@ impl Case {
             What::Connect => {
                 let (b, id, ns) = connect::standing(&shape());
                 around = Some(ns);
+                (b, Of::Vnf(id))
+            }
+            What::Flavour => {
+                let (b, id) = flavour::standing();
                 (b, Of::Vnf(id))
             }
             What::ScaleNs => {
@@ -122,7 +128,7 @@ impl Case {
         let snapshot = matches!(what, What::Snapshot | What::Revert).then(|| snapshots::empty(&b));
         let c = Case { b, what, of, snapshot, around };
         match (what, of) {
-            (What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs | What::Connect, _) => {}
+            (What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs | What::Connect | What::Flavour, _) => {}
             (_, Of::Ns(id)) => {
                 c.done(c.b.instantiate_ns(id));
                 if what == What::ShrinkNs {
@@ -158,6 +164,7 @@ impl Case {
         let (vnfm, nfvo) = (self.b.core().vnfm(), &self.b.core().nfvo);
         let accepted = match (self.what, self.of) {
             (What::Connect, Of::Vnf(id)) => vnfm.change_ext_conn(id, &connect::change(&self.b, self.around.expect("a service"))),
+            (What::Flavour, Of::Vnf(id)) => vnfm.change_flavour(id, &flavour::to("big", Some("pair"))),
             (What::Snapshot, Of::Vnf(id)) => vnfm.take_snapshot(id, self.snapshot.expect("one"), &Params::new(), "{}"),
             (What::Revert, Of::Vnf(id)) => vnfm.revert_to_snapshot(id, self.snapshot.expect("one"), "{}"),
             (What::InstantiateVnf, Of::Vnf(id)) => {
@@ -211,6 +218,7 @@ impl Case {
             (What::GrowNs, Of::Ns(id)) => self.assert_members(id, &["web", "web", "web", "fw", "client"]),
             (What::ShrinkNs, Of::Ns(id)) => self.assert_members(id, &["web", "fw", "client"]),
             (What::Stop, Of::Vnf(id)) => self.assert_run(id, RunState::Stopped),
+            (What::Flavour, Of::Vnf(id)) => flavour::assert_is(&self.b, id, "big", true),
             (What::Connect, Of::Vnf(id)) => connect::assert_is(&self.b, id, self.around.expect("a service"), true),
             (_, Of::Vnf(id)) => {
                 self.assert_run(id, RunState::Started);
@@ -299,6 +307,8 @@ impl Case {
         match (self.what, self.of) {
             (What::Stop, Of::Vnf(id)) => self.assert_run(id, RunState::Started),
             (What::Start, Of::Vnf(id)) => self.assert_run(id, RunState::Stopped),
+            // Its disk may have been enlarged or not: the record keeps room for it.
+            (What::Flavour, Of::Vnf(id)) => flavour::assert_is(&self.b, id, "df", true),
             (What::Connect, Of::Vnf(id)) => connect::assert_is(&self.b, id, self.around.expect("a service"), false),
             (What::ReloadPf | What::Reboot | What::Snapshot | What::Revert, Of::Vnf(id)) => self.assert_run(id, RunState::Started),
             (What::ScaleOut, Of::Vnf(id)) => {
@@ -344,6 +354,7 @@ impl Case {
             What::ScaleNs | What::HealNs | What::ShrinkNs => false,
             What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs | What::Stop | What::Start | What::ScaleOut => true,
             What::ReloadPf | What::Reboot | What::Reroute | What::GrowNs | What::Snapshot | What::Revert | What::Connect => true,
+            What::Flavour => true,
         }
     }
 }
@@ -389,7 +400,7 @@ fn fails(what: What) {
                     // A stop takes an agent that refuses for one that is not there, a reload stops a guest that
                     // cannot let go.
                     assert!(
-                        matches!(what, What::Stop | What::Reboot | What::ScaleIn | What::ReloadPf | What::ShrinkNs)
+                        matches!(what, What::Stop | What::Reboot | What::ScaleIn | What::ReloadPf | What::ShrinkNs | What::Flavour)
                             && op.state.name() == "COMPLETED",
                         "{at}"
                     );
@@ -398,6 +409,13 @@ fn fails(what: What) {
                 let nfvo = &c.b.core().nfvo;
                 match out {
                     Out::Retry => {
+                        nfvo.retry(op.id).unwrap_or_else(|e| panic!("{at}: {e}"));
+                        assert_eq!(c.b.wait(op.id).state.name(), "COMPLETED", "{at}\n{}", c.b.picture());
+                        c.assert_right();
+                    }
+                    // What was begun to be taken away can no more be gone back to.
+                    Out::Rollback if what == What::Flavour && c.b.sheds(op.id) => {
+                        nfvo.rollback(op.id).expect_err(&at);
                         nfvo.retry(op.id).unwrap_or_else(|e| panic!("{at}: {e}"));
                         assert_eq!(c.b.wait(op.id).state.name(), "COMPLETED", "{at}\n{}", c.b.picture());
                         c.assert_right();
@@ -451,7 +469,13 @@ fn kills_in_rollback(what: What) {
             let at = format!("{what:?}, failed at change {n}, killed at change {m} of the rollback");
             let mut c = Case::new(what);
             c.b.sim.faults().add(Rule::nth_change(n, Then::EffectThenFail(FaultKind::Conflict)));
-            let op = c.b.assert_state(c.go(), "FAILED_TEMP").id;
+            let op = c.b.wait(c.go());
+            // A guest whose agent is not heard is stopped by its power button; and after the last guest there is no way back.
+            if what == What::Flavour && (op.state.phase() == Phase::Over || c.b.sheds(op.id)) {
+                break;
+            }
+            assert_eq!(op.state.name(), "FAILED_TEMP", "{at}\n{}", c.b.picture());
+            let op = op.id;
             c.b.sim.faults().add(Rule::nth_change(m, Then::EffectThenDead));
             c.b.core().nfvo.rollback(op).expect("accepted");
             c.b.until(&at, || c.b.sim.faults().is_dead() || c.b.op(op).state.is_final());
@@ -529,6 +553,9 @@ sweeps! {
     change_of_links_that_fails_at_any_change fails Connect;
     change_of_links_killed_at_any_change kills Connect;
     rollback_of_changed_links_killed_at_any_change kills_in_rollback Connect;
+    change_of_flavour_that_fails_at_any_change fails Flavour;
+    change_of_flavour_killed_at_any_change kills Flavour;
+    rollback_of_a_changed_flavour_killed_at_any_change kills_in_rollback Flavour;
 }
 
 #[test]

@@ -711,12 +711,26 @@ fn port_move() -> PortMove {
     }
 }
 
+fn gone(whole: bool) -> Gone {
+    Gone {
+        vnfc: VnfcId(id(12)),
+        vdu: "vdu0".into(),
+        index: 3,
+        whole,
+        ports: vec![(PortId(id(51)), if_name(IfKind::Guest, &id(51)))],
+        disks: vec![(DiskId(id(13)), "root".into())],
+        medium: true,
+        given: vec![given_whole()],
+    }
+}
+
 /// Every step there is. A new variant is added at the end of its enum, and here.
 fn steps() -> Vec<(&'static str, Step)> {
     let base = BaseImage { sha256: [3; 32], format: ImageFormat::Qcow2 };
     let (segment, guest, disk) = (SegmentId(id(11)), VnfcId(id(12)), DiskId(id(13)));
     let ready = |rule| VnfStep::Ready { vnfc: guest, rule, grace_s: 300, addresses: vec!["10.1.0.5".parse().expect("ip")] };
-    let media = |medium| VnfStep::Medium(MediaSpec { vnfc: guest, vnf: VnfId(id(20)), medium, label: Some("L".into()) });
+    let medium = |medium| MediaSpec { vnfc: guest, vnf: VnfId(id(20)), medium, label: Some("L".into()) };
+    let media = |of| VnfStep::Medium(medium(of));
     let vnf = [
         ("segment", VnfStep::Segment(segment)),
         ("image", VnfStep::Image(base.clone())),
@@ -756,6 +770,10 @@ fn steps() -> Vec<(&'static str, Step)> {
             VnfStep::RevertDisk { snapshot: SnapshotId(id(41)), vnfc: guest, disk, copy: DiskId(id(42)), kept: DiskId(id(43)) },
         ),
         ("move", VnfStep::Move(Box::new(port_move()))),
+        ("redefine", VnfStep::Redefine { before: Box::new(domain()), after: Box::new(DomainSpec { vcpus: 8, medium: None, ..domain() }) }),
+        ("grow", VnfStep::Grow { vnfc: guest, disk, to: MiB(4096) }),
+        ("rewrite", VnfStep::Rewrite { before: medium(Medium::NoCloud), after: medium(Medium::ConfigDrive) }),
+        ("shed", VnfStep::Shed(Box::new(Shed { gone: vec![gone(true), gone(false)], links: vec![(segment, "int".into())] }))),
     ];
     let (vnf_id, op) = (VnfId(id(20)), OpId(id(24)));
     let ns = [
@@ -838,6 +856,7 @@ fn records_are_on_disk_as_they_always_were() {
         OpKind::CreateSnapshot,
         OpKind::RevertToSnapshot,
         OpKind::ChangeExtConn,
+        OpKind::ChangeFlavour,
     ] {
         g.check(format!("op-{k:?}"), &op(of_vnf, k, OpState::Vnf(VnfOpState::Processing)));
     }
@@ -898,6 +917,9 @@ fn records_are_on_disk_as_they_always_were() {
         level: "small".into(),
     };
     g.check("change", &change);
+    let side = |run| Side { body: body(run), placed: vec![held_guest(PageSize::Huge2M)] };
+    let remake = Remake { vnf: VnfId(id(20)), op: OpId(id(22)), before: side(RunState::Started), after: side(RunState::Stopped) };
+    g.check("remake", &remake);
     for (hop, on_loss, state) in
         [(HopKind::Transparent, OnLoss::Block, ChainState::Wanted), (HopKind::Routed, OnLoss::Bypass, ChainState::Leaving)]
     {

@@ -1,0 +1,60 @@
+//! The two sides of a VNF that comes to another flavour, together and each alone. Pure.
+//!
+//! Owns what the instance names meanwhile, and what it takes of the box. Never: what is done to it (`plan`).
+
+use crate::{
+    model::{
+        size::MiB,
+        vnf::{Body, Reservation, Side},
+    },
+    vim::capacity::reservation,
+};
+
+/// What is of either: nothing exists that the record does not name. Otherwise it is as before.
+pub fn union(before: &Body, after: &Body) -> Body {
+    let mut all = before.clone();
+    for c in &after.vnfcs {
+        let Some(had) = all.vnfcs.iter_mut().find(|h| h.id == c.id) else {
+            all.vnfcs.push(c.clone());
+            continue;
+        };
+        had.medium |= c.medium;
+        let ports = c.ports.iter().filter(|p| had.ports.iter().all(|q| q.id != p.id)).cloned().collect::<Vec<_>>();
+        had.ports.extend(ports);
+        for d in &c.disks {
+            match had.disks.iter_mut().find(|h| h.id == d.id) {
+                // It may have been enlarged, however the operation ends.
+                Some(h) => h.size = MiB(h.size.0.max(d.size.0)),
+                None => had.disks.push(d.clone()),
+            }
+        }
+    }
+    let links = after.links.iter().filter(|l| !before.links.contains(l)).cloned();
+    all.links.extend(links);
+    all.own_segments.extend(after.own_segments.iter().filter(|s| !before.own_segments.contains(s)));
+    for e in &after.ext_cps {
+        match all.ext_cps.iter_mut().find(|h| h.id == e.id) {
+            Some(had) => had.ports.extend(e.ports.iter().filter(|p| !before.ext_cps.iter().any(|b| b.ports.contains(p)))),
+            None => all.ext_cps.push(e.clone()),
+        }
+    }
+    all
+}
+
+/// What it takes while it comes from one side to the other: the larger of what guests share, and either one's places.
+pub fn meanwhile(before: &Reservation, after: &Reservation, both: &Body) -> Reservation {
+    let disk = reservation(before.vnf, before.project, &both.vnfcs.iter().collect::<Vec<_>>(), Vec::new()).disk;
+    let new = after.placed.iter().filter(|h| !before.placed.contains(h)).cloned();
+    Reservation {
+        vcpus: before.vcpus.max(after.vcpus),
+        memory: MiB(before.memory.0.max(after.memory.0)),
+        disk,
+        placed: before.placed.iter().cloned().chain(new).collect(),
+        ..before.clone()
+    }
+}
+
+/// What one side takes by itself.
+pub fn alone(of: &Reservation, side: &Side) -> Reservation {
+    reservation(of.vnf, of.project, &side.body.vnfcs.iter().collect::<Vec<_>>(), side.placed.clone())
+}

@@ -1,0 +1,61 @@
+//! Does and undoes what a change of the flavour does to a guest that is off, and takes away what is left over.
+//!
+//! Never: which guests, or what they are to be (`plan`).
+
+use crate::{
+    model::{
+        domain::DomainSpec,
+        error::{Fault, Kind, Result},
+        id::IfName,
+        step::{Gone, Shed},
+    },
+    vnfm::Vnfm,
+};
+
+impl Vnfm {
+    /// The guest is `to`, and not what it was `from`. One that runs in the other form, since a crash took what was noted
+    /// of its stop, is stopped.
+    pub(in crate::vnfm) fn redefine(&self, from: &DomainSpec, to: &DomainSpec) -> Result<()> {
+        self.hypervisor.set_datapath(self.links.ready()?);
+        match self.hypervisor.define(to) {
+            Err(f) if f.kind() == Kind::Conflict => {
+                self.hypervisor.destroy(to.id)?;
+                self.hypervisor.define(to)?;
+            }
+            other => other?,
+        }
+        let left = from.nics.iter().filter(|n| to.nics.iter().all(|m| m.ifname != n.ifname));
+        self.clear_switch(&left.map(|n| n.ifname.clone()).collect::<Vec<_>>())
+    }
+
+    pub(in crate::vnfm) fn shed(&self, shed: &Shed) -> Result<()> {
+        shed.gone.iter().try_for_each(|g| self.shed_one(g))?;
+        shed.links.iter().try_for_each(|(id, _)| self.links.remove(*id))
+    }
+
+    fn shed_one(&self, g: &Gone) -> Result<()> {
+        if g.whole {
+            self.hypervisor.remove(g.vnfc)?;
+            self.images.remove_serial_log(g.vnfc)?;
+        }
+        self.clear_switch(&g.ports.iter().map(|(_, name)| name.clone()).collect::<Vec<IfName>>())?;
+        g.given.iter().try_for_each(|f| self.take_back(f))?;
+        g.disks.iter().try_for_each(|(id, _)| self.images.remove_disk(*id))?;
+        if g.medium { self.images.remove_medium(g.vnfc) } else { Ok(()) }
+    }
+
+    /// Nothing of it went yet. That it began may have been noted in vain, in the moment before a crash.
+    pub(in crate::vnfm) fn unshed(&self, shed: &Shed) -> Result<()> {
+        let disks = self.images.disks()?;
+        for g in &shed.gone {
+            let guest = !g.whole || self.hypervisor.state(g.vnfc)?.is_some();
+            if !guest || g.disks.iter().any(|(id, _)| !disks.contains(id)) {
+                return Err(Fault::conflict(format!(
+                    "guest {}/{} of the flavour before is partly removed: what is removed stays removed; mark the operation as failed",
+                    g.vdu, g.index
+                )));
+            }
+        }
+        Ok(())
+    }
+}
