@@ -15,6 +15,7 @@ mod console;
 mod down;
 mod draw;
 mod failure;
+mod flavour;
 mod follow;
 mod guests;
 mod hardware;

@@ -9,6 +9,7 @@ use super::{
     connect::{Connect, Disconnect},
     console,
     failure::{Failure, visible},
+    flavour::ChangeFlavour,
     follow::{Wait, accepted},
     logs,
     names::list,
@@ -139,6 +140,8 @@ pub enum Vnf {
         #[command(flatten)]
         wait: Wait,
     },
+    /// Bring it to another deployment flavour: guests change in place, come and go
+    ChangeFlavour(ChangeFlavour),
     /// Bring an external connection point to another link, while its guest runs
     Connect(Connect),
     /// Take an external connection point off its link
@@ -247,6 +250,7 @@ impl Vnf {
                 }
                 task(client, out, name, "heal", &body, wait)
             }
+            Vnf::ChangeFlavour(c) => c.run(client, out),
             Vnf::Connect(c) => c.run(client, out),
             Vnf::Disconnect(d) => d.run(client, out),
             Vnf::Snapshot(s) => s.run(client, out),
