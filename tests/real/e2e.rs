@@ -3,6 +3,7 @@
 
 mod debian;
 mod edges;
+mod flavour;
 mod outage;
 mod pair;
 mod reach;
