@@ -19,6 +19,7 @@ mod trial;
 mod up;
 
 fn main() -> ExitCode {
+    let long = if std::env::var_os("BOTHY_LONG").is_some() { trial::LONG } else { &[] };
     kit::harness::run(
         &trial::hopeless(),
         &[
