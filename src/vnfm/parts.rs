@@ -15,6 +15,7 @@ use super::{
 use crate::{
     model::{
         domain::{BaseImage, DiskSpec, DomainDisk, DomainMedium, DomainNic, DomainSpec, Owner},
+        epa::NicAttach,
         error::{Fault, Result},
         id::{DiskId, ExtCpId, IfKind, PortId, SegmentId, if_name},
         segment::{Access, Segment},
@@ -42,11 +43,11 @@ impl Planner<'_> {
     }
 
     /// A NIC that was not there before, with its station.
-    pub(super) fn new_port(&self, cp: &VduCp, index: u32, hostname: &SmolStr, fabric: &mut Fabric<'_>) -> Result<Port> {
+    pub(super) fn new_port(&self, vdu: &Vdu, cp: &VduCp, index: u32, hostname: &SmolStr, fabric: &mut Fabric<'_>) -> Result<Port> {
         let (segment, ext_cp, wish) = self.place(cp, index)?;
         let id = PortId(fresh_uuid(self.dice));
         let wish = Wish { mac: wish.mac.or(cp.mac), addresses: wish.addresses };
-        let access = Access { role: cp.role, guarded: cp.port_security, rate_limit: cp.rate_limit, within: None };
+        let access = Access { role: cp.role, guarded: cp.port_security, rate_limit: port_rate(vdu, cp), within: None };
         let (mac, addresses) = stations(fabric, segment)?
             .attach(id, self.ask.instance.id, hostname, &wish, access, self.dice)
             .map_err(|e| e.context(format!("NIC {}", cp.id)))?;
@@ -150,6 +151,13 @@ impl Planner<'_> {
 
 fn stations<'a>(fabric: &'a mut Fabric<'_>, segment: SegmentId) -> Result<&'a mut Stations> {
     fabric.stations.get_mut(&segment).ok_or_else(|| Fault::not_found(format!("there is no virtual link {segment}")))
+}
+
+/// What the switch takes from a NIC at most, bits a second. libvirt keeps the quota of ports that it makes; a
+/// vhost-user port is QEMU's and the switch's alone.
+pub(super) fn port_rate(vdu: &Vdu, cp: &VduCp) -> Option<u64> {
+    let quota = vdu.epa.quotas.vif.limit.filter(|_| cp.wish.attach == NicAttach::VhostUser);
+    [cp.rate_limit, quota.map(|mbits| u64::from(mbits) * 1_000_000)].into_iter().flatten().min()
 }
 
 /// What the guest is told that frames may hold: its own word, else the link's.

@@ -250,13 +250,14 @@ fn give(w: &Wishful, d: &PlacedDevice, facts: &HostFacts) -> Result<Given> {
     }
     let before = facts.vf_setting(d.address).ok_or_else(gone)?;
     let nic = w.nics.iter().find(|n| n.cp == d.wish).ok_or_else(|| Fault::bug("a VF for no NIC"))?;
+    let rate = [nic.wish.bandwidth, w.epa.quotas.vif.limit].into_iter().flatten().min();
     let conf = VfConf {
         mac: Some(nic.mac),
         vlan: nic.vlan,
         trust: nic.wish.trusted(nic.port_security),
         spoof_check: nic.wish.spoof_checked(nic.port_security),
         min_rate: Mbps(0),
-        max_rate: Mbps(nic.wish.bandwidth.unwrap_or(0)),
+        max_rate: Mbps(rate.unwrap_or(0)),
     };
     Ok(Given::Vf { want: VfSetting { conf, driver: Some(DriverName::VFIO), ..before.clone() }, before })
 }

@@ -346,7 +346,7 @@ impl Planner<'_> {
             let had = old.and_then(|o| o.ports.iter().find(|p| p.cp == cp.id));
             let port = match had {
                 Some(p) => self.same_port(cp, p, fabric)?,
-                None => self.new_port(cp, index, &hostname, fabric)?,
+                None => self.new_port(vdu, cp, index, &hostname, fabric)?,
             };
             before.extend(self.segment_step(port.segment, fabric));
             self.expose(&port, ext);

@@ -115,7 +115,7 @@ pub const TABLE: &[Row] = &[
     row(Guest, "disk-io-quota.limit", &["quota:disk_io_limit", "quota:disk_total_iops_sec"], "operations a second", Acted(Act::DiskLimit), "of each disk"),
     row(Guest, "disk-io-quota.reserve", &["quota:disk_io_reservation"], "operations a second", Refused, "no disk here can promise operations"),
     row(Guest, "disk-io-quota.shares", &["quota:disk_io_shares_share"], "number", Kept, ""),
-    row(Guest, "vif-quota.limit", &["quota:vif_limit"], "Mbit/s", Acted(Act::VifLimit), "of each NIC, both ways; of a VF what it sends"),
+    row(Guest, "vif-quota.limit", &["quota:vif_limit"], "Mbit/s", Acted(Act::VifLimit), "of each NIC, both ways; of a VF and of a vhost-user port what it sends, where `bandwidth` or `bothy.rate_limit` is not less; of a whole port nothing"),
     row(Guest, "vif-quota.reserve", &["quota:vif_reservation"], "Mbit/s", Refused, "give the connection point a `bandwidth`"),
     row(Guest, "vif-quota.shares", &["quota:vif_shares_share"], "number", Kept, ""),
     row(Guest, "pcie-device.N.device-id", &[], "`8086:0d5d`, or a name of the box's configuration", Acted(Act::DeviceId), "handed to the guest whole; N: any number"),

@@ -74,6 +74,26 @@ fn a_guest_with_a_vf_has_its_place_from_accept_to_end() {
 }
 
 #[test]
+fn a_vf_sends_no_more_than_its_bandwidth_and_its_guests_quota() {
+    use crate::model::epa::Quota;
+    for (bandwidth, limit, rate) in
+        [(Some(1000), None, 1000), (None, Some(300), 300), (Some(1000), Some(300), 300), (Some(200), Some(300), 200), (None, None, 0)]
+    {
+        let b = TestBox::new();
+        let mut v = crate::node::kit::vnfd("vnf", &Shape::with_vf());
+        let vdu = &mut v.flavours[0].vdus[0];
+        vdu.nics.last_mut().expect("the VF").wish.bandwidth = bandwidth;
+        vdu.epa.quotas.vif = Quota { limit, ..Quota::default() };
+        b.onboard(v);
+        let id = b.create_vnf("vnf");
+        let dry = b.core().vnfm().dry_instantiate(id, &ask_vnf()).expect("a plan");
+        let h = &dry.placed[0];
+        assert_eq!(vf(h).0.conf.max_rate.0, rate, "bandwidth {bandwidth:?}, limit {limit:?}");
+        assert_eq!(h.at.devices[0].mbps, bandwidth.unwrap_or(0), "a limit is no promise");
+    }
+}
+
+#[test]
 fn where_no_cpu_is_shared_qemus_own_threads_are_on_those_of_the_vcpus() {
     let (b, id) = vnf_box(&Shape::with_vf());
     reserve(&b, "0,2-32,34-63");
@@ -215,7 +235,9 @@ fn a_vhost_user_nic_has_its_side_on_the_switch_before_the_guest_starts_and_until
     };
     let shape = Shape { vdus: 1, vhost: true, ..Shape::default() };
     let mut b = TestBox::of(SimConfig { datapath: Datapath::Dpdk, ..SimConfig::default() });
-    b.onboard(crate::node::kit::vnfd("vnf", &shape));
+    let mut v = crate::node::kit::vnfd("vnf", &shape);
+    v.flavours[0].vdus[0].epa.quotas.vif.limit = Some(7);
+    b.onboard(v);
     let id = b.create_vnf("vnf");
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
     b.assert_vnf_up(id);
@@ -226,6 +248,9 @@ fn a_vhost_user_nic_has_its_side_on_the_switch_before_the_guest_starts_and_until
     let socket = b.sim.vhost_socket(&port.ifname);
     let want = Some((port.segment, PortKind::VhostUser { socket }));
     assert_eq!(there(&b), want);
+    let limits: Vec<_> = b.sim.switch_links().iter().flat_map(|l| &l.ports).map(|p| (p.name.clone(), p.limit)).collect();
+    let limited: Vec<_> = limits.iter().filter(|(_, l)| l.is_some()).collect();
+    assert_eq!(limited, [&(port.ifname.clone(), Some(7_000_000))], "libvirt limits the guest's other ports");
     // The box reboots, and its switch forgot.
     b.host_reboot();
     b.sim.remove_port(&port.ifname).expect("forgotten");

@@ -15,7 +15,10 @@ use crate::{
         vnfd::{CpLink, ExtCpThrough, Vdu, VduCp},
     },
     vim::network::Wish,
-    vnfm::plan::{Ask, Attachment, Fabric},
+    vnfm::{
+        parts::port_rate,
+        plan::{Ask, Attachment, Fabric},
+    },
 };
 
 /// Links of the VNF, and external connection points where they are.
@@ -56,8 +59,8 @@ pub fn nics(vdu: &Vdu, old: Option<&Vdu>, has: &Vnfc, attach: &BTreeMap<SmolStr,
     let mut faults = Vec::new();
     for new in &vdu.nics {
         let Some(port) = has.ports.iter().find(|p| p.cp == new.id) else { continue };
-        let before = old.and_then(|v| v.nics.iter().find(|n| n.id == new.id));
-        if let Some(what) = before.and_then(|old| fixed(old, new)) {
+        let before = old.and_then(|v| Some((v, v.nics.iter().find(|n| n.id == new.id)?)));
+        if let Some(what) = before.and_then(|old| fixed(old, (vdu, new))) {
             faults.push(Fault::conflict(format!("its NIC {} has another {what} there: give the NIC of that flavour another id", new.id)));
         }
         if new.mac.is_some_and(|m| m != port.mac) {
@@ -73,7 +76,7 @@ pub fn nics(vdu: &Vdu, old: Option<&Vdu>, has: &Vnfc, attach: &BTreeMap<SmolStr,
 }
 
 /// What of a NIC the switch was told when it was made, and differs.
-fn fixed(old: &VduCp, new: &VduCp) -> Option<&'static str> {
+fn fixed((old_vdu, old): (&Vdu, &VduCp), (new_vdu, new): (&Vdu, &VduCp)) -> Option<&'static str> {
     match (&old.link, &new.link) {
         (CpLink::Internal(a), CpLink::Internal(b)) | (CpLink::External(a), CpLink::External(b)) if a == b => {}
         (CpLink::Internal(_) | CpLink::External(_), CpLink::Internal(_) | CpLink::External(_)) => return Some("link"),
@@ -84,7 +87,7 @@ fn fixed(old: &VduCp, new: &VduCp) -> Option<&'static str> {
     if old.port_security != new.port_security {
         return Some("port security");
     }
-    if old.rate_limit != new.rate_limit {
+    if port_rate(old_vdu, old) != port_rate(new_vdu, new) {
         return Some("limit of its rate");
     }
     (old.subports != new.subports).then_some("set of networks under tags")

@@ -140,7 +140,7 @@ impl<'a> Maker<'a> {
         let mut ports = Vec::new();
         for cp in &vdu.nics {
             let has = was.ports.iter().find(|p| p.cp == cp.id).cloned();
-            match has.map_or_else(|| self.p.new_port(cp, was.index, &was.hostname, fabric).map(|p| (p, true)), |p| Ok((p, false))) {
+            match has.map_or_else(|| self.p.new_port(vdu, cp, was.index, &was.hostname, fabric).map(|p| (p, true)), |p| Ok((p, false))) {
                 Ok((port, new)) => {
                     if new {
                         made.extend(self.p.segment_step(port.segment, fabric));
