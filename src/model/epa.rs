@@ -211,7 +211,8 @@ pub struct DeviceWish {
 pub enum DeviceMatch {
     /// PCI vendor and device id: `8086:0d5d`.
     Id { vendor: u16, device: u16 },
-    /// A name that the box's configuration gives to devices (OpenStack's alias).
+    /// A name that somebody gives to devices (OpenStack's alias). This box gives none: the reader of descriptors
+    /// refuses one, and so does a plan that finds it in an older record.
     Name(SmolStr),
 }
 

@@ -36,7 +36,7 @@ pub struct GuestKeys<'a> {
 
 pub(super) struct Set<'a> {
     pub act: Act,
-    number: Option<u32>,
+    pub number: Option<u32>,
     key: SmolStr,
     pub at: At<'a>,
 }
@@ -258,15 +258,15 @@ impl<'a> GuestKeys<'a> {
             Act::DiskLimit => e.quotas.disk_io.limit = in_range(at, 1, u32::MAX),
             Act::VifLimit => e.quotas.vif.limit = in_range(at, 1, 1_000_000),
             Act::DeviceId => {
-                let what = at.text().map(|t| device(&t));
-                self.devices.entry(found.number.unwrap_or(0)).or_insert((None, 1)).0 = what;
+                if let Some(what) = device(at) {
+                    self.devices.entry(found.number.unwrap_or(0)).or_insert((None, 1)).0 = Some(what);
+                }
             }
             Act::DeviceCount => {
                 if let Some(n) = small(at, 1, 32) {
                     self.devices.entry(found.number.unwrap_or(0)).or_insert((None, 1)).1 = n;
                 }
             }
-            Act::Aliases => self.aliases(at),
             Act::Sockets => self.topology[0] = small(at, 1, 512),
             Act::Cores => self.topology[1] = small(at, 1, 512),
             Act::CoreThreads => self.topology[2] = small(at, 1, 8),
@@ -317,22 +317,6 @@ impl<'a> GuestKeys<'a> {
         }
     }
 
-    /// `fec:1,gpu:2`.
-    fn aliases(&mut self, at: &At<'a>) {
-        let text = at.text().unwrap_or_default();
-        for one in text.split(',').map(str::trim).filter(|t| !t.is_empty()) {
-            let (name, count) = one.rsplit_once(':').unwrap_or((one, "1"));
-            match count.trim().parse::<u16>() {
-                Ok(n) if (1..=32).contains(&n) && !name.trim().is_empty() => {
-                    // Behind those of `pcie-device`.
-                    let next = self.devices.keys().next_back().map_or(1 << 16, |k| (k + 1).max(1 << 16));
-                    self.devices.insert(next, (Some(DeviceMatch::Name(SmolStr::new(name.trim()))), n));
-                }
-                _ => at.error(format!("'{one}' is not a name and a count such as 'fec:1'")),
-            }
-        }
-    }
-
     fn features(&mut self, at: &At<'a>) {
         let text = at.text().unwrap_or_default();
         for one in text.split([',', ' ']).map(str::trim).filter(|t| !t.is_empty()) {
@@ -377,8 +361,16 @@ fn name_ok(at: &At<'_>, name: &str) -> bool {
     ok
 }
 
-fn device(text: &str) -> DeviceMatch {
+/// Vendor and device id. A name has nothing to stand for: the box's configuration gives none.
+fn device(at: &At<'_>) -> Option<DeviceMatch> {
+    let text = at.text()?;
     let hex = |t: &str| (t.len() == 4).then(|| u16::from_str_radix(t, 16).ok()).flatten();
     let id = text.trim().split_once(':').and_then(|(v, d)| Some(DeviceMatch::Id { vendor: hex(v)?, device: hex(d)? }));
-    id.unwrap_or_else(|| DeviceMatch::Name(SmolStr::new(text.trim())))
+    if id.is_none() {
+        at.error_hint(
+            format!("'{text}' is refused: this box gives devices no names"),
+            "write vendor and device id, as `lspci -nn` shows them: '8086:0d5d'",
+        );
+    }
+    id
 }

@@ -165,6 +165,8 @@ impl<'a> GuestKeys<'a> {
         for (n, (what, count)) in std::mem::take(&mut self.devices) {
             match what {
                 Some(what) => self.epa.devices.push(DeviceWish { what, count }),
+                // Said where the id stands.
+                None if self.set.iter().any(|s| s.act == Act::DeviceId && s.number == Some(n)) => {}
                 None => self.place(Act::DeviceCount).unwrap_or(at).error(format!("pcie-device.{n} has a count and no device-id")),
             }
         }

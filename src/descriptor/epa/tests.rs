@@ -149,9 +149,9 @@ fn every_key_that_is_acted_on_sets_its_wish() {
     .quotas;
     assert_eq!((quotas.cpu.limit, quotas.cpu.reserve, quotas.disk_io.limit), (Some(1000), Some(500), Some(300)));
     assert_eq!((quotas.memory.limit, quotas.memory.reserve, quotas.vif.limit), (Some(256), Some(256), Some(100)));
-    let devices = epa("pcie-device.1.device-id: '8086:0d5d', pcie-device.1.count: 2, 'pci_passthrough:alias': 'gpu:1'").devices;
-    assert_eq!(devices[0], DeviceWish { what: DeviceMatch::Id { vendor: 0x8086, device: 0x0d5d }, count: 2 });
-    assert_eq!(devices[1], DeviceWish { what: DeviceMatch::Name("gpu".into()), count: 1 });
+    let devices = epa("pcie-device.1.device-id: '8086:0d5d', pcie-device.1.count: 2, pcie-device.7.device-id: '10DE:20B5'").devices;
+    let wish = |vendor, device, count| DeviceWish { what: DeviceMatch::Id { vendor, device }, count };
+    assert_eq!(devices, [wish(0x8086, 0x0d5d, 2), wish(0x10de, 0x20b5, 1)]);
     assert_eq!(epa("hw:cpu_threads: 2").cpu.topology, Some(Topology { sockets: 1, cores: 1, threads: 2 }));
     assert_eq!(epa("hw:cpu_cores: 1").cpu.topology, Some(Topology { sockets: 2, cores: 1, threads: 1 }));
     let cpu = epa("cpu-model: Skylake-Server, cpu-feature: 'REQUIRE_AES, -pdpe1gb'").cpu;
@@ -240,7 +240,9 @@ fn what_cannot_be_is_refused_where_it_stands() {
         ("cpu-quota.limit: 100, cpu-quota.reserve: 200", "more than the limit of 100"),
         ("hw:cpu_cores: 3", "does not divide the 2 vCPUs"),
         ("pcie-device.0.count: 1", "has a count and no device-id"),
-        ("pci_passthrough:alias: 'fec:0'", "is not a name and a count"),
+        ("pci_passthrough:alias: 'fec:1'", "is refused: the box gives devices no names: write 'pcie-device.0.device-id'"),
+        ("pcie-device.0.device-id: fec", "'fec' is refused: this box gives devices no names"),
+        ("pcie-device.0.device-id: '8086:d5d'", "write vendor and device id, as `lspci -nn` shows them"),
         ("trusted-execution: 'true'", "no trusted execution"),
         ("hw:mem_encryption: 'true'", "is refused: no memory encryption here"),
         ("disk-io-quota.reserve: 1", "is refused"),
