@@ -14,7 +14,8 @@
 //!
 //! 1. all guests of the request have a place, or none has;
 //! 2. the fewest guest cells are away from a NIC of theirs or from their memory (a cell that prefers
-//!    large pages and has small ones is away from its memory, too);
+//!    large pages and has small ones is away from its memory, too). A NIC is near a guest that has a
+//!    cell on its node; from one that is near none, all cells of the guest are away;
 //! 3. the most whole cores are left on the node that has most of them;
 //! 4. the lowest ids: of nodes (cell by cell, CPUs then memory), then of cards, in the order of the
 //!    request. Of cores and VFs, the lowest that these leave.

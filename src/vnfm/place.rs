@@ -154,7 +154,7 @@ fn device_asks(e: &Epa, nics: &[NicOf]) -> Result<Vec<DeviceAsk>> {
         })?;
         let kind = if n.wish.attach == NicAttach::Vf { DeviceKind::Vf { physical } } else { DeviceKind::Pf { physical } };
         let mbps = n.wish.bandwidth.or(e.quotas.vif.reserve).unwrap_or(0);
-        out.push(DeviceAsk { wish: n.cp.clone(), kind, mbps, cell: 0, near, alone: false, apart: None });
+        out.push(DeviceAsk { wish: n.cp.clone(), kind, mbps, near, alone: false, apart: None });
     }
     for d in &e.devices {
         let DeviceMatch::Id { vendor, device } = d.what else {
@@ -163,7 +163,7 @@ fn device_asks(e: &Epa, nics: &[NicOf]) -> Result<Vec<DeviceAsk>> {
             ));
         };
         let wish = format_smolstr!("{vendor:04x}:{device:04x}");
-        let ask = DeviceAsk { wish, kind: DeviceKind::Pci { vendor, device }, mbps: 0, cell: 0, near, alone: false, apart: None };
+        let ask = DeviceAsk { wish, kind: DeviceKind::Pci { vendor, device }, mbps: 0, near, alone: false, apart: None };
         out.extend(std::iter::repeat_n(ask, d.count.into()));
     }
     Ok(out)

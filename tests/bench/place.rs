@@ -73,7 +73,6 @@ fn guest(n: usize, d: &mut Dice, most_cpus: u64) -> GuestAsk {
         wish: network.into(),
         kind: DeviceKind::Vf { physical: network.into() },
         mbps: 100 * d.below(10) as u32,
-        cell: 0,
         near: d.below(4) == 0,
         alone: false,
         apart: None,

@@ -79,9 +79,7 @@ pub struct DeviceAsk {
     pub kind: DeviceKind,
     /// Mbit/s to be promised; 0: none.
     pub mbps: u32,
-    /// The cell it should be near, by its place among the guest's.
-    pub cell: usize,
-    /// It must be near, or there is no place.
+    /// It must be near: on the node of one of the guest's cells, or there is no place.
     pub near: bool,
     /// A VF: no other guest on its card.
     pub alone: bool,

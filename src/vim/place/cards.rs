@@ -3,21 +3,20 @@
 //! Owns the search of the fewest cells away from a device of theirs, then the lowest cards. Never:
 //! cores and memory.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use super::{
     ask::{DeviceAsk, DeviceKind},
     board::FreeCard,
 };
 
-/// A wished device of the request, and where the cell it should be near is.
-#[derive(Debug, Clone, Copy)]
+/// A wished device of the request, and the cells it should be near one of.
+#[derive(Debug, Clone)]
 pub(super) struct Wanted<'a> {
     pub guest: usize,
     pub ask: &'a DeviceAsk,
-    /// Number of that cell in the whole request.
-    pub cell: usize,
-    pub node: u16,
+    /// The guest's, by their numbers in the whole request.
+    pub cells: Range<usize>,
 }
 
 /// What a card has left, as the search goes.
@@ -80,6 +79,10 @@ impl<'a> Room<'a> {
         self.free.card.node.is_none_or(|n| n == node)
     }
 
+    fn is_near_one(&self, nodes: &[u16]) -> bool {
+        nodes.iter().any(|n| self.is_near(*n))
+    }
+
     pub fn take(&mut self, ask: &'a DeviceAsk) {
         self.used += 1;
         self.mbps = self.mbps.map(|m| m.saturating_sub(ask.mbps));
@@ -105,19 +108,20 @@ impl<'a> Room<'a> {
     }
 }
 
-/// The cards, one for each wanted device, that leave the fewest cells away; `away` holds those that
-/// are already, and at most `most` may be in the end. `left` is the budget.
+/// The cards, one for each wanted device, that leave the fewest cells away; `nodes` says where each cell
+/// is, `away` holds those that are away already, and at most `most` may be in the end. `left` is the budget.
 pub(super) fn assign<'a>(
     rooms: &[Room<'a>],
     wanted: &[Wanted<'a>],
+    nodes: &[u16],
     away: &[bool],
     most: usize,
     left: &mut u32,
 ) -> Option<(Vec<usize>, usize)> {
     let already = away.iter().filter(|a| **a).count();
     // With ever more cells allowed away, the first answer is the best one, and lowest first.
-    for limit in already.max(floor(rooms, wanted, away))..=most {
-        let mut s = Search { wanted, away: away.to_vec(), count: already, limit, chosen: Vec::new(), left: &mut *left };
+    for limit in already.max(floor(rooms, wanted, nodes, away))..=most {
+        let mut s = Search { wanted, nodes, away: away.to_vec(), count: already, limit, chosen: Vec::new(), left: &mut *left };
         if s.go(&mut rooms.to_vec()) {
             let count = s.count;
             return Some((s.chosen, count));
@@ -130,17 +134,20 @@ pub(super) fn assign<'a>(
 }
 
 /// Cells that are away whatever is chosen: no card near them can give what they wish for.
-fn floor(rooms: &[Room<'_>], wanted: &[Wanted<'_>], away: &[bool]) -> usize {
+fn floor(rooms: &[Room<'_>], wanted: &[Wanted<'_>], nodes: &[u16], away: &[bool]) -> usize {
     let mut away = away.to_vec();
     for w in wanted {
-        let near = rooms.iter().any(|r| r.is_kind(&w.ask.kind) && r.is_near(w.node) && r.refuses(w.ask).is_none());
-        away[w.cell] |= !near;
+        let near = |r: &Room<'_>| r.is_kind(&w.ask.kind) && r.is_near_one(&nodes[w.cells.clone()]) && r.refuses(w.ask).is_none();
+        if !rooms.iter().any(near) {
+            away[w.cells.clone()].fill(true);
+        }
     }
     away.iter().filter(|a| **a).count()
 }
 
 struct Search<'s, 'a> {
     wanted: &'s [Wanted<'a>],
+    nodes: &'s [u16],
     away: Vec<bool>,
     count: usize,
     limit: usize,
@@ -150,13 +157,16 @@ struct Search<'s, 'a> {
 
 impl<'a> Search<'_, 'a> {
     fn go(&mut self, rooms: &mut [Room<'a>]) -> bool {
-        let Some(w) = self.wanted.get(self.chosen.len()).copied() else { return true };
+        let wanted = self.wanted;
+        let Some(w) = wanted.get(self.chosen.len()) else { return true };
+        // Cells that a card near none of them sends away.
+        let homes: Vec<usize> = w.cells.clone().filter(|c| !self.away[*c]).collect();
         for i in 0..rooms.len() {
             if !rooms[i].is_kind(&w.ask.kind) || rooms[i].refuses(w.ask).is_some() {
                 continue;
             }
-            let far = !rooms[i].is_near(w.node);
-            if far && (w.ask.near || (!self.away[w.cell] && self.count == self.limit)) {
+            let far = !rooms[i].is_near_one(&self.nodes[w.cells.clone()]);
+            if far && (w.ask.near || self.count + homes.len() > self.limit) {
                 continue;
             }
             // What a twin of lower address could not bring, this one cannot either.
@@ -167,10 +177,10 @@ impl<'a> Search<'_, 'a> {
                 return false;
             }
             *self.left -= 1;
-            let (before, was_away) = (rooms[i].clone(), self.away[w.cell]);
-            let newly = far && !was_away;
-            self.away[w.cell] |= far;
-            self.count += usize::from(newly);
+            let before = rooms[i].clone();
+            let newly: &[usize] = if far { &homes } else { &[] };
+            newly.iter().for_each(|c| self.away[*c] = true);
+            self.count += newly.len();
             rooms[i].take(w.ask);
             self.chosen.push(i);
             if self.go(rooms) {
@@ -178,8 +188,8 @@ impl<'a> Search<'_, 'a> {
             }
             self.chosen.pop();
             rooms[i] = before;
-            self.count -= usize::from(newly);
-            self.away[w.cell] = was_away;
+            self.count -= newly.len();
+            newly.iter().for_each(|c| self.away[*c] = false);
         }
         false
     }

@@ -5,7 +5,7 @@
 use smol_str::SmolStr;
 
 use super::{
-    ask::{CpuWish, DeviceKind, GuestAsk, PageWish},
+    ask::{CpuWish, DeviceAsk, DeviceKind, GuestAsk, PageWish},
     board::{Board, Free, FreeNode},
     cards::Room,
     cores::{Load, Stock, whole_cores},
@@ -88,22 +88,41 @@ fn reasons(free: &Free<'_>, a: &GuestAsk) -> Vec<String> {
             short.extend(memory(n, &pages, cell.memory));
             short.extend(short_of_time(free, n, a, index));
             short.extend(company(free, n, a));
-            for d in a.devices.iter().filter(|d| d.near && d.cell.min(a.cells.len() - 1) == index) {
-                let near = free.cards.iter().map(Room::of).any(|r| r.is_kind(&d.kind) && r.is_near(n.id) && r.refuses(d).is_none());
-                if !near {
-                    short.push(format!("{}: no card near it can give {}", d.wish, what(&d.kind)));
-                }
+            // Another cell's node may be the near one where there are several.
+            for d in a.devices.iter().filter(|d| d.near && a.cells.len() == 1 && !has_near(free, d, n.id)) {
+                short.push(format!("{}: no card near it can give {}", d.wish, what(&d.kind)));
             }
             if !short.is_empty() {
                 out.push(format!("{who}: node {}: {}", n.id, short.join("; ")));
             }
         }
     }
+    out.extend(a.devices.iter().filter(|d| d.near && a.cells.len() > 1).filter_map(|d| tied(free, a, d)));
     out.extend(devices(free, a));
     if out.is_empty() {
         out.push(format!("{}: each of its parts fits on some node, but not all of them at once", a.name));
     }
     out
+}
+
+/// A card near the node can give the device.
+fn has_near(free: &Free<'_>, d: &DeviceAsk, node: u16) -> bool {
+    free.cards.iter().map(Room::of).any(|r| r.is_kind(&d.kind) && r.is_near(node) && r.refuses(d).is_none())
+}
+
+/// Where one of a guest's nodes has to be for a device that must be near.
+fn tied(free: &Free<'_>, a: &GuestAsk, d: &DeviceAsk) -> Option<String> {
+    let (near, far): (Vec<u16>, Vec<u16>) = free.nodes.iter().map(|n| n.id).partition(|n| has_near(free, d, *n));
+    let all: Vec<String> = near.iter().map(ToString::to_string).collect();
+    (!near.is_empty() && !far.is_empty()).then(|| {
+        format!(
+            "{}: {}: one of its guest nodes has to be on node {}, where a card can give {}",
+            a.name,
+            d.wish,
+            all.join(" or "),
+            what(&d.kind)
+        )
+    })
 }
 
 fn cores(n: &FreeNode, a: &GuestAsk, vcpus: usize, index: usize) -> Vec<String> {

@@ -63,6 +63,12 @@ struct Rest {
     huge: [u64; 2],
 }
 
+/// Nodes on which a device is near some card that can give it now, and whether it must be near.
+struct Picky {
+    near: Vec<bool>,
+    must: bool,
+}
+
 struct Best {
     cost: Cost,
     seats: Vec<Seat>,
@@ -75,10 +81,8 @@ struct Search<'s> {
     cells: Vec<Cell<'s>>,
     pages: Vec<Vec<PageSize>>,
     rooms: Vec<Room<'s>>,
-    /// By cell and node: a device of the cell is far whatever card it gets; one that must be near
-    /// cannot be.
-    far: Vec<Vec<bool>>,
-    barred: Vec<Vec<bool>>,
+    /// By guest: its devices that are not near everywhere.
+    picky: Vec<Vec<Picky>>,
     /// Cells from here on that are away at least, and whole cores they take at least.
     away_from: Vec<u32>,
     whole_from: Vec<usize>,
@@ -88,7 +92,10 @@ struct Search<'s> {
     mcpu: Vec<u32>,
     nodes: Vec<NodeState>,
     seats: Vec<Seat>,
+    /// Cells away from their memory.
     away: Vec<bool>,
+    /// Cells that a device far from all of its guest's sends away besides: with the guest's last cell.
+    sent: Vec<u32>,
     best: Option<Best>,
     left: u32,
 }
@@ -156,15 +163,14 @@ impl<'s> Search<'s> {
         let pages = asks.iter().map(|a| a.pages.options(&a.cells)).collect();
         // What can never be promised was refused before.
         let mcpu = asks.iter().map(|a| time::promised(a, free.mhz).unwrap_or_default()).collect();
-        let away = vec![false; cells.len()];
+        let (away, sent) = (vec![false; cells.len()], vec![0; cells.len()]);
         let mut s = Search {
             free,
             asks,
             cells,
             pages,
             rooms,
-            far: Vec::new(),
-            barred: Vec::new(),
+            picky: Vec::new(),
             away_from: Vec::new(),
             whole_from: Vec::new(),
             rest: Vec::new(),
@@ -172,6 +178,7 @@ impl<'s> Search<'s> {
             nodes,
             seats: Vec::new(),
             away,
+            sent,
             best: None,
             left: budget,
         };
@@ -180,14 +187,12 @@ impl<'s> Search<'s> {
     }
 
     fn bounds(&mut self) {
-        for c in &self.cells {
-            let devices = || c.of.devices.iter().filter(|d| d.cell.min(c.of.cells.len() - 1) == c.index);
-            let near = |d: &super::ask::DeviceAsk, node: u16| {
-                self.rooms.iter().any(|r| r.is_kind(&d.kind) && r.is_near(node) && r.refuses(d).is_none())
+        for a in self.asks {
+            let picky = |d: &super::ask::DeviceAsk| {
+                let near = |node: u16| self.rooms.iter().any(|r| r.is_kind(&d.kind) && r.is_near(node) && r.refuses(d).is_none());
+                Picky { near: self.free.nodes.iter().map(|n| near(n.id)).collect(), must: d.near }
             };
-            let ids = || self.free.nodes.iter().map(|n| n.id);
-            self.far.push(ids().map(|id| devices().any(|d| !near(d, id))).collect());
-            self.barred.push(ids().map(|id| devices().any(|d| d.near && !near(d, id))).collect());
+            self.picky.push(a.devices.iter().map(picky).filter(|p| !p.near.iter().all(|near| *near)).collect());
         }
         let n = self.cells.len();
         self.away_from = vec![0; n + 1];
@@ -196,7 +201,7 @@ impl<'s> Search<'s> {
         for k in (0..n).rev() {
             let c = &self.cells[k];
             // At its best alone: the first page size that it may have anywhere is not looked into.
-            let at_least = u32::from(self.far[k].iter().all(|f| *f));
+            let at_least = u32::from(self.picky[c.guest].iter().any(|p| !p.near.contains(&true)));
             let whole = whole_cores(c.of.cpus, c.ask.vcpus.len());
             self.away_from[k] = self.away_from[k + 1] + at_least;
             self.whole_from[k] = self.whole_from[k + 1] + whole;
@@ -220,11 +225,12 @@ impl<'s> Search<'s> {
         let node = self.free.nodes.first().map_or(0, |n| n.id);
         let relaxed: Vec<super::ask::DeviceAsk> =
             self.asks.iter().flat_map(|a| &a.devices).map(|d| super::ask::DeviceAsk { near: false, ..d.clone() }).collect();
-        let wanted: Vec<Wanted<'_>> = relaxed.iter().enumerate().map(|(cell, ask)| Wanted { guest: 0, ask, cell, node }).collect();
+        let wanted: Vec<Wanted<'_>> = relaxed.iter().enumerate().map(|(n, ask)| Wanted { guest: 0, ask, cells: n..n + 1 }).collect();
+        let nodes = vec![node; wanted.len()];
         let rooms: Vec<Room<'_>> = self.free.cards.iter().map(Room::of).collect();
         let all_away = vec![true; wanted.len()];
         let mut left = self.left;
-        let fits = assign(&rooms, &wanted, &all_away, wanted.len(), &mut left).is_some();
+        let fits = assign(&rooms, &wanted, &nodes, &all_away, wanted.len(), &mut left).is_some();
         if !fits {
             self.left = left;
         }
@@ -255,7 +261,7 @@ impl<'s> Search<'s> {
         let (rank, node, memory) = seat;
         let c = &self.cells[k];
         let (page, n) = (self.pages[c.guest][rank], c.ask.vcpus.len());
-        if self.barred[k][node] || !self.company(k, node) {
+        if self.is_far(k, node, true) || !self.company(k, node) {
             return None;
         }
         let before = [(node, self.nodes[node].clone()), (memory, self.nodes[memory].clone())];
@@ -331,7 +337,25 @@ impl<'s> Search<'s> {
     fn is_away(&self, k: usize, (rank, node, memory): Seat) -> bool {
         let c = &self.cells[k];
         let small = c.of.wants_large() && self.pages[c.guest][rank] == PageSize::Small;
-        node != memory || small || self.far[k][node]
+        node != memory || small
+    }
+
+    /// The guest's last cell, if it is on this node, leaves a device far from all of the guest's cells, whatever
+    /// card it gets; with `must`, one that must be near.
+    fn is_far(&self, k: usize, node: usize, must: bool) -> bool {
+        let c = &self.cells[k];
+        let first = k - c.index;
+        let near = |p: &Picky| p.near[node] || self.seats[first..k].iter().any(|s| p.near[s.1]);
+        c.index + 1 == c.of.cells.len() && self.picky[c.guest].iter().any(|p| (p.must || !must) && !near(p))
+    }
+
+    /// Cells that are at home by their memory, and away for such a device.
+    fn sent(&self, k: usize, seat: Seat) -> u32 {
+        if !self.is_far(k, seat.1, false) {
+            return 0;
+        }
+        let earlier = self.away[k - self.cells[k].index..k].iter().filter(|a| !**a).count();
+        earlier as u32 + u32::from(!self.is_away(k, seat))
     }
 
     /// No better than the best, whatever follows.
@@ -349,7 +373,7 @@ impl<'s> Search<'s> {
         if self.short(k) {
             return;
         }
-        let so_far = self.away[..k].iter().filter(|a| **a).count() as u32;
+        let so_far = self.away[..k].iter().filter(|a| **a).count() as u32 + self.sent[..k].iter().sum::<u32>();
         let mut next: Vec<(u32, std::cmp::Reverse<u32>, Seat)> = Vec::new();
         for seat in self.seats_of(k) {
             if self.left == 0 {
@@ -359,20 +383,20 @@ impl<'s> Search<'s> {
             if let Some(before) = self.sit(seat) {
                 let block = self.block(self.whole_from[k + 1]);
                 self.put_back(before);
-                let away = so_far + u32::from(self.is_away(k, seat)) + self.away_from[k + 1];
+                let away = so_far + u32::from(self.is_away(k, seat)) + self.sent(k, seat) + self.away_from[k + 1];
                 next.push((away, std::cmp::Reverse(block), seat));
             }
         }
         next.sort_unstable();
         for (away, std::cmp::Reverse(block), seat) in next {
-            let is_away = self.is_away(k, seat);
+            let (is_away, sent) = (self.is_away(k, seat), self.sent(k, seat));
             let Some(before) = self.sit(seat) else { continue };
             self.seats.push(seat);
-            self.away[k] = is_away;
+            (self.away[k], self.sent[k]) = (is_away, sent);
             if !self.hopeless(away, block) {
                 self.go();
             }
-            self.away[k] = false;
+            (self.away[k], self.sent[k]) = (false, 0);
             self.seats.pop();
             self.put_back(before);
         }
@@ -387,30 +411,21 @@ impl<'s> Search<'s> {
             Some(b) if b.cost.away == 0 => return,
             Some(b) => b.cost.away as usize - 1,
         };
-        // Devices can make no cell be at home: what is away by its memory stays so.
-        let by_memory: Vec<bool> = (0..self.cells.len()).map(|k| self.away[k] && !self.only_far(k)).collect();
         let wanted = self.wanted();
-        if let Some((cards, away)) = assign(&self.rooms, &wanted, &by_memory, most, &mut self.left) {
+        let nodes: Vec<u16> = self.seats.iter().map(|s| self.free.nodes[s.1].id).collect();
+        if let Some((cards, away)) = assign(&self.rooms, &wanted, &nodes, &self.away, most, &mut self.left) {
             let cost = Cost { away: away as u32, block };
             self.best = Some(Best { cost, seats: self.seats.clone(), cards });
         }
-    }
-
-    fn only_far(&self, k: usize) -> bool {
-        let (rank, node, memory) = self.seats[k];
-        let c = &self.cells[k];
-        node == memory && !(c.of.wants_large() && self.pages[c.guest][rank] == PageSize::Small)
     }
 
     fn wanted(&self) -> Vec<Wanted<'s>> {
         let mut out = Vec::new();
         let mut first = 0;
         for (guest, a) in self.asks.iter().enumerate() {
-            for ask in &a.devices {
-                let cell = first + ask.cell.min(a.cells.len() - 1);
-                out.push(Wanted { guest, ask, cell, node: self.free.nodes[self.seats[cell].1].id });
-            }
-            first += a.cells.len();
+            let cells = first..first + a.cells.len();
+            out.extend(a.devices.iter().map(|ask| Wanted { guest, ask, cells: cells.clone() }));
+            first = cells.end;
         }
         out
     }

@@ -68,7 +68,7 @@ pub(super) fn guest(name: &str, cells: &[(u16, u64)], cpus: CpuWish) -> GuestAsk
 pub(super) fn net(physical: &str, vf: bool) -> DeviceAsk {
     let physical = physical.into();
     let kind = if vf { DeviceKind::Vf { physical } } else { DeviceKind::Pf { physical } };
-    DeviceAsk { wish: "wan".into(), kind, mbps: 0, cell: 0, near: false, alone: false, apart: None }
+    DeviceAsk { wish: "wan".into(), kind, mbps: 0, near: false, alone: false, apart: None }
 }
 
 pub(super) fn held_of(ask: &GuestAsk, p: &Placed) -> Vec<Held> {
@@ -158,6 +158,44 @@ fn a_cell_is_near_its_nic_before_cores_are_saved() {
     let at = place_one(&b, &held, a).expect("a place");
     assert_eq!(at.cells[0].node, 1);
     assert_eq!(at.text(), "node 1: vCPUs 0-1 on CPUs 8,9, 8 MiB in 4 KiB pages; wan: VF 0 of ens0 (0000:01:10.0)");
+}
+
+#[test]
+fn a_guest_of_two_cells_is_near_a_nic_that_one_of_them_is_near() {
+    let mut b = twin_nodes();
+    b.cards = vec![card(0, Some(1), 4, Some(10_000))];
+    let with = |strict, near, cells: &[(u16, u64)]| GuestAsk {
+        strict,
+        devices: vec![DeviceAsk { near, ..net("wan", true) }],
+        ..guest("a", cells, CpuWish::Pairs)
+    };
+    let found =
+        |held: &[Held], ask| place(&b, held, &[ask]).map(|p| (p.guests[0].cells.iter().map(|c| c.node).collect::<Vec<_>>(), p.cost.away));
+    // Guests on node 1 that leave so many of its four cores.
+    let leaving = |cores: u16| {
+        let full =
+            GuestAsk { devices: vec![DeviceAsk { near: true, ..net("wan", true) }], ..guest("full", &[(4 - cores, 8)], CpuWish::Cores) };
+        held_of(&full, &place(&b, &[], std::slice::from_ref(&full)).expect("a place"))
+    };
+    for near in [false, true] {
+        assert_eq!(found(&[], with(true, near, &[(2, 8), (2, 8)])).expect("a place"), (vec![0, 1], 0), "its second cell is near");
+        assert_eq!(found(&[], with(false, near, &[(2, 8), (2, 8)])).expect("a place"), (vec![1, 1], 0), "node 0 stays whole");
+        let held = leaving(1);
+        assert_eq!(found(&held, with(false, near, &[(2, 8), (2, 8)])).expect("a place"), (vec![0, 1], 0), "by its lowest id");
+        assert_eq!(found(&held, with(false, near, &[(4, 8), (2, 8)])).expect("a place"), (vec![0, 1], 0), "by the cell that fits");
+        assert_eq!(found(&held, with(false, near, &[(2, 8), (4, 8)])).expect("a place"), (vec![1, 0], 0), "by the cell that fits");
+    }
+    let held = leaving(0);
+    assert_eq!(found(&held, with(false, false, &[(2, 8), (2, 8)])).expect("a place"), (vec![0, 0], 2), "both are away");
+    let f = found(&held, with(false, true, &[(2, 8), (2, 8)])).expect_err("none can be near");
+    assert_eq!(
+        f.reasons(),
+        [
+            "a (guest node 0): node 1: 0 of 4 cores whole and free, 1 wanted (1 more would do)",
+            "a (guest node 1): node 1: 0 of 4 cores whole and free, 1 wanted (1 more would do)",
+            "a: wan: one of its guest nodes has to be on node 1, where a card can give a VF on wan",
+        ]
+    );
 }
 
 #[test]
