@@ -36,6 +36,8 @@ pub mod usage;
 #[cfg(test)]
 mod brute;
 #[cfg(test)]
+mod facts_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::model::{

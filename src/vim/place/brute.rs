@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use super::{
     ask::*,
     board::*,
-    tests::{board_of, card, guest, held_of, net},
+    facts::HostReserve,
+    tests::{card, facts_of, guest, held_of, net},
     *,
 };
 use crate::model::{
@@ -68,8 +69,12 @@ fn outcomes(cores: Vec<CoreState>, todo: &[One]) -> HashSet<(usize, usize)> {
     states.into_iter().map(|s| (s.iter().filter(|c| c.0 == c.1).count(), s.iter().map(|c| c.0).sum())).collect()
 }
 
+/// MiB that guests may have, by node and size: the host's reserve is taken off.
+type May = BTreeMap<(usize, PageSize), u64>;
+
 struct Brute<'a> {
     board: &'a Board,
+    may: &'a May,
     held: &'a [Held],
     asks: &'a [GuestAsk],
     cells: Vec<(usize, usize)>,
@@ -119,11 +124,7 @@ impl Brute<'_> {
             let (g, i) = self.cells[k];
             take(s.2, self.page(k, *s), self.asks[g].cells[i].memory);
         }
-        used.into_iter().all(|((node, page), mib)| {
-            let n = &self.board.nodes[node];
-            let have = if page == PageSize::Small { n.small.0 } else { n.huge.get(&page).copied().unwrap_or(0) * page.kib() / 1024 };
-            mib <= have
-        })
+        used.into_iter().all(|(at, mib)| mib <= self.may.get(&at).copied().unwrap_or(0))
     }
 
     fn groups_hold(&self, seats: &[(usize, usize, usize)]) -> bool {
@@ -265,9 +266,9 @@ impl Brute<'_> {
     }
 }
 
-fn brute(board: &Board, held: &[Held], asks: &[GuestAsk]) -> Option<Best> {
+fn brute(board: &Board, may: &May, held: &[Held], asks: &[GuestAsk]) -> Option<Best> {
     let cells = asks.iter().enumerate().flat_map(|(g, a)| (0..a.cells.len()).map(move |i| (g, i))).collect();
-    let mut b = Brute { board, held, asks, cells, best: None };
+    let mut b = Brute { board, may, held, asks, cells, best: None };
     b.seats(&mut Vec::new());
     b.best
 }
@@ -286,10 +287,20 @@ fn ids(board: &Board, asks: &[GuestAsk], p: &Placed) -> Best {
 }
 
 /// What is handed out is there, free, of the kind that was wished for, and nobody else's.
-fn check_dealt(board: &Board, held: &[Held], asks: &[GuestAsk], p: &Placed) {
+fn check_dealt(board: &Board, may: &May, held: &[Held], asks: &[GuestAsk], p: &Placed) {
     let mut taken: CpuSet = board.reserved.clone();
     for h in held {
         taken.extend(h.at.held_cpus().iter());
+    }
+    let mut memory: BTreeMap<(usize, PageSize), u64> = BTreeMap::new();
+    for at in held.iter().map(|h| &h.at).chain(&p.guests) {
+        for (id, m) in at.memory() {
+            let node = board.nodes.iter().position(|n| n.id == id).expect("a node");
+            *memory.entry((node, at.page)).or_default() += m.0;
+        }
+    }
+    for (at, mib) in memory {
+        assert!(mib <= may[&at], "{mib} MiB of {at:?} are given, the host has {} for guests", may[&at]);
     }
     let mut functions: BTreeSet<_> = held.iter().flat_map(|h| &h.at.devices).map(|d| d.address).collect();
     for (a, at) in asks.iter().zip(&p.guests) {
@@ -346,21 +357,35 @@ fn check_dealt(board: &Board, held: &[Held], asks: &[GuestAsk], p: &Placed) {
     assert_eq!(whole.max().unwrap_or(0) as u32, p.cost.block, "more or fewer cores are broken than counted: {p:?}");
 }
 
-fn boards() -> impl Strategy<Value = Board> {
+/// A board, and what its host's reserve leaves of memory and pages.
+fn boards() -> impl Strategy<Value = (Board, May)> {
     let node = || (proptest::collection::vec(prop_oneof![1 => Just(1usize), 3 => Just(2)], 2..=4), 6u64..24, 1u64..10);
     let nodes = prop_oneof![1 => proptest::collection::vec(node(), 1), 4 => proptest::collection::vec(node(), 2)];
     let cards =
         proptest::collection::vec((proptest::option::weighted(0.9, 0u16..2), 1usize..5, proptest::option::weighted(0.8, 10u32..30)), 1..=3);
-    (nodes, cards, proptest::collection::vec(0u16..16, 0..2), proptest::option::weighted(0.15, proptest::collection::vec(0u16..16, 8..16)))
-        .prop_map(|(nodes, cards, reserved, isolated)| {
-            let mut b = board_of(&nodes);
-            b.mhz = Some(1000);
+    // MiB of all nodes, and pages of each.
+    let kept = prop_oneof![1 => Just((0, [0, 0])), 2 => (0u64..12, [0u64..5, 0u64..5])];
+    let isolated = proptest::option::weighted(0.15, proptest::collection::vec(0u16..16, 8..16));
+    (nodes, cards, proptest::collection::vec(0u16..16, 0..2), isolated, kept).prop_map(
+        |(nodes, cards, reserved, isolated, (memory, pages))| {
+            let mut f = facts_of(&nodes);
+            let all = f.cores.iter().fold(CpuSet::new(), |all, c| all.union(&c.threads));
+            f.isolated = isolated.unwrap_or_default().into_iter().collect::<CpuSet>().common(&all);
+            let reserve = HostReserve {
+                cpus: reserved.into_iter().collect::<CpuSet>().common(&all),
+                memory: MiB(memory),
+                pages: (0u16..).zip(pages).map(|(n, p)| ((n, PageSize::Huge2M), p)).collect(),
+            };
+            let mut b = Board::of(&f, &reserve);
             b.cards = cards.iter().enumerate().map(|(i, (node, vfs, mbps))| card(i as u8, *node, *vfs, *mbps)).collect();
-            let all: CpuSet = b.nodes.iter().flat_map(|n| &n.cores).flat_map(|c| c.cpus.iter()).collect();
-            b.reserved = reserved.into_iter().collect::<CpuSet>().common(&all);
-            b.isolated = isolated.unwrap_or_default().into_iter().collect::<CpuSet>().common(&all);
-            b
-        })
+            let mut may = May::new();
+            for (n, (_, small, huge)) in nodes.iter().enumerate() {
+                may.insert((n, PageSize::Small), small.saturating_sub(memory.div_ceil(nodes.len() as u64)));
+                may.insert((n, PageSize::Huge2M), 2 * huge.saturating_sub(pages[n]));
+            }
+            (b, may)
+        },
+    )
 }
 
 fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
@@ -451,17 +476,17 @@ fn the_place_found_is_the_one_brute_force_finds() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: if std::env::var_os("BOTHY_LONG").is_some() { 5000 } else { 200 }, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    fn compared(board in boards(), first in guests(2), asks in guests(5)) {
+    fn compared((board, may) in boards(), first in guests(2), asks in guests(5)) {
         // What runs already was placed itself.
         let held: Vec<Held> = first.iter().filter_map(|a| place(&board, &[], std::slice::from_ref(a)).ok().map(|p| (a, p))).take(1)
             .flat_map(|(a, p)| held_of(a, &p)).collect();
-        let want = brute(&board, &held, &asks);
+        let want = brute(&board, &may, &held, &asks);
         SEEN[usize::from(want.is_none())].fetch_add(1, Relaxed);
         match (place_within(&board, &held, &asks, 2_000_000), want) {
             (Ok(p), Some(want)) => {
                 prop_assert!(p.proven);
                 see(&board, &p);
-                check_dealt(&board, &held, &asks, &p);
+                check_dealt(&board, &may, &held, &asks, &p);
                 prop_assert_eq!(ids(&board, &asks, &p), want);
             }
             (Err(fault), None) => prop_assert!(!fault.reasons().is_empty(), "a refusal without reasons: {fault}"),

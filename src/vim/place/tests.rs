@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::{ask::*, board::*, *};
-use crate::model::{
-    hw::{CpuSet, PageSize, PciAddr},
-    id::VnfcId,
-    place::Held,
-    size::MiB,
+use crate::{
+    model::{
+        host::{self, HostFacts, HugePages, NodeId},
+        hw::{CpuSet, PageSize, PciAddr},
+        id::VnfcId,
+        place::Held,
+        size::MiB,
+    },
+    sim::machine::Machine,
 };
 
 /// Nodes of (threads of each core, MiB in small pages, 2 MiB pages); CPUs are numbered core by core.
@@ -27,6 +31,22 @@ pub(super) fn board_of(nodes: &[(Vec<usize>, u64, u64)]) -> Board {
         huge: BTreeMap::from([(PageSize::Huge2M, *huge)]),
     };
     Board { nodes: nodes.iter().enumerate().map(node).collect(), ..Board::default() }
+}
+
+/// The facts of a host of such nodes, as `board_of` takes them.
+pub(super) fn facts_of(nodes: &[(Vec<usize>, u64, u64)]) -> HostFacts {
+    let mut f = Machine { sockets: nodes.len() as u16, cores_per_socket: 0, ..Machine::default() }.facts();
+    let b = board_of(nodes);
+    for (at, (_, small, pages)) in f.nodes.iter_mut().zip(nodes) {
+        at.memory = MiB(small + 2 * pages);
+        at.hugepages = vec![HugePages { size: PageSize::Huge2M, total: *pages, free: *pages }];
+    }
+    for n in &b.nodes {
+        let core = |(id, c): (usize, &Core)| host::Core { socket: n.id, node: NodeId(n.id), id: id as u16, threads: c.cpus.clone() };
+        f.cores.extend(n.cores.iter().enumerate().map(core));
+    }
+    f.mhz = Some(1000);
+    f
 }
 
 /// A card on the physical network `wan`.
