@@ -37,6 +37,7 @@ fn board(cores: u16) -> Board {
         device: 0x1592,
         mbps: Some(25_000),
         vfs: (0..32).map(|v| (v, PciAddr::new(0, n + 1, 1 + (v / 8) as u8, (v % 8) as u8).expect("an address"))).collect(),
+        shared: Ok(()),
         whole: Ok(()),
     };
     Board {

@@ -129,7 +129,7 @@ fn a_refusal_names_each_node_and_card_and_leaves_nothing() {
     b.sim.set_hardware(small);
     let why = [
         "v/vdu0/0: node 0: 2 MiB pages: 0 of 0 free, 32 wanted (32 more would do)",
-        "v/vdu0/0: fast: no card can give a VF on wan; no card is on a physical network",
+        "v/vdu0/0: fast: no card can give a VF on wan; no card is on a physical network (a PF with the network wan in [host] pf would do)",
     ];
     let dry = b.core().vnfm().dry_instantiate(id, &ask_vnf()).expect_err("no place");
     assert_eq!(dry.reasons(), why);

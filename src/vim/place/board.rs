@@ -45,8 +45,10 @@ pub struct Card {
     pub device: u16,
     /// Link speed; `None`: not known.
     pub mbps: Option<u32>,
-    /// VF number and address, ascending.
+    /// VF number and address of those that guests may have, ascending.
     pub vfs: Vec<(u16, PciAddr)>,
+    /// It has VFs for guests, or could have; else why not.
+    pub shared: Result<(), SmolStr>,
     /// May be given to a guest whole; else why not.
     pub whole: Result<(), SmolStr>,
 }
@@ -106,6 +108,8 @@ pub(super) struct FreeCard<'a> {
     pub closed: bool,
     /// Bandwidth not promised yet; `None`: the link's speed is not known.
     pub mbps: Option<u32>,
+    /// Guests that have functions of it.
+    pub holders: BTreeSet<SmolStr>,
     pub apart: BTreeSet<SmolStr>,
 }
 
@@ -186,6 +190,7 @@ fn free_card<'a>(card: &'a Card, held: &[Held]) -> FreeCard<'a> {
         used: gone.len(),
         closed: mine().any(|d| d.vf.is_none() || d.alone),
         mbps: card.mbps.map(|m| m.saturating_sub(promised)),
+        holders: held.iter().filter(|h| h.at.devices.iter().any(|d| d.card == card.address)).map(|h| h.name.clone()).collect(),
         apart: mine().filter_map(|d| d.apart.clone()).collect(),
     }
 }

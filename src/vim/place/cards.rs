@@ -45,33 +45,69 @@ impl<'a> Room<'a> {
         }
     }
 
-    /// Why a card of the kind cannot give the device.
+    /// Why a card of the kind cannot give the device, and what would make it.
     pub fn refuses(&self, ask: &DeviceAsk) -> Option<String> {
         if self.closed {
-            return Some("a guest has it for itself".into());
+            return Some(format!("{} has it for itself ({}{} would do)", self.holders(), self.their_end(), another(&ask.kind)));
         }
         if let Some(group) = ask.apart.as_ref().filter(|g| self.apart.contains(g.as_str())) {
-            return Some(format!("a NIC of the group {group}, whose NICs are on different cards, is on it"));
+            let other = another(&ask.kind);
+            return Some(format!("a NIC of the group {group}, whose NICs are on different cards, is on it ({other} would do)"));
         }
         if ask.mbps > 0 {
             match self.mbps {
-                None => return Some("the speed of its link is not known, so no bandwidth can be promised".into()),
+                None => {
+                    return Some(
+                        "the speed of its link is not known, so no bandwidth can be promised (its link up, or no `bandwidth`, would do)"
+                            .into(),
+                    );
+                }
                 Some(left) if left < ask.mbps => {
                     let speed = self.free.card.mbps.unwrap_or(0);
-                    return Some(format!("{left} of {speed} Mbit/s left, {} wanted", ask.mbps));
+                    return Some(format!("{left} of {speed} Mbit/s left, {} wanted ({} more would do)", ask.mbps, ask.mbps - left));
                 }
                 Some(_) => {}
             }
         }
+        let card = self.free.card;
         match ask.kind {
-            DeviceKind::Vf { .. } if self.free.card.vfs.is_empty() => Some("it has no VFs".into()),
-            DeviceKind::Vf { .. } if self.vfs == 0 => Some(format!("no VF left of {}", self.free.card.vfs.len())),
+            DeviceKind::Vf { .. } if card.vfs.is_empty() => Some(match &card.shared {
+                Ok(()) => "it has no VFs (1 would do: `vfs` in [host] pf, then `bothy host apply`)".into(),
+                Err(why) => why.to_string(),
+            }),
+            DeviceKind::Vf { .. } if self.vfs == 0 => Some(format!(
+                "no VF left of {} (1 more would do: {}`vfs` in [host] pf, then `bothy host apply` while none is in use)",
+                card.vfs.len(),
+                self.their_end()
+            )),
             DeviceKind::Vf { .. } if ask.alone && self.used > 0 => {
-                Some(format!("{} of its VFs are in use, and the guest wants it for itself", self.used))
+                Some(format!("{}, and the guest wants it for itself ({}{} would do)", self.in_use(), self.their_end(), another(&ask.kind)))
             }
-            DeviceKind::Pf { .. } | DeviceKind::Pci { .. } if self.used > 0 => Some(format!("{} of its VFs are in use", self.used)),
-            DeviceKind::Pf { .. } | DeviceKind::Pci { .. } => self.free.card.whole.as_ref().err().map(ToString::to_string),
+            DeviceKind::Pf { .. } | DeviceKind::Pci { .. } if self.used > 0 => {
+                Some(format!("{} ({}{} would do)", self.in_use(), self.their_end(), another(&ask.kind)))
+            }
+            DeviceKind::Pf { .. } | DeviceKind::Pci { .. } => card.whole.as_ref().err().map(ToString::to_string),
             DeviceKind::Vf { .. } => None,
+        }
+    }
+
+    fn in_use(&self) -> String {
+        format!("{} of its VFs are in use by {}", self.used, self.holders())
+    }
+
+    /// Guests that have it or some of it.
+    fn holders(&self) -> String {
+        if self.free.holders.is_empty() {
+            return "another NIC of the request".into();
+        }
+        self.free.holders.iter().map(smol_str::SmolStr::as_str).collect::<Vec<_>>().join(", ")
+    }
+
+    fn their_end(&self) -> &'static str {
+        match self.free.holders.len() {
+            0 => "",
+            1 => "its end, or ",
+            _ => "their end, or ",
         }
     }
 
@@ -105,6 +141,14 @@ impl<'a> Room<'a> {
             && self.apart == other.apart
             && (a.node, &a.physical, a.vendor, a.device, a.vfs.is_empty(), a.whole.is_ok())
                 == (b.node, &b.physical, b.vendor, b.device, b.vfs.is_empty(), b.whole.is_ok())
+    }
+}
+
+/// What else could give a device.
+fn another(kind: &DeviceKind) -> String {
+    match kind {
+        DeviceKind::Vf { physical } | DeviceKind::Pf { physical } => format!("another card on {physical}"),
+        DeviceKind::Pci { .. } => "another device of its kind".into(),
     }
 }
 

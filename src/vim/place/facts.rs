@@ -9,7 +9,7 @@ use smol_str::{SmolStr, format_smolstr};
 use super::board::{Board, Card, Core, Node};
 use crate::model::{
     host::{DriverName, Function, HostFacts, NumaNode, PciDevice},
-    hw::{CpuSet, PageSize},
+    hw::{CpuSet, PageSize, PciAddr},
     size::MiB,
     tree::tree,
 };
@@ -60,14 +60,26 @@ impl Board {
     }
 }
 
+/// Why nothing goes to a guest, and where that is changed.
+const NO_IOMMU: &str =
+    "the host's IOMMU is off, without which no guest gets a device (`iommu = true` in [host] would do: `bothy host plan` shows how)";
+const NO_GROUP: &str = "in no IOMMU group (VT-d or AMD-Vi switched on for it in the firmware would do)";
+
 fn card(d: &PciDevice, facts: &HostFacts) -> Option<Card> {
-    let (physical, vfs) = match &d.function {
+    let (physical, made) = match &d.function {
         Function::Pf(pf) => (pf.physical.clone(), pf.vfs.iter().map(|v| (v.index, v.addr)).collect()),
         Function::Plain => (None, Vec::new()),
         // Given by its PF.
         Function::Vf { .. } => return None,
     };
     let port = d.ports.first();
+    let grouped = |vf: PciAddr| facts.device(vf).is_some_and(|d| d.iommu_group.is_some());
+    let vfs: Vec<(u16, PciAddr)> = made.iter().copied().filter(|(_, vf)| facts.iommu && grouped(*vf)).collect();
+    let shared = match (facts.iommu, made.is_empty(), vfs.is_empty()) {
+        (false, _, _) => Err(NO_IOMMU.into()),
+        (true, false, true) => Err(format_smolstr!("its VFs are {NO_GROUP}")),
+        (true, _, _) => Ok(()),
+    };
     Some(Card {
         address: d.addr,
         name: port.map_or_else(|| format_smolstr!("{}", d.addr), |p| p.name.as_str().into()),
@@ -76,28 +88,33 @@ fn card(d: &PciDevice, facts: &HostFacts) -> Option<Card> {
         vendor: d.vendor,
         device: d.device,
         mbps: port.and_then(|p| p.speed).map(|s| s.0),
-        vfs: if facts.iommu { vfs } else { Vec::new() },
+        vfs,
+        shared,
         whole: whole(d, facts),
     })
 }
 
-/// Why a device cannot be given away whole.
+/// Why a device cannot be given away whole, and what would change that.
 fn whole(d: &PciDevice, facts: &HostFacts) -> Result<(), SmolStr> {
     if d.class.is_bridge() {
         return Err("it is a bridge, which stays with the host".into());
     }
-    let Some(group) = d.iommu_group.filter(|_| facts.iommu) else {
-        return Err("it is in no IOMMU group".into());
-    };
+    if !facts.iommu {
+        return Err(NO_IOMMU.into());
+    }
+    let Some(group) = d.iommu_group else { return Err(format_smolstr!("it is {NO_GROUP}")) };
     let ours = |o: &&PciDevice| o.iommu_group == Some(group) && o.addr != d.addr && !o.class.is_bridge();
     if let Some(other) = facts.devices.iter().find(ours) {
-        return Err(format_smolstr!("{} is in its IOMMU group, and would have to go with it", other.addr));
+        return Err(format_smolstr!(
+            "{} is in its IOMMU group, and would have to go with it (a slot where it has a group of its own would do)",
+            other.addr
+        ));
     }
     if d.ports.iter().any(|p| p.up)
         && d.driver.as_ref() != Some(&DriverName::VFIO)
         && !matches!(&d.function, Function::Pf(p) if p.physical.is_some())
     {
-        return Err("the host uses its interface".into());
+        return Err("the host uses its interface (the interface down, or a `network` for it in [host] pf, would do)".into());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What of a host's facts guests may have: the reserve is nobody's.
+//! What of a host's facts guests may have: the reserve is nobody's, and what cannot be given is no choice.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,12 @@ use super::{
     *,
 };
 use crate::{
-    model::{host::HostFacts, hw::PageSize, size::MiB},
-    sim::machine::Machine,
+    model::{
+        host::{Function, HostFacts, Mbps, NodeId},
+        hw::PageSize,
+        size::MiB,
+    },
+    sim::machine::{Machine, Model, Nic},
 };
 
 /// Two nodes of 8 GiB, 1 GiB of it in 2 MiB pages and 2 GiB in pages of 1 GiB each.
@@ -80,4 +84,68 @@ fn memory_and_pages_of_the_reserve_are_never_handed_out() {
             assert!(place(&b, &[], &one_more).is_err(), "{reserve:?}, {page}");
         }
     }
+}
+
+/// A PF with two VFs, on a box as a change leaves it.
+fn box_with_vfs(change: &dyn Fn(&mut HostFacts)) -> Board {
+    let nic = |name, physical| Nic { model: Model::E810, node: NodeId(0), name, physical, total_vfs: 64, vfs: 2, speed: Mbps(25_000) };
+    let mut f = Machine { nics: vec![nic("ens1f0", Some("wan")), nic("ens2f0", None)], ..Machine::default() }.facts();
+    change(&mut f);
+    Board::of(&f, &HostReserve::default())
+}
+
+fn without_group(f: &mut HostFacts, of: fn(&Function) -> bool) {
+    f.devices.iter_mut().filter(|d| of(&d.function)).for_each(|d| d.iommu_group = None);
+}
+
+#[test]
+fn what_no_guest_can_be_given_is_refused_at_placement_with_what_would_make_it() {
+    let off =
+        "the host's IOMMU is off, without which no guest gets a device (`iommu = true` in [host] would do: `bothy host plan` shows how)";
+    let no_group = "in no IOMMU group (VT-d or AMD-Vi switched on for it in the firmware would do)";
+    let ask = |kind| {
+        let mut a = guest("a", &[(1, 8)], CpuWish::Threads);
+        a.devices = vec![DeviceAsk { wish: "fast".into(), kind, mbps: 0, near: false, alone: false, apart: None }];
+        a
+    };
+    let (vf, pf) = (DeviceKind::Vf { physical: "wan".into() }, DeviceKind::Pf { physical: "wan".into() });
+    let said = |change: &dyn Fn(&mut HostFacts), kind: &DeviceKind| match place(&box_with_vfs(change), &[], &[ask(kind.clone())]) {
+        Ok(p) => p.guests[0].devices[0].address.to_string(),
+        Err(f) => f.reasons().join("\n"),
+    };
+    let wan = |why: &str| format!("a: fast: ens1f0 (0000:10:00.0, node 0): {why}");
+    assert_eq!(said(&|_| {}, &vf), "0000:10:02.0");
+    assert_eq!(said(&|_| {}, &pf), "0000:10:00.0");
+    assert_eq!(said(&|f| f.iommu = false, &vf), wan(off));
+    assert_eq!(said(&|f| f.iommu = false, &pf), wan(off));
+    let vfs = |f: &mut HostFacts| without_group(f, |d| matches!(d, Function::Vf { .. }));
+    assert_eq!(said(&vfs, &vf), wan(&format!("its VFs are {no_group}")));
+    assert_eq!(
+        said(&|f| without_group(f, |d| matches!(d, Function::Vf { index: 0, .. })), &vf),
+        "0000:10:02.1",
+        "the one that has a group"
+    );
+    assert_eq!(said(&|f| without_group(f, |d| matches!(d, Function::Pf(_))), &pf), wan(&format!("it is {no_group}")));
+    let none = |f: &mut HostFacts| {
+        for d in &mut f.devices {
+            if let Function::Pf(pf) = &mut d.function {
+                pf.vfs.clear();
+            }
+        }
+    };
+    assert_eq!(said(&none, &vf), wan("it has no VFs (1 would do: `vfs` in [host] pf, then `bothy host apply`)"));
+    let together = |f: &mut HostFacts| f.devices.iter_mut().for_each(|d| d.iommu_group = Some(1));
+    assert!(
+        said(&together, &pf)
+            .contains("is in its IOMMU group, and would have to go with it (a slot where it has a group of its own would do)")
+    );
+    let id = DeviceKind::Pci { vendor: 0x8086, device: 0x1592 };
+    assert_eq!(said(&|_| {}, &id), "0000:10:00.0");
+    let used = |f: &mut HostFacts| f.devices.retain(|d| d.addr.bus() == 0x20);
+    assert_eq!(
+        said(&used, &id),
+        "a: fast: ens2f0 (0000:20:00.0, node 0): the host uses its interface (the interface down, or a `network` for it in [host] pf, would do)"
+    );
+    let other = DeviceKind::Pci { vendor: 0x8086, device: 1 };
+    assert_eq!(said(&|_| {}, &other), "a: fast: the host has nothing that is the PCI device 8086:0001");
 }

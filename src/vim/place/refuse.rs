@@ -2,11 +2,9 @@
 //!
 //! Owns the sentences. Never: whether something fits (`search` has said so).
 
-use smol_str::SmolStr;
-
 use super::{
     ask::{CpuWish, DeviceAsk, DeviceKind, GuestAsk, PageWish},
-    board::{Board, Free, FreeNode},
+    board::{Board, Free, FreeCard, FreeNode},
     cards::Room,
     cores::{Load, Stock, whole_cores},
     search::{Found, best, emulator_wish},
@@ -34,7 +32,9 @@ pub(super) fn why(board: &Board, held: &[Held], asks: &[GuestAsk], proven: bool)
     }
     if !proven {
         let names: Vec<&str> = asks.iter().map(|a| a.name.as_str()).collect();
-        return Fault::capacity(format!("no place for {} was found before the search's budget ended", names.join(", ")));
+        let mut all = had(&free, asks);
+        all.push("fewer guests in one request would do: the search looks further at each".into());
+        return Fault::capacity(format!("no place for {} was found before the search's budget ended", names.join(", "))).with_reasons(all);
     }
     // Each fits alone: the first that does not fit beside those before it. With one more it fits no
     // better, so that halving finds it.
@@ -47,16 +47,13 @@ pub(super) fn why(board: &Board, held: &[Held], asks: &[GuestAsk], proven: bool)
         let names: Vec<&str> = asks[..k].iter().map(|a| a.name.as_str()).collect();
         let text = format!("this host has a place for {} alone, but not beside {}", asks[k].name, names.join(", "));
         let mut with: Vec<Held> = held.to_vec();
-        for (n, at) in fits(&asks[..k]).map(|p| p.guests).unwrap_or_default().into_iter().enumerate() {
-            with.push(Held { guest: VnfcId(uuid::Uuid::nil()), name: SmolStr::new(n.to_string()), at, given: Vec::new() });
+        for (a, at) in asks.iter().zip(fits(&asks[..k]).map(|p| p.guests).unwrap_or_default()) {
+            with.push(Held { guest: VnfcId(uuid::Uuid::nil()), name: a.name.clone(), at, given: Vec::new() });
         }
-        let mut all = reasons(&Free::of(board, &with), &asks[k]);
-        if all.is_empty() {
-            all.push(format!("{}: no combination of nodes and cards holds it and those before it", asks[k].name));
-        }
-        return Fault::capacity(text).with_reasons(all);
+        return Fault::capacity(text).with_reasons(reasons(&Free::of(board, &with), &asks[k]));
     }
     Fault::capacity(format!("this host has no place for {}", asks.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", ")))
+        .with_reasons(had(&free, asks))
 }
 
 /// One sentence for each node that a cell could be on and each card a device could be of.
@@ -100,9 +97,38 @@ fn reasons(free: &Free<'_>, a: &GuestAsk) -> Vec<String> {
     out.extend(a.devices.iter().filter(|d| d.near && a.cells.len() > 1).filter_map(|d| tied(free, a, d)));
     out.extend(devices(free, a));
     if out.is_empty() {
-        out.push(format!("{}: each of its parts fits on some node, but not all of them at once", a.name));
+        let what = "each of its parts fits on some node, but not all of them at once";
+        let less = if a.strict && a.cells.len() > 1 { "fewer or smaller guest nodes, or PREFERRED," } else { "a smaller guest" };
+        out.push(format!("{}: {what} ({less} would do)", a.name));
+        out.extend(had(free, std::slice::from_ref(a)));
     }
     out
+}
+
+/// What each node has, and each card that could give one of the devices.
+fn had(free: &Free<'_>, asks: &[GuestAsk]) -> Vec<String> {
+    let node = |n: &FreeNode| {
+        let s = Stock::of(n);
+        let mut all = vec![
+            format!("{} of {} cores whole and free", s.whole(), n.cores_total),
+            format!("{} CPUs free to pin to", s.threads()),
+            format!("memory: {} free", n.small),
+        ];
+        all.extend(n.total.iter().map(|(p, total)| format!("{p} pages: {} of {total} free", n.huge.get(p).copied().unwrap_or(0))));
+        format!("node {} has: {}", n.id, all.join("; "))
+    };
+    let wished = |c: &&FreeCard<'_>| asks.iter().flat_map(|a| &a.devices).any(|d| Room::of(c).is_kind(&d.kind));
+    let card = |c: &FreeCard<'_>| {
+        let vfs = format!("{} of {} VFs free", c.vfs.len(), c.card.vfs.len());
+        let speed = c.card.mbps.zip(c.mbps).map(|(all, left)| format!("; {left} of {all} Mbit/s left")).unwrap_or_default();
+        format!("{} has: {vfs}{speed}", titled(c))
+    };
+    free.nodes.iter().map(node).chain(free.cards.iter().filter(wished).map(card)).collect()
+}
+
+fn titled(c: &FreeCard<'_>) -> String {
+    let node = c.card.node.map_or(String::new(), |n| format!(", node {n}"));
+    format!("{} ({}{node})", c.card.name, c.card.address)
 }
 
 /// A card near the node can give the device.
@@ -224,6 +250,18 @@ fn what(kind: &DeviceKind) -> String {
     }
 }
 
+/// Nothing on the host is of the kind.
+fn unknown(free: &Free<'_>, kind: &DeviceKind) -> String {
+    let physical = match kind {
+        DeviceKind::Vf { physical } | DeviceKind::Pf { physical } => physical,
+        DeviceKind::Pci { .. } => return format!("the host has nothing that is {}", what(kind)),
+    };
+    let known: Vec<String> =
+        free.cards.iter().filter_map(|c| c.card.physical.as_ref().map(|p| format!("{} on {p}", c.card.name))).collect();
+    let known = if known.is_empty() { "no card is on a physical network".into() } else { format!("there are {}", known.join(", ")) };
+    format!("no card can give {}; {known} (a PF with the network {physical} in [host] pf would do)", what(kind))
+}
+
 /// A device for which each card refuses.
 fn devices(free: &Free<'_>, a: &GuestAsk) -> Vec<String> {
     let mut rooms: Vec<Room<'_>> = free.cards.iter().map(Room::of).collect();
@@ -231,21 +269,15 @@ fn devices(free: &Free<'_>, a: &GuestAsk) -> Vec<String> {
     for d in &a.devices {
         let kind: Vec<usize> = (0..rooms.len()).filter(|r| rooms[*r].is_kind(&d.kind)).collect();
         if kind.is_empty() {
-            let known: Vec<String> =
-                free.cards.iter().filter_map(|c| c.card.physical.as_ref().map(|p| format!("{} on {p}", c.card.name))).collect();
-            let known =
-                if known.is_empty() { "no card is on a physical network".into() } else { format!("there are {}", known.join(", ")) };
-            out.push(format!("{}: {}: no card can give {}; {known}", a.name, d.wish, what(&d.kind)));
+            out.push(format!("{}: {}: {}", a.name, d.wish, unknown(free, &d.kind)));
             continue;
         }
         match kind.iter().copied().find(|r| rooms[*r].refuses(d).is_none()) {
             Some(r) => rooms[r].take(d),
             None => {
                 for r in kind {
-                    let card = rooms[r].free.card;
-                    let node = card.node.map_or(String::new(), |n| format!(", node {n}"));
                     let why = rooms[r].refuses(d).unwrap_or_default();
-                    out.push(format!("{}: {}: {} ({}{node}): {why}", a.name, d.wish, card.name, card.address));
+                    out.push(format!("{}: {}: {}: {why}", a.name, d.wish, titled(rooms[r].free)));
                 }
             }
         }

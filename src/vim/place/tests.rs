@@ -60,6 +60,7 @@ pub(super) fn card(n: u8, node: Option<u16>, vfs: usize, mbps: Option<u32>) -> C
         device: 0x1592,
         mbps,
         vfs: (0..vfs as u16).map(|v| (v, PciAddr::new(0, n + 1, 16 + (v / 8) as u8, (v % 8) as u8).expect("an address"))).collect(),
+        shared: Ok(()),
         whole: Ok(()),
     }
 }
@@ -233,15 +234,20 @@ fn vfs_are_chosen_by_bandwidth_and_node_and_refused_card_by_card() {
     assert_eq!(
         f.reasons(),
         [
-            "a: wan: ens0 (0000:01:00.0, node 0): 1000 of 1000 Mbit/s left, 20000 wanted",
-            "a: wan: ens1 (0000:02:00.0, node 1): 10000 of 10000 Mbit/s left, 20000 wanted",
-            "a: wan: ens2 (0000:03:00.0, node 0): the speed of its link is not known, so no bandwidth can be promised"
+            "a: wan: ens0 (0000:01:00.0, node 0): 1000 of 1000 Mbit/s left, 20000 wanted (19000 more would do)",
+            "a: wan: ens1 (0000:02:00.0, node 1): 10000 of 10000 Mbit/s left, 20000 wanted (10000 more would do)",
+            "a: wan: ens2 (0000:03:00.0, node 0): the speed of its link is not known, so no bandwidth can be promised \
+             (its link up, or no `bandwidth`, would do)"
         ]
     );
     let mut other = want(0, false);
     other.devices[0].kind = DeviceKind::Vf { physical: "lte".into() };
     let f = place_one(&b, &[], other).expect_err("no such network");
-    assert_eq!(f.reasons(), ["a: wan: no card can give a VF on lte; there are ens0 on wan, ens1 on wan, ens2 on wan"]);
+    assert_eq!(
+        f.reasons(),
+        ["a: wan: no card can give a VF on lte; there are ens0 on wan, ens1 on wan, ens2 on wan \
+             (a PF with the network lte in [host] pf would do)"]
+    );
 }
 
 #[test]
@@ -257,11 +263,27 @@ fn a_card_given_whole_or_alone_is_nobody_elses() {
     for first in [net("wan", false), alone] {
         let held = held_of(&with(first.clone()), &place(&b, &[], &[with(first)]).expect("a place"));
         let f = place_one(&b, &held, with(net("wan", true))).expect_err("taken");
-        assert_eq!(f.reasons(), ["a: wan: ens0 (0000:01:00.0, node 0): a guest has it for itself"]);
+        assert_eq!(f.reasons(), ["a: wan: ens0 (0000:01:00.0, node 0): a has it for itself (its end, or another card on wan would do)"]);
     }
     let held = held_of(&with(net("wan", true)), &place(&b, &[], &[with(net("wan", true))]).expect("a place"));
     let f = place_one(&b, &held, with(net("wan", false))).expect_err("in use");
-    assert_eq!(f.reasons(), ["a: wan: ens0 (0000:01:00.0, node 0): 1 of its VFs are in use"]);
+    assert_eq!(
+        f.reasons(),
+        ["a: wan: ens0 (0000:01:00.0, node 0): 1 of its VFs are in use by a (its end, or another card on wan would do)"]
+    );
+    let mut all = with(net("wan", true));
+    all.devices.push(all.devices[0].clone());
+    let held = held_of(&all, &place(&b, &[], std::slice::from_ref(&all)).expect("a place"));
+    let f = place_one(&b, &held, with(net("wan", true))).expect_err("both are given");
+    let spent = "no VF left of 2 (1 more would do: its end, or `vfs` in [host] pf, then `bothy host apply` while none is in use)";
+    assert_eq!(f.reasons(), [format!("a: wan: ens0 (0000:01:00.0, node 0): {spent}")]);
+    let mut both = with(net("wan", false));
+    both.devices.push(both.devices[0].clone());
+    let f = place_one(&b, &[], both).expect_err("one card");
+    assert_eq!(
+        f.reasons(),
+        ["a: wan: ens0 (0000:01:00.0, node 0): another NIC of the request has it for itself (another card on wan would do)"]
+    );
     let mut two = with(DeviceAsk { apart: Some("bond".into()), ..net("wan", true) });
     two.devices.push(two.devices[0].clone());
     assert!(place_one(&b, &[], two).expect_err("one card").reasons()[0].contains("a NIC of the group bond"));
@@ -343,6 +365,22 @@ fn strict_cells_have_nodes_of_their_own_and_too_many_are_refused() {
 }
 
 #[test]
+fn parts_that_fit_one_by_one_are_refused_with_what_each_node_and_card_has() {
+    let mut b = board_of(&[(vec![2; 1], 10, 0)]);
+    b.cards = vec![card(0, Some(0), 4, Some(10_000)), Card { physical: Some("lan".into()), ..card(1, Some(1), 4, None) }];
+    let one = GuestAsk { strict: false, devices: vec![net("wan", true)], ..guest("a", &[(2, 8), (2, 8)], CpuWish::Pairs) };
+    let f = place_one(&b, &[], one).expect_err("one core for two");
+    assert_eq!(
+        f.reasons(),
+        [
+            "a: each of its parts fits on some node, but not all of them at once (a smaller guest would do)",
+            "node 0 has: 1 of 1 cores whole and free; 2 CPUs free to pin to; memory: 10 MiB free; 2 MiB pages: 0 of 0 free",
+            "ens0 (0000:01:00.0, node 0) has: 4 of 4 VFs free; 10000 of 10000 Mbit/s left",
+        ]
+    );
+}
+
+#[test]
 fn emulator_threads_have_a_cpu_of_their_own_where_that_is_wished() {
     let a = GuestAsk { emulator_alone: true, ..guest("a", &[(2, 8)], CpuWish::Cores) };
     let at = place_one(&twin_nodes(), &[], a.clone()).expect("a place");
@@ -408,7 +446,10 @@ fn a_search_that_ends_early_says_so_and_still_has_a_place() {
     assert_eq!((best.cost.block, p.cost.block), (4, 3), "3 and 4 cores fill a node, which the first try cannot see");
     assert!(p.warning().expect("a warning").contains("stopped after 6 branches at the best place found"));
     let f = place_within(&b, &[], &asks, 5).expect_err("no time at all");
-    assert!(f.text().contains("before the search's budget ended"), "{f}");
+    assert_eq!(f.text(), "no place for g3, g3, g4 was found before the search's budget ended");
+    let has =
+        |n| format!("node {n} has: 7 of 7 cores whole and free; 14 CPUs free to pin to; memory: 64 MiB free; 2 MiB pages: 0 of 0 free");
+    assert_eq!(f.reasons(), [has(0), has(1), "fewer guests in one request would do: the search looks further at each".into()]);
 }
 
 #[test]
