@@ -105,6 +105,34 @@ fn where_no_cpu_is_shared_qemus_own_threads_are_on_those_of_the_vcpus() {
 }
 
 #[test]
+fn io_threads_run_beside_the_emulator_wherever_its_policy_puts_it() {
+    use crate::model::epa::EmulatorPolicy;
+    // The guest's vCPU is on core 1 with its sibling, 33, idle.
+    for (emulator, reserved, threads, want) in [
+        (EmulatorPolicy::Any, "0,32", 2, "2-15,34-47"),
+        (EmulatorPolicy::Share, "0,6-32,38-63", 3, "2-5,34-37"),
+        // A core of its own, as the guest's vCPU has.
+        (EmulatorPolicy::Isolate, "0,32", 2, "2"),
+        // No CPU is left that others share: on the vCPU's own.
+        (EmulatorPolicy::Share, "0,2-32,34-63", 1, "1"),
+        (EmulatorPolicy::Any, "0,32", 0, "2-15,34-47"),
+    ] {
+        let b = TestBox::new();
+        let mut v = crate::node::kit::vnfd("vnf", &Shape::with_vf());
+        let epa = &mut v.flavours[0].vdus[0].epa;
+        (epa.emulator, epa.io_threads) = (emulator, threads);
+        b.onboard(v);
+        reserve(&b, reserved);
+        let id = b.create_vnf("vnf");
+        b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+        let placed = b.sim.domain(held(&b, id).guest).and_then(|d| d.placed).expect("placed");
+        assert_eq!((placed.vcpus[0].to_string(), placed.emulator.to_string()), ("1".into(), want.into()), "{emulator:?}");
+        let pins: Vec<String> = placed.io_threads.iter().map(ToString::to_string).collect();
+        assert_eq!(pins, vec![want; threads.into()], "{emulator:?}");
+    }
+}
+
+#[test]
 fn what_one_guest_holds_no_other_gets() {
     let (b, first) = vnf_box(&Shape::with_vf());
     let ids = [first, b.create_vnf("vnf"), b.create_vnf("vnf")];

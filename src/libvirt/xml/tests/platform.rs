@@ -46,7 +46,8 @@ pub fn sriov() -> DomainSpec {
     s
 }
 
-/// Two guest nodes of different sizes, real time, an emulator and an I/O thread with CPUs of their own.
+/// Two guest nodes of different sizes, real time, an emulator with a CPU of its own and two I/O threads, one of them there
+/// too and one on others.
 pub fn numa() -> DomainSpec {
     let mut s = spec();
     s.vcpus = 4;
@@ -56,7 +57,7 @@ pub fn numa() -> DomainSpec {
         pages: PagePolicy::Size1G,
         pinning: PinPolicy::Dedicated,
         emulator: EmulatorPolicy::Isolate,
-        io_threads: 1,
+        io_threads: 2,
         numa: Some(NumaWish {
             policy: MemPolicy::Preferred,
             cells: placed.iter().map(|(v, m, _)| crate::model::epa::Cell { vcpus: cpus(v), memory: MiB(*m), cores: None }).collect(),
@@ -75,7 +76,7 @@ pub fn numa() -> DomainSpec {
         page: PageSize::Huge1G,
         vcpus: one_each(&[2, 3, 34, 35]),
         emulator: cpus("4"),
-        io_threads: vec![cpus("4")],
+        io_threads: vec![cpus("4"), cpus("8-9")],
         idle: cpus("66-67"),
         threads: 1,
         nics: vec![PlacedNic::Switch; 2],
@@ -154,6 +155,20 @@ fn nics_of_every_kind_keep_the_descriptors_order() {
     assert_eq!(macs, want, "in the order of their addresses; a whole port brings its own");
     let at = |mac: &str| xml.find(mac).expect("there");
     assert!(want.windows(2).all(|w| at(&w[0]) < at(&w[1])));
+}
+
+#[test]
+fn each_io_thread_is_pinned_where_the_placement_says() {
+    let pins = |s: &DomainSpec| {
+        let xml = made(s, Accel::Kvm, false).xml;
+        attrs(&xml, "iothreadpin", "iothread").into_iter().zip(attrs(&xml, "iothreadpin", "cpuset")).collect::<Vec<_>>()
+    };
+    let pin = |thread: &str, cpus: &str| (thread.to_owned(), cpus.to_owned());
+    let mut s = numa();
+    assert_eq!(pins(&s), [pin("1", "4"), pin("2", "8-9")]);
+    // An empty set leaves a thread to the emulator's CPUs.
+    s.placed.as_mut().expect("placed").io_threads[0] = CpuSet::new();
+    assert_eq!(pins(&s), [pin("2", "8-9")]);
 }
 
 #[test]
