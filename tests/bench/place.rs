@@ -131,10 +131,11 @@ fn large() -> Vec<Row> {
             ended += u32::from(answer.is_ok_and(|p| !p.proven));
         }
     }
-    eprintln!("{placed} of {rounds} requests placed, {ended} of them at the best found; longest {:.2} ms", quantile(&times, 1.0));
+    eprintln!("{placed} of {rounds} requests placed, {ended} of them at the best found");
     vec![
         Row::new("place 8 VDUs beside 50 guests, 64 cores, 2 nodes, p50", "ms", median(&times), None, Goal::AtMost(5.0)),
         Row::new("the same, p95 (refusals with their reasons among them)", "ms", quantile(&times, 0.95), None, Goal::AtMost(5.0)),
+        Row::new("the same, the longest of all", "ms", quantile(&times, 1.0), None, Goal::AtMost(5.0)),
     ]
 }
 
