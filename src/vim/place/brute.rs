@@ -171,7 +171,11 @@ impl Brute<'_> {
         }
         for ((_, d), _) in wanted.iter().zip(cards).filter(|(_, card)| **card == c) {
             let whole = matches!(d.kind, DeviceKind::Pf { .. } | DeviceKind::Pci { .. });
-            if card.physical.as_deref() != Some("wan") || (d.mbps > 0 && card.mbps.is_none()) {
+            let kind = match &d.kind {
+                DeviceKind::Vf { physical } | DeviceKind::Pf { physical } => card.physical.as_ref() == Some(physical),
+                DeviceKind::Pci { vendor, device } => (card.vendor, card.device) == (*vendor, *device),
+            };
+            if !kind || (whole && card.whole.is_err()) || (d.mbps > 0 && card.mbps.is_none()) {
                 return false;
             }
             on.push((whole, d.alone, d.mbps));
@@ -308,7 +312,15 @@ fn check_dealt(board: &Board, may: &May, held: &[Held], asks: &[GuestAsk], p: &P
             assert!(taken.insert(cpu), "CPU {cpu} is given twice: {at:?}");
             assert!(board.isolated.is_empty() || board.isolated.contains(cpu));
         }
-        for d in &at.devices {
+        assert_eq!(at.devices.len(), a.devices.len());
+        for (want, d) in a.devices.iter().zip(&at.devices) {
+            assert_eq!((&want.wish, want.mbps), (&d.wish, d.mbps));
+            let card = board.cards.iter().find(|c| c.address == d.card).expect("a card");
+            let lowest = card.vfs.iter().find(|(_, vf)| !functions.contains(vf)).copied();
+            match want.kind {
+                DeviceKind::Vf { .. } => assert_eq!(d.vf.map(|n| (n, d.address)), lowest, "another VF is lower"),
+                DeviceKind::Pf { .. } | DeviceKind::Pci { .. } => assert_eq!((d.vf, d.address), (None, d.card)),
+            }
             assert!(functions.insert(d.address), "{} is given twice", d.address);
         }
         let core_of = |cpu: u16| board.nodes.iter().flat_map(|n| &n.cores).find(|c| c.cpus.contains(cpu)).expect("a core");
@@ -361,8 +373,9 @@ fn check_dealt(board: &Board, may: &May, held: &[Held], asks: &[GuestAsk], p: &P
 fn boards() -> impl Strategy<Value = (Board, May)> {
     let node = || (proptest::collection::vec(prop_oneof![1 => Just(1usize), 3 => Just(2)], 2..=4), 6u64..24, 1u64..10);
     let nodes = prop_oneof![1 => proptest::collection::vec(node(), 1), 4 => proptest::collection::vec(node(), 2)];
-    let cards =
-        proptest::collection::vec((proptest::option::weighted(0.9, 0u16..2), 1usize..5, proptest::option::weighted(0.8, 10u32..30)), 1..=3);
+    let bits = (proptest::bool::weighted(0.7), proptest::bool::weighted(0.8), proptest::bool::weighted(0.8));
+    let one = (proptest::option::weighted(0.9, 0u16..2), 0usize..5, proptest::option::weighted(0.8, 10u32..30), bits);
+    let cards = proptest::collection::vec(one, 2..=3);
     // MiB of all nodes, and pages of each.
     let kept = prop_oneof![1 => Just((0, [0, 0])), 2 => (0u64..12, [0u64..5, 0u64..5])];
     let isolated = proptest::option::weighted(0.15, proptest::collection::vec(0u16..16, 8..16));
@@ -377,7 +390,16 @@ fn boards() -> impl Strategy<Value = (Board, May)> {
                 pages: (0u16..).zip(pages).map(|(n, p)| ((n, PageSize::Huge2M), p)).collect(),
             };
             let mut b = Board::of(&f, &reserve);
-            b.cards = cards.iter().enumerate().map(|(i, (node, vfs, mbps))| card(i as u8, *node, *vfs, *mbps)).collect();
+            b.cards = cards
+                .iter()
+                .enumerate()
+                .map(|(i, (node, vfs, mbps, (wan, usual, whole)))| Card {
+                    physical: Some(if *wan { "wan" } else { "lan" }.into()),
+                    device: if *usual { 0x1592 } else { 0x10c9 },
+                    whole: if *whole { Ok(()) } else { Err("the host needs it".into()) },
+                    ..card(i as u8, *node, *vfs, *mbps)
+                })
+                .collect();
             let mut may = May::new();
             for (n, (_, small, huge)) in nodes.iter().enumerate() {
                 may.insert((n, PageSize::Small), small.saturating_sub(memory.div_ceil(nodes.len() as u64)));
@@ -402,10 +424,10 @@ fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
     let pages = || {
         prop_oneof![Just(PageWish::Small), Just(PageWish::Exactly(PageSize::Huge2M)), Just(PageWish::Large), Just(PageWish::PreferLarge)]
     };
-    let device = || (proptest::bool::weighted(0.9), 0u32..8, proptest::bool::weighted(0.2), proptest::bool::weighted(0.1));
+    let device = || (0u8..20, 0u32..8, proptest::bool::weighted(0.2), proptest::bool::weighted(0.1));
     let one = || {
         (
-            prop_oneof![3 => proptest::collection::vec((1u16..=3, 1u64..=2), 1), 2 => proptest::collection::vec((1u16..=2, 1u64..=2), 2)],
+            prop_oneof![2 => proptest::collection::vec((1u16..=3, 1u64..=2), 1), 3 => proptest::collection::vec((1u16..=2, 1u64..=2), 2)],
             cpus(),
             pages(),
             any::<bool>(),
@@ -417,7 +439,7 @@ fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
         )
     };
     // Few enough that many have a place.
-    prop_oneof![3 => proptest::collection::vec(one(), 1..=2), 2 => proptest::collection::vec(one(), 1..=most)].prop_map(|all| {
+    prop_oneof![4 => proptest::collection::vec(one(), 1..=2), 1 => proptest::collection::vec(one(), 1..=most)].prop_map(|all| {
         let (mut cells, mut wanted) = (0, 0);
         all.into_iter()
             .enumerate()
@@ -437,7 +459,15 @@ fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
                 g.reserve_mhz = reserve.min(1000 * g.vcpus() as u32);
                 g.devices = devices
                     .into_iter()
-                    .map(|(vf, mbps, near, alone)| DeviceAsk { mbps, near, alone: vf && alone, ..net("wan", vf) })
+                    .map(|(kind, mbps, near, alone)| {
+                        let d = match kind {
+                            0..16 => net("wan", true),
+                            16..18 => net("lan", true),
+                            18 => net("wan", false),
+                            _ => DeviceAsk { kind: DeviceKind::Pci { vendor: 0x8086, device: 0x10c9 }, ..net("wan", false) },
+                        };
+                        DeviceAsk { mbps, near, alone: kind < 18 && alone, ..d }
+                    })
                     .collect();
                 g.together = if together { vec!["t".into()] } else { Vec::new() };
                 g.apart = if apart { vec!["a".into()] } else { Vec::new() };
@@ -474,7 +504,7 @@ fn the_place_found_is_the_one_brute_force_finds() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if std::env::var_os("BOTHY_LONG").is_some() { 5000 } else { 200 }, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if std::env::var_os("BOTHY_LONG").is_some() { 5000 } else { 600 }, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     fn compared((board, may) in boards(), first in guests(2), asks in guests(5)) {
         // What runs already was placed itself.
