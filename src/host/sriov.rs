@@ -159,7 +159,7 @@ impl<'a> Functions<'a> {
         let mut net = Netlink::open()?;
         let mut see = || -> Result<VfConf> {
             let all = net.vfs(&name)?;
-            let found = all.into_iter().find(|(index, _)| *index == want.index).map(|(_, c)| c);
+            let found = all.into_iter().find(|vf| vf.index == want.index).map(|vf| vf.conf);
             let found = found.map(|c| if any_mac { VfConf { mac: want.conf.mac, ..c } } else { c });
             found.ok_or_else(|| Fault::transient(format!("{name} tells nothing of its VF {}", want.index)))
         };

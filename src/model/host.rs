@@ -220,6 +220,26 @@ pub struct Vf {
     pub addr: PciAddr,
     /// What its PF does for it. `None`: the PF's driver does not say (it has no interface here).
     pub conf: Option<VfConf>,
+    /// How its link follows the PF's. `None`: the PF's driver does not say.
+    pub link: Option<VfLink>,
+}
+
+/// What a PF's interface tells of one of its VFs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VfTold {
+    pub index: u16,
+    pub conf: VfConf,
+    pub link: Option<VfLink>,
+}
+
+/// The link that a VF has, by the word of its PF. Nothing here sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VfLink {
+    /// As the PF's own.
+    Auto,
+    /// Up even while the PF has none, so that VFs reach each other.
+    Up,
+    Down,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

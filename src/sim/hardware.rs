@@ -14,7 +14,7 @@ use super::{
 use crate::{
     model::{
         error::{Fault, Result},
-        host::{BootArgs, DriverName, Function, HostFacts, HostSetting, KernelArgs, NodeId, Pf, PfSetting, Vf, VfConf, VfSetting},
+        host::{BootArgs, DriverName, Function, HostFacts, HostSetting, KernelArgs, NodeId, Pf, PfSetting, Vf, VfConf, VfLink, VfSetting},
         hw::{CpuSet, PageSize, PciAddr},
         id::IfName,
         size::MiB,
@@ -116,7 +116,13 @@ impl Hardware {
         self.facts.devices.retain(|d| !matches!(d.function, Function::Vf { pf: p, .. } if p == pf));
         self.home.retain(|a, _| self.facts.device(*a).is_some());
         let made = super::machine::vfs(&device, count);
-        of.vfs = made.iter().map(|d| Vf { index: vf_index(&d.function), addr: d.addr, conf: Some(super::machine::fresh_vf()) }).collect();
+        let new = |d: &crate::model::host::PciDevice| Vf {
+            index: vf_index(&d.function),
+            addr: d.addr,
+            conf: Some(super::machine::fresh_vf()),
+            link: Some(VfLink::Auto),
+        };
+        of.vfs = made.iter().map(new).collect();
         for d in made {
             self.home.insert(d.addr, Home { conf: Some(super::machine::fresh_vf()), driver: d.driver.clone() });
             self.facts.devices.push(d);

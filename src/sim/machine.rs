@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use crate::model::{
     host::{
         Cache, CacheKind, Core, DriverName, Function, Governor, HostFacts, HugePages, Irq, Kernel, KernelArgs, Mbps, NetPort, NodeId,
-        NumaNode, PciClass, PciDevice, Pf, Vf, VfConf,
+        NumaNode, PciClass, PciDevice, Pf, Vf, VfConf, VfLink,
     },
     hw::{CpuSet, PageSize, PciAddr},
     id::IfName,
@@ -189,7 +189,10 @@ impl Machine {
             pf.function = Function::Pf(Pf {
                 total_vfs: nic.total_vfs,
                 physical: nic.physical.map(SmolStr::new_static),
-                vfs: (0..).zip(&made).map(|(index, d)| Vf { index, addr: d.addr, conf: Some(fresh_vf()) }).collect(),
+                vfs: (0..)
+                    .zip(&made)
+                    .map(|(index, d)| Vf { index, addr: d.addr, conf: Some(fresh_vf()), link: Some(VfLink::Auto) })
+                    .collect(),
             });
             all.push(pf);
             all.extend(made);

@@ -11,7 +11,7 @@ use crate::{
     },
     model::{
         error::Result,
-        host::{self, CacheKind, Function, HostFacts, NetPort},
+        host::{self, CacheKind, Function, HostFacts, KernelArgs, NetPort, VfLink},
     },
 };
 
@@ -20,6 +20,7 @@ use crate::{
 pub struct Facts {
     kernel: String,
     kernel_arguments: String,
+    wanted_kernel_arguments: String,
     cpus: String,
     sockets: usize,
     smt: bool,
@@ -138,19 +139,23 @@ struct VfSettings {
     mac: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vlan: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link_state: Option<&'static str>,
     trust: bool,
     spoof_check: bool,
     min_rate_mbps: u32,
     max_rate_mbps: u32,
 }
 
-impl From<&HostFacts> for Facts {
-    fn from(f: &HostFacts) -> Self {
+impl Facts {
+    /// `wanted`: what the configuration means for the kernel's command line.
+    pub fn of(f: &HostFacts, wanted: &KernelArgs) -> Self {
         let mut sockets: Vec<u16> = f.cores.iter().map(|c| c.socket).collect();
         sockets.dedup();
         Facts {
             kernel: f.kernel.release.to_string(),
             kernel_arguments: f.kernel.args.to_string(),
+            wanted_kernel_arguments: wanted.to_string(),
             cpus: f.cpus().to_string(),
             sockets: sockets.len(),
             smt: f.has_smt(),
@@ -223,16 +228,25 @@ impl From<&host::PciDevice> for Device {
 
 impl From<&host::Pf> for Sriov {
     fn from(pf: &host::Pf) -> Self {
-        let settings = |c: &host::VfConf| VfSettings {
+        let settings = |c: &host::VfConf, link: Option<VfLink>| VfSettings {
             mac: c.mac.map(|m| m.to_string()),
             vlan: c.vlan.map(|v| v.get()),
+            link_state: link.map(link_state),
             trust: c.trust,
             spoof_check: c.spoof_check,
             min_rate_mbps: c.min_rate.0,
             max_rate_mbps: c.max_rate.0,
         };
-        let vf = |v: &host::Vf| Vf { index: v.index, address: v.addr.to_string(), settings: v.conf.as_ref().map(settings) };
+        let vf = |v: &host::Vf| Vf { index: v.index, address: v.addr.to_string(), settings: v.conf.as_ref().map(|c| settings(c, v.link)) };
         Sriov { total: pf.total_vfs, physical_network: pf.physical.as_ref().map(ToString::to_string), vfs: pf.vfs.iter().map(vf).collect() }
+    }
+}
+
+fn link_state(link: VfLink) -> &'static str {
+    match link {
+        VfLink::Auto => "AUTO",
+        VfLink::Up => "UP",
+        VfLink::Down => "DOWN",
     }
 }
 
@@ -250,7 +264,8 @@ impl From<&NetPort> for Interface {
 }
 
 pub(super) fn look(s: &Services) -> Result<Facts> {
-    s.host.facts().map(|f| Facts::from(&f))
+    let facts = s.host.facts()?;
+    Ok(Facts::of(&facts, &s.host.wanted_args(&facts)?))
 }
 
 pub async fn show(State(s): Ctx, _: NoQuery) -> Answer<Json<Facts>> {

@@ -6,7 +6,7 @@ mod chains;
 mod config;
 mod console;
 mod explain;
-mod facts;
+pub(crate) mod facts;
 mod guest;
 mod health;
 mod host;

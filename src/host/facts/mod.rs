@@ -13,7 +13,7 @@ mod pci;
 mod tree;
 
 #[cfg(test)]
-pub(super) mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 
@@ -22,15 +22,15 @@ pub use tree::Tree;
 
 use crate::model::{
     error::{Fault, Result},
-    host::{HostFacts, Irq, Kernel, KernelArgs, VfConf},
+    host::{HostFacts, Irq, Kernel, KernelArgs, VfTold},
     id::IfName,
 };
 
-/// What a PF's interface tells of its VFs, by index; empty where it tells nothing.
-pub type VfConfs<'a> = &'a dyn Fn(&IfName) -> Vec<(u16, VfConf)>;
+/// What a PF's interface tells of its VFs; empty where it tells nothing.
+pub type ToldVfs<'a> = &'a dyn Fn(&IfName) -> Vec<VfTold>;
 
 /// Everything below `tree`.
-pub fn read(tree: &Tree, vfs: VfConfs<'_>) -> Result<HostFacts> {
+pub fn read(tree: &Tree, vfs: ToldVfs<'_>) -> Result<HostFacts> {
     let cores = cpu::cores(tree);
     if cores.is_empty() {
         return Err(Fault::transient(format!("{} shows no processors: is sysfs mounted?", tree.path("sys/devices/system/cpu"))));

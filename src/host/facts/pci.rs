@@ -1,6 +1,6 @@
 //! PCI devices, their interfaces, physical and virtual functions.
 
-use super::{Tree, VfConfs};
+use super::{ToldVfs, Tree};
 use crate::model::{
     host::{Function, Mbps, NetPort, NodeId, PciClass, PciDevice, Pf, Vf},
     hw::PciAddr,
@@ -11,14 +11,14 @@ pub(in super::super) const DEVICES: &str = "sys/bus/pci/devices";
 
 /// By address. One whose address is not of the usual form (a domain past ffff, behind some RAID
 /// controllers) is left out: no guest can have it.
-pub(super) fn devices(tree: &Tree, vfs: VfConfs<'_>) -> Vec<PciDevice> {
+pub(super) fn devices(tree: &Tree, vfs: ToldVfs<'_>) -> Vec<PciDevice> {
     let mut all: Vec<PciDevice> =
         tree.list(DEVICES).iter().filter_map(|name| name.parse().ok()).filter_map(|a| device(tree, a, vfs)).collect();
     all.sort_unstable_by_key(|d| d.addr);
     all
 }
 
-fn device(tree: &Tree, addr: PciAddr, vfs: VfConfs<'_>) -> Option<PciDevice> {
+fn device(tree: &Tree, addr: PciAddr, vfs: ToldVfs<'_>) -> Option<PciDevice> {
     let dir = format!("{DEVICES}/{addr}");
     let at = |name: &str| format!("{dir}/{name}");
     let ports = ports(tree, &dir);
@@ -36,7 +36,7 @@ fn device(tree: &Tree, addr: PciAddr, vfs: VfConfs<'_>) -> Option<PciDevice> {
     })
 }
 
-fn function(tree: &Tree, addr: PciAddr, dir: &str, ports: &[NetPort], vfs: VfConfs<'_>) -> Function {
+fn function(tree: &Tree, addr: PciAddr, dir: &str, ports: &[NetPort], vfs: ToldVfs<'_>) -> Function {
     if let Some(pf) = tree.link(format!("{dir}/physfn")).and_then(|l| l.parse::<PciAddr>().ok()) {
         let of_pf = made(tree, &format!("{DEVICES}/{pf}"));
         return match of_pf.iter().find(|(_, a)| *a == addr) {
@@ -46,8 +46,11 @@ fn function(tree: &Tree, addr: PciAddr, dir: &str, ports: &[NetPort], vfs: VfCon
     }
     let Some(total_vfs) = tree.parse(format!("{dir}/sriov_totalvfs")).filter(|n| *n > 0) else { return Function::Plain };
     let told = ports.first().map(|p| vfs(&p.name)).unwrap_or_default();
-    let conf = |index| told.iter().find(|(i, _)| *i == index).map(|(_, c)| c.clone());
-    let made = made(tree, dir).into_iter().map(|(index, addr)| Vf { index, addr, conf: conf(index) }).collect();
+    let vf = |(index, addr)| {
+        let told = told.iter().find(|t| t.index == index);
+        Vf { index, addr, conf: told.map(|t| t.conf.clone()), link: told.and_then(|t| t.link) }
+    };
+    let made = made(tree, dir).into_iter().map(vf).collect();
     Function::Pf(Pf { total_vfs, physical: None, vfs: made })
 }
 

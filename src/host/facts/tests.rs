@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{fake::Fake, *};
 use crate::{
     model::{
-        host::{Function, Mbps, NodeId},
+        host::{Function, Mbps, NodeId, VfConf, VfLink},
         hw::{PageSize, PciAddr},
         net::VlanId,
         size::MiB,
@@ -13,7 +13,7 @@ use crate::{
     sim::machine::{Machine, Model, Nic, edge_server},
 };
 
-const NONE: VfConfs<'static> = &|_| Vec::new();
+const NONE: ToldVfs<'static> = &|_| Vec::new();
 
 fn nic(model: Model, node: u16, name: &'static str, total_vfs: u16, vfs: u16, speed: u32) -> Nic {
     Nic { model, node: NodeId(node), name, physical: None, total_vfs, vfs, speed: Mbps(speed) }
@@ -34,7 +34,7 @@ fn without_words(mut facts: HostFacts) -> HostFacts {
     for d in &mut facts.devices {
         if let Function::Pf(pf) = &mut d.function {
             pf.physical = None;
-            pf.vfs.iter_mut().for_each(|v| v.conf = None);
+            pf.vfs.iter_mut().for_each(|v| (v.conf, v.link) = (None, None));
         }
     }
     facts
@@ -84,12 +84,13 @@ fn two_sockets_of_32_cores_have_their_siblings_and_nics_where_they_are() {
 fn what_a_pf_does_for_its_vfs_is_taken_from_whoever_asks_it() {
     let conf = |n: u16| VfConf { vlan: VlanId::try_from(40 + n).ok(), spoof_check: true, ..VfConf::default() };
     let told = |name: &IfName| match name.as_str() {
-        "ens1f0" => vec![(1, conf(1)), (0, conf(0))],
+        "ens1f0" => [1, 0].map(|n| VfTold { index: n, conf: conf(n), link: (n == 1).then_some(VfLink::Down) }).to_vec(),
         _ => Vec::new(),
     };
     let f = read(&Fake::of(&edge_server()).tree(), &told).expect("facts");
     let of = |n: usize| &f.pfs().nth(n).expect("a PF").1.vfs;
     assert_eq!((&of(0)[1].conf, &of(0)[2].conf, &of(1)[0].conf), (&Some(conf(1)), &None, &None));
+    assert_eq!([&of(0)[1], &of(0)[0], &of(0)[2]].map(|v| v.link), [Some(VfLink::Down), None, None]);
 }
 
 /// Taken from the machine's own sysfs, not from our idea of one.

@@ -1,7 +1,7 @@
 //! What a PF does for its VFs, by netlink (`IFLA_VFINFO_LIST`, rtnetlink(7)).
 //!
-//! Owns the reading and setting of one VF's MAC, VLAN, rates, trust and spoof check. Never: drivers,
-//! or how many VFs there are.
+//! Owns the reading and setting of one VF's MAC, VLAN, rates, trust and spoof check, and the reading of its
+//! link state. Never: drivers, or how many VFs there are.
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST};
 use nix::{errno::Errno, libc};
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{
     error::{Fault, Result},
-    host::{Mbps, VfConf},
+    host::{Mbps, VfConf, VfLink, VfTold},
     id::IfName,
     net::{MacAddr, VlanId},
 };
@@ -23,6 +23,7 @@ const VF_INFO: u16 = 1;
 const VF_MAC: u16 = 1;
 const VF_VLAN: u16 = 2;
 const VF_SPOOF_CHECK: u16 = 4;
+const VF_LINK_STATE: u16 = 5;
 const VF_RATE: u16 = 6;
 const VF_TRUST: u16 = 9;
 const MAC_ROOM: usize = 32;
@@ -31,7 +32,7 @@ const WITH_VFS: u32 = 1 | 8;
 
 impl Netlink {
     /// The VFs of the PF with this interface, by index.
-    pub fn vfs(&mut self, pf: &IfName) -> Result<Vec<(u16, VfConf)>> {
+    pub fn vfs(&mut self, pf: &IfName) -> Result<Vec<VfTold>> {
         let m = Message::link(libc::RTM_GETLINK, 0, 0, 0)
             .with(Attribute::of_text(libc::IFLA_IFNAME, pf.as_str()))
             .with(Attribute::of_word(libc::IFLA_EXT_MASK, WITH_VFS));
@@ -42,8 +43,8 @@ impl Netlink {
         })?;
         let lists = answers.iter().filter(|m| m.kind == libc::RTM_NEWLINK).flat_map(|m| m.attributes(LINK_HEAD));
         let vfs = lists.filter(|a| a.kind == libc::IFLA_VFINFO_LIST).flat_map(|a| a.inner());
-        let mut all: Vec<(u16, VfConf)> = vfs.filter_map(|vf| read(&vf)).collect();
-        all.sort_unstable_by_key(|(index, _)| *index);
+        let mut all: Vec<VfTold> = vfs.filter_map(|vf| read(&vf)).collect();
+        all.sort_unstable_by_key(|vf| vf.index);
         Ok(all)
     }
 
@@ -102,8 +103,8 @@ fn on(yes: bool) -> &'static str {
     if yes { "on" } else { "off" }
 }
 
-fn read(vf: &Attribute) -> Option<(u16, VfConf)> {
-    let mut index = None;
+fn read(vf: &Attribute) -> Option<VfTold> {
+    let (mut index, mut link) = (None, None);
     let mut conf = VfConf::default();
     for a in vf.inner() {
         match a.kind {
@@ -114,13 +115,22 @@ fn read(vf: &Attribute) -> Option<(u16, VfConf)> {
             }
             VF_VLAN => conf.vlan = u16::try_from(a.word(1)?).ok().and_then(|v| VlanId::try_from(v).ok()),
             VF_RATE => (conf.min_rate, conf.max_rate) = (Mbps(a.word(1)?), Mbps(a.word(2)?)),
+            // `IFLA_VF_LINK_STATE_AUTO`, `_ENABLE`, `_DISABLE`.
+            VF_LINK_STATE => {
+                link = match a.word(1)? {
+                    0 => Some(VfLink::Auto),
+                    1 => Some(VfLink::Up),
+                    2 => Some(VfLink::Down),
+                    _ => None,
+                }
+            }
             // A driver that has no such setting says all ones.
             VF_SPOOF_CHECK => conf.spoof_check = a.word(1)? == 1,
             VF_TRUST => conf.trust = a.word(1)? == 1,
             _ => {}
         }
     }
-    Some((index?, conf))
+    Some(VfTold { index: index?, conf, link })
 }
 
 #[cfg(test)]
@@ -148,10 +158,18 @@ mod tests {
             ["trust on", "MAC 52:54:00:00:00:07", "VLAN 42", "spoof check off", "rates of 0 Mbit/s to 1000 Mbit/s"]
         );
         let info = |all: Vec<(String, Attribute)>| Attribute::nest(VF_INFO, &all.into_iter().map(|(_, a)| a).collect::<Vec<_>>());
-        assert_eq!(read(&info(all)), Some((3, conf())));
+        assert_eq!(read(&info(all)), Some(VfTold { index: 3, conf: conf(), link: None }));
         assert!(changes(3, &conf(), &conf()).is_empty(), "what is so is not set");
         let back = changes(3, &conf(), &VfConf { spoof_check: true, ..VfConf::default() });
-        assert_eq!(read(&info(back)).expect("read").1.mac, None);
+        assert_eq!(read(&info(back)).expect("read").conf.mac, None);
+    }
+
+    #[test]
+    fn a_link_state_is_read_where_it_is_one_that_is_known() {
+        let mac = || Attribute::new(VF_MAC, [3u32.to_ne_bytes().as_slice(), &[0; MAC_ROOM]].concat());
+        let told = |state| read(&Attribute::nest(VF_INFO, &[mac(), Attribute::of_words(VF_LINK_STATE, &[3, state])])).expect("read").link;
+        assert_eq!([0, 1, 2, 3].map(told), [Some(VfLink::Auto), Some(VfLink::Up), Some(VfLink::Down), None]);
+        assert_eq!(read(&Attribute::nest(VF_INFO, &[mac()])).expect("read").link, None);
     }
 
     /// `struct ifla_vf_vlan` in an `IFLA_VF_VLAN` in an `IFLA_VF_INFO`, as linux/if_link.h has them.

@@ -9,6 +9,7 @@ mod autoheal;
 pub mod chains;
 mod connect;
 mod crash;
+mod facts;
 mod flavour;
 mod groups;
 mod grow;

@@ -70,6 +70,11 @@ impl Keeper {
         let (facts, boot) = (self.hardware.facts()?, self.hardware.boot_args()?);
         Ok(plan(&lock(&self.desired), &facts, boot.as_ref()))
     }
+    /// The kernel arguments that the configuration means for such a host; none while the CPUs or pages that it names
+    /// cannot be.
+    pub fn wanted_args(&self, facts: &HostFacts) -> Result<KernelArgs> {
+        Ok(plan(&lock(&self.desired), facts, self.hardware.boot_args()?.as_ref()).args)
+    }
     /// What there is to undo.
     pub fn record(&self) -> Result<HostRecord> {
         Ok(self.store.get::<HostRecord>(&())?.unwrap_or_default())
