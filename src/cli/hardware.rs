@@ -1,10 +1,11 @@
-//! `bothy host facts|plan|apply|reload|guests`: the box's hardware, and how it is set up for guests.
+//! `bothy host plan|apply|reload`, and where the other words of `bothy host` go: how the box is set up for guests.
 
 use clap::Subcommand;
 use serde_json::Value;
 
 use super::{
     client::Client,
+    facts,
     failure::Failure,
     follow::{Wait, accepted},
     guests, host,
@@ -48,7 +49,7 @@ pub enum Host {
 pub fn run(what: Option<Host>, client: &Client, out: &Out) -> Result<(), Failure> {
     match what {
         None => host::run(client, out),
-        Some(Host::Facts) => facts(client, out),
+        Some(Host::Facts) => facts::run(client, out),
         Some(Host::Usage) => usage::run(client, out),
         Some(Host::Reload { pf, within, wait }) => {
             let answer = client.task(&format!("/bothy/v1/host/pfs/{pf}/reload?within_s={within}"))?;
@@ -60,90 +61,18 @@ pub fn run(what: Option<Host>, client: &Client, out: &Out) -> Result<(), Failure
     }
 }
 
-fn facts(client: &Client, out: &Out) -> Result<(), Failure> {
-    let f = client.get("/bothy/v1/host/facts")?;
-    if out.json {
-        out.value(&f);
-        return Ok(());
-    }
-    let yes = |v: &Value| if v == true { "yes" } else { "no" };
-    say!("kernel {}: {}", plain(&f["kernel"]), plain(&f["kernelArguments"]));
-    say!(
-        "{} sockets, {} cores, CPUs {}, SMT {}, IOMMU {}",
-        plain(&f["sockets"]),
-        list(&f, "cores").len(),
-        plain(&f["cpus"]),
-        yes(&f["smt"]),
-        yes(&f["iommu"])
-    );
-    for (member, what) in [("isolated", "isolated CPUs"), ("nohzFull", "CPUs without a tick")] {
-        if f[member].as_str().is_some_and(|s| !s.is_empty()) {
-            say!("{what}: {}", plain(&f[member]));
-        }
-    }
-    if f["mhz"].is_number() {
-        say!("clock: {} MHz", plain(&f["mhz"]));
-    }
-    for g in list(&f, "governors") {
-        say!("governor {}: CPUs {}", plain(&g["name"]), plain(&g["cpus"]));
-    }
-    let pages = |n: &Value| {
-        let one = |p: &Value| format!("{}/{} x {} KiB", plain(&p["free"]), plain(&p["total"]), plain(&p["sizeKib"]));
-        list(n, "hugepages").iter().map(one).collect::<Vec<_>>().join(", ")
-    };
-    let node = |n: &Value| vec![plain(&n["id"]), plain(&n["cpus"]), plain(&n["memoryMib"]), plain(&n["memoryFreeMib"]), pages(n)];
-    let rows: Vec<_> = list(&f, "nodes").iter().map(node).collect();
-    say!("\n{}", align(&["NODE", "CPUS", "MIB", "FREE", "HUGEPAGES FREE/TOTAL"], &rows));
-    let rows: Vec<_> = list(&f, "devices").iter().map(device).collect();
-    say!("\n{}", align(&["PCI", "ID", "NODE", "DRIVER", "GROUP", "INTERFACE", "SR-IOV"], &rows));
-    let rows: Vec<_> = list(&f, "devices").iter().flat_map(vfs).collect();
-    if !rows.is_empty() {
-        say!("\n{}", align(&["VF", "OF", "INDEX", "MAC", "VLAN", "TRUST", "SPOOF CHECK", "MBIT/S"], &rows));
-    }
-    Ok(())
-}
-
-fn device(d: &Value) -> Vec<String> {
-    let interface = |i: &Value| match i["speedMbps"].as_u64() {
-        Some(speed) => format!("{} {speed} Mbit/s", plain(&i["name"])),
-        None if i["carrier"] == true => plain(&i["name"]),
-        None => format!("{} no link", plain(&i["name"])),
-    };
-    let sriov = match (&d["sriov"], &d["physicalFunction"]) {
-        (Value::Null, Value::Null) => String::new(),
-        (Value::Null, pf) => format!("VF of {}", plain(pf)),
-        (pf, _) => {
-            let net = pf["physicalNetwork"].as_str().map(|n| format!(" on {n}")).unwrap_or_default();
-            format!("PF{net}: {} of {}", list(pf, "vfs").len(), plain(&pf["total"]))
-        }
-    };
-    let interfaces: Vec<String> = list(d, "interfaces").iter().map(interface).collect();
-    let id = format!("{}:{}", plain(&d["vendor"]), plain(&d["device"]));
-    vec![plain(&d["address"]), id, plain(&d["node"]), plain(&d["driver"]), plain(&d["iommuGroup"]), interfaces.join(", "), sriov]
-}
-
-fn vfs(pf: &Value) -> Vec<Vec<String>> {
-    let row = |v: &Value| {
-        let s = &v["settings"];
-        let of = plain(&pf["interfaces"][0]["name"]);
-        let rate = format!("{}-{}", plain(&s["minRateMbps"]), plain(&s["maxRateMbps"]));
-        let all = [&v["address"], &v["index"], &s["mac"], &s["vlan"], &s["trust"], &s["spoofCheck"]].map(plain);
-        let [address, index, mac, vlan, trust, spoof] = all;
-        vec![address, of, index, mac, vlan, trust, spoof, rate]
-    };
-    list(&pf["sriov"], "vfs").iter().map(row).collect()
-}
-
 fn plan(client: &Client, out: &Out) -> Result<(), Failure> {
     let p = client.get("/bothy/v1/host/plan")?;
     if out.json {
         out.value(&p);
         return Ok(());
     }
-    let items = list(&p, "items");
-    if items.is_empty() {
-        say!("the host is as the configuration wants it");
-    }
+    say!("{}", plan_text(&p));
+    Ok(())
+}
+
+fn plan_text(p: &Value) -> String {
+    let items = list(p, "items");
     let needs = |v: &Value| match v.as_str().unwrap_or_default() {
         "NOTHING" => "at once",
         "REBOOT" => "apply, then reboot",
@@ -151,23 +80,19 @@ fn plan(client: &Client, out: &Out) -> Result<(), Failure> {
         "BY_HAND" => "by hand in the boot loader, then reboot",
         _ => "-",
     };
-    if !items.is_empty() {
-        let rows: Vec<_> = items.iter().map(|i| vec![plain(&i["what"]), needs(&i["needs"]).to_owned(), plain(&i["why"])]).collect();
-        say!("{}", align(&["DIFFERENCE", "TAKEN UP", "WHY"], &rows));
-    }
-    tell_blocked("cannot be", list(&p, "blocked"));
+    let row = |i: &Value| vec![plain(&i["what"]), needs(&i["needs"]).to_owned(), plain(&i["why"])];
+    let mut lines = vec![match items {
+        [] => "the host is as the configuration wants it".to_owned(),
+        all => align(&["DIFFERENCE", "TAKEN UP", "WHY"], &all.iter().map(row).collect::<Vec<_>>()),
+    }];
+    lines.extend(list(p, "blocked").iter().map(|b| format!("cannot be: {}: {}", plain(&b["what"]), plain(&b["why"]))));
+    lines.push(format!("\nkernel arguments wanted: {}", facts::wanted(&p["kernelArguments"])));
     if let Some(boot) = p["bootLoader"].as_object() {
         let tried = if boot["armed"] == true { "on trial at the next boot" } else { "tried and not kept" };
         let trial = boot.get("onTrial").map(|t| format!("; {tried}: {}", plain(t)));
-        say!("\nboot loader: '{}'{}", plain(&boot["committed"]), trial.unwrap_or_default());
+        lines.push(format!("boot loader: '{}'{}", plain(&boot["committed"]), trial.unwrap_or_default()));
     }
-    Ok(())
-}
-
-fn tell_blocked(lead: &str, all: &[Value]) {
-    for b in all {
-        say!("{lead}: {}: {}", plain(&b["what"]), plain(&b["why"]));
-    }
+    lines.join("\n")
 }
 
 fn apply(client: &Client, out: &Out, undo: bool) -> Result<(), Failure> {
@@ -191,7 +116,37 @@ fn apply(client: &Client, out: &Out, undo: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if !out.json {
-        tell_blocked("failed", failed);
+        for f in failed {
+            say!("failed: {}: {}", plain(&f["what"]), plain(&f["why"]));
+        }
     }
     Err(Failure::Here(format!("{} of the changes failed", failed.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_plan_says_what_is_wanted_of_the_kernel_though_nothing_differs() {
+        let mut p = json!({"items": [], "blocked": [], "kernelArguments": "isolcpus=domain,2-7 nohz_full=2-7", "canUndo": false});
+        let first = "the host is as the configuration wants it\n\nkernel arguments wanted: isolcpus=domain,2-7 nohz_full=2-7";
+        assert_eq!(plan_text(&p), first);
+        p["bootLoader"] = json!({"committed": "iommu=pt", "onTrial": "iommu=on", "armed": true});
+        assert_eq!(plan_text(&p), format!("{first}\nboot loader: 'iommu=pt'; on trial at the next boot: iommu=on"));
+        p["items"] = json!([{"what": "kernel argument iommu=on", "why": "devices go to guests", "needs": "REBOOT"}]);
+        p["blocked"] = json!([{"what": "PF eth0: 9 VFs", "why": "its hardware has 7"}]);
+        p["kernelArguments"] = json!("");
+        p["bootLoader"] = serde_json::Value::Null;
+        let all = [
+            "DIFFERENCE                TAKEN UP            WHY",
+            "kernel argument iommu=on  apply, then reboot  devices go to guests",
+            "cannot be: PF eth0: 9 VFs: its hardware has 7",
+            "",
+            "kernel arguments wanted: none",
+        ];
+        assert_eq!(plan_text(&p), all.join("\n"));
+    }
 }

@@ -14,6 +14,7 @@ mod connect;
 mod console;
 mod down;
 mod draw;
+mod facts;
 mod failure;
 mod flavour;
 mod follow;
