@@ -518,7 +518,7 @@ impl Watcher {
         told(self.monitor.look(&look));
     }
 
-    /// PFs lose their functions without a word to us.
+    /// PFs lose their functions without a word to us, those that guests have and those that nobody has.
     fn watch_functions(&mut self) {
         match self.vnfm.watch_functions() {
             Ok(lost) => {

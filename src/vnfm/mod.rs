@@ -16,6 +16,7 @@
 //! * `package` onboards VNF packages
 //! * `sample`  packages that are looked at and not onboarded
 //! * `reload`  takes a request to reload a PF, and finds PFs that lost functions of guests
+//! * `bare`    PFs that lost the VFs of the host's set-up while no guest has one
 //! * `vhost`   the switch's side of vhost-user NICs
 //! * `plug`    does and undoes the steps of that
 //! * `snapshot` snapshots of VNFs, and the way back to them
@@ -30,6 +31,7 @@
 pub mod accept;
 mod affinity;
 pub mod alter;
+mod bare;
 pub mod change;
 pub mod connect;
 pub mod day0;

@@ -24,12 +24,11 @@ use super::{
 use crate::{
     model::{
         error::{Fault, Kind, Result},
-        host::{DriverName, Function, HostFacts, HostSetting, PciDevice, PfName, PfSetting},
+        host::{DriverName, Function, HostFacts, PciDevice, PfName, PfSetting},
         hw::PciAddr,
         id::{OpId, ProjectId, VnfcId},
         op::{OpKind, Operation, Phase, Target, Trigger, VnfOpState},
         place::{Given, Loss, Missed},
-        setup::HostRecord,
         step::{PfStep, PfUser, PlanStep, Step},
         tree::tree,
         vnf::{Facts, Reservation, RunState, VnfInstance},
@@ -195,11 +194,12 @@ impl Vnfm {
         Ok((facts, told))
     }
 
-    /// Looks whether guests still have what they were given, and brings back what they miss. What is missed, until
+    /// Looks whether guests still have what they were given, and PFs the VFs of the host's set-up, and brings back
+    /// what is missing. What is missed, until
     /// it is back; nothing where all is well.
     pub fn watch_functions(&self) -> Result<Vec<Missed>> {
         let given = |r: &Reservation| r.placed.iter().any(|h| !h.given.is_empty());
-        if !self.store.list::<Reservation>()?.iter().any(given) {
+        if !self.store.list::<Reservation>()?.iter().any(given) && self.made_vfs()?.is_empty() {
             return Ok(Vec::new());
         }
         let facts = self.facts()?;
@@ -208,7 +208,8 @@ impl Vnfm {
 
     pub(super) fn restore_lost(&self, facts: &HostFacts) -> Result<Vec<Missed>> {
         let mut told = self.under_way()?;
-        let losses = self.losses(facts)?;
+        let mut losses = self.losses(facts)?;
+        losses.extend(self.bare(facts)?);
         let mut missed: BTreeSet<PciAddr> = losses.iter().map(|l| l.pf).collect();
         missed.extend(self.at_pfs()?.into_keys());
         self.patience().forget_but(&missed);
@@ -305,11 +306,7 @@ impl Vnfm {
 
     /// As many VFs as there are, if guests' are among them; else as the host's set-up made, or as guests have.
     fn pf_as_made(&self, facts: &HostFacts, pf: PciAddr) -> Result<PfSetting> {
-        let record = self.store.get::<HostRecord>(&())?.unwrap_or_default();
-        let made = record.made.iter().find_map(|s| match s {
-            HostSetting::Vfs { pf: p, count } if *p == pf => Some(*count),
-            HostSetting::Vfs { .. } | HostSetting::HugePages { .. } | HostSetting::Governor { .. } | HostSetting::Irq { .. } => None,
-        });
+        let made = self.made_vfs()?.into_iter().find(|(p, _)| *p == pf).map(|(_, count)| count);
         let given = self.users(pf, &|_| true)?.iter().flat_map(|u| &u.given).map(highest).max().unwrap_or(0);
         let now = facts.device(pf).map_or(0, |d| if let Function::Pf(p) = &d.function { p.vfs.len() as u16 } else { 0 });
         // Those that are there are enough, or it has to lose them all for one more.

@@ -13,7 +13,10 @@ use crate::{
     },
     node::kit::{Shape, TestBox, ns_box, vnf_box},
     sim::faults::{Method, Rule, Then},
-    vim::port::{GuestFault, GuestState, Hardware, Hypervisor},
+    vim::{
+        port::{GuestFault, GuestState, Hardware, Hypervisor},
+        setup::Desired,
+    },
     vnfm::revive::Missing,
 };
 
@@ -277,6 +280,29 @@ fn functions_that_a_pf_lost_are_an_alarm_of_the_box_and_of_the_vnf_until_they_ar
     b.until("their end", || standing(&b).is_empty());
     assert_eq!(alarms(&b).len(), 2);
     b.assert_vnf_up(id);
+}
+
+#[test]
+fn vfs_that_a_pf_of_nobody_lost_are_one_alarm_of_the_box_until_they_are_back() {
+    let b = TestBox::new();
+    watch(&b);
+    b.core().host.set_desired(Desired { pfs: vec![("ens1f0".parse().expect("name"), 4)], ..Desired::default() });
+    assert_eq!(b.core().host.apply().expect("applied").failed, []);
+    let pf = b.sim.facts().expect("facts").pfs().next().expect("a PF").0.addr;
+    b.sim.faults().add(Rule::next(Method::EnsurePf, Then::Fail(Kind::Conflict)));
+    b.sim.lose_pf(pf);
+    b.core().look_again(Missing::Leave);
+    b.until("an alarm", || standing(&b) == [(Object::Host, Cause::FunctionLost)]);
+    let op = b.store().list::<Operation>().expect("list").into_iter().find(|o| o.kind == OpKind::RestorePf).expect("begun").id;
+    b.assert_state(op, "FAILED_TEMP");
+    b.core().look_again(Missing::Leave);
+    heard(&b);
+    assert_eq!(standing(&b), [(Object::Host, Cause::FunctionLost)]);
+    b.core().nfvo.retry(op).expect("accepted");
+    b.assert_state(op, "COMPLETED");
+    b.core().look_again(Missing::Leave);
+    b.until("its end", || standing(&b).is_empty());
+    assert_eq!(alarms(&b).len(), 1);
 }
 
 #[test]

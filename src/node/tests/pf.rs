@@ -8,7 +8,7 @@ use crate::{
     lcm::port::{Outcome, Runner, StepCx},
     model::{
         error::Kind,
-        host::{DriverName, PfName, VfSetting},
+        host::{DriverName, HostSetting, PfName, VfSetting},
         hw::PciAddr,
         id::{VnfId, VnfcId},
         op::OpKind,
@@ -25,7 +25,10 @@ use crate::{
         Behaviour, Unplug,
         faults::{Method, Rule, Then},
     },
-    vim::port::{GuestState, Hardware, Hypervisor},
+    vim::{
+        port::{GuestState, Hardware, Hypervisor},
+        setup::Desired,
+    },
 };
 
 fn wan() -> PfName {
@@ -235,6 +238,52 @@ fn a_loss_while_bothy_was_down_is_found_at_its_start_and_one_guest_alone_too() {
     restored(&b, 2);
     b.assert_vnf_up(id);
     assert_eq!(b.sim.faults().count(Method::ReloadPf), 0);
+}
+
+#[test]
+fn a_pf_of_the_set_up_that_no_guest_has_gets_its_functions_back_too() {
+    let b = TestBox::new();
+    let pf = pf(&b);
+    let other = b.sim.facts().expect("facts").pfs().map(|(d, _)| d.addr).find(|a| *a != pf).expect("another PF");
+    let vfs = || b.sim.facts().expect("facts").pfs().find(|(d, _)| d.addr == pf).expect("the PF").1.vfs.len();
+    let driver = || b.sim.facts().expect("facts").device(pf).expect("the PF").driver.clone();
+    let restored = |n: usize| {
+        let all = crate::lcm::timeline::all_operations(b.store()).expect("list");
+        let ops: Vec<_> = all.into_iter().filter(|o| o.kind == OpKind::RestorePf).map(|o| o.id).collect();
+        assert_eq!(ops.len(), n);
+        ops.last().map(|id| b.assert_state(*id, "COMPLETED"))
+    };
+    b.core().host.set_desired(Desired { pfs: vec![(wan(), 4)], ..Desired::default() });
+    assert_eq!(b.core().host.apply().expect("applied").failed, []);
+    // That one was not of the set-up.
+    b.sim.lose_pf(other);
+    assert_eq!((missed(&b), vfs()), (Vec::new(), 4));
+    let home = driver();
+
+    b.sim.lose_pf(pf);
+    let said = missed(&b);
+    let op = restored(1).expect("begun");
+    let why = "none of the 4 VFs of the host's set-up is there; no guest has one";
+    assert_eq!(said, [format!("PF {pf}: {why}; operation {} brings it back", op.id)]);
+    assert_eq!((op.automatic, op.warnings[0].as_str(), vfs(), driver()), (true, why, 4, home.clone()));
+    assert_eq!(missed(&b), [] as [String; 0]);
+
+    // Fewer than were made is somebody's decision; one that is with vfio-pci is with somebody.
+    b.sim.set(&HostSetting::Vfs { pf, count: 3 }).expect("fewer");
+    assert_eq!(missed(&b), [] as [String; 0]);
+    b.sim.set(&HostSetting::Vfs { pf, count: 0 }).expect("none");
+    b.sim.ensure_driver(pf, Some(&DriverName::VFIO)).expect("given");
+    assert_eq!(missed(&b), [] as [String; 0]);
+    b.sim.ensure_driver(pf, home.as_ref()).expect("given back");
+    assert_eq!(missed(&b).len(), 1);
+    restored(2);
+    assert_eq!(vfs(), 4);
+
+    // What is undone is not kept.
+    assert_eq!(b.core().host.undo().expect("undone").failed, []);
+    b.sim.lose_pf(pf);
+    assert_eq!((missed(&b), vfs()), (Vec::new(), 0));
+    restored(2);
 }
 
 #[test]

@@ -132,6 +132,10 @@ impl Keeper {
     pub fn undo(&self) -> Result<Done> {
         let _one = lock(&self.one);
         let mut record = self.record()?;
+        // First: what is kept while bothy runs must not be made again just as it goes.
+        if !std::mem::take(&mut record.made).is_empty() {
+            self.store.write(Durability::Barrier, |tx| tx.put(&record))?;
+        }
         let mut out = Done::default();
         let mut left = Vec::new();
         for before in record.before.iter().rev() {
@@ -142,7 +146,6 @@ impl Keeper {
             out.tell(describe(before), done);
         }
         record.before = left;
-        record.made.clear();
         if let (Some(args), Some(boot)) = (record.args_before.clone().map(|a| KernelArgs::parse(&a)), self.hardware.boot_args()?) {
             let runs = boot.committed == args;
             let want = BootArgs { committed: boot.committed.clone(), trial: (!runs).then(|| args.clone()), armed: !runs };
