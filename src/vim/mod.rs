@@ -10,3 +10,4 @@ pub mod place;
 pub mod port;
 pub mod quota;
 pub mod setup;
+pub mod strangers;

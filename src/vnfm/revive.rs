@@ -26,6 +26,7 @@ use crate::{
     vim::{
         place::usage::{Usage, drift, usage, vf_drift},
         port::{FoundGuest, GuestState},
+        strangers::taken_pages,
     },
 };
 
@@ -140,11 +141,13 @@ impl Vnfm {
 
     /// Who holds what of the hardware, and what of it is not as it was given.
     pub fn usage(&self) -> Result<(Usage, Vec<String>)> {
-        let facts = self.facts()?;
         let vnfs = self.store.list::<VnfInstance>()?;
         let (held, still) = self.held(&vnfs)?;
-        let drift = drift(&facts, &held, &|guest| !still.contains(&guest));
-        Ok((usage(&facts, &self.rules().reserve, &held), drift))
+        let facts = self.facts()?;
+        let mut drift = drift(&facts, &held, &|guest| !still.contains(&guest));
+        let usage = usage(&facts, &self.rules().reserve, &held);
+        drift.extend(taken_pages(&facts, &usage));
+        Ok((usage, drift))
     }
 
     /// Guests with a place; and those of them whose functions no operation changes just now.
@@ -157,7 +160,8 @@ impl Vnfm {
     /// What is not as it was given; VFs are set again on the way.
     fn drift(&self, facts: &HostFacts, vnfs: &[VnfInstance]) -> Result<Vec<String>> {
         let (held, still) = self.held(vnfs)?;
-        let found = drift(facts, &held, &|guest| !still.contains(&guest));
+        let mut found = drift(facts, &held, &|guest| !still.contains(&guest));
+        found.extend(taken_pages(facts, &usage(facts, &self.rules().reserve, &held)));
         for d in &found {
             warn!("{d}");
         }

@@ -9,6 +9,7 @@ mod autoheal;
 pub mod chains;
 mod connect;
 mod crash;
+mod drift;
 mod facts;
 mod flavour;
 mod groups;

@@ -1,0 +1,103 @@
+//! What the records say that guests hold, and what the host has: each kind of difference is told.
+
+use super::guests;
+use crate::{
+    model::{
+        host::{DriverName, HostFacts, NodeId},
+        hw::{CpuSet, PageSize},
+        id::VnfId,
+        place::Given,
+        vnf::Reservation,
+    },
+    node::kit::{Shape, TestBox, vnf_box},
+    store::Durability,
+    vim::port::Hardware,
+};
+
+/// A VNF whose guest has CPUs, pages and a VF of its own.
+fn one_up() -> (TestBox, VnfId) {
+    let (b, id) = vnf_box(&Shape::with_vf());
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    assert_eq!(drift(&b), [] as [String; 0]);
+    (b, id)
+}
+
+fn drift(b: &TestBox) -> Vec<String> {
+    let said = b.core().vnfm().usage().expect("usage").1;
+    assert_eq!(b.core().vnfm().reconcile().expect("reconciled").drift, said, "a look at the host says the same");
+    said
+}
+
+fn held(b: &TestBox, id: VnfId) -> crate::model::place::Held {
+    b.store().require::<Reservation>(&id).expect("reserved").placed.remove(0)
+}
+
+fn changed(b: &TestBox, change: impl FnOnce(&mut HostFacts)) {
+    let mut facts = b.sim.facts().expect("facts");
+    change(&mut facts);
+    b.sim.set_hardware(facts);
+}
+
+#[test]
+fn cpus_that_went_off_line_under_a_guest_are_drift() {
+    let (b, id) = one_up();
+    let cpu = held(&b, id).at.held_cpus().first().expect("pinned");
+    changed(&b, |f| {
+        let one: CpuSet = [cpu].into_iter().collect();
+        f.cores.iter_mut().for_each(|c| c.threads = c.threads.minus(&one));
+        f.nodes.iter_mut().for_each(|n| n.cpus = n.cpus.minus(&one));
+    });
+    assert_eq!(drift(&b), [format!("guest v/vdu0/0 holds CPUs {cpu}, which are not online")]);
+}
+
+#[test]
+fn pages_that_a_stranger_took_are_drift_and_a_guests_own_are_not() {
+    let (b, id) = one_up();
+    let cell = held(&b, id).at.cells.remove(0);
+    let own = PageSize::Huge2M.pages(cell.memory);
+    let free = |node: u16, size: PageSize, used: u64| {
+        changed(&b, |f| {
+            let n = f.nodes.iter_mut().find(|n| n.id == NodeId(node)).expect("the node");
+            let p = n.hugepages.iter_mut().find(|p| p.size == size).expect("offered");
+            p.free = p.total - used;
+        });
+    };
+    let node = cell.memory_node;
+    // The guest that runs uses what it holds; before it touched them, fewer.
+    for used in [own, own - 1] {
+        free(node, PageSize::Huge2M, used);
+        assert_eq!(drift(&b), [] as [String; 0], "{used} used");
+    }
+    free(node, PageSize::Huge2M, own + 5);
+    let first = format!("node {node}: 5 pages of 2 MiB are in use that no guest of Bothy's holds");
+    assert_eq!(drift(&b), [first.clone()]);
+    free(1 - node, PageSize::Huge1G, 2);
+    let mut both = [first, format!("node {}: 2 pages of 1 GiB are in use that no guest of Bothy's holds", 1 - node)];
+    both.sort();
+    assert_eq!(drift(&b), both);
+    // What the host keeps for itself it may use.
+    let mut rules = b.core().vnfm().rules();
+    rules.reserve.pages = [((node, PageSize::Huge2M), 5), ((1 - node, PageSize::Huge1G), 1)].into();
+    b.core().vnfm().set_rules(rules);
+    assert_eq!(drift(&b), [format!("node {}: 1 pages of 1 GiB are in use that no guest of Bothy's holds", 1 - node)]);
+}
+
+#[test]
+fn a_whole_device_that_left_its_guest_is_drift() {
+    let (b, id) = one_up();
+    assert_eq!(guests(&b.vnf(id)).len(), 1);
+    let device = b.sim.facts().expect("facts").pfs().last().expect("a PF").0.addr;
+    let before = b.sim.facts().expect("facts").device(device).expect("there").driver.clone();
+    let mut r = b.store().require::<Reservation>(&id).expect("reserved");
+    r.placed[0].given.push(Given::Whole { device, before: before.clone() });
+    b.store().write(Durability::Barrier, |tx| tx.put(&r)).expect("written");
+    let away = [format!("guest v/vdu0/0: PCI device {device} is not with vfio-pci any more")];
+    let says = || b.core().vnfm().usage().expect("usage").1;
+    assert_eq!(says(), away, "its own driver has it");
+    b.sim.ensure_driver(device, Some(&DriverName::VFIO)).expect("given");
+    assert_eq!(says(), [] as [String; 0]);
+    b.sim.ensure_driver(device, None).expect("taken");
+    assert_eq!(says(), away, "none has it");
+    changed(&b, |f| f.devices.retain(|d| d.addr != device));
+    assert_eq!(says(), [format!("guest v/vdu0/0: PCI device {device} is gone")]);
+}

@@ -1,0 +1,26 @@
+//! Large pages that somebody took who is no guest of Bothy's. Pure.
+//!
+//! Owns the sum and its sentence. Never: whose they are (the kernel does not tell).
+
+use super::place::usage::Usage;
+use crate::model::{
+    host::{HostFacts, NodeId},
+    hw::PageSize,
+};
+
+/// Pages in use beyond what guests hold and the host keeps for itself. A guest that is off uses none of what it
+/// holds, so this is the least of it, and never too much.
+pub fn taken_pages(facts: &HostFacts, usage: &Usage) -> Vec<String> {
+    let mut out = Vec::new();
+    for n in &usage.nodes {
+        for p in n.pages.iter().filter(|p| p.size != PageSize::Small) {
+            let Some(now) = facts.node(NodeId(n.node)).and_then(|f| f.pages(p.size)) else { continue };
+            let ours = p.held.saturating_add(p.reserved);
+            let taken = now.total.saturating_sub(now.free).saturating_sub(ours);
+            if taken > 0 {
+                out.push(format!("node {}: {taken} pages of {} are in use that no guest of Bothy's holds", n.node, p.size));
+            }
+        }
+    }
+    out
+}
