@@ -103,6 +103,9 @@ fn shapes() -> Vec<(&'static str, DomainSpec, Accel, bool)> {
         ("epa_numa_tcg", platform::numa(), Accel::Tcg, true),
         ("epa_mixed_nics", platform::mixed(), Accel::Kvm, false),
         ("epa_shared", platform::shared(), Accel::Kvm, true),
+        ("epa_vhost_cells", platform::vhost_cells(), Accel::Kvm, false),
+        ("epa_vhost_large", platform::vhost_large(), Accel::Kvm, false),
+        ("epa_preferred", platform::preferred(), Accel::Kvm, false),
     ]
 }
 

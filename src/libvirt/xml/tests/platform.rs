@@ -141,6 +141,33 @@ pub fn shared() -> DomainSpec {
     s
 }
 
+/// Two guest nodes in small pages whose memory the switch maps.
+pub fn vhost_cells() -> DomainSpec {
+    let mut s = numa();
+    asks(&mut s.nics[1], NicAttach::VhostUser);
+    (s.epa.pages, s.epa.locked) = (PagePolicy::Any, false);
+    let placed = s.placed.as_mut().expect("placed");
+    (placed.page, placed.nics[1]) = (PageSize::Small, PlacedNic::VhostUser);
+    s
+}
+
+/// One node, its pages of 2 MiB mapped by the switch.
+pub fn vhost_large() -> DomainSpec {
+    let mut s = sriov();
+    asks(&mut s.nics[1], NicAttach::VhostUser);
+    s.placed.as_mut().expect("placed").nics[1] = PlacedNic::VhostUser;
+    s
+}
+
+/// One guest node that would rather have the memory of one node of the host's.
+pub fn preferred() -> DomainSpec {
+    let mut s = sriov();
+    let cell = crate::model::epa::Cell { vcpus: cpus("0-1"), memory: MiB(512), cores: None };
+    s.epa.numa = Some(NumaWish { policy: MemPolicy::Preferred, cells: vec![cell] });
+    s.placed.as_mut().expect("placed").memory_policy = MemPolicy::Preferred;
+    s
+}
+
 #[test]
 fn nics_of_every_kind_keep_the_descriptors_order() {
     let s = mixed();
