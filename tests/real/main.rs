@@ -11,7 +11,6 @@ mod contract;
 mod e2e;
 mod epa;
 mod fabric;
-mod hardware;
 mod kill9;
 mod libvirt;
 mod measure;

@@ -119,6 +119,7 @@ fn domains_look_as_reviewed() {
 #[test]
 fn libvirt_finds_every_domain_valid() {
     if Command::new("virt-xml-validate").arg("--version").output().is_err() {
+        assert!(std::env::var("BOTHY_REQUIRE").as_deref() != Ok("all"), "needs virt-xml-validate");
         eprintln!("SKIP: needs virt-xml-validate");
         return;
     }
