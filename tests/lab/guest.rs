@@ -1,7 +1,7 @@
 //! A guest that asks for hardware, `descriptors/epa-small`: refused with reasons, placed, proved from both
 //! sides, carried over a kill of the daemon, and given back whole.
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use serde_json::Value;
 
@@ -33,6 +33,18 @@ pub const RUNNING: &str = "/run/libvirt/qemu/b-*.pid";
 /// Emulation inside emulation.
 pub const GUEST: Duration = Duration::from_secs(900);
 
+/// The VFs as the host has them, noted before the guest comes.
+static BEFORE: Mutex<Option<[[Value; 3]; 2]>> = Mutex::new(None);
+
+/// Rates, trust and spoof check of a VF. Not its MAC: what its driver in the host chose is another one each time
+/// the PF makes it.
+#[track_caller]
+fn of_host(lab: &mut Lab, n: usize) -> [Value; 3] {
+    let (name, _) = pf(lab, NODE as usize);
+    let seen = vf(lab, &name, n);
+    ["rate", "trust", "spoofchk"].map(|member| seen[member].clone())
+}
+
 /// CPUs of node 0 are the host's, the PF of node 1 is on the network `fast`; pages are on one node.
 #[track_caller]
 fn set_up(lab: &mut Lab, node: u32) {
@@ -58,6 +70,9 @@ pub fn set_up_lines(lab: &mut Lab, node: u32, more: &str) -> String {
 fn pages_on_the_other_node_are_a_refusal_with_reasons(lab: &mut Lab) {
     lab.sh("ovs-vsctl --may-exist add-br br-fast");
     set_up(lab, 0);
+    let before = [0, 1].map(|n| of_host(lab, n));
+    assert!(before.iter().flatten().all(|v| !v.is_null()), "told by their PF: {before:?}");
+    *BEFORE.lock().expect("not poisoned") = Some(before);
     let e = lab.run(&["/usr/bin/bothy", "up", SERVICE, "--images", IMAGES], b"", Duration::from_secs(300));
     assert_ne!(e.code, Some(0), "{}", e.out);
     for reason in ["node 0: 0 CPUs free to pin to, 2 wanted", "node 1: 2 MiB pages: 0 of 0 free, 128 wanted (128 more would do)"] {
@@ -255,13 +270,17 @@ fn the_box_brings_the_guest_back_with_all_it_was_given(lab: &mut Lab) {
 
 fn its_end_gives_everything_back(lab: &mut Lab) {
     let (name, pci) = pf(lab, NODE as usize);
+    let (_, mac) = function(lab);
     lab.sh_within(GUEST, "bothy down epa-small --purge");
     assert_eq!(lab.sh(&format!("ls {RUNNING} 2>/dev/null | wc -l")), "0");
     assert_eq!(pages(lab, NODE, SMALL), (160, 160));
     for n in 0..2 {
         let seen = vf(lab, &name, n);
         assert!(seen["vlan_list"][0]["vlan"].is_null(), "{seen}");
-        assert_ne!(driver(lab, &pci, n), "vfio-pci");
+        assert_ne!(seen["address"], *mac, "the guest's MAC went with it");
+        assert_eq!(driver(lab, &pci, n), "igbvf");
+        let before = BEFORE.lock().expect("not poisoned").as_ref().map(|all| all[n].clone());
+        assert_eq!(Some(of_host(lab, n)), before, "VF {n} as before the guest");
     }
     let usage = lab.bothy(&["host", "usage"]);
     assert_eq!(usage["drift"], serde_json::json!([]), "{usage}");
