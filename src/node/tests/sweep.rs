@@ -20,7 +20,7 @@ use crate::{
         Leftover,
         faults::{Rule, Then},
     },
-    vim::port::{GuestState, Hypervisor},
+    vim::port::{GuestState, Hardware, Hypervisor},
     vnfm::{alter::Alter, change::ScaleTo},
 };
 
@@ -42,6 +42,10 @@ enum What {
     HealVf,
     /// The PF of that VF is reloaded.
     ReloadPf,
+    /// That PF lost its functions, the guest's among them.
+    RestorePf,
+    /// Another guest with a VF of its own comes.
+    ScaleOutVf,
     /// One member grows, another is healed.
     ScaleNs,
     HealNs,
@@ -112,8 +116,12 @@ impl Case {
                 let (b, id) = vnf_box(&Shape::with_vf());
                 (b, Of::Vnf(id))
             }
-            What::HealVf | What::ReloadPf => {
+            What::HealVf | What::ReloadPf | What::RestorePf => {
                 let (b, id) = vnf_box(&Shape::with_vf());
+                (b, Of::Vnf(id))
+            }
+            What::ScaleOutVf => {
+                let (b, id) = vnf_box(&Shape { most: 4, ..Shape::with_vf() });
                 (b, Of::Vnf(id))
             }
             What::ScaleOut | What::ScaleIn | What::Heal | What::Snapshot | What::Revert => {
@@ -140,6 +148,10 @@ impl Case {
                 if what == What::ScaleIn {
                     c.done(c.b.core().vnfm().alter(id, &more(true), "{}").expect("accepted").id);
                 }
+                if what == What::RestorePf {
+                    let pf = c.b.sim.facts().expect("facts").pfs().next().expect("a PF").0.addr;
+                    c.b.sim.lose_pf(pf);
+                }
                 if what == What::Start {
                     c.done(c.b.core().vnfm().operate(id, RunState::Stopped, Stopping::AtOnce, "{}".into()).expect("accepted").id);
                 }
@@ -162,6 +174,11 @@ impl Case {
 
     fn go(&self) -> OpId {
         let (vnfm, nfvo) = (self.b.core().vnfm(), &self.b.core().nfvo);
+        if self.what == What::RestorePf {
+            vnfm.watch_functions().expect("looked");
+            let mut ops = crate::lcm::timeline::all_operations(self.b.store()).expect("list").into_iter();
+            return ops.find(|o| o.kind == OpKind::RestorePf).expect("begun").id;
+        }
         let accepted = match (self.what, self.of) {
             (What::Connect, Of::Vnf(id)) => vnfm.change_ext_conn(id, &connect::change(&self.b, self.around.expect("a service"))),
             (What::Flavour, Of::Vnf(id)) => vnfm.change_flavour(id, &flavour::to("big", Some("pair"))),
@@ -176,7 +193,7 @@ impl Case {
             (What::Stop, Of::Vnf(id)) => vnfm.operate(id, RunState::Stopped, Stopping::Within(60), "{}".into()),
             (What::Start, Of::Vnf(id)) => vnfm.operate(id, RunState::Started, Stopping::AtOnce, "{}".into()),
             (What::Reboot, Of::Vnf(id)) => vnfm.reboot(id, &[], Stopping::Within(60), "{}".into()),
-            (What::ScaleOut, Of::Vnf(id)) => vnfm.alter(id, &more(true), "{}"),
+            (What::ScaleOut | What::ScaleOutVf, Of::Vnf(id)) => vnfm.alter(id, &more(true), "{}"),
             (What::ScaleIn, Of::Vnf(id)) => vnfm.alter(id, &more(false), "{}"),
             (What::Heal | What::HealVf, Of::Vnf(id)) => vnfm.alter(id, &Alter::Heal { which: Vec::new(), anew: false }, "{}"),
             (What::ScaleNs, Of::Ns(id)) => {
@@ -224,7 +241,7 @@ impl Case {
                 self.assert_run(id, RunState::Started);
                 let guests = match self.what {
                     What::ScaleOut => 3,
-                    What::HealVf | What::ReloadPf | What::InstantiateVf => 1,
+                    What::HealVf | What::ReloadPf | What::RestorePf | What::InstantiateVf => 1,
                     _ => 2,
                 };
                 self.assert_guests(id, guests);
@@ -310,10 +327,12 @@ impl Case {
             // Its disk may have been enlarged or not: the record keeps room for it.
             (What::Flavour, Of::Vnf(id)) => flavour::assert_is(&self.b, id, "df", true),
             (What::Connect, Of::Vnf(id)) => connect::assert_is(&self.b, id, self.around.expect("a service"), false),
-            (What::ReloadPf | What::Reboot | What::Snapshot | What::Revert, Of::Vnf(id)) => self.assert_run(id, RunState::Started),
-            (What::ScaleOut, Of::Vnf(id)) => {
+            (What::ReloadPf | What::RestorePf | What::Reboot | What::Snapshot | What::Revert, Of::Vnf(id)) => {
                 self.assert_run(id, RunState::Started);
-                self.assert_guests(id, 2);
+            }
+            (What::ScaleOut | What::ScaleOutVf, Of::Vnf(id)) => {
+                self.assert_run(id, RunState::Started);
+                self.assert_guests(id, if self.what == What::ScaleOut { 2 } else { 1 });
             }
             (What::Reroute, Of::Ns(id)) => {
                 self.b.assert_ns_up(id);
@@ -353,6 +372,7 @@ impl Case {
             What::TerminateVnf | What::TerminateVf | What::TerminateNs | What::ScaleIn | What::Heal | What::HealVf => false,
             What::ScaleNs | What::HealNs | What::ShrinkNs => false,
             What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs | What::Stop | What::Start | What::ScaleOut => true,
+            What::ScaleOutVf | What::RestorePf => true,
             What::ReloadPf | What::Reboot | What::Reroute | What::GrowNs | What::Snapshot | What::Revert | What::Connect => true,
             What::Flavour => true,
         }
@@ -429,6 +449,12 @@ fn fails(what: What) {
                         nfvo.fail(op.id).unwrap_or_else(|e| panic!("{at}: {e}"));
                         assert_eq!(c.b.wait(op.id).state.name(), "FAILED", "{at}\n{}", c.b.picture());
                         c.assert_connected(&at);
+                        if what == What::RestorePf {
+                            // Whoever gives it up puts the PF right himself; the other one has the same driver.
+                            let facts = c.b.sim.facts().expect("facts");
+                            let all: Vec<_> = facts.pfs().map(|(d, _)| d).collect();
+                            c.b.sim.ensure_driver(all[0].addr, all[1].driver.as_ref()).expect("put right");
+                        }
                     }
                 }
                 c.tear_down();
@@ -540,6 +566,12 @@ sweeps! {
     reload_of_a_pf_that_fails_at_any_change fails ReloadPf;
     reload_of_a_pf_killed_at_any_change kills ReloadPf;
     rollback_of_a_reload_killed_at_any_change kills_in_rollback ReloadPf;
+    restoring_of_a_pf_that_fails_at_any_change fails RestorePf;
+    restoring_of_a_pf_killed_at_any_change kills RestorePf;
+    rollback_of_restoring_a_pf_killed_at_any_change kills_in_rollback RestorePf;
+    scaling_out_with_a_vf_that_fails_at_any_change fails ScaleOutVf;
+    scaling_out_with_a_vf_killed_at_any_change kills ScaleOutVf;
+    rollback_of_scaling_out_with_a_vf_killed_at_any_change kills_in_rollback ScaleOutVf;
     change_of_a_chain_that_fails_at_any_change fails Reroute;
     change_of_a_chain_killed_at_any_change kills Reroute;
     rollback_of_a_changed_chain_killed_at_any_change kills_in_rollback Reroute;
