@@ -70,7 +70,7 @@ fn pages_that_a_stranger_took_are_drift_and_a_guests_own_are_not() {
     }
     free(node, PageSize::Huge2M, own + 5);
     let first = format!("node {node}: 5 pages of 2 MiB are in use that no guest of Bothy's holds");
-    assert_eq!(drift(&b), [first.clone()]);
+    assert_eq!(drift(&b), std::slice::from_ref(&first));
     free(1 - node, PageSize::Huge1G, 2);
     let mut both = [first, format!("node {}: 2 pages of 1 GiB are in use that no guest of Bothy's holds", 1 - node)];
     both.sort();
