@@ -63,7 +63,10 @@ pub fn qemu_overhead(guest: MiB) -> MiB {
 pub fn reservation(vnf: VnfId, project: ProjectId, guests: &[&Vnfc], placed: Vec<Held>) -> Reservation {
     let mut vcpus: u32 = guests.iter().map(|c| c.vcpus).sum();
     let mut memory = guests.iter().fold(MiB(0), |m, c| m.plus(c.memory).plus(qemu_overhead(c.memory)));
-    for h in placed.iter().filter(|h| guests.iter().any(|c| c.id == h.guest)) {
+    // A guest whose change was given up has two places, and is counted once.
+    let first = |(n, h): &(usize, &Held)| placed[..*n].iter().all(|o| o.guest != h.guest);
+    let of_these = placed.iter().enumerate().filter(first).filter(|(_, h)| guests.iter().any(|c| c.id == h.guest));
+    for (_, h) in of_these {
         let (pinned, large) = h.own();
         vcpus = vcpus.saturating_sub(pinned);
         memory = MiB(memory.0.saturating_sub(large.0));

@@ -217,7 +217,8 @@ pub fn heal(ask: &Ask<'_>, now: &Present<'_>, which: &[VnfcId], anew: bool, fabr
         let vdu = ask.flavour.vdu(&old.vdu).ok_or_else(|| {
             Fault::conflict(format!("guest {} is of VDU {}, which flavour {} has no more", old.id, old.vdu, ask.flavour.id))
         })?;
-        let volume = |d: &&crate::model::vnf::VnfcDisk| !anew && d.base.is_none();
+        // One that only the other flavour has, of a change that was given up, goes.
+        let volume = |d: &&crate::model::vnf::VnfcDisk| !anew && d.base.is_none() && vdu.disks.iter().any(|k| k.id == d.storage);
         let kept: Vec<DiskId> = old.disks.iter().filter(volume).map(|d| d.id).collect();
         let mut after = Vec::new();
         for c in now.body.vnfcs.iter().filter(|c| c.vdu == old.vdu && c.index == old.index) {

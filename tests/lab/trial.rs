@@ -44,7 +44,9 @@ fn gib_pages_are_planned_tried_and_then_kept(lab: &mut Lab) {
     let item = |needs: &str| vec![(format!("kernel argument {GIANT}"), needs.to_owned())];
     let lines = guest::set_up_lines(lab, NODE, ", { node = 1, size = \"1 GiB\", pages = 1 }");
     lab.configure(&lines);
-    assert_eq!(lab.planned(), item("REBOOT"));
+    // Pages of 2 MiB and functions are there already, if the tests of the guest ran before.
+    let for_a_boot = |planned: Vec<(String, String)>| planned.into_iter().filter(|(_, needs)| needs != "NOTHING").collect::<Vec<_>>();
+    assert_eq!(for_a_boot(lab.planned()), item("REBOOT"));
     assert!(lab.apply(&[]), "they wait for a reboot");
     assert_eq!(lab.planned(), item("REBOOT_PENDING"));
     assert_eq!(lab.boot_variable("bothy_args").as_deref(), Some(COMMITTED), "nothing is proved yet");

@@ -27,6 +27,7 @@ use crate::{
         SimConfig,
         faults::{Method, Rule, Target, Then},
     },
+    store::Durability,
     vim::{
         capacity::reservation,
         port::{GuestState, HostCapacity, Hypervisor, Images},
@@ -404,7 +405,34 @@ fn given_up_it_names_what_is_of_either_flavour_and_a_termination_takes_it_all() 
     assert_eq!(body(&b, id).vnfcs.iter().map(|c| c.disks.len()).sum::<usize>(), disks);
     let found = b.core().vnfm().reconcile().expect("reconciled");
     assert_eq!((found.orphans.len(), found.files_removed, found.quarantined.len()), (0, 0, 0), "all of it is named");
+    // A guest of either size may run from now on, and the larger is what is promised.
+    let all = reservation(id, ProjectId::DEFAULT, &body(&b, id).vnfcs.iter().collect::<Vec<_>>(), reserved(&b, id).placed);
+    let sum = |of: &dyn Fn(&Vnfc) -> u64| body(&b, id).vnfcs.iter().map(of).sum::<u64>();
+    assert_eq!((sum(&|c| c.vcpus.into()), sum(&|c| c.memory.0)), (5, 128 + 3 * 64));
+    assert_eq!(reserved(&b, id), all);
+
+    // One that is made again has the disks of the flavour that the record says, and the other's is no orphan.
+    let heal = Alter::Heal { which: vec![first], anew: false };
+    b.assert_state(b.core().vnfm().alter(id, &heal, "{}").expect("accepted").id, "COMPLETED");
+    let names: Vec<_> = guest(&b, id, "vdu0").disks.iter().map(|d| d.storage.to_string()).collect();
+    assert_eq!((names.join(" ").as_str(), b.sim.disks().expect("disks").len()), ("root data", disks - 1));
+    let found = b.core().vnfm().reconcile().expect("reconciled");
+    assert_eq!((found.orphans.len(), found.files_removed), (0, 0), "all of it is named");
     terminate(&b, id);
+}
+
+#[test]
+fn a_link_that_another_vnf_is_on_does_not_go() {
+    let (b, id) = standing();
+    let spare = body(&b, id).links.iter().find(|(l, _)| l == "spare").expect("a link").1;
+    let mut s: Segment = b.store().require(&spare).expect("the link");
+    let mut other = s.stations[0].clone();
+    other.vnf = VnfId(uuid::Uuid::from_u128(7));
+    s.stations.push(other);
+    b.store().write(Durability::Barrier, |tx| tx.put(&s)).expect("written");
+    let refused = b.core().vnfm().change_flavour(id, &to("big", None)).expect_err("refused");
+    assert_eq!(refused.kind(), Kind::Conflict);
+    assert!(refused.to_string().contains("change_ext_conn") && refused.to_string().contains("spare"), "{refused}");
 }
 
 #[test]

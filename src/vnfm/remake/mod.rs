@@ -32,7 +32,6 @@ use crate::{
         op::{OpKind, Operation, Phase, Target, Trigger, VnfOpState},
         package::VnfPackage,
         param::Params,
-        place::Held,
         secret::refuse_clear,
         segment::Segment,
         step::{PlanStep, Step, VnfStep},
@@ -316,9 +315,6 @@ pub(super) fn settle(tx: &mut Tx<'_>, inst: &mut VnfInstance, op: &Operation, st
 fn give_up(tx: &mut Tx<'_>, inst: &VnfInstance) -> Result<()> {
     tx.delete::<Remake>(&inst.id)?;
     let (Some(body), Some(had)) = (&inst.body, tx.get::<Reservation>(&inst.id)?) else { return Ok(()) };
-    let first = |(n, h): &(usize, &Held)| had.placed[..*n].iter().all(|o| o.guest != h.guest);
-    let placed = had.placed.iter().enumerate().filter(first).map(|(_, h)| h.clone()).collect();
-    let now = alone(&had, &Side { body: body.clone(), placed });
-    tx.put(&Reservation { placed: had.placed, ..now })?;
+    tx.put(&alone(&had, &Side { body: body.clone(), placed: had.placed.clone() }))?;
     touch(tx)
 }

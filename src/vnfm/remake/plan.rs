@@ -242,18 +242,24 @@ impl<'a> Maker<'a> {
         vnfcs.sort_by_key(|c| (f.vdus.iter().position(|v| v.id == c.vdu), c.index));
         self.p.expose_rest(&mut self.ext);
         let body = self.body(vnfcs);
-        self.shed(&body, &gone);
+        self.shed(&body, &gone, fabric)?;
         Ok(self.remade(body))
     }
 
     /// A guest as it was defined and as it will be, where it has to be made anew.
-    fn difference(&self, k: &Kept<'_>, fabric: &mut Fabric<'_>) -> Result<Option<(DomainSpec, Guest)>> {
+    fn difference(&mut self, k: &Kept<'_>, fabric: &mut Fabric<'_>) -> Result<Option<(DomainSpec, Guest)>> {
         let after = self.p.guest(self.p.ask.flavour, k.vdu, &k.is, fabric)?;
-        let old = k.old.ok_or_else(|| Fault::conflict("neither flavour says what it is: heal it first"))?;
+        let old = k.old.ok_or_else(|| Fault::conflict("its VDU is not in the flavour that the VNF is recorded with, since a change of the flavour was given up: terminate the VNF and instantiate it anew"))?;
         let mut before = self.p.guest(self.now.flavour, old, k.was, fabric)?;
         let ask = |w: &Option<Wishful>| w.as_ref().map(|w| w.ask.clone());
         let same = before.spec == after.spec && ask(&before.wish) == ask(&after.wish);
         if same && k.made.is_empty() && k.grown.is_empty() && old.day0 == k.vdu.day0 {
+            if self.now.params_change && k.vdu.day0.is_some() {
+                self.p.warnings.push(format!(
+                    "guest {}/{} is the same in both flavours and is left as it is: the new parameters come to it when it is healed",
+                    k.vdu.id, k.was.index
+                ));
+            }
             return Ok(None);
         }
         if [&before.wish, &after.wish].into_iter().flatten().any(Wishful::has_devices) {
@@ -314,7 +320,7 @@ impl<'a> Maker<'a> {
     }
 
     /// The last step, where anything is left over.
-    fn shed(&mut self, body: &Body, gone: &[&Vnfc]) {
+    fn shed(&mut self, body: &Body, gone: &[&Vnfc], fabric: &Fabric<'_>) -> Result<()> {
         let whole = |c: &Vnfc| Gone {
             vnfc: c.id,
             vdu: c.vdu.clone(),
@@ -345,9 +351,19 @@ impl<'a> Maker<'a> {
         let left = self.now.body.own_segments.iter().filter(|s| !body.own_segments.contains(s));
         let name = |s: SegmentId| self.now.body.links.iter().find(|(_, id)| *id == s).map(|(l, _)| l.clone()).unwrap_or_default();
         let links: Vec<(SegmentId, SmolStr)> = left.map(|s| (*s, name(*s))).collect();
+        for (id, link) in &links {
+            let on = fabric.stations.get(id).map(|s| &s.segment().stations);
+            if let Some(other) = on.into_iter().flatten().find(|st| st.vnf != self.p.ask.instance.id) {
+                return Err(Fault::conflict(format!(
+                    "link {link} ({id}) is not in flavour {}, and VNF {} is on it: take that off first (change_ext_conn)",
+                    self.p.ask.flavour.id, other.vnf
+                )));
+            }
+        }
         if !all.is_empty() || !links.is_empty() {
             self.p.steps.vnf(VnfStep::Shed(Box::new(Shed { gone: all, links })), &[]);
         }
+        Ok(())
     }
 
     fn remade(self, body: Body) -> Remade {

@@ -19,6 +19,9 @@ pub fn union(before: &Body, after: &Body) -> Body {
             continue;
         };
         had.medium |= c.medium;
+        // It may run as either from now on.
+        had.vcpus = had.vcpus.max(c.vcpus);
+        had.memory = MiB(had.memory.0.max(c.memory.0));
         let ports = c.ports.iter().filter(|p| had.ports.iter().all(|q| q.id != p.id)).cloned().collect::<Vec<_>>();
         had.ports.extend(ports);
         for d in &c.disks {

@@ -46,10 +46,11 @@ impl Vnfm {
 
     /// Nothing of it went yet. That it began may have been noted in vain, in the moment before a crash.
     pub(in crate::vnfm) fn unshed(&self, shed: &Shed) -> Result<()> {
-        let disks = self.images.disks()?;
+        let (disks, media) = (self.images.disks()?, self.images.media()?);
         for g in &shed.gone {
             let guest = !g.whole || self.hypervisor.state(g.vnfc)?.is_some();
-            if !guest || g.disks.iter().any(|(id, _)| !disks.contains(id)) {
+            let medium = !g.medium || media.contains(&g.vnfc);
+            if !guest || !medium || g.disks.iter().any(|(id, _)| !disks.contains(id)) {
                 return Err(Fault::conflict(format!(
                     "guest {}/{} of the flavour before is partly removed: what is removed stays removed; mark the operation as failed",
                     g.vdu, g.index
