@@ -487,7 +487,7 @@ impl Engine {
     /// before its end is durable: that moment is waited for.
     pub(super) fn is_quiet(&self, id: OpId) -> bool {
         let s = self.lock();
-        let limit = Duration::from_secs(10);
+        let limit = Duration::from_secs(30);
         let (s, _) = self.concluded.wait_timeout_while(s, limit, |s| s.ending.contains(&id)).unwrap_or_else(PoisonError::into_inner);
         !s.live.contains_key(&id) && !s.ending.contains(&id)
     }

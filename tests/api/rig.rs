@@ -77,7 +77,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     let render = Box::new(move |s: &_, e: &_| api::convert::notification::render(&nfvo, s, e));
     // The subscribers of tests show the rig's own certificate.
     let settings = notify::Settings {
-        timeout: Duration::from_secs(2),
+        timeout: Duration::from_secs(20),
         attempts: u32::try_from(config.notify.attempts).expect("attempts"),
         backlog: config.notify.backlog,
         pause: Duration::from_millis(20),
@@ -113,7 +113,14 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let addr = listener.local_addr().expect("addr");
     let socket = root.join("s");
-    let mut server = Server::new(impatient(), connections);
+    // Only few connections are for tests of those that hold them up; a host that stands still is no slow client.
+    let patience = if connections < 16 {
+        impatient()
+    } else {
+        let long = Duration::from_secs(30);
+        Patience { header_timeout: long, idle_timeout: long, ..impatient() }
+    };
+    let mut server = Server::new(patience, connections);
     server.listen_tls(listener, tls.clone(), router.clone());
     server.listen_local(bind_local(&socket).await.expect("socket"), router);
 
@@ -174,7 +181,7 @@ impl Drop for Rig {
 
 fn slow() -> axum::Router {
     let answer = || async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
         "slept"
     };
     axum::Router::new().route("/slow", axum::routing::get(answer)).route("/flood", axum::routing::get(|| async { vec![0u8; 64 << 20] }))

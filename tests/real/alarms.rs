@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(120);
 
 /// The QEMU of a guest of ours, by its name on the command line.
 fn qemu(guest: VnfcId) -> String {

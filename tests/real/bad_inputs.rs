@@ -108,7 +108,7 @@ fn a_client_that_stalls_or_speaks_nonsense_or_sends_too_much_costs_nobody_else_a
         return;
     }
     let mut host = Host::start(With::NoSwitch);
-    host.serve_with("[limits]\nidle_timeout_s = 1\nheader_timeout_s = 1\nupload_mib = 1\n");
+    host.serve_with("[limits]\nidle_timeout_s = 5\nheader_timeout_s = 5\nupload_mib = 1\n");
     let made = host.post("/vnfpkgm/v2/vnf_packages", &json!({})).expect(201).json();
     let one = format!("/vnfpkgm/v2/vnf_packages/{}", text(&made, "id"));
     let content = format!("{one}/package_content");
@@ -227,7 +227,7 @@ fn guests_that_a_full_disk_paused_are_reported_and_go_on_when_there_is_room() {
     let pair = Pair::create(&host, "site");
     host.completed(&pair.instantiate(&host));
 
-    within("health tells of the paused guests", Duration::from_secs(120), || {
+    within("health tells of the paused guests", Duration::from_secs(400), || {
         let (state, said) = host.condition("reconciled");
         (state == "FAILED" && said.contains("paused by a full disk")).then_some(said)
     });

@@ -87,7 +87,7 @@ fn every_kind_of_medium_is_read_by_a_real_guest_to_the_last_byte() {
         let what = format!("{:?} on {:?}", c.medium, c.bus);
         let log = host.layout().serial_log(id);
         let read = || fs::read_to_string(&log).unwrap_or_default().replace('\r', "");
-        let tries = (0..600).find(|_| {
+        let tries = (0..3000).find(|_| {
             read().contains("read all") || {
                 std::thread::sleep(Duration::from_millis(200));
                 false

@@ -101,11 +101,12 @@ fn a_cancelled_rollback_can_be_taken_up_again() {
             (b, op)
         };
         b.assert_state(op, "FAILED_TEMP");
-        b.sim.set_delay(Method::Remove, Duration::from_millis(50));
+        b.sim.set_delay(Method::Remove, Duration::from_millis(500));
         b.core().nfvo.rollback(op).expect("accepted");
         b.until("it rolls back", || b.sim.faults().count(Method::Remove) > 0);
         b.core().nfvo.cancel(op, CancelMode::Forceful).expect("accepted");
         b.assert_state(op, "FAILED_TEMP");
+        b.sim.set_delay(Method::Remove, Duration::ZERO);
         b.core().nfvo.rollback(op).expect("accepted");
         b.assert_state(op, "ROLLED_BACK");
         b.assert_nothing_left();
@@ -221,7 +222,7 @@ fn one_fails_one_comes_up() -> (TestBox, NsId, OpId) {
         agent: (spec.owner.vnf_name == "s-good").then_some(Duration::from_millis(700)),
         ..Behaviour::default()
     });
-    b.sim.set_delay(Method::EnsureDisk, Duration::from_millis(50));
+    b.sim.set_delay(Method::EnsureDisk, Duration::from_millis(500));
     let op = b.instantiate_ns(id);
     b.until("planned", || !b.ns(id).members.is_empty());
     let bad = guests(&b.member(id, "bad"))[0];

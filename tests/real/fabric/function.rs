@@ -120,7 +120,7 @@ impl Function {
                 sh(&["ip", "link", "set", &away, "name", here.as_str()]);
                 sh(&["ip", "link", "set", here.as_str(), "up"]);
             }
-            lab.ovs.vsctl(&["add-port", BRIDGE, nic(*n).as_str(), &format!("tag={vlan}")]);
+            lab.ovs.vsctl(&["--may-exist", "add-port", BRIDGE, nic(*n).as_str(), &format!("tag={vlan}")]);
         }
     }
     /// Its ports are off the switch and off the host, as those of a guest that went: a port whose interface is
@@ -130,7 +130,7 @@ impl Function {
             let here = nic(*n);
             sh(&["ip", "link", "set", here.as_str(), "down"]);
             sh(&["ip", "link", "set", here.as_str(), "name", &away(*n)]);
-            lab.ovs.vsctl(&["del-port", here.as_str()]);
+            lab.ovs.vsctl(&["--if-exists", "del-port", here.as_str()]);
         }
     }
 
@@ -236,7 +236,10 @@ pub fn serve(at: &Guest, ports: &[u16]) {
     }
 }
 
-/// A connection from one guest to another, if one comes up within a second. What the switch kept of the
+/// How long a connection may take: what is dropped is sent again after 1 s and 3 s.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// A connection from one guest to another, if one comes up in time. What the switch kept of the
 /// time before is gone by then: it may drop frames at the far end of a wire, which the near end has counted.
 pub fn dial(from: &Guest, to: &Guest, port: u16) -> Option<TcpStream> {
     from.settle();
@@ -245,8 +248,8 @@ pub fn dial(from: &Guest, to: &Guest, port: u16) -> Option<TcpStream> {
 /// The same where nothing has changed since the one before.
 pub fn dial_now(from: &Guest, to: &Guest, port: u16) -> Option<TcpStream> {
     let ip: IpAddr = to.v4.parse().expect("address");
-    let s = from.peer.run(|| TcpStream::connect_timeout(&SocketAddr::new(ip, port), Duration::from_secs(1))).ok()?;
-    s.set_read_timeout(Some(Duration::from_secs(5))).expect("limit");
+    let s = from.peer.run(|| TcpStream::connect_timeout(&SocketAddr::new(ip, port), PATIENCE)).ok()?;
+    s.set_read_timeout(Some(Duration::from_secs(30))).expect("limit");
     s.set_nodelay(true).expect("no delay");
     Some(s)
 }

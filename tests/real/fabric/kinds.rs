@@ -26,7 +26,7 @@ fn a_guest_is_shut_out_until_its_link_is_known_and_again_when_it_is_on_another()
     lab.fabric.ensure_segment(&link(1, 7, &[1, 2, 3])).expect("the same once more");
     assert_eq!(lab.flows(), flows);
     drop(three);
-    lab.ovs.vsctl(&["del-port", nic(3).as_str()]);
+    lab.ovs.vsctl(&["--if-exists", "del-port", nic(3).as_str()]);
     eventually("its flows go with the port", || lab.flows().len() == flows.len() - 1);
 }
 
@@ -143,7 +143,7 @@ pub fn tagging(lab: &Lab, n: u128, vlan: u16, tag: u16) -> Guest {
     sh(&["ip", "link", "set", &inner, "up"]);
     lab.ovs.vsctl(&["add-br", &bridge, "--", "set", "bridge", &bridge, "datapath_type=netdev", "--", "add-port", &bridge, &inner]);
     let guest = inside(lab, n, tag);
-    lab.ovs.vsctl(&["add-port", BRIDGE, nic(n).as_str(), &format!("tag={vlan}")]);
+    lab.ovs.vsctl(&["--may-exist", "add-port", BRIDGE, nic(n).as_str(), &format!("tag={vlan}")]);
     guest
 }
 
@@ -232,10 +232,13 @@ fn rates_hold_for_a_port_and_for_a_whole_link() {
     let limit = Some(RATE as u64);
     let (free, _) = run("without a limit", None, None);
     for (what, port, whole) in [("port", limit, None), ("link", None, limit), ("both", limit, limit)] {
-        let (bits, seconds) = run(what, port, whole);
-        // The meter counts Ethernet's header too; a tenth more is the clock's.
-        assert!(bits <= (RATE * seconds + BURST) * 1.1, "{what}: {bits} bits in {seconds} s");
-        assert!(bits >= RATE * seconds * 0.5, "{what}: {bits} bits in {seconds} s, where {free} passed without");
+        // The meter counts Ethernet's header too; a tenth more is the clock's. A sender that stands still fills no limit.
+        let holds = || {
+            let (bits, seconds) = run(what, port, whole);
+            assert!(bits <= (RATE * seconds + BURST) * 1.1, "{what}: {bits} bits in {seconds} s");
+            bits >= RATE * seconds * 0.5
+        };
+        assert!((0..4).any(|_| holds()), "{what}: less than half of it passes, where {free} passed without");
     }
     // A busy host loses packets by itself; a limit that stayed would hold each time.
     let passes = || {
@@ -262,5 +265,5 @@ fn a_host_s_port_keeps_its_mtu_whatever_comes_to_the_switch() {
     eventually("as asked for", || [&normal, &small, &jumbo].map(mtu) == ["1500", "1400", "9000"]);
     drop(guest);
     lab.fabric.ensure_port(&SwitchPort { kind: PortKind::Host { mtu: Some(1450) }, ..small.clone() }).expect("another");
-    assert_eq!(mtu(&small), "1450");
+    eventually("another MTU", || mtu(&small) == "1450");
 }

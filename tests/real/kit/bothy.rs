@@ -97,7 +97,7 @@ impl Host {
         let file = self.dir().join("bothy.toml");
         std::fs::write(file, configuration(self.dir().as_str(), more)).expect("configuration");
         self.tell("serve");
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(60);
         while self.try_http("GET", "/bothy/v1/health", None).is_err() {
             assert!(Instant::now() < until, "the daemon does not answer\n{}", self.log_tail());
             std::thread::sleep(Duration::from_millis(10));
@@ -213,7 +213,7 @@ impl Host {
     /// Waits until the daemon has looked at the host once.
     #[track_caller]
     pub fn reconciled(&self) {
-        within(&format!("reconciled\n{}", self.log_tail()), Duration::from_secs(60), || {
+        within(&format!("reconciled\n{}", self.log_tail()), Duration::from_secs(120), || {
             Some(()).filter(|()| self.condition("reconciled").0 == "OK")
         });
     }
@@ -254,7 +254,7 @@ impl Host {
         for path in ["/nslcm/v2/ns_instances", "/vnflcm/v2/vnf_instances"] {
             assert_eq!(self.get(path), json!([]), "{path}");
         }
-        let until = Instant::now() + Duration::from_secs(45);
+        let until = Instant::now() + Duration::from_secs(120);
         loop {
             let left = self.leftovers();
             if left.is_empty() {
@@ -289,7 +289,7 @@ impl Host {
     pub fn exchange(&self, address: &str, say: &str, least: usize) -> Option<String> {
         let to = address.parse().expect("address and port");
         self.inside(move || {
-            let mut s = std::net::TcpStream::connect_timeout(&to, Duration::from_secs(2)).ok()?;
+            let mut s = std::net::TcpStream::connect_timeout(&to, Duration::from_secs(10)).ok()?;
             s.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
             s.write_all(say.as_bytes()).ok()?;
             let (mut all, mut buffer) = (Vec::new(), [0; 4096]);

@@ -78,7 +78,7 @@ end() { kill -9 $1; wait $1; }
 dir=$1 with=$2
 [ "$with" = none ] || ovsdb-tool create ovs/conf.db /usr/share/openvswitch/vswitch.ovsschema
 begin_all
-[ "$with" != bridge ] || ovs-vsctl --timeout=10 add-br bothy0 -- set bridge bothy0 datapath_type=netdev
+[ "$with" != bridge ] || ovs-vsctl --timeout=60 add-br bothy0 -- set bridge bothy0 datapath_type=netdev
 echo ready >&3
 mkdir small
 mount -t tmpfs -o size=2m,mode=711 none small
@@ -276,7 +276,7 @@ impl Events {
         let begun = Instant::now();
         let mut seen = Vec::new();
         loop {
-            let left = Duration::from_secs(60).saturating_sub(begun.elapsed());
+            let left = Duration::from_secs(240).saturating_sub(begun.elapsed());
             match self.0.recv_timeout(left) {
                 Ok(e) if is(e) => return begun.elapsed(),
                 Ok(e) => seen.push(e),

@@ -92,10 +92,10 @@ pub fn try_sh(argv: &[&str]) -> (bool, String) {
     (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned() + &err)
 }
 
-/// Waits until `f` is true; fails with `what` after ten seconds.
+/// Waits until `f` is true; fails with `what` after a minute, since hosts of tests stand still now and then.
 #[track_caller]
 pub fn eventually(what: &str, mut f: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     while !f() {
         assert!(Instant::now() < until, "never: {what}");
         std::thread::sleep(Duration::from_millis(10));

@@ -46,7 +46,7 @@ impl Ovs {
     #[track_caller]
     pub fn vsctl(&self, args: &[&str]) -> String {
         let db = self.db_arg();
-        sh(&[&["ovs-vsctl", &db, "--timeout=5"], args].concat())
+        sh(&[&["ovs-vsctl", &db, "--timeout=60"], args].concat())
     }
 
     pub fn start_database(&mut self) {
