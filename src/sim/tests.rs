@@ -303,7 +303,7 @@ fn a_thousand_guests_cost_next_to_nothing() {
     }
     let took = t.elapsed();
     // Milliseconds even unoptimised; the bound leaves room for a busy machine.
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_millis(400), "{took:?}");
     assert_eq!(sim.faults().count(Method::Start), 1000);
     let taken = sim.faults().taken();
     assert_eq!((taken.len(), &taken[3]), (4000, &(Method::Start, Target::Guest(id(1)))));

@@ -91,11 +91,9 @@ async fn a_job_reports_what_was_measured_and_tells_where() {
         let e = report["entries"].as_array().expect("entries").iter().find(|e| e["performanceMetric"] == metric).expect(metric);
         e["performanceValues"].as_array().expect("values").iter().map(|v| v["value"].as_f64().expect("a number")).collect()
     };
-    // One for each collection period, but of one in which the host of the test stood still.
-    let usage = values("VcpuUsageMeanVnf");
-    assert!((1..=2).contains(&usage.len()) && usage.iter().all(|v| (0.0..=100.0).contains(v)), "{report:#}");
-    assert!(usage.iter().any(|v| *v > 5.0), "{report:#}");
-    assert_eq!((values("VmemoryUsageMeanVnf"), values("VdiskUsagePeakVnf")), (vec![25.0; usage.len()], vec![25.0; usage.len()]));
+    assert_eq!(values("VcpuUsageMeanVnf").len(), 2, "one for each collection period: {report:#}");
+    assert!(values("VcpuUsageMeanVnf").iter().all(|v| (5.0..=100.0).contains(v)), "{report:#}");
+    assert_eq!((values("VmemoryUsageMeanVnf"), values("VdiskUsagePeakVnf")), (vec![25.0, 25.0], vec![25.0, 25.0]));
     let bytes = values("ByteIncomingVnfExtCp").iter().sum::<f64>() + values("ByteIncomingVnfIntCp").iter().sum::<f64>();
     assert!(bytes > 0.0 && bytes < 1_000_000.0, "only what came since: {bytes}");
 
@@ -234,7 +232,7 @@ async fn reports_end_at_the_boundary_with_what_there_is() {
         }
         v
     };
-    let at_boundary = (jiff::Timestamp::now() + jiff::SignedDuration::from_millis(4000)).to_string();
+    let at_boundary = (jiff::Timestamp::now() + jiff::SignedDuration::from_millis(1500)).to_string();
     let made = rig.post(JOBS, ask(&ends, 600, Some(at_boundary.clone()))).await;
     assert_eq!(made.status, 201, "{}", made.body);
     fits(schema::VNFPM, "PmJob", &made.json());

@@ -181,7 +181,7 @@ impl Drop for Rig {
 
 fn slow() -> axum::Router {
     let answer = || async {
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
         "slept"
     };
     axum::Router::new().route("/slow", axum::routing::get(answer)).route("/flood", axum::routing::get(|| async { vec![0u8; 64 << 20] }))

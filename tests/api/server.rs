@@ -121,9 +121,9 @@ async fn broken_and_slow_clients_are_hung_up_on_and_hold_nobody_up() {
     let begun = Instant::now();
     for s in [&mut junk, &mut half, &mut mute] {
         let mut rest = Vec::new();
-        let _ = tokio::time::timeout(Duration::from_secs(20), s.read_to_end(&mut rest)).await.expect("hung up on");
+        let _ = tokio::time::timeout(Duration::from_secs(3), s.read_to_end(&mut rest)).await.expect("hung up on");
     }
-    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(begun.elapsed() < Duration::from_secs(2));
 
     // TLS, then silence; a header byte by byte; a body that stops: four of each take every place.
     let slow_header = "GET /bothy/v1/health HTTP/1.1\r\nhost: x\r\n";
@@ -140,10 +140,10 @@ async fn broken_and_slow_clients_are_hung_up_on_and_hold_nobody_up() {
         }
         let begun = Instant::now();
         assert_eq!(rig.get("/bothy/v1/health").await.status, 200, "a place comes free");
-        assert!(begun.elapsed() < Duration::from_secs(20), "{sent}");
+        assert!(begun.elapsed() < Duration::from_secs(3), "{sent}");
         for mut tls in held {
             let mut raw = Vec::new();
-            let _ = tokio::time::timeout(Duration::from_secs(20), tls.read_to_end(&mut raw)).await.expect("hung up on");
+            let _ = tokio::time::timeout(Duration::from_secs(3), tls.read_to_end(&mut raw)).await.expect("hung up on");
             if let Some(status) = status {
                 assert_eq!(parse(&raw).status, status);
             }
@@ -159,7 +159,7 @@ async fn a_client_that_takes_no_answer_is_hung_up_on() {
     // It holds the only place, and reads nothing.
     let begun = Instant::now();
     assert_eq!(rig.get("/bothy/v1/health").await.status, 200);
-    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(begun.elapsed() < Duration::from_secs(3));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,16 +168,16 @@ async fn a_drain_lets_requests_finish_and_takes_no_new_ones() {
     let mut idle = rig.connect().await;
     let mut busy = rig.connect().await;
     busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("write");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
     let server = std::mem::replace(&mut rig.server, bothy::api::server::Server::new(crate::rig::impatient(), 1));
     let begun = Instant::now();
-    let drained = tokio::spawn(server.drain(Duration::from_secs(20)));
+    let drained = tokio::spawn(server.drain(Duration::from_secs(5)));
     let mut raw = Vec::new();
     let _ = busy.read_to_end(&mut raw).await;
     assert!(parse(&raw).body.contains("slept"));
     let _ = idle.read_to_end(&mut Vec::new()).await;
     drained.await.expect("drain");
-    assert!(begun.elapsed() < Duration::from_secs(15), "an idle connection does not hold the drain up");
+    assert!(begun.elapsed() < Duration::from_secs(2), "an idle connection does not hold the drain up");
     assert!(TcpStream::connect(rig.addr).await.is_err());
 }
 
@@ -186,11 +186,11 @@ async fn a_drain_ends_at_its_deadline() {
     let mut rig = rig(16, "").await;
     let mut busy = rig.connect().await;
     busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("write");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     let server = std::mem::replace(&mut rig.server, bothy::api::server::Server::new(crate::rig::impatient(), 1));
     let begun = Instant::now();
     server.drain(Duration::from_millis(20)).await;
-    assert!(begun.elapsed() < Duration::from_millis(1500), "it does not wait for what takes two seconds more");
+    assert!(begun.elapsed() < Duration::from_millis(200));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -153,7 +153,7 @@ fn opening_never_waits_for_libvirtd_and_guests_outlive_it() {
     host.tell("kill");
     let begun = Instant::now();
     let hv = Libvirt::open(host.config()).expect("opened");
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_millis(200));
     let events = host::Events::of(&hv);
     let e = hv.health().expect_err("nobody there");
     assert!(e.is_transient() && e.text().contains("see whether libvirtd runs"), "{e}");
@@ -233,7 +233,7 @@ fn kvm_is_believed_only_when_a_guest_ran() {
             assert!(e.kind() == Kind::Conflict && e.text().contains(&found.why), "{e}");
         }
     }
-    assert!(begun.elapsed() < Duration::from_secs(10), "remembered, not tried again");
+    assert!(begun.elapsed() < Duration::from_secs(3), "remembered, not tried again");
     strict.remove(spec.id).expect("removed");
 }
 

@@ -281,7 +281,7 @@ fn killed_daemons_come_back_and_ensure_mends_what_they_lost() {
     let e = fabric.db().view(|_| ()).expect_err("no database");
     assert!(e.is_transient() && e.text().contains("ovsdb-server"), "{e}");
     ovs.start_database();
-    eventually("a call waits for the connection", || ensure().is_ok());
+    ensure().expect("a call waits for the connection");
     fabric.ensure_port(&host_port(2, 8)).expect("and changes go through");
     assert!(peer.pings("10.0.7.1"), "after ovsdb-server");
 

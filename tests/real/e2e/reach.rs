@@ -155,8 +155,7 @@ fn guests_take_leases_and_reach_each_other_the_uplink_and_whoever_comes_by_the_h
     // Served at the planned address: the guest has no other word of it than its lease.
     for (lease, line) in leases.iter().zip(["10.20.1.0/31", "10.20.1.1/31"]) {
         let told = within("the guest tells what it has", Duration::from_secs(120), || {
-            host.fetch(&format!("{lease}:80"), "/cgi-bin/tell")
-                .filter(|t| t.contains("neighbour answers") && t.contains("outside sees 192"))
+            host.fetch(&format!("{lease}:80"), "/cgi-bin/tell").filter(|t| t.contains("neighbour answers"))
         });
         for want in [format!("inet {lease}/24"), format!("inet {line}"), "outside sees 192.0.2.2".to_owned()] {
             assert!(told.contains(&want), "{want} is missing in\n{told}");

@@ -89,10 +89,7 @@ fn what_was_done_is_told(host: &Host) {
     }
 }
 
-/// What the client sees of the server, once its own server answers and the way is there: a guest that is emulated may find
-/// its first request too slow, or its IPv6 address not sure yet.
+/// What the client sees of the server, once its own server answers.
 fn probe(host: &Host) -> String {
-    within("the client tells what it sees", Duration::from_secs(240), || {
-        host.fetch("10.10.0.10:80", "/cgi-bin/probe").filter(|seen| !seen.contains("not reached"))
-    })
+    within("the client tells what it sees", Duration::from_secs(240), || host.fetch("10.10.0.10:80", "/cgi-bin/probe"))
 }

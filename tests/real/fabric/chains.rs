@@ -70,7 +70,7 @@ fn frames_of_the_classifier_pass_the_wire_there_and_back_and_others_do_not() {
     // The switch adds up what its datapath counted once a second.
     let mut last = String::new();
     eventually("what the function kept is counted into it and not out of it", || {
-        let Ok(state) = lab.fabric.chain_state(one_wire(1, tcp(80)).id) else { return false };
+        let state = lab.fabric.chain_state(one_wire(1, tcp(80)).id).expect("state");
         let hop = state.hops[0];
         let now = format!("{state:?}");
         if now != last {
@@ -131,11 +131,11 @@ fn a_function_that_goes_blocks_the_chain_or_is_passed_by_and_comes_back() {
                 (_, gone) => set_link(&bump, 1, !gone),
             };
             away(true);
-            eventually("the chain knows", || lab.fabric.chain_state(c.id).is_ok_and(|s| s.hops[0].live == 0));
+            eventually("the chain knows", || lab.fabric.chain_state(c.id).expect("state").hops[0].live == 0);
             assert!(soon(without, || connects(&client, &web, 80)), "{policy:?} without {what}");
             assert!(connects(&client, &web, 81), "other traffic is not concerned");
             away(false);
-            eventually("the chain knows", || lab.fabric.chain_state(c.id).is_ok_and(|s| s.hops[0].live == 1));
+            eventually("the chain knows", || lab.fabric.chain_state(c.id).expect("state").hops[0].live == 1);
             bump.watch("tcp dport 80");
             let again = soon(true, || connects(&client, &web, 80) && bump.seen() > 0);
             assert!(again, "{policy:?} with {what} again\n{}", lab.picture());
@@ -227,7 +227,7 @@ fn one_arm_and_routed_functions_are_hops_too() {
         }
         let counted = |n: Count| n.packets > 0;
         eventually("all that passed is counted", || {
-            let Ok(state) = lab.fabric.chain_state(c.id) else { return false };
+            let state = lab.fabric.chain_state(c.id).expect("state");
             state.hops.iter().all(|h| h.live == 1 && counted(h.out) && counted(h.back)) && counted(state.out) && counted(state.back)
         });
         assert!(connects(&client, &web, 81));

@@ -236,10 +236,7 @@ pub fn serve(at: &Guest, ports: &[u16]) {
     }
 }
 
-/// How long a connection may take: what is dropped is sent again after 1 s and 3 s.
-const PATIENCE: Duration = Duration::from_secs(4);
-
-/// A connection from one guest to another, if one comes up in time. What the switch kept of the
+/// A connection from one guest to another, if one comes up within a second. What the switch kept of the
 /// time before is gone by then: it may drop frames at the far end of a wire, which the near end has counted.
 pub fn dial(from: &Guest, to: &Guest, port: u16) -> Option<TcpStream> {
     from.settle();
@@ -248,8 +245,8 @@ pub fn dial(from: &Guest, to: &Guest, port: u16) -> Option<TcpStream> {
 /// The same where nothing has changed since the one before.
 pub fn dial_now(from: &Guest, to: &Guest, port: u16) -> Option<TcpStream> {
     let ip: IpAddr = to.v4.parse().expect("address");
-    let s = from.peer.run(|| TcpStream::connect_timeout(&SocketAddr::new(ip, port), PATIENCE)).ok()?;
-    s.set_read_timeout(Some(Duration::from_secs(30))).expect("limit");
+    let s = from.peer.run(|| TcpStream::connect_timeout(&SocketAddr::new(ip, port), Duration::from_secs(1))).ok()?;
+    s.set_read_timeout(Some(Duration::from_secs(5))).expect("limit");
     s.set_nodelay(true).expect("no delay");
     Some(s)
 }

@@ -232,13 +232,10 @@ fn rates_hold_for_a_port_and_for_a_whole_link() {
     let limit = Some(RATE as u64);
     let (free, _) = run("without a limit", None, None);
     for (what, port, whole) in [("port", limit, None), ("link", None, limit), ("both", limit, limit)] {
-        // The meter counts Ethernet's header too; a tenth more is the clock's. A sender that stands still fills no limit.
-        let holds = || {
-            let (bits, seconds) = run(what, port, whole);
-            assert!(bits <= (RATE * seconds + BURST) * 1.1, "{what}: {bits} bits in {seconds} s");
-            bits >= RATE * seconds * 0.5
-        };
-        assert!((0..4).any(|_| holds()), "{what}: less than half of it passes, where {free} passed without");
+        let (bits, seconds) = run(what, port, whole);
+        // The meter counts Ethernet's header too; a tenth more is the clock's.
+        assert!(bits <= (RATE * seconds + BURST) * 1.1, "{what}: {bits} bits in {seconds} s");
+        assert!(bits >= RATE * seconds * 0.5, "{what}: {bits} bits in {seconds} s, where {free} passed without");
     }
     // A busy host loses packets by itself; a limit that stayed would hold each time.
     let passes = || {
@@ -265,5 +262,5 @@ fn a_host_s_port_keeps_its_mtu_whatever_comes_to_the_switch() {
     eventually("as asked for", || [&normal, &small, &jumbo].map(mtu) == ["1500", "1400", "9000"]);
     drop(guest);
     lab.fabric.ensure_port(&SwitchPort { kind: PortKind::Host { mtu: Some(1450) }, ..small.clone() }).expect("another");
-    eventually("another MTU", || mtu(&small) == "1450");
+    assert_eq!(mtu(&small), "1450");
 }

@@ -39,13 +39,13 @@ fn connections_are_shared_by_the_instances_of_a_hop_and_each_keeps_its_own_both_
     c.check().expect("a chain");
     lab.fabric.ensure_chain(&c).expect("chain");
     assert!(soon(true, || connects(&client, &web, 80)) && client.reaches(&web));
-    eventually("both live", || lab.fabric.chain_state(c.id).is_ok_and(|s| s.hops[0].live == 2));
+    eventually("both live", || lab.fabric.chain_state(c.id).expect("state").hops[0].live == 2);
     lab.fabric.ensure_chain(&c).expect("with the flows of both");
     let whole = lab.flows().len();
     // The chain's own flows as well: what it says of its instances may be said a moment before.
     let live = |n: usize| {
         eventually("the switch knows who lives", || {
-            let Ok(state) = lab.fabric.chain_state(c.id) else { return false };
+            let state = lab.fabric.chain_state(c.id).expect("state");
             state.hops[0].live == n && (lab.flows().len() == whole) == (n == 2)
         });
     };
