@@ -70,7 +70,7 @@ impl Vnfm {
             VnfStep::RevertDisk { vnfc, disk, copy, kept, .. } => self.revert_disk(*vnfc, *disk, *copy, *kept)?,
             VnfStep::Move(m) => self.move_port(cx, m, true)?,
             VnfStep::Redefine { before, after } => self.redefine(before, after)?,
-            VnfStep::Grow { disk, to, .. } => self.images.grow_disk(*disk, *to)?,
+            VnfStep::Grow { vnfc, disk, to } => self.grow(*vnfc, *disk, *to)?,
             VnfStep::Rewrite { after, .. } => self.make_medium(after)?,
             VnfStep::Shed(s) => self.shed(s)?,
         }

@@ -1,11 +1,12 @@
 //! CHANGE_FLAVOUR over `Sim`: guests that stay change in place, others come and go, and until the last of them is there
 //! everything can go back.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{guests, snapshots};
 use crate::{
     access::manage::default_project,
+    lcm::port::{Outcome, Runner, StepCx},
     model::{
         access::{Project, Quota},
         epa::{Epa, PinPolicy},
@@ -21,6 +22,7 @@ use crate::{
         vnf::{Body, Remake, Reservation, RunState, Stopping, Vnfc},
         vnfd::{CpLink, Disk, DiskBus, ExtCp, ExtCpThrough, Flavour, IntLink, Level, LinkProfile, Vdu, VduCp, Vnfd},
     },
+    nfvo::runner::Steps,
     node::kit::{Shape, TestBox, vnfd},
     sdn::port::Datapath,
     sim::{
@@ -451,4 +453,25 @@ fn a_crash_in_the_middle_leaves_its_guests_to_it() {
     assert_eq!(b.core().vnfm().reconcile().expect("reconciled").failed, []);
     assert_is(&b, id, "big", true);
     terminate(&b, id);
+}
+
+/// A crash takes what was noted last: a guest may have been started after a step that nobody knows to be done.
+#[test]
+fn steps_that_a_crash_forgot_are_done_again_though_their_guest_has_been_started_since() {
+    let (b, id) = standing();
+    let done = change(&b, id, &to("big", None), "COMPLETED");
+    let (first, steps) = (guest(&b, id, "vdu0").id, b.steps(done.id));
+    let runner = Steps::new(b.core().nfvo.clone());
+    let op = Arc::new(done);
+    let mut again = 0;
+    for s in &steps {
+        let Step::Vnf(VnfStep::Grow { .. } | VnfStep::Rewrite { .. } | VnfStep::Redefine { .. }) = &s.step else { continue };
+        if b.sim.state(first).expect("state") != Some(GuestState::Running) {
+            b.sim.start(first).expect("started");
+        }
+        let cx = StepCx { op: op.clone(), index: s.index, elapsed: Duration::ZERO, fresh: true };
+        assert_eq!(runner.run(&cx, &s.step).expect("run"), Outcome::Done, "{}", s.step.label());
+        again += 1;
+    }
+    assert!(again >= 3, "{again} steps");
 }

@@ -6,7 +6,8 @@ use crate::{
     model::{
         domain::DomainSpec,
         error::{Fault, Kind, Result},
-        id::IfName,
+        id::{DiskId, IfName, VnfcId},
+        size::MiB,
         step::{Gone, Shed},
     },
     vnfm::Vnfm,
@@ -26,6 +27,13 @@ impl Vnfm {
         }
         let left = from.nics.iter().filter(|n| to.nics.iter().all(|m| m.ifname != n.ifname));
         self.clear_switch(&left.map(|n| n.ifname.clone()).collect::<Vec<_>>())
+    }
+
+    /// The guest was stopped by a step before. It runs where a start came after this one before a crash that took what was
+    /// noted of both: that is taken back.
+    pub(in crate::vnfm) fn grow(&self, vnfc: VnfcId, disk: DiskId, to: MiB) -> Result<()> {
+        self.ensure_off(vnfc)?;
+        self.images.grow_disk(disk, to)
     }
 
     pub(in crate::vnfm) fn shed(&self, shed: &Shed) -> Result<()> {

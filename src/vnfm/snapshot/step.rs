@@ -101,7 +101,7 @@ impl Vnfm {
         self.images.take_back_disk(disk, kept)
     }
 
-    fn ensure_off(&self, id: VnfcId) -> Result<()> {
+    pub(in crate::vnfm) fn ensure_off(&self, id: VnfcId) -> Result<()> {
         match self.hypervisor.state(id)? {
             None | Some(GuestState::Off | GuestState::Crashed) => Ok(()),
             Some(GuestState::Running | GuestState::Paused | GuestState::PausedIo | GuestState::Stopping) => self.hypervisor.destroy(id),
