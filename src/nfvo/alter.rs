@@ -4,20 +4,17 @@
 //! What the box has no room for is FAILED_TEMP at once with the reasons, and nothing was touched; a retry plans
 //! it anew. Never: what a member's plan contains (`vnfm::change`).
 
-use std::collections::BTreeMap;
-
 use tracing::info;
 
 use super::{Nfvo, again::check_free_for};
 use crate::{
     model::{
         error::{Fault, Result},
-        id::{NsId, OpId, SegmentId, VnfId, VnfcId},
+        id::{NsId, OpId, VnfId, VnfcId},
         ns::NsInstance,
         op::{OpKind, Operation, Target, Trigger},
         segment::Segment,
         step::{NsStep, PlanStep, Step},
-        tree::tree,
         vnf::{Reservation, VnfInstance},
     },
     store::Durability,
@@ -89,8 +86,7 @@ impl Nfvo {
         let snap = vnfm.snapshot_without(&replaced)?;
         let rules = vnfm.rules();
         let mut taken = vnfm.taken(&snap.segments)?;
-        let own = snap.segments.iter().filter(|s| s.project == ns.project);
-        let mut stations: BTreeMap<SegmentId, Stations> = tree(own.map(|s| (s.id, Stations::new(s.clone()))));
+        let mut stations = Stations::of(ns.project, &snap.segments);
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
         let mut parts = Vec::new();
         let mut faults = Vec::new();

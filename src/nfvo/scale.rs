@@ -131,8 +131,7 @@ impl Nfvo {
         let packages = self.packages_of(ns.project, wanted.collect(), &[])?;
         let rules = vnfm.rules();
         let mut taken = vnfm.taken(&snap.segments)?;
-        let own = snap.segments.iter().filter(|s| s.project == ns.project);
-        let mut stations: BTreeMap<SegmentId, Stations> = own.map(|s| (s.id, Stations::new(s.clone()))).collect();
+        let mut stations = Stations::of(ns.project, &snap.segments);
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
         let mut member_params: BTreeMap<SmolStr, Params> = ns.member_params.iter().cloned().collect();
         for (member, over) in &ask.member_params {

@@ -5,7 +5,7 @@
 //! is made.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,
 };
 
@@ -18,6 +18,7 @@ use crate::model::{
     net::{Cidr, MacAddr, VlanId},
     segment::{Access, NatForward, Segment, SegmentOwner, SegmentState, Station},
     time::Dice,
+    tree::tree,
     vnfd::{Layer3, LinkProfile},
 };
 use crate::sdn;
@@ -180,6 +181,10 @@ pub struct Stations {
 }
 
 impl Stations {
+    /// Of all links that a project sees: another's are not there.
+    pub fn of(project: ProjectId, segments: &[Segment]) -> BTreeMap<SegmentId, Stations> {
+        tree(segments.iter().filter(|s| s.project == project).map(|s| (s.id, Stations::new(s.clone()))))
+    }
     pub fn new(segment: Segment) -> Stations {
         let mut used: HashSet<IpAddr> = segment.stations.iter().flat_map(|s| s.addresses.iter().copied()).collect();
         used.extend(segment.host.iter().map(|c| c.addr()));

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     model::{
         error::{Fault, Kind, Result},
-        id::{OpId, ProjectId, SegmentId, VnfId, VnfPkgId},
+        id::{OpId, ProjectId, VnfId, VnfPkgId},
         ns::NsInstance,
         op::{OpKind, OpState, Operation, PLAN_FORMAT, Target, Trigger, VnfOpState},
         package::{Onboarding, Operational, VnfPackage},
@@ -27,7 +27,6 @@ use crate::{
         secret::refuse_clear,
         segment::{Segment, SegmentOwner, SegmentState},
         step::{PlanStep, Step, VnfStep},
-        tree::tree,
         vnf::{Properties, Reservation, Stopping, VnfInstance, check_configurable},
         vnfd::Vnfd,
     },
@@ -210,9 +209,7 @@ impl Vnfm {
         }
         let rules = self.rules();
         let mut taken = self.taken(&snap.segments)?;
-        // Another project's links are not there.
-        let own = snap.segments.iter().filter(|s| s.project == inst.project);
-        let mut stations: BTreeMap<SegmentId, Stations> = tree(own.map(|s| (s.id, Stations::new(s.clone()))));
+        let mut stations = Stations::of(inst.project, &snap.segments);
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
         let level = ask.level.clone().unwrap_or_else(|| flavour.default_level.clone());
         let plan_ask = Ask {

@@ -19,13 +19,12 @@ use super::{
 use crate::{
     model::{
         error::{Fault, Result},
-        id::{OpId, SegmentId, VnfId, VnfcId},
+        id::{OpId, VnfId, VnfcId},
         op::{OpKind, Operation, Target, Trigger},
         package::VnfPackage,
         place::Held,
         segment::Segment,
         step::PlanStep,
-        tree::tree,
         vnf::{Body, Change, Reservation, Stopping, VnfInstance},
         vnfd::Flavour,
     },
@@ -92,14 +91,24 @@ impl Vnfm {
         Ok(op)
     }
 
+    /// A change that the box has no room for: an operation that ended before anything was made.
+    pub(super) fn refused(&self, vnf: VnfId, mut op: Operation, why: &Fault) -> Result<(Operation, Vec<PlanStep>)> {
+        op.error = Some(why.record());
+        op.apply(Trigger::Refused, op.created)?;
+        self.store.write(Durability::Barrier, |tx| {
+            tx.require::<VnfInstance>(&vnf)?.check_free()?;
+            tx.put(&op)
+        })?;
+        Ok((op, Vec::new()))
+    }
+
     fn commit_alter(&self, inst: &VnfInstance, mut op: Operation, what: &Alter) -> Result<(Operation, Vec<PlanStep>)> {
         let gone = what.replaces(body_of(inst)?);
         let snap = self.snapshot_without(&gone)?;
         let held = self.store.get::<Reservation>(&inst.id)?.map(|r| r.placed).unwrap_or_default();
         let rules = self.rules();
         let mut taken = self.taken(&snap.segments)?;
-        let own = snap.segments.iter().filter(|s| s.project == inst.project);
-        let mut stations: BTreeMap<SegmentId, Stations> = tree(own.map(|s| (s.id, Stations::new(s.clone()))));
+        let mut stations = Stations::of(inst.project, &snap.segments);
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
         let Altered { mut plan, change } = self.plan_alter(inst, what, &mut fabric, &held, op.id, &inst.name)?;
         let touched: Vec<Segment> = stations.into_values().filter_map(Stations::into_changed).collect();
@@ -109,13 +118,7 @@ impl Vnfm {
         inherit(&mut plan, &held.iter().filter(|h| gone.contains(&h.guest)).cloned().collect::<Vec<_>>());
         op.warnings.append(&mut plan.warnings);
         if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
-            op.error = Some(refusal.record());
-            op.apply(Trigger::Refused, op.created)?;
-            self.store.write(Durability::Barrier, |tx| {
-                tx.require::<VnfInstance>(&inst.id)?.check_free()?;
-                tx.put(&op)
-            })?;
-            return Ok((op, Vec::new()));
+            return self.refused(inst.id, op, &refusal);
         }
         op.steps = plan.steps.len() as u32;
         op.apply(Trigger::Granted, op.created)?;

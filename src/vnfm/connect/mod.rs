@@ -9,8 +9,6 @@
 mod plan;
 mod step;
 
-use std::collections::BTreeMap;
-
 use smol_str::SmolStr;
 use tracing::info;
 
@@ -31,7 +29,6 @@ use crate::{
         package::VnfPackage,
         segment::Segment,
         step::{PlanStep, Step, VnfStep},
-        tree::tree,
         vnf::VnfInstance,
     },
     store::{Durability, Tx},
@@ -120,9 +117,7 @@ impl Vnfm {
             .ok_or_else(|| Fault::conflict(format!("package {} has no flavour {} any more", package.id, body.flavour)))?;
         let rules = self.rules();
         let mut taken = self.taken(&snap.segments)?;
-        // Another project's links are not there.
-        let own = snap.segments.iter().filter(|s| s.project == inst.project);
-        let mut stations: BTreeMap<SegmentId, Stations> = tree(own.map(|s| (s.id, Stations::new(s.clone()))));
+        let mut stations = Stations::of(inst.project, &snap.segments);
         let fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
         let plan = plan::connect(plan::Of { inst, body, flavour, op }, ask, fabric, &*self.dice)?;
         Ok((plan, stations.into_values().filter_map(Stations::into_changed).collect()))

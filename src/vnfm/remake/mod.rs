@@ -35,7 +35,6 @@ use crate::{
         secret::refuse_clear,
         segment::Segment,
         step::{PlanStep, Step, VnfStep},
-        tree::tree,
         vnf::{Body, Properties, Remake, Reservation, Side, Stopping, VnfInstance, check_configurable},
     },
     store::{Durability, Tx},
@@ -148,9 +147,7 @@ impl Vnfm {
         let facts = if before.placed.is_empty() { None } else { Some(self.facts()?) };
         let rules = self.rules();
         let mut taken = self.taken(&snap.segments)?;
-        // Another project's links are not there.
-        let own = snap.segments.iter().filter(|s| s.project == inst.project);
-        let mut stations: BTreeMap<SegmentId, Stations> = tree(own.map(|s| (s.id, Stations::new(s.clone()))));
+        let mut stations = Stations::of(inst.project, &snap.segments);
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
         let level = ask.level.clone().unwrap_or_else(|| flavour.default_level.clone());
         let plan_ask = Ask {
@@ -205,13 +202,7 @@ impl Vnfm {
         check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[plan.whole])?;
         op.warnings.append(&mut plan.warnings);
         if let Err(refusal) = told.map(|told| op.warnings.extend(told)) {
-            op.error = Some(refusal.record());
-            op.apply(Trigger::Refused, op.created)?;
-            self.store.write(Durability::Barrier, |tx| {
-                tx.require::<VnfInstance>(&inst.id)?.check_free()?;
-                tx.put(&op)
-            })?;
-            return Ok((op, Vec::new()));
+            return self.refused(inst.id, op, &refusal);
         }
         if wanted != given {
             let step = Step::Vnf(VnfStep::Properties { before: given, after: wanted });

@@ -171,13 +171,7 @@ impl Vnfm {
         check_quota(self.store.get(&inst.project)?, room.used(inst.project), &wants)?;
         let need = Need { what: format!("snapshot of VNF {}", inst.name), vcpus: 0, memory: MiB(0), disk };
         if let Err(refusal) = check(room.account, &[need]) {
-            op.error = Some(refusal.record());
-            op.apply(Trigger::Refused, op.created)?;
-            self.store.write(Durability::Barrier, |tx| {
-                tx.require::<VnfInstance>(&inst.id)?.check_free()?;
-                tx.put(&op)
-            })?;
-            return Ok((op, Vec::new()));
+            return self.refused(inst.id, op, &refusal);
         }
         op.steps = steps.len() as u32;
         op.apply(Trigger::Granted, op.created)?;
