@@ -51,15 +51,7 @@ fn gib_pages_are_planned_tried_and_then_kept(lab: &mut Lab) {
     assert!(lab.apply(&[]), "they wait for a reboot");
     assert_eq!(lab.planned(), item("REBOOT_PENDING"));
     assert_eq!(lab.boot_variable("bothy_args").as_deref(), Some(COMMITTED), "nothing is proved yet");
-    let resets = lab.resets();
     lab.reboot();
-    if lab.resets() > resets {
-        // A trial that hung and was reset has fallen back, as it should. Once more.
-        on_boot(lab, "committed", COMMITTED);
-        kept(lab, COMMITTED);
-        assert!(lab.apply(&[]), "it waits for a reboot again");
-        lab.reboot();
-    }
     on_boot(lab, "trial", &all);
     assert_eq!(lab.boot_variable("bothy_try").as_deref(), Some("0"), "the menu clears the mark before it boots");
     assert_eq!((pages(lab, NODE, GIB), pages(lab, 0, GIB).0), ((1, 1), 0));

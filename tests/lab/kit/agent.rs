@@ -25,6 +25,9 @@ pub struct Ended {
     pub err: String,
 }
 
+/// The agent answers at once, even in a busy box: one that says nothing for so long never will.
+const ANSWER: Duration = Duration::from_secs(180);
+
 /// Each conversation opens with a number of its own.
 static MARK: AtomicU64 = AtomicU64::new(1);
 
@@ -73,11 +76,12 @@ impl Agent {
         let until = Instant::now() + patience;
         let (path, arg) = argv.split_first().ok_or("no program")?;
         let call = json!({ "path": path, "arg": arg, "input-data": BASE64.encode(stdin), "capture-output": true });
-        let pid = self.ask("guest-exec", call, until)?["pid"].take();
+        let answer = || Instant::now() + ANSWER.min(patience);
+        let pid = self.ask("guest-exec", call, answer())?["pid"].take();
         // Each question costs the emulated box some milliseconds, so they get rarer.
         let mut pause = Duration::from_millis(20);
         loop {
-            let status = self.ask("guest-exec-status", json!({ "pid": pid }), until + Duration::from_secs(10))?;
+            let status = self.ask("guest-exec-status", json!({ "pid": pid }), answer() + Duration::from_secs(10))?;
             if status["exited"] == true {
                 let text = |key: &str| {
                     let bytes = BASE64.decode(status[key].as_str().unwrap_or_default().as_bytes()).unwrap_or_default();

@@ -45,17 +45,16 @@ pub fn run(on_trial: &str, groups: &[Group]) -> ExitCode {
             println!("SKIP: the lab needs {missing}");
             return summary(0, if strict { chosen.len() } else { 0 }, begun);
         }
-        match catch_unwind(|| power_on(on_trial)) {
-            Ok(mut lab) => {
-                println!("the box is up after {:.0} s", begun.elapsed().as_secs_f32());
-                failed = run_on(&mut lab, &chosen);
-                lab.keep_journal();
+        failed = match attempt(on_trial, &chosen) {
+            Ok(failed) => failed,
+            Err(why) => {
+                println!("the emulator has failed, not the box: {why}\nall begins again, once");
+                attempt(on_trial, &chosen).unwrap_or_else(|why| {
+                    println!("the emulator has failed again: {why}");
+                    chosen.iter().map(|(name, _)| name.as_str()).collect()
+                })
             }
-            Err(_) => {
-                println!("the box did not come up; its console is in build/lab/console.log");
-                failed = chosen.iter().map(|(name, _)| name.as_str()).collect();
-            }
-        }
+        };
     }
     if !failed.is_empty() {
         println!("\nfailures:\n    {}\nlogs: build/lab", failed.join("\n    "));
@@ -63,27 +62,37 @@ pub fn run(on_trial: &str, groups: &[Group]) -> ExitCode {
     summary(chosen.len() - failed.len(), failed.len(), begun)
 }
 
-fn power_on(on_trial: &str) -> Lab {
+/// All tests on a new box: those that failed, or why QEMU did.
+fn attempt<'a>(on_trial: &str, chosen: &'a [(String, &Test)]) -> Result<Vec<&'a str>, String> {
     let disk = disk::build();
     let logs = Path::new(env!("CARGO_MANIFEST_DIR")).join("build/lab");
     fs::create_dir_all(&logs).expect("a folder for logs");
-    Lab::start(&disk, &logs, on_trial)
-}
-
-fn run_on<'a>(lab: &mut Lab, chosen: &'a [(String, &Test)]) -> Vec<&'a str> {
+    let begun = Instant::now();
+    let mut lab = Lab::power_on(&disk, &logs, on_trial);
     let mut failed = Vec::new();
     let mut gone = false;
+    if catch_unwind(AssertUnwindSafe(|| lab.await_up())).is_err() {
+        lab.emulator_failed().map_or(Ok(()), Err)?;
+        println!("the box did not come up; its console is in build/lab/console.log");
+        gone = true;
+    } else {
+        println!("the box is up after {:.0} s", begun.elapsed().as_secs_f32());
+    }
     for (name, test) in chosen {
         let begun = Instant::now();
-        let ok = !gone && catch_unwind(AssertUnwindSafe(|| (test.run)(lab))).is_ok();
+        let ok = !gone && catch_unwind(AssertUnwindSafe(|| (test.run)(&mut lab))).is_ok();
         let note = if gone { ", the box is gone".into() } else { format!(", {:.0} s", begun.elapsed().as_secs_f32()) };
         println!("test {name} ... {}{note}", if ok { "ok" } else { "FAILED" });
         if !ok {
             failed.push(name.as_str());
-            gone = gone || !lab.answers();
+            if !gone && !lab.answers() {
+                lab.emulator_failed().map_or(Ok(()), Err)?;
+                gone = true;
+            }
         }
     }
-    failed
+    lab.keep_journal();
+    Ok(failed)
 }
 
 fn summary(passed: usize, failed: usize, begun: Instant) -> ExitCode {

@@ -3,12 +3,14 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
+
+use serde_json::{Value, json};
 
 use crate::kit::{bootenv, program};
 
@@ -19,7 +21,11 @@ const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF
 /// driver of a VF ever reaches its PF. The firmware puts them above as soon as it believes what the processor
 /// says of its width; of this maker's it does not, and then its window above 4 GiB can be taken away
 /// (`X-PciMmio64Mb`). It has AMD's virtualisation, which KVM in the box needs.
-const CPU: &str = "EPYC,vendor=HygonGenuine";
+///
+/// Interrupts are sent and ended by x2APIC's registers (with the IOMMU's `eim`), not through memory: while a VF
+/// appears and the map of memory is made anew, TCG may lose a write to the old APIC, and a processor whose
+/// interrupt never ends takes no other.
+const CPU: &str = "EPYC,vendor=HygonGenuine,x2apic=on";
 
 /// MAC addresses of the two physical functions, on NUMA nodes 0 and 1.
 pub const PF_MACS: [&str; 2] = ["52:54:00:00:00:10", "52:54:00:00:00:11"];
@@ -53,7 +59,7 @@ impl Machine {
         qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", FIRMWARE[0]));
         qemu.arg("-drive").arg(format!("if=pflash,format=raw,file={}", vars.display()));
         qemu.args(["-fw_cfg", "name=opt/ovmf/X-PciMmio64Mb,string=0"]);
-        qemu.args(["-device", "intel-iommu,intremap=on,caching-mode=on"]);
+        qemu.args(["-device", "intel-iommu,intremap=on,eim=on,caching-mode=on"]);
         // The disk goes with the test, so nobody waits for it to be safe.
         qemu.arg("-drive").arg(format!("if=none,id=disk,format=qcow2,cache=unsafe,file={}", overlay.display()));
         qemu.args(["-device", "virtio-blk-pci,bus=pcie.0,drive=disk,bootindex=0"]);
@@ -80,24 +86,41 @@ impl Machine {
         self.sockets.path().join("agent")
     }
 
-    /// The button on the front: a command of QMP, after its greeting and the word that it may begin.
-    pub fn reset(&self) {
-        let mut qmp = UnixStream::connect(self.sockets.path().join("qmp")).expect("QMP");
-        qmp.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
-        let mut answers = BufReader::new(qmp.try_clone().expect("QMP")).lines();
-        let mut next = || answers.next().expect("an answer").expect("an answer of QMP");
-        assert!(next().contains("\"QMP\""), "a greeting");
-        for command in ["qmp_capabilities", "system_reset"] {
-            writeln!(qmp, "{{\"execute\": \"{command}\"}}").expect("said");
-            // Events may come first.
-            while !next().contains("\"return\"") {}
+    /// What the processors are doing, as far as QEMU knows: for the logs of a box that answers nobody.
+    pub fn processors(&self) -> String {
+        let looks = ["info status", "info registers -a", "info lapic 0", "info lapic 1", "info lapic 2", "info lapic 3", "info irq"];
+        let ask = |line: &&str| json!({ "execute": "human-monitor-command", "arguments": { "command-line": line } });
+        match self.tell(&looks.iter().map(ask).collect::<Vec<_>>()) {
+            Ok(said) => looks.iter().zip(said).map(|(look, said)| format!("== {look}\n{}\n", said.as_str().unwrap_or_default())).collect(),
+            Err(why) => format!("QMP: {why}\n"),
         }
     }
 
-    /// What QEMU said when it ended; None while it runs.
-    pub fn ended(&mut self) -> Option<String> {
+    /// Commands of QMP, after its greeting and the word that they may begin; what each returned.
+    fn tell(&self, commands: &[Value]) -> io::Result<Vec<Value>> {
+        let mut qmp = UnixStream::connect(self.sockets.path().join("qmp"))?;
+        qmp.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let mut lines = BufReader::new(qmp.try_clone()?).lines();
+        let mut next = || -> io::Result<Value> { Ok(serde_json::from_str(&lines.next().ok_or(io::ErrorKind::UnexpectedEof)??)?) };
+        assert!(next()?.get("QMP").is_some(), "a greeting");
+        let mut returned = Vec::new();
+        for command in [json!({ "execute": "qmp_capabilities" })].iter().chain(commands) {
+            writeln!(qmp, "{command}")?;
+            // Events may come first.
+            returned.push(loop {
+                if let Some(answer) = next()?.get_mut("return") {
+                    break answer.take();
+                }
+            });
+        }
+        Ok(returned.split_off(1))
+    }
+
+    /// What QEMU said when it ended, and whether that was an end in order; None while it runs.
+    pub fn ended(&mut self) -> Option<(bool, String)> {
         let status = self.child.try_wait().expect("our child")?;
-        Some(format!("QEMU has ended ({status}): {}", fs::read_to_string(self.logs.join("qemu.log")).unwrap_or_default()))
+        let why = format!("QEMU has ended ({status}): {}", fs::read_to_string(self.logs.join("qemu.log")).unwrap_or_default());
+        Some((status.success(), why))
     }
 
     /// What firmware, boot loader and kernels have written so far.
