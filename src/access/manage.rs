@@ -23,7 +23,7 @@ use crate::{
         error::{Fault, Result},
         id::ProjectId,
         ns::NsInstance,
-        package::{NsDescriptor, VnfPackage},
+        package::{NsDescriptor, PnfDescriptor, VnfPackage},
         pm::{PmJob, Threshold},
         secret::Secret,
         snapshot::VnfSnapshot,
@@ -532,6 +532,7 @@ impl Access {
         let counts = [
             ("VNF packages", s.list::<VnfPackage>()?.iter().filter(|r| r.project == id).count()),
             ("NS descriptors", s.list::<NsDescriptor>()?.iter().filter(|r| r.project == id).count()),
+            ("PNF descriptors", s.list::<PnfDescriptor>()?.iter().filter(|r| r.project == id).count()),
             ("VNF instances", s.list::<VnfInstance>()?.iter().filter(|r| r.project == id).count()),
             ("VNF snapshots", s.list::<VnfSnapshot>()?.iter().filter(|r| r.project == id).count()),
             ("NS instances", s.list::<NsInstance>()?.iter().filter(|r| r.project == id).count()),

@@ -6,10 +6,10 @@ use crate::{
     model::{
         alarm::{Alarm, Object},
         error::Result,
-        id::{AlarmId, NsId, NsdInfoId, OpId, ProjectId, SnapshotId, VnfId, VnfPkgId},
+        id::{AlarmId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SnapshotId, VnfId, VnfPkgId},
         ns::NsInstance,
         op::Operation,
-        package::{NsDescriptor, VnfPackage},
+        package::{NsDescriptor, PnfDescriptor, VnfPackage},
         pm::{PmJob, Threshold},
         snapshot::VnfSnapshot,
         subscription::Subscription,
@@ -22,6 +22,7 @@ use crate::{
 pub fn owner(s: &Store, thing: Thing) -> Result<Option<ProjectId>> {
     Ok(match thing {
         Thing::NsDescriptor(id) => s.get::<NsDescriptor>(&id)?.map(|r| r.project),
+        Thing::PnfDescriptor(id) => s.get::<PnfDescriptor>(&id)?.map(|r| r.project),
         Thing::VnfPackage(id) => s.get::<VnfPackage>(&id)?.map(|r| r.project),
         Thing::Ns(id) => s.get::<NsInstance>(&id)?.map(|r| r.project),
         Thing::Vnf(id) => s.get::<VnfInstance>(&id)?.map(|r| r.project),
@@ -41,6 +42,7 @@ pub fn owner(s: &Store, thing: Thing) -> Result<Option<ProjectId>> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Thing {
     NsDescriptor(NsdInfoId),
+    PnfDescriptor(PnfdInfoId),
     VnfPackage(VnfPkgId),
     Ns(NsId),
     Vnf(VnfId),
@@ -57,6 +59,7 @@ impl Thing {
     pub fn missing(&self) -> String {
         match self {
             Thing::NsDescriptor(id) => format!("there is no NSD {id}"),
+            Thing::PnfDescriptor(id) => format!("there is no PNFD {id}"),
             Thing::VnfPackage(id) => format!("there is no VNF package {id}"),
             Thing::Ns(id) => format!("there is no NS instance {id}"),
             Thing::Vnf(id) => format!("there is no VNF instance {id}"),

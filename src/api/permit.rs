@@ -30,6 +30,7 @@ enum Names {
     /// Nothing that a project owns, or what the handler looks up within the caller's project.
     Nothing,
     NsDescriptor,
+    PnfDescriptor,
     VnfPackage,
     Ns,
     Vnf,
@@ -55,6 +56,8 @@ const fn row(under: &'static str, resource: Resource, names: Names) -> Row {
 /// The first row whose path a route is, or lies below, counts.
 const ROWS: &[Row] = &[
     row("/nsd/v2/ns_descriptors", Resource::NsDescriptor, Names::NsDescriptor),
+    // Whoever may write descriptors of services may write those of the boxes in them.
+    row("/nsd/v2/pnf_descriptors", Resource::NsDescriptor, Names::PnfDescriptor),
     row("/vnfpkgm/v2/vnf_packages", Resource::VnfPackage, Names::VnfPackage),
     row("/nslcm/v2/ns_instances", Resource::Ns, Names::Ns),
     row("/nslcm/v2/ns_lcm_op_occs", Resource::Ns, Names::Operation),
@@ -164,6 +167,7 @@ pub fn thing(route: &str, path: &str) -> Result<Option<Thing>> {
     let thing = match row.names {
         Names::Nothing => None,
         Names::NsDescriptor => id.parse().ok().map(Thing::NsDescriptor),
+        Names::PnfDescriptor => id.parse().ok().map(Thing::PnfDescriptor),
         Names::VnfPackage => id.parse().ok().map(Thing::VnfPackage),
         Names::Ns => id.parse().ok().map(Thing::Ns),
         Names::Vnf => id.parse().ok().map(Thing::Vnf),

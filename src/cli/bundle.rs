@@ -89,6 +89,7 @@ impl Bundle {
             match read_one(path, images, &built)? {
                 Outcome::Vnf(v) => vnfs.push(*v),
                 Outcome::Nsd(n) => nsds.push(*n),
+                Outcome::Passed => {}
                 Outcome::Faulty => faulty.push(path.to_string()),
                 Outcome::Misses(what) => {
                     for image in what {
@@ -129,6 +130,8 @@ impl Bundle {
 enum Outcome {
     Vnf(Box<Ready<Vnfd>>),
     Nsd(Box<Ready<Nsd>>),
+    /// Nothing of a service: said, and left where it is.
+    Passed,
     /// Its findings have been shown.
     Faulty,
     /// Images that are nowhere.
@@ -203,6 +206,10 @@ fn read_one(path: &Utf8Path, images: &Images, built: &Scratch) -> Result<Outcome
             return Ok(Outcome::Faulty);
         }
     };
+    if let Content::Pnfd(c) = &content {
+        eprintln!("{path}: PNFD {} is left out: nothing is made of it; PUT it to /nsd/v2/pnf_descriptors", c.pnfd.id);
+        return Ok(Outcome::Passed);
+    }
     let file = if is_folder {
         let out = built.0.join(format!("{}.csar", path.file_name().unwrap_or("package")));
         let order = Build { dir: path.as_std_path(), artifacts: &added, out: out.as_std_path(), released: RELEASED };
@@ -219,6 +226,7 @@ fn read_one(path: &Utf8Path, images: &Images, built: &Scratch) -> Result<Outcome
     Ok(match content {
         Content::Vnf(c) => Outcome::Vnf(Box::new(Ready { descriptor: c.vnfd, archive: file, digest })),
         Content::Nsd(c) => Outcome::Nsd(Box::new(Ready { descriptor: c.nsd, archive: file, digest })),
+        Content::Pnfd(_) => Outcome::Passed,
     })
 }
 

@@ -60,7 +60,7 @@ fn lint_all(out: &Out, paths: &[Utf8PathBuf], artifacts: &[(String, std::path::P
         } else if !out.json {
             out.done(&Value::Null, &format!("{path}: no fault"));
         }
-        let kind = report.kind.map(word);
+        let kind = report.kind.map(PackageKind::words);
         raw.push(json!({ "path": path, "kind": kind, "fit": report.is_fit(), "diagnostics": as_json(&report.diagnostics) }));
     }
     if out.json {
@@ -77,10 +77,10 @@ fn build(out: &Out, dir: &Utf8PathBuf, output: &Utf8PathBuf, artifacts: &[(Strin
                 tell(&built.warnings);
             }
             let raw = json!({
-                "kind": word(built.kind), "id": built.descriptor_id.as_str(), "files": built.files,
+                "kind": built.kind.words(), "id": built.descriptor_id.as_str(), "files": built.files,
                 "bytes": built.size.0, "path": output, "diagnostics": as_json(&built.warnings),
             });
-            let what = format!("{output}: {} {} of {} files, {}", word(built.kind), built.descriptor_id, built.files, built.size);
+            let what = format!("{output}: {} {} of {} files, {}", built.kind.words(), built.descriptor_id, built.files, built.size);
             out.done(&raw, &what);
             Ok(())
         }
@@ -98,13 +98,6 @@ fn build(out: &Out, dir: &Utf8PathBuf, output: &Utf8PathBuf, artifacts: &[(Strin
 /// To stderr, a finding with its file and line each.
 pub fn tell(found: &Diagnostics) {
     eprint!("{}", visible(&found.render()));
-}
-
-fn word(kind: PackageKind) -> &'static str {
-    match kind {
-        PackageKind::Vnf => "VNF package",
-        PackageKind::Nsd => "NSD archive",
-    }
 }
 
 fn as_json(found: &Diagnostics) -> Value {

@@ -36,7 +36,7 @@ pub struct Build<'a> {
 #[derive(Debug, Clone)]
 pub struct Built {
     pub kind: PackageKind,
-    /// `descriptor_id` of the VNFD or NSD.
+    /// `descriptor_id` of the VNFD, NSD or PNFD.
     pub descriptor_id: SmolStr,
     pub files: usize,
     pub size: Bytes,
@@ -53,12 +53,15 @@ impl Build<'_> {
         let first = read_package(&mut archive, limits)?;
         let head = archive.read_text(&manifest).map_err(one)?;
         let head = if head.trim().is_empty() { self.metadata(&first) } else { head };
-        archive.add_bytes(&manifest, with_digests(&head, files(&first), &manifest).into_bytes()).map_err(one)?;
+        archive.add_bytes(&manifest, with_digests(&head, first.files(), &manifest).into_bytes()).map_err(one)?;
         let content = read_package(&mut archive, limits)?;
         let size = self.write(&mut archive).map_err(one)?;
-        Ok(match content {
-            Content::Vnf(c) => Built { kind: PackageKind::Vnf, descriptor_id: c.vnfd.id, files: c.files.len(), size, warnings: c.warnings },
-            Content::Nsd(c) => Built { kind: PackageKind::Nsd, descriptor_id: c.nsd.id, files: c.files.len(), size, warnings: c.warnings },
+        Ok(Built {
+            kind: content.kind(),
+            descriptor_id: content.descriptor_id().clone(),
+            files: content.files().len(),
+            size,
+            warnings: content.warnings().clone(),
         })
     }
 
@@ -108,6 +111,13 @@ impl Build<'_> {
                 ("nsd_release_date_time", self.released),
                 ("compatible_specification_versions", "2.6.1,3.3.1,4.4.1"),
             ],
+            Content::Pnfd(c) => vec![
+                ("pnfd_name", &c.pnfd.name),
+                ("pnfd_provider", &c.pnfd.provider),
+                ("pnfd_archive_version", &c.pnfd.version),
+                ("pnfd_release_date_time", self.released),
+                ("compatible_specification_versions", "2.6.1,3.3.1,4.4.1"),
+            ],
         };
         let mut out = String::from("metadata:\n");
         for (k, v) in lines {
@@ -137,13 +147,6 @@ fn one(f: Fault) -> Diagnostics {
     let sink = Sink::default();
     sink.error(sink.file(""), "", f.detail());
     sink.finish()
-}
-
-fn files(content: &Content) -> &[PackageFile] {
-    match content {
-        Content::Vnf(c) => &c.files,
-        Content::Nsd(c) => &c.files,
-    }
 }
 
 /// A manifest up to its first file; signatures over the old text go too.

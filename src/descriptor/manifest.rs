@@ -31,6 +31,9 @@ impl Index {
     pub fn is_nsd(&self) -> bool {
         self.metadata.iter().any(|(k, _, _)| k.starts_with("nsd_"))
     }
+    pub fn is_pnfd(&self) -> bool {
+        self.metadata.iter().any(|(k, _, _)| k.starts_with("pnfd_"))
+    }
     pub fn get(&self, key: &str) -> Option<(&str, Pos)> {
         self.metadata.iter().find(|(k, _, _)| k == key).map(|(_, v, p)| (v.as_str(), *p))
     }
@@ -160,7 +163,7 @@ fn from_root(archive: &Archive, sink: &Sink) -> Option<SmolStr> {
         [one] => Some((*one).clone()),
         [] => {
             let hint = format!("add {META}, or one .yaml file at the top of the package");
-            sink.error_hint(here, "", "this is no VNF package or NSD archive: there is no descriptor in it", hint);
+            sink.error_hint(here, "", "this is no VNF package and no NSD or PNFD archive: there is no descriptor in it", hint);
             None
         }
         many => {

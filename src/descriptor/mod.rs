@@ -5,7 +5,7 @@
 //! runs anything, never touches the store or the network, never stops at the first mistake.
 //!
 //! ```text
-//!  folder or ZIP -> archive -> manifest -> tosca (load, scope, vnfd | nsd) -> verify -> model
+//!  folder or ZIP -> archive -> manifest -> tosca (load, scope, vnfd | nsd | pnfd) -> verify -> model
 //!                      \___________ limits ___________/      \__ diagnose __/
 //! ```
 
@@ -29,4 +29,7 @@ pub use build::{Build, Built, bundle};
 pub use check::{attach_by_id, check_against};
 pub use diagnose::{Diagnostic, Diagnostics, Severity};
 pub use limits::Limits;
-pub use package::{Content, NsdContent, PackageKind, Report, VnfPackageContent, lint, read_nsd_archive, read_package, read_vnf_package};
+pub use package::{
+    Content, NsdContent, PackageKind, PnfdContent, Report, VnfPackageContent, lint, read_nsd_archive, read_package, read_pnfd_archive,
+    read_vnf_package,
+};

@@ -1,4 +1,4 @@
-//! Whole packages: a VNF package (SOL004) or an NSD archive (SOL007) into the model.
+//! Whole packages: a VNF package (SOL004), an NSD archive or a PNFD archive (SOL007, SOL004) into the model.
 //!
 //! Owns the order: index, descriptor, cross-checks, digests of every file; and one list of all
 //! that is wrong. Never keeps a file, never asks what is onboarded.
@@ -14,11 +14,11 @@ use super::{
     manifest::{self, Index},
     tosca::{
         load::{self, Files, Loaded},
-        nsd, types, vnfd,
+        nsd, pnfd, types, vnfd,
     },
     verify::{self, Claim},
 };
-use crate::model::{nsd::Nsd, package::PackageFile, vnfd::Vnfd};
+use crate::model::{nsd::Nsd, package::PackageFile, pnfd::Pnfd, vnfd::Vnfd};
 
 /// A VNF package as read.
 #[derive(Debug, Clone)]
@@ -41,18 +41,73 @@ pub struct NsdContent {
     pub warnings: Diagnostics,
 }
 
+/// A PNFD archive as read.
+#[derive(Debug, Clone)]
+pub struct PnfdContent {
+    pub pnfd: Pnfd,
+    pub pnfd_path: SmolStr,
+    pub manifest_path: Option<SmolStr>,
+    pub files: Vec<PackageFile>,
+    pub warnings: Diagnostics,
+}
+
 /// What sort of package this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PackageKind {
     Vnf,
     Nsd,
+    Pnfd,
 }
 
-/// A package of either kind.
+impl PackageKind {
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            PackageKind::Vnf => "VNF package",
+            PackageKind::Nsd => "NSD archive",
+            PackageKind::Pnfd => "PNFD archive",
+        }
+    }
+}
+
+/// A package of any kind.
 #[derive(Debug, Clone)]
 pub enum Content {
     Vnf(VnfPackageContent),
     Nsd(NsdContent),
+    Pnfd(PnfdContent),
+}
+
+impl Content {
+    pub fn kind(&self) -> PackageKind {
+        match self {
+            Content::Vnf(_) => PackageKind::Vnf,
+            Content::Nsd(_) => PackageKind::Nsd,
+            Content::Pnfd(_) => PackageKind::Pnfd,
+        }
+    }
+    pub fn files(&self) -> &[PackageFile] {
+        match self {
+            Content::Vnf(c) => &c.files,
+            Content::Nsd(c) => &c.files,
+            Content::Pnfd(c) => &c.files,
+        }
+    }
+    /// `descriptor_id`.
+    pub fn descriptor_id(&self) -> &SmolStr {
+        match self {
+            Content::Vnf(c) => &c.vnfd.id,
+            Content::Nsd(c) => &c.nsd.id,
+            Content::Pnfd(c) => &c.pnfd.id,
+        }
+    }
+    pub fn warnings(&self) -> &Diagnostics {
+        match self {
+            Content::Vnf(c) => &c.warnings,
+            Content::Nsd(c) => &c.warnings,
+            Content::Pnfd(c) => &c.warnings,
+        }
+    }
 }
 
 /// What `lint` found.
@@ -72,14 +127,21 @@ impl Report {
 pub fn read_vnf_package(archive: &mut Archive, limits: &Limits) -> Result<VnfPackageContent, Diagnostics> {
     match read(archive, limits, Some(PackageKind::Vnf))? {
         Content::Vnf(c) => Ok(c),
-        Content::Nsd(_) => Err(other_kind()),
+        Content::Nsd(_) | Content::Pnfd(_) => Err(other_kind()),
     }
 }
 
 pub fn read_nsd_archive(archive: &mut Archive, limits: &Limits) -> Result<NsdContent, Diagnostics> {
     match read(archive, limits, Some(PackageKind::Nsd))? {
         Content::Nsd(c) => Ok(c),
-        Content::Vnf(_) => Err(other_kind()),
+        Content::Vnf(_) | Content::Pnfd(_) => Err(other_kind()),
+    }
+}
+
+pub fn read_pnfd_archive(archive: &mut Archive, limits: &Limits) -> Result<PnfdContent, Diagnostics> {
+    match read(archive, limits, Some(PackageKind::Pnfd))? {
+        Content::Pnfd(c) => Ok(c),
+        Content::Vnf(_) | Content::Nsd(_) => Err(other_kind()),
     }
 }
 
@@ -108,8 +170,7 @@ pub fn lint(path: &Path, extra: &[(String, std::path::PathBuf)], limits: &Limits
         }
     }
     match read_package(&mut archive, limits) {
-        Ok(Content::Vnf(c)) => Report { kind: Some(PackageKind::Vnf), diagnostics: c.warnings },
-        Ok(Content::Nsd(c)) => Report { kind: Some(PackageKind::Nsd), diagnostics: c.warnings },
+        Ok(c) => Report { kind: Some(c.kind()), diagnostics: c.warnings().clone() },
         Err(diagnostics) => Report { kind: None, diagnostics },
     }
 }
@@ -124,6 +185,7 @@ fn read(archive: &mut Archive, limits: &Limits, want: Option<PackageKind>) -> Re
             match &mut c {
                 Content::Vnf(v) => v.warnings = findings,
                 Content::Nsd(n) => n.warnings = findings,
+                Content::Pnfd(p) => p.warnings = findings,
             }
             Ok(c)
         }
@@ -139,18 +201,23 @@ fn read_into(archive: &mut Archive, want: Option<PackageKind>, sink: &Sink) -> O
     let loaded = index.entry.as_ref().and_then(|e| load::load(&files, e, sink));
     let kind = loaded.as_ref().map(|l| kind_of(l, &index));
     let content = loaded.and_then(|l| match (kind, want) {
-        (Some(PackageKind::Nsd), Some(PackageKind::Vnf)) => {
-            sink.error(sink.file(&entry), "", "this is an NSD, and a VNF package is expected here");
-            None
-        }
-        (Some(PackageKind::Vnf), Some(PackageKind::Nsd)) => {
-            sink.error(sink.file(&entry), "", "this is a VNFD, and an NSD archive is expected here");
+        (Some(kind), Some(want)) if kind != want => {
+            sink.error(sink.file(&entry), "", format!("this is {}, and {} is expected here", a(kind), a(want)));
             None
         }
         (Some(PackageKind::Nsd), _) => nsd::read(&l, sink).map(|nsd| {
             Content::Nsd(NsdContent {
                 nsd,
                 nsd_path: entry.clone(),
+                manifest_path: index.manifest.clone(),
+                files: Vec::new(),
+                warnings: Diagnostics::default(),
+            })
+        }),
+        (Some(PackageKind::Pnfd), _) => pnfd::read(&l, sink).map(|pnfd| {
+            Content::Pnfd(PnfdContent {
+                pnfd,
+                pnfd_path: entry.clone(),
                 manifest_path: index.manifest.clone(),
                 files: Vec::new(),
                 warnings: Diagnostics::default(),
@@ -184,6 +251,11 @@ fn read_into(archive: &mut Archive, want: Option<PackageKind>, sink: &Sink) -> O
                 agree(&index, &[("nsd_name", &d.name), ("nsd_designer", &d.designer), ("nsd_invariant_id", &d.invariant_id)], sink);
                 n.files = listed;
             }
+            Content::Pnfd(p) => {
+                let d = &p.pnfd;
+                agree(&index, &[("pnfd_name", &d.name), ("pnfd_provider", &d.provider)], sink);
+                p.files = listed;
+            }
         }
         c
     })
@@ -191,7 +263,20 @@ fn read_into(archive: &mut Archive, want: Option<PackageKind>, sink: &Sink) -> O
 
 fn kind_of(loaded: &Loaded, index: &Index) -> PackageKind {
     let has_ns = |t: &load::Template| t.topology().is_some_and(|n| vnfd::node_of(n, &loaded.types, types::NS).is_some());
-    if index.is_nsd() || loaded.files.iter().any(has_ns) { PackageKind::Nsd } else { PackageKind::Vnf }
+    if index.is_nsd() || loaded.files.iter().any(has_ns) {
+        return PackageKind::Nsd;
+    }
+    // An NSD has physical boxes among its nodes too, a VNFD never.
+    let has_pnf = |t: &load::Template| t.topology().is_some_and(|n| vnfd::node_of(n, &loaded.types, types::PNF).is_some());
+    if index.is_pnfd() || loaded.files.iter().any(has_pnf) { PackageKind::Pnfd } else { PackageKind::Vnf }
+}
+
+fn a(kind: PackageKind) -> &'static str {
+    match kind {
+        PackageKind::Vnf => "a VNF package",
+        PackageKind::Nsd => "an NSD archive",
+        PackageKind::Pnfd => "a PNFD archive",
+    }
 }
 
 /// The manifest repeats some of the descriptor's identity; where it differs, somebody forgot one.

@@ -251,7 +251,7 @@ macro_rules! owned {
     )*};
 }
 owned! {
-    super::ns::NsInstance, super::op::Operation, super::package::NsDescriptor, super::package::VnfPackage,
+    super::ns::NsInstance, super::op::Operation, super::package::NsDescriptor, super::package::PnfDescriptor, super::package::VnfPackage,
     super::segment::Segment, super::vnf::VnfInstance, super::alarm::Alarm, super::chain::Chain,
     super::pm::PmJob, super::pm::Threshold, super::snapshot::VnfSnapshot,
 }

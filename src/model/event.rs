@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     alarm::Alarm,
     error::FaultRecord,
-    id::{NsId, NsdInfoId, OpId, ProjectId, VnfId, VnfPkgId},
+    id::{NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, VnfId, VnfPkgId},
     op::{NsOpState, OpKind, OpState, Target, VnfOpState},
     package::Operational,
     pm::PmNews,
@@ -34,6 +34,7 @@ pub enum News {
     /// The list of alarms was made anew: whoever has a copy reads it again.
     AlarmsRebuilt,
     Performance(PmNews),
+    Pnfd(PnfdInfoId, CatalogueNews),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +84,7 @@ pub struct About {
     /// The instance's or the resource's id.
     pub id: Uuid,
     pub name: SmolStr,
-    /// Its VNFD's or NSD's id.
+    /// Its VNFD's, NSD's or PNFD's id.
     pub descriptor: SmolStr,
     pub provider: SmolStr,
     pub product: SmolStr,
@@ -121,6 +122,7 @@ impl Event {
             News::NsGone(id) => format!("ns {id} gone"),
             News::Package(id, _) => format!("package {id} {}", self.sequence),
             News::Nsd(id, _) => format!("nsd {id} {}", self.sequence),
+            News::Pnfd(id, _) => format!("pnfd {id} {}", self.sequence),
             News::AlarmRaised(a) => format!("alarm {} {}", a.id, a.revision),
             News::AlarmCleared(a) => format!("alarm {} cleared", a.id),
             News::Performance(PmNews::Ready { report, object, .. }) => format!("report {report} {object}"),

@@ -44,6 +44,8 @@ typed_ids! {
     VnfPkgId, "VNF package";
     /// `NsdInfo.id`, SOL005 5.5.2.2.
     NsdInfoId, "NS descriptor";
+    /// `PnfdInfo.id`, SOL005 5.5.2.5.
+    PnfdInfoId, "PNF descriptor";
     VnfId, "VNF instance";
     NsId, "NS instance";
     /// One VNFC resource instance: one guest. Also the domain's UUID in libvirt.

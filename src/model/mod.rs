@@ -23,6 +23,7 @@ pub mod package;
 pub mod param;
 pub mod place;
 pub mod pm;
+pub mod pnfd;
 pub mod sdn;
 pub mod secret;
 pub mod segment;

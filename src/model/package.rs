@@ -8,8 +8,9 @@ use smol_str::SmolStr;
 
 use super::{
     error::{Fault, FaultRecord, Result},
-    id::{NsdInfoId, ProjectId, VnfPkgId},
+    id::{NsdInfoId, PnfdInfoId, ProjectId, VnfPkgId},
     nsd::Nsd,
+    pnfd::Pnfd,
     size::{Bytes, MiB},
     time::Stamp,
     vnfd::{ImageFormat, Vnfd},
@@ -98,6 +99,23 @@ pub struct NsDescriptor {
     pub revision: u64,
 }
 
+/// `PnfdInfo` (SOL005 5.5.2.5) as a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PnfDescriptor {
+    pub id: PnfdInfoId,
+    pub project: ProjectId,
+    pub onboarding: Onboarding,
+    pub pnfd: Option<Pnfd>,
+    pub pnfd_path: SmolStr,
+    pub manifest_path: Option<SmolStr>,
+    pub archive: Option<PackageFile>,
+    pub files: Vec<PackageFile>,
+    pub failure: Option<FaultRecord>,
+    pub user_data: Vec<(SmolStr, String)>,
+    pub created: Stamp,
+    pub revision: u64,
+}
+
 /// What a package and a descriptor have in common: the place of its content in the catalogue.
 pub struct Entry<'r> {
     /// For people: what it is, and what its users are.
@@ -105,7 +123,8 @@ pub struct Entry<'r> {
     pub users_are: &'static str,
     pub users: u32,
     pub onboarding: &'r mut Onboarding,
-    pub operational: &'r mut Operational,
+    /// PNFDs have none.
+    pub operational: Option<&'r mut Operational>,
     pub archive: &'r mut Option<PackageFile>,
     pub failure: &'r mut Option<FaultRecord>,
     pub user_data: &'r mut Vec<(SmolStr, String)>,
@@ -118,7 +137,7 @@ impl VnfPackage {
             users_are: "VNF instances",
             users: self.users,
             onboarding: &mut self.onboarding,
-            operational: &mut self.operational,
+            operational: Some(&mut self.operational),
             archive: &mut self.archive,
             failure: &mut self.failure,
             user_data: &mut self.user_data,
@@ -133,7 +152,23 @@ impl NsDescriptor {
             users_are: "NS instances",
             users: self.users,
             onboarding: &mut self.onboarding,
-            operational: &mut self.operational,
+            operational: Some(&mut self.operational),
+            archive: &mut self.archive,
+            failure: &mut self.failure,
+            user_data: &mut self.user_data,
+        }
+    }
+}
+
+impl PnfDescriptor {
+    pub fn entry(&mut self) -> Entry<'_> {
+        Entry {
+            what: format!("PNFD {}", self.id),
+            users_are: "services",
+            // No service has PNFs here.
+            users: 0,
+            onboarding: &mut self.onboarding,
+            operational: None,
             archive: &mut self.archive,
             failure: &mut self.failure,
             user_data: &mut self.user_data,
@@ -170,7 +205,9 @@ impl Entry<'_> {
 
     pub fn onboarded(self) {
         *self.onboarding = Onboarding::Onboarded;
-        *self.operational = Operational::Enabled;
+        if let Some(operational) = self.operational {
+            *operational = Operational::Enabled;
+        }
     }
 
     pub fn failed(self, why: FaultRecord) {
@@ -184,14 +221,17 @@ impl Entry<'_> {
             if *self.onboarding != Onboarding::Onboarded {
                 return Err(Fault::conflict(format!("{} is not onboarded: it has no operational state to change", self.what)));
             }
-            if *self.operational == to {
+            let Some(operational) = self.operational else {
+                return Err(Fault::invalid(format!("{} has no operational state", self.what)));
+            };
+            if *operational == to {
                 let name = match to {
                     Operational::Enabled => "ENABLED",
                     Operational::Disabled => "DISABLED",
                 };
                 return Err(Fault::conflict(format!("{} is {name} already", self.what)));
             }
-            *self.operational = to;
+            *operational = to;
         }
         if let Some(data) = user_data {
             *self.user_data = data;
@@ -205,7 +245,7 @@ impl Entry<'_> {
         if self.users > 0 {
             return Err(Fault::conflict(format!("{what} is in use by {} {}: delete them first", self.users, self.users_are)));
         }
-        if *self.operational == Operational::Enabled {
+        if self.operational.is_some_and(|o| *o == Operational::Enabled) {
             return Err(Fault::conflict(format!("{what} is enabled: disable it first")));
         }
         match *self.onboarding {

@@ -45,12 +45,15 @@ pub enum Sort {
     Onboarded,
     Failed,
     Changed,
-    /// Known to the standard, never sent here (PNFDs, parts of an NS).
+    /// Known to the standard, never sent here (parts of an NS).
     Other,
     Alarm,
     AlarmCleared,
     AlarmsRebuilt,
     Performance,
+    PnfdOnboarded,
+    PnfdFailed,
+    PnfdGone,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,6 +194,12 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             CatalogueNews::Operational(_) => Sort::Changed,
             CatalogueNews::Gone => Sort::Gone,
         }),
+        (Source::Nsd, News::Pnfd(_, change)) => match change {
+            CatalogueNews::Onboarded => Some(Sort::PnfdOnboarded),
+            CatalogueNews::Failed(_) => Some(Sort::PnfdFailed),
+            CatalogueNews::Gone => Some(Sort::PnfdGone),
+            CatalogueNews::Operational(_) => None,
+        },
         // A package's failure has no notification; its deletion is a change (SOL005 9.5.2.9).
         (Source::VnfPkgm | Source::Sol003VnfPkgm, News::Package(_, change)) => match change {
             CatalogueNews::Onboarded => Some(Sort::Onboarded),
@@ -223,6 +232,7 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             | News::NsGone(_)
             | News::Package(..)
             | News::Nsd(..)
+            | News::Pnfd(..)
             | News::AlarmRaised(_)
             | News::AlarmCleared(_)
             | News::AlarmsRebuilt
@@ -253,7 +263,7 @@ impl Filter {
                 };
                 asks(&self.operations, &SmolStr::new_static(operation(o.target, o.kind))) && asks(&self.states, &SmolStr::new_static(state))
             }
-            News::Package(_, change) | News::Nsd(_, change) => {
+            News::Package(_, change) | News::Nsd(_, change) | News::Pnfd(_, change) => {
                 let state = match change {
                     CatalogueNews::Failed(_) => "ERROR",
                     CatalogueNews::Onboarded | CatalogueNews::Operational(_) | CatalogueNews::Gone => "ONBOARDED",

@@ -1,6 +1,6 @@
 //! Network services: catalogue of NSDs, lifecycle of NS instances (SOL005, IFA013).
 //!
-//! * `catalogue` onboards NSDs
+//! * `catalogue` onboards descriptors: `nsds`, `pnfds`
 //! * `plan`      pure: which links, VNFs and steps a service means
 //! * `chain`     pure: which chains the paths of its VNFFGs mean
 //! * `way`       pure: what a change of running chains means
@@ -22,7 +22,9 @@ pub mod alter;
 pub mod catalogue;
 pub mod chain;
 pub mod goal;
+mod nsds;
 pub mod plan;
+mod pnfds;
 pub mod preview;
 pub mod reroute;
 pub mod run;

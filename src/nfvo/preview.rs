@@ -78,6 +78,7 @@ impl Nfvo {
         match read_package(&mut archive, &limits).map_err(Fault::from)? {
             Content::Vnf(content) => held.samples.push(self.vnfm.sample(project, archive, content)?),
             Content::Nsd(content) => held.nsds.push(content),
+            Content::Pnfd(_) => return Err(Fault::invalid("this is a PNFD archive: a dry run takes VNF packages and NSD archives")),
         }
         Ok(())
     }

@@ -36,6 +36,7 @@ use crate::{
         host::{HostFacts, PciDevice},
         hw::PciAddr,
         id::{IfName, OpId, VnfcId},
+        package::{NsDescriptor, PnfDescriptor},
         place::Missed,
         time::{Clock, Dice},
         vnf::VnfInstance,
@@ -167,7 +168,8 @@ impl Core {
         let pm = Collector::open(vnfm.store().clone(), vnfm.clock().clone(), vnfm.dice().clone(), vnfm.hypervisor().clone())?;
         let recovered = engine.recover()?;
         vnfm.resume_packages()?;
-        nfvo.resume_nsds()?;
+        nfvo.resume::<NsDescriptor>()?;
+        nfvo.resume::<PnfDescriptor>()?;
         let (post, inbox) = channel();
         Ok(Arc::new(Core {
             nfvo,

@@ -1,6 +1,6 @@
-//! SOL005 nsd/v2: network service descriptors on the wire.
+//! SOL005 nsd/v2: descriptors of network services and of physical boxes on the wire.
 //!
-//! Owns the shapes of the NSD resources. Never decides a state; PNFDs and subscriptions are other rooms.
+//! Owns the shapes of the NSD and PNFD resources. Never decides a state; subscriptions are another room.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -114,6 +114,62 @@ pub enum NsdOnboardingState {
     Processing,
     Onboarded,
     Error,
+}
+
+/// POST pnf_descriptors.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatePnfdInfoRequest {
+    #[serde(default, skip_serializing_if = "KeyValuePairs::is_empty")]
+    pub user_defined_data: KeyValuePairs,
+}
+
+/// PATCH of a PNFD, and its answer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PnfdInfoModifications {
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Option::is_none")]
+    pub user_defined_data: Option<KeyValuePairs>,
+}
+
+/// An individual PNFD resource (SOL005 5.5.2.5).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PnfdInfo {
+    pub id: Identifier,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pnfd_id: Option<Identifier>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pnfd_name: Option<String>,
+    /// SOL005's file misspells it ("pnfdersion"); its text does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pnfd_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pnfd_provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pnfd_invariant_id: Option<Identifier>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive_security_option: Option<SecurityOption>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_certificate: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<NsdArchiveArtifactInfo>,
+    pub pnfd_onboarding_state: NsdOnboardingState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onboarding_failure_details: Option<ProblemDetails>,
+    pub pnfd_usage_state: NsdUsageState,
+    #[serde(default, skip_serializing_if = "KeyValuePairs::is_empty")]
+    pub user_defined_data: KeyValuePairs,
+    #[serde(rename = "_links")]
+    pub links: PnfdInfoLinks,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PnfdInfoLinks {
+    pub self_: Link,
+    #[serde(rename = "pnfd_content")]
+    pub pnfd_content: Link,
 }
 
 /// Reads one object or a list of objects as one; null counts as absent.

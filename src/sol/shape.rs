@@ -41,6 +41,27 @@ pub static NSD_INFO: Shape = Shape {
     left_out: &["userDefinedData"],
 };
 
+pub static PNFD_INFO: Shape = Shape {
+    members: &[
+        "id",
+        "pnfdId",
+        "pnfdName",
+        "pnfdVersion",
+        "pnfdProvider",
+        "pnfdInvariantId",
+        "archiveSecurityOption",
+        "signingCertificate",
+        "artifacts",
+        "pnfdOnboardingState",
+        "onboardingFailureDetails",
+        "pnfdUsageState",
+        "userDefinedData",
+        "_links",
+    ],
+    required: &["id", "pnfdOnboardingState", "pnfdUsageState", "_links"],
+    left_out: &["userDefinedData"],
+};
+
 pub static VNF_PKG_INFO: Shape = Shape {
     members: &[
         "id",
@@ -501,6 +522,7 @@ mod tests {
     fn shapes_have_the_members_that_etsi_has() {
         for (file, name, shape) in [
             (schema::NSD, "NsdInfo", &NSD_INFO),
+            (schema::NSD, "PnfdInfo", &PNFD_INFO),
             (schema::VNFPKGM, "VnfPkgInfo", &VNF_PKG_INFO),
             (schema::NSLCM, "NsInstance", &NS_INSTANCE),
             (schema::NSLCM, "NsLcmOpOcc", &NS_OP_OCC),

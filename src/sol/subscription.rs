@@ -277,9 +277,9 @@ pub struct NsdFilter {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pnfd_invariant_id: Vec<Identifier>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pnfd_onboarding_state: Vec<String>,
+    pub pnfd_onboarding_state: Vec<NsdOnboardingState>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pnfd_usage_state: Vec<String>,
+    pub pnfd_usage_state: Vec<NsdUsageState>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,7 +289,9 @@ pub enum NsdNotificationType {
     NsdOnBoardingFailureNotification,
     NsdChangeNotification,
     NsdDeletionNotification,
+    #[serde(alias = "PnfdOnboardingNotification")]
     PnfdOnBoardingNotification,
+    #[serde(alias = "PnfdOnboardingFailureNotification")]
     PnfdOnBoardingFailureNotification,
     PnfdDeletionNotification,
 }

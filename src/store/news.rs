@@ -15,7 +15,7 @@ use crate::model::{
     id::ProjectId,
     ns::NsInstance,
     op::{OpState, Operation, Target, VnfOpState},
-    package::{NsDescriptor, Onboarding, Operational, VnfPackage},
+    package::{NsDescriptor, Onboarding, Operational, PnfDescriptor, VnfPackage},
     pm::{Crossing, PmJob, PmNews, PmReport, Threshold},
     subscription::EventCount,
     time::Stamp,
@@ -131,6 +131,24 @@ pub(super) fn of_package(before: Option<&VnfPackage>, after: Option<&VnfPackage>
         about.vnfm_info = v.vnfm_info.clone();
     }
     vec![Told { project: p.project, at: None, news: News::Package(p.id, change), about }]
+}
+
+/// A PNFD is never enabled or disabled.
+pub(super) fn of_pnfd(before: Option<&PnfDescriptor>, after: Option<&PnfDescriptor>) -> Vec<Told> {
+    fn entry(d: &PnfDescriptor) -> Entry<'_> {
+        (d.onboarding, Operational::Enabled, d.failure.as_ref())
+    }
+    let Some(d) = after.or(before) else { return Vec::new() };
+    let Some(change) = changes(before.map(entry), after.map(entry)) else { return Vec::new() };
+    let mut about = About { id: d.id.0, ..About::default() };
+    if let Some(p) = &d.pnfd {
+        about.name = p.name.clone();
+        about.descriptor = p.id.clone();
+        about.provider = p.provider.clone();
+        about.descriptor_version = p.version.clone();
+        about.invariant = p.invariant_id.clone();
+    }
+    vec![Told { project: d.project, at: None, news: News::Pnfd(d.id, change), about }]
 }
 
 pub(super) fn of_nsd(before: Option<&NsDescriptor>, after: Option<&NsDescriptor>) -> Vec<Told> {

@@ -48,6 +48,7 @@ fixed_keys! {
     id::ProjectId => |k| *k.bytes();
     id::VnfPkgId => |k| *k.bytes();
     id::NsdInfoId => |k| *k.bytes();
+    id::PnfdInfoId => |k| *k.bytes();
     id::VnfId => |k| *k.bytes();
     id::NsId => |k| *k.bytes();
     id::VnfcId => |k| *k.bytes();

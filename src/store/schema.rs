@@ -16,10 +16,10 @@ use crate::model::{
     chain::Chain,
     error::Result,
     event::Event,
-    id::{AlarmId, NfpId, NsId, NsdInfoId, OpId, ProjectId, SegmentId, SnapshotId, VnfId, VnfPkgId},
+    id::{AlarmId, NfpId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SegmentId, SnapshotId, VnfId, VnfPkgId},
     ns::NsInstance,
     op::Operation,
-    package::{NsDescriptor, VnfPackage},
+    package::{NsDescriptor, PnfDescriptor, VnfPackage},
     pm::{PmJob, PmReport, Threshold},
     sdn::{Controller, PortMap},
     secret::Secret,
@@ -52,6 +52,7 @@ macro_rules! records {
 records! {
     VnfPackage, VnfPackage, 4 <- old::package, VnfPkgId, |r| r.id, |b, a, _| Ok(news::of_package(b, a));
     NsDescriptor, NsDescriptor, 4 <- old::ns_descriptor, NsdInfoId, |r| r.id, |b, a, _| Ok(news::of_nsd(b, a));
+    PnfDescriptor, PnfDescriptor, 1, PnfdInfoId, |r| r.id, |b, a, _| Ok(news::of_pnfd(b, a));
     VnfInstance, VnfInstance, 1, VnfId, |r| r.id, |b, a, _| Ok(news::of_instance(b, a));
     NsInstance, NsInstance, 1, NsId, |r| r.id, news::of_service;
     Operation, Operation, 1, OpId, |r| r.id, news::of_operation;

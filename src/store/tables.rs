@@ -72,11 +72,13 @@ pub enum Table {
     PortMap,
     /// VNFs that come to another flavour, before and after.
     Remake,
+    /// Onboarded PNF descriptors (`PnfdInfo`).
+    PnfDescriptor,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 33] = [
+    pub const ALL: [Table; 34] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -110,6 +112,7 @@ impl Table {
         Table::Controller,
         Table::PortMap,
         Table::Remake,
+        Table::PnfDescriptor,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -148,6 +151,7 @@ impl Table {
             Table::Controller => 0x40,
             Table::PortMap => 0x41,
             Table::Remake => 0x18,
+            Table::PnfDescriptor => 0x19,
         }
     }
 
@@ -187,6 +191,7 @@ impl Table {
             Table::Controller => "SDN controller",
             Table::PortMap => "port map",
             Table::Remake => "remake",
+            Table::PnfDescriptor => "PNF descriptor",
         }
     }
 
@@ -238,6 +243,7 @@ mod tests {
             (0x40, "SDN controller"),
             (0x41, "port map"),
             (24, "remake"),
+            (25, "PNF descriptor"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

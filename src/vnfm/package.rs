@@ -29,7 +29,7 @@ use crate::{
     model::{
         error::{Fault, Kind, Result},
         id::{ProjectId, VnfPkgId},
-        package::{NsDescriptor, Onboarding, Operational, PackageFile, StoredImage, VnfPackage},
+        package::{NsDescriptor, Onboarding, Operational, PackageFile, PnfDescriptor, StoredImage, VnfPackage},
         size::Bytes,
         vnfd::SwImage,
     },
@@ -264,7 +264,12 @@ impl Vnfm {
         if nsds.iter().any(|n| matches!(n.onboarding, Onboarding::Processing | Onboarding::Uploading)) {
             return Ok(false);
         }
+        let pnfds = self.store.list::<PnfDescriptor>()?;
+        if pnfds.iter().any(|p| matches!(p.onboarding, Onboarding::Processing | Onboarding::Uploading)) {
+            return Ok(false);
+        }
         let mut named: HashSet<[u8; 32]> = packages.iter().flat_map(|p| p.files.iter().chain(&p.archive)).map(|f| f.sha256).collect();
+        named.extend(pnfds.iter().flat_map(|p| p.files.iter().chain(&p.archive)).map(|f| f.sha256));
         named.extend(nsds.iter().flat_map(|n| n.files.iter().chain(&n.archive)).map(|f| f.sha256));
         let kept: HashSet<Utf8PathBuf> = named.iter().map(|d| self.layout.artifact(d)).collect();
         for path in present.into_iter().filter(|p| !kept.contains(p)) {

@@ -18,6 +18,7 @@ mod lists;
 mod notify;
 mod nslcm;
 mod pm;
+mod pnfd;
 mod rig;
 mod schema;
 mod sdn;

@@ -25,7 +25,7 @@ use crate::{
         health::ConditionState,
         ns::NsInstance,
         op::{Operation, Phase},
-        package::{NsDescriptor, VnfPackage},
+        package::{NsDescriptor, PnfDescriptor, VnfPackage},
         segment::Segment,
         vnf::{Reservation, VnfInstance},
     },
@@ -97,6 +97,7 @@ impl Writer<'_> {
         self.json("host/usage.json", usage::look(vnfm))?;
         self.json("records/vnf_packages.json", store.list::<VnfPackage>())?;
         self.json("records/ns_descriptors.json", store.list::<NsDescriptor>())?;
+        self.json("records/pnf_descriptors.json", store.list::<PnfDescriptor>())?;
         self.json("records/ns_instances.json", store.list::<NsInstance>())?;
         let vnfs = store.list::<VnfInstance>();
         self.json("records/segments.json", store.list::<Segment>())?;

@@ -1,14 +1,18 @@
-//! NS descriptors and VNF packages as SOL005 5.5.2.2 and 9.5.2.5 show them.
+//! NS and PNF descriptors and VNF packages as SOL005 5.5.2.2, 5.5.2.5 and 9.5.2.5 show them.
+
+use smol_str::SmolStr;
 
 use super::{Base, problem, sha256, time, user_pairs};
 use crate::{
     model::{
-        package::{NsDescriptor, Onboarding, Operational, PackageFile, StoredImage, VnfPackage},
+        package::{NsDescriptor, Onboarding, Operational, PackageFile, PnfDescriptor, StoredImage, VnfPackage},
         vnfd::{ImageFormat, SwImage},
     },
     sol::{
         common::KeyValuePairs,
-        nsd::{NsdArchiveArtifactInfo, NsdInfo, NsdInfoLinks, NsdOnboardingState, NsdOperationalState, NsdUsageState},
+        nsd::{
+            NsdArchiveArtifactInfo, NsdInfo, NsdInfoLinks, NsdOnboardingState, NsdOperationalState, NsdUsageState, PnfdInfo, PnfdInfoLinks,
+        },
         pkgm::{
             ContainerFormat, DiskFormat, PackageOnboardingState, PackageOperationalState, PackageUsageState, VnfPackageArtifactInfo,
             VnfPackageSoftwareImageInfo, VnfPkgInfo, VnfPkgInfoLinks,
@@ -42,11 +46,6 @@ pub fn package_operational(state: PackageOperationalState) -> Operational {
 pub fn nsd(d: &NsDescriptor, base: &Base) -> NsdInfo {
     let path = format!("/nsd/v2/ns_descriptors/{}", d.id);
     let known = d.nsd.as_ref();
-    let artifact = |f: &PackageFile| NsdArchiveArtifactInfo {
-        artifact_path: f.path.to_string(),
-        checksum: sha256(&f.sha256),
-        metadata: KeyValuePairs::new(),
-    };
     NsdInfo {
         id: d.id.to_string(),
         nsd_id: known.map(|n| n.id.to_string()),
@@ -55,14 +54,8 @@ pub fn nsd(d: &NsDescriptor, base: &Base) -> NsdInfo {
         nsd_designer: known.map(|n| n.designer.to_string()),
         nsd_invariant_id: known.map(|n| n.invariant_id.to_string()),
         vnf_pkg_ids: d.packages.iter().map(ToString::to_string).collect(),
-        artifacts: d.files.iter().filter(|f| f.path != d.nsd_path && Some(&f.path) != d.manifest_path.as_ref()).map(artifact).collect(),
-        nsd_onboarding_state: match d.onboarding {
-            Onboarding::Created => NsdOnboardingState::Created,
-            Onboarding::Uploading => NsdOnboardingState::Uploading,
-            Onboarding::Processing => NsdOnboardingState::Processing,
-            Onboarding::Onboarded => NsdOnboardingState::Onboarded,
-            Onboarding::Error => NsdOnboardingState::Error,
-        },
+        artifacts: artifacts(&d.files, &d.nsd_path, d.manifest_path.as_ref()),
+        nsd_onboarding_state: onboarding(d.onboarding),
         onboarding_failure_details: d.failure.as_ref().map(problem),
         nsd_operational_state: match d.operational {
             Operational::Enabled => NsdOperationalState::Enabled,
@@ -73,6 +66,45 @@ pub fn nsd(d: &NsDescriptor, base: &Base) -> NsdInfo {
         links: NsdInfoLinks { self_: base.link(&path), nsd_content: base.link(format!("{path}/nsd_content")) },
         ..NsdInfo::default()
     }
+}
+
+pub fn pnfd(d: &PnfDescriptor, base: &Base) -> PnfdInfo {
+    let path = format!("/nsd/v2/pnf_descriptors/{}", d.id);
+    let known = d.pnfd.as_ref();
+    PnfdInfo {
+        id: d.id.to_string(),
+        pnfd_id: known.map(|p| p.id.to_string()),
+        pnfd_name: known.map(|p| p.name.to_string()),
+        pnfd_version: known.map(|p| p.version.to_string()),
+        pnfd_provider: known.map(|p| p.provider.to_string()),
+        pnfd_invariant_id: known.map(|p| p.invariant_id.to_string()),
+        artifacts: artifacts(&d.files, &d.pnfd_path, d.manifest_path.as_ref()),
+        pnfd_onboarding_state: onboarding(d.onboarding),
+        onboarding_failure_details: d.failure.as_ref().map(problem),
+        user_defined_data: user_pairs(&d.user_data),
+        links: PnfdInfoLinks { self_: base.link(&path), pnfd_content: base.link(format!("{path}/pnfd_content")) },
+        ..PnfdInfo::default()
+    }
+}
+
+fn onboarding(state: Onboarding) -> NsdOnboardingState {
+    match state {
+        Onboarding::Created => NsdOnboardingState::Created,
+        Onboarding::Uploading => NsdOnboardingState::Uploading,
+        Onboarding::Processing => NsdOnboardingState::Processing,
+        Onboarding::Onboarded => NsdOnboardingState::Onboarded,
+        Onboarding::Error => NsdOnboardingState::Error,
+    }
+}
+
+/// What is in an archive beside its descriptor and its manifest.
+fn artifacts(files: &[PackageFile], descriptor: &SmolStr, manifest: Option<&SmolStr>) -> Vec<NsdArchiveArtifactInfo> {
+    let artifact = |f: &PackageFile| NsdArchiveArtifactInfo {
+        artifact_path: f.path.to_string(),
+        checksum: sha256(&f.sha256),
+        metadata: KeyValuePairs::new(),
+    };
+    files.iter().filter(|f| f.path != *descriptor && Some(&f.path) != manifest).map(artifact).collect()
 }
 
 pub fn package(p: &VnfPackage, base: &Base) -> VnfPkgInfo {

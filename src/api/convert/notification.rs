@@ -104,6 +104,7 @@ pub fn render(nfvo: &Nfvo, s: &Subscription, e: &Event) -> Result<Rendered> {
         }
         News::Package(id, change) => package(e, &id.to_string(), change, &mut b),
         News::Nsd(id, change) => nsd(e, &id.to_string(), change, &mut b)?,
+        News::Pnfd(id, change) => pnfd(e, &id.to_string(), change, &mut b)?,
         News::AlarmRaised(a) => {
             b.put("notificationType", "AlarmNotification");
             let shown = serde_json::to_value(alarm(a, &b.base));
@@ -281,6 +282,29 @@ fn nsd(e: &Event, id: &str, change: &CatalogueNews, b: &mut Body) -> Result<()> 
         CatalogueNews::Operational(to) => b.put("nsdOperationalState", operational(*to)),
         CatalogueNews::Onboarded | CatalogueNews::Gone => {}
     }
+    Ok(())
+}
+
+/// SOL005 5.5.2.13 to 5.5.2.15.
+fn pnfd(e: &Event, id: &str, change: &CatalogueNews, b: &mut Body) -> Result<()> {
+    b.put("pnfdInfoId", id);
+    if !e.about.descriptor.is_empty() {
+        b.put("pnfdId", e.about.descriptor.as_str());
+    }
+    b.link("pnfdInfo", format!("/nsd/v2/pnf_descriptors/{id}"));
+    let kind = match change {
+        CatalogueNews::Onboarded => "PnfdOnboardingNotification",
+        CatalogueNews::Failed(why) => {
+            let why =
+                serde_json::to_value(problem(why)).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?;
+            b.put("onboardingFailureDetails", why);
+            "PnfdOnboardingFailureNotification"
+        }
+        CatalogueNews::Gone => "PnfdDeletionNotification",
+        // No PNFD is ever enabled or disabled.
+        CatalogueNews::Operational(_) => return Err(Fault::bug("a PNFD has no operational state")),
+    };
+    b.put("notificationType", kind);
     Ok(())
 }
 

@@ -198,6 +198,7 @@ impl IntoFilter for PkgmFilter {
 impl IntoFilter for NsdFilter {
     fn into_filter(self, faults: &mut Vec<String>) -> Filter {
         at_most_one(&[("nsdId", !self.nsd_id.is_empty()), ("nsdInfoId", !self.nsd_info_id.is_empty())], faults);
+        at_most_one(&[("pnfdId", !self.pnfd_id.is_empty()), ("pnfdInfoIds", !self.pnfd_info_ids.is_empty())], faults);
         for (name, given) in [("vnfPkgIds", !self.vnf_pkg_ids.is_empty()), ("nestedNsdInfoIds", !self.nested_nsd_info_ids.is_empty())] {
             if given {
                 faults.push(format!("filter.{name} is not offered: filter by nsdId, nsdInfoId or nsdName"));
@@ -208,39 +209,48 @@ impl IntoFilter for NsdFilter {
             NsdNotificationType::NsdOnBoardingFailureNotification => Sort::Failed,
             NsdNotificationType::NsdChangeNotification => Sort::Changed,
             NsdNotificationType::NsdDeletionNotification => Sort::Gone,
-            NsdNotificationType::PnfdOnBoardingNotification
-            | NsdNotificationType::PnfdOnBoardingFailureNotification
-            | NsdNotificationType::PnfdDeletionNotification => Sort::Other,
+            NsdNotificationType::PnfdOnBoardingNotification => Sort::PnfdOnboarded,
+            NsdNotificationType::PnfdOnBoardingFailureNotification => Sort::PnfdFailed,
+            NsdNotificationType::PnfdDeletionNotification => Sort::PnfdGone,
         };
-        // There are no PNFDs here: who asks for some of them hears nothing.
-        let mut never = [
-            &self.pnfd_info_ids,
-            &self.pnfd_id,
-            &self.pnfd_name,
-            &self.pnfd_version,
-            &self.pnfd_provider,
-            &self.pnfd_invariant_id,
-            &self.pnfd_onboarding_state,
-            &self.pnfd_usage_state,
-        ]
-        .iter()
-        .any(|l| !l.is_empty());
+        let of_nsds = [&self.nsd_info_id, &self.nsd_id, &self.nsd_name, &self.nsd_version, &self.nsd_designer, &self.nsd_invariant_id];
+        let of_nsds = of_nsds.iter().any(|l| !l.is_empty())
+            || !(self.nsd_onboarding_state.is_empty() && self.nsd_operational_state.is_empty() && self.nsd_usage_state.is_empty());
+        let of_pnfds =
+            [&self.pnfd_info_ids, &self.pnfd_id, &self.pnfd_name, &self.pnfd_version, &self.pnfd_provider, &self.pnfd_invariant_id];
+        let of_pnfds =
+            of_pnfds.iter().any(|l| !l.is_empty()) || !(self.pnfd_onboarding_state.is_empty() && self.pnfd_usage_state.is_empty());
+        // Nothing is an NSD and a PNFD; who asks for some of the ones hears nothing of the others.
+        let mut never = of_nsds && of_pnfds;
+        let mut sorts: Vec<Sort> = self.notification_types.iter().map(sort).collect();
+        let (all, kind) = (sorts.is_empty(), [of_nsds, of_pnfds]);
+        for (there, of_kind) in kind.into_iter().zip([NSD_SORTS, PNFD_SORTS]) {
+            if there && all {
+                sorts.extend(of_kind);
+            } else if there {
+                sorts.retain(|s| of_kind.contains(s));
+                never |= sorts.is_empty();
+            }
+        }
         Filter {
-            sorts: self.notification_types.iter().map(sort).collect(),
-            ids: ids(self.nsd_info_id, &mut never),
-            descriptors: names(self.nsd_id),
-            names: names(self.nsd_name),
-            versions: names(self.nsd_version),
-            designers: names(self.nsd_designer),
-            invariants: names(self.nsd_invariant_id),
-            states: self.nsd_onboarding_state.iter().map(word).collect(),
+            ids: ids([self.nsd_info_id, self.pnfd_info_ids].concat(), &mut never),
+            descriptors: names([self.nsd_id, self.pnfd_id].concat()),
+            names: names([self.nsd_name, self.pnfd_name].concat()),
+            versions: names([self.nsd_version, self.pnfd_version].concat()),
+            designers: names([self.nsd_designer, self.pnfd_provider].concat()),
+            invariants: names([self.nsd_invariant_id, self.pnfd_invariant_id].concat()),
+            states: self.nsd_onboarding_state.iter().chain(&self.pnfd_onboarding_state).map(word).collect(),
             operational: self.nsd_operational_state.into_iter().map(nsd_operational).collect(),
-            in_use: self.nsd_usage_state.iter().map(|u| *u == NsdUsageState::InUse).collect(),
+            in_use: self.nsd_usage_state.iter().chain(&self.pnfd_usage_state).map(|u| *u == NsdUsageState::InUse).collect(),
+            sorts,
             never,
             ..Filter::default()
         }
     }
 }
+
+const NSD_SORTS: &[Sort] = &[Sort::Onboarded, Sort::Failed, Sort::Changed, Sort::Gone];
+const PNFD_SORTS: &[Sort] = &[Sort::PnfdOnboarded, Sort::PnfdFailed, Sort::PnfdGone];
 
 /// How Bothy shall show itself: the strongest of what the subscriber accepts.
 pub enum Login {

@@ -3,6 +3,7 @@
 mod nsd;
 mod nslcm;
 mod nslcm_ops;
+mod pnfd;
 mod vnfpkgm;
 
 use super::{
@@ -23,6 +24,7 @@ use crate::{
 pub fn routes() -> Routes {
     NSD.routes()
         .and(nsd::routes())
+        .and(pnfd::routes())
         .and(VNFPKGM.routes())
         .and(vnfpkgm::routes())
         .and(NSLCM.routes())

@@ -27,7 +27,7 @@ use crate::{
         id::NsdInfoId,
         package::{NsDescriptor, Onboarding},
     },
-    nfvo::Nfvo,
+    nfvo::{Nfvo, catalogue::Catalogued as _},
     sol::{
         nsd::{CreateNsdInfoRequest, NsdInfoModifications},
         shape::NSD_INFO,
@@ -50,7 +50,7 @@ pub fn routes() -> Routes {
 }
 
 fn find(nfvo: &Nfvo, id: NsdInfoId) -> Result<NsDescriptor> {
-    nfvo.vnfm().store().get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no NSD {id}")))
+    nfvo.vnfm().store().get(&id)?.ok_or_else(|| NsDescriptor::missing(&id))
 }
 
 async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
@@ -86,12 +86,12 @@ async fn modify(
     }
     let patch = r.user_defined_data.clone();
     let merged = move |had: &[(SmolStr, String)]| convert::patched(had, patch.as_ref());
-    let d = s.domain(move |n| n.modify_nsd(id, state, merged, |d| if_match(&headers, catalogue::nsd_version(d)))).await?;
+    let d = s.domain(move |n| n.modify::<NsDescriptor>(id, state, merged, |d| if_match(&headers, catalogue::nsd_version(d)))).await?;
     Ok(shown(&HeaderMap::new(), catalogue::nsd_version(&d), &r))
 }
 
 async fn delete(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
-    s.domain(move |n| n.delete_nsd(id, |d| if_match(&headers, catalogue::nsd_version(d)))).await?;
+    s.domain(move |n| n.delete::<NsDescriptor>(id, |d| if_match(&headers, catalogue::nsd_version(d)))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -115,9 +115,9 @@ async fn download(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: Hea
 
 async fn upload(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: HeaderMap, body: Body) -> Answer<StatusCode> {
     const TO: upload::Content = upload::Content {
-        begin: |n, id| n.begin_nsd_upload(NsdInfoId(id)),
-        abort: |n, id| n.abort_nsd_upload(NsdInfoId(id)),
-        uploaded: |n, id, got| n.nsd_uploaded(NsdInfoId(id), got),
+        begin: |n, id| n.begin_upload::<NsDescriptor>(NsdInfoId(id)),
+        abort: |n, id| n.abort_upload::<NsDescriptor>(NsdInfoId(id)),
+        uploaded: |n, id, got| n.uploaded::<NsDescriptor>(NsdInfoId(id), got),
     };
     upload::content(s, &TO, id.0, headers, body).await
 }

@@ -36,7 +36,7 @@ fn guest(edits: &[(&str, &str)]) -> (Vdu, String) {
             let warnings: Vec<String> = c.warnings.iter().filter(|w| !w.file.is_empty()).map(ToString::to_string).collect();
             (c.vnfd.flavour("small").expect("flavour").vdu("gw").expect("VDU").clone(), warnings.join("\n"))
         }
-        Ok(Content::Nsd(_)) => panic!("router is no NSD"),
+        Ok(_) => panic!("router is no NSD"),
         Err(d) => panic!("{edits:?}: {}", d.render()),
     }
 }

@@ -33,7 +33,7 @@ fn with(rules: &[String], groups: &str) -> (String, Vec<(String, Apartness, Stri
             let f = c.vnfd.flavour("pair").expect("flavour").clone();
             f.groups.into_iter().map(|g| (g.id.to_string(), g.kind, g.vdus.join(" "))).collect()
         }
-        Ok(Content::Nsd(_)) => panic!("not an NSD"),
+        Ok(_) => panic!("not an NSD"),
         Err(_) => Vec::new(),
     };
     (said("router", &edits), kept)

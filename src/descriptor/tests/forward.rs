@@ -27,7 +27,7 @@ fn service(edits: &[(&str, &str)]) -> Result<Nsd, String> {
     fs::write(&path, text).expect("write");
     match read(dir.path()) {
         Ok(Content::Nsd(c)) => Ok(c.nsd),
-        Ok(Content::Vnf(_)) => panic!("a VNFD"),
+        Ok(_) => panic!("a VNFD"),
         Err(d) => Err(d.render()),
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 fn vnfd() -> Vnfd {
     match read(&fixture("router")) {
         Ok(Content::Vnf(c)) => c.vnfd,
-        Ok(Content::Nsd(_)) => panic!("router is no NSD"),
+        Ok(_) => panic!("router is no NSD"),
         Err(d) => panic!("{}", d.render()),
     }
 }
@@ -20,7 +20,7 @@ fn vnfd() -> Vnfd {
 fn nsd() -> Nsd {
     match read(&fixture("edge")) {
         Ok(Content::Nsd(c)) => c.nsd,
-        Ok(Content::Vnf(_)) => panic!("edge is an NSD"),
+        Ok(_) => panic!("edge is an NSD"),
         Err(d) => panic!("{}", d.render()),
     }
 }
@@ -34,7 +34,7 @@ fn a_vnf_package_of_two_flavours_is_read_whole_and_without_a_warning() {
             assert_eq!(c.files.len(), 8);
             insta::assert_debug_snapshot!("router", c.vnfd);
         }
-        Ok(Content::Nsd(_)) => panic!("router is no NSD"),
+        Ok(_) => panic!("router is no NSD"),
         Err(d) => panic!("{}", d.render()),
     }
 }
@@ -96,7 +96,7 @@ fn the_time_for_a_stop_is_the_longest_that_is_recommended_and_never_below_the_le
         let dir = variant("router", &[(file, said[0], least), (file, said[1], most)]);
         match read(dir.path()) {
             Ok(Content::Vnf(c)) => assert_eq!(c.vnfd.flavour("small").expect("flavour").graceful_stop_s, want, "{least}{most}"),
-            Ok(Content::Nsd(_)) => panic!("router is no NSD"),
+            Ok(_) => panic!("router is no NSD"),
             Err(d) => panic!("{}", d.render()),
         }
     }
@@ -181,7 +181,7 @@ fn pair(edits: &[(&str, &str, &str)]) -> (LinkProfile, VduCp) {
             let cp = f.vdus.iter().flat_map(|v| &v.nics).find(|n| n.id == "inner").expect("inner").clone();
             (f.links[0].profile.clone(), cp)
         }
-        Ok(Content::Nsd(_)) => panic!("router is no NSD"),
+        Ok(_) => panic!("router is no NSD"),
         Err(d) => panic!("{}", d.render()),
     }
 }
@@ -252,7 +252,7 @@ fn scaling_aspects_of_a_service_are_read() {
             let levels = vec![vec![("outer".into(), 1)], vec![("outer".into(), 2)]];
             assert_eq!(c.nsd.flavours[0].aspects, [NsAspect { id: "out".into(), name: "Outer".into(), levels }]);
         }
-        Ok(Content::Vnf(_)) => panic!("edge is an NSD"),
+        Ok(_) => panic!("edge is an NSD"),
         Err(d) => panic!("{}", d.render()),
     }
     for (aspects, mappings, says) in [

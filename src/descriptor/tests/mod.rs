@@ -6,6 +6,7 @@ mod bad;
 mod forward;
 mod fuzz;
 mod good;
+mod pnf;
 mod samples;
 mod shipped;
 
@@ -61,8 +62,7 @@ pub fn variant(name: &str, edits: &[(&str, &str, &str)]) -> TempDir {
 pub fn said(name: &str, edits: &[(&str, &str, &str)]) -> String {
     let dir = variant(name, edits);
     match read(dir.path()) {
-        Ok(Content::Vnf(c)) => format!("taken\n{}", c.warnings.render()),
-        Ok(Content::Nsd(c)) => format!("taken\n{}", c.warnings.render()),
+        Ok(c) => format!("taken\n{}", c.warnings().render()),
         Err(d) => format!("refused\n{}", d.render()),
     }
 }

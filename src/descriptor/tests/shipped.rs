@@ -51,7 +51,7 @@ fn shipped(folder: &str) -> Vnfd {
     }
     match super::read(&out) {
         Ok(Content::Vnf(c)) => c.vnfd,
-        Ok(Content::Nsd(_)) => panic!("{folder} is an NSD"),
+        Ok(_) => panic!("{folder} is an NSD"),
         Err(d) => panic!("{folder}: {}", d.render()),
     }
 }
@@ -113,6 +113,7 @@ fn shipped_packages_build_without_a_finding_and_fit_together() {
         match super::read(&out) {
             Ok(Content::Vnf(c)) => vnfds.push(c.vnfd),
             Ok(Content::Nsd(c)) => nsds.push(c.nsd),
+            Ok(Content::Pnfd(_)) => panic!("{} is a PNFD", package.display()),
             Err(d) => panic!("{}: {}", package.display(), d.render()),
         }
     }

@@ -1,7 +1,7 @@
 //! SOL001 TOSCA service templates (2.6.1 to 4.4.1) into the model.
 //!
-//! Owns the YAML tree with positions, imports, types, intrinsic functions and the two readers,
-//! VNFD and NSD. The SOL001 type files are not needed: what they say is built in.
+//! Owns the YAML tree with positions, imports, types, intrinsic functions and the three readers,
+//! VNFD, NSD and PNFD. The SOL001 type files are not needed: what they say is built in.
 
 pub(super) mod affinity;
 pub(super) mod at;
@@ -18,6 +18,7 @@ pub(super) mod nsaffinity;
 pub(super) mod nsaspect;
 pub(super) mod nsd;
 pub(super) mod nslevel;
+pub(super) mod pnfd;
 pub(super) mod scalar;
 pub(super) mod scope;
 pub(super) mod types;

@@ -27,6 +27,7 @@ pub const VIRTUAL_CP: &str = "tosca.nodes.nfv.VirtualCp";
 pub const EXT_CP: &str = "tosca.nodes.nfv.VnfExtCp";
 pub const INT_LINK: &str = "tosca.nodes.nfv.VnfVirtualLink";
 pub const NS_LINK: &str = "tosca.nodes.nfv.NsVirtualLink";
+pub const PNF_CP: &str = "tosca.nodes.nfv.PnfExtCp";
 pub const SAP: &str = "tosca.nodes.nfv.Sap";
 pub const NFP: &str = "tosca.nodes.nfv.NFP";
 pub const NFP_POSITION: &str = "tosca.nodes.nfv.NfpPosition";
@@ -50,7 +51,7 @@ const NODES: &[(&str, &str)] = &[
     (VIP_CP, "tosca.nodes.nfv.Cp"),
     (VIRTUAL_CP, "tosca.nodes.nfv.Cp"),
     (EXT_CP, "tosca.nodes.nfv.Cp"),
-    ("tosca.nodes.nfv.PnfExtCp", "tosca.nodes.nfv.Cp"),
+    (PNF_CP, "tosca.nodes.nfv.Cp"),
     (SAP, "tosca.nodes.nfv.Cp"),
     (INT_LINK, "tosca.nodes.Root"),
     (NS_LINK, "tosca.nodes.Root"),

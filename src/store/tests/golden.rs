@@ -6,6 +6,7 @@
 //! missing.
 
 mod notifications;
+mod pnfds;
 mod sdn;
 
 use std::{cell::RefCell, collections::BTreeMap};
@@ -966,6 +967,7 @@ fn records_are_on_disk_as_they_always_were() {
     super::golden_access::access(&g);
 
     notifications::check(&g);
+    pnfds::check(&g);
     sdn::check(&g);
 
     let missing = g.missing.into_inner();

@@ -18,6 +18,7 @@ pub(super) fn check(g: &Golden) {
         ("failed", News::Nsd(NsdInfoId(id(2)), CatalogueNews::Failed(fault(Kind::Invalid)))),
         ("operational", News::Nsd(NsdInfoId(id(2)), CatalogueNews::Operational(Operational::Disabled))),
         ("gone", News::Package(VnfPkgId(id(1)), CatalogueNews::Gone)),
+        ("pnfd", News::Pnfd(PnfdInfoId(id(5)), CatalogueNews::Gone)),
     ];
     let alarm = |object, part, cause| Alarm {
         id: AlarmId(id(40)),
@@ -181,6 +182,8 @@ pub(super) fn check(g: &Golden) {
         created: Stamp(9),
     };
     g.check("subscription-pm", &pm);
+    let sorts = vec![Sort::PnfdOnboarded, Sort::PnfdFailed, Sort::PnfdGone];
+    g.check("subscription-pnfd", &Subscription { source: Source::Nsd, filter: Filter { sorts, ..Filter::default() }, ..pm });
     for source in [Source::VnfFm, Source::NsFm, Source::VnfPmJob, Source::VnfThreshold, Source::NsPmJob, Source::NsThreshold] {
         let alarms = AlarmFilter {
             resources: vec!["COMPUTE".into()],

@@ -1,0 +1,82 @@
+//! What is particular to PNFDs: nothing has to be there before one. Never: the way into the catalogue.
+
+use smol_str::SmolStr;
+
+use super::{Nfvo, catalogue::Catalogued};
+use crate::{
+    descriptor::{Archive, Limits, read_pnfd_archive},
+    model::{
+        error::{Fault, Result},
+        id::{PnfdInfoId, ProjectId},
+        package::{Entry, Onboarding, PackageFile, PnfDescriptor},
+    },
+    store::Durability,
+    vnfm::{package::extract, plan::fresh_uuid},
+};
+
+impl Catalogued for PnfDescriptor {
+    const WHAT: &'static str = "PNFD";
+
+    fn entry(&mut self) -> Entry<'_> {
+        self.entry()
+    }
+    fn onboarding(&self) -> Onboarding {
+        self.onboarding
+    }
+    fn archive(&self) -> Option<&PackageFile> {
+        self.archive.as_ref()
+    }
+    fn revise(&mut self) {
+        self.revision += 1;
+    }
+
+    fn read(self, nfvo: &Nfvo, archive: &mut Archive, limits: &Limits) -> Result<Self> {
+        let content = read_pnfd_archive(archive, limits).map_err(Fault::from)?;
+        for other in nfvo.vnfm.store().list::<PnfDescriptor>()? {
+            let rival = other.id != self.id && other.project == self.project && other.onboarding == Onboarding::Onboarded;
+            if rival && other.pnfd.as_ref().is_some_and(|p| p.id == content.pnfd.id) {
+                return Err(Fault::conflict(format!(
+                    "PNFD {} is onboarded already, as {}: delete that one, or give this one an id of its own",
+                    content.pnfd.id, other.id
+                )));
+            }
+        }
+        extract(nfvo.vnfm.layout(), archive, &content.files, |_| true)?;
+        Ok(PnfDescriptor {
+            pnfd: Some(content.pnfd),
+            pnfd_path: content.pnfd_path,
+            manifest_path: content.manifest_path,
+            files: content.files,
+            ..self
+        })
+    }
+
+    fn take(&mut self, read: &Self) {
+        self.pnfd.clone_from(&read.pnfd);
+        self.pnfd_path.clone_from(&read.pnfd_path);
+        self.manifest_path.clone_from(&read.manifest_path);
+        self.files.clone_from(&read.files);
+    }
+}
+
+impl Nfvo {
+    /// SOL005 5.4.5: a descriptor resource without content.
+    pub fn create_pnfd(&self, project: ProjectId, user_data: Vec<(SmolStr, String)>) -> Result<PnfDescriptor> {
+        let d = PnfDescriptor {
+            id: PnfdInfoId(fresh_uuid(&**self.vnfm.dice())),
+            project,
+            onboarding: Onboarding::Created,
+            pnfd: None,
+            pnfd_path: SmolStr::default(),
+            manifest_path: None,
+            archive: None,
+            files: Vec::new(),
+            failure: None,
+            user_data,
+            created: self.vnfm.clock().now(),
+            revision: 1,
+        };
+        self.vnfm.store().write(Durability::Barrier, |tx| tx.put_new(&d))?;
+        Ok(d)
+    }
+}

@@ -1,0 +1,143 @@
+//! SOL005 5.4.5 to 5.4.7b: PNF descriptors, from an archive to its end, and what is told of them.
+
+use serde_json::{Value, json};
+
+use crate::{
+    identity::{bare, bearer, made, user},
+    kit::{build, fits},
+    notify::Subscriber,
+    rig::{Rig, rig},
+    schema,
+};
+
+const ALL: &str = "/nsd/v2/pnf_descriptors";
+const ANTENNA: &str = "tests/fixtures/packages/antenna";
+
+async fn upload(rig: &Rig, folder: &str) -> (String, Value) {
+    let made = rig.post(ALL, json!({"userDefinedData": {"site": "roof"}})).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    fits(schema::NSD, "PnfdInfo", &made.json());
+    let at = made.header("location").expect("location").to_owned();
+    let put = rig.put(&format!("{at}/pnfd_content"), &build(folder)).await;
+    assert_eq!((put.status, put.body.as_str()), (202, ""));
+    let v = rig.settled(&at, "pnfdOnboardingState", &["UPLOADING", "PROCESSING"]).await;
+    fits(schema::NSD, "PnfdInfo", &v);
+    (at, v)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pnfd_is_taken_shown_in_all_its_parts_and_given_up() {
+    let rig = rig(64, "").await;
+    let empty = rig.post(ALL, json!({})).await.header("location").expect("location").to_owned();
+    for part in ["pnfd_content", "pnfd", "manifest", "artifacts/Files/manual.txt"] {
+        assert_eq!(rig.get(&format!("{empty}/{part}")).await.status, 409, "{part} before there is content");
+    }
+    let (at, v) = upload(&rig, ANTENNA).await;
+    let seen =
+        ["pnfdId", "pnfdName", "pnfdVersion", "pnfdProvider", "pnfdInvariantId", "pnfdOnboardingState", "pnfdUsageState"].map(|m| &v[m]);
+    let (id, invariant) = ("61f5d2c7-5f0a-4d07-8a59-0b54a1f6d001", "61f5d2c7-5f0a-4d07-8a59-0b54a1f6d002");
+    assert_eq!(seen, [id, "antenna", "1.0", "Example", invariant, "ONBOARDED", "NOT_IN_USE"]);
+    let artifacts: Vec<_> = v["artifacts"].as_array().expect("artifacts").iter().map(|a| a["artifactPath"].as_str()).collect();
+    assert_eq!(artifacts, [Some("Files/manual.txt"), Some("TOSCA-Metadata/TOSCA.meta")], "{v:#}");
+
+    // Its parts, each of its type.
+    let whole = rig.get(&format!("{at}/pnfd_content")).await;
+    assert_eq!((whole.status, whole.header("content-type")), (200, Some("application/zip")));
+    let piece = rig.ask(&format!("GET {at}/pnfd_content"), &["range: bytes=0-1"], "").await;
+    assert_eq!((piece.status, piece.body.as_str()), (206, "PK"));
+    let manual = rig.get(&format!("{at}/artifacts/Files/manual.txt")).await;
+    assert_eq!((manual.status, manual.body.as_str()), (200, "Point it north.\n"));
+    let manifest = rig.get(&format!("{at}/manifest")).await;
+    assert_eq!((manifest.status, manifest.header("content-type")), (200, Some("text/plain")));
+    assert!(manifest.body.contains("pnfd_name: antenna") && manifest.body.contains("Source: Files/manual.txt"), "{}", manifest.body);
+    let text = rig.ask(&format!("GET {at}/pnfd"), &["accept: text/plain"], "").await;
+    assert_eq!(text.status, 200, "{}", text.body);
+    assert!(text.body.contains("type: example.nodes.Antenna"), "{}", text.body);
+    assert_eq!(rig.get(&format!("{at}/artifacts/Files/other.txt")).await.status, 404);
+
+    // Found among others; changed where it may be, by the version that was seen.
+    let list = rig.show(&format!("{ALL}?filter=(eq,pnfdName,antenna)&exclude_default")).await;
+    assert_eq!(list.as_array().map(Vec::len), Some(1), "{list:#}");
+    assert!(list[0]["userDefinedData"].is_null() && list[0]["pnfdId"] == id, "{list:#}");
+    let tag = rig.get(&at).await.header("etag").expect("etag").to_owned();
+    let merged = rig.patch(&at, &[&format!("if-match: {tag}")], json!({"userDefinedData": {"site": null, "mast": 2}})).await;
+    assert_eq!(merged.status, 200, "{}", merged.body);
+    fits(schema::NSD, "PnfdInfoModifications", &merged.json());
+    assert_eq!(rig.show(&at).await["userDefinedData"], json!({"mast": 2}));
+    let stale = rig.patch(&at, &[&format!("if-match: {tag}")], json!({"userDefinedData": {"mast": 3}})).await;
+    assert_eq!(stale.status, 412, "{}", stale.body);
+    assert_eq!(rig.patch(&at, &[], json!({"pnfdName": "x"})).await.status, 422, "nothing that can be changed");
+    assert_eq!(rig.put(&format!("{at}/pnfd_content"), &build(ANTENNA)).await.status, 409, "it has content already");
+
+    assert_eq!(rig.delete(&at).await.status, 204);
+    assert_eq!(rig.get(&at).await.status, 404);
+    assert_eq!(rig.delete(&empty).await.status, 204);
+    // What nobody names any more is gone from the disk: the same archive comes anew.
+    let (_, again) = upload(&rig, ANTENNA).await;
+    assert_eq!(again["pnfdOnboardingState"], "ONBOARDED", "{again:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pnfd_that_is_none_or_is_there_already_says_why_and_can_be_tried_again() {
+    let rig = rig(64, "").await;
+    let (at, v) = upload(&rig, "tests/fixtures/packages/edge").await;
+    assert_eq!(v["pnfdOnboardingState"], "ERROR", "{v:#}");
+    let why = v["onboardingFailureDetails"].to_string();
+    assert!(why.contains("this is an NSD archive, and a PNFD archive is expected here"), "{why}");
+    assert_eq!(rig.put(&format!("{at}/pnfd_content"), &build(ANTENNA)).await.status, 202);
+    let v = rig.settled(&at, "pnfdOnboardingState", &["UPLOADING", "PROCESSING"]).await;
+    assert_eq!(v["pnfdOnboardingState"], "ONBOARDED", "{v:#}");
+    let (_, twin) = upload(&rig, ANTENNA).await;
+    assert!(twin["onboardingFailureDetails"].to_string().contains("is onboarded already"), "{twin:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pnfds_are_of_their_project() {
+    let rig = rig(64, "").await;
+    made(&rig, "/bothy/v1/projects", json!({"name": "lab"})).await;
+    let stranger = bearer(&user(&rig, "stranger", "operator", "lab").await);
+    let (at, _) = upload(&rig, ANTENNA).await;
+    for path in [at.clone(), format!("{at}/pnfd_content"), format!("{at}/pnfd"), format!("{at}/manifest")] {
+        assert_eq!(bare(&rig, &format!("GET {path}"), &[&stranger], "").await.status, 404, "{path}");
+    }
+    assert_eq!(bare(&rig, &format!("DELETE {at}"), &[&stranger], "").await.status, 404);
+    assert_eq!(bare(&rig, &format!("GET {ALL}"), &[&stranger], "").await.body, "[]");
+    let kept = rig.delete("/bothy/v1/projects/default").await;
+    assert!(kept.status == 409, "{} {}", kept.status, kept.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscribers_hear_of_pnfds_and_filters_tell_them_from_nsds() {
+    let rig = rig(64, "").await;
+    let (all, ours, others) = (Subscriber::start(None).await, Subscriber::start(None).await, Subscriber::start(None).await);
+    for (s, filter) in [
+        (&all, json!({})),
+        (&ours, json!({"pnfdName": ["antenna"], "notificationTypes": ["PnfdDeletionNotification", "NsdDeletionNotification"]})),
+        (&others, json!({"nsdOnboardingState": ["ONBOARDED"]})),
+    ] {
+        let made = rig.post("/nsd/v2/subscriptions", json!({"callbackUri": s.uri(), "filter": filter})).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        fits(schema::NSD, "NsdmSubscription", &made.json());
+    }
+    let (failed, _) = upload(&rig, "tests/fixtures/packages/edge").await;
+    let (at, v) = upload(&rig, ANTENNA).await;
+    assert_eq!(rig.delete(&failed).await.status, 204, "of what was never onboarded nobody hears");
+    assert_eq!(rig.delete(&at).await.status, 204);
+    // The last word to those who hear of services only.
+    for p in ["client", "firewall", "web"] {
+        rig.onboard_vnf(&format!("descriptors/vcpe/vcpe-{p}")).await;
+    }
+    rig.onboard_nsd("descriptors/vcpe/vcpe-ns").await;
+
+    let news = all.until(4).await;
+    let kinds: Vec<_> = news.iter().map(|n| n["notificationType"].as_str().expect("type").replace("Notification", "")).collect();
+    assert_eq!(kinds, ["PnfdOnboardingFailure", "PnfdOnboarding", "PnfdDeletion", "NsdOnBoarding"]);
+    for (n, name) in news.iter().zip(["PnfdOnBoardingFailureNotification", "PnfdOnBoardingNotification", "PnfdDeletionNotification"]) {
+        fits(schema::NSD_NOTIFICATION, name, n);
+    }
+    assert!(news[0]["onboardingFailureDetails"]["detail"].is_string(), "{:#}", news[0]);
+    assert_eq!((&news[1]["pnfdInfoId"], &news[1]["pnfdId"]), (&v["id"], &v["pnfdId"]));
+    let told = |s: &[Value]| s.iter().map(|n| n["notificationType"].clone()).collect::<Vec<_>>();
+    assert_eq!(told(&ours.until(1).await), ["PnfdDeletionNotification"]);
+    assert_eq!(told(&others.until(1).await), ["NsdOnBoardingNotification"]);
+}
