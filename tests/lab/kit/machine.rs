@@ -119,7 +119,8 @@ impl Machine {
     /// What QEMU said when it ended, and whether that was an end in order; None while it runs.
     pub fn ended(&mut self) -> Option<(bool, String)> {
         let status = self.child.try_wait().expect("our child")?;
-        let why = format!("QEMU has ended ({status}): {}", fs::read_to_string(self.logs.join("qemu.log")).unwrap_or_default());
+        let why =
+            format!("QEMU has ended ({status}): {}", super::tail(&fs::read_to_string(self.logs.join("qemu.log")).unwrap_or_default(), 3));
         Some((status.success(), why))
     }
 
