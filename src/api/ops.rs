@@ -122,7 +122,8 @@ pub fn around(nfvo: &Nfvo, op: &Operation) -> Result<Around> {
     }
     let removed = removed(nfvo, op, &steps)?;
     let sheds = |l: &StepLog| steps.iter().any(|s| s.index == l.index && s.step.effect() == Effect::Sheds);
-    let shedding = op.kind == OpKind::ChangeFlavour && store.list_under::<StepLog>(&op.id)?.iter().any(sheds);
+    let remakes = matches!(op.kind, OpKind::ChangeFlavour | OpKind::ChangePackage);
+    let shedding = remakes && store.list_under::<StepLog>(&op.id)?.iter().any(sheds);
     let mut around = Around { steps, shedding, removed, ..Around::default() };
     match op.target {
         Target::Vnf(id) => around.vnf = store.get(&id)?,

@@ -7,6 +7,7 @@ mod alarm;
 mod audit;
 mod bundle;
 mod chain;
+mod change_package;
 mod client;
 mod completions;
 mod config;

@@ -78,6 +78,18 @@ pub fn text(plan: &Value) -> String {
     }
     let guests: Vec<Vec<String>> = each_guest(plan).map(|(v, g)| guest(v, g)).collect();
     parts.push(align(&["GUEST", "DOMAIN", "CPUS", "MIB", "DISKS"], &guests));
+    let package = &plan["package"];
+    let product =
+        |of: &Value| vec![plain(&of["vnfProductName"]), plain(&of["vnfSoftwareVersion"]), plain(&of["vnfdVersion"]), plain(&of["vnfdId"])];
+    if package.is_object() {
+        let rows = [("before", "before"), ("after", "after")].map(|(when, key)| [vec![when.to_owned()], product(&package[key])].concat());
+        parts.push(align(&["", "PRODUCT", "SOFTWARE", "VNFD VERSION", "VNFD"], &rows));
+    }
+    let fate = |d: &Value| vec![plain(&d["guest"]), plain(&d["storage"]), plain(&d["fate"]).to_lowercase()];
+    let fates: Vec<Vec<String>> = list(plan, "disks").iter().map(fate).collect();
+    if !fates.is_empty() {
+        parts.push(align(&["GUEST", "DISK", "WOULD BE"], &fates));
+    }
     let places: Vec<Vec<String>> =
         each_guest(plan).filter(|(_, g)| g["placement"].is_string()).map(|(v, g)| vec![called(v, g), plain(&g["placement"])]).collect();
     if !places.is_empty() {

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::{
+    change_package::ChangePackage,
     client::Client,
     connect::{Connect, Disconnect},
     console,
@@ -142,6 +143,8 @@ pub enum Vnf {
     },
     /// Bring it to another deployment flavour: guests change in place, come and go
     ChangeFlavour(ChangeFlavour),
+    /// Bring it to another package: disks on another image are made anew, volumes stay
+    ChangePackage(ChangePackage),
     /// Bring an external connection point to another link, while its guest runs
     Connect(Connect),
     /// Take an external connection point off its link
@@ -251,6 +254,7 @@ impl Vnf {
                 task(client, out, name, "heal", &body, wait)
             }
             Vnf::ChangeFlavour(c) => c.run(client, out),
+            Vnf::ChangePackage(c) => c.run(client, out),
             Vnf::Connect(c) => c.run(client, out),
             Vnf::Disconnect(d) => d.run(client, out),
             Vnf::Snapshot(s) => s.run(client, out),

@@ -556,7 +556,8 @@ pub fn usual_lane(step: &Step) -> Lane {
             | VnfStep::RevertDisk { .. }
             | VnfStep::Move(_)
             | VnfStep::Grow { .. }
-            | VnfStep::Rewrite { .. },
+            | VnfStep::Rewrite { .. }
+            | VnfStep::Package(_),
         )
         | Step::Pf(PfStep::Reload(_) | PfStep::Restore(_))
         | Step::Ns(_) => Lane::Host,

@@ -277,6 +277,8 @@ pub enum OpKind {
     ChangeExtConn,
     /// The VNF comes to another deployment flavour.
     ChangeFlavour,
+    /// The VNF comes to another package.
+    ChangePackage,
 }
 
 impl OpKind {
@@ -296,6 +298,7 @@ impl OpKind {
             OpKind::RevertToSnapshot => "REVERT_TO_SNAPSHOT",
             OpKind::ChangeExtConn => "CHANGE_EXT_CONN",
             OpKind::ChangeFlavour => "CHANGE_FLAVOUR",
+            OpKind::ChangePackage => "CHANGE_VNFPKG",
         }
     }
 }

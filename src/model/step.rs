@@ -17,7 +17,7 @@ use super::{
     place::Given,
     size::MiB,
     time::Stamp,
-    vnf::{PortMove, Properties},
+    vnf::{PackageChange, PortMove, Properties},
     vnfd::Readiness,
 };
 
@@ -109,6 +109,8 @@ pub enum VnfStep {
     },
     /// Sheds what a VNF has no use for any more, when all that it is to have is there.
     Shed(Box<Shed>),
+    /// Uses another package: it must be there. The instance is of it when the operation is over.
+    Package(Box<PackageChange>),
 }
 
 /// What goes at the end of an operation that could be rolled back until then.
@@ -225,7 +227,7 @@ impl Step {
                 | VnfStep::Define(_)
                 | VnfStep::Give { .. }
                 | VnfStep::Capture { .. } => Effect::Creates,
-                VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) | VnfStep::Grow { .. } => Effect::Uses,
+                VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) | VnfStep::Grow { .. } | VnfStep::Package(_) => Effect::Uses,
                 VnfStep::Start(_)
                 | VnfStep::Stop { .. }
                 | VnfStep::Properties { .. }
@@ -289,6 +291,7 @@ impl Step {
                 VnfStep::Grow { disk, to, .. } => format!("disk {disk} to {to}"),
                 VnfStep::Rewrite { after, .. } => format!("day-0 medium of {} anew", after.vnfc),
                 VnfStep::Shed(s) => s.label(),
+                VnfStep::Package(p) => format!("package {}, {} {}", p.after.package, p.after.name, p.after.software_version),
             },
             Step::Ns(s) => match s {
                 NsStep::Segment(id) => format!("link {id}"),

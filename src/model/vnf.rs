@@ -17,7 +17,7 @@ use super::{
     place::Held,
     size::MiB,
     time::Stamp,
-    vnfd::ImageFormat,
+    vnfd::{ImageFormat, Vnfd},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -304,13 +304,66 @@ pub struct Change {
     pub level: SmolStr,
 }
 
-/// A VNF while it comes to another flavour: as it was, and as it is to be. Its body names what is of either until the end.
+/// A VNF while it comes to another flavour or package: as it was, and as it is to be. Its body names what is of either
+/// until the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remake {
     pub vnf: VnfId,
     pub op: OpId,
     pub before: Side,
     pub after: Side,
+    /// `None`: it stays of its package.
+    pub package: Option<PackageChange>,
+}
+
+/// From one package to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageChange {
+    pub before: Origin,
+    pub after: Origin,
+}
+
+/// What an instance says of its package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub package: VnfPkgId,
+    pub vnfd_id: SmolStr,
+    pub provider: SmolStr,
+    pub name: SmolStr,
+    pub software_version: SmolStr,
+    pub vnfd_version: SmolStr,
+}
+
+impl Origin {
+    pub fn of(inst: &VnfInstance) -> Self {
+        Origin {
+            package: inst.package,
+            vnfd_id: inst.vnfd_id.clone(),
+            provider: inst.provider.clone(),
+            name: inst.product_name.clone(),
+            software_version: inst.software_version.clone(),
+            vnfd_version: inst.vnfd_version.clone(),
+        }
+    }
+    pub fn of_vnfd(package: VnfPkgId, vnfd: &Vnfd) -> Self {
+        Origin {
+            package,
+            vnfd_id: vnfd.id.clone(),
+            provider: vnfd.provider.clone(),
+            name: vnfd.product_name.clone(),
+            software_version: vnfd.software_version.clone(),
+            vnfd_version: vnfd.version.clone(),
+        }
+    }
+    /// The instance is of this package from now on.
+    pub fn put_on(self, inst: &mut VnfInstance) {
+        inst.package = self.package;
+        inst.vnfd_id = self.vnfd_id;
+        inst.provider = self.provider;
+        inst.product_name = self.name;
+        inst.software_version = self.software_version;
+        inst.vnfd_version = self.vnfd_version;
+    }
 }
 
 /// One of the two.

@@ -58,7 +58,8 @@ pub fn settle(tx: &mut Tx<'_>, ns: NsId, op: &Operation, state: NsOpState) -> Re
             | OpKind::CreateSnapshot
             | OpKind::RevertToSnapshot
             | OpKind::ChangeExtConn
-            | OpKind::ChangeFlavour,
+            | OpKind::ChangeFlavour
+            | OpKind::ChangePackage,
             NsOpState::Processing
             | NsOpState::Completed
             | NsOpState::PartiallyCompleted

@@ -8,6 +8,7 @@ mod aspects;
 mod chains;
 mod groups;
 mod links;
+mod packages;
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -22,7 +23,7 @@ use crate::model::{
     segment::Segment,
     step::{PlanStep, Step},
     subscription::Subscription,
-    vnf::Reservation,
+    vnf::{Remake, Reservation},
 };
 
 /// Reads `body` in its old shape, if `version` is the one that had it.
@@ -59,6 +60,10 @@ pub fn plan_step(version: u8, body: &[u8]) -> Result<PlanStep> {
 
 pub fn reservation(version: u8, body: &[u8]) -> Result<Reservation> {
     from::<v1::Reservation, _>(Table::Reservation, 1, version, body, 2)
+}
+
+pub fn remake(version: u8, body: &[u8]) -> Result<Remake> {
+    from::<packages::Remake, _>(Table::Remake, 1, version, body, 2)
 }
 
 pub fn subscription(version: u8, body: &[u8]) -> Result<Subscription> {

@@ -61,7 +61,7 @@ records! {
     Reservation, Reservation, 2 <- old::reservation, VnfId, |r| r.vnf;
     Segment, Segment, 2 <- old::segment, SegmentId, |r| r.id;
     Change, Change, 1, VnfId, |r| r.vnf;
-    Remake, Remake, 1, VnfId, |r| r.vnf;
+    Remake, Remake, 2 <- old::remake, VnfId, |r| r.vnf;
     Chain, Chain, 2 <- old::chain, NfpId, |r| r.id;
     Facts, Observed, 1, (), |_r| ();
     HostRecord, Host, 1, (), |_r| ();

@@ -70,7 +70,7 @@ pub enum Table {
     Controller,
     /// Port maps that were.
     PortMap,
-    /// VNFs that come to another flavour, before and after.
+    /// VNFs that come to another flavour or package, before and after.
     Remake,
     /// Onboarded PNF descriptors (`PnfdInfo`).
     PnfDescriptor,

@@ -14,6 +14,7 @@ use super::{
     Vnfm,
     grant::{Snapshot, check_quota, claim_facts},
     plan::{self, Ask, Attachment, Fabric, VnfPlan, fresh_uuid},
+    remake::FateOfDisk,
 };
 use crate::{
     model::{
@@ -27,7 +28,7 @@ use crate::{
         secret::refuse_clear,
         segment::{Segment, SegmentOwner, SegmentState},
         step::{PlanStep, Step, VnfStep},
-        vnf::{Properties, Reservation, Stopping, VnfInstance, check_configurable},
+        vnf::{PackageChange, Properties, Reservation, Stopping, VnfInstance, check_configurable},
         vnfd::Vnfd,
     },
     store::{Durability, Tx},
@@ -68,6 +69,10 @@ pub struct DryRun {
     /// Guests that would have a place of their own.
     pub placed: Vec<Held>,
     pub warnings: Vec<String>,
+    /// The package that it would come to.
+    pub package: Option<PackageChange>,
+    /// Of a VNF that is there: what would become of its disks.
+    pub fates: Vec<FateOfDisk>,
 }
 
 impl Vnfm {
@@ -185,7 +190,16 @@ impl Vnfm {
         let told = self.grant(&mut [&mut p], &snap)?;
         p.warnings.extend(told);
         p.warnings.extend(self.accel_warning());
-        Ok(DryRun { name: inst.name, body: p.body, steps: p.steps, segments: touched, placed: p.reservation.placed, warnings: p.warnings })
+        Ok(DryRun {
+            name: inst.name,
+            body: p.body,
+            steps: p.steps,
+            segments: touched,
+            placed: p.reservation.placed,
+            warnings: p.warnings,
+            package: None,
+            fates: Vec::new(),
+        })
     }
 
     fn plan_one(&self, inst: &VnfInstance, ask: &InstantiateVnf, snap: &Snapshot, op: OpId) -> Result<(VnfPlan, Vec<Segment>)> {

@@ -25,7 +25,7 @@ use crate::{
         time::Dice,
         tree::tree,
         vnf::{Body, Change, ExtCpInst, Reservation, RunState, Stopping, Vnfc},
-        vnfd::{Aspect, Flavour},
+        vnfd::{Aspect, Flavour, Level},
     },
     vim::capacity::{Need, Whole, reservation},
 };
@@ -126,6 +126,37 @@ pub fn goal(flavour: &Flavour, body: &Body, to: &ScaleTo) -> Result<Goal> {
             }
         }
     }
+    within(flavour, &goal, "the VNF cannot be scaled so far")?;
+    Ok(goal)
+}
+
+/// The level and the scale levels that a VNF has, in another flavour.
+pub fn same_goal(flavour: &Flavour, body: &Body) -> Result<Goal> {
+    let level = flavour.level(&body.level).ok_or_else(|| {
+        let known: Vec<_> = flavour.levels.iter().map(|l| l.id.as_str()).collect();
+        Fault::conflict(format!(
+            "the VNF is at instantiation level {}, and flavour {} there has {}: scale_to_level brings it to one that both have",
+            body.level,
+            flavour.id,
+            known.join(", ")
+        ))
+    })?;
+    let mut goal = level_goal(level);
+    for (id, to) in &body.scale {
+        if level_of(&goal.scale, id) != *to {
+            let there = |e: Fault| Fault::conflict(e.detail()).context(format!("the VNF is at level {to} of aspect {id}"));
+            move_aspect(&mut goal, flavour, aspect(flavour, id).map_err(there)?, *to).map_err(there)?;
+        }
+    }
+    within(flavour, &goal, "the VNF has more guests, or fewer, than there may be there")?;
+    Ok(goal)
+}
+
+pub fn level_goal(level: &Level) -> Goal {
+    Goal { counts: tree(level.counts.iter().cloned()), scale: level.scale.clone(), level: level.id.clone() }
+}
+
+fn within(flavour: &Flavour, goal: &Goal, why_not: &str) -> Result<()> {
     let mut wrong = Vec::new();
     for v in &flavour.vdus {
         let n = goal.counts.get(&v.id).copied().unwrap_or(0);
@@ -134,10 +165,7 @@ pub fn goal(flavour: &Flavour, body: &Body, to: &ScaleTo) -> Result<Goal> {
             wrong.push(format!("VDU {}: {n} guests, and it has {} to {most}", v.id, v.min_instances));
         }
     }
-    if wrong.is_empty() {
-        return Ok(goal);
-    }
-    Err(Fault::conflict("the VNF cannot be scaled so far").with_reasons(wrong))
+    if wrong.is_empty() { Ok(()) } else { Err(Fault::conflict(why_not).with_reasons(wrong)) }
 }
 
 fn ext_cps(body: &Body) -> BTreeMap<SmolStr, ExtCpInst> {

@@ -4,7 +4,7 @@
 //! | the operation | has in hand |
 //! |---|---|
 //! | runs, forward or backward | the guests that its steps name |
-//! | waits for its turn, or is stuck | those that it is to add, or that scaling in takes away; all, where it is to stop or end the VNF, or to take it back to a snapshot or to another flavour |
+//! | waits for its turn, or is stuck | those that it is to add, or that scaling in takes away; all, where it is to stop or end the VNF, or to take it back to a snapshot, to another flavour or another package |
 //!
 //! One that is stuck moves nothing by itself: what it does not have in hand must not wait for its client.
 //! Never: the store, or what becomes of a guest.
@@ -41,6 +41,7 @@ fn guests_of(step: &Step) -> Vec<VnfcId> {
             | VnfStep::Attach(_)
             | VnfStep::TakeBack(_)
             | VnfStep::Properties { .. }
+            | VnfStep::Package(_)
             // Whether a guest runs is nothing to it.
             | VnfStep::Move(_) => Vec::new(),
         },
@@ -73,8 +74,8 @@ impl Hold {
             Phase::Forward | Phase::Backward => Hand::These(steps.iter().flat_map(|s| guests_of(&s.step)).collect()),
             Phase::Held | Phase::Stuck => match op.kind {
                 // Of a VNF that is half way back some disks are of one time and some of another, and between two
-                // flavours some guests are of one and some of the other.
-                OpKind::Stop | OpKind::Terminate | OpKind::RevertToSnapshot | OpKind::ChangeFlavour => Hand::All,
+                // flavours or packages some guests are of one and some of the other.
+                OpKind::Stop | OpKind::Terminate | OpKind::RevertToSnapshot | OpKind::ChangeFlavour | OpKind::ChangePackage => Hand::All,
                 OpKind::Scale | OpKind::ScaleToLevel => Hand::These(added.union(&removed).copied().collect()),
                 OpKind::Instantiate
                 | OpKind::Start
@@ -187,6 +188,7 @@ mod tests {
             (OpKind::CreateSnapshot, FailedTemp, &[OLD], &change(&[], &[]), nothing, nothing),
             (OpKind::RevertToSnapshot, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
             (OpKind::ChangeFlavour, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
+            (OpKind::ChangePackage, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
             (OpKind::Stop, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
             (OpKind::Terminate, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
         ] {

@@ -32,24 +32,23 @@ use crate::{
 
 impl Vnfm {
     pub(super) fn make_medium(&self, spec: &MediaSpec) -> Result<()> {
-        let inst: VnfInstance = self.store.require(&spec.vnf)?;
+        let inst = self.as_now(self.store.require(&spec.vnf)?)?;
         let package: VnfPackage = self.store.require(&inst.package)?;
-        let body = self.body_now(&inst)?.ok_or_else(|| Fault::conflict(format!("VNF instance {} is not instantiated", inst.id)))?;
-        let (vnfc, vdu, day0) = parts(inst.id, &body, &package, spec.vnfc)?;
+        let body = planned(&inst)?;
+        let (vnfc, vdu, day0) = parts(inst.id, body, &package, spec.vnfc)?;
         let secrets = self.secrets(inst.project)?;
         let faces = self.faces_of(vnfc, &[])?;
-        let guest = guest(&inst, &body, vnfc, vdu, &faces, &secrets);
+        let guest = guest(&inst, body, vnfc, vdu, &faces, &secrets);
         let files = day0::render(day0, &guest, &|path| self.artefact(&package, path))?;
         self.images.ensure_medium(spec.vnfc, spec.medium, day0.bus, spec.label.as_deref(), &files)
     }
 
     /// What is (or was) on a guest's medium, secrets masked.
     pub fn preview_day0(&self, vnf: VnfId, vnfc: VnfcId) -> Result<Vec<MediumFile>> {
-        let inst: VnfInstance = self.store.require(&vnf)?;
-        let body = self.body_now(&inst)?.ok_or_else(|| Fault::conflict(format!("VNF instance {vnf} is not instantiated")))?;
+        let inst = self.as_now(self.store.require(&vnf)?)?;
         let package: VnfPackage = self.store.require(&inst.package)?;
         let secrets = self.secrets(inst.project)?;
-        self.previewed(&inst, &body, &package, &|path| self.artefact(&package, path), vnfc, &[], &secrets)
+        self.previewed(&inst, planned(&inst)?, &package, &|path| self.artefact(&package, path), vnfc, &[], &secrets)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -170,6 +169,10 @@ impl Vnfm {
         let was = self.store.write(Durability::Barrier, |tx| tx.delete::<Secret>(&key))?;
         if was { Ok(()) } else { Err(Fault::not_found(format!("there is no secret '{name}'"))) }
     }
+}
+
+fn planned(inst: &VnfInstance) -> Result<&Body> {
+    inst.body.as_ref().ok_or_else(|| Fault::conflict(format!("VNF instance {} is not instantiated", inst.id)))
 }
 
 /// What day-0 templates see of a guest.

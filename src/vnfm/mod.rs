@@ -7,7 +7,7 @@
 //! * `change`  pure: what scaling and healing add to the guests and take from them
 //! * `alter`   takes a request to scale or to heal
 //! * `connect` external connection points that come to other links
-//! * `remake` the VNF comes to another flavour
+//! * `remake` the VNF comes to another flavour, or another package
 //! * `grant`   whether the box has room for plans, and the project leave
 //! * `accept`  takes a request: plan, capacity, one transaction; or a dry run
 //! * `run`     does and undoes one step by the ports

@@ -18,6 +18,7 @@ use crate::{
         epa::NicAttach,
         error::{Fault, Result},
         id::{DiskId, ExtCpId, IfKind, PortId, SegmentId, if_name},
+        package::VnfPackage,
         segment::{Access, Segment},
         size::MiB,
         step::VnfStep,
@@ -75,7 +76,7 @@ impl Planner<'_> {
     /// A disk that was not there before, and the step that makes it.
     pub(super) fn new_disk(&mut self, d: &Disk) -> Result<(VnfcDisk, u32)> {
         let id = DiskId(fresh_uuid(self.dice));
-        let (size, base) = self.stored(d)?;
+        let (size, base) = stored(self.ask.package, d)?;
         let mut after = Vec::new();
         if let Some(base) = &base {
             after.push(self.image_step(base.clone()));
@@ -83,18 +84,6 @@ impl Planner<'_> {
         let spec = DiskSpec { id, size, base: base.clone() };
         let made = self.steps.vnf(VnfStep::Disk(spec), &after);
         Ok((VnfcDisk { id, storage: d.id.clone(), size, base: base.map(|b| (b.sha256, b.format)) }, made))
-    }
-
-    /// How large a disk is, and the image it stands on.
-    pub(super) fn stored(&self, d: &Disk) -> Result<(MiB, Option<BaseImage>)> {
-        let Some(image) = &d.image else { return Ok((d.size, None)) };
-        let stored = self.ask.package.images.iter().find(|i| i.id == image.id).ok_or_else(|| {
-            Fault::conflict(format!(
-                "image {} of package {} is not in the image store: onboard the package again",
-                image.id, self.ask.package.id
-            ))
-        })?;
-        Ok((MiB(d.size.0.max(stored.virtual_size.0)), Some(BaseImage { sha256: stored.sha256, format: stored.format })))
     }
 
     /// What a guest of this flavour is to the hypervisor and to placement.
@@ -147,6 +136,15 @@ impl Planner<'_> {
         };
         Ok(Guest { spec, wish })
     }
+}
+
+/// How large a disk of this package is, and the image it stands on.
+pub(super) fn stored(package: &VnfPackage, d: &Disk) -> Result<(MiB, Option<BaseImage>)> {
+    let Some(image) = &d.image else { return Ok((d.size, None)) };
+    let stored = package.images.iter().find(|i| i.id == image.id).ok_or_else(|| {
+        Fault::conflict(format!("image {} of package {} is not in the image store: onboard the package again", image.id, package.id))
+    })?;
+    Ok((MiB(d.size.0.max(stored.virtual_size.0)), Some(BaseImage { sha256: stored.sha256, format: stored.format })))
 }
 
 fn stations<'a>(fabric: &'a mut Fabric<'_>, segment: SegmentId) -> Result<&'a mut Stations> {

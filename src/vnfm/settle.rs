@@ -27,7 +27,7 @@ pub fn settle(tx: &mut Tx<'_>, vnf: crate::model::id::VnfId, op: &Operation, sta
         (OpKind::Instantiate, VnfOpState::RolledBack) | (OpKind::Terminate, VnfOpState::Completed) => clear(tx, &mut inst)?,
         (OpKind::Scale | OpKind::ScaleToLevel | OpKind::Heal, state) => changed(tx, &mut inst, op, state)?,
         (OpKind::CreateSnapshot | OpKind::RevertToSnapshot, state) => super::snapshot::settle(tx, &inst, op, state)?,
-        (OpKind::ChangeFlavour, state) => super::remake::settle(tx, &mut inst, op, state)?,
+        (OpKind::ChangeFlavour | OpKind::ChangePackage, state) => super::remake::settle(tx, &mut inst, op, state)?,
         (OpKind::ChangeExtConn, state) => super::connect::settle(tx, &mut inst, op, state)?,
         // It was done when it was taken.
         (OpKind::ModifyInfo, VnfOpState::Completed) => {}

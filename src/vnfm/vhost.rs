@@ -55,7 +55,8 @@ impl Vnfm {
 
     fn forwarders(&self, vnf: VnfId, guest: VnfcId) -> Result<Vec<Port>> {
         let Some(inst) = self.store.get::<VnfInstance>(&vnf)? else { return Ok(Vec::new()) };
-        let Some(body) = self.body_now(&inst)? else { return Ok(Vec::new()) };
+        let inst = self.as_now(inst)?;
+        let Some(body) = &inst.body else { return Ok(Vec::new()) };
         let Some(c) = body.vnfc(guest) else { return Ok(Vec::new()) };
         let package: VnfPackage = self.store.require(&inst.package)?;
         let Some(vdu) = vnfd_of(&package)?.flavour(&body.flavour).and_then(|f| f.vdu(&c.vdu)) else { return Ok(Vec::new()) };

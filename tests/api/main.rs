@@ -17,6 +17,7 @@ mod kit;
 mod lists;
 mod notify;
 mod nslcm;
+mod package;
 mod pm;
 mod pnfd;
 mod rig;

@@ -115,7 +115,7 @@ async fn a_vnf_of_its_own_lives_and_dies_as_sol003_says() {
         ("terminate", json!({"terminationType": "FORCEFUL", "gracefulTerminationTimeout": 1}), 422, "only with GRACEFUL"),
         ("terminate", json!({"terminationType": "SOFT"}), 422, "SOFT"),
         ("scale", json!({"type": "SCALE_OUT", "aspectId": "x"}), 422, "no scaling aspect 'x'; it has servers"),
-        ("change_vnfpkg", json!({"vnfdId": "x"}), 404, "not offered"),
+        ("change_vnfpkg", json!({"vnfdId": "x"}), 422, "no onboarded VNF package has the VNFD 'x'"),
         ("operate", json!({"changeStateTo": "STARTED", "stopType": "GRACEFUL"}), 422, "only with STOPPED"),
     ] {
         let r = rig.post(&format!("{vnf}/{path}"), body).await;

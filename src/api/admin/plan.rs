@@ -1,5 +1,5 @@
-//! Dry runs: what an instantiation or the scaling of a service would make, what an update, or other links or another
-//! flavour of a VNF would change, or every reason why not. Nothing is touched.
+//! Dry runs: what an instantiation or the scaling of a service would make, what an update, or other links, another flavour
+//! or another package of a VNF would change, or every reason why not. Nothing is touched.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::{
     api::{
         Ctx,
         convert::{
-            connect, flavour,
+            connect, flavour, package,
             request::{self, Scaled},
             update,
         },
@@ -32,11 +32,12 @@ use crate::{
     nfvo::{accept::NsDryRun, way::Rerouted},
     sol::{
         nslcm::{InstantiateNsRequest, ScaleNsRequest, UpdateNsRequest, UpdateType},
-        vnflcm::{ChangeExtVnfConnectivityRequest, ChangeVnfFlavourRequest, InstantiateVnfRequest},
+        vnflcm::{ChangeCurrentVnfPkgRequest, ChangeExtVnfConnectivityRequest, ChangeVnfFlavourRequest, InstantiateVnfRequest},
     },
     vnfm::{
         accept::{CreateVnf, DryRun},
         place::texts,
+        remake::{Fate, FateOfDisk},
     },
 };
 
@@ -51,6 +52,8 @@ pub struct Ask {
     connect: Option<AskConnect>,
     #[serde(rename = "changeFlavour")]
     flavour: Option<AskFlavour>,
+    #[serde(rename = "changeVnfPkg")]
+    package: Option<AskPackage>,
 }
 
 /// Of a service that runs.
@@ -104,7 +107,15 @@ struct AskFlavour {
     request: ChangeVnfFlavourRequest,
 }
 
-#[derive(Serialize)]
+/// CHANGE_VNFPKG of a VNF that is up.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AskPackage {
+    vnf_instance_id: String,
+    request: ChangeCurrentVnfPkgRequest,
+}
+
+#[derive(Serialize, Default)]
 pub struct Plan {
     links: Vec<networks::Wire>,
     vnfs: Vec<Vnf>,
@@ -117,8 +128,65 @@ pub struct Plan {
     changes: Vec<Change>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     moves: Vec<Move>,
+    /// Of a VNF that would come to another package.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package: Option<Packages>,
+    /// Of a VNF that is there: what would become of its disks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    disks: Vec<DiskFate>,
     steps: Vec<Step>,
     warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Packages {
+    before: Product,
+    after: Product,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Product {
+    vnf_pkg_id: String,
+    vnfd_id: String,
+    vnf_provider: String,
+    vnf_product_name: String,
+    vnf_software_version: String,
+    vnfd_version: String,
+}
+
+impl From<&vnf::Origin> for Product {
+    fn from(p: &vnf::Origin) -> Self {
+        Product {
+            vnf_pkg_id: p.package.to_string(),
+            vnfd_id: p.vnfd_id.to_string(),
+            vnf_provider: p.provider.to_string(),
+            vnf_product_name: p.name.to_string(),
+            vnf_software_version: p.software_version.to_string(),
+            vnfd_version: p.vnfd_version.to_string(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DiskFate {
+    /// `vdu/0`.
+    guest: String,
+    storage: String,
+    fate: &'static str,
+}
+
+impl From<&FateOfDisk> for DiskFate {
+    fn from(f: &FateOfDisk) -> Self {
+        let fate = match f.fate {
+            Fate::Kept => "KEPT",
+            Fate::Grown => "GROWN",
+            Fate::Anew => "ANEW",
+            Fate::Added => "ADDED",
+            Fate::Removed => "REMOVED",
+        };
+        DiskFate { guest: f.guest.to_string(), storage: f.storage.to_string(), fate }
+    }
 }
 
 /// Of a chain that would take another way.
@@ -281,16 +349,7 @@ pub(super) fn shown(dry: &NsDryRun) -> Plan {
     let vnfs =
         members.iter().map(|m| planned(&m.instance.name, Some(&m.profile), &m.plan.body, &m.plan.reservation.placed, &links)).collect();
     let chains = dry.plan.chains.iter().map(|c| chains::of(c, None)).collect();
-    Plan {
-        vnfs,
-        removed: Vec::new(),
-        links,
-        chains,
-        changes: Vec::new(),
-        moves: Vec::new(),
-        steps: all,
-        warnings: dry.plan.warnings.clone(),
-    }
+    Plan { vnfs, links, chains, steps: all, warnings: dry.plan.warnings.clone(), ..Plan::default() }
 }
 
 fn of_update(nfvo: &View, ask: &AskUpdate, id: NsId) -> Result<Plan> {
@@ -308,14 +367,11 @@ fn of_update(nfvo: &View, ask: &AskUpdate, id: NsId) -> Result<Plan> {
         cutover: c.cutover.clone(),
     };
     Ok(Plan {
-        links: Vec::new(),
-        vnfs: Vec::new(),
-        removed: Vec::new(),
         chains: dry.changes.iter().map(|c| chains::of(&c.after, None)).collect(),
         changes: dry.changes.iter().map(change).collect(),
-        moves: Vec::new(),
         steps: steps(&dry.steps, None),
         warnings: dry.changes.into_iter().flat_map(|c| c.warnings).collect(),
+        ..Plan::default()
     })
 }
 
@@ -334,7 +390,7 @@ fn of_scale(nfvo: &View, ask: &AskScale) -> Result<Plan> {
     all.extend(dry.members.iter().flat_map(|m| steps(&m.plan.steps, Some(&m.instance.name))));
     let vnfs =
         dry.members.iter().map(|m| planned(&m.instance.name, Some(&m.profile), &m.plan.body, &m.plan.reservation.placed, &links)).collect();
-    Ok(Plan { vnfs, removed, links, chains: Vec::new(), changes: Vec::new(), moves: Vec::new(), steps: all, warnings: dry.warnings })
+    Ok(Plan { vnfs, removed, links, steps: all, warnings: dry.warnings, ..Plan::default() })
 }
 
 fn of_vnf(nfvo: &View, ask: AskVnf, id: Option<VnfId>) -> Result<Plan> {
@@ -359,14 +415,13 @@ fn of_vnf(nfvo: &View, ask: AskVnf, id: Option<VnfId>) -> Result<Plan> {
 fn one_vnf(dry: DryRun) -> Plan {
     let links: Vec<_> = dry.segments.iter().map(networks::Wire::from).collect();
     Plan {
-        removed: Vec::new(),
         vnfs: vec![planned(&dry.name, None, &dry.body, &dry.placed, &links)],
         links,
-        chains: Vec::new(),
-        changes: Vec::new(),
-        moves: Vec::new(),
+        package: dry.package.as_ref().map(|p| Packages { before: (&p.before).into(), after: (&p.after).into() }),
+        disks: dry.fates.iter().map(Into::into).collect(),
         steps: steps(&dry.steps, None),
         warnings: dry.warnings,
+        ..Plan::default()
     }
 }
 
@@ -374,6 +429,12 @@ fn of_flavour(nfvo: &View, ask: AskFlavour) -> Result<Plan> {
     let id: VnfId = ask.vnf_instance_id.parse()?;
     let how = flavour::request(ask.request)?;
     Ok(one_vnf(nfvo.seen(Thing::Vnf(id), |n| n.vnfm().dry_change_flavour(id, &how))?))
+}
+
+fn of_package(nfvo: &View, ask: AskPackage) -> Result<Plan> {
+    let id: VnfId = ask.vnf_instance_id.parse()?;
+    let how = package::request(ask.request)?;
+    Ok(one_vnf(nfvo.seen(Thing::Vnf(id), |n| n.vnfm().dry_change_package(id, &how))?))
 }
 
 fn of_connect(nfvo: &View, ask: AskConnect) -> Result<Plan> {
@@ -390,13 +451,10 @@ fn of_connect(nfvo: &View, ask: AskConnect) -> Result<Plan> {
     };
     Ok(Plan {
         links: dry.links.iter().map(networks::Wire::from).collect(),
-        vnfs: Vec::new(),
-        removed: Vec::new(),
-        chains: Vec::new(),
-        changes: Vec::new(),
         moves: dry.plan.moves.iter().map(moved).collect(),
         steps: steps(&dry.plan.steps, Some(&dry.name)),
         warnings: dry.plan.warnings,
+        ..Plan::default()
     })
 }
 
@@ -407,25 +465,26 @@ pub async fn plan(State(s): Ctx, _: NoQuery, extract::Noted(ask, ignored): extra
             Err(Box::new(Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, format!("give either {what}"))))
         }
     };
-    let plan = match (ask.ns, ask.vnf, ask.update, ask.scale, ask.connect, ask.flavour) {
-        (Some(ns), None, None, None, None, None) => {
+    let plan = match (ask.ns, ask.vnf, ask.update, ask.scale, ask.connect, ask.flavour, ask.package) {
+        (Some(ns), None, None, None, None, None, None) => {
             one(&ns.nsd_id, &ns.ns_instance_id, "ns.nsdId or ns.nsInstanceId")?;
             let id = ns.ns_instance_id.as_deref().map(str::parse).transpose()?;
             s.domain(move |n| of_ns(n, ns, id)).await
         }
-        (None, Some(vnf), None, None, None, None) => {
+        (None, Some(vnf), None, None, None, None, None) => {
             one(&vnf.vnfd_id, &vnf.vnf_instance_id, "vnf.vnfdId or vnf.vnfInstanceId")?;
             let id = vnf.vnf_instance_id.as_deref().map(str::parse).transpose()?;
             s.domain(move |n| of_vnf(n, vnf, id)).await
         }
-        (None, None, Some(update), None, None, None) => {
+        (None, None, Some(update), None, None, None, None) => {
             let id = update.ns_instance_id.parse()?;
             s.domain(move |n| of_update(n, &update, id)).await
         }
-        (None, None, None, Some(scale), None, None) => s.domain(move |n| of_scale(n, &scale)).await,
-        (None, None, None, None, Some(connect), None) => s.domain(move |n| of_connect(n, connect)).await,
-        (None, None, None, None, None, Some(flavour)) => s.domain(move |n| of_flavour(n, flavour)).await,
-        _ => return Err(Fault::invalid("give either ns or vnf, or scale, or update, or connect, or changeFlavour").into()),
+        (None, None, None, Some(scale), None, None, None) => s.domain(move |n| of_scale(n, &scale)).await,
+        (None, None, None, None, Some(connect), None, None) => s.domain(move |n| of_connect(n, connect)).await,
+        (None, None, None, None, None, Some(flavour), None) => s.domain(move |n| of_flavour(n, flavour)).await,
+        (None, None, None, None, None, None, Some(package)) => s.domain(move |n| of_package(n, package)).await,
+        _ => return Err(Fault::invalid("give either ns or vnf, or scale, or update, or connect, or changeFlavour, or changeVnfPkg").into()),
     };
     answer(plan, ignored)
 }

@@ -33,7 +33,8 @@ pub fn read(op: &Operation, members: &[VnfId]) -> Result<Asked> {
         | OpKind::CreateSnapshot
         | OpKind::RevertToSnapshot
         | OpKind::ChangeExtConn
-        | OpKind::ChangeFlavour => {
+        | OpKind::ChangeFlavour
+        | OpKind::ChangePackage => {
             Err(Fault::bug(format!("operation {} ({}) is not planned anew from its request", op.id, op.kind.name())))
         }
     }

@@ -19,7 +19,7 @@ use crate::{
             AffectedVirtualLink, AffectedVirtualStorage, AffectedVnfc, ChangeType, ChangeVnfFlavourRequest, LinkChangeType, ResourceChanges,
         },
     },
-    vnfm::remake::ChangeFlavour,
+    vnfm::remake::{ChangeFlavour, With},
 };
 
 pub fn request(mut r: ChangeVnfFlavourRequest) -> Result<ChangeFlavour> {
@@ -40,10 +40,7 @@ pub fn request(mut r: ChangeVnfFlavourRequest) -> Result<ChangeFlavour> {
     let done = ChangeFlavour {
         flavour: r.new_flavour_id.into(),
         level: r.instantiation_level_id.map(Into::into),
-        attach,
-        params: params(&given),
-        ssh_keys,
-        request,
+        with: With { attach, params: params(&given), ssh_keys, request },
     };
     faults.end("ChangeVnfFlavourRequest", done)
 }

@@ -10,6 +10,7 @@ pub mod flavour;
 pub mod notification;
 pub mod ns;
 pub mod opocc;
+pub mod package;
 pub mod pm;
 pub mod request;
 pub mod snapshot;

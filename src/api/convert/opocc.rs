@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Base, connect, flavour, problem, time, unexplained, vnf::Dialect};
+use super::{Base, connect, flavour, package, problem, time, unexplained, vnf::Dialect};
 use crate::{
     model::{
         chain::Chain,
@@ -80,7 +80,8 @@ impl Tasks {
             | OpKind::CreateSnapshot
             | OpKind::RevertToSnapshot
             | OpKind::ChangeExtConn
-            | OpKind::ChangeFlavour => !removes,
+            | OpKind::ChangeFlavour
+            | OpKind::ChangePackage => !removes,
             OpKind::Terminate | OpKind::ModifyInfo | OpKind::Heal => false,
         };
         Tasks { cancel: mine && under_way, retry: mine && stuck, rollback: mine && stuck && undoable }
@@ -156,7 +157,8 @@ fn params(op: &Operation, around: &Around) -> Option<KeyValuePairs> {
             | OpKind::CreateSnapshot
             | OpKind::RevertToSnapshot
             | OpKind::ChangeExtConn
-            | OpKind::ChangeFlavour,
+            | OpKind::ChangeFlavour
+            | OpKind::ChangePackage,
         )
         | (Target::Pf(_), _)
         | (Target::Ns(_), OpKind::Terminate | OpKind::Start | OpKind::Stop) => json!({}),
@@ -240,6 +242,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
             OpKind::RevertToSnapshot => LcmOperationType::RevertToSnapshot,
             OpKind::ChangeExtConn => LcmOperationType::ChangeExtConn,
             OpKind::ChangeFlavour => LcmOperationType::ChangeFlavour,
+            OpKind::ChangePackage => LcmOperationType::ChangeVnfpkg,
             OpKind::ReloadPf | OpKind::RestorePf | OpKind::Update => return Err(not_here(op)),
         },
         is_automatic_invocation: op.automatic,
@@ -251,7 +254,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
         changed_info: changed_info(op),
         affected_vip_cps: Vec::new(),
         changed_ext_connectivity: connect::changed(op, &around.steps),
-        modifications_triggered_by_vnf_pkg_change: None,
+        modifications_triggered_by_vnf_pkg_change: package::modified(op, &around.steps),
         vnf_snapshot_info_id: snapshot.clone(),
         lcm_coordinations: Vec::new(),
         rejected_lcm_coordinations: Vec::new(),
@@ -312,9 +315,10 @@ fn vnf_changes(op: &Operation, around: &Around) -> Option<ResourceChanges> {
         }));
     }
     reverted(around, &mut changes);
-    if op.kind == OpKind::ChangeFlavour {
+    if matches!(op.kind, OpKind::ChangeFlavour | OpKind::ChangePackage) {
         flavour::affected(&around.steps, around.vnf.as_ref(), &mut changes);
     }
+    package::tell_apart(&around.steps, &mut changes);
     changes.affected_ext_link_ports = connect::affected(&around.steps);
     (changes != ResourceChanges::default()).then_some(changes)
 }
@@ -390,7 +394,8 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
             | OpKind::CreateSnapshot
             | OpKind::RevertToSnapshot
             | OpKind::ChangeExtConn
-            | OpKind::ChangeFlavour => {
+            | OpKind::ChangeFlavour
+            | OpKind::ChangePackage => {
                 return Err(not_here(op));
             }
         },
@@ -437,7 +442,8 @@ fn ns_changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResou
         | OpKind::CreateSnapshot
         | OpKind::RevertToSnapshot
         | OpKind::ChangeExtConn
-        | OpKind::ChangeFlavour => VnfChangeType::Instantiate,
+        | OpKind::ChangeFlavour
+        | OpKind::ChangePackage => VnfChangeType::Instantiate,
     };
     let mut changes = NsResourceChanges::default();
     for s in &around.steps {

@@ -81,6 +81,7 @@ pub fn instance(v: &VnfInstance, around: &Around<'_>, base: &Base) -> sol::VnfIn
             terminate: base.link_if(alone && v.instantiated, format!("{path}/terminate")),
             operate: base.link_if(up, format!("{path}/operate")),
             change_flavour: base.link_if(alone && v.instantiated, format!("{path}/change_flavour")),
+            change_current_vnf_pkg: base.link_if(alone && v.instantiated, format!("{path}/change_vnfpkg")),
             change_ext_conn: base.link_if(alone && v.instantiated, format!("{path}/change_ext_conn")),
             create_snapshot: base.link_if(up, format!("{path}/create_snapshot")),
             revert_to_snapshot: base.link_if(up, format!("{path}/revert_to_snapshot")),

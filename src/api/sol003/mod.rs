@@ -2,6 +2,7 @@
 
 mod connect;
 mod flavour;
+mod package;
 mod snapshots;
 mod vnflcm;
 mod vnflcm_ops;

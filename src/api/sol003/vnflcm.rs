@@ -18,7 +18,7 @@ use crate::{
         extract::{self, Id},
         list::{Page, Query, list},
         problem::Answer,
-        respond::{NoQuery, accepted, created, not_offered, shown, unprocessable},
+        respond::{NoQuery, accepted, created, shown, unprocessable},
         routes::Routes,
         who::caller,
     },
@@ -58,7 +58,7 @@ pub fn routes() -> Routes {
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_flavour", super::flavour::change)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/heal", heal)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_ext_conn", super::connect::change)
-        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_vnfpkg", not_offered("changing the package is not offered yet"))
+        .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/change_vnfpkg", super::package::change)
 }
 
 pub fn find(nfvo: &Nfvo, id: VnfId) -> Result<VnfInstance> {
@@ -130,7 +130,7 @@ async fn modify(
 
 fn apply(v: &mut VnfInstance, r: &VnfInfoModificationRequest) -> Result<()> {
     if r.vnf_pkg_id.is_some() {
-        return Err(Fault::invalid("vnfPkgId: changing the package is not offered yet"));
+        return Err(Fault::invalid("vnfPkgId: a modification does not change it; change_vnfpkg brings the VNF to another package"));
     }
     match &r.vnf_instance_name {
         Patch::Keep => {}

@@ -17,6 +17,7 @@ mod grow;
 mod life;
 mod links;
 mod outside;
+mod package;
 mod pf;
 mod place;
 mod reboot;

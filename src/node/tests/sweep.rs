@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{connect, flavour, guests, reroute, snapshots};
+use super::{connect, flavour, guests, package, reroute, snapshots};
 use crate::{
     lcm::port::{Outcome, Runner, StepCx},
     model::{
@@ -61,6 +61,8 @@ enum What {
     Connect,
     /// To another flavour: guests change, come and go, and so do disks, NICs and links.
     Flavour,
+    /// To another package: the same, and a disk is made anew from another image.
+    Package,
 }
 
 #[derive(Clone, Copy)]
@@ -94,6 +96,10 @@ impl Case {
             }
             What::Flavour => {
                 let (b, id) = flavour::standing();
+                (b, Of::Vnf(id))
+            }
+            What::Package => {
+                let (b, id) = package::standing();
                 (b, Of::Vnf(id))
             }
             What::ScaleNs => {
@@ -136,7 +142,7 @@ impl Case {
         let snapshot = matches!(what, What::Snapshot | What::Revert).then(|| snapshots::empty(&b));
         let c = Case { b, what, of, snapshot, around };
         match (what, of) {
-            (What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs | What::Connect | What::Flavour, _) => {}
+            (What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs | What::Connect | What::Flavour | What::Package, _) => {}
             (_, Of::Ns(id)) => {
                 c.done(c.b.instantiate_ns(id));
                 if what == What::ShrinkNs {
@@ -182,6 +188,7 @@ impl Case {
         let accepted = match (self.what, self.of) {
             (What::Connect, Of::Vnf(id)) => vnfm.change_ext_conn(id, &connect::change(&self.b, self.around.expect("a service"))),
             (What::Flavour, Of::Vnf(id)) => vnfm.change_flavour(id, &flavour::to("big", Some("pair"))),
+            (What::Package, Of::Vnf(id)) => vnfm.change_package(id, &package::to("vnf2")),
             (What::Snapshot, Of::Vnf(id)) => vnfm.take_snapshot(id, self.snapshot.expect("one"), &Params::new(), "{}"),
             (What::Revert, Of::Vnf(id)) => vnfm.revert_to_snapshot(id, self.snapshot.expect("one"), "{}"),
             (What::InstantiateVnf, Of::Vnf(id)) => {
@@ -236,6 +243,7 @@ impl Case {
             (What::ShrinkNs, Of::Ns(id)) => self.assert_members(id, &["web", "fw", "client"]),
             (What::Stop, Of::Vnf(id)) => self.assert_run(id, RunState::Stopped),
             (What::Flavour, Of::Vnf(id)) => flavour::assert_is(&self.b, id, "big", true),
+            (What::Package, Of::Vnf(id)) => package::assert_is(&self.b, id, true),
             (What::Connect, Of::Vnf(id)) => connect::assert_is(&self.b, id, self.around.expect("a service"), true),
             (_, Of::Vnf(id)) => {
                 self.assert_run(id, RunState::Started);
@@ -326,6 +334,7 @@ impl Case {
             (What::Start, Of::Vnf(id)) => self.assert_run(id, RunState::Stopped),
             // Its disk may have been enlarged or not: the record keeps room for it.
             (What::Flavour, Of::Vnf(id)) => flavour::assert_is(&self.b, id, "df", true),
+            (What::Package, Of::Vnf(id)) => package::assert_is(&self.b, id, false),
             (What::Connect, Of::Vnf(id)) => connect::assert_is(&self.b, id, self.around.expect("a service"), false),
             (What::ReloadPf | What::RestorePf | What::Reboot | What::Snapshot | What::Revert, Of::Vnf(id)) => {
                 self.assert_run(id, RunState::Started);
@@ -374,7 +383,7 @@ impl Case {
             What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs | What::Stop | What::Start | What::ScaleOut => true,
             What::ScaleOutVf | What::RestorePf => true,
             What::ReloadPf | What::Reboot | What::Reroute | What::GrowNs | What::Snapshot | What::Revert | What::Connect => true,
-            What::Flavour => true,
+            What::Flavour | What::Package => true,
         }
     }
 }
@@ -385,6 +394,10 @@ fn more(out: bool) -> Alter {
 
 fn to_level(level: &str) -> ScaleNs {
     ScaleNs { to: NsScaleTo::Level(level.into()), params: Params::new(), member_params: BTreeMap::new(), request: "{}".into() }
+}
+
+fn sheds_last(what: What) -> bool {
+    matches!(what, What::Flavour | What::Package)
 }
 
 /// Changes to the box that the operation makes when nothing goes wrong.
@@ -420,8 +433,10 @@ fn fails(what: What) {
                     // A stop takes an agent that refuses for one that is not there, a reload stops a guest that
                     // cannot let go.
                     assert!(
-                        matches!(what, What::Stop | What::Reboot | What::ScaleIn | What::ReloadPf | What::ShrinkNs | What::Flavour)
-                            && op.state.name() == "COMPLETED",
+                        matches!(
+                            what,
+                            What::Stop | What::Reboot | What::ScaleIn | What::ReloadPf | What::ShrinkNs | What::Flavour | What::Package
+                        ) && op.state.name() == "COMPLETED",
                         "{at}"
                     );
                     continue;
@@ -434,7 +449,7 @@ fn fails(what: What) {
                         c.assert_right();
                     }
                     // What was begun to be taken away can no more be gone back to.
-                    Out::Rollback if what == What::Flavour && c.b.sheds(op.id) => {
+                    Out::Rollback if sheds_last(what) && c.b.sheds(op.id) => {
                         nfvo.rollback(op.id).expect_err(&at);
                         nfvo.retry(op.id).unwrap_or_else(|e| panic!("{at}: {e}"));
                         assert_eq!(c.b.wait(op.id).state.name(), "COMPLETED", "{at}\n{}", c.b.picture());
@@ -497,7 +512,7 @@ fn kills_in_rollback(what: What) {
             c.b.sim.faults().add(Rule::nth_change(n, Then::EffectThenFail(FaultKind::Conflict)));
             let op = c.b.wait(c.go());
             // A guest whose agent is not heard is stopped by its power button; and after the last guest there is no way back.
-            if what == What::Flavour && (op.state.phase() == Phase::Over || c.b.sheds(op.id)) {
+            if sheds_last(what) && (op.state.phase() == Phase::Over || c.b.sheds(op.id)) {
                 break;
             }
             assert_eq!(op.state.name(), "FAILED_TEMP", "{at}\n{}", c.b.picture());
@@ -588,6 +603,9 @@ sweeps! {
     change_of_flavour_that_fails_at_any_change fails Flavour;
     change_of_flavour_killed_at_any_change kills Flavour;
     rollback_of_a_changed_flavour_killed_at_any_change kills_in_rollback Flavour;
+    change_of_package_that_fails_at_any_change fails Package;
+    change_of_package_killed_at_any_change kills Package;
+    rollback_of_a_changed_package_killed_at_any_change kills_in_rollback Package;
 }
 
 #[test]

@@ -726,6 +726,18 @@ fn gone(whole: bool) -> Gone {
 }
 
 /// Every step there is. A new variant is added at the end of its enum, and here.
+fn package_change() -> PackageChange {
+    let product = |n: u128, version: &str| Origin {
+        package: VnfPkgId(id(n)),
+        vnfd_id: format_smolstr!("vnfd-{version}"),
+        provider: "P".into(),
+        name: "N".into(),
+        software_version: version.into(),
+        vnfd_version: "1.0".into(),
+    };
+    PackageChange { before: product(30, "1"), after: product(31, "2") }
+}
+
 fn steps() -> Vec<(&'static str, Step)> {
     let base = BaseImage { sha256: [3; 32], format: ImageFormat::Qcow2 };
     let (segment, guest, disk) = (SegmentId(id(11)), VnfcId(id(12)), DiskId(id(13)));
@@ -775,6 +787,7 @@ fn steps() -> Vec<(&'static str, Step)> {
         ("grow", VnfStep::Grow { vnfc: guest, disk, to: MiB(4096) }),
         ("rewrite", VnfStep::Rewrite { before: medium(Medium::NoCloud), after: medium(Medium::ConfigDrive) }),
         ("shed", VnfStep::Shed(Box::new(Shed { gone: vec![gone(true), gone(false)], links: vec![(segment, "int".into())] }))),
+        ("package", VnfStep::Package(Box::new(package_change()))),
     ];
     let (vnf_id, op) = (VnfId(id(20)), OpId(id(24)));
     let ns = [
@@ -858,6 +871,7 @@ fn records_are_on_disk_as_they_always_were() {
         OpKind::RevertToSnapshot,
         OpKind::ChangeExtConn,
         OpKind::ChangeFlavour,
+        OpKind::ChangePackage,
     ] {
         g.check(format!("op-{k:?}"), &op(of_vnf, k, OpState::Vnf(VnfOpState::Processing)));
     }
@@ -919,8 +933,10 @@ fn records_are_on_disk_as_they_always_were() {
     };
     g.check("change", &change);
     let side = |run| Side { body: body(run), placed: vec![held_guest(PageSize::Huge2M)] };
-    let remake = Remake { vnf: VnfId(id(20)), op: OpId(id(22)), before: side(RunState::Started), after: side(RunState::Stopped) };
+    let remake =
+        Remake { vnf: VnfId(id(20)), op: OpId(id(22)), before: side(RunState::Started), after: side(RunState::Stopped), package: None };
     g.check("remake", &remake);
+    g.check("remake-package", &Remake { package: Some(package_change()), ..remake });
     for (hop, on_loss, state) in
         [(HopKind::Transparent, OnLoss::Block, ChainState::Wanted), (HopKind::Routed, OnLoss::Bypass, ChainState::Leaving)]
     {

@@ -1,6 +1,6 @@
-//! What a VNF cannot take along from one flavour to another. Pure.
+//! What a VNF cannot take along from one flavour, or package, to another. Pure.
 //!
-//! A NIC, or a link inside the VNF, that both flavours have under one id is the same one: what the switch keeps of it was
+//! A NIC, or a link inside the VNF, that both have under one id is the same one: what the switch keeps of it was
 //! fixed when it was made. Owns those refusals. Never: guests' disks (`plan`).
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub fn links(ask: &Ask<'_>, now: &Now<'_>, fabric: &Fabric<'_>) -> Vec<Fault> {
     for new in &f.links {
         let old = now.flavour.links.iter().find(|l| l.id == new.id);
         if old.is_some_and(|old| old.profile != new.profile) {
-            let why = format!("link {} is another one in flavour {}: what a link is was fixed when it was made", new.id, f.id);
+            let why = format!("link {} is another one there: what a link is was fixed when it was made", new.id);
             faults.push(Fault::conflict(why));
         }
     }
@@ -61,7 +61,7 @@ pub fn nics(vdu: &Vdu, old: Option<&Vdu>, has: &Vnfc, attach: &BTreeMap<SmolStr,
         let Some(port) = has.ports.iter().find(|p| p.cp == new.id) else { continue };
         let before = old.and_then(|v| Some((v, v.nics.iter().find(|n| n.id == new.id)?)));
         if let Some(what) = before.and_then(|old| fixed(old, (vdu, new))) {
-            faults.push(Fault::conflict(format!("its NIC {} has another {what} there: give the NIC of that flavour another id", new.id)));
+            faults.push(Fault::conflict(format!("its NIC {} has another {what} there: give that NIC another id", new.id)));
         }
         if new.mac.is_some_and(|m| m != port.mac) {
             faults.push(Fault::conflict(format!("its NIC {} keeps its MAC address {}", new.id, port.mac)));

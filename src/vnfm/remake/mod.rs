@@ -1,17 +1,21 @@
-//! A VNF comes to another deployment flavour (SOL003 5.4.7, CHANGE_FLAVOUR).
+//! A VNF comes to another deployment flavour (SOL003 5.4.7, CHANGE_FLAVOUR), or to another package (5.4.11a, CHANGE_VNFPKG).
 //!
+//! * `target` pure: which flavour of which package, and how many guests
 //! * `plan`  pure: which guests stay, come and go, and what is done to them
 //! * `check` pure: what cannot come along
-//! * `sides` pure: what it is and takes between the two flavours
+//! * `sides` pure: what it is and takes between the two, and what becomes of its disks
 //! * `step`  does and undoes that
+//! * `end`   what the end means for the VNF
 //!
-//! Owns the taking of such a request and what its end means. Until then the instance names what is of either flavour and
-//! says that it is of the old one; its record beside it (`Remake`) has both. Never: another package.
+//! Owns the taking of such a request. Until its end the instance names what is of either side and says that it is of the old
+//! one; its record beside it (`Remake`) has both. Both packages are in use meanwhile. Never: a VNF of a service.
 
 mod check;
+mod end;
 mod plan;
 mod sides;
 mod step;
+mod target;
 
 use std::collections::BTreeMap;
 
@@ -20,28 +24,30 @@ use tracing::info;
 
 use super::{
     Vnfm,
-    accept::{DryRun, OUTRUN, body_of, check_standalone, join, put_plan, retrying, vnfd_of},
+    accept::{DryRun, OUTRUN, body_of, check_standalone, join, put_plan, retrying, use_package, vnfd_of},
     grant::{Snapshot, check_quota, claim_facts},
     plan::{Ask, Attachment, Fabric, fresh_uuid},
-    settle::touch,
 };
 use crate::{
     model::{
-        error::{Fault, Result},
-        id::{OpId, SegmentId, VnfId},
-        op::{OpKind, Operation, Phase, Target, Trigger, VnfOpState},
+        error::{Fault, Kind, Result},
+        id::{OpId, VnfId},
+        op::{OpKind, Operation, Target, Trigger},
         package::VnfPackage,
         param::Params,
         secret::refuse_clear,
         segment::Segment,
         step::{PlanStep, Step, VnfStep},
-        vnf::{Body, Properties, Remake, Reservation, Side, Stopping, VnfInstance, check_configurable},
+        vnf::{Body, Origin, PackageChange, Properties, Remake, Reservation, Side, Stopping, VnfInstance, check_configurable},
+        vnfd::Flavour,
     },
-    store::{Durability, Tx},
+    store::Durability,
     vim::network::Stations,
 };
+pub(super) use end::settle;
 use plan::{Now, Remade, in_order, remake};
-use sides::{alone, meanwhile, union};
+pub use sides::{Fate, FateOfDisk};
+use sides::{fates, meanwhile, union};
 
 /// A request to change the flavour, checked for form only.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +55,19 @@ pub struct ChangeFlavour {
     pub flavour: SmolStr,
     /// `None`: the flavour's default.
     pub level: Option<SmolStr>,
+    pub with: With,
+}
+
+/// A request to change the package, checked for form only.
+#[derive(Debug, Clone, Default)]
+pub struct ChangePackage {
+    pub vnfd_id: SmolStr,
+    pub with: With,
+}
+
+/// What comes along with either.
+#[derive(Debug, Clone, Default)]
+pub struct With {
     pub attach: BTreeMap<SmolStr, Attachment>,
     /// Laid on those of the instantiation.
     pub params: Params,
@@ -58,12 +77,41 @@ pub struct ChangeFlavour {
     pub request: String,
 }
 
+/// Either of the two.
+#[derive(Clone, Copy)]
+enum Change<'a> {
+    Flavour(&'a ChangeFlavour),
+    Package(&'a ChangePackage),
+}
+
+impl<'a> Change<'a> {
+    fn with(self) -> &'a With {
+        match self {
+            Change::Flavour(c) => &c.with,
+            Change::Package(c) => &c.with,
+        }
+    }
+    fn kind(self) -> OpKind {
+        match self {
+            Change::Flavour(_) => OpKind::ChangeFlavour,
+            Change::Package(_) => OpKind::ChangePackage,
+        }
+    }
+}
+
+/// The same, with the package that it is about.
+enum Found<'a> {
+    Flavour(&'a ChangeFlavour),
+    Package(Box<VnfPackage>, PackageChange),
+}
+
 /// A plan that has its places, what the VNF had before, and the links with new stations.
 struct Granted {
     snap: Snapshot,
     remade: Remade,
     before: Reservation,
     touched: Vec<Segment>,
+    package: Option<PackageChange>,
     /// What to tell, or why not.
     told: Result<Vec<String>>,
 }
@@ -75,11 +123,31 @@ impl Vnfm {
 
     /// The same with properties that `lay` changes, by a step.
     pub fn change_flavour_with(&self, id: VnfId, ask: &ChangeFlavour, lay: &dyn Fn(&mut Properties)) -> Result<Operation> {
+        self.accept_remake(id, Change::Flavour(ask), lay)
+    }
+
+    pub fn dry_change_flavour(&self, id: VnfId, ask: &ChangeFlavour) -> Result<DryRun> {
+        self.dry_remake(id, Change::Flavour(ask))
+    }
+
+    pub fn change_package(&self, id: VnfId, ask: &ChangePackage) -> Result<Operation> {
+        self.change_package_with(id, ask, &|_| {})
+    }
+
+    pub fn change_package_with(&self, id: VnfId, ask: &ChangePackage, lay: &dyn Fn(&mut Properties)) -> Result<Operation> {
+        self.accept_remake(id, Change::Package(ask), lay)
+    }
+
+    pub fn dry_change_package(&self, id: VnfId, ask: &ChangePackage) -> Result<DryRun> {
+        self.dry_remake(id, Change::Package(ask))
+    }
+
+    fn accept_remake(&self, id: VnfId, ask: Change<'_>, lay: &dyn Fn(&mut Properties)) -> Result<Operation> {
         self.check_accel()?;
         let op_id = OpId(fresh_uuid(&*self.dice));
         let (op, steps) = retrying(|| {
             let inst = self.remakeable(id)?;
-            let op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::ChangeFlavour, ask.request.clone());
+            let op = self.draft_op(op_id, inst.project, Target::Vnf(id), ask.kind(), ask.with().request.clone());
             self.commit_remake(&inst, op, ask, lay)
         })?;
         info!(op = %op.id, vnf = %id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
@@ -89,10 +157,10 @@ impl Vnfm {
         Ok(op)
     }
 
-    pub fn dry_change_flavour(&self, id: VnfId, ask: &ChangeFlavour) -> Result<DryRun> {
+    fn dry_remake(&self, id: VnfId, ask: Change<'_>) -> Result<DryRun> {
         self.check_accel()?;
         let inst = self.remakeable(id)?;
-        let Granted { snap, remade, touched, told, .. } = self.plan_remake(&inst, ask, OpId(fresh_uuid(&*self.dice)))?;
+        let Granted { snap, remade, touched, told, package, .. } = self.plan_remake(&inst, ask, OpId(fresh_uuid(&*self.dice)))?;
         let mut plan = remade.plan;
         check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[plan.whole])?;
         plan.warnings.extend(told?);
@@ -100,6 +168,7 @@ impl Vnfm {
         let mut segments: Vec<Segment> = snap.segments.into_iter().filter(|s| plan.body.is_on(s.id)).collect();
         segments.retain(|s| touched.iter().all(|t| t.id != s.id));
         segments.extend(touched);
+        let fates = fates(body_of(&inst)?, &plan.body);
         Ok(DryRun {
             name: inst.name,
             body: plan.body,
@@ -107,6 +176,8 @@ impl Vnfm {
             segments,
             placed: plan.reservation.placed,
             warnings: plan.warnings,
+            package,
+            fates,
         })
     }
 
@@ -118,27 +189,32 @@ impl Vnfm {
         Ok(inst)
     }
 
-    fn plan_remake(&self, inst: &VnfInstance, ask: &ChangeFlavour, op: OpId) -> Result<Granted> {
-        self.check_params(inst.project, [&ask.params])?;
+    /// The package that the VNF is to come to.
+    fn found<'a>(&self, inst: &VnfInstance, ask: Change<'a>) -> Result<Found<'a>> {
+        let ask = match ask {
+            Change::Flavour(ask) => return Ok(Found::Flavour(ask)),
+            Change::Package(ask) => ask,
+        };
+        let new = self.package_of(inst.project, &ask.vnfd_id).map_err(|e| {
+            // It is not what the request is sent to.
+            if e.kind() == Kind::NotFound { Fault::invalid(e.detail()) } else { e }
+        })?;
+        let change = PackageChange { before: Origin::of(inst), after: Origin::of_vnfd(new.id, vnfd_of(&new)?) };
+        Ok(Found::Package(Box::new(new), change))
+    }
+
+    fn plan_remake(&self, inst: &VnfInstance, ask: Change<'_>, op: OpId) -> Result<Granted> {
+        let with = ask.with();
+        self.check_params(inst.project, [&with.params])?;
         let body = body_of(inst)?;
         let package: VnfPackage = self.store.require(&inst.package)?;
         let vnfd = vnfd_of(&package)?;
-        let flavour = vnfd.flavour(&ask.flavour).ok_or_else(|| {
-            let known: Vec<_> = vnfd.flavours.iter().map(|f| f.id.as_str()).collect();
-            Fault::invalid(format!("VNFD {} has no deployment flavour '{}'; it has {}", vnfd.id, ask.flavour, known.join(", ")))
-        })?;
-        if flavour.id == body.flavour {
-            return Err(Fault::conflict(format!(
-                "VNF instance {} is of flavour {} already: scale_to_level changes its level",
-                inst.id, flavour.id
-            )));
-        }
-        let unknown: Vec<&str> = ask.attach.keys().map(SmolStr::as_str).filter(|k| flavour.ext_cps.iter().all(|e| e.id != *k)).collect();
-        if !unknown.is_empty() {
-            let known: Vec<_> = flavour.ext_cps.iter().map(|e| e.id.as_str()).collect();
-            let (unknown, known) = (unknown.join(", "), known.join(", "));
-            return Err(Fault::invalid(format!("flavour {} has no external connection point {unknown}; it has {known}", flavour.id)));
-        }
+        let found = self.found(inst, ask)?;
+        let (new_package, change, (flavour, goal)) = match &found {
+            Found::Flavour(ask) => (&package, None, target::flavour(inst, body, vnfd, &ask.flavour, ask.level.as_ref())?),
+            Found::Package(new, change) => (&**new, Some(change), target::package(inst, body, change, vnfd_of(new)?)?),
+        };
+        check_attached(flavour, with)?;
         let old = vnfd
             .flavour(&body.flavour)
             .ok_or_else(|| Fault::conflict(format!("package {} has no flavour {} any more", package.id, body.flavour)))?;
@@ -149,15 +225,14 @@ impl Vnfm {
         let mut taken = self.taken(&snap.segments)?;
         let mut stations = Stations::of(inst.project, &snap.segments);
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
-        let level = ask.level.clone().unwrap_or_else(|| flavour.default_level.clone());
         let plan_ask = Ask {
             instance: inst,
-            package: &package,
+            package: new_package,
             flavour,
-            level: &level,
-            attach: &ask.attach,
-            params: laid(&body.params, &ask.params),
-            ssh_keys: if ask.ssh_keys.is_empty() { body.ssh_keys.clone() } else { ask.ssh_keys.clone() },
+            level: &goal.level,
+            attach: &with.attach,
+            params: laid(&body.params, &with.params),
+            ssh_keys: if with.ssh_keys.is_empty() { body.ssh_keys.clone() } else { with.ssh_keys.clone() },
             op,
             generation: self.store.generation(),
             short_name: inst.name.clone(),
@@ -165,15 +240,19 @@ impl Vnfm {
         };
         let now = Now {
             body,
+            package: &package,
             flavour: old,
             reserved: &before,
             facts: facts.as_deref(),
             stopping: Stopping::Usual(rules.graceful_stop_s),
             params_change: plan_ask.params != body.params || plan_ask.ssh_keys != body.ssh_keys,
+            moves: change,
         };
-        let mut remade = remake(&plan_ask, &now, &mut fabric, &*self.dice)?;
+        let mut remade = remake(&plan_ask, &now, &goal, &mut fabric, &*self.dice)?;
         let touched: Vec<Segment> = stations.into_values().filter_map(Stations::into_changed).collect();
-        self.check_media([(inst, &remade.plan)], &touched, &[])?;
+        let mut to_be = inst.clone();
+        change.into_iter().for_each(|c| c.after.clone().put_on(&mut to_be));
+        self.check_media([(&to_be, &remade.plan)], &touched, &[])?;
         // What gets another place may have the one of any other that does.
         let free = self.snapshot_without(&remade.freed)?;
         if free.facts != snap.facts {
@@ -181,14 +260,14 @@ impl Vnfm {
         }
         let told = self.grant(&mut [&mut remade.plan], &free);
         in_order(&mut remade.plan.steps);
-        Ok(Granted { snap, remade, before, touched, told })
+        Ok(Granted { snap, remade, before, touched, package: change.cloned(), told })
     }
 
     fn commit_remake(
         &self,
         inst: &VnfInstance,
         mut op: Operation,
-        ask: &ChangeFlavour,
+        ask: Change<'_>,
         lay: &dyn Fn(&mut Properties),
     ) -> Result<(Operation, Vec<PlanStep>)> {
         let given = Box::new(Properties::of(inst));
@@ -197,7 +276,7 @@ impl Vnfm {
         refuse_clear(&wanted.extensions)?;
         refuse_clear(&wanted.configurable)?;
         check_configurable(&wanted.configurable)?;
-        let Granted { snap, remade, before, touched, told } = self.plan_remake(inst, ask, op.id)?;
+        let Granted { snap, remade, before, touched, package, told } = self.plan_remake(inst, ask, op.id)?;
         let mut plan = remade.plan;
         check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[plan.whole])?;
         op.warnings.append(&mut plan.warnings);
@@ -220,7 +299,8 @@ impl Vnfm {
         }
         let body = body_of(inst)?;
         let side = |body: &Body, of: &Reservation| Side { body: body.clone(), placed: of.placed.clone() };
-        let record = Remake { vnf: inst.id, op: op.id, before: side(body, &before), after: side(&plan.body, &plan.reservation) };
+        let (was, is) = (side(body, &before), side(&plan.body, &plan.reservation));
+        let record = Remake { vnf: inst.id, op: op.id, before: was, after: is, package };
         if !nothing_to_do {
             plan.body = union(body, &plan.body);
             plan.reservation = meanwhile(&before, &plan.reservation, &plan.body);
@@ -237,6 +317,7 @@ impl Vnfm {
             if !nothing_to_do {
                 now.op = Some(op.id);
                 tx.put(&record)?;
+                record.package.as_ref().map_or(Ok(()), |p| use_package(tx, p.after.package, 1))?;
             }
             now.revision += 1;
             put_plan(tx, &op, &now, &plan)?;
@@ -244,68 +325,20 @@ impl Vnfm {
         })?;
         Ok((op, plan.steps))
     }
+}
 
-    /// What steps of the operation that holds the VNF, and looks at its guests meanwhile, take it to be: on its way to
-    /// another flavour it is of that one, and on its way back of the old one.
-    pub(super) fn body_now(&self, inst: &VnfInstance) -> Result<Option<Body>> {
-        let Some(id) = inst.op else { return Ok(inst.body.clone()) };
-        let Some(r) = self.store.get::<Remake>(&inst.id)?.filter(|r| r.op == id) else { return Ok(inst.body.clone()) };
-        let back = self.store.get::<Operation>(&id)?.is_some_and(|op| op.state.phase() == Phase::Backward);
-        Ok(Some(if back { r.before.body } else { r.after.body }))
+fn check_attached(flavour: &Flavour, with: &With) -> Result<()> {
+    let unknown: Vec<&str> = with.attach.keys().map(SmolStr::as_str).filter(|k| flavour.ext_cps.iter().all(|e| e.id != *k)).collect();
+    if unknown.is_empty() {
+        return Ok(());
     }
+    let known: Vec<_> = flavour.ext_cps.iter().map(|e| e.id.as_str()).collect();
+    let (unknown, known) = (unknown.join(", "), known.join(", "));
+    Err(Fault::invalid(format!("flavour {} has no external connection point {unknown}; it has {known}", flavour.id)))
 }
 
 /// Parameters with others laid on them.
 fn laid(had: &Params, given: &Params) -> Params {
     let stays = had.iter().filter(|(name, _)| given.iter().all(|(n, _)| n != name));
     stays.chain(given).cloned().collect()
-}
-
-/// In the transaction that ends the operation: the VNF is what it came to, or what it was. Given up, the record keeps
-/// naming whatever may be there.
-pub(super) fn settle(tx: &mut Tx<'_>, inst: &mut VnfInstance, op: &Operation, state: VnfOpState) -> Result<()> {
-    let Some(r) = tx.get::<Remake>(&inst.id)?.filter(|r| r.op == op.id) else { return Ok(()) };
-    let (side, other) = match state {
-        VnfOpState::Completed => (r.after, r.before),
-        VnfOpState::RolledBack => (r.before, r.after),
-        VnfOpState::Failed => return give_up(tx, inst),
-        VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack | VnfOpState::FailedTemp => return Ok(()),
-    };
-    tx.delete::<Remake>(&inst.id)?;
-    let mut side = side;
-    // A disk that was enlarged stays so.
-    for d in side.body.vnfcs.iter_mut().flat_map(|c| &mut c.disks) {
-        let of = other.body.vnfcs.iter().flat_map(|c| &c.disks).find(|o| o.id == d.id);
-        d.size = of.map_or(d.size, |o| d.size.max(o.size));
-    }
-    let of = Reservation {
-        vnf: inst.id,
-        project: inst.project,
-        vcpus: 0,
-        memory: Default::default(),
-        disk: Default::default(),
-        placed: Vec::new(),
-    };
-    tx.put(&alone(&of, &side))?;
-    let mut segments: Vec<SegmentId> = other.body.ports().map(|p| p.segment).collect();
-    segments.sort_unstable();
-    segments.dedup();
-    for id in segments {
-        let Some(mut s) = tx.get::<Segment>(&id)? else { continue };
-        s.stations.retain(|st| side.body.ports().any(|p| p.id == st.port) || other.body.ports().all(|p| p.id != st.port));
-        tx.put(&s)?;
-    }
-    for s in other.body.own_segments.iter().filter(|s| !side.body.own_segments.contains(s)) {
-        tx.delete::<Segment>(s)?;
-    }
-    inst.body = Some(side.body);
-    touch(tx)
-}
-
-/// Guests of either flavour may run from now on.
-fn give_up(tx: &mut Tx<'_>, inst: &VnfInstance) -> Result<()> {
-    tx.delete::<Remake>(&inst.id)?;
-    let (Some(body), Some(had)) = (&inst.body, tx.get::<Reservation>(&inst.id)?) else { return Ok(()) };
-    tx.put(&alone(&had, &Side { body: body.clone(), placed: had.placed.clone() }))?;
-    touch(tx)
 }

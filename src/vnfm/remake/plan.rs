@@ -1,12 +1,13 @@
-//! Plans of CHANGE_FLAVOUR. Pure.
+//! Plans of CHANGE_FLAVOUR and CHANGE_VNFPKG. Pure.
 //!
 //! ```text
 //! stays and differs:  Stop -> Grow*, Disk*, Rewrite | Medium -> Redefine -> Start -> Ready
 //! comes:              as at instantiation               goes:  Stop
-//! at the end of all:  Shed, what the new flavour has no use for
+//! at the end of all:  Shed, what the VNF has no use for any more
 //! ```
-//! A guest of a VDU that both flavours have stays the guest that it is: its id, name, NICs and disks. One that is the same
-//! in both is left alone. No guest starts before all that stop have stopped, so that the box never holds more than the
+//! A guest of a VDU that is there before and after stays the guest that it is: its id, name, NICs and disks, save for those
+//! that stand on another image in another package: they are made anew, and the old ones kept to the end. One that is the same
+//! is left alone. No guest starts before all that stop have stopped, so that the box never holds more than the
 //! larger of the two; and nothing goes before all is there, so that until then the operation can be rolled back.
 //! Owns which guests, NICs, disks and links stay, come and go. Never: the store, the ports, the clock.
 
@@ -21,18 +22,20 @@ use crate::{
         error::{Fault, Kind, Result},
         host::HostFacts,
         id::{DiskId, PortId, SegmentId, VnfcId},
+        package::VnfPackage,
         place::Held,
         size::MiB,
         step::{Effect, Gone, PlanStep, Shed, Step, VnfStep},
         time::Dice,
         tree::tree,
-        vnf::{Body, ExtCpInst, Reservation, RunState, Stopping, Vnfc, VnfcDisk},
-        vnfd::{Flavour, Vdu},
+        vnf::{Body, ExtCpInst, PackageChange, Reservation, RunState, Stopping, Vnfc, VnfcDisk},
+        vnfd::{Day0Source, Flavour, Vdu},
     },
     vim::capacity::{Need, reservation},
     vnfm::{
         affinity::one_host,
-        parts::Guest,
+        change::Goal,
+        parts::{Guest, stored},
         place::Wishful,
         plan::{Ask, Fabric, MOST, Made, Planner, VnfPlan, medium, ready_step, whole},
     },
@@ -41,6 +44,7 @@ use crate::{
 /// The VNF as it is.
 pub struct Now<'a> {
     pub body: &'a Body,
+    pub package: &'a VnfPackage,
     pub flavour: &'a Flavour,
     pub reserved: &'a Reservation,
     /// The hardware that its guests were placed on; `None`: none has a place.
@@ -48,6 +52,8 @@ pub struct Now<'a> {
     pub stopping: Stopping,
     /// Its parameters change, and with them what media hold.
     pub params_change: bool,
+    /// What it is to be is of another package.
+    pub moves: Option<&'a PackageChange>,
 }
 
 /// The plan: its body is the VNF as it will be, its reservation what that takes.
@@ -69,24 +75,24 @@ struct Kept<'a> {
     grown: Vec<(DiskId, MiB)>,
 }
 
-pub fn remake(ask: &Ask<'_>, now: &Now<'_>, fabric: &mut Fabric<'_>, dice: &dyn Dice) -> Result<Remade> {
+/// `goal`: how many guests there are to be.
+pub fn remake(ask: &Ask<'_>, now: &Now<'_>, goal: &Goal, fabric: &mut Fabric<'_>, dice: &dyn Dice) -> Result<Remade> {
     let f = ask.flavour;
-    let level = f.level(ask.level).ok_or_else(|| {
-        let known: Vec<_> = f.levels.iter().map(|l| l.id.as_str()).collect();
-        Fault::invalid(format!("flavour {} has no instantiation level '{}'; it has {}", f.id, ask.level, known.join(", ")))
-    })?;
-    let count = |vdu: &Vdu| level.counts.iter().find(|(id, _)| *id == vdu.id).map_or(vdu.min_instances, |(_, n)| *n);
+    let count = |vdu: &Vdu| goal.counts.get(&vdu.id).copied().unwrap_or(vdu.min_instances);
     one_host(f, |id| f.vdu(id).map_or(0, count))?;
     let mut faults = check::links(ask, now, fabric);
     let mut p = Planner::new(ask, dice);
     p.starts = now.body.run == RunState::Started;
+    if let Some(change) = now.moves {
+        p.steps.vnf(VnfStep::Package(Box::new(change.clone())), &[]);
+    }
     p.links = tree(now.body.links.iter().filter(|(id, _)| f.links.iter().any(|l| l.id == *id)).cloned());
     let had_cp = |e: &&ExtCpInst| f.ext_cps.iter().any(|c| c.id == e.cpd);
     p.attached = tree(now.body.ext_cps.iter().filter(had_cp).map(|e| (e.cpd.clone(), e.segment)));
     p.internal_links(fabric)?;
     p.external_links(fabric)?;
     let ext = tree(now.body.ext_cps.iter().filter(had_cp).map(|e| (e.cpd.clone(), e.clone())));
-    let mut m = Maker { p, now, ext, freed: Vec::new() };
+    let mut m = Maker { p, now, goal, ext, freed: Vec::new() };
     let (mut kept, mut new) = (Vec::new(), Vec::new());
     for vdu in &f.vdus {
         let want = count(vdu);
@@ -118,7 +124,7 @@ fn end(mut faults: Vec<Fault>, flavour: &str) -> Result<()> {
     match faults.len() {
         0 => Ok(()),
         1 => Err(faults.remove(0)),
-        n => Err(Fault::new(kind.unwrap_or(faults[0].kind()), format!("the VNF cannot come to flavour {flavour}: {n} faults"))
+        n => Err(Fault::new(kind.unwrap_or(faults[0].kind()), format!("the VNF cannot come to flavour {flavour} there: {n} faults"))
             .with_reasons(faults.iter().map(ToString::to_string))),
     }
 }
@@ -126,6 +132,7 @@ fn end(mut faults: Vec<Fault>, flavour: &str) -> Result<()> {
 struct Maker<'a> {
     p: Planner<'a>,
     now: &'a Now<'a>,
+    goal: &'a Goal,
     /// By name: those that both flavours have keep their ids, and their NICs the order.
     ext: BTreeMap<SmolStr, ExtCpInst>,
     freed: Vec<VnfcId>,
@@ -163,7 +170,7 @@ impl<'a> Maker<'a> {
                 }
                 continue;
             };
-            let (size, base) = match self.p.stored(d) {
+            let (size, base) = match stored(self.p.ask.package, d) {
                 Ok(found) => found,
                 Err(e) => {
                     faults.push(e);
@@ -171,11 +178,23 @@ impl<'a> Maker<'a> {
                 }
             };
             if base.map(|b| b.sha256) != has.base.map(|(sha256, _)| sha256) {
-                faults.push(Fault::conflict(format!("its disk {} stands on another image there: that is a change of the package", d.id)));
+                if self.now.moves.is_none() {
+                    faults
+                        .push(Fault::conflict(format!("its disk {} stands on another image there: that is a change of the package", d.id)));
+                    continue;
+                }
+                match self.p.new_disk(d) {
+                    Ok((disk, step)) => {
+                        made.push(step);
+                        disks.push(disk);
+                    }
+                    Err(e) => faults.push(e),
+                }
                 continue;
             }
             // One that an operation was to enlarge and was rolled back may not have got its size.
-            let before = old.and_then(|v| v.disks.iter().find(|o| o.id == d.id)).and_then(|o| self.p.stored(o).ok()).map(|(s, _)| s);
+            let before = old.and_then(|v| v.disks.iter().find(|o| o.id == d.id));
+            let before = before.and_then(|o| stored(self.now.package, o).ok()).map(|(size, _)| size);
             if size < has.size {
                 self.p
                     .warnings
@@ -249,14 +268,14 @@ impl<'a> Maker<'a> {
     /// A guest as it was defined and as it will be, where it has to be made anew.
     fn difference(&mut self, k: &Kept<'_>, fabric: &mut Fabric<'_>) -> Result<Option<(DomainSpec, Guest)>> {
         let after = self.p.guest(self.p.ask.flavour, k.vdu, &k.is, fabric)?;
-        let old = k.old.ok_or_else(|| Fault::conflict("its VDU is not in the flavour that the VNF is recorded with, since a change of the flavour was given up: terminate the VNF and instantiate it anew"))?;
+        let old = k.old.ok_or_else(|| Fault::conflict("its VDU is not in the flavour that the VNF is recorded with, since a change of it was given up: terminate the VNF and instantiate it anew"))?;
         let mut before = self.p.guest(self.now.flavour, old, k.was, fabric)?;
         let ask = |w: &Option<Wishful>| w.as_ref().map(|w| w.ask.clone());
         let same = before.spec == after.spec && ask(&before.wish) == ask(&after.wish);
-        if same && k.made.is_empty() && k.grown.is_empty() && old.day0 == k.vdu.day0 {
+        if same && k.made.is_empty() && k.grown.is_empty() && self.same_day0(Some(old), k.vdu) {
             if self.now.params_change && k.vdu.day0.is_some() {
                 self.p.warnings.push(format!(
-                    "guest {}/{} is the same in both flavours and is left as it is: the new parameters come to it when it is healed",
+                    "guest {}/{} is the same before and after, and is left as it is: the new parameters come to it when it is healed",
                     k.vdu.id, k.was.index
                 ));
             }
@@ -264,8 +283,8 @@ impl<'a> Maker<'a> {
         }
         if [&before.wish, &after.wish].into_iter().flatten().any(Wishful::has_devices) {
             return Err(Fault::conflict(
-                "it has functions of the host's devices before or after, and is not the same in both flavours: such a guest cannot change \
-                 its flavour; terminate the VNF and instantiate it anew",
+                "it has functions of the host's devices before or after, and is not the same: such a guest cannot be changed; terminate \
+                 the VNF and instantiate it anew",
             ));
         }
         if let (Some(w), Some(h), Some(facts)) = (&before.wish, self.held(k.was.id), self.now.facts) {
@@ -282,7 +301,7 @@ impl<'a> Maker<'a> {
             first.push(self.p.steps.vnf(VnfStep::Grow { vnfc: id, disk, to }, &stop));
         }
         let media = (k.old.and_then(|v| medium(v, id, vnf)), medium(k.vdu, id, vnf));
-        let other = k.old.map(|v| &v.day0) != Some(&k.vdu.day0) || k.was.ports != k.is.ports || self.now.params_change;
+        let other = !self.same_day0(k.old, k.vdu) || k.was.ports != k.is.ports || self.now.params_change;
         match media {
             (None, Some(spec)) => first.push(self.p.steps.vnf(VnfStep::Medium(spec), &stop)),
             (Some(before), Some(after)) if other => first.push(self.p.steps.vnf(VnfStep::Rewrite { before, after }, &stop)),
@@ -296,13 +315,23 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// What a medium is made from is the same before and after, down to the files of the packages.
+    fn same_day0(&self, old: Option<&Vdu>, new: &Vdu) -> bool {
+        let Some(old) = old.filter(|o| o.day0 == new.day0) else { return false };
+        let files = old.day0.iter().flat_map(|d| &d.files);
+        let of = |p: &VnfPackage, path: &str| p.files.iter().find(|f| f.path == path).map(|f| f.sha256);
+        files.into_iter().all(|f| match &f.source {
+            Day0Source::Inline(_) => true,
+            Day0Source::Artifact(path) => of(self.now.package, path) == of(self.p.ask.package, path),
+        })
+    }
+
     fn body(&self, vnfcs: Vec<Vnfc>) -> Body {
         let (ask, now) = (self.p.ask, self.now.body);
-        let level = ask.flavour.level(ask.level);
         let mut body = Body {
             flavour: ask.flavour.id.clone(),
-            level: ask.level.into(),
-            scale: level.map(|l| l.scale.clone()).unwrap_or_default(),
+            level: self.goal.level.clone(),
+            scale: self.goal.scale.clone(),
             run: now.run,
             vnfcs,
             links: self.p.links.clone().into_iter().collect(),

@@ -1,11 +1,13 @@
-//! The two sides of a VNF that comes to another flavour, together and each alone. Pure.
+//! The two sides of a VNF that comes to another flavour or package, together and each alone. Pure.
 //!
-//! Owns what the instance names meanwhile, and what it takes of the box. Never: what is done to it (`plan`).
+//! Owns what the instance names meanwhile, what it takes of the box, and what becomes of each disk. Never: what is done to it (`plan`).
+
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::{
     model::{
         size::MiB,
-        vnf::{Body, Reservation, Side},
+        vnf::{Body, Reservation, Side, Vnfc},
     },
     vim::capacity::reservation,
 };
@@ -60,4 +62,51 @@ pub fn meanwhile(before: &Reservation, after: &Reservation, both: &Body) -> Rese
 /// What one side takes by itself.
 pub fn alone(of: &Reservation, side: &Side) -> Reservation {
     reservation(of.vnf, of.project, &side.body.vnfcs.iter().collect::<Vec<_>>(), side.placed.clone())
+}
+
+/// What becomes of a disk of a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// With all that is on it.
+    Kept,
+    /// The same, and larger.
+    Grown,
+    /// Made from another image: what was on it goes.
+    Anew,
+    Added,
+    Removed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FateOfDisk {
+    /// For people: `vdu/0`.
+    pub guest: SmolStr,
+    pub storage: SmolStr,
+    pub fate: Fate,
+}
+
+/// What becomes of all disks, guest by guest.
+pub fn fates(before: &Body, after: &Body) -> Vec<FateOfDisk> {
+    let mut all = Vec::new();
+    let mut tell = |c: &Vnfc, storage: &SmolStr, fate| {
+        all.push(FateOfDisk { guest: format_smolstr!("{}/{}", c.vdu, c.index), storage: storage.clone(), fate });
+    };
+    let disks = |c: Option<&Vnfc>| c.map(|c| c.disks.clone()).unwrap_or_default();
+    for c in &after.vnfcs {
+        let was = disks(before.vnfc(c.id));
+        for d in &c.disks {
+            let fate = match was.iter().find(|w| w.storage == d.storage) {
+                None => Fate::Added,
+                Some(w) if w.id != d.id => Fate::Anew,
+                Some(w) if w.size < d.size => Fate::Grown,
+                Some(_) => Fate::Kept,
+            };
+            tell(c, &d.storage, fate);
+        }
+    }
+    for c in &before.vnfcs {
+        let is = disks(after.vnfc(c.id));
+        c.disks.iter().filter(|d| is.iter().all(|i| i.storage != d.storage)).for_each(|d| tell(c, &d.storage, Fate::Removed));
+    }
+    all
 }

@@ -1,4 +1,4 @@
-//! Does and undoes what a change of the flavour does to a guest that is off, and takes away what is left over.
+//! Does and undoes what a change of the flavour or the package does to a guest that is off, and takes away what is left over.
 //!
 //! Never: which guests, or what they are to be (`plan`).
 
@@ -7,8 +7,10 @@ use crate::{
         domain::DomainSpec,
         error::{Fault, Kind, Result},
         id::{DiskId, IfName, VnfcId},
+        package::VnfPackage,
         size::MiB,
         step::{Gone, Shed},
+        vnf::Origin,
     },
     vnfm::Vnfm,
 };
@@ -27,6 +29,12 @@ impl Vnfm {
         }
         let left = from.nics.iter().filter(|n| to.nics.iter().all(|m| m.ifname != n.ifname));
         self.clear_switch(&left.map(|n| n.ifname.clone()).collect::<Vec<_>>())
+    }
+
+    /// The instance has a user's claim on it meanwhile, so only a store from elsewhere lacks it.
+    pub(in crate::vnfm) fn check_there(&self, product: &Origin) -> Result<()> {
+        let there = self.store.get::<VnfPackage>(&product.package)?.and_then(|p| p.vnfd).is_some_and(|v| v.id == product.vnfd_id);
+        if there { Ok(()) } else { Err(Fault::conflict(format!("VNF package {} is gone: roll back", product.package))) }
     }
 
     /// The guest was stopped by a step before. It runs where a start came after this one before a crash that took what was
@@ -60,7 +68,7 @@ impl Vnfm {
             let medium = !g.medium || media.contains(&g.vnfc);
             if !guest || !medium || g.disks.iter().any(|(id, _)| !disks.contains(id)) {
                 return Err(Fault::conflict(format!(
-                    "guest {}/{} of the flavour before is partly removed: what is removed stays removed; mark the operation as failed",
+                    "guest {}/{} of before is partly removed: what is removed stays removed; mark the operation as failed",
                     g.vdu, g.index
                 )));
             }
