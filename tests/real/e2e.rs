@@ -5,6 +5,7 @@ mod debian;
 mod edges;
 mod flavour;
 mod outage;
+mod package;
 mod pair;
 mod reach;
 mod restart;
