@@ -32,6 +32,19 @@ pub struct Vnfd {
     pub default_flavour: SmolStr,
     /// At least one; ids are unique.
     pub flavours: Vec<Flavour>,
+    /// To this version and from it, where its makers say so.
+    pub paths: Vec<VersionPath>,
+}
+
+/// A way from a flavour of one VNFD to a flavour of another (IFA011 7.1.15.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionPath {
+    pub from_vnfd: SmolStr,
+    pub from_flavour: SmolStr,
+    pub to_vnfd: SmolStr,
+    pub to_flavour: SmolStr,
+    /// Components that are there under another name: before, after.
+    pub renamed: Vec<(SmolStr, SmolStr)>,
 }
 
 impl Vnfd {

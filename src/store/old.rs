@@ -24,6 +24,7 @@ use crate::model::{
     step::{PlanStep, Step},
     subscription::Subscription,
     vnf::{Remake, Reservation},
+    vnfd::Flavour,
 };
 
 /// Reads `body` in its old shape, if `version` is the one that had it.
@@ -38,7 +39,9 @@ pub fn package(version: u8, body: &[u8]) -> Result<VnfPackage> {
     match version {
         1 => decode_body::<v1::VnfPackage>(Table::VnfPackage, version, body).map(VnfPackage::from),
         2 => decode_body::<links::VnfPackage<links::Flavour>>(Table::VnfPackage, version, body).map(VnfPackage::from),
-        _ => from::<links::VnfPackage<groups::Flavour>, _>(Table::VnfPackage, 3, version, body, 4),
+        3 => decode_body::<links::VnfPackage<groups::Flavour>>(Table::VnfPackage, version, body).map(VnfPackage::from),
+        // Before VNFDs said to which versions a VNF can come.
+        _ => from::<links::VnfPackage<Flavour>, _>(Table::VnfPackage, 4, version, body, 5),
     }
 }
 pub fn ns_descriptor(version: u8, body: &[u8]) -> Result<NsDescriptor> {
@@ -259,6 +262,7 @@ mod v1 {
                 vnfm_info: o.vnfm_info,
                 default_flavour: o.default_flavour,
                 flavours: o.flavours.into_iter().map(Into::into).collect(),
+                paths: Vec::new(),
             }
         }
     }

@@ -50,7 +50,7 @@ macro_rules! records {
 }
 
 records! {
-    VnfPackage, VnfPackage, 4 <- old::package, VnfPkgId, |r| r.id, |b, a, _| Ok(news::of_package(b, a));
+    VnfPackage, VnfPackage, 5 <- old::package, VnfPkgId, |r| r.id, |b, a, _| Ok(news::of_package(b, a));
     NsDescriptor, NsDescriptor, 4 <- old::ns_descriptor, NsdInfoId, |r| r.id, |b, a, _| Ok(news::of_nsd(b, a));
     PnfDescriptor, PnfDescriptor, 1, PnfdInfoId, |r| r.id, |b, a, _| Ok(news::of_pnfd(b, a));
     VnfInstance, VnfInstance, 1, VnfId, |r| r.id, |b, a, _| Ok(news::of_instance(b, a));

@@ -35,7 +35,7 @@ async fn standing() -> (Rig, String, Value) {
         Disk { id: "data".into(), image: None, size: MiB(16), ..one.vnfd.as_ref().expect("a VNFD").flavours[0].vdus[0].disks[0].clone() };
     one.vnfd.iter_mut().for_each(|d| d.flavours[0].vdus[0].disks.push(data.clone()));
     let mut two = VnfPackage { id: VnfPkgId(TWO), ..one.clone() };
-    for d in two.vnfd.iter_mut() {
+    if let Some(d) = &mut two.vnfd {
         (d.id, d.software_version, d.version) = ("web-two".into(), "2".into(), "2.0".into());
         d.flavours[0].vdus[0].disks[1].size = MiB(32);
     }
@@ -171,7 +171,7 @@ async fn what_cannot_be_is_refused_with_its_reason_before_anything_happens() {
     let two: VnfPackage = store.require(&VnfPkgId(TWO)).expect("the second");
     for (n, vnfd) in [(3, "off"), (4, "foreign"), (5, "other-flavour")] {
         let mut p = VnfPackage { id: VnfPkgId(Uuid::from_u128(n)), ..two.clone() };
-        for d in p.vnfd.iter_mut() {
+        if let Some(d) = &mut p.vnfd {
             d.id = vnfd.into();
             match vnfd {
                 "foreign" => d.provider = "Somebody".into(),

@@ -221,6 +221,7 @@ fn vnfd() -> Vnfd {
         vnfm_info: Vec::new(),
         default_flavour: "df".into(),
         flavours: vec![flavour],
+        paths: Vec::new(),
     }
 }
 

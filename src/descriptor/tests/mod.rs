@@ -9,6 +9,7 @@ mod good;
 mod pnf;
 mod samples;
 mod shipped;
+mod versions;
 
 use std::{
     fs,

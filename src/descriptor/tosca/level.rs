@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
-use super::{at::At, scope::Scope};
+use super::{at::At, scope::Scope, versions};
 use crate::model::vnfd::{Aspect, Level, Vdu};
 
 /// Each policy of the topology as (its type, itself).
@@ -31,15 +31,14 @@ pub fn named_policies<'a>(scope: &'a Scope<'a>) -> Vec<(SmolStr, SmolStr, At<'a>
     out
 }
 
-/// `affinity` reads these.
-const ELSEWHERE: &[&str] = &["AffinityRule", "AntiAffinityRule"];
+/// `affinity` and `versions` read these.
+const ELSEWHERE: &[&str] = &["AffinityRule", "AntiAffinityRule", versions::POLICY];
 const IGNORED: &[&str] = &[
     "VirtualLinkInstantiationLevels",
     "VirtualLinkBitrateScalingAspectDeltas",
     "VirtualLinkBitrateInitialDelta",
     "SecurityGroupRule",
     "VnfIndicator",
-    "VnfPackageChange",
     "LcmCoordinationAction",
     "LcmCoordinationsForLcmOperation",
     "VipCpScalingAspectDeltas",

@@ -23,5 +23,6 @@ pub(super) mod scalar;
 pub(super) mod scope;
 pub(super) mod types;
 pub(super) mod vdu;
+pub(super) mod versions;
 pub(super) mod vnfd;
 pub(super) mod yaml;

@@ -18,6 +18,7 @@ use super::{
     scope::Scope,
     types::{BLOCK, COMPUTE, EXT_CP, INT_LINK, Types, VDU_CP, VDU_SUB_CP, VIP_CP, VIRTUAL_CP, VNF},
     vdu::{self, ReadCp},
+    versions,
     yaml::Node,
 };
 use crate::{
@@ -108,6 +109,12 @@ pub fn read(loaded: &Loaded, files: &Files<'_>, sink: &Sink) -> Option<Vnfd> {
         if out.flavours.iter().any(|f| f.id == id) {
             let text = format!("the flavour '{id}' is described in another file already");
             sink.error(sink.file(&template.path), "topology_template.substitution_mappings.properties.flavour_id", text);
+        }
+        // Those of the top node are read once: with the first flavour.
+        let above = top_scope.as_ref().filter(|_| template.path != entry.path && out.flavours.is_empty());
+        for s in above.into_iter().chain([&scope]) {
+            let new: Vec<_> = versions::paths(s, &out.id).into_iter().filter(|p| !out.paths.contains(p)).collect();
+            out.paths.extend(new);
         }
         out.flavours.push(flavour(&scope, id, flavour_vnf, files));
     }
@@ -218,6 +225,7 @@ fn identity(vnf: &At<'_>, _: &Types) -> Vnfd {
         vnfm_info,
         default_flavour: SmolStr::default(),
         flavours: Vec::new(),
+        paths: Vec::new(),
     }
 }
 

@@ -103,6 +103,7 @@ pub fn vnfd(id: &str, shape: &Shape) -> Vnfd {
         vnfm_info: Vec::new(),
         default_flavour: "df".into(),
         flavours: vec![flavour],
+        paths: Vec::new(),
     }
 }
 

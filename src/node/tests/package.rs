@@ -15,7 +15,7 @@ use crate::{
         size::{Bytes, MiB},
         step::Effect,
         vnf::{Body, Remake, Reservation, RunState, Stopping, VnfInstance, Vnfc},
-        vnfd::{Day0Source, ImageFormat, SwImage, Vdu, Vnfd},
+        vnfd::{Day0Source, ImageFormat, SwImage, Vdu, VersionPath, Vnfd},
     },
     node::kit::{Shape, TestBox, ns_box, package, vnfd},
     sim::{
@@ -261,6 +261,46 @@ fn what_is_no_version_of_the_vnf_is_refused_with_the_reason_and_changes_nothing(
     let member = b.ns(ns).members[0].vnf;
     let why = b.core().vnfm().change_package(member, &to("vnf2")).expect_err("its service's");
     assert!(why.kind() == Kind::Conflict && why.detail().contains(&ns.to_string()), "{why}");
+}
+
+#[test]
+fn what_the_makers_say_of_versions_counts_and_else_their_product_does() {
+    let path = |to: &str, flavour: &str| VersionPath {
+        from_vnfd: "vnf".into(),
+        from_flavour: "df".into(),
+        to_vnfd: to.into(),
+        to_flavour: flavour.into(),
+        renamed: Vec::new(),
+    };
+    let (b, id) = standing();
+    let version = |id: &str, paths: Vec<VersionPath>, flavour: &str| {
+        let mut d = Vnfd { id: id.into(), paths, product_name: "M".into(), ..second() };
+        d.flavours[0].id = flavour.into();
+        onboard(&b, d);
+    };
+    version("elsewhere", vec![path("vnf7", "df")], "df");
+    version("from-large", vec![VersionPath { from_flavour: "large".into(), ..path("from-large", "df") }], "df");
+    version("gone", vec![path("gone", "xl")], "df");
+    version("renames", vec![VersionPath { renamed: vec![("vdu0".into(), "gw".into())], ..path("renames", "df") }], "df");
+    for (vnfd, says) in [
+        (
+            "elsewhere",
+            "its makers do not describe the way from VNFD vnf in flavour df to VNFD elsewhere: described is vnf (df) to vnf7 (df)",
+        ),
+        ("from-large", "described is vnf (large) to from-large (df)"),
+        ("gone", "has no deployment flavour 'xl', which its makers lead to; it has df"),
+        ("renames", "calls 'vdu0' of VNFD vnf 'gw'"),
+    ] {
+        let why = b.core().vnfm().change_package(id, &to(vnfd)).expect_err("refused");
+        assert!(why.kind() == Kind::Conflict && why.detail().contains(says), "{vnfd}: {}", why.detail());
+    }
+    // Another name of the product, and another flavour: they say so.
+    version("described", vec![path("described", "xl"), path("other", "df")], "xl");
+    change(&b, id, &to("described"), "COMPLETED");
+    let v = b.vnf(id);
+    assert_eq!((v.vnfd_id.as_str(), v.product_name.as_str(), body(&b, id).flavour.as_str()), ("described", "M", "xl"));
+    assert_shape(&b, id, true, true, &["data"]);
+    terminate(&b, id);
 }
 
 /// A VNF of one VDU that can be scaled, in two versions that differ by the image alone.

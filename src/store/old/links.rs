@@ -208,6 +208,7 @@ impl<F: Into<vnfd::Flavour>> From<Vnfd<F>> for vnfd::Vnfd {
             vnfm_info: o.vnfm_info,
             default_flavour: o.default_flavour,
             flavours: o.flavours.into_iter().map(Into::into).collect(),
+            paths: Vec::new(),
         }
     }
 }

@@ -234,6 +234,19 @@ fn package_with_groups() -> VnfPackage {
     }
     p
 }
+fn package_with_paths() -> VnfPackage {
+    let mut p = package_with_groups();
+    if let Some(v) = &mut p.vnfd {
+        v.paths.push(VersionPath {
+            from_vnfd: "vnfd".into(),
+            from_flavour: "df".into(),
+            to_vnfd: "vnfd-2".into(),
+            to_flavour: "large".into(),
+            renamed: vec![("vdu0".into(), "gw".into())],
+        });
+    }
+    p
+}
 fn package_with_links() -> VnfPackage {
     let mut p = package();
     for f in p.vnfd.iter_mut().flat_map(|v| &mut v.flavours) {
@@ -314,6 +327,7 @@ fn vnfd() -> Vnfd {
             groups: Vec::new(),
             graceful_stop_s: Some(30),
         }],
+        paths: Vec::new(),
     }
 }
 
@@ -909,6 +923,7 @@ fn records_are_on_disk_as_they_always_were() {
     }
     g.check("package-links", &package_with_links());
     g.check("package-groups", &package_with_groups());
+    g.check("package-paths", &package_with_paths());
     let mut rated = ns_descriptor();
     for l in rated.nsd.iter_mut().flat_map(|n| &mut n.flavours).flat_map(|f| &mut f.links) {
         l.profile = rated_link(LinkKind::Etree);

@@ -102,7 +102,7 @@ impl<'a> Change<'a> {
 /// The same, with the package that it is about.
 enum Found<'a> {
     Flavour(&'a ChangeFlavour),
-    Package(Box<VnfPackage>, PackageChange),
+    Package(Box<(VnfPackage, PackageChange)>),
 }
 
 /// A plan that has its places, what the VNF had before, and the links with new stations.
@@ -200,7 +200,7 @@ impl Vnfm {
             if e.kind() == Kind::NotFound { Fault::invalid(e.detail()) } else { e }
         })?;
         let change = PackageChange { before: Origin::of(inst), after: Origin::of_vnfd(new.id, vnfd_of(&new)?) };
-        Ok(Found::Package(Box::new(new), change))
+        Ok(Found::Package(Box::new((new, change))))
     }
 
     fn plan_remake(&self, inst: &VnfInstance, ask: Change<'_>, op: OpId) -> Result<Granted> {
@@ -212,7 +212,10 @@ impl Vnfm {
         let found = self.found(inst, ask)?;
         let (new_package, change, (flavour, goal)) = match &found {
             Found::Flavour(ask) => (&package, None, target::flavour(inst, body, vnfd, &ask.flavour, ask.level.as_ref())?),
-            Found::Package(new, change) => (&**new, Some(change), target::package(inst, body, change, vnfd_of(new)?)?),
+            Found::Package(other) => {
+                let (new, change) = &**other;
+                (new, Some(change), target::package(inst, body, change, vnfd, vnfd_of(new)?)?)
+            }
         };
         check_attached(flavour, with)?;
         let old = vnfd

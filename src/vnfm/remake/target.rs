@@ -1,6 +1,7 @@
 //! What a VNF is to come to: which flavour of which package, and with how many guests. Pure.
 //!
-//! Without a word of its makers a VNF comes to packages of its own product only, and to the flavour that it has. Owns those
+//! Where the makers say which versions a VNF can come to (SOL001's VnfPackageChange, in either VNFD), those are all, with the
+//! flavour that they name. Without a word of theirs it comes to packages of its own product, and keeps its flavour. Owns those
 //! refusals. Never: the store, or whether its guests can come along (`check`, `plan`).
 
 use smol_str::SmolStr;
@@ -9,7 +10,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         vnf::{Body, Origin, PackageChange, VnfInstance},
-        vnfd::{Flavour, Vnfd},
+        vnfd::{Flavour, VersionPath, Vnfd},
     },
     vnfm::change::{Goal, level_goal, same_goal},
 };
@@ -30,11 +31,17 @@ pub fn flavour<'a>(inst: &VnfInstance, body: &Body, vnfd: &'a Vnfd, id: &str, le
     Ok((flavour, level_goal(level)))
 }
 
-/// The flavour that the VNF has, in another package, with as many guests as its levels mean there.
-pub fn package<'a>(inst: &VnfInstance, body: &Body, change: &PackageChange, new: &'a Vnfd) -> Result<(&'a Flavour, Goal)> {
+/// The flavour of another package that the VNF comes to, with as many guests as its levels mean there.
+pub fn package<'a>(inst: &VnfInstance, body: &Body, change: &PackageChange, old: &Vnfd, new: &'a Vnfd) -> Result<(&'a Flavour, Goal)> {
     let (from, to) = (&change.before, &change.after);
     if from.vnfd_id == to.vnfd_id {
         return Err(Fault::conflict(format!("VNF instance {} is of VNFD {} already", inst.id, to.vnfd_id)));
+    }
+    if let Some(id) = described(body, old, new)? {
+        let flavour = new.flavour(&id).ok_or_else(|| {
+            Fault::conflict(format!("VNFD {} has no deployment flavour '{id}', which its makers lead to; it has {}", new.id, known(new)))
+        })?;
+        return Ok((flavour, same_goal(flavour, body)?));
     }
     same_product(from, to)?;
     let flavour = new.flavour(&body.flavour).ok_or_else(|| {
@@ -46,6 +53,26 @@ pub fn package<'a>(inst: &VnfInstance, body: &Body, change: &PackageChange, new:
         ))
     })?;
     Ok((flavour, same_goal(flavour, body)?))
+}
+
+/// The flavour that the makers lead to from the one that the VNF has; `None` where neither version says a word.
+fn described(body: &Body, old: &Vnfd, new: &Vnfd) -> Result<Option<SmolStr>> {
+    let said: Vec<&VersionPath> = old.paths.iter().chain(&new.paths).collect();
+    if said.is_empty() {
+        return Ok(None);
+    }
+    let fits = |p: &&&VersionPath| (&p.from_vnfd, &p.from_flavour, &p.to_vnfd) == (&old.id, &body.flavour, &new.id);
+    let same = said.iter().filter(fits).find(|p| p.to_flavour == body.flavour);
+    let Some(path) = same.or_else(|| said.iter().find(fits)) else {
+        let all = said.iter().map(|p| format!("{} ({}) to {} ({})", p.from_vnfd, p.from_flavour, p.to_vnfd, p.to_flavour));
+        let text = format!("its makers do not describe the way from VNFD {} in flavour {} to VNFD {}", old.id, body.flavour, new.id);
+        return Err(Fault::conflict(text).with_reasons(all.map(|p| format!("described is {p}"))));
+    };
+    if let Some((before, after)) = path.renamed.first() {
+        let text = format!("VNFD {} calls '{before}' of VNFD {} '{after}': components under other names are not offered", new.id, old.id);
+        return Err(Fault::conflict(text));
+    }
+    Ok(Some(path.to_flavour.clone()))
 }
 
 fn same_product(from: &Origin, to: &Origin) -> Result<()> {
