@@ -4,6 +4,8 @@
 //! miss some of it. Never:
 //! how the place was found (`vim::place`).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -116,6 +118,61 @@ pub struct PlacedCell {
     pub idle: CpuSet,
     /// Where floating vCPUs may run; empty when pinned.
     pub float: CpuSet,
+}
+
+/// CPUs of the host that a guest's threads may run on; no set is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pins {
+    /// In the order of the guest's vCPUs.
+    pub vcpus: Vec<CpuSet>,
+    /// Of QEMU's own threads, those for I/O among them.
+    pub emulator: CpuSet,
+}
+
+/// A thread, or threads, of a guest that the hypervisor pins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Thread {
+    Vcpu(u16),
+    Emulator,
+    /// Numbered from 1.
+    Io(u16),
+}
+
+impl fmt::Display for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Thread::Vcpu(n) => write!(f, "vCPU {n}"),
+            Thread::Emulator => f.write_str("the emulator"),
+            Thread::Io(n) => write!(f, "I/O thread {n}"),
+        }
+    }
+}
+
+/// A thread that is not pinned as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Astray {
+    pub thread: Thread,
+    /// Where it may run; empty: nobody has said.
+    pub on: CpuSet,
+    pub wanted: CpuSet,
+}
+
+impl Pins {
+    /// Where a thread should be; `None`: the guest has no such vCPU.
+    pub fn of(&self, thread: Thread) -> Option<&CpuSet> {
+        match thread {
+            Thread::Vcpu(n) => self.vcpus.get(usize::from(n)),
+            Thread::Emulator | Thread::Io(_) => Some(&self.emulator),
+        }
+    }
+    /// What differs from this. `now`: each thread, and where it may run.
+    pub fn astray(&self, now: &[(Thread, CpuSet)]) -> Vec<Astray> {
+        let wrong = |(thread, on): &(Thread, CpuSet)| {
+            let wanted = self.of(*thread).filter(|w| *w != on)?.clone();
+            Some(Astray { thread: *thread, on: on.clone(), wanted })
+        };
+        now.iter().filter_map(wrong).collect()
+    }
 }
 
 /// A PCI function given to the guest.

@@ -290,6 +290,16 @@ pub struct Reservation {
     pub placed: Vec<Held>,
 }
 
+impl Reservation {
+    /// vCPUs of guests without a place.
+    pub fn roaming(&self) -> u32 {
+        // A guest whose change was given up has two places, and is counted once.
+        let first = |(n, h): &(usize, &Held)| self.placed[..*n].iter().all(|o| o.guest != h.guest);
+        let floating = |h: &Held| h.at.cells.iter().filter(|c| c.pins.is_empty()).map(|c| c.vcpus.len() as u32).sum::<u32>();
+        self.vcpus.saturating_sub(self.placed.iter().enumerate().filter(first).map(|(_, h)| floating(h)).sum())
+    }
+}
+
 /// What an operation under way adds to a VNF and takes from it. The body names both until its end:
 /// nothing exists that no record names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

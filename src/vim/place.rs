@@ -6,6 +6,7 @@
 //! * `cards`   which card each NIC is on
 //! * `search`  the best of all places, within a budget
 //! * `facts`   the board of a host's facts and its reserve
+//! * `float`   the CPUs that guests float over
 //! * `time`    CPU time that is promised to guests that float
 //! * `usage`   who holds what of the host, and what of it is not there any more
 //! * `refuse`  why there is none: each candidate, its reason, and what would make it fit
@@ -20,14 +21,16 @@
 //! 4. the lowest ids: of nodes (cell by cell, CPUs then memory), then of cards, in the order of the
 //!    request. Of cores and VFs, the lowest that these leave.
 //!
-//! Guests that run are not moved. Never: guests without wishes (`capacity` counts them), how a place
-//! is written as XML, what the host really has.
+//! Guests that run are not moved, but for those that float: they keep off CPUs that another gets for itself, and
+//! the last one that they need is nobody's. Never: guests without wishes (`capacity` counts them), how a place is
+//! written as XML, what the host really has.
 
 pub mod ask;
 pub mod board;
 mod cards;
 mod cores;
 pub mod facts;
+pub mod float;
 mod refuse;
 mod search;
 mod time;
@@ -37,6 +40,8 @@ pub mod usage;
 mod brute;
 #[cfg(test)]
 mod facts_tests;
+#[cfg(test)]
+mod float_tests;
 #[cfg(test)]
 mod tests;
 

@@ -18,6 +18,7 @@ use crate::{
     store::Tx,
     vim::{
         capacity::{Account, Need, Whole, account, check},
+        place::{board::Board, float},
         quota,
     },
 };
@@ -71,7 +72,8 @@ impl Vnfm {
             let rules = self.rules();
             let (facts, busy) = self.facts_to_give()?;
             let underlay = self.outside()?.underlay()?;
-            told = place_all(plans, &facts, &rules.reserve, &snap.held, &underlay).map_err(|f| f.with_reasons(busy))?;
+            told = place_all(plans, &facts, &rules.reserve, &snap.held, &underlay, snap.taken.iter().any(|r| r.roaming() > 0))
+                .map_err(|f| f.with_reasons(busy))?;
             let pinned = self.pinned(plans.iter().flat_map(|p| &p.reservation.placed).map(|h| &h.at));
             let lost = (f64::from(pinned) * rules.overcommit.cpu).ceil() as u64;
             let left = account.vcpus.limit.saturating_sub(lost);
@@ -82,6 +84,10 @@ impl Vnfm {
                 )]));
             }
             account.vcpus.limit = left;
+        } else if plans.iter().any(|p| p.roams())
+            && let Some(facts) = self.facts_seen()
+        {
+            float::check(&Board::of(&facts, &self.rules().reserve), &snap.held)?;
         }
         self.check_forwarders(plans)?;
         let misplaced: Vec<String> = plans.iter().flat_map(|p| p.misplaced()).collect();

@@ -33,6 +33,7 @@ use crate::{
         ask::{CellAsk, CpuWish, DeviceAsk, DeviceKind, GuestAsk, PageWish},
         board::Board,
         facts::HostReserve,
+        float::must_leave,
         place,
     },
 };
@@ -170,23 +171,27 @@ fn device_asks(e: &Epa, nics: &[NicOf]) -> Result<Vec<DeviceAsk>> {
 }
 
 /// Finds a place for all guests of all plans, or for none, and writes it into them: the domain, the
-/// steps that give functions, and what is reserved. Returns what is to be told.
+/// steps that give functions, and what is reserved. `roamers`: guests without a place are there. Returns what is to
+/// be told.
 pub fn place_all(
     plans: &mut [&mut VnfPlan],
     facts: &HostFacts,
     reserve: &HostReserve,
     held: &[Held],
     underlay: &Underlay,
+    roamers: bool,
 ) -> Result<Vec<String>> {
     let asks: Vec<GuestAsk> = plans.iter().flat_map(|p| p.wishful.iter().map(|w| w.ask.clone())).collect();
     if asks.is_empty() {
         return Ok(Vec::new());
     }
-    let placed: Placed = place(&Board::of(facts, reserve), held, &asks)?;
+    let mut board = Board::of(facts, reserve);
+    board.roamers = must_leave(&board, roamers, plans.iter().any(|p| p.roams()));
+    let placed: Placed = place(&board, held, &asks)?;
     let mut warnings: Vec<String> = placed.warning().into_iter().collect();
     let pinned = placed.guests.iter().any(Placement::is_pinned);
     if pinned && facts.isolated.is_empty() {
-        warnings.push("no CPU of the host is isolated: other guests and the host's own work may run on pinned CPUs too".into());
+        warnings.push("no CPU of the host is isolated: the host's own work may run on pinned CPUs too".into());
     }
     let mut all = placed.guests.into_iter();
     let mut unmapped = Vec::new();

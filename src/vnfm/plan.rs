@@ -140,6 +140,10 @@ pub struct VnfPlan {
 }
 
 impl VnfPlan {
+    /// It asks for guests that have no place and float; to be asked before places are found.
+    pub fn roams(&self) -> bool {
+        self.need.vcpus > self.wishful.iter().map(|w| w.ask.vcpus() as u32).sum()
+    }
     /// Where the guests' wishes and the places found for them disagree.
     pub fn misplaced(&self) -> Vec<String> {
         let specs = self.steps.iter().filter_map(|s| match &s.step {

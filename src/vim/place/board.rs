@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
-use super::time;
+use super::{float, time};
 use crate::model::{
     hw::{CpuSet, PageSize, PciAddr},
     place::Held,
@@ -29,6 +29,12 @@ pub struct Node {
     pub small: MiB,
     /// Large pages that guests may have, by size, the reserve taken off.
     pub huge: BTreeMap<PageSize, u64>,
+}
+
+impl Node {
+    pub fn cpus(&self) -> CpuSet {
+        self.cores.iter().flat_map(|c| c.cpus.iter()).collect()
+    }
 }
 
 /// A PCI device: a PF with its VFs, or one that is given away whole.
@@ -67,6 +73,8 @@ pub struct Board {
     pub isolated: CpuSet,
     /// What each CPU does, MHz; `None`: the host does not tell.
     pub mhz: Option<u32>,
+    /// Guests without a place float over all nodes: one CPU at least must be left to them (`float::must_leave`).
+    pub roamers: bool,
 }
 
 /// A core with threads to spare.
@@ -119,20 +127,18 @@ pub(super) struct Free<'a> {
     pub nodes: Vec<FreeNode>,
     pub cards: Vec<FreeCard<'a>>,
     pub mhz: Option<u32>,
+    pub roamers: bool,
     pub together: BTreeMap<SmolStr, u16>,
     pub apart: BTreeMap<SmolStr, BTreeSet<u16>>,
 }
 
 impl<'a> Free<'a> {
     pub fn of(board: &'a Board, held: &[Held]) -> Free<'a> {
-        let mut taken = board.reserved.clone();
-        for h in held {
-            taken.extend(h.at.held_cpus().iter());
-        }
+        let taken = board.reserved.union(&float::own(held));
         let common = board.isolated.is_empty();
         let nodes = board.nodes.iter().map(|n| free_node(n, board, &taken, common, held)).collect();
         let cards = board.cards.iter().map(|c| free_card(c, held)).collect();
-        let mut free = Free { nodes, cards, mhz: board.mhz, together: BTreeMap::new(), apart: BTreeMap::new() };
+        let mut free = Free { nodes, cards, mhz: board.mhz, roamers: board.roamers, together: BTreeMap::new(), apart: BTreeMap::new() };
         for h in held {
             for c in &h.at.cells {
                 for g in &h.at.together {
@@ -148,7 +154,6 @@ impl<'a> Free<'a> {
 }
 
 fn free_node(n: &Node, board: &Board, taken: &CpuSet, common: bool, held: &[Held]) -> FreeNode {
-    let all: CpuSet = n.cores.iter().flat_map(|c| c.cpus.iter()).collect();
     let may_pin = |cpu: &u16| !taken.contains(*cpu) && (common || board.isolated.contains(*cpu));
     let core = |c: &Core| {
         let cpus: Vec<u16> = c.cpus.iter().filter(may_pin).take(2).collect();
@@ -169,7 +174,7 @@ fn free_node(n: &Node, board: &Board, taken: &CpuSet, common: bool, held: &[Held
     FreeNode {
         id: n.id,
         cores: n.cores.iter().filter_map(core).collect(),
-        float: all.minus(taken).minus(&board.isolated),
+        float: float::left(&n.cpus(), taken, &board.isolated),
         common,
         mcpu: held.iter().map(|h| time::on_node(&h.at, n.id)).sum(),
         floats: cells().any(|(_, c)| c.node == n.id && !c.float.is_empty()),

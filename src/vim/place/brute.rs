@@ -204,7 +204,7 @@ impl Brute<'_> {
             }
             mine.iter().for_each(|k| away[*k] = true);
         }
-        let mut block = 0;
+        let mut nodes: Vec<Vec<(u32, usize)>> = Vec::new();
         for (at, n) in self.board.nodes.iter().enumerate() {
             let mut todo = Vec::new();
             let mut floats = self.held.iter().flat_map(|h| &h.at.cells).any(|c| c.node == n.id && c.pins.is_empty());
@@ -260,9 +260,22 @@ impl Brute<'_> {
                 let float = if common { threads } else { outside };
                 (!floats || float > 0) && float as u64 * 1000 >= mcpu
             };
-            let Some(best) = outcomes(cores, &todo).into_iter().filter(|o| room(o.1)).map(|o| o.0).max() else { return };
-            block = block.max(best as u32);
+            let float = |threads: usize| if common { threads } else { outside };
+            let all: Vec<(u32, usize)> =
+                outcomes(cores, &todo).into_iter().filter(|o| room(o.1)).map(|o| (o.0 as u32, float(o.1))).collect();
+            if all.is_empty() {
+                return;
+            }
+            nodes.push(all);
         }
+        // One node leaves a CPU to guests that float over the whole host, if there are any.
+        let most = |all: &[(u32, usize)], leaves: bool| all.iter().filter(|o| !leaves || o.1 > 0).map(|o| o.0).max();
+        let leaving = |leaver: Option<usize>| {
+            let each = nodes.iter().enumerate().map(|(n, all)| most(all, Some(n) == leaver));
+            each.collect::<Option<Vec<u32>>>()?.into_iter().max()
+        };
+        let leavers: Vec<Option<usize>> = if self.board.roamers { (0..nodes.len()).map(Some).collect() } else { vec![None] };
+        let Some(block) = leavers.into_iter().filter_map(leaving).max() else { return };
         let cost = (away.iter().filter(|a| **a).count() as u32, std::cmp::Reverse(block), seats.to_vec(), cards.to_vec());
         if self.best.as_ref().is_none_or(|b| cost < *b) {
             self.best = Some(cost);
@@ -362,6 +375,8 @@ fn check_dealt(board: &Board, may: &May, held: &[Held], asks: &[GuestAsk], p: &P
             assert!(c.float.common(&taken).is_empty(), "a guest floats over CPUs that are another's: {at:?}");
         }
     }
+    let float = |n: &Node| n.cpus().minus(&taken).minus(&board.isolated);
+    assert!(!board.roamers || board.nodes.iter().any(|n| !float(n).is_empty()), "nothing is left to float over: {p:?}");
     let whole = board.nodes.iter().map(|n| {
         let free = |cpu: u16| !taken.contains(cpu) && (board.isolated.is_empty() || board.isolated.contains(cpu));
         n.cores.iter().filter(|c| c.cpus.iter().all(free)).count()
@@ -379,8 +394,9 @@ fn boards() -> impl Strategy<Value = (Board, May)> {
     // MiB of all nodes, and pages of each.
     let kept = prop_oneof![1 => Just((0, [0, 0])), 2 => (0u64..12, [0u64..5, 0u64..5])];
     let isolated = proptest::option::weighted(0.15, proptest::collection::vec(0u16..16, 8..16));
-    (nodes, cards, proptest::collection::vec(0u16..16, 0..2), isolated, kept).prop_map(
-        |(nodes, cards, reserved, isolated, (memory, pages))| {
+    let roamers = proptest::bool::weighted(0.4);
+    (nodes, cards, proptest::collection::vec(0u16..16, 0..2), isolated, kept, roamers).prop_map(
+        |(nodes, cards, reserved, isolated, (memory, pages), roamers)| {
             let mut f = facts_of(&nodes);
             let all = f.cores.iter().fold(CpuSet::new(), |all, c| all.union(&c.threads));
             f.isolated = isolated.unwrap_or_default().into_iter().collect::<CpuSet>().common(&all);
@@ -389,7 +405,7 @@ fn boards() -> impl Strategy<Value = (Board, May)> {
                 memory: MiB(memory),
                 pages: (0u16..).zip(pages).map(|(n, p)| ((n, PageSize::Huge2M), p)).collect(),
             };
-            let mut b = Board::of(&f, &reserve);
+            let mut b = Board { roamers, ..Board::of(&f, &reserve) };
             b.cards = cards
                 .iter()
                 .enumerate()

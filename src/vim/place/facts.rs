@@ -56,7 +56,7 @@ impl Board {
         nodes.sort_unstable_by_key(|n| n.id);
         let mut cards: Vec<Card> = facts.devices.iter().filter_map(|d| card(d, facts)).collect();
         cards.sort_unstable_by_key(|c| c.address);
-        Board { nodes, cards, reserved: reserve.cpus.clone(), isolated: facts.isolated.clone(), mhz: facts.mhz }
+        Board { nodes, cards, reserved: reserve.cpus.clone(), isolated: facts.isolated.clone(), mhz: facts.mhz, roamers: false }
     }
 }
 

@@ -81,7 +81,7 @@ fn reasons(free: &Free<'_>, a: &GuestAsk) -> Vec<String> {
     for (index, cell) in a.cells.iter().enumerate() {
         let who = if a.cells.len() == 1 { a.name.to_string() } else { format!("{} (guest node {index})", a.name) };
         for n in &free.nodes {
-            let mut short = cores(n, a, cell.vcpus.len(), index);
+            let mut short = cores(free, n, a, cell.vcpus.len(), index);
             short.extend(memory(n, &pages, cell.memory));
             short.extend(short_of_time(free, n, a, index));
             short.extend(company(free, n, a));
@@ -100,6 +100,9 @@ fn reasons(free: &Free<'_>, a: &GuestAsk) -> Vec<String> {
         let what = "each of its parts fits on some node, but not all of them at once";
         let less = if a.strict && a.cells.len() > 1 { "fewer or smaller guest nodes, or PREFERRED," } else { "a smaller guest" };
         out.push(format!("{}: {what} ({less} would do)", a.name));
+        if free.roamers {
+            out.push("one CPU of the host has to be left to guests that float over all of it".into());
+        }
         out.extend(had(free, std::slice::from_ref(a)));
     }
     out
@@ -151,7 +154,7 @@ fn tied(free: &Free<'_>, a: &GuestAsk, d: &DeviceAsk) -> Option<String> {
     })
 }
 
-fn cores(n: &FreeNode, a: &GuestAsk, vcpus: usize, index: usize) -> Vec<String> {
+fn cores(free: &Free<'_>, n: &FreeNode, a: &GuestAsk, vcpus: usize, index: usize) -> Vec<String> {
     let s = Stock::of(n);
     let alone = a.emulator_alone && index == 0;
     let mut load = Load::default();
@@ -190,6 +193,12 @@ fn cores(n: &FreeNode, a: &GuestAsk, vcpus: usize, index: usize) -> Vec<String> 
     let floats = n.floats || a.cpus == CpuWish::Floating;
     if floats && if n.common { left.threads == 0 } else { n.float.is_empty() } {
         return vec!["no CPU would be left to guests that float on it (1 more would do)".into()];
+    }
+    let elsewhere: usize = free.nodes.iter().filter(|o| o.id != n.id).map(|o| o.float.len()).sum();
+    let here = if n.common { left.threads } else { n.float.len() };
+    if free.roamers && here + elsewhere == 0 {
+        let more = if n.common { "1 more" } else { "fewer in [reserve] cpus, or in [host] isolate," };
+        return vec![format!("no CPU of the host would be left to guests that float over all of it ({more} would do)")];
     }
     Vec::new()
 }

@@ -288,11 +288,17 @@ impl<'s> Search<'s> {
                 (!at.floats || float > 0) && float as u64 * 1000 >= at.mcpu
             }
         };
-        if fits && cpus {
+        if fits && cpus && self.leaves_some() {
             return Some(before);
         }
         self.put_back(before);
         None
+    }
+
+    /// Guests that float over the whole host still can.
+    fn leaves_some(&self) -> bool {
+        let float = |(on, n): (&super::board::FreeNode, &NodeState)| if on.common { n.left.threads } else { on.float.len() };
+        !self.free.roamers || self.free.nodes.iter().zip(&self.nodes).map(float).any(|n| n > 0)
     }
 
     fn put_back(&mut self, before: [(usize, NodeState); 2]) {

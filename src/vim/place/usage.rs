@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
-use super::{board::Board, facts::HostReserve, time};
+use super::{board::Board, facts::HostReserve, float, time};
 use crate::model::{
     host::{DriverName, Function, HostFacts, VfSetting},
     hw::{CpuSet, PageSize, PciAddr},
@@ -110,7 +110,7 @@ pub fn usage(facts: &HostFacts, reserve: &HostReserve, held: &[Held]) -> Usage {
     }
     let taken: CpuSet = cpus.keys().copied().collect();
     let nodes = board.nodes.iter().map(|n| {
-        let all: CpuSet = n.cores.iter().flat_map(|c| c.cpus.iter()).collect();
+        let all = n.cpus();
         let of = |cpu: u16| (cpu, cpus.get(&cpu).cloned().unwrap_or(CpuUse::Free));
         let offered = facts.nodes.iter().find(|f| f.id.0 == n.id);
         let sizes = std::iter::once(PageSize::Small).chain(n.huge.keys().copied());
@@ -126,7 +126,7 @@ pub fn usage(facts: &HostFacts, reserve: &HostReserve, held: &[Held]) -> Usage {
             let may = if size == PageSize::Small { n.small.0 } else { n.huge.get(&size).copied().unwrap_or(0) };
             PageUsage { size, total, reserved: total.saturating_sub(may), held: holders.iter().map(|h| h.2).sum(), holders }
         });
-        let float = all.minus(&taken).minus(&board.isolated);
+        let float = float::left(&all, &taken, &board.isolated);
         let holders: Vec<_> =
             held.iter().map(|h| (h.guest, h.name.clone(), time::on_node(&h.at, n.id))).filter(|(_, _, mcpu)| *mcpu > 0).collect();
         let promised = holders.iter().map(|h| h.2).sum();
