@@ -1,5 +1,5 @@
 //! libvirt's domain events: the one place with `unsafe` in this crate, because the `virt` bindings
-//! have no event API.
+//! have no event API; and the one call they miss, which pins an I/O thread.
 //!
 //! Owns the process-wide event loop and the callbacks libvirt calls from it. A callback reads its
 //! arguments, posts a [`Seen`] and returns: it never waits, never calls libvirt over the wire, and
@@ -16,7 +16,7 @@ use std::{
 };
 
 use uuid::Uuid;
-use virt::{error::Error, sys};
+use virt::{domain::Domain, error::Error, sys};
 
 use super::conn::Conn;
 use crate::model::id::VnfcId;
@@ -47,6 +47,16 @@ pub enum Seen {
     Closed {
         reason: u32,
     },
+}
+
+/// `virDomainPinIOThread`: as `Domain::pin_emulator`, for an I/O thread by its number.
+pub fn pin_io_thread(dom: &Domain, number: u32, cpumap: &[u8], flags: u32) -> Result<(), Error> {
+    // libvirt takes the length of a map as an int; one of a host's CPUs is far below that.
+    let len = c_int::try_from(cpumap.len()).unwrap_or(c_int::MAX);
+    // SAFETY: the domain is borrowed, so its handle lives through the call; libvirt reads `len` bytes of the map, which
+    // is at least so long, and writes none though its type says so.
+    let rc = unsafe { sys::virDomainPinIOThread(dom.as_ptr(), number, cpumap.as_ptr().cast_mut(), len, flags) };
+    if rc < 0 { Err(Error::last_error()) } else { Ok(()) }
 }
 
 /// Takes what is seen; it must not block.

@@ -11,6 +11,7 @@ use std::{
 use virt::{connect::Connect, domain::Domain, sys};
 
 use super::{
+    event,
     map::{self, Now, absent_is_none, fault},
     meta::{self, Meta},
     xml::{self, Written},
@@ -18,8 +19,9 @@ use super::{
 use crate::{
     model::{
         error::{Fault, Kind, Result},
-        hw::PciAddr,
+        hw::{CpuSet, PciAddr},
         id::VnfcId,
+        place::{Astray, Pins, Thread},
     },
     vim::port::{Accel, FoundGuest, GuestState, Still, StopHow},
 };
@@ -337,6 +339,52 @@ pub fn plug(conn: &Connect, id: VnfcId, device: PciAddr) -> Result<()> {
     let found = xml::functions(&defined)?.into_iter().find(|f| f.device == device);
     let found = found.ok_or_else(|| Fault::new(Kind::Conflict, format!("guest {id} is not defined with {device}")))?;
     dom.attach_device_flags(&found.xml, sys::VIR_DOMAIN_AFFECT_LIVE).map(drop).map_err(fault)
+}
+
+/// Threads that may run elsewhere than wanted.
+pub fn astray(conn: &Connect, id: VnfcId, want: &Pins) -> Result<Vec<Astray>> {
+    let Some(dom) = lookup(conn, id)? else { return Ok(Vec::new()) };
+    absent_is_none(dom.xml_desc(0))?.map_or(Ok(Vec::new()), |xml| Ok(want.astray(&xml::pins(&xml)?)))
+}
+
+/// Pinned as wanted, now and from its next start on. A start takes the definition as it was before a change of it or
+/// after, never in between: so one that was off is looked at again.
+pub fn pin(conn: &Connect, id: VnfcId, want: &Pins, until: Instant) -> Result<()> {
+    loop {
+        let dom = need(conn, id)?;
+        let active = dom.is_active().map_err(fault)?;
+        let mut flags = if active { sys::VIR_DOMAIN_AFFECT_LIVE } else { 0 };
+        if dom.is_persistent().map_err(fault)? {
+            flags |= sys::VIR_DOMAIN_AFFECT_CONFIG;
+        }
+        let astray = want.astray(&xml::pins(&dom.xml_desc(0).map_err(fault)?)?);
+        let pinned = astray.iter().try_for_each(|a| {
+            let map = cpumap(&a.wanted);
+            match a.thread {
+                Thread::Vcpu(n) => dom.pin_vcpu_flags(n.into(), &map, flags),
+                Thread::Emulator => dom.pin_emulator(&map, flags),
+                Thread::Io(n) => event::pin_io_thread(&dom, n.into(), &map, flags),
+            }
+        });
+        let same = absent_is_none(dom.is_active())? == Some(active);
+        match pinned {
+            Ok(()) if same => return Ok(()),
+            // It came to run, or ended, meanwhile.
+            Ok(()) => {}
+            Err(e) if !same && (map::is_wrong_state(&e) || map::is_absent(&e)) => {}
+            Err(e) => return Err(fault(e)),
+        }
+        beat(until, "the guest starts and ends while it is pinned")?;
+    }
+}
+
+/// libvirt's words for a set: a bit for each CPU, the lowest first.
+fn cpumap(cpus: &CpuSet) -> Vec<u8> {
+    let mut map = vec![0; cpus.iter().max().map_or(0, |most| usize::from(most) / 8 + 1)];
+    for cpu in cpus.iter() {
+        map[usize::from(cpu) / 8] |= 1 << (cpu % 8);
+    }
+    map
 }
 
 /// `wait` is whole seconds to libvirt; less than one is one.

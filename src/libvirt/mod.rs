@@ -40,8 +40,9 @@ use crate::{
         domain::{DomainSpec, Layout},
         epa::NicAttach,
         error::{Fault, Result},
-        hw::PciAddr,
+        hw::{CpuSet, PciAddr},
         id::{IfName, VnfcId},
+        place::{Astray, Pins},
         size::{Bytes, MiB},
         vnfd::Firmware,
     },
@@ -131,6 +132,7 @@ pub struct Libvirt {
     run_dir: Utf8PathBuf,
     bridge: SmolStr,
     offloads_off: AtomicBool,
+    float: Mutex<Option<CpuSet>>,
     uefi: Uefi,
     accel: Arc<accel::Chooser>,
     sessions: console::Sessions,
@@ -181,6 +183,7 @@ impl Libvirt {
             run_dir,
             bridge,
             offloads_off: AtomicBool::new(offloads_off),
+            float: Mutex::default(),
             uefi,
             accel: chooser,
             sessions: console::Sessions::default(),
@@ -351,6 +354,9 @@ impl Hypervisor for Libvirt {
     fn set_datapath(&self, datapath: Datapath) {
         self.set_offloads_off(datapath == Datapath::Netdev);
     }
+    fn set_float(&self, cpus: Option<CpuSet>) {
+        *self.float.lock().unwrap_or_else(PoisonError::into_inner) = cpus;
+    }
     fn health(&self) -> Result<String> {
         self.look("asking libvirt for its version".into(), deadline::LOOK, |c, _| {
             let dotted = |v: u32| format!("{}.{}.{}", v / 1_000_000, v / 1000 % 1000, v % 1000);
@@ -399,6 +405,7 @@ impl Hypervisor for Libvirt {
         }
         // Asked for only where a limit needs it: defining a guest is one call otherwise.
         let mhz = spec.epa.quotas.cpu.limit.map(|_| self.clock()).transpose()?.flatten();
+        let float = self.float.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let host = xml::Host {
             accel,
             bridge: &self.bridge,
@@ -406,6 +413,7 @@ impl Hypervisor for Libvirt {
             layout: &self.layout,
             console: &console,
             mhz,
+            float: float.as_ref(),
             vhost: &vhost,
             uefi: (&self.uefi.code, &self.uefi.vars),
         };
@@ -487,6 +495,16 @@ impl Hypervisor for Libvirt {
 
     fn plug(&self, id: VnfcId, device: PciAddr) -> Result<()> {
         self.act(format!("plugging {device} into guest {id}"), deadline::ASK, move |c, _| guest::plug(c, id, device))
+    }
+
+    fn pin(&self, id: VnfcId, want: &Pins) -> Result<()> {
+        let want = want.clone();
+        self.act(format!("pinning guest {id}"), deadline::ASK, move |c, until| guest::pin(c, id, &want, until))
+    }
+
+    fn astray(&self, id: VnfcId, want: &Pins) -> Result<Vec<Astray>> {
+        let want = want.clone();
+        self.look(format!("looking where guest {id} may run"), deadline::LOOK, move |c, _| guest::astray(c, id, &want))
     }
 
     fn xml(&self, id: VnfcId) -> Result<String> {

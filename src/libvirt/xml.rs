@@ -37,6 +37,7 @@ use crate::{
     model::{
         domain::{DomainSpec, Layout},
         error::{Fault, Result},
+        hw::CpuSet,
         vnfd::Firmware,
     },
     vim::port::Accel,
@@ -46,6 +47,7 @@ mod accel;
 mod device;
 mod function;
 mod nic;
+mod pins;
 mod platform;
 
 pub use accel::under;
@@ -63,6 +65,8 @@ pub struct Host<'a> {
     pub console: &'a Utf8Path,
     /// Clock of the host's CPUs, by which a CPU limit in MHz becomes time.
     pub mhz: Option<u32>,
+    /// CPUs that guests without a place float over; `None`: all.
+    pub float: Option<&'a CpuSet>,
     /// Folder of vhost-user sockets.
     pub vhost: &'a Utf8Path,
     /// UEFI code (read-only) and the template of its variables.
@@ -114,7 +118,7 @@ fn write(spec: &DomainSpec, host: &Host<'_>, meta: Option<&Meta>) -> Result<Stri
             node(w, "metadata", &[], |w| owner(w, meta))?;
         }
         text(w, "memory", &[("unit", "MiB")], &spec.memory.0.to_string())?;
-        text(w, "vcpu", &[("placement", "static")], &spec.vcpus.to_string())?;
+        platform::vcpu(w, spec, host)?;
         platform::resources(w, spec, host)?;
         os(w, spec, host)?;
         accel::features(w, host.accel, !spec.epa.real_time.is_empty())?;
@@ -196,6 +200,7 @@ pub fn probe(name: &str, disk: &Utf8Path, out: &Utf8Path, accel: Accel) -> Resul
 }
 
 pub use function::functions;
+pub use pins::pins;
 
 /// Where VNC listens, in the XML of a running domain.
 pub fn vnc_socket(xml: &str) -> Option<Utf8PathBuf> {

@@ -47,6 +47,8 @@ methods! {
     Functions false true,
     Unplug true true,
     Plug true true,
+    Pin true true,
+    Astray false true,
     Xml false true,
     Stats false true,
     Console false true,

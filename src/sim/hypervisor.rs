@@ -14,7 +14,7 @@ use super::{
     Sim,
     behaviour::Unplug,
     faults::{Method, Target},
-    world::{Guest, World},
+    world::{Guest, World, defined},
 };
 use crate::sdn::port::Datapath;
 use crate::{
@@ -22,8 +22,9 @@ use crate::{
         domain::DomainSpec,
         epa::NicAttach,
         error::{Fault, Result},
-        hw::PciAddr,
+        hw::{CpuSet, PciAddr},
         id::{IfName, VnfcId},
+        place::{Astray, Pins},
     },
     vim::port::{Accel, EventSink, FoundGuest, GuestState, GuestStats, HostCapacity, Hypervisor, StatsAsk, Still, StopHow},
 };
@@ -86,6 +87,9 @@ impl Sim {
 
 impl Hypervisor for Sim {
     fn set_datapath(&self, _: Datapath) {}
+    fn set_float(&self, cpus: Option<CpuSet>) {
+        self.lock().float = cpus;
+    }
     fn vhost_socket(&self, nic: &IfName) -> Utf8PathBuf {
         Utf8PathBuf::from("/run/sim").join(nic.as_str())
     }
@@ -111,15 +115,17 @@ impl Hypervisor for Sim {
             if !reasons.is_empty() {
                 return Err(Fault::invalid(format!("guest {} cannot be defined", spec.id)).with_reasons(reasons));
             }
+            let pins = defined(spec, world.float.as_ref());
             match world.guests.get_mut(&spec.id) {
                 None => {
-                    world.guests.insert(spec.id, Guest::new(spec.clone()));
+                    let guest = Guest::new(spec.clone(), world.float.as_ref());
+                    world.guests.insert(spec.id, guest);
                 }
                 Some(guest) if guest.spec == *spec => {}
                 Some(guest) if guest.is_up() || guest.starting => {
                     return Err(Fault::conflict(format!("guest {} is running in another form: stop it before it is changed", spec.id)));
                 }
-                Some(guest) => guest.spec = spec.clone(),
+                Some(guest) => (guest.spec, guest.pins) = (spec.clone(), pins),
             }
             Ok(())
         })
@@ -286,6 +292,20 @@ impl Hypervisor for Sim {
             guest.functions.insert(device);
             Ok(())
         })
+    }
+
+    fn pin(&self, id: VnfcId, want: &Pins) -> Result<()> {
+        self.call(Method::Pin, id, |world, _| {
+            for (thread, on) in &mut world.guest(id)?.pins {
+                if let Some(cpus) = want.of(*thread) {
+                    on.clone_from(cpus);
+                }
+            }
+            Ok(())
+        })
+    }
+    fn astray(&self, id: VnfcId, want: &Pins) -> Result<Vec<Astray>> {
+        self.call(Method::Astray, id, |world, _| Ok(world.guests.get(&id).map(|g| want.astray(&g.pins)).unwrap_or_default()))
     }
 
     fn xml(&self, id: VnfcId) -> Result<String> {

@@ -32,9 +32,10 @@ use crate::{
         domain::DomainSpec,
         error::{Fault, Result},
         host::HostFacts,
-        hw::PciAddr,
+        hw::{CpuSet, PciAddr},
         id::{DiskId, IfName, NfpId, SegmentId, VnfcId},
         net::Cidr,
+        place::Thread,
         segment::NatForward,
         size::{Bytes, MiB},
     },
@@ -189,6 +190,9 @@ impl Sim {
         self.lock().guests.get(&id).into_iter().flat_map(|g| g.functions.iter().copied()).collect()
     }
     /// A guest loses a function behind everybody's back.
+    pub fn pins(&self, id: VnfcId) -> Vec<(Thread, CpuSet)> {
+        self.lock().guests.get(&id).map(|g| g.pins.clone()).unwrap_or_default()
+    }
     pub fn drop_function(&self, id: VnfcId, device: PciAddr) {
         if let Some(guest) = self.lock().guests.get_mut(&id) {
             guest.functions.remove(&device);

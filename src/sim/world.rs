@@ -20,8 +20,9 @@ use crate::{
         domain::{DiskSpec, DomainSpec},
         error::{Fault, Result},
         host::HostFacts,
-        hw::PciAddr,
+        hw::{CpuSet, PciAddr},
         id::{DiskId, IfName, NfpId, SegmentId, VnfcId},
+        place::Thread,
         vnfd::{MediaBus, Medium},
     },
     sdn::{chain::SwitchChain, connector::Desired, link::SwitchLink, port::SwitchPort},
@@ -48,6 +49,8 @@ pub(super) struct World {
     pub dhcp: BTreeMap<SegmentId, DhcpConf>,
     pub nat: NatTable,
     pub room: DiskRoom,
+    /// Over which guests without a place float.
+    pub float: Option<CpuSet>,
     /// Why no guest may be defined or started, if so.
     pub forbidden: Option<String>,
     pub hardware: Hardware,
@@ -72,12 +75,15 @@ pub(super) struct Guest {
     pub does: Behaviour,
     /// Functions of the host that it has while it runs.
     pub functions: BTreeSet<PciAddr>,
+    /// Where its threads may run.
+    pub pins: Vec<(Thread, CpuSet)>,
     run: u64,
 }
 
 impl Guest {
-    pub fn new(spec: DomainSpec) -> Self {
+    pub fn new(spec: DomainSpec, float: Option<&CpuSet>) -> Self {
         Guest {
+            pins: defined(&spec, float),
             spec,
             state: GuestState::Off,
             starting: false,
@@ -155,6 +161,17 @@ impl Guest {
     }
 }
 
+/// Where a guest's threads may run as it is defined; an empty set is everywhere.
+pub(super) fn defined(spec: &DomainSpec, float: Option<&CpuSet>) -> Vec<(Thread, CpuSet)> {
+    let placed = spec.placed.as_ref().filter(|p| !p.vcpus.is_empty());
+    let float = float.filter(|_| placed.is_none()).cloned().unwrap_or_default();
+    let of = |n: u16| placed.and_then(|p| p.vcpus.get(usize::from(n))).unwrap_or(&float).clone();
+    let emulator = placed.map_or(&float, |p| &p.emulator).clone();
+    let vcpus = (0..).take(spec.vcpus as usize).map(|n| (Thread::Vcpu(n), of(n)));
+    let io = (1..=spec.epa.io_threads).map(|n| (Thread::Io(n), emulator.clone()));
+    vcpus.chain([(Thread::Emulator, emulator.clone())]).chain(io).collect()
+}
+
 impl World {
     pub fn allowed(&self) -> Result<()> {
         self.forbidden.as_ref().map_or(Ok(()), |why| Err(Fault::conflict(why)))
@@ -177,6 +194,7 @@ impl World {
             dhcp: BTreeMap::new(),
             nat: NatTable::default(),
             room,
+            float: None,
             forbidden: None,
             hardware: Hardware::new(facts),
             behaviour: Arc::new(|_| Behaviour::default()),

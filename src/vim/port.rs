@@ -12,9 +12,10 @@ use crate::model::{
     domain::{DiskSpec, DomainSpec, Owner},
     error::{Fault, Result},
     host::{BootArgs, DriverName, HostFacts, HostSetting, PfSetting, VfSetting},
-    hw::PciAddr,
+    hw::{CpuSet, PciAddr},
     id::{DiskId, IfName, SegmentId, VnfcId},
     net::{Cidr, MacAddr},
+    place::{Astray, Pins},
     segment::NatForward,
     size::{Bytes, MiB},
     vnfd::{ImageFormat, MediaBus, Medium},
@@ -153,6 +154,9 @@ pub trait Hypervisor: Send + Sync {
     /// The datapath guests' NICs are on: in userspace nobody does a checksum that a guest leaves to
     /// an offload. Told before the first `define`.
     fn set_datapath(&self, datapath: Datapath);
+    /// The CPUs over which guests without a place float; `None`: over all. Told before each `define`, which writes
+    /// them into the guest.
+    fn set_float(&self, cpus: Option<CpuSet>);
     /// The socket on which a guest's vhost-user NIC listens for the switch.
     fn vhost_socket(&self, nic: &IfName) -> Utf8PathBuf;
     /// Defined exactly so; a running guest of another form is a `Conflict`.
@@ -186,6 +190,10 @@ pub trait Hypervisor: Send + Sync {
     fn unplug(&self, id: VnfcId, device: PciAddr) -> Result<()>;
     /// The running guest has the function that its definition names, where that puts it.
     fn plug(&self, id: VnfcId, device: PciAddr) -> Result<()>;
+    /// The guest's threads may run there and nowhere else: at once where it runs, and whenever it is started.
+    fn pin(&self, id: VnfcId, want: &Pins) -> Result<()>;
+    /// Threads that may run elsewhere: of a guest that runs, now; else as it is defined. Absent: none.
+    fn astray(&self, id: VnfcId, want: &Pins) -> Result<Vec<Astray>>;
     /// The present domain XML, for support and people.
     fn xml(&self, id: VnfcId) -> Result<String>;
     /// The guest's serial console as a byte stream (both ways).

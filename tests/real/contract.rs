@@ -20,9 +20,10 @@ use bothy::{
         epa::{Epa, NicWish},
         error::Kind,
         host::{DriverName, Function, HostSetting, NodeId, VfConf, VfSetting},
-        hw::{PageSize, PciAddr},
+        hw::{CpuSet, PageSize, PciAddr},
         id::{DiskId, IfKind, OpId, PortId, ProjectId, SegmentId, VnfId, VnfcId, if_name},
         net::{MacAddr, VlanId},
+        place::Pins,
         size::{Bytes, MiB},
         vnfd::{DiskBus, Firmware, ImageFormat, MediaBus, Medium, NicModel},
     },
@@ -66,6 +67,10 @@ pub fn guest_spec(n: u128, seed: bool) -> DomainSpec {
         epa: Epa::default(),
         placed: None,
     }
+}
+
+fn cpus(s: &str) -> CpuSet {
+    s.parse().expect("CPUs")
 }
 
 /// A NIC for `guest_spec`, where the hypervisor has a switch to plug it into.
@@ -306,9 +311,36 @@ pub fn contract_hypervisor(h: &dyn Hypervisor, spec: &DomainSpec) {
     h.resume(id).expect("off stays off");
     assert_eq!(state(), Some(GuestState::Off));
 
+    // Where its threads may run: as it is defined, before it runs and while it does.
+    let pins = |vcpu: &str, emulator: &str| Pins { vcpus: vec![cpus(vcpu); spec.vcpus as usize], emulator: cpus(emulator) };
+    let astray = |want: &Pins| -> Vec<String> {
+        let all = h.astray(id, want).expect("astray");
+        assert!(all.iter().all(|a| want.of(a.thread) == Some(&a.wanted)));
+        all.iter().map(|a| format!("{} on {}", a.thread, a.on)).collect()
+    };
+    let nowhere = VnfcId(Uuid::from_u128(0xb07b_dead));
+    assert_eq!(h.pin(nowhere, &pins("0", "0")).expect_err("absent").kind(), Kind::NotFound);
+    assert!(h.astray(nowhere, &pins("0", "0")).expect("absent is nowhere").is_empty());
+    h.set_float(Some(cpus("0")));
+    h.define(&larger).expect("defined anew");
+    h.define(spec).expect("and as it was");
+    assert_eq!(astray(&pins("0", "0")), [] as [String; 0], "defined over what guests float over");
+    assert_eq!(astray(&pins("1", "0")), ["vCPU 0 on 0"]);
+    for _ in 0..2 {
+        h.pin(id, &pins("0", "0-1")).expect("pinned, and again");
+        assert_eq!(astray(&pins("0", "0-1")), [] as [String; 0]);
+        assert_eq!(astray(&pins("0", "0")), ["the emulator on 0-1"]);
+    }
+
     // Running.
     h.start(id).expect("start");
     assert_eq!(state(), Some(GuestState::Running));
+    assert_eq!(astray(&pins("0", "0-1")), [] as [String; 0], "it runs where it was pinned before");
+    for _ in 0..2 {
+        h.pin(id, &pins("0-1", "0")).expect("pinned while it runs, and again");
+        assert_eq!(astray(&pins("0-1", "0")), [] as [String; 0]);
+        assert_eq!(astray(&pins("0", "0-1")), ["vCPU 0 on 0-1", "the emulator on 0"]);
+    }
     says(GuestState::Running);
     h.start(id).expect("it runs already");
     h.define(spec).expect("a running guest of the same form");
@@ -334,6 +366,7 @@ pub fn contract_hypervisor(h: &dyn Hypervisor, spec: &DomainSpec) {
     h.destroy(id).expect("destroy again");
     h.start(id).expect("start again");
     says(GuestState::Running);
+    assert_eq!(astray(&pins("0-1", "0")), [] as [String; 0], "the next start has it too");
 
     // Gone while it runs: nothing lives on without a definition.
     h.remove(id).expect("remove");

@@ -18,6 +18,7 @@ use bothy::{
         error::Kind,
         hw::{CpuSet, PageSize},
         id::VnfcId,
+        place::Pins,
         size::MiB,
         vnfd::NicModel,
     },
@@ -174,6 +175,19 @@ fn a_guest_is_where_it_was_placed_and_sees_what_it_asked_for() {
     assert_eq!(io, ["0"], "{all:?}");
     let main = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
     assert!(main.lines().any(|l| l.starts_with("Cpus_allowed_list:") && l.ends_with("\t1")), "the emulator: {main}");
+    // Pinned anew while it runs, and back: each kind of thread.
+    for (on, emulator) in [(["1", "0", "0", "1"], "0"), (["0", "1", "1", "0"], "1")] {
+        let want = Pins { vcpus: on.map(cpus).to_vec(), emulator: cpus(emulator) };
+        assert!(!hv.astray(id, &want).expect("astray").is_empty());
+        hv.pin(id, &want).expect("pinned");
+        assert!(hv.astray(id, &want).expect("astray").is_empty());
+        let all = threads(pid);
+        let of = |prefix: &str| all.iter().filter(|(n, _)| n.starts_with(prefix)).map(|(_, c)| c.as_str()).collect::<Vec<_>>();
+        assert_eq!((of("CPU "), of("IO iothread1")), (on.to_vec(), vec![emulator]), "{all:?}");
+        let main = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
+        let ends = format!("\t{emulator}");
+        assert!(main.lines().any(|l| l.starts_with("Cpus_allowed_list:") && l.ends_with(&ends)), "the emulator: {main}");
+    }
     // Its memory is bound to the node, by size.
     let maps = fs::read_to_string(format!("/proc/{pid}/numa_maps")).expect("numa_maps");
     let bound = maps.lines().filter(|l| l.split(' ').nth(1).is_some_and(|p| p.starts_with("bind:0"))).count();

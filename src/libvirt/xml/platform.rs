@@ -34,6 +34,15 @@ fn cells(spec: &DomainSpec) -> Option<&Placed> {
     spec.placed.as_ref().filter(|p| spec.epa.numa.is_some() || p.cells.len() > 1)
 }
 
+/// How many vCPUs, and where all threads of a guest may run that has no place: from the first instruction on.
+pub fn vcpu(w: &mut Out, spec: &DomainSpec, host: &Host<'_>) -> Wrote {
+    let placed = spec.placed.as_ref().is_some_and(|p| !p.vcpus.is_empty());
+    let float = host.float.filter(|cpus| !placed && !cpus.is_empty()).map(ToString::to_string);
+    let mut attrs = vec![("placement", "static")];
+    attrs.extend(float.as_deref().map(|cpus| ("cpuset", cpus)));
+    text(w, "vcpu", &attrs, &spec.vcpus.to_string())
+}
+
 /// `memoryBacking`, `iothreads`, `cputune`, `numatune`, in the schema's order.
 pub fn resources(w: &mut Out, spec: &DomainSpec, host: &Host<'_>) -> Wrote {
     memory_backing(w, spec)?;

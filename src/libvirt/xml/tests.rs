@@ -59,11 +59,16 @@ pub fn spec() -> DomainSpec {
 }
 
 fn made(spec: &DomainSpec, accel: Accel, offloads_off: bool) -> Written {
+    floating(spec, accel, offloads_off, None)
+}
+
+/// Guests without a place float over these CPUs.
+fn floating(spec: &DomainSpec, accel: Accel, offloads_off: bool, float: Option<&CpuSet>) -> Written {
     let layout = Layout::new("/var/lib/bothy");
     let console = console::socket(Utf8Path::new("/run/bothy"), spec.id).expect("short");
     let uefi = (Utf8Path::new("/usr/share/OVMF/OVMF_CODE_4M.fd"), Utf8Path::new("/usr/share/OVMF/OVMF_VARS_4M.fd"));
     let vhost = Utf8Path::new("/run/bothy/vhost");
-    let host = Host { accel, bridge: "bothy0", offloads_off, layout: &layout, console: &console, mhz: Some(2000), vhost, uefi };
+    let host = Host { accel, bridge: "bothy0", offloads_off, layout: &layout, console: &console, mhz: Some(2000), float, vhost, uefi };
     domain(spec, &host).expect("written")
 }
 
@@ -117,6 +122,21 @@ fn domains_look_as_reviewed() {
 }
 
 #[test]
+fn a_guest_without_a_place_is_defined_where_guests_float_and_one_with_a_place_where_it_is() {
+    let float: CpuSet = "2-3,6".parse().expect("CPUs");
+    let mut sparse = spec();
+    sparse.epa.io_threads = 1;
+    let xml = floating(&sparse, Accel::Kvm, false, Some(&float)).xml;
+    insta::assert_snapshot!("floating", xml);
+    let on = |xml: &str| pins(xml).expect("read").into_iter().map(|(t, on)| format!("{t}: {on}")).collect::<Vec<_>>();
+    assert_eq!(on(&xml), ["vCPU 0: 2-3,6", "vCPU 1: 2-3,6", "the emulator: 2-3,6", "I/O thread 1: 2-3,6"]);
+    for placed in [platform::sriov(), platform::numa(), platform::preferred()] {
+        let with = |float| floating(&placed, Accel::Kvm, false, float).xml;
+        assert_eq!(with(Some(&float)), with(None));
+    }
+}
+
+#[test]
 fn libvirt_finds_every_domain_valid() {
     if Command::new("virt-xml-validate").arg("--version").output().is_err() {
         assert!(std::env::var("BOTHY_REQUIRE").as_deref() != Ok("all"), "needs virt-xml-validate");
@@ -124,9 +144,10 @@ fn libvirt_finds_every_domain_valid() {
         return;
     }
     let dir = tempfile::tempdir().expect("dir");
+    let float = "2-3,6".parse().expect("CPUs");
     for (name, spec, accel, off) in shapes() {
         let file = dir.path().join(name);
-        std::fs::write(&file, made(&spec, accel, off).xml).expect("written");
+        std::fs::write(&file, floating(&spec, accel, off, Some(&float)).xml).expect("written");
         let out = Command::new("virt-xml-validate").arg(&file).arg("domain").output().expect("ran");
         assert!(out.status.success(), "{name}: {}", String::from_utf8_lossy(&out.stderr));
     }
@@ -242,7 +263,17 @@ fn what_cannot_be_a_guest_is_refused_with_all_reasons() {
     s.nics = (0..129).map(|i| nic(i, NicModel::Virtio)).collect();
     let layout = Layout::new("/x");
     let p = Utf8Path::new("/x");
-    let host = Host { accel: Accel::Tcg, bridge: "b", offloads_off: false, layout: &layout, console: p, mhz: None, vhost: p, uefi: (p, p) };
+    let host = Host {
+        accel: Accel::Tcg,
+        bridge: "b",
+        offloads_off: false,
+        layout: &layout,
+        console: p,
+        mhz: None,
+        float: None,
+        vhost: p,
+        uefi: (p, p),
+    };
     let e = domain(&s, &host).expect_err("refused");
     assert_eq!(e.reasons().len(), 3, "{e}");
     assert!(e.detail().contains("129 NICs") && e.detail().contains("7 SATA disks") && e.detail().contains("no vCPU"), "{e}");
