@@ -19,7 +19,9 @@ fn text(usage: &Value) -> String {
     let mut parts = Vec::new();
     for n in list(usage, "nodes") {
         let mut lines = vec![format!("NUMA node {}: {} whole cores free", plain(&n["id"]), plain(&n["wholeCoresFree"]))];
-        for (member, what) in [("freeCpus", "free CPUs"), ("hostCpus", "the host's"), ("isolatedCpus", "isolated")] {
+        for (member, what) in
+            [("freeCpus", "free CPUs"), ("hostCpus", "the host's"), ("isolatedCpus", "isolated"), ("floatingCpus", "guests float over")]
+        {
             let cpus = plain(&n[member]);
             if !cpus.is_empty() {
                 lines.push(format!("  {what}: {cpus}"));

@@ -7,7 +7,7 @@
 //!        at start, after 30 s, after each connection and hourly; what a start left to an operation is looked at
 //!        when that is over; guests that a full disk paused go
 //!        on when there is room; crashed ones are healed where their VNF says so; functions that guests
-//!        lost are brought back; what is over moves to the history; files that no package names go
+//!        lost are brought back, and guests are kept on their CPUs; what is over moves to the history; files that no package names go
 //! ```
 //! Owns the order of these. Never: which adapters the ports are.
 
@@ -389,8 +389,11 @@ impl Watcher {
         }
     }
 
-    /// What it had in hand is the next look's, if it was so at a start.
+    /// What it had in hand is the next look's, if it was so at a start; CPUs that it gave back are everybody's.
     fn stopped(&mut self, op: OpId) {
+        if let Err(fault) = self.vnfm.spread() {
+            warn!(%op, "guests that float are not all where they may run now: {fault:?}");
+        }
         if self.awaited.remove(&op) {
             self.look_now(Missing::Start);
         }
@@ -474,6 +477,7 @@ impl Watcher {
         }
         self.guard_reserve();
         self.watch_functions();
+        self.keep_pins();
         self.resume_paused();
         self.sweep_files();
         self.sweep_copies();
@@ -528,6 +532,13 @@ impl Watcher {
                 lock(&self.reconciled).lost = lost;
             }
             Err(fault) => warn!("whether guests have their functions is not known: {fault:?}"),
+        }
+    }
+
+    /// Somebody may have pinned a guest elsewhere, which nobody tells us.
+    fn keep_pins(&self) {
+        if let Err(fault) = self.vnfm.keep_pins() {
+            warn!("whether guests are on their CPUs is not known: {fault:?}");
         }
     }
 

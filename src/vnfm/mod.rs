@@ -17,6 +17,7 @@
 //! * `sample`  packages that are looked at and not onboarded
 //! * `reload`  takes a request to reload a PF, and finds PFs that lost functions of guests
 //! * `bare`    PFs that lost the VFs of the host's set-up while no guest has one
+//! * `float`   keeps guests on the CPUs that they may run on
 //! * `vhost`   the switch's side of vhost-user NICs
 //! * `plug`    does and undoes the steps of that
 //! * `snapshot` snapshots of VNFs, and the way back to them
@@ -35,6 +36,7 @@ mod bare;
 pub mod change;
 pub mod connect;
 pub mod day0;
+mod float;
 pub mod grant;
 pub mod hold;
 mod medium;
@@ -74,7 +76,10 @@ use crate::{
         links::Links,
         network::LinkRules,
         outside::Outside,
-        place::facts::{HostReserve, large_pages},
+        place::{
+            facts::{HostReserve, large_pages},
+            float::Float,
+        },
         port::{Hardware, HostCapacity, Hypervisor, Images},
     },
 };
@@ -118,6 +123,8 @@ pub struct Vnfm {
     strangers: Mutex<Option<bool>>,
     /// PFs that were restored of late.
     patience: Mutex<reload::Patience>,
+    /// Where guests float, once all of them are pinned so; `None`: some may not be.
+    floats: Mutex<Option<Float>>,
     /// Files of packages are looked through for what nobody names; none may come to its place meanwhile.
     sweeping: Mutex<()>,
 }
@@ -154,6 +161,7 @@ impl Vnfm {
             strangers: Mutex::default(),
             outside: OnceLock::new(),
             patience: Mutex::default(),
+            floats: Mutex::default(),
             sweeping: Mutex::default(),
         })
     }

@@ -120,6 +120,7 @@ impl Vnfm {
         match facts {
             Ok(facts) => {
                 found.drift = self.drift(&facts, &vnfs)?;
+                found.drift.extend(self.keep_pins()?);
                 found.lost = Some(self.restore_lost(&facts)?);
             }
             Err(fault) => warn!("the hardware cannot be looked at: {fault:?}"),
@@ -147,6 +148,7 @@ impl Vnfm {
         let mut drift = drift(&facts, &held, &|guest| !still.contains(&guest));
         let usage = usage(&facts, &self.rules().reserve, &held);
         drift.extend(taken_pages(&facts, &usage));
+        drift.extend(self.pin_drift()?);
         Ok((usage, drift))
     }
 
@@ -264,6 +266,7 @@ impl Vnfm {
             }
             self.give_all(vnf, id)?;
             self.ensure_forwarders(vnf, id)?;
+            self.make_way(id)?;
             self.hypervisor.start(id)?;
             match self.wish(vnf, id)? {
                 Wish::Off => {

@@ -50,6 +50,7 @@ impl Vnfm {
             VnfStep::Medium(spec) => self.make_medium(spec)?,
             VnfStep::Define(spec) => {
                 self.hypervisor.set_datapath(self.links.ready()?);
+                self.tell_float()?;
                 self.hypervisor.define(spec)?;
             }
             VnfStep::Start(id) => self.start_guest(cx, *id)?,
@@ -128,6 +129,7 @@ impl Vnfm {
             self.give_all(vnf, id)?;
             self.ensure_forwarders(vnf, id)?;
         }
+        self.make_way(id)?;
         self.hypervisor.start(id)
     }
 

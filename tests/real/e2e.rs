@@ -4,6 +4,7 @@
 mod debian;
 mod edges;
 mod flavour;
+mod float;
 mod outage;
 mod package;
 mod pair;

@@ -18,14 +18,17 @@ use crate::{
     model::{
         domain::Layout,
         error::{Fault, Result},
+        hw::CpuSet,
         id::{NsId, OpId, SegmentId, VnfId},
         ns::NsInstance,
         op::{OpKind, Operation, Target},
+        place::Held,
         segment::{Segment, SegmentOwner},
         step::{Step, VnfStep},
         vnf::{Reservation, VnfInstance, Vnfc},
     },
     store::Store,
+    vim::place::float::Float,
 };
 
 #[derive(Serialize)]
@@ -48,6 +51,8 @@ struct Records<'a> {
     vnfs: Vec<VnfInstance>,
     ops: Vec<Operation>,
     segments: Vec<Segment>,
+    /// Where guests float, as far as the hardware can be told.
+    float: Option<Float>,
 }
 
 impl<'a> Records<'a> {
@@ -61,6 +66,7 @@ impl<'a> Records<'a> {
             vnfs: who.seen(store.list()?),
             ops: who.seen(all_operations(store)?),
             segments: who.seen(store.list()?),
+            float: view.vnfm().float()?,
         })
     }
 
@@ -204,11 +210,23 @@ impl<'a> Records<'a> {
             why.push(format!("its wishes for hardware gave it this place: {}", h.at.text()));
             why.extend(h.given.iter().map(|g| format!("it has {}, which goes back to the host with its end", g.label())));
         }
+        why.extend(self.floats(&held, c));
         if c.medium {
             why.push(format!("its day-0 medium is {}", self.layout.medium(c.id)));
         }
         why.push(format!("its serial log is {}", self.layout.serial_log(c.id)));
         Ok(why)
+    }
+
+    /// Where it runs that has no CPUs of its own: that changes with those that have.
+    fn floats(&self, held: &[Held], c: &Vnfc) -> Option<String> {
+        let float = self.float.as_ref()?;
+        let cpus = match held.iter().find(|h| h.guest == c.id) {
+            None => float.anywhere().clone(),
+            Some(h) if h.at.is_pinned() => return None,
+            Some(h) => float.pins_of(&h.at).vcpus.iter().fold(CpuSet::new(), |all, cpus| all.union(cpus)),
+        };
+        Some(format!("it floats over CPUs {cpus} now, which no other guest has for itself"))
     }
 
     fn segment(&self, s: &Segment) -> Result<Vec<String>> {

@@ -30,6 +30,8 @@ struct Node {
     free_cpus: String,
     host_cpus: String,
     isolated_cpus: String,
+    /// Where guests float.
+    floating_cpus: String,
     whole_cores_free: usize,
     cpus: Vec<Cpu>,
     cpu_time: Time,
@@ -143,6 +145,7 @@ fn node(n: NodeUsage) -> Node {
         free_cpus: list(|u| *u == CpuUse::Free),
         host_cpus: list(|u| *u == CpuUse::Host),
         isolated_cpus: n.isolated.to_string(),
+        floating_cpus: n.float.to_string(),
         whole_cores_free: n.cores.iter().filter(|c| c.cpus.iter().all(|(_, u)| *u == CpuUse::Free)).count(),
         cpus,
         cpu_time: time(n.time),

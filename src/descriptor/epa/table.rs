@@ -91,7 +91,7 @@ pub const TABLE: &[Row] = &[
     row(Guest, "mempage-size", &["hw:mem_page_size"], "`LARGE` `SMALL` `SIZE_2MB` `SIZE_1GB` `PREFER_LARGE` `ANY`; `large` `small` `any` `2MB` `2048` `1GB` `1048576`",
         Acted(Act::Pages), "all of the guest's memory is in pages of one size; `LARGE` takes 1 GiB pages before 2 MiB ones"),
     row(Guest, "cpu-pinning-policy", &["hw:cpu_policy"], "`DEDICATED` `SHARED` `ANY`",
-        Acted(Act::Pinning), "`DEDICATED`: a host CPU for each vCPU, nobody else's; `mixed` is refused"),
+        Acted(Act::Pinning), "`DEDICATED`: a host CPU for each vCPU, nobody else's; `SHARED`: over the CPUs that are nobody's own, of its nodes if it has any; `mixed` is refused"),
     row(Guest, "cpu-thread-pinning-policy", &["hw:cpu_thread_policy"], "`PREFER` `AVOID` `SEPARATE` `ISOLATE`",
         Acted(Act::Threads), "with `DEDICATED` only; `require` is refused: ask for `paired-threads`"),
     row(Guest, "emulator-threads-policy", &["hw:emulator_threads_policy"], "`SHARE` `ISOLATE` `ANY`",

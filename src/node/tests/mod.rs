@@ -12,6 +12,7 @@ mod crash;
 mod drift;
 mod facts;
 mod flavour;
+mod float;
 mod groups;
 mod grow;
 mod life;

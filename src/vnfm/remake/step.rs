@@ -20,6 +20,7 @@ impl Vnfm {
     /// of its stop, is stopped.
     pub(in crate::vnfm) fn redefine(&self, from: &DomainSpec, to: &DomainSpec) -> Result<()> {
         self.hypervisor.set_datapath(self.links.ready()?);
+        self.tell_float()?;
         match self.hypervisor.define(to) {
             Err(f) if f.kind() == Kind::Conflict => {
                 self.hypervisor.destroy(to.id)?;

@@ -1,0 +1,328 @@
+//! Guests that float keep off the CPUs that another has for itself: before it starts, as long as it is there, and over
+//! every crash; and whoever pins one elsewhere is found out.
+
+use super::guests;
+use crate::{
+    model::{
+        epa::{PagePolicy, PinPolicy},
+        error::Kind as FaultKind,
+        hw::{CpuSet, PageSize},
+        id::{OpId, VnfId, VnfcId},
+        op::Phase,
+        place::{Pins, Thread},
+        size::MiB,
+        vnf::{RunState, Stopping},
+        vnfd::Vnfd,
+    },
+    node::kit::{Shape, TestBox, ask_vnf, vnfd},
+    sim::{
+        SimConfig,
+        faults::{Method, Rule, Target, Then},
+        machine::Machine,
+    },
+    vim::{place::facts::HostReserve, port::Hypervisor},
+    vnfm::{Rules, alter::Alter},
+};
+
+fn cpus(s: &str) -> CpuSet {
+    s.parse().expect("cpus")
+}
+
+/// Two nodes of two CPUs, 0-1 and 2-3; CPU 0 is the host's.
+fn small_box() -> TestBox {
+    let b = TestBox::of(SimConfig::default());
+    let machine =
+        Machine { cores_per_socket: 2, threads: 1, memory: MiB(8 << 10), hugepages: vec![(PageSize::Huge2M, 256)], ..Machine::default() };
+    b.sim.set_hardware(machine.facts());
+    keep_zero(&b);
+    b
+}
+
+/// As the configuration says at each start.
+fn keep_zero(b: &TestBox) {
+    let rules = b.core().vnfm().rules();
+    b.core().vnfm().set_rules(Rules { reserve: HostReserve { cpus: cpus("0"), ..HostReserve::default() }, ..rules });
+}
+
+fn of_one(id: &str, vcpus: u32, change: impl FnOnce(&mut Vnfd)) -> Vnfd {
+    let mut v = vnfd(id, &Shape { ext: 1, ..Shape::small() });
+    v.flavours[0].vdus[0].vcpus = vcpus;
+    change(&mut v);
+    v
+}
+
+/// Floats over the whole host.
+fn roamer(b: &TestBox) -> VnfId {
+    b.onboard(of_one("roams", 2, |_| {}));
+    b.create_vnf("roams")
+}
+
+/// One vCPU on a CPU of its own.
+fn owner(b: &TestBox, id: &str, vcpus: u32) -> VnfId {
+    b.onboard(of_one(id, vcpus, |v| v.flavours[0].vdus[0].epa.pinning = PinPolicy::Dedicated));
+    b.create_vnf(id)
+}
+
+/// Floats over the CPUs of the node that its memory is on.
+fn bound(b: &TestBox) -> VnfId {
+    b.onboard(of_one("bound", 1, |v| v.flavours[0].vdus[0].epa.pages = PagePolicy::Size2M));
+    b.create_vnf("bound")
+}
+
+fn up(b: &TestBox, id: VnfId) -> VnfcId {
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    guests(&b.vnf(id))[0]
+}
+
+/// All that a guest's threads may run on.
+fn on(b: &TestBox, id: VnfcId) -> String {
+    let all = b.sim.pins(id).into_iter().fold(CpuSet::new(), |all, (_, cpus)| all.union(&cpus));
+    all.to_string()
+}
+
+fn end(b: &TestBox, id: VnfId) {
+    let op = b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id;
+    b.assert_state(op, "COMPLETED");
+}
+
+fn says(b: &TestBox) -> Vec<String> {
+    b.core().vnfm().usage().expect("usage").1
+}
+
+#[test]
+fn who_floats_is_off_a_cpu_before_its_owner_starts_and_has_it_back_after() {
+    let b = small_box();
+    b.core().watch().expect("watched");
+    let (r, d) = (roamer(&b), owner(&b, "owns", 1));
+    let floats = up(&b, r);
+    assert_eq!(on(&b, floats), "1-3", "not on the host's");
+    b.sim.faults().record();
+    let owns = up(&b, d);
+    let calls = b.sim.faults().taken();
+    let nth = |call: (Method, Target)| calls.iter().position(|c| *c == call).unwrap_or_else(|| panic!("no {call:?} in {calls:?}"));
+    assert!(nth((Method::Pin, floats.into())) < nth((Method::Start, owns.into())), "{calls:?}");
+    assert_eq!(b.sim.pins(owns).iter().find(|(t, _)| *t == Thread::Vcpu(0)).map(|(_, on)| on.to_string()), Some("1".into()));
+    assert_eq!(on(&b, floats), "2-3");
+    let (usage, drift) = b.core().vnfm().usage().expect("usage");
+    assert_eq!(drift, [] as [String; 0]);
+    assert_eq!(usage.nodes.iter().map(|n| n.float.to_string()).collect::<Vec<_>>(), ["", "2-3"]);
+    // Its own while it is stopped, too.
+    let run = |to| b.core().vnfm().operate(d, to, Stopping::AtOnce, "{}".into()).expect("accepted").id;
+    b.assert_state(run(RunState::Stopped), "COMPLETED");
+    assert_eq!(on(&b, floats), "2-3");
+    b.assert_state(run(RunState::Started), "COMPLETED");
+    assert_eq!(on(&b, floats), "2-3");
+    end(&b, d);
+    b.until("the CPU is everybody's again", || on(&b, floats) == "1-3");
+    end(&b, r);
+    b.assert_nothing_left();
+}
+
+#[test]
+fn a_guest_that_is_bound_to_a_node_floats_on_it_as_long_as_any_cpu_is_left_there() {
+    let b = small_box();
+    let id = bound(&b);
+    let floats = up(&b, id);
+    assert_eq!(on(&b, floats), "1", "its node's, without the host's");
+    // Both CPUs of the other node; the one that is left on its own is not for the taking.
+    let pair = owner(&b, "pair", 2);
+    let owns = up(&b, pair);
+    assert_eq!(on(&b, owns), "2-3");
+    assert_eq!(on(&b, floats), "1");
+    let more = owner(&b, "more", 1);
+    let op = b.assert_state(b.instantiate_vnf(more), "ROLLED_BACK");
+    let why = op.error.expect("refused").reasons;
+    assert!(why.iter().any(|r| r.contains("node 0: no CPU would be left to guests that float on it (1 more would do)")), "{why:?}");
+    assert!(why.iter().any(|r| r.contains("node 1: 0 CPUs free to pin to, 1 wanted")), "{why:?}");
+}
+
+#[test]
+fn the_last_cpu_that_floats_is_not_given_away_and_none_floats_over_nothing() {
+    let b = small_box();
+    let (r, d) = (roamer(&b), owner(&b, "owns", 1));
+    let more: Vec<VnfId> = ["second", "third"].map(|n| owner(&b, n, 1)).to_vec();
+    up(&b, d);
+    let floats = up(&b, r);
+    assert_eq!(on(&b, floats), "2-3");
+    up(&b, more[0]);
+    assert_eq!(on(&b, floats), "3");
+    let op = b.assert_state(b.instantiate_vnf(more[1]), "ROLLED_BACK");
+    let why = op.error.expect("refused").reasons;
+    assert!(why.iter().any(|r| r.contains("would be left to guests that float over all of it (1 more would do)")), "{why:?}");
+    // Once it has gone, it may; and then no other that floats comes.
+    end(&b, r);
+    up(&b, more[1]);
+    let op = b.assert_state(b.instantiate_vnf(r), "ROLLED_BACK");
+    let why = op.error.expect("refused").reasons;
+    assert_eq!(
+        why,
+        [
+            "node 0: CPUs 0 are the host's (fewer in [reserve] cpus would do); 1 are held by v/vdu0/0 (its end would do)",
+            "node 1: CPUs 2 are held by v/vdu0/0 (its end would do); 3 are held by v/vdu0/0 (its end would do)"
+        ]
+    );
+}
+
+#[test]
+fn an_emulator_leaves_a_cpu_that_another_guest_gets() {
+    let b = small_box();
+    let (first, second) = (owner(&b, "first", 1), owner(&b, "second", 1));
+    b.core().vnfm().set_rules(Rules { reserve: HostReserve { cpus: cpus("0-1"), ..HostReserve::default() }, ..b.core().vnfm().rules() });
+    let one = up(&b, first);
+    assert_eq!(on(&b, one), "2-3", "its emulator beside its vCPU");
+    let two = up(&b, second);
+    assert_eq!((on(&b, one), on(&b, two)), ("2".into(), "3".into()));
+}
+
+#[test]
+fn pins_that_somebody_changed_are_told_and_put_right() {
+    let b = small_box();
+    let (r, d) = (roamer(&b), owner(&b, "owns", 1));
+    let (owns, floats) = (up(&b, d), up(&b, r));
+    assert_eq!(says(&b), [] as [String; 0]);
+    let name = |id: VnfId, guest: &str| format!("{}/{guest}", b.vnf(id).name);
+    let elsewhere = |n: usize, on: &str| Pins { vcpus: vec![cpus(on); n], emulator: cpus(on) };
+    b.sim.pin(owns, &elsewhere(1, "0-3")).expect("pinned");
+    b.sim.pin(floats, &Pins { emulator: cpus("2-3"), ..elsewhere(2, "1") }).expect("pinned");
+    let mut told = vec![
+        format!("guest {}: vCPU 0 may run on CPUs 0-3, and was pinned to 1", name(d, "vdu0/0")),
+        format!("guest {}: the emulator may run on CPUs 0-3, and was pinned to 1", name(d, "vdu0/0")),
+        format!("guest {}: vCPU 0 may run on CPUs 1, and was pinned to 2-3", name(r, "vdu0/0")),
+        format!("guest {}: vCPU 1 may run on CPUs 1, and was pinned to 2-3", name(r, "vdu0/0")),
+    ];
+    let sorted = |mut all: Vec<String>| {
+        all.sort();
+        all
+    };
+    told.sort();
+    assert_eq!(sorted(says(&b)), told);
+    assert_eq!(sorted(says(&b)), told, "to look changes nothing");
+    assert_eq!(sorted(b.core().vnfm().reconcile().expect("looked").drift), told);
+    assert_eq!((on(&b, owns), on(&b, floats)), ("1".into(), "2-3".into()));
+    assert_eq!(b.core().vnfm().reconcile().expect("looked").drift, [] as [String; 0]);
+    // Another reserve is nobody's doing behind bothy's back.
+    b.core().vnfm().set_rules(Rules { reserve: HostReserve { cpus: cpus("0,2"), ..HostReserve::default() }, ..b.core().vnfm().rules() });
+    assert_eq!(says(&b), [] as [String; 0]);
+    assert_eq!(b.core().vnfm().keep_pins().expect("kept"), [] as [String; 0]);
+    assert_eq!(on(&b, floats), "3");
+    // One that is off starts where it should be.
+    let run = |to| b.core().vnfm().operate(r, to, Stopping::AtOnce, "{}".into()).expect("accepted").id;
+    b.assert_state(run(RunState::Stopped), "COMPLETED");
+    b.sim.pin(floats, &elsewhere(2, "1")).expect("pinned");
+    b.assert_state(run(RunState::Started), "COMPLETED");
+    assert_eq!(on(&b, floats), "3");
+}
+
+#[test]
+fn what_an_operation_took_or_gave_is_made_good_over_every_fault_and_crash() {
+    #[derive(Debug, Clone, Copy)]
+    enum Way {
+        Retry,
+        Rollback,
+        Killed,
+    }
+    let faults = [
+        (Then::Fail(FaultKind::Conflict), Way::Retry),
+        (Then::EffectThenFail(FaultKind::Conflict), Way::Rollback),
+        (Then::Fail(FaultKind::Conflict), Way::Rollback),
+        (Then::EffectThenDead, Way::Killed),
+    ];
+    let mut met = 0;
+    for (then, way) in faults {
+        for n in 0.. {
+            let mut b = small_box();
+            let (r, d) = (roamer(&b), owner(&b, "owns", 1));
+            let floats = up(&b, r);
+            b.sim.faults().record();
+            b.sim.faults().add(Rule::nth_change(n, then));
+            let op = b.instantiate_vnf(d);
+            let at = format!("{then:?} at change {n}, {way:?}");
+            match way {
+                Way::Retry | Way::Rollback => {
+                    let stuck = b.wait(op).state.phase() == Phase::Stuck;
+                    b.sim.faults().clear();
+                    if !stuck {
+                        break;
+                    }
+                    let engine = &b.core().engine;
+                    if matches!(way, Way::Retry) { engine.retry(op) } else { engine.rollback(op) }.expect("asked");
+                }
+                Way::Killed => {
+                    b.until("killed, or done", || b.sim.faults().is_dead() || b.op(op).state.phase() == Phase::Over);
+                    let done = !b.sim.faults().is_dead();
+                    b.kill_and_start();
+                    keep_zero(&b);
+                    if done {
+                        break;
+                    }
+                }
+            }
+            met += 1;
+            assert_right(&b, op, (d, floats), &at);
+        }
+    }
+    assert!(met > 20, "only {met} faults met a change");
+}
+
+/// The owner has its CPU alone, or has gone and the CPU is everybody's.
+fn assert_right(b: &TestBox, op: OpId, (d, floats): (VnfId, VnfcId), at: &str) {
+    b.wait(op);
+    // What the watcher does at the end of an operation.
+    b.core().vnfm().spread().expect("spread");
+    match b.vnf(d).body {
+        Some(body) => {
+            assert_eq!(b.op(op).state.name(), "COMPLETED", "{at}\n{}", b.picture());
+            assert_eq!((on(b, body.vnfcs[0].id), on(b, floats)), ("1".into(), "2-3".into()), "{at}\n{}", b.picture());
+        }
+        None => assert_eq!(on(b, floats), "1-3", "{at}\n{}", b.picture()),
+    }
+    // Never with it: between the owner's start and its end it had the CPU alone.
+    let calls = b.sim.faults().taken();
+    let left = calls.iter().position(|c| *c == (Method::Pin, floats.into()));
+    let started = calls.iter().position(|(m, t)| *m == Method::Start && *t != floats.into());
+    assert!(started.is_none_or(|s| left.is_some_and(|l| l < s)), "{at}: {calls:?}");
+    assert_eq!(says(b), [] as [String; 0], "{at}");
+}
+
+#[test]
+fn a_restart_of_bothy_or_of_the_host_finds_everybody_where_he_was() {
+    let mut b = small_box();
+    let (r, d) = (roamer(&b), owner(&b, "owns", 1));
+    let (owns, floats) = (up(&b, d), up(&b, r));
+    for reboot in [false, true] {
+        if reboot {
+            b.host_reboot()
+        } else {
+            b.stop()
+        }
+        // While nobody looked.
+        for guest in [owns, floats] {
+            b.sim.pin(guest, &Pins { vcpus: vec![cpus("0-3"); 2], emulator: cpus("0-3") }).expect("pinned");
+        }
+        b.start();
+        keep_zero(&b);
+        let drift = b.core().vnfm().reconcile().expect("looked").drift;
+        assert_eq!(drift, [format!("guest {}/vdu0/0: vCPU 0 may run on CPUs 0-3, and was pinned to 1", b.vnf(d).name)], "it never moves");
+        assert_eq!((on(&b, owns), on(&b, floats)), ("1".into(), "2-3".into()), "reboot: {reboot}");
+        b.assert_vnf_up(d);
+        b.assert_vnf_up(r);
+    }
+}
+
+#[test]
+fn a_heal_and_a_refused_request_leave_everybody_where_he_was() {
+    let b = small_box();
+    let (r, d) = (roamer(&b), owner(&b, "owns", 1));
+    let floats = up(&b, r);
+    up(&b, d);
+    let op = b.core().vnfm().alter(d, &Alter::Heal { which: Vec::new(), anew: false }, "{}").expect("accepted").id;
+    b.assert_state(op, "COMPLETED");
+    b.core().vnfm().spread().expect("spread");
+    let heir = guests(&b.vnf(d))[0];
+    assert_eq!((on(&b, heir), on(&b, floats)), ("1".into(), "2-3".into()));
+    // A dry run moves nobody.
+    let more = owner(&b, "more", 1);
+    b.core().vnfm().dry_instantiate(more, &ask_vnf()).expect("a plan");
+    assert_eq!(on(&b, floats), "2-3");
+    assert_eq!(says(&b), [] as [String; 0]);
+}

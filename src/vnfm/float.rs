@@ -1,0 +1,218 @@
+//! Keeps guests on the CPUs that they may run on: a projection of the records, and its only owner.
+//!
+//! ```text
+//! define              a guest without a place is written with the CPUs that it floats over
+//! start               the guest is pinned as the records have it now; before it, every guest is off CPUs that it has
+//!                     for itself
+//! end of operations   who floats gets what became free
+//! look, every 20 s    what somebody changed behind bothy's back is told, and put right
+//! ```
+//! A guest's CPUs are its own from accept to end, also while it is stopped. Nothing is stored beside the records: what a
+//! kill keeps from being done is done by the next start, or the look that follows. Never: decides where anybody runs
+//! (`vim::place::float`).
+
+use std::sync::{MutexGuard, PoisonError};
+
+use tracing::{info, warn};
+
+use super::Vnfm;
+use crate::{
+    model::{
+        error::{Kind, Result},
+        id::VnfcId,
+        place::{Astray, Held, Pins, Placement, Thread},
+        vnf::{Reservation, VnfInstance},
+    },
+    vim::place::{board::Board, float::Float},
+};
+
+/// A guest of the records.
+struct Guest {
+    id: VnfcId,
+    /// For people: `vnf/vdu/0`.
+    name: String,
+    vcpus: u32,
+    /// More than one while it comes to another flavour, and after that was given up.
+    places: Vec<Placement>,
+    /// An operation is at its VNF.
+    busy: bool,
+}
+
+impl Guest {
+    fn is_pinned(&self) -> bool {
+        self.places.iter().any(Placement::is_pinned)
+    }
+    /// What somebody changed, for people. `known`: all guests were where the records have them; else only vCPUs that
+    /// never move tell of a stranger.
+    fn told<'a>(&'a self, astray: &'a [Astray], known: bool) -> impl Iterator<Item = String> + 'a {
+        let changed = move |a: &&Astray| {
+            let never_moves = self.is_pinned() && matches!(a.thread, Thread::Vcpu(_));
+            !self.busy && !a.on.is_empty() && (known || never_moves)
+        };
+        let text = |a: &Astray| format!("guest {}: {} may run on CPUs {}, and was pinned to {}", self.name, a.thread, a.on, a.wanted);
+        astray.iter().filter(changed).map(text)
+    }
+}
+
+impl Vnfm {
+    /// The CPUs that guests float over now; `None`: the hardware cannot be told.
+    pub fn float(&self) -> Result<Option<Float>> {
+        let held: Vec<Held> = self.store.list::<Reservation>()?.into_iter().flat_map(|r| r.placed).collect();
+        Ok(self.float_beside(&held))
+    }
+
+    fn float_beside(&self, held: &[Held]) -> Option<Float> {
+        self.facts_seen().map(|facts| Float::of(&Board::of(&facts, &self.rules().reserve), held))
+    }
+
+    /// Before a guest is defined.
+    pub(super) fn tell_float(&self) -> Result<()> {
+        self.hypervisor.set_float(self.float()?.map(|f| f.anywhere().clone()));
+        Ok(())
+    }
+
+    /// Before a guest starts: it will be where the records have it, and nobody else is on its CPUs.
+    pub(super) fn make_way(&self, id: VnfcId) -> Result<()> {
+        let mut kept = self.kept();
+        let Some((float, guests)) = self.guests()? else { return Ok(()) };
+        let mut owns = false;
+        for g in guests.iter().filter(|g| g.id == id) {
+            self.pin(&float, g)?;
+            owns = g.places.iter().any(|at| !at.held_cpus().is_empty());
+        }
+        // Who takes nobody's CPU need not wait until everybody else is where he should be.
+        self.follow(&mut kept, float, &guests).or_else(|f| if owns { Err(f) } else { Ok(()) })
+    }
+
+    /// After operations: guests that float may have more CPUs, or fewer.
+    pub fn spread(&self) -> Result<()> {
+        let mut kept = self.kept();
+        let Some((float, guests)) = self.guests()? else { return Ok(()) };
+        self.follow(&mut kept, float, &guests)
+    }
+
+    /// All guests are pinned anew where that is another thing than when they were pinned last.
+    fn follow(&self, kept: &mut Option<Float>, float: Float, guests: &[Guest]) -> Result<()> {
+        if kept.as_ref() == Some(&float) {
+            return Ok(());
+        }
+        *kept = None;
+        let mut failed = None;
+        for g in guests {
+            if let Err(fault) = self.pin(&float, g) {
+                warn!(guest = %g.id, name = %g.name, "it cannot be kept on its CPUs: {fault:?}");
+                failed.get_or_insert_with(|| fault.context(format!("guest {} cannot be kept off other guests' CPUs", g.name)));
+            }
+        }
+        failed.map_or_else(
+            || {
+                *kept = Some(float);
+                Ok(())
+            },
+            Err,
+        )
+    }
+
+    /// Looks at every guest, and puts right what is not as it should be. What somebody has changed.
+    pub fn keep_pins(&self) -> Result<Vec<String>> {
+        let mut kept = self.kept();
+        let Some((float, guests)) = self.guests()? else { return Ok(Vec::new()) };
+        let known = kept.as_ref() == Some(&float);
+        *kept = None;
+        let (mut told, mut failed) = (Vec::new(), false);
+        for g in &guests {
+            let put_right = || -> Result<Vec<String>> {
+                let (pins, astray) = self.best(&float, g)?;
+                if astray.is_empty() {
+                    return Ok(Vec::new());
+                }
+                self.hypervisor.pin(g.id, &pins)?;
+                info!(guest = %g.id, name = %g.name, threads = astray.len(), "pinned where it should be");
+                Ok(g.told(&astray, known).collect())
+            };
+            match put_right() {
+                Ok(all) => told.extend(all),
+                Err(f) if f.kind() == Kind::NotFound => {}
+                Err(fault) => {
+                    warn!(guest = %g.id, "it cannot be kept on its CPUs: {fault:?}");
+                    failed = true;
+                }
+            }
+        }
+        told.iter().for_each(|t| warn!("{t}"));
+        if !failed {
+            *kept = Some(float);
+        }
+        Ok(told)
+    }
+
+    /// What somebody has changed, and nobody has put right yet.
+    pub(super) fn pin_drift(&self) -> Result<Vec<String>> {
+        let kept = self.kept();
+        let Some((float, guests)) = self.guests()? else { return Ok(Vec::new()) };
+        let known = kept.as_ref() == Some(&float);
+        let mut told = Vec::new();
+        for g in guests.iter().filter(|g| !g.busy) {
+            match self.best(&float, g) {
+                Ok((_, astray)) => told.extend(g.told(&astray, known)),
+                // What cannot be asked has not changed; nor do others answer then.
+                Err(fault) => {
+                    warn!(guest = %g.id, "where it may run cannot be told: {fault:?}");
+                    break;
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    fn pin(&self, float: &Float, g: &Guest) -> Result<()> {
+        match self.best(float, g).and_then(|(pins, astray)| if astray.is_empty() { Ok(()) } else { self.hypervisor.pin(g.id, &pins) }) {
+            // Not defined yet, or not any more.
+            Err(f) if f.kind() == Kind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Where the guest should be, and what of it is elsewhere. Of several places the one that it is at: all are its own.
+    fn best(&self, float: &Float, g: &Guest) -> Result<(Pins, Vec<Astray>)> {
+        let mut best: Option<(Pins, Vec<Astray>)> = None;
+        for at in &g.places {
+            let pins = float.pins_of(at);
+            let astray = self.hypervisor.astray(g.id, &pins)?;
+            if best.as_ref().is_none_or(|(_, fewest)| astray.len() < fewest.len()) {
+                best = Some((pins, astray));
+            }
+        }
+        match best {
+            Some(found) => Ok(found),
+            None => {
+                let pins = float.pins_anywhere(g.vcpus);
+                let astray = self.hypervisor.astray(g.id, &pins)?;
+                Ok((pins, astray))
+            }
+        }
+    }
+
+    /// All guests of the records. Instances first: a guest whose place is not read yet would seem to have none.
+    fn guests(&self) -> Result<Option<(Float, Vec<Guest>)>> {
+        let vnfs = self.store.list::<VnfInstance>()?;
+        let held: Vec<Held> = self.store.list::<Reservation>()?.into_iter().flat_map(|r| r.placed).collect();
+        let Some(float) = self.float_beside(&held) else { return Ok(None) };
+        let mut guests = Vec::new();
+        for v in &vnfs {
+            guests.extend(v.body.iter().flat_map(|b| &b.vnfcs).map(|c| Guest {
+                id: c.id,
+                name: format!("{}/{}/{}", v.name, c.vdu, c.index),
+                vcpus: c.vcpus,
+                places: held.iter().filter(|h| h.guest == c.id).map(|h| h.at.clone()).collect(),
+                busy: v.op.is_some(),
+            }));
+        }
+        Ok(Some((float, guests)))
+    }
+
+    /// Held while guests are pinned, so that what is read of the records is done in the order in which it was read.
+    fn kept(&self) -> MutexGuard<'_, Option<Float>> {
+        self.floats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
