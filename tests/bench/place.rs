@@ -46,6 +46,7 @@ fn board(cores: u16) -> Board {
         reserved: "0-1".parse().expect("CPUs"),
         isolated: CpuSet::new(),
         mhz: Some(2400),
+        roamers: true,
     }
 }
 
