@@ -18,7 +18,7 @@ const UP: &str = "          modification_qualifier: up\n          destination_fl
 fn own() -> String {
     match read(variant("router", &[]).path()) {
         Ok(Content::Vnf(c)) => c.vnfd.id.to_string(),
-        Ok(Content::Nsd(_)) => panic!("not an NSD"),
+        Ok(_) => panic!("not an NSD"),
         Err(d) => panic!("{}", d.render()),
     }
 }

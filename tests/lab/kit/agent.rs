@@ -2,7 +2,7 @@
 //! what is run, or why.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Write},
     os::unix::net::UnixStream,
     path::Path,
     sync::{
@@ -40,7 +40,7 @@ pub struct Agent {
 impl Agent {
     /// Someone who answers within `patience`, or why not.
     pub fn meet(socket: &Path, patience: Duration) -> Result<Agent, String> {
-        let stream = UnixStream::connect(socket).map_err(|e| format!("{}: {e}", socket.display()))?;
+        let stream = connect(socket, patience).map_err(|e| format!("{}: {e}", socket.display()))?;
         let lines = lines_of(&stream);
         let mut agent = Agent { stream, lines };
         // What an earlier conversation left unread ends with the answer to this number.
@@ -102,6 +102,14 @@ impl Agent {
         let (path, arg) = argv.split_first().ok_or("no program")?;
         self.ask("guest-exec", json!({ "path": path, "arg": arg }), Instant::now() + Duration::from_secs(30)).map(|_| ())
     }
+}
+
+/// A QEMU that stands still itself takes nobody in, and a UNIX socket waits for that for ever.
+pub fn connect(socket: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let (tx, rx) = mpsc::channel();
+    let socket = socket.to_owned();
+    thread::spawn(move || tx.send(UnixStream::connect(socket)));
+    rx.recv_timeout(patience).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// A thread reads, so that a deadline never cuts a line in two.

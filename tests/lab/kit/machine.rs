@@ -4,7 +4,6 @@
 use std::{
     fs::{self, File},
     io::{self, BufRead as _, BufReader, Write as _},
-    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -12,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::kit::{bootenv, program};
+use crate::kit::{agent, bootenv, program};
 
 /// Where UEFI lies on Debian: code, and variables to copy.
 const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
@@ -98,7 +97,7 @@ impl Machine {
 
     /// Commands of QMP, after its greeting and the word that they may begin; what each returned.
     fn tell(&self, commands: &[Value]) -> io::Result<Vec<Value>> {
-        let mut qmp = UnixStream::connect(self.sockets.path().join("qmp"))?;
+        let mut qmp = agent::connect(&self.sockets.path().join("qmp"), Duration::from_secs(20))?;
         qmp.set_read_timeout(Some(Duration::from_secs(20)))?;
         let mut lines = BufReader::new(qmp.try_clone()?).lines();
         let mut next = || -> io::Result<Value> { Ok(serde_json::from_str(&lines.next().ok_or(io::ErrorKind::UnexpectedEof)??)?) };
