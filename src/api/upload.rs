@@ -1,12 +1,7 @@
 //! Takes a large body to disk: streamed, measured and digested while it is written, synced at the
 //! end. What is not kept is removed.
 
-use std::{
-    io::Write as _,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -26,8 +21,7 @@ use super::{
 use crate::{
     config::Config,
     model::{
-        domain::Layout,
-        error::{Fault, Result},
+        error::{Fault, Kind, Result},
         size,
     },
     nfvo::Nfvo,
@@ -119,42 +113,54 @@ const LOOK_EVERY: u64 = 16 << 20;
 
 struct Limits {
     upload: u64,
-    reserve: u64,
     idle: Duration,
 }
+
+/// Whether so many more bytes may be written.
+type Room = Arc<dyn Fn(u64) -> Result<()> + Send + Sync>;
 
 /// Streams `body` to a file in the uploads folder.
 pub async fn receive(s: &Services, headers: &HeaderMap, mut body: Body) -> Answer<Upload> {
     let config = s.config.now();
-    let limits = Limits {
-        upload: config.limits.upload_mib << 20,
-        reserve: config.reserve.disk_mib << 20,
-        idle: Duration::from_secs(config.limits.idle_timeout_s),
-    };
-    let got = take(&folder(&config), headers, &mut body, &limits).await;
+    let limits = Limits { upload: config.limits.upload_mib << 20, idle: Duration::from_secs(config.limits.idle_timeout_s) };
+    let nfvo = s.nfvo.clone();
+    let room = Arc::new(move |wanted| nfvo.vnfm().room_for("for the upload", size::Bytes(wanted)));
+    let got = take(&folder(&config), headers, &mut body, &limits, room).await;
     if got.is_err() {
         linger(&mut body).await;
     }
     got
 }
 
-async fn take(dir: &Utf8Path, headers: &HeaderMap, body: &mut Body, limits: &Limits) -> Answer<Upload> {
+async fn take(dir: &Utf8Path, headers: &HeaderMap, body: &mut Body, limits: &Limits, room: Room) -> Answer<Upload> {
     let length = check_length(headers, limits.upload)?;
-    room(dir, length.unwrap_or(0), limits.reserve)?;
+    let first = room.clone();
+    tokio::task::spawn_blocking(move || first(length.unwrap_or(0))).await.map_err(|_| broken())?.map_err(no_room)?;
     let path = dir.join(format!("upload-{}", Uuid::new_v4().simple()));
     // Dropped with its file on every way out but the last.
     let mut upload = Upload { path: path.clone(), size: size::Bytes(0), sha256: [0; 32], kept: false };
     // Two pieces in flight: the network waits for the disk.
     let (to_disk, pieces) = mpsc::channel::<Bytes>(2);
-    let (at, reserve) = (dir.to_owned(), limits.reserve);
-    let writer = tokio::task::spawn_blocking(move || write(&at, &path, reserve, pieces));
+    let writer = tokio::task::spawn_blocking(move || write(&path, &room, pieces));
     let fed = feed(body, &to_disk, limits).await;
     drop(to_disk);
-    let written = writer.await.map_err(|_| Box::new(Problem::from(crate::model::error::Fault::bug("writing the upload failed"))))?;
+    let written = writer.await.map_err(|_| broken())?;
     // A disk that failed is the reason why feeding ended early.
     upload.sha256 = written?;
     upload.size = size::Bytes(fed?);
     Ok(upload)
+}
+
+fn broken() -> Box<Problem> {
+    Fault::bug("writing the upload failed").into()
+}
+
+/// 503: an upload of this size is right on a day with more room.
+fn no_room(fault: Fault) -> Box<Problem> {
+    match fault.kind() {
+        Kind::Capacity => Box::new(Problem::busy(fault.detail(), 60)),
+        Kind::Invalid | Kind::NotFound | Kind::Conflict | Kind::Forbidden | Kind::Transient | Kind::Bug | Kind::Stale => fault.into(),
+    }
 }
 
 async fn feed(body: &mut Body, to_disk: &mpsc::Sender<Bytes>, limits: &Limits) -> Answer<u64> {
@@ -171,7 +177,7 @@ async fn feed(body: &mut Body, to_disk: &mpsc::Sender<Bytes>, limits: &Limits) -
     Ok(size)
 }
 
-fn write(dir: &Utf8Path, path: &Utf8Path, reserve: u64, mut pieces: mpsc::Receiver<Bytes>) -> Answer<[u8; 32]> {
+fn write(path: &Utf8Path, room: &Room, mut pieces: mpsc::Receiver<Bytes>) -> Answer<[u8; 32]> {
     let bad = |e: std::io::Error| {
         tracing::warn!(%path, error = %e, "an upload cannot be written");
         Box::new(Problem::busy(format!("the upload cannot be stored: {}", e.kind()), 60))
@@ -181,7 +187,7 @@ fn write(dir: &Utf8Path, path: &Utf8Path, reserve: u64, mut pieces: mpsc::Receiv
     while let Some(piece) = pieces.blocking_recv() {
         unlooked += piece.len() as u64;
         if unlooked >= LOOK_EVERY {
-            room(dir, unlooked, reserve)?;
+            room(unlooked).map_err(no_room)?;
             unlooked = 0;
         }
         digest.update(&piece);
@@ -191,39 +197,22 @@ fn write(dir: &Utf8Path, path: &Utf8Path, reserve: u64, mut pieces: mpsc::Receiv
     Ok(digest.finalize().into())
 }
 
-/// 503 when `wanted` more bytes would reach into the reserve.
-fn room(dir: &Utf8Path, wanted: u64, reserve: u64) -> Answer<()> {
-    let stat = nix::sys::statvfs::statvfs(dir.as_std_path()).map_err(|e| {
-        Box::new(Problem::from(crate::model::error::Fault::transient(format!("cannot look at the free space of {dir}: {e}"))))
-    })?;
-    // The reserve may be held by a file, and counts once.
-    let ballast = dir.parent().map(|root| Layout::new(root).ballast()).and_then(|f| std::fs::symlink_metadata(f).ok());
-    let held = ballast.map_or(0, |m| m.blocks() * 512);
-    let free = stat.blocks_available() as u64 * stat.fragment_size() as u64 + held;
-    if wanted.saturating_add(reserve) <= free {
-        return Ok(());
-    }
-    let detail = format!(
-        "no room for the upload: {} wanted, {} free, of which {} stay reserved (reserve.disk_mib)",
-        size::Bytes(wanted),
-        size::Bytes(free),
-        size::Bytes(reserve)
-    );
-    Err(Box::new(Problem::busy(detail, 60)))
-}
-
 #[cfg(test)]
 mod tests {
     use axum::http::header::CONTENT_LENGTH;
 
     use super::*;
 
-    fn limits(upload: u64, reserve: u64) -> Limits {
-        Limits { upload, reserve, idle: Duration::from_millis(50) }
+    fn limits(upload: u64) -> Limits {
+        Limits { upload, idle: Duration::from_millis(50) }
     }
 
-    async fn run(dir: &Utf8Path, text: &str, headers: &HeaderMap, l: Limits) -> Result<Upload, u16> {
-        take(dir, headers, &mut Body::from(text.to_owned()), &l).await.map_err(|p| p.status.as_u16())
+    fn room(free: u64) -> Room {
+        Arc::new(move |wanted| if wanted <= free { Ok(()) } else { Err(Fault::capacity("no room")) })
+    }
+
+    async fn run(dir: &Utf8Path, text: &str, headers: &HeaderMap, upload: u64) -> Result<Upload, u16> {
+        take(dir, headers, &mut Body::from(text.to_owned()), &limits(upload), room(u64::MAX)).await.map_err(|p| p.status.as_u16())
     }
 
     #[tokio::test]
@@ -233,21 +222,26 @@ mod tests {
         let left = || dir.read_dir_utf8().expect("dir").count();
         let none = HeaderMap::new();
 
-        let up = run(dir, "abc", &none, limits(3, 0)).await.expect("fits exactly");
+        let up = run(dir, "abc", &none, 3).await.expect("fits exactly");
         assert_eq!((up.size.0, up.sha256.to_vec()), (3, Sha256::digest("abc").to_vec()));
         assert_eq!(std::fs::read_to_string(up.path()).expect("file"), "abc");
         drop(up);
         assert_eq!(left(), 0, "an upload nobody kept");
 
-        assert_eq!(run(dir, "abcd", &none, limits(3, 0)).await.expect_err("over"), 413);
+        assert_eq!(run(dir, "abcd", &none, 3).await.expect_err("over"), 413);
         let said = HeaderMap::from_iter([(CONTENT_LENGTH, "4".parse().expect("header"))]);
-        assert_eq!(run(dir, "abcd", &said, limits(3, 0)).await.expect_err("said over"), 413);
-        assert_eq!(run(dir, "abc", &none, limits(3, u64::MAX)).await.expect_err("reserve"), 503);
+        assert_eq!(run(dir, "abcd", &said, 3).await.expect_err("said over"), 413);
+        // By the length that it says, and by what came where it said none.
+        let piece = "x".repeat(LOOK_EVERY as usize);
+        for (headers, text) in [(&HeaderMap::from_iter([(CONTENT_LENGTH, "3".parse().expect("header"))]), "abc"), (&none, piece.as_str())] {
+            let refused = take(dir, headers, &mut Body::from(text.to_owned()), &limits(u64::MAX), room(2)).await.expect_err("no room");
+            assert_eq!((refused.status.as_u16(), refused.detail.as_str()), (503, "no room"));
+        }
         let mut stalled = Body::new(Never);
-        assert_eq!(take(dir, &none, &mut stalled, &limits(3, 0)).await.expect_err("slow").status.as_u16(), 408);
+        assert_eq!(take(dir, &none, &mut stalled, &limits(3), room(u64::MAX)).await.expect_err("slow").status.as_u16(), 408);
         assert_eq!(left(), 0);
 
-        let kept = run(dir, "abc", &none, limits(3, 0)).await.expect("fits").keep();
+        let kept = run(dir, "abc", &none, 3).await.expect("fits").keep();
         assert!(kept.exists());
     }
 

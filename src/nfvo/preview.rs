@@ -15,6 +15,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         id::{NsdInfoId, ProjectId},
+        size::Bytes,
     },
     vnfm::{
         package::{guarded, write_entry},
@@ -41,6 +42,8 @@ impl Nfvo {
         (nsd_id, name): (&str, SmolStr),
         ask: &InstantiateNs,
     ) -> Result<NsDryRun> {
+        let sizes = bundle.entries().filter(|(path, _)| entries.contains(path)).map(|(_, size)| size).sum();
+        self.vnfm.room_for("to look into the packages", Bytes(sizes))?;
         let (mut held, mut faults, mut files) = (Held::default(), Vec::new(), Vec::new());
         for entry in entries {
             let file = Passing(self.vnfm.layout().uploads().join(format!("plan-{}", fresh_uuid(&**self.vnfm.dice()))));

@@ -9,5 +9,6 @@ pub mod outside;
 pub mod place;
 pub mod port;
 pub mod quota;
+pub mod room;
 pub mod setup;
 pub mod strangers;

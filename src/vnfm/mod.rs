@@ -15,6 +15,7 @@
 //! * `day0`    renders what a guest finds at its first boot
 //! * `package` onboards VNF packages
 //! * `sample`  packages that are looked at and not onboarded
+//! * `room`    whether what is no disk of a guest may be written
 //! * `reload`  takes a request to reload a PF, and finds PFs that lost functions of guests
 //! * `bare`    PFs that lost the VFs of the host's set-up while no guest has one
 //! * `float`   keeps guests on the CPUs that they may run on
@@ -50,6 +51,7 @@ mod plug;
 pub mod reload;
 pub mod remake;
 pub mod revive;
+mod room;
 pub mod run;
 pub mod sample;
 pub mod settle;

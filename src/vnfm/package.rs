@@ -34,7 +34,7 @@ use crate::{
         vnfd::SwImage,
     },
     store::Durability,
-    vim::port::ImageInfo,
+    vim::port::{IMAGE_HEAD, ImageInfo},
 };
 
 /// An upload that is complete on disk.
@@ -146,6 +146,7 @@ impl Vnfm {
         let content = read_vnf_package(&mut archive, &limits).map_err(Fault::from)?;
         self.check_vnfd_new(&p, &content.vnfd.id)?;
         let image_paths: HashSet<SmolStr> = content.vnfd.images().iter().map(|i| i.path.clone()).collect();
+        self.room_to_unpack(&content.files, |f| image_paths.contains(&f.path))?;
         extract(&self.layout, &mut archive, &content.files, |f| !image_paths.contains(&f.path))?;
         let mut images = Vec::new();
         let mut faults = Vec::new();
@@ -204,6 +205,10 @@ impl Vnfm {
 
     fn store_image(&self, archive: &mut Archive, image: &SwImage, files: &[PackageFile]) -> Result<StoredImage> {
         let file = image_file(image, files)?;
+        if self.images.has_base(&file.sha256)? {
+            let head = archive.head(&image.path, IMAGE_HEAD)?;
+            return Ok(self.stored(image, file, self.images.examine(&head, file.size, image.format)?));
+        }
         let temp = self.layout.uploads().join(format!("image-{}", fresh_uuid(&*self.dice)));
         let info = write_entry(archive, &image.path, &temp).and_then(|()| self.images.import(&temp, &file.sha256, image.format));
         let _ = fs::remove_file(&temp);

@@ -21,6 +21,7 @@ mod package;
 mod pm;
 mod pnfd;
 mod rig;
+mod room;
 mod schema;
 mod sdn;
 mod server;

@@ -85,11 +85,9 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
             "cli",
             // O_NOFOLLOW when a package folder is read.
             "descriptor/archive.rs",
-            // Who is at the other end of the UNIX socket; the names in a first certificate; how much room
-            // an upload has.
+            // Who is at the other end of the UNIX socket; the names in a first certificate.
             "api/server.rs",
             "api/tls.rs",
-            "api/upload.rs",
         ],
         "planners and handlers decide; the host's calls are for adapters",
     ),
