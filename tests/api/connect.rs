@@ -14,12 +14,12 @@ use crate::{
     schema,
 };
 
-struct Standing {
-    rig: Rig,
-    vnf: String,
-    member: String,
+pub struct Standing {
+    pub rig: Rig,
+    pub vnf: String,
+    pub member: String,
     wan: String,
-    lan: String,
+    pub lan: String,
 }
 
 fn ext_links(link: &str, cp: Value) -> Value {
@@ -27,7 +27,7 @@ fn ext_links(link: &str, cp: Value) -> Value {
 }
 
 /// A web server of its own on the `wan` of a service that runs.
-async fn standing() -> Standing {
+pub async fn standing() -> Standing {
     let rig = rig(64, "").await;
     let nsd = rig.onboard_vcpe().await;
     let ns = rig.post("/nslcm/v2/ns_instances", json!({"nsdId": nsd["nsdId"], "nsName": "vcpe", "nsDescription": ""})).await;
@@ -59,7 +59,7 @@ impl Standing {
         fits(schema::VNFLCM, "VnfInstance", &v);
         v
     }
-    async fn cp(&self) -> Value {
+    pub async fn cp(&self) -> Value {
         let v = self.shown().await;
         let all = v["instantiatedVnfInfo"]["extCpInfo"].as_array().expect("CPs").clone();
         all.into_iter().find(|c| c["cpdId"] == "wan").expect("the CP")
@@ -69,14 +69,14 @@ impl Standing {
         let all = v["instantiatedVnfInfo"]["extVirtualLinkInfo"].as_array().cloned().unwrap_or_default();
         all.iter().map(|l| l["id"].as_str().expect("id").to_owned()).collect()
     }
-    async fn change(&self, ask: Value) -> Value {
+    pub async fn change(&self, ask: Value) -> Value {
         // The text has null take a configuration away; the published schema has no null.
         if !ask.to_string().contains(":null") {
             fits(schema::VNFLCM, "ChangeExtVnfConnectivityRequest", &ask);
         }
         self.rig.task(&format!("{}/change_ext_conn", self.vnf), ask).await
     }
-    fn to(&self, link: &str, cp: &Value, addresses: &[&str]) -> Value {
+    pub fn to(&self, link: &str, cp: &Value, addresses: &[&str]) -> Value {
         let ip = match addresses {
             [] => json!([{"type": "IPV4", "numDynamicAddresses": 1}]),
             fixed => json!([{"type": "IPV4", "fixedAddresses": fixed}]),

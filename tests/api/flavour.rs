@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A web server whose package has the flavour `large` beside `default`: more of everything, and one more disk.
-async fn standing() -> (Rig, String) {
+pub async fn standing() -> (Rig, String) {
     let rig = rig(64, "").await;
     let package = rig.onboard_vnf("descriptors/vcpe/vcpe-web").await;
     let store = rig.core.vnfm().store();

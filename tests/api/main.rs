@@ -11,6 +11,7 @@ mod connect;
 mod coverage;
 mod daemon;
 mod epa;
+mod explain;
 mod flavour;
 mod identity;
 mod kit;

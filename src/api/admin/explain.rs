@@ -1,5 +1,7 @@
 //! Why a resource is where it is: whose it is, what made it, and under which names it is on the host.
 
+mod link;
+
 use axum::extract::State;
 use serde::Serialize;
 use uuid::Uuid;
@@ -28,8 +30,9 @@ use crate::{
         vnf::{Reservation, VnfInstance, Vnfc},
     },
     store::Store,
-    vim::place::float::Float,
+    vim::{network::LinkRules, place::float::Float},
 };
+use link::said;
 
 #[derive(Serialize)]
 pub struct Explanation {
@@ -47,6 +50,7 @@ pub async fn explain(State(s): Ctx, Id(id): Id<Uuid>, _: NoQuery) -> Answer<Json
 struct Records<'a> {
     store: &'a Store,
     layout: &'a Layout,
+    rules: LinkRules,
     who: &'a Caller,
     vnfs: Vec<VnfInstance>,
     ops: Vec<Operation>,
@@ -62,6 +66,7 @@ impl<'a> Records<'a> {
         Ok(Records {
             store,
             layout: view.vnfm().layout(),
+            rules: view.vnfm().rules().links,
             who,
             vnfs: who.seen(store.list()?),
             ops: who.seen(all_operations(store)?),
@@ -100,19 +105,14 @@ impl<'a> Records<'a> {
                         "the port",
                         |s| matches!(s, VnfStep::Define(g) if g.nics.iter().any(|n| n.port == p.id)),
                     )?);
-                    let segment = self.segments.iter().find(|s| s.id == p.segment);
-                    why.extend(segment.map(|s| format!("it is on virtual link {} ({}), VLAN {} of the switch", s.link, s.id, s.vlan)));
-                    why.push(format!(
-                        "its interface on the switch is {}, made from the port's id; its MAC is {}",
-                        p.ifname.as_str(),
-                        p.mac
-                    ));
-                    why.extend(p.addresses.iter().map(|a| format!("{a} was fixed for it or was the lowest free address of the link")));
+                    why.extend(self.addressed(v, c, p)?);
                     return say("port", format!("NIC {} of {}/{} of VNF {}", p.cp, c.vdu, c.index, v.name), why);
                 }
                 if let Some(d) = c.disks.iter().find(|d| d.id.0 == id) {
                     let mut why = self.guest(v, c)?;
                     why.extend(self.planned(v, "the disk", |s| matches!(s, VnfStep::Disk(made) if made.id == d.id))?);
+                    let grew = self.last(v, OpKind::ChangeFlavour, |s| matches!(s, VnfStep::Grow { disk, .. } if *disk == d.id))?;
+                    why.extend(grew.map(|op| format!("{} let it grow to what the new flavour asks for", said(op))));
                     why.push(format!("its file is {}, of {} at most", self.layout.disk(d.id), d.size));
                     why.extend(d.base.map(|(sha, _)| format!("it lies over the base image {}", self.layout.image(&sha))));
                     return say("disk", format!("{} of {}/{} of VNF {}", d.storage, c.vdu, c.index, v.name), why);
@@ -127,17 +127,13 @@ impl<'a> Records<'a> {
         Some(format!("{what} was planned when operation {} ({}) was accepted, {}", op.id, op.state.name(), time(op.created)))
     }
 
-    /// The operation whose plan makes a thing of a VNF: it was instantiated with it, scaled or healed.
+    /// The operation whose plan makes a thing of a VNF: it was instantiated with it, scaled, healed or brought to another flavour.
     fn planned(&self, v: &VnfInstance, what: &str, makes: impl Fn(&VnfStep) -> bool) -> Result<Option<String>> {
-        let adds = |k: OpKind| matches!(k, OpKind::Instantiate | OpKind::Scale | OpKind::ScaleToLevel | OpKind::Heal);
+        let adds =
+            |k: OpKind| matches!(k, OpKind::Instantiate | OpKind::Scale | OpKind::ScaleToLevel | OpKind::Heal | OpKind::ChangeFlavour);
         for op in self.ops.iter().filter(|o| o.target == Target::Vnf(v.id) && adds(o.kind)) {
             if plan_of(self.store, op.id)?.iter().any(|s| matches!(&s.step, Step::Vnf(s) if makes(s))) {
-                let (kind, state) = (op.kind.name(), op.state.name());
-                return Ok(Some(format!(
-                    "{what} was planned when operation {} ({kind}, {state}) was accepted, {}",
-                    op.id,
-                    time(op.created)
-                )));
+                return Ok(Some(format!("{what} was planned when {} was accepted, {}", said(op), time(op.created))));
             }
         }
         Ok(None)
@@ -180,6 +176,8 @@ impl<'a> Records<'a> {
         }
         why.push(format!("it was created from package {} (VNFD {}), {}", v.package, v.vnfd_id, time(v.created)));
         why.extend(self.made_by("the VNF", Target::Vnf(v.id)));
+        let brought = self.last(v, OpKind::ChangeFlavour, |_| true)?;
+        why.extend(brought.map(|op| format!("{} brought it to its flavour, {}", said(op), time(op.state_entered))));
         if let Some(b) = &v.body {
             why.push(format!("flavour {} at level {} means {} guests", b.flavour, b.level, b.vnfcs.len()));
         }
@@ -204,6 +202,8 @@ impl<'a> Records<'a> {
         let mut why = self.vnf(v)?;
         why.extend(self.planned(v, "the guest", |s| matches!(s, VnfStep::Define(g) if g.id == c.id))?);
         why.push(format!("guest {}/{} is libvirt's domain {}, UUID {}", c.vdu, c.index, c.id.domain_name(), c.id));
+        let changed = self.last(v, OpKind::ChangeFlavour, |s| matches!(s, VnfStep::Redefine { after, .. } if after.id == c.id))?;
+        why.extend(changed.map(|op| format!("{} changed what it is made of, and left it the guest that it was", said(op))));
         why.push(format!("{} vCPUs and {} are what VDU {} asks for", c.vcpus, c.memory, c.vdu));
         let held = self.store.get::<Reservation>(&v.id)?.map(|r| r.placed).unwrap_or_default();
         for h in held.iter().filter(|h| h.guest == c.id) {
@@ -242,10 +242,12 @@ impl<'a> Records<'a> {
                 why
             }
         };
+        why.extend(self.chosen(s, &self.rules)?);
         match (&s.profile.physical, s.profile.segmentation) {
-            (Some(net), Some(tag)) => {
-                why.push(format!("it leads to the physical network {net}, VLAN {tag} there, by port {}", s.patch_port().as_str()))
-            }
+            (Some(net), Some(tag)) => why.push(format!(
+                "it leads to the physical network {net}, VLAN {tag} there as its descriptor says, by port {}",
+                s.patch_port().as_str()
+            )),
             (Some(net), None) => why.push(format!("it leads to the physical network {net}, untagged, by port {}", s.patch_port().as_str())),
             (None, _) => why.push("it leads to no physical network".into()),
         }
