@@ -107,7 +107,10 @@ pub fn text(plan: &Value) -> String {
     let steps: Vec<Vec<String>> = list(plan, "steps").iter().map(step).collect();
     parts.push(align(&["VNF", "#", "STEP", "AFTER"], &steps));
     parts.extend(list(plan, "warnings").iter().map(|w| format!("warning: {}", plain(w))));
-    parts.push("Nothing was made.".into());
+    // Each plan draws its own; only what is there already keeps them.
+    parts.push(
+        "Nothing was made. What is new gets its id, its domain's name and its MAC addresses when it is accepted: others than these.".into(),
+    );
     format!("\n{}", parts.join("\n\n"))
 }
 
