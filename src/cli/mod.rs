@@ -26,6 +26,8 @@ mod host;
 mod identity;
 mod login;
 mod logs;
+mod measure;
+mod modify;
 mod names;
 mod net;
 mod notification;
@@ -46,6 +48,7 @@ mod serve;
 mod service;
 mod snapshot;
 mod store;
+mod subscription;
 mod support;
 mod timeline;
 mod token;
@@ -175,7 +178,10 @@ enum Command {
     /// What is measured of VNFs and services, and the reports
     #[command(subcommand)]
     Pm(pm::Pm),
-    /// Who is told of what happens: subscribers, and notifications that were given up
+    /// Who is told of what, and by which API
+    #[command(subcommand)]
+    Subscription(subscription::Subscription),
+    /// How far subscribers are, and notifications that were given up
     #[command(subcommand)]
     Notification(notification::Notification),
     /// Secrets for day-0 templates
@@ -266,6 +272,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Alarm(c) => c.run(&client()?, &out),
         Command::Chain(c) => c.run(&client()?, &out),
         Command::Pm(c) => c.run(&client()?, &out),
+        Command::Subscription(c) => c.run(&client()?, &out),
         Command::Notification(c) => c.run(&client()?, &out),
         Command::Secret(c) => c.run(&client()?, &out),
         Command::User(c) => c.run(&client()?, &out),

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::{
     client::Client,
     failure::Failure,
-    names::short,
+    measure::{CreateJob, CreateThreshold},
+    names::{list, short},
     output::{Out, plain},
     resource::Kind,
 };
@@ -22,14 +23,26 @@ const THRESHOLDS: [Kind; 2] = [kind("threshold", "/vnfpm/v2/thresholds"), kind("
 pub enum Pm {
     /// PM jobs: what is measured, how often
     List,
+    /// Have something measured
+    Create(CreateJob),
     /// A PM job in full, with its reports
     Show { id: String },
+    /// The reports that are kept of a PM job, the newest last
+    Reports { id: String },
     /// The newest report of a PM job, a line for each value
-    Report { id: String },
+    Report {
+        id: String,
+        /// Another one of its reports, by its id or the start of it
+        report: Option<String>,
+    },
     /// End a PM job; its reports go with it
     Delete { id: String },
     /// Thresholds
     Thresholds,
+    /// Have somebody told when a value is crossed
+    CreateThreshold(CreateThreshold),
+    /// A threshold in full
+    ShowThreshold { id: String },
     /// Take a threshold away
     DeleteThreshold { id: String },
 }
@@ -48,14 +61,29 @@ impl Pm {
                 let rows = all.iter().map(row).collect();
                 out.table(&Value::Array(all), &["ID", "OF", "OBJECTS", "EVERY", "METRICS"], rows);
             }
+            Pm::Create(c) => c.run(client, out)?,
+            Pm::CreateThreshold(c) => c.run(client, out)?,
+            Pm::ShowThreshold { id } => out.record(&client.get(&find(client, &THRESHOLDS, &id)?)?),
             Pm::Show { id } => out.record(&client.get(&find(client, &JOBS, &id)?)?),
-            Pm::Report { id } => {
+            Pm::Reports { id } => {
+                let job = client.get(&find(client, &JOBS, &id)?)?;
+                let rows = list(&job, "reports")
+                    .iter()
+                    .map(|r| vec![id_of(r).to_owned(), plain(&r["readyTime"]), plain(&r["fileSize"])])
+                    .collect();
+                out.table(&job["reports"], &["ID", "READY", "BYTES"], rows);
+            }
+            Pm::Report { id, report } => {
                 let at = find(client, &JOBS, &id)?;
                 let job = client.get(&at)?;
-                let newest = job["reports"].as_array().and_then(|r| r.last()).and_then(|r| r["href"].as_str());
-                let Some(report) = newest.and_then(|h| h.rsplit('/').next()) else {
-                    return Err(Failure::Refused { status: 404, detail: format!("PM job {id} has no report yet"), reasons: Vec::new() });
+                let all = || list(&job, "reports").iter().map(id_of);
+                let found = match &report {
+                    None => all().next_back().ok_or_else(|| format!("PM job {id} has no report yet")),
+                    Some(named) => {
+                        all().find(|r| r.starts_with(named.as_str())).ok_or_else(|| format!("PM job {id} has no report '{named}'"))
+                    }
                 };
+                let report = found.map_err(|detail| Failure::Refused { status: 404, detail, reasons: Vec::new() })?;
                 let report = client.get(&format!("{at}/reports/{report}"))?;
                 let mut rows = Vec::new();
                 for e in report["entries"].as_array().into_iter().flatten() {
@@ -93,6 +121,11 @@ impl Pm {
         }
         Ok(())
     }
+}
+
+/// A report's id, from where it is.
+fn id_of(report: &Value) -> &str {
+    report["href"].as_str().and_then(|h| h.rsplit('/').next()).unwrap_or_default()
 }
 
 fn words(list: &Value) -> String {

@@ -13,6 +13,7 @@ use super::{
     flavour::ChangeFlavour,
     follow::{Wait, accepted},
     logs,
+    modify::Modify,
     names::list,
     output::{Out, plain},
     resource::{Kind, key_values, request},
@@ -141,6 +142,8 @@ pub enum Vnf {
         #[command(flatten)]
         wait: Wait,
     },
+    /// Change its name, description, properties or metadata
+    Modify(Modify),
     /// Bring it to another deployment flavour: guests change in place, come and go
     ChangeFlavour(ChangeFlavour),
     /// Bring it to another package: disks on another image are made anew, volumes stay
@@ -253,6 +256,7 @@ impl Vnf {
                 }
                 task(client, out, name, "heal", &body, wait)
             }
+            Vnf::Modify(m) => m.run(client, out),
             Vnf::ChangeFlavour(c) => c.run(client, out),
             Vnf::ChangePackage(c) => c.run(client, out),
             Vnf::Connect(c) => c.run(client, out),

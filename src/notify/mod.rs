@@ -188,8 +188,13 @@ impl Notifier {
     }
 
     pub fn get(&self, source: Source, id: Uuid) -> Result<Subscription> {
-        let found = self.inner.store.get::<Subscription>(&id)?.filter(|s| s.source == source);
-        found.ok_or_else(|| Fault::not_found(format!("there is no subscription {id}")))
+        let found = self.any(id)?;
+        if found.source == source { Ok(found) } else { Err(Fault::not_found(format!("there is no subscription {id}"))) }
+    }
+
+    /// Of whichever API.
+    pub fn any(&self, id: Uuid) -> Result<Subscription> {
+        self.inner.store.get::<Subscription>(&id)?.ok_or_else(|| Fault::not_found(format!("there is no subscription {id}")))
     }
 
     /// Subscriptions of all APIs after a key, in the order of their keys.
@@ -214,7 +219,7 @@ impl Notifier {
 
     /// Sends a subscriber's dead letters once more, and ends its pause.
     pub fn redeliver(&self, id: Uuid) -> Result<usize> {
-        self.inner.store.require::<Subscription>(&id).map_err(|_| Fault::not_found(format!("there is no subscription {id}")))?;
+        self.any(id)?;
         let dead = self.inner.store.list_under::<DeadLetter>(&id)?.len();
         if let Some(p) = lock(&self.inner.poke).get(&id) {
             p.notify_one();

@@ -12,13 +12,13 @@ use serde_json::Value;
 
 use crate::daemon::{BOTHY, Daemon};
 
-struct Site {
+pub struct Site {
     dir: tempfile::TempDir,
     _daemon: Daemon,
 }
 
 impl Site {
-    fn start() -> Site {
+    pub fn start() -> Site {
         let dir = tempfile::tempdir().expect("dir");
         let text = format!(
             "data_dir = \"{0}/data\"\nrun_dir = \"{0}/run\"\n[[listen]]\naddress = \"127.0.0.1:0\"\nreference_points = [\"admin\"]\n[sim]\nenabled = true\n",
@@ -29,12 +29,12 @@ impl Site {
         Site { dir, _daemon: daemon }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The vcpe packages; a simulated guest says nothing on its console, so its readiness is left out.
-    fn vcpe(&self) -> String {
+    pub fn vcpe(&self) -> String {
         let to = self.path("vcpe");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors/vcpe"), &to);
         let images = self.path("images");
@@ -57,7 +57,7 @@ impl Site {
             .collect()
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().expect("run")
     }
 
@@ -68,14 +68,14 @@ impl Site {
     }
 
     /// What was said, once the exit code is the one expected; ids, MACs, times and paths made the same in every run.
-    fn says(&self, code: i32, args: &[&str]) -> String {
+    pub fn says(&self, code: i32, args: &[&str]) -> String {
         let o = self.run(args);
         let (stdout, stderr) = (String::from_utf8_lossy(&o.stdout), String::from_utf8_lossy(&o.stderr));
         assert_eq!(o.status.code(), Some(code), "{args:?}\n{stdout}\n{stderr}");
         redacted(&format!("{stdout}{stderr}").replace(&self.dir.path().display().to_string(), "DIR"))
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub fn json(&self, args: &[&str]) -> Value {
         let o = self.run(&[&["--json"], args].concat());
         serde_json::from_slice(&o.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {o:?}"))
     }
@@ -328,7 +328,7 @@ fn a_console_carries_bytes_both_ways_and_ends_with_its_input() {
 }
 
 /// Answers 204 to whoever asks, for as long as the test runs.
-fn callback() -> String {
+pub fn callback() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
     let at = listener.local_addr().expect("address");
     std::thread::spawn(move || {

@@ -7,6 +7,7 @@ mod alarms;
 mod alter;
 mod cli;
 mod cli_access;
+mod cli_verbs;
 mod connect;
 mod coverage;
 mod daemon;

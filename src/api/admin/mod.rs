@@ -66,6 +66,7 @@ pub fn routes() -> Routes {
         .get("/bothy/v1/networks", networks::all)
         .get("/bothy/v1/notifications", notifications::all)
         .post("/bothy/v1/notifications/{id}/redeliver", notifications::redeliver)
+        .post("/bothy/v1/notifications/{id}/test", notifications::test)
         .post("/bothy/v1/plan", plan::plan)
         .post("/bothy/v1/plan/bundle", bundle::plan)
         .get("/bothy/v1/operations/{id}/timeline", operations::timeline)

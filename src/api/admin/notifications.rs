@@ -1,4 +1,4 @@
-//! How far each subscriber is: what waits, what was given up and why; and once more.
+//! How far each subscriber is: what waits, what was given up and why; once more; and whether it answers.
 
 use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
@@ -81,4 +81,12 @@ pub async fn redeliver(State(s): Ctx, Id(id): Id<Uuid>, _: NoQuery) -> Answer<St
     let notify = s.notify.clone();
     s.domain(move |_| notify.redeliver(id)).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Of a subscription, a PM job or a threshold.
+pub async fn test(State(s): Ctx, Id(id): Id<Uuid>, _: NoQuery) -> Answer<StatusCode> {
+    let notify = s.notify.clone();
+    let found = s.domain(move |_| notify.any(id)).await?;
+    s.notify.probe(&found).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
