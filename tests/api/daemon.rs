@@ -1,9 +1,10 @@
 //! The daemon as a process: first start, the command line against it, signals, second start.
 
 use std::{
+    fs::Permissions,
     io::{BufRead as _, BufReader, Read as _},
     net::TcpListener,
-    os::unix::net::UnixDatagram,
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram, process::CommandExt as _},
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -21,7 +22,7 @@ impl Daemon {
         let notify = dir.join("notify");
         let _ = std::fs::remove_file(&notify);
         let notices = UnixDatagram::bind(&notify).expect("notify socket");
-        notices.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
+        notices.set_read_timeout(Some(Duration::from_secs(120))).expect("timeout");
         let child = Command::new(BOTHY)
             .args(["serve", "--config"])
             .arg(dir.join("bothy.toml"))
@@ -125,6 +126,18 @@ fn a_box_is_started_used_reconfigured_and_started_again() {
     config("debug");
     let applied = bothy(&["--socket", &socket, "config", "apply"]);
     assert_eq!(String::from_utf8_lossy(&applied.stdout), "log.level: counts now\n");
+    // A good file is taken up by a signal: what can count at once does, the rest is listed.
+    let text = std::fs::read_to_string(dir.join("bothy.toml")).expect("config");
+    let good = text.replace("\"debug\"", "\"info\"") + "[limits]\nconnections = 77\n";
+    std::fs::write(dir.join("bothy.toml"), good).expect("config");
+    d.signal(nix::sys::signal::Signal::SIGHUP);
+    d.expect("RELOADING=1");
+    d.expect("READY=1");
+    let shown = String::from_utf8_lossy(&bothy(&["--socket", &socket, "config", "show"]).stdout).into_owned();
+    assert!(shown.lines().any(|l| l.split_whitespace().eq(["log.level", "\"info\"", "LIVE"])), "{shown}");
+    assert!(!shown.lines().any(|l| l.contains("limits.connections") && l.contains("77")), "{shown}");
+    config("debug");
+    assert!(bothy(&["--socket", &socket, "config", "apply"]).status.success());
     config("loud");
     d.signal(nix::sys::signal::Signal::SIGHUP);
     d.expect("RELOADING=1");
@@ -134,6 +147,12 @@ fn a_box_is_started_used_reconfigured_and_started_again() {
 
     let log = d.stop();
     assert!(!Path::new(&socket).exists());
+    let applied = log.lines().find(|l| l.contains("configuration applied")).unwrap_or_else(|| panic!("{log}"));
+    let applied: serde_json::Value = serde_json::from_str(applied).expect("json");
+    let fields = applied.to_string();
+    assert!(fields.contains("log.level") && fields.contains("limits.connections"), "{applied:#}");
+    let (live, restart) = (applied["live"].to_string(), applied["restart"].to_string());
+    assert!(live.contains("log.level") && !live.contains("limits") && restart.contains("limits.connections"), "{applied:#}");
     assert!(log.contains("configuration not applied") && log.contains("'loud' is none of"), "{log}");
     assert!(log.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()), "{log}");
     assert!(!log.contains(&token), "the token is in the log");
@@ -152,4 +171,49 @@ fn a_box_is_started_used_reconfigured_and_started_again() {
 
     let verified = bothy(&["store", "verify", "--data-dir", &dir.join("data").display().to_string()]);
     assert!(verified.status.success(), "{verified:?}");
+}
+
+/// As a user who is nobody, with a binary that he may run.
+fn as_nobody(dir: &Path, socket: &str) -> Output {
+    let own = dir.join("bothy");
+    if !own.exists() {
+        std::fs::copy(BOTHY, &own).expect("copied");
+        std::fs::set_permissions(&own, Permissions::from_mode(0o755)).expect("mode");
+    }
+    Command::new(own).args(["--socket", socket, "health"]).env_clear().current_dir("/").uid(65534).gid(65534).output().expect("run")
+}
+
+#[test]
+fn the_unix_socket_serves_root_and_nobody_else() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("SKIP: needs root");
+        assert!(std::env::var("BOTHY_REQUIRE").as_deref() != Ok("all"), "BOTHY_REQUIRE=all: not root");
+        return;
+    }
+    let temp = tempfile::tempdir().expect("dir");
+    let dir = temp.path();
+    let text = format!(
+        "data_dir = \"{0}/data\"\nrun_dir = \"{0}/run\"\n[[listen]]\naddress = \"127.0.0.1:0\"\nreference_points = [\"admin\"]\n[sim]\nenabled = true\n",
+        dir.display()
+    );
+    std::fs::write(dir.join("bothy.toml"), text).expect("config");
+    let d = Daemon::start(dir);
+    let socket = dir.join("run/bothy.sock");
+    let path = socket.display().to_string();
+    assert!(bothy(&["--socket", &path, "health"]).status.success());
+    for folder in [dir, &dir.join("run")] {
+        std::fs::set_permissions(folder, Permissions::from_mode(0o755)).expect("mode");
+    }
+    // Its mode keeps others out,
+    assert_eq!(std::fs::metadata(&socket).expect("socket").permissions().mode() & 0o777, 0o600);
+    let o = as_nobody(dir, &path);
+    let said = String::from_utf8_lossy(&o.stderr).into_owned();
+    assert!(o.status.code() == Some(4) && said.contains("it serves root only"), "{o:?}");
+    // and where somebody opened it to all, the daemon looks at who is there.
+    std::fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("mode");
+    let o = as_nobody(dir, &path);
+    assert!(o.status.code() == Some(4) && o.stdout.is_empty(), "{o:?}");
+    assert!(bothy(&["--socket", &path, "health"]).status.success());
+    let log = d.stop();
+    assert!(log.contains("refused on the UNIX socket") && log.contains("65534"), "{log}");
 }

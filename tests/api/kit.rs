@@ -19,7 +19,7 @@ fn repo() -> &'static Path {
 }
 
 /// As much of a qcow2 image as the in-memory box looks at: 16 MiB, no backing file.
-fn image() -> Vec<u8> {
+pub fn image() -> Vec<u8> {
     let mut head = b"QFI\xfb\0\0\0\x03".to_vec();
     head.extend([0; 16]);
     head.extend((16u64 << 20).to_be_bytes());
@@ -47,7 +47,7 @@ pub fn build(folder: &str) -> Vec<u8> {
     fs::read(out).expect("package")
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+pub fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("folder");
     for e in fs::read_dir(from).expect("folder").flatten() {
         let at: PathBuf = to.join(e.file_name());

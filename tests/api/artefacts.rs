@@ -1,0 +1,80 @@
+//! What is in a package comes out again over HTTP as it went in: manifest, artefacts and descriptor, of VNF packages and of
+//! NSDs alike, with their types and in parts.
+
+use std::io::{Cursor, Read as _};
+
+use zip::ZipArchive;
+
+use crate::{
+    kit::build,
+    rig::{Rig, rig},
+};
+
+/// Types of what has one; the rest is bytes.
+const TYPES: [(&str, &str); 4] = [(".yaml", "application/yaml"), (".meta", "text/plain"), (".mf", "text/plain"), (".txt", "text/plain")];
+
+/// The files of an archive, by their paths.
+fn entries(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut zip = ZipArchive::new(Cursor::new(archive)).expect("a ZIP");
+    let mut all = Vec::new();
+    for i in 0..zip.len() {
+        let mut f = zip.by_index(i).expect("a file");
+        let mut bytes = Vec::new();
+        f.read_to_end(&mut bytes).expect("read");
+        all.push((f.name().to_owned(), bytes));
+    }
+    all
+}
+
+/// Every file of the archive, but for images, is what it was.
+async fn comes_back(rig: &Rig, at: &str, archive: &[u8]) {
+    let all = entries(archive);
+    let (manifest, text) = all.iter().find(|(p, _)| p.ends_with(".mf")).expect("a manifest");
+    let r = rig.get(&format!("{at}/manifest")).await;
+    assert_eq!((r.status, r.header("content-type"), &r.bytes), (200, Some("text/plain"), text), "{manifest}");
+    assert!(r.body.contains("\nSource: ") && r.body.contains("\nHash: "), "with the digests: {}", r.body);
+    for (path, bytes) in all.iter().filter(|(p, _)| !p.starts_with("Files/images/")) {
+        let to = format!("{at}/artifacts/{path}");
+        let r = rig.get(&to).await;
+        assert_eq!((r.status, &r.bytes), (200, bytes), "{path}: {}", r.head);
+        assert_eq!(r.header("content-length"), Some(bytes.len().to_string().as_str()), "{path}");
+        let want = TYPES.iter().find(|(end, _)| path.ends_with(end)).map_or("application/octet-stream", |(_, t)| *t);
+        assert_eq!(r.header("content-type"), Some(want), "{path}");
+        let last = bytes.len() - 1;
+        let part = rig.ask(&format!("GET {to}"), &[&format!("range: bytes={last}-")], "").await;
+        assert_eq!((part.status, part.bytes.as_slice()), (206, &bytes[last..]), "{path}");
+        assert_eq!(part.header("content-range"), Some(format!("bytes {last}-{last}/{}", bytes.len()).as_str()), "{path}");
+    }
+    for path in ["Files/none", "../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "Files"] {
+        let r = rig.get(&format!("{at}/artifacts/{path}")).await;
+        assert_eq!(r.status, 404, "{path}: {}", r.body);
+        r.problem();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_packages_and_of_nsds_come_back_byte_by_byte() {
+    let rig = rig(64, "").await;
+    for p in ["client", "firewall", "web"] {
+        let folder = format!("descriptors/vcpe/vcpe-{p}");
+        let info = rig.onboard_vnf(&folder).await;
+        let at = format!("/vnfpkgm/v2/vnf_packages/{}", info["id"].as_str().expect("id"));
+        comes_back(&rig, &at, &build(&folder)).await;
+    }
+    let folder = "descriptors/vcpe/vcpe-ns";
+    let info = rig.onboard_nsd(folder).await;
+    let at = format!("/nsd/v2/ns_descriptors/{}", info["id"].as_str().expect("id"));
+    let archive = build(folder);
+    comes_back(&rig, &at, &archive).await;
+
+    // Its one file of TOSCA is text where that is asked for, and the archive is the one that was sent.
+    let main = entries(&archive).into_iter().find(|(p, _)| p.starts_with("Definitions/")).expect("a descriptor");
+    let nsd = rig.ask(&format!("GET {at}/nsd"), &["accept: text/plain"], "").await;
+    assert_eq!((nsd.status, nsd.header("content-type"), &nsd.bytes), (200, Some("text/plain"), &main.1));
+    let zipped = rig.ask(&format!("GET {at}/nsd"), &["accept: application/zip"], "").await;
+    assert_eq!((zipped.status, zipped.header("content-type")), (200, Some("application/zip")));
+    let paths: Vec<String> = entries(&zipped.bytes).into_iter().map(|(p, _)| p).collect();
+    assert_eq!(paths, ["TOSCA-Metadata/TOSCA.meta", main.0.as_str()]);
+    let whole = rig.get(&format!("{at}/nsd_content")).await;
+    assert_eq!((whole.status, whole.header("content-type"), &whole.bytes), (200, Some("application/zip"), &archive));
+}
