@@ -10,6 +10,7 @@ use crate::kit::{
     host::{self, Host, With, echo_guest, nic, tiny_guest, tiny_image},
 };
 use bothy::{
+    host::images::ImageFiles,
     libvirt::{AccelPolicy, Config, Libvirt},
     model::{
         domain::DomainSpec,
@@ -17,7 +18,7 @@ use bothy::{
         id::OpId,
         vnfd::{Firmware, NicModel},
     },
-    vim::port::{Accel, GuestEvent, GuestState, Hypervisor, StopHow},
+    vim::port::{Accel, GuestEvent, GuestState, Hypervisor, Images as _, StopHow},
 };
 
 macro_rules! needs_libvirt {
@@ -384,6 +385,48 @@ fn a_real_guest_sees_its_nics_in_order_and_answers_agent_and_power_button() {
     hv.remove(id).expect("removed");
     let ports = host.tell("ports");
     assert!(!ports.contains(spec.nics[0].ifname.as_str()), "{ports}");
+}
+
+/// virtlogd's own bound, which nobody changes: a file of 2 MiB and three older ones.
+const LOGGED_AT_MOST: u64 = 4 * (2 << 20);
+
+#[test]
+fn what_a_guest_says_without_end_takes_a_bounded_room_and_its_last_words_are_kept() {
+    needs_libvirt!();
+    needs!(Program("xorriso"));
+    let Some(image) = tiny_image() else { return };
+    let host = Host::start(With::NoSwitch);
+    let (hv, _events) = host.open();
+    let chatter = "#!/bin/sh\nn=0; while [ $n -lt 20 ]; do yes 'a guest that never stops talking' | head -c 524288; n=$((n+1)); done >/dev/ttyS0\n\
+        echo last words >/dev/ttyS0\n";
+    let spec = tiny_guest(&host.layout(), &image, chatter);
+    let id = spec.id;
+    hv.define(&spec).expect("defined");
+    hv.start(id).expect("started");
+    let log = host.layout().serial_log(id);
+    let parts = || {
+        let of = log.file_name().expect("a name").to_owned();
+        let all = std::fs::read_dir(log.parent().expect("a folder")).expect("folder").flatten();
+        all.filter(|e| e.file_name().to_string_lossy().starts_with(&of)).map(|e| e.metadata().map_or(0, |m| m.len())).collect::<Vec<_>>()
+    };
+    let begun = Instant::now();
+    let mut most = 0;
+    loop {
+        most = most.max(parts().iter().sum());
+        let now = std::fs::read_to_string(&log).unwrap_or_default();
+        if now.contains("last words") {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(900), "it has not said all of its 10 MiB: {:?}", parts());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    println!("10 MiB said in {} ms; parts: {:?}", ms(begun.elapsed()), parts());
+    assert!(parts().len() > 1 && most <= LOGGED_AT_MOST + (64 << 10), "{most} bytes at most: {:?}", parts());
+    let kept = ImageFiles::open(host.layout()).expect("files").serial_log(id, 1 << 20).expect("read");
+    assert!(String::from_utf8_lossy(&kept).contains("last words"), "{} bytes", kept.len());
+    hv.remove(id).expect("removed");
+    ImageFiles::open(host.layout()).expect("files").remove_serial_log(id).expect("removed");
+    assert_eq!(parts(), Vec::<u64>::new(), "no part is left");
 }
 
 #[test]
