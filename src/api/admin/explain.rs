@@ -34,6 +34,9 @@ use crate::{
 };
 use link::said;
 
+/// What makes something else of a VNF that is there.
+const REMADE: &[OpKind] = &[OpKind::ChangeFlavour, OpKind::ChangePackage];
+
 #[derive(Serialize)]
 pub struct Explanation {
     id: String,
@@ -111,8 +114,8 @@ impl<'a> Records<'a> {
                 if let Some(d) = c.disks.iter().find(|d| d.id.0 == id) {
                     let mut why = self.guest(v, c)?;
                     why.extend(self.planned(v, "the disk", |s| matches!(s, VnfStep::Disk(made) if made.id == d.id))?);
-                    let grew = self.last(v, OpKind::ChangeFlavour, |s| matches!(s, VnfStep::Grow { disk, .. } if *disk == d.id))?;
-                    why.extend(grew.map(|op| format!("{} let it grow to what the new flavour asks for", said(op))));
+                    let grew = self.last(v, REMADE, |s| matches!(s, VnfStep::Grow { disk, .. } if *disk == d.id))?;
+                    why.extend(grew.map(|op| format!("{} let it grow to what is asked for since", said(op))));
                     why.push(format!("its file is {}, of {} at most", self.layout.disk(d.id), d.size));
                     why.extend(d.base.map(|(sha, _)| format!("it lies over the base image {}", self.layout.image(&sha))));
                     return say("disk", format!("{} of {}/{} of VNF {}", d.storage, c.vdu, c.index, v.name), why);
@@ -127,11 +130,11 @@ impl<'a> Records<'a> {
         Some(format!("{what} was planned when operation {} ({}) was accepted, {}", op.id, op.state.name(), time(op.created)))
     }
 
-    /// The operation whose plan makes a thing of a VNF: it was instantiated with it, scaled, healed or brought to another flavour.
+    /// The operation whose plan makes a thing of a VNF: it was instantiated with it, scaled, healed or brought to another flavour or package.
     fn planned(&self, v: &VnfInstance, what: &str, makes: impl Fn(&VnfStep) -> bool) -> Result<Option<String>> {
         let adds =
-            |k: OpKind| matches!(k, OpKind::Instantiate | OpKind::Scale | OpKind::ScaleToLevel | OpKind::Heal | OpKind::ChangeFlavour);
-        for op in self.ops.iter().filter(|o| o.target == Target::Vnf(v.id) && adds(o.kind)) {
+            |k: &OpKind| matches!(k, OpKind::Instantiate | OpKind::Scale | OpKind::ScaleToLevel | OpKind::Heal) || REMADE.contains(k);
+        for op in self.ops.iter().filter(|o| o.target == Target::Vnf(v.id) && adds(&o.kind)) {
             if plan_of(self.store, op.id)?.iter().any(|s| matches!(&s.step, Step::Vnf(s) if makes(s))) {
                 return Ok(Some(format!("{what} was planned when {} was accepted, {}", said(op), time(op.created))));
             }
@@ -176,8 +179,10 @@ impl<'a> Records<'a> {
         }
         why.push(format!("it was created from package {} (VNFD {}), {}", v.package, v.vnfd_id, time(v.created)));
         why.extend(self.made_by("the VNF", Target::Vnf(v.id)));
-        let brought = self.last(v, OpKind::ChangeFlavour, |_| true)?;
+        let brought = self.last(v, &[OpKind::ChangeFlavour], |_| true)?;
         why.extend(brought.map(|op| format!("{} brought it to its flavour, {}", said(op), time(op.state_entered))));
+        let brought = self.last(v, &[OpKind::ChangePackage], |_| true)?;
+        why.extend(brought.map(|op| format!("{} brought it to this package, {}", said(op), time(op.state_entered))));
         if let Some(b) = &v.body {
             why.push(format!("flavour {} at level {} means {} guests", b.flavour, b.level, b.vnfcs.len()));
         }
@@ -202,7 +207,7 @@ impl<'a> Records<'a> {
         let mut why = self.vnf(v)?;
         why.extend(self.planned(v, "the guest", |s| matches!(s, VnfStep::Define(g) if g.id == c.id))?);
         why.push(format!("guest {}/{} is libvirt's domain {}, UUID {}", c.vdu, c.index, c.id.domain_name(), c.id));
-        let changed = self.last(v, OpKind::ChangeFlavour, |s| matches!(s, VnfStep::Redefine { after, .. } if after.id == c.id))?;
+        let changed = self.last(v, REMADE, |s| matches!(s, VnfStep::Redefine { after, .. } if after.id == c.id))?;
         why.extend(changed.map(|op| format!("{} changed what it is made of, and left it the guest that it was", said(op))));
         why.push(format!("{} vCPUs and {} are what VDU {} asks for", c.vcpus, c.memory, c.vdu));
         let held = self.store.get::<Reservation>(&v.id)?.map(|r| r.placed).unwrap_or_default();

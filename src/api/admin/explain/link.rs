@@ -89,12 +89,12 @@ impl Records<'_> {
     /// The operation that put it on its link, where it was planned for another.
     fn attached(&self, v: &VnfInstance, p: &Port) -> Result<Option<String>> {
         let here = |s: &VnfStep| matches!(s, VnfStep::Move(m) if m.port == p.id && m.after.segment == p.segment);
-        Ok(self.last(v, OpKind::ChangeExtConn, here)?.map(|op| format!("{} put it there", said(op))))
+        Ok(self.last(v, &[OpKind::ChangeExtConn], here)?.map(|op| format!("{} put it there", said(op))))
     }
 
     /// The newest operation of this kind with such a step that was not taken back.
-    pub(super) fn last(&self, v: &VnfInstance, kind: OpKind, did: impl Fn(&VnfStep) -> bool) -> Result<Option<&Operation>> {
-        for op in self.ops.iter().rev().filter(|o| o.target == Target::Vnf(v.id) && o.kind == kind && !undone(o)) {
+    pub(super) fn last(&self, v: &VnfInstance, kinds: &[OpKind], did: impl Fn(&VnfStep) -> bool) -> Result<Option<&Operation>> {
+        for op in self.ops.iter().rev().filter(|o| o.target == Target::Vnf(v.id) && kinds.contains(&o.kind) && !undone(o)) {
             if plan_of(self.store, op.id)?.iter().any(|s| matches!(&s.step, Step::Vnf(s) if did(s))) {
                 return Ok(Some(op));
             }
