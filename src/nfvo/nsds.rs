@@ -35,7 +35,7 @@ impl Catalogued for NsDescriptor {
     fn read(self, nfvo: &Nfvo, archive: &mut Archive, limits: &Limits) -> Result<Self> {
         let mut content = read_nsd_archive(archive, limits).map_err(Fault::from)?;
         let packages = nfvo.fit(self.id, self.project, &mut content.nsd, &[])?;
-        nfvo.vnfm.room_to_unpack(&content.files, |_| false)?;
+        let _room = nfvo.vnfm.room_to_unpack(&content.files, |_| false)?;
         extract(nfvo.vnfm.layout(), archive, &content.files, |_| true)?;
         Ok(NsDescriptor {
             packages: packages.iter().map(|p| p.id).collect(),

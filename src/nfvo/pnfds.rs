@@ -41,7 +41,7 @@ impl Catalogued for PnfDescriptor {
                 )));
             }
         }
-        nfvo.vnfm.room_to_unpack(&content.files, |_| false)?;
+        let _room = nfvo.vnfm.room_to_unpack(&content.files, |_| false)?;
         extract(nfvo.vnfm.layout(), archive, &content.files, |_| true)?;
         Ok(PnfDescriptor {
             pnfd: Some(content.pnfd),

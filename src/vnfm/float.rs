@@ -11,20 +11,35 @@
 //! kill keeps from being done is done by the next start, or the look that follows. Never: decides where anybody runs
 //! (`vim::place::float`).
 
-use std::sync::{MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{MutexGuard, PoisonError},
+};
 
 use tracing::{info, warn};
 
 use super::Vnfm;
 use crate::{
     model::{
-        error::{Kind, Result},
-        id::VnfcId,
+        error::{Fault, Kind, Result},
+        id::{VnfId, VnfcId},
         place::{Astray, Held, Pins, Placement, Thread},
-        vnf::{Reservation, VnfInstance},
+        vnf::{Reservation, VnfInstance, Vnfc},
     },
-    vim::place::{board::Board, float::Float},
+    vim::{
+        place::{board::Board, float::Float},
+        port::GuestState,
+    },
 };
+
+/// How far all guests are where they should be.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// Where they floated when they were pinned last; `None`: some may never have been.
+    float: Option<Float>,
+    /// Guests that would not be pinned: the next look tries again, since each may take its time.
+    strays: BTreeSet<VnfcId>,
+}
 
 /// A guest of the records.
 struct Guest {
@@ -39,6 +54,15 @@ struct Guest {
 }
 
 impl Guest {
+    fn of(v: &VnfInstance, c: &Vnfc, held: &[Held]) -> Guest {
+        Guest {
+            id: c.id,
+            name: format!("{}/{}/{}", v.name, c.vdu, c.index),
+            vcpus: c.vcpus,
+            places: held.iter().filter(|h| h.guest == c.id).map(|h| h.at.clone()).collect(),
+            busy: v.op.is_some(),
+        }
+    }
     fn is_pinned(&self) -> bool {
         self.places.iter().any(Placement::is_pinned)
     }
@@ -54,6 +78,10 @@ impl Guest {
     }
 }
 
+fn not_kept_off(why: Fault, g: &Guest) -> Fault {
+    why.context(format!("guest {} cannot be kept off other guests' CPUs", g.name))
+}
+
 impl Vnfm {
     /// The CPUs that guests float over now; `None`: the hardware cannot be told.
     pub fn float(&self) -> Result<Option<Float>> {
@@ -65,15 +93,24 @@ impl Vnfm {
         self.facts_seen().map(|facts| Float::of(&Board::of(&facts, &self.rules().reserve), held))
     }
 
-    /// Before a guest is defined.
+    /// Before a guest is defined. Where all guests are is near enough: it is pinned again before it starts.
     pub(super) fn tell_float(&self) -> Result<()> {
-        self.hypervisor.set_float(self.float()?.map(|f| f.anywhere().clone()));
+        let kept = self.floats.try_lock().ok().and_then(|kept| kept.float.clone());
+        let float = kept.map_or_else(|| self.float(), |f| Ok(Some(f)))?;
+        self.hypervisor.set_float(float.map(|f| f.anywhere().clone()));
         Ok(())
     }
 
     /// Before a guest starts: it will be where the records have it, and nobody else is on its CPUs.
-    pub(super) fn make_way(&self, id: VnfcId) -> Result<()> {
+    pub(super) fn make_way(&self, vnf: VnfId, id: VnfcId) -> Result<()> {
         let mut kept = self.kept();
+        // Who takes nobody's CPU goes where everybody is: whoever comes to have a CPU pins him anew before he starts.
+        if let Some(float) = &kept.float
+            && let Some(guest) = self.guest(vnf, id)?
+            && guest.places.iter().all(|at| at.held_cpus().is_empty())
+        {
+            return self.pin(float, &guest);
+        }
         let Some((float, guests)) = self.guests()? else { return Ok(()) };
         let mut owns = false;
         for g in guests.iter().filter(|g| g.id == id) {
@@ -81,76 +118,87 @@ impl Vnfm {
             owns = g.places.iter().any(|at| !at.held_cpus().is_empty());
         }
         // Who takes nobody's CPU need not wait until everybody else is where he should be.
-        self.follow(&mut kept, float, &guests).or_else(|f| if owns { Err(f) } else { Ok(()) })
+        let strays = kept.strays.clone();
+        match self.follow(&mut kept, &float, &guests) {
+            _ if !owns => return Ok(()),
+            Ok(None) => {}
+            Ok(Some(f)) | Err(f) => return Err(f),
+        }
+        for g in guests.iter().filter(|g| g.id != id && strays.contains(&g.id) && kept.strays.contains(&g.id)) {
+            self.pin(&float, g).map_err(|f| not_kept_off(f, g))?;
+        }
+        kept.strays.clear();
+        Ok(())
     }
 
     /// After operations: guests that float may have more CPUs, or fewer.
     pub fn spread(&self) -> Result<()> {
         let mut kept = self.kept();
+        if kept.float.is_some() && kept.float == self.float()? {
+            return Ok(());
+        }
         let Some((float, guests)) = self.guests()? else { return Ok(()) };
-        self.follow(&mut kept, float, &guests)
+        self.follow(&mut kept, &float, &guests)?.map_or(Ok(()), Err)
     }
 
     /// All guests are pinned anew where that is another thing than when they were pinned last.
-    fn follow(&self, kept: &mut Option<Float>, float: Float, guests: &[Guest]) -> Result<()> {
-        if kept.as_ref() == Some(&float) {
-            return Ok(());
+    fn follow(&self, kept: &mut Kept, float: &Float, guests: &[Guest]) -> Result<Option<Fault>> {
+        if kept.float.as_ref() == Some(float) {
+            return Ok(None);
         }
-        *kept = None;
-        let mut failed = None;
-        for g in guests {
-            if let Err(fault) = self.pin(&float, g) {
-                warn!(guest = %g.id, name = %g.name, "it cannot be kept on its CPUs: {fault:?}");
-                failed.get_or_insert_with(|| fault.context(format!("guest {} cannot be kept off other guests' CPUs", g.name)));
-            }
-        }
-        failed.map_or_else(
-            || {
-                *kept = Some(float);
-                Ok(())
-            },
-            Err,
-        )
+        self.round(kept, float, guests, |_, _| {})
     }
 
     /// Looks at every guest, and puts right what is not as it should be. What somebody has changed.
     pub fn keep_pins(&self) -> Result<Vec<String>> {
         let mut kept = self.kept();
         let Some((float, guests)) = self.guests()? else { return Ok(Vec::new()) };
-        let known = kept.as_ref() == Some(&float);
-        *kept = None;
-        let (mut told, mut failed) = (Vec::new(), false);
-        for g in &guests {
-            let put_right = || -> Result<Vec<String>> {
-                let (pins, astray) = self.best(&float, g)?;
-                if astray.is_empty() {
-                    return Ok(Vec::new());
-                }
-                self.hypervisor.pin(g.id, &pins)?;
-                info!(guest = %g.id, name = %g.name, threads = astray.len(), "pinned where it should be");
-                Ok(g.told(&astray, known).collect())
+        let known = kept.float.as_ref() == Some(&float);
+        let mut changed = Vec::new();
+        let done = self.round(&mut kept, &float, &guests, |g, astray| {
+            info!(guest = %g.id, name = %g.name, threads = astray.len(), "pinned where it should be");
+            changed.extend(g.told(astray, known));
+        });
+        changed.iter().for_each(|t| warn!("{t}"));
+        done.map(|_| changed)
+    }
+
+    /// Pins who is not where he should be, and says why the first would not be. One who cannot be asked ends it: the
+    /// others could not be either.
+    fn round(&self, kept: &mut Kept, float: &Float, guests: &[Guest], mut pinned: impl FnMut(&Guest, &[Astray])) -> Result<Option<Fault>> {
+        *kept = Kept::default();
+        let (mut strays, mut first) = (BTreeSet::new(), None);
+        for g in guests {
+            let (pins, astray) = match self.best(float, g) {
+                Ok(found) => found,
+                // Not defined yet, or not any more.
+                Err(f) if f.kind() == Kind::NotFound => continue,
+                Err(f) => return Err(f.context(format!("guest {}", g.name))),
             };
-            match put_right() {
-                Ok(all) => told.extend(all),
+            if astray.is_empty() {
+                continue;
+            }
+            match self.hypervisor.pin(g.id, &pins) {
+                Ok(()) => pinned(g, &astray),
                 Err(f) if f.kind() == Kind::NotFound => {}
+                // It has ended meanwhile.
+                Err(_) if matches!(self.hypervisor.state(g.id), Ok(None | Some(GuestState::Off))) => {}
                 Err(fault) => {
-                    warn!(guest = %g.id, "it cannot be kept on its CPUs: {fault:?}");
-                    failed = true;
+                    warn!(guest = %g.id, name = %g.name, "it cannot be kept on its CPUs: {fault:?}");
+                    strays.insert(g.id);
+                    first.get_or_insert_with(|| not_kept_off(fault, g));
                 }
             }
         }
-        told.iter().for_each(|t| warn!("{t}"));
-        if !failed {
-            *kept = Some(float);
-        }
-        Ok(told)
+        *kept = Kept { float: Some(float.clone()), strays };
+        Ok(first)
     }
 
     /// What somebody has changed, and nobody has put right yet.
     pub(super) fn pin_drift(&self) -> Result<Vec<String>> {
         let kept = self.kept();
         let Some((float, guests)) = self.guests()? else { return Ok(Vec::new()) };
-        let known = kept.as_ref() == Some(&float);
+        let known = kept.float.as_ref() == Some(&float);
         let mut told = Vec::new();
         for g in guests.iter().filter(|g| !g.busy) {
             match self.best(&float, g) {
@@ -200,19 +248,20 @@ impl Vnfm {
         let Some(float) = self.float_beside(&held) else { return Ok(None) };
         let mut guests = Vec::new();
         for v in &vnfs {
-            guests.extend(v.body.iter().flat_map(|b| &b.vnfcs).map(|c| Guest {
-                id: c.id,
-                name: format!("{}/{}/{}", v.name, c.vdu, c.index),
-                vcpus: c.vcpus,
-                places: held.iter().filter(|h| h.guest == c.id).map(|h| h.at.clone()).collect(),
-                busy: v.op.is_some(),
-            }));
+            guests.extend(v.body.iter().flat_map(|b| &b.vnfcs).map(|c| Guest::of(v, c, &held)));
         }
         Ok(Some((float, guests)))
     }
 
+    /// One of them.
+    fn guest(&self, vnf: VnfId, id: VnfcId) -> Result<Option<Guest>> {
+        let Some(v) = self.store.get::<VnfInstance>(&vnf)? else { return Ok(None) };
+        let held = self.store.get::<Reservation>(&vnf)?.map(|r| r.placed).unwrap_or_default();
+        Ok(v.body.as_ref().and_then(|b| b.vnfc(id)).map(|c| Guest::of(&v, c, &held)))
+    }
+
     /// Held while guests are pinned, so that what is read of the records is done in the order in which it was read.
-    fn kept(&self) -> MutexGuard<'_, Option<Float>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.floats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -78,10 +78,7 @@ use crate::{
         links::Links,
         network::LinkRules,
         outside::Outside,
-        place::{
-            facts::{HostReserve, large_pages},
-            float::Float,
-        },
+        place::facts::{HostReserve, large_pages},
         port::{Hardware, HostCapacity, Hypervisor, Images},
     },
 };
@@ -125,8 +122,9 @@ pub struct Vnfm {
     strangers: Mutex<Option<bool>>,
     /// PFs that were restored of late.
     patience: Mutex<reload::Patience>,
-    /// Where guests float, once all of them are pinned so; `None`: some may not be.
-    floats: Mutex<Option<Float>>,
+    floats: Mutex<float::Kept>,
+    /// Packages are unpacked one after the other: each has the room that it was told of.
+    unpacking: Mutex<()>,
     /// Files of packages are looked through for what nobody names; none may come to its place meanwhile.
     sweeping: Mutex<()>,
 }
@@ -164,6 +162,7 @@ impl Vnfm {
             outside: OnceLock::new(),
             patience: Mutex::default(),
             floats: Mutex::default(),
+            unpacking: Mutex::default(),
             sweeping: Mutex::default(),
         })
     }

@@ -146,7 +146,7 @@ impl Vnfm {
         let content = read_vnf_package(&mut archive, &limits).map_err(Fault::from)?;
         self.check_vnfd_new(&p, &content.vnfd.id)?;
         let image_paths: HashSet<SmolStr> = content.vnfd.images().iter().map(|i| i.path.clone()).collect();
-        self.room_to_unpack(&content.files, |f| image_paths.contains(&f.path))?;
+        let _room = self.room_to_unpack(&content.files, |f| image_paths.contains(&f.path))?;
         extract(&self.layout, &mut archive, &content.files, |f| !image_paths.contains(&f.path))?;
         let mut images = Vec::new();
         let mut faults = Vec::new();

@@ -87,7 +87,7 @@ impl Vnfm {
             None if user.runs => {
                 self.give_all(user.vnf, user.guest)?;
                 self.ensure_forwarders(user.vnf, user.guest)?;
-                self.make_way(user.guest)?;
+                self.make_way(user.vnf, user.guest)?;
                 self.hypervisor.start(user.guest)
             }
             None => Ok(()),

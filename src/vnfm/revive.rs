@@ -266,7 +266,7 @@ impl Vnfm {
             }
             self.give_all(vnf, id)?;
             self.ensure_forwarders(vnf, id)?;
-            self.make_way(id)?;
+            self.make_way(vnf, id)?;
             self.hypervisor.start(id)?;
             match self.wish(vnf, id)? {
                 Wish::Off => {

@@ -2,7 +2,10 @@
 //!
 //! Owns what of it there is already, and so takes nothing. Never: the sum itself (`vim::room`).
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{MutexGuard, PoisonError},
+};
 
 use super::Vnfm;
 use crate::{
@@ -25,8 +28,10 @@ impl Vnfm {
         Room::new(self.images.room()?, rules.reserve_disk, promised, rules.overcommit.disk).check(what, wanted)
     }
 
-    /// The files of a package have room beside its archive; `is_image` are those that become base images.
-    pub fn room_to_unpack(&self, files: &[PackageFile], is_image: impl Fn(&PackageFile) -> bool) -> Result<()> {
+    /// The files of a package have room beside its archive, until what is returned is dropped; `is_image` are those
+    /// that become base images.
+    pub fn room_to_unpack(&self, files: &[PackageFile], is_image: impl Fn(&PackageFile) -> bool) -> Result<MutexGuard<'_, ()>> {
+        let turn = self.unpacking.lock().unwrap_or_else(PoisonError::into_inner);
         let mut new = HashMap::new();
         for f in files {
             let there = if is_image(f) { self.images.has_base(&f.sha256)? } else { self.layout.artifact(&f.sha256).exists() };
@@ -34,9 +39,9 @@ impl Vnfm {
                 new.insert(f.sha256, f.size.0);
             }
         }
-        if new.is_empty() {
-            return Ok(());
+        if !new.is_empty() {
+            self.room_for("to unpack the package", Bytes(new.values().sum()))?;
         }
-        self.room_for("to unpack the package", Bytes(new.values().sum()))
+        Ok(turn)
     }
 }

@@ -128,8 +128,8 @@ impl Vnfm {
         if let Target::Vnf(vnf) = cx.op.target {
             self.give_all(vnf, id)?;
             self.ensure_forwarders(vnf, id)?;
+            self.make_way(vnf, id)?;
         }
-        self.make_way(id)?;
         self.hypervisor.start(id)
     }
 

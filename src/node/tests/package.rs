@@ -201,6 +201,9 @@ fn both_packages_are_in_use_until_the_end_and_one_that_was_given_up_is_of_the_ol
     // All that may be there is named; a guest that is made again is of the package that the record says.
     let found = b.core().vnfm().reconcile().expect("reconciled");
     assert_eq!((found.orphans.len(), found.files_removed, found.quarantined.len()), (0, 0, 0));
+    // It may run on either root disk, so no change may take one of them for what it is not.
+    let no = b.core().vnfm().change_package(id, &to("vnf2")).expect_err("refused");
+    assert!(no.detail().contains("what it had before and after a change that was given up: heal it"), "{}", no.detail());
     let heal = Alter::Heal { which: vec![first.id], anew: false };
     b.assert_state(b.core().vnfm().alter(id, &heal, "{}").expect("accepted").id, "COMPLETED");
     let again = guest(&b, id, "vdu0");

@@ -105,6 +105,12 @@ pub fn remake(ask: &Ask<'_>, now: &Now<'_>, goal: &Goal, fabric: &mut Fabric<'_>
         if have.windows(2).any(|w| w[0].index == w[1].index) {
             faults.push(Fault::conflict(format!("VDU {}: a guest is there twice, since a healing was given up: heal it", vdu.id)));
         }
+        for c in have.iter().filter(|c| is_between(c, now)) {
+            faults.push(Fault::conflict(format!(
+                "VDU {}: guest {} has what it had before and after a change that was given up: heal it",
+                vdu.id, c.index
+            )));
+        }
         for c in have.iter().take(want as usize) {
             match m.keep(vdu, c, fabric) {
                 Ok(k) => kept.push(k),
@@ -117,6 +123,14 @@ pub fn remake(ask: &Ask<'_>, now: &Now<'_>, goal: &Goal, fabric: &mut Fabric<'_>
     }
     end(faults, &f.id)?;
     m.finish(kept, new, fabric)
+}
+
+/// It may run as it was before a change that was given up, or after it: its record has the disks, the NICs or the places of both.
+fn is_between(c: &Vnfc, now: &Now<'_>) -> bool {
+    let twice = |names: Vec<&SmolStr>| names.iter().collect::<BTreeSet<_>>().len() < names.len();
+    twice(c.disks.iter().map(|d| &d.storage).collect())
+        || twice(c.ports.iter().map(|p| &p.cp).collect())
+        || now.reserved.placed.iter().filter(|h| h.guest == c.id).count() > 1
 }
 
 fn end(mut faults: Vec<Fault>, flavour: &str) -> Result<()> {
@@ -271,7 +285,10 @@ impl<'a> Maker<'a> {
         let old = k.old.ok_or_else(|| Fault::conflict("its VDU is not in the flavour that the VNF is recorded with, since a change of it was given up: terminate the VNF and instantiate it anew"))?;
         let mut before = self.p.guest(self.now.flavour, old, k.was, fabric)?;
         let ask = |w: &Option<Wishful>| w.as_ref().map(|w| w.ask.clone());
-        let same = before.spec == after.spec && ask(&before.wish) == ask(&after.wish);
+        // A change that was given up may have left it larger than its VDU says.
+        let as_recorded =
+            k.was.vcpus == before.spec.vcpus && k.was.memory == before.spec.memory && k.was.medium == before.spec.medium.is_some();
+        let same = as_recorded && before.spec == after.spec && ask(&before.wish) == ask(&after.wish);
         if same && k.made.is_empty() && k.grown.is_empty() && self.same_day0(Some(old), k.vdu) {
             if self.now.params_change && k.vdu.day0.is_some() {
                 self.p.warnings.push(format!(
