@@ -112,6 +112,8 @@ pub enum NsdOnboardingState {
     Created,
     Uploading,
     Processing,
+    /// SOL005's file misspells that of a PNFD.
+    #[serde(alias = "ONBOARDING")]
     Onboarded,
     Error,
 }

@@ -41,7 +41,7 @@ async fn until(rig: &Rig, list: &str, is: impl Fn(&[Value]) -> bool) -> Vec<Valu
         if is(&all) {
             return all;
         }
-        assert!(begun.elapsed() < Duration::from_secs(20), "{list}: {all:#?}");
+        assert!(begun.elapsed() < Duration::from_secs(180), "{list}: {all:#?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

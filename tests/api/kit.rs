@@ -96,7 +96,7 @@ impl Rig {
             if !passing.contains(&v[member].as_str().expect("a state")) {
                 return v;
             }
-            assert!(begun.elapsed() < Duration::from_secs(20), "{path} stays as it is: {v:#}");
+            assert!(begun.elapsed() < Duration::from_secs(180), "{path} stays as it is: {v:#}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -131,7 +131,7 @@ impl Subscriber {
             if news.len() >= count {
                 return news;
             }
-            assert!(begun.elapsed() < Duration::from_secs(20), "{count} are awaited, these came: {news:#?}");
+            assert!(begun.elapsed() < Duration::from_secs(180), "{count} are awaited, these came: {news:#?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -182,9 +182,7 @@ impl Host {
         let one = format!("{path}/{}", text(&made, "id"));
         let sent = self.try_http("PUT", &format!("{one}/{content}"), Some(("application/zip", archive))).expect("sent");
         assert!(matches!(sent.status, 202 | 204), "{sent:?}");
-        let done = within("it was read", Duration::from_secs(60), || {
-            Some(self.get(&one)).filter(|r| matches!(text(r, state), "ONBOARDED" | "ERROR"))
-        });
+        let done = within("it was read", PATIENCE, || Some(self.get(&one)).filter(|r| matches!(text(r, state), "ONBOARDED" | "ERROR")));
         (one, done)
     }
 
@@ -307,7 +305,7 @@ impl Host {
 /// One request over the UNIX socket; an error when the daemon is not there or dies over it.
 pub fn http(socket: &str, method: &str, path: &str, body: Option<(&str, &[u8])>) -> std::io::Result<Answer> {
     let mut s = UnixStream::connect(socket)?;
-    s.set_read_timeout(Some(Duration::from_secs(60)))?;
+    s.set_read_timeout(Some(PATIENCE))?;
     let (kind, bytes) = body.unwrap_or(("", &[]));
     // HTTP/1.0: the answer ends with the connection.
     let mut head = format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\n", bytes.len());
