@@ -2,7 +2,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -52,16 +55,20 @@ impl Pool {
                     .map_err(|_| Box::new(Problem::busy("too many requests are being worked on", 5)))?,
                 None => place.await,
             };
-            let place = place.map_err(|_| Box::new(Problem::busy("bothy is going down", 5)))?;
+            let place = place.map_err(|_| going_down())?;
             let (tell, told) = oneshot::channel();
+            let begun = Arc::new(AtomicBool::new(false));
+            let begins = Arc::clone(&begun);
             let all: Job = Box::new(move || {
+                begins.store(true, Ordering::Release);
                 let _place = place;
                 job();
                 // Nobody waits any more when the client has left.
                 let _ = tell.send(());
             });
             tokio::task::spawn_blocking(all);
-            told.await.map_err(|_| broken())
+            // A runtime that ends drops what it has not begun.
+            told.await.map_err(|_| if begun.load(Ordering::Acquire) { broken() } else { going_down() })
         })
     }
 }
@@ -87,6 +94,10 @@ fn taken<T>(slot: &Slot<T>) -> Answer<T> {
     came_to.ok_or_else(broken)?.map_err(Into::into)
 }
 
+fn going_down() -> Box<Problem> {
+    Box::new(Problem::busy("bothy is going down", 5))
+}
+
 /// The panic itself is in the log already, by the panic hook.
 fn broken() -> Box<Problem> {
     Fault::bug("the request failed by a fault in Bothy itself; the log has the details").into()
@@ -94,7 +105,7 @@ fn broken() -> Box<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
