@@ -134,10 +134,35 @@ impl Subscription {
 
 /// Its path, whichever API it is of.
 fn find(client: &Client, id: &str) -> Result<String, Failure> {
-    for api in Api::value_variants() {
-        if let Some(path) = api.kind().maybe(client, id)? {
-            return Ok(path);
+    let found: Result<Vec<Option<String>>, Failure> = Api::value_variants().iter().map(|api| api.kind().maybe(client, id)).collect();
+    only(found?.into_iter().flatten().collect(), id)
+}
+
+/// The start of an id may be that of one in several APIs: none of them is meant more than the others.
+fn only(mut found: Vec<String>, id: &str) -> Result<String, Failure> {
+    match (found.pop(), found.len()) {
+        (Some(one), 0) => Ok(one),
+        (None, _) => Err(Failure::Refused { status: 404, detail: format!("there is no subscription '{id}'"), reasons: Vec::new() }),
+        (Some(last), more) => {
+            found.push(last);
+            Err(Failure::Usage(format!("'{id}' could be {} subscriptions: name one by its whole id: {}", more + 1, found.join(", "))))
         }
     }
-    Err(Failure::Refused { status: 404, detail: format!("there is no subscription '{id}'"), reasons: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_be_one_of_several_apis_is_asked_again() {
+        let found = |paths: &[&str]| only(paths.iter().map(|p| (*p).to_owned()).collect(), "abcd");
+        assert_eq!(found(&["/nsd/v2/subscriptions/abcd1"]).ok().as_deref(), Some("/nsd/v2/subscriptions/abcd1"));
+        assert!(matches!(found(&[]), Err(Failure::Refused { status: 404, .. })));
+        let both = found(&["/nsd/v2/subscriptions/abcd1", "/vnflcm/v2/subscriptions/abcd2"]);
+        assert!(
+            matches!(both, Err(Failure::Usage(ref t)) if t.contains("could be 2") && t.contains("abcd1, /vnflcm")),
+            "nothing is guessed"
+        );
+    }
 }
