@@ -174,6 +174,41 @@ struct Reader<'p, 'de> {
     ignored: &'p RefCell<Vec<String>>,
 }
 
+impl<'p, 'de> Reader<'p, 'de> {
+    fn items(self, all: &'de [Tree]) -> Items<'p, 'de> {
+        Items { of: self, left: all.iter().enumerate() }
+    }
+
+    fn members(self, all: &'de [(String, Tree)]) -> Members<'p, 'de> {
+        Members { of: self, left: all.iter(), value: None }
+    }
+
+    /// What stands here is not of the kind that is wanted.
+    fn unlike(self, wanted: &dyn de::Expected) -> Misfit {
+        let is = match self.at {
+            Tree::Null => Unexpected::Unit,
+            Tree::Bool(b) => Unexpected::Bool(*b),
+            Tree::Unsigned(n) => Unexpected::Unsigned(*n),
+            Tree::Signed(n) => Unexpected::Signed(*n),
+            Tree::Float(n) => Unexpected::Float(*n),
+            Tree::Text(s) => Unexpected::Str(s),
+            Tree::List(_) => Unexpected::Seq,
+            Tree::Map(_) => Unexpected::Map,
+        };
+        Misfit::invalid_type(is, wanted)
+    }
+}
+
+macro_rules! numbers {
+    ($($way:ident)*) => {
+        $(fn $way<V: Visitor<'de>>(self, v: V) -> Result<V::Value, Misfit> {
+            self.deserialize_f64(v)
+        })*
+    };
+}
+
+/// Each kind that a type asks for has its own way: by `deserialize_any` every type would carry the code for all that it
+/// might meet.
 impl<'de> Deserializer<'de> for Reader<'_, 'de> {
     type Error = Misfit;
 
@@ -185,8 +220,8 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
             Tree::Signed(n) => v.visit_i64(*n),
             Tree::Float(n) => v.visit_f64(*n),
             Tree::Text(s) => v.visit_borrowed_str(s),
-            Tree::List(all) => v.visit_seq(Items { of: self, left: all.iter().enumerate() }),
-            Tree::Map(all) => v.visit_map(Members { of: self, left: all.iter(), value: None }),
+            Tree::List(all) => v.visit_seq(self.items(all)),
+            Tree::Map(all) => v.visit_map(self.members(all)),
         }
     }
 
@@ -201,14 +236,55 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
     fn deserialize_enum<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], v: V) -> Result<V::Value, Misfit> {
         match self.at {
             Tree::Text(s) => v.visit_enum(s.as_str().into_deserializer()),
-            Tree::Map(all) => v.visit_enum(MapAccessDeserializer::new(Members { of: self, left: all.iter(), value: None })),
-            Tree::Null => Err(Misfit::invalid_type(Unexpected::Unit, &v)),
-            Tree::Bool(b) => Err(Misfit::invalid_type(Unexpected::Bool(*b), &v)),
-            Tree::Unsigned(n) => Err(Misfit::invalid_type(Unexpected::Unsigned(*n), &v)),
-            Tree::Signed(n) => Err(Misfit::invalid_type(Unexpected::Signed(*n), &v)),
-            Tree::Float(n) => Err(Misfit::invalid_type(Unexpected::Float(*n), &v)),
-            Tree::List(_) => Err(Misfit::invalid_type(Unexpected::Seq, &v)),
+            Tree::Map(all) => v.visit_enum(MapAccessDeserializer::new(self.members(all))),
+            _ => Err(self.unlike(&v)),
         }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, v: V) -> Result<V::Value, Misfit> {
+        match self.at {
+            Tree::Bool(b) => v.visit_bool(*b),
+            _ => Err(self.unlike(&v)),
+        }
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, v: V) -> Result<V::Value, Misfit> {
+        match self.at {
+            Tree::Unsigned(n) => v.visit_u64(*n),
+            Tree::Signed(n) => v.visit_i64(*n),
+            Tree::Float(n) => v.visit_f64(*n),
+            _ => Err(self.unlike(&v)),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, v: V) -> Result<V::Value, Misfit> {
+        match self.at {
+            Tree::Text(s) => v.visit_borrowed_str(s),
+            _ => Err(self.unlike(&v)),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, v: V) -> Result<V::Value, Misfit> {
+        match self.at {
+            Tree::List(all) => v.visit_seq(self.items(all)),
+            _ => Err(self.unlike(&v)),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, v: V) -> Result<V::Value, Misfit> {
+        match self.at {
+            Tree::Map(all) => v.visit_map(self.members(all)),
+            _ => Err(self.unlike(&v)),
+        }
+    }
+
+    /// Members by their names only: a list of their values, as other formats have it, is no JSON object.
+    fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], v: V) -> Result<V::Value, Misfit> {
+        self.deserialize_map(v)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, v: V) -> Result<V::Value, Misfit> {
+        self.deserialize_str(v)
     }
 
     /// Nobody knows this member.
@@ -220,10 +296,12 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
         v.visit_unit()
     }
 
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier
+    numbers! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
+        deserialize_f32
     }
+
+    forward_to_deserialize_any! { i128 u128 char bytes byte_buf unit unit_struct tuple tuple_struct identifier }
 }
 
 struct Items<'p, 'de> {
@@ -342,7 +420,7 @@ mod tests {
         for (body, status, want) in [
             ("{", 400, "the body is not JSON: EOF while parsing an object at line 1 column 1"),
             ("{} x", 400, "the body is not JSON: trailing characters at line 1 column 4"),
-            ("[]", 422, "the body does not fit: invalid length 0, expected struct Request with 7 elements"),
+            ("[]", 422, "the body does not fit: invalid type: sequence, expected struct Request"),
             ("null", 422, "the body does not fit: invalid type: null, expected struct Request"),
             ("{}", 422, "the body does not fit: missing field `someName`"),
             (r#"{"someName": 7}"#, 422, "the body does not fit: someName: invalid type: integer `7`, expected a string"),
