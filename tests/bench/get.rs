@@ -1,5 +1,6 @@
-//! Requests per second for one authorised VNF instance, beside a bare hyper and rustls that sends the
-//! same bytes: same client, same certificate, in turns.
+//! Reads of authorised VNF instances, beside a bare hyper and rustls that sends the same bytes: same client, same
+//! certificate, in turns. How many a second of one instance, and how long each takes when a given number of them
+//! comes every second, of a thousand.
 
 use std::{
     convert::Infallible,
@@ -9,7 +10,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::Arc,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use http_body_util::Full;
@@ -23,30 +24,33 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     daemon::Daemon,
-    table::{Goal, Row, long, median},
+    table::{Goal, Row, long, median, ms, quantile},
 };
 
 const CONNECTIONS: usize = 4;
+/// How many reads come every second, and over how many connections.
+const STEADY: (u32, usize) = (2000, 20);
 
 /// One client on one connection that stays open.
 struct Client {
     tls: StreamOwned<ClientConnection, TcpStream>,
-    request: String,
     buffer: Vec<u8>,
 }
 
+fn request(path: &str, token: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\naccept: application/json\r\n\r\n")
+}
+
 impl Client {
-    fn connect(config: &Arc<ClientConfig>, port: u16, path: &str, token: &str) -> Client {
+    fn connect(config: &Arc<ClientConfig>, port: u16) -> Client {
         let tcp = TcpStream::connect(("127.0.0.1", port)).expect("connected");
         tcp.set_nodelay(true).expect("set");
         let connection = ClientConnection::new(config.clone(), "localhost".try_into().expect("a name")).expect("a client");
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\naccept: application/json\r\n\r\n");
-        Client { tls: StreamOwned::new(connection, tcp), request, buffer: Vec::new() }
+        Client { tls: StreamOwned::new(connection, tcp), buffer: Vec::new() }
     }
     /// One request; the bytes of the answer, head and all.
-    fn get(&mut self) -> &[u8] {
-        self.tls.write_all(self.request.as_bytes()).expect("sent");
+    fn get(&mut self, request: &str) -> &[u8] {
+        self.tls.write_all(request.as_bytes()).expect("sent");
         self.buffer.clear();
         let mut part = [0; 16384];
         loop {
@@ -72,23 +76,57 @@ fn whole(raw: &[u8]) -> bool {
 }
 
 /// Requests per second over all connections.
-fn rate(config: &Arc<ClientConfig>, port: u16, path: &str, token: &str, each: usize) -> f64 {
-    let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| Client::connect(config, port, path, token)).collect();
-    for c in &mut clients {
-        let answer = c.get();
-        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(answer));
-    }
+fn rate(config: &Arc<ClientConfig>, port: u16, request: &str, each: usize) -> f64 {
+    let mut clients = connected(config, port, request, CONNECTIONS);
     let begun = Instant::now();
     thread::scope(|s| {
         for c in &mut clients {
             s.spawn(|| {
                 (0..each).for_each(|_| {
-                    c.get();
+                    c.get(request);
                 })
             });
         }
     });
     (CONNECTIONS * each) as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// Clients that have been answered once.
+fn connected(config: &Arc<ClientConfig>, port: u16, request: &str, count: usize) -> Vec<Client> {
+    let mut clients: Vec<Client> = (0..count).map(|_| Client::connect(config, port)).collect();
+    for c in &mut clients {
+        let answer = c.get(request);
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(answer));
+    }
+    clients
+}
+
+/// `STEADY` reads a second for a while, of one resource after the other: how long each took, in ms, from when it
+/// was due, so that one that waits for a late one before it is late too.
+fn steady(config: &Arc<ClientConfig>, port: u16, requests: &[String], lasting: Duration) -> Vec<f64> {
+    let (rate, connections) = STEADY;
+    let mut clients = connected(config, port, &requests[0], connections);
+    let between = Duration::from_secs(1) / rate;
+    let all = (lasting.as_secs_f64() * f64::from(rate)) as usize;
+    let begun = Instant::now() + Duration::from_millis(20);
+    thread::scope(|s| {
+        let each = clients.iter_mut().enumerate().map(|(n, c)| {
+            s.spawn(move || {
+                (n..all)
+                    .step_by(connections)
+                    .map(|turn| {
+                        let due = begun + between * turn as u32;
+                        thread::sleep(due.saturating_duration_since(Instant::now()));
+                        let answer = c.get(&requests[turn % requests.len()]);
+                        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(answer));
+                        ms(due.elapsed())
+                    })
+                    .collect::<Vec<f64>>()
+            })
+        });
+        let each: Vec<_> = each.collect();
+        each.into_iter().flat_map(|t| t.join().expect("all answered")).collect()
+    })
 }
 
 struct Bare(Child, u16);
@@ -155,20 +193,37 @@ pub fn measure(daemon: &Daemon) -> Vec<Row> {
     let config = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
     let path = daemon.bring_up_one();
     let token = daemon.token();
-    let answer = Client::connect(&config, daemon.port, &path, &token).get().to_vec();
+    let one = request(&path, &token);
+    let answer = Client::connect(&config, daemon.port).get(&one).to_vec();
     let file = daemon.data.join("answer");
     std::fs::write(&file, &answer).expect("written");
     let bare = bare(&tls, &file);
-    let same = Client::connect(&config, bare.1, &path, &token).get().len();
+    let same = Client::connect(&config, bare.1).get(&one).len();
     println!(
         "GET: {} bytes from the daemon, {same} from the bare server; {CONNECTIONS} connections, {rounds} rounds of {each}",
         answer.len()
     );
     let (mut ours, mut other) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        ours.push(rate(&config, daemon.port, &path, &token, each));
-        other.push(rate(&config, bare.1, &path, &token, each));
+        ours.push(rate(&config, daemon.port, &one, each));
+        other.push(rate(&config, bare.1, &one, each));
     }
     let name = format!("GET a vnf_instance, {:.1} KB, TLS | bare hyper + rustls", answer.len() as f64 / 1e3);
-    vec![Row::new(name, "requests/s", median(&ours), Some(median(&other)), Goal::RatioAtLeast(0.3))]
+    let mut rows = vec![Row::new(name, "requests/s", median(&ours), Some(median(&other)), Goal::RatioAtLeast(0.3))];
+
+    let ids = daemon.listed("/vnflcm/v2/vnf_instances", |v| v["id"].as_str().expect("an id").to_owned());
+    let all: Vec<String> = ids.iter().map(|id| request(&format!("/vnflcm/v2/vnf_instances/{id}"), &token)).collect();
+    let (rounds, lasting) = (if long() { 10 } else { 3 }, Duration::from_secs(5));
+    println!("{} reads/s of {} instances: {rounds} rounds of {lasting:?}", STEADY.0, all.len());
+    let (mut ours, mut other) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        ours.extend(steady(&config, daemon.port, &all, lasting));
+        other.extend(steady(&config, bare.1, &all, lasting));
+    }
+    let name = format!("{} reads/s of {} instances, TLS | bare hyper + rustls", STEADY.0, all.len());
+    for (q, goal) in [(0.5, Goal::Shown), (0.99, Goal::EitherAtMost { value: 5.0, ratio: 3.0 })] {
+        let name = format!("{name}, p{:.0}", q * 100.0);
+        rows.push(Row::new(name, "ms", quantile(&ours, q), Some(quantile(&other, q)), goal));
+    }
+    rows
 }

@@ -15,6 +15,11 @@ pub enum Goal {
     AtLeast(f64),
     RatioAtMost(f64),
     RatioAtLeast(f64),
+    /// One of the two will do.
+    EitherAtMost {
+        value: f64,
+        ratio: f64,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -41,6 +46,7 @@ impl Row {
             Goal::AtLeast(x) => Some(self.ours >= x),
             Goal::RatioAtMost(x) => Some(self.ratio().is_some_and(|r| r <= x)),
             Goal::RatioAtLeast(x) => Some(self.ratio().is_some_and(|r| r >= x)),
+            Goal::EitherAtMost { value, ratio } => Some(self.ours <= value || self.ratio().is_some_and(|r| r <= ratio)),
         }
     }
     fn goal(&self) -> String {
@@ -50,6 +56,7 @@ impl Row {
             Goal::AtLeast(x) => format!(">= {}", number(x)),
             Goal::RatioAtMost(x) => format!("<= {x:.2}x"),
             Goal::RatioAtLeast(x) => format!(">= {x:.2}x"),
+            Goal::EitherAtMost { value, ratio } => format!("<= {} or {ratio:.2}x", number(value)),
         }
     }
     fn json(&self) -> Value {
