@@ -216,7 +216,7 @@ enum Command {
     /// The daemon's configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// The store: verify and export it, by the daemon or on disk; import
+    /// The store: what it holds; verify and export it, by the daemon or on disk; import
     #[command(subcommand)]
     Store(store::StoreCommand),
     /// Tell why a resource is where it is

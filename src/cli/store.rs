@@ -32,6 +32,8 @@ fn open(data_dir: &Utf8PathBuf) -> Result<Store, Failure> {
 
 #[derive(Subcommand)]
 pub enum StoreCommand {
+    /// What its files hold, and what it has done since the daemon was started
+    Show,
     /// Read every record and count it against the tallies
     Verify {
         #[command(flatten)]
@@ -61,6 +63,13 @@ pub enum StoreCommand {
 impl StoreCommand {
     pub fn run(self, client: impl FnOnce() -> Result<Client, Failure>, out: &Out) -> Result<(), Failure> {
         match self {
+            StoreCommand::Show => {
+                let raw = client()?.get("/bothy/v1/store")?;
+                const ALL: [&str; 6] = ["database", "liveBytes", "fileBytes", "transactions", "barriers", "compactions"];
+                let rows = list(&raw, "databases").iter().map(|d| ALL.map(|m| plain(&d[m])).to_vec()).collect();
+                out.table(&raw, &["DATABASE", "LIVE BYTES", "FILE BYTES", "TRANSACTIONS", "BARRIERS", "COMPACTIONS"], rows);
+                Ok(())
+            }
             StoreCommand::Verify { at } => {
                 let raw = match &at.data_dir {
                     Some(dir) => {

@@ -197,6 +197,15 @@ async fn a_running_service_can_be_looked_into() {
     }
     assert_eq!(rig.get("/bothy/v1/explain/00000000-0000-4000-8000-000000000000").await.status, 404);
 
+    let before = fits("/bothy/v1/store", "get", &rig.get("/bothy/v1/store").await);
+    let made = rig.ask("POST /bothy/v1/projects", &["content-type: application/json"], r#"{"name": "one-more"}"#).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let after = fits("/bothy/v1/store", "get", &rig.get("/bothy/v1/store").await);
+    for what in ["transactions", "barriers", "liveBytes"] {
+        let of = |v: &Value| v["databases"][0][what].as_u64().expect(what);
+        assert!(of(&after) > of(&before), "{what}: {before:#} {after:#}");
+    }
+
     let sound = rig.ask("POST /bothy/v1/store/verify", &[], "").await;
     assert_eq!(fits("/bothy/v1/store/verify", "post", &sound)["sound"], true);
     let export = rig.ask("POST /bothy/v1/store/export", &[], "").await;

@@ -277,6 +277,7 @@ fn exit_codes_tell_who_refused() {
         (0, &["completions", "bash"], "complete -F _bothy"),
         (0, &["completions", "zsh"], "#compdef bothy"),
         (0, &["store", "verify"], "VNF package"),
+        (0, &["store", "show"], "history"),
         (0, &["health"], "store"),
     ] {
         let text = site.says(code, args);

@@ -90,6 +90,7 @@ pub fn routes() -> Routes {
         .get("/bothy/v1/secrets", secrets::names)
         .put("/bothy/v1/secrets/{name}", secrets::set)
         .delete("/bothy/v1/secrets/{name}", secrets::delete)
+        .get("/bothy/v1/store", store::show)
         .post("/bothy/v1/store/verify", store::verify)
         .post_raw("/bothy/v1/store/export", store::export)
         .get("/bothy/v1/store/acknowledge", strays::preview)

@@ -1,4 +1,4 @@
-//! The store while it is in use: verified, exported.
+//! The store while it is in use: measured, verified, exported.
 
 use axum::{
     extract::State,
@@ -15,6 +15,36 @@ use crate::{
     },
     model::error::Fault,
 };
+
+#[derive(Serialize)]
+pub struct Measures {
+    databases: [Measured; 2],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Measured {
+    database: &'static str,
+    live_bytes: u64,
+    file_bytes: u64,
+    transactions: u64,
+    barriers: u64,
+    compactions: u64,
+}
+
+/// What its files hold, and what it has done since it was opened.
+pub async fn show(State(s): Ctx, _: NoQuery) -> Answer<Json<Measures>> {
+    let stats = s.domain(|n| n.vnfm().store().stats()).await?;
+    let databases = [("live", stats.live), ("history", stats.history)].map(|(database, d)| Measured {
+        database,
+        live_bytes: d.live_bytes,
+        file_bytes: d.file_bytes,
+        transactions: d.transactions,
+        barriers: d.barriers,
+        compactions: d.compactions,
+    });
+    Ok(Json(Measures { databases }))
+}
 
 #[derive(Serialize)]
 pub struct Report {
