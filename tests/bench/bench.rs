@@ -15,6 +15,7 @@ mod overhead;
 mod place;
 mod samples;
 mod table;
+mod writers;
 
 use std::{path::Path, process::ExitCode};
 

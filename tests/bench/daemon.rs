@@ -218,6 +218,7 @@ pub fn measure() -> Vec<Row> {
     assert_eq!(daemon.listed("/vnflcm/v2/vnf_instances", |_| ()).len(), 1000);
     rows.push(Row::new("daemon: the same after all were listed once", "MB", daemon.pss(), None, Goal::Shown));
     rows.extend(crate::get::measure(&daemon));
+    rows.extend(crate::writers::measure(&daemon));
     daemon.stop();
 
     // The box is as empty as after a move of its store: the look finds 1000 guests missing.

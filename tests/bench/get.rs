@@ -32,7 +32,7 @@ const CONNECTIONS: usize = 4;
 const STEADY: (u32, usize) = (2000, 20);
 
 /// One client on one connection that stays open.
-struct Client {
+pub struct Client {
     tls: StreamOwned<ClientConnection, TcpStream>,
     buffer: Vec<u8>,
 }
@@ -42,14 +42,14 @@ fn request(path: &str, token: &str) -> String {
 }
 
 impl Client {
-    fn connect(config: &Arc<ClientConfig>, port: u16) -> Client {
+    pub fn connect(config: &Arc<ClientConfig>, port: u16) -> Client {
         let tcp = TcpStream::connect(("127.0.0.1", port)).expect("connected");
         tcp.set_nodelay(true).expect("set");
         let connection = ClientConnection::new(config.clone(), "localhost".try_into().expect("a name")).expect("a client");
         Client { tls: StreamOwned::new(connection, tcp), buffer: Vec::new() }
     }
     /// One request; the bytes of the answer, head and all.
-    fn get(&mut self, request: &str) -> &[u8] {
+    pub fn get(&mut self, request: &str) -> &[u8] {
         self.tls.write_all(request.as_bytes()).expect("sent");
         self.buffer.clear();
         let mut part = [0; 16384];
@@ -185,12 +185,17 @@ pub fn serve_bare(tls: &Path, answer: &Path) {
     });
 }
 
+/// Believes the daemon's own certificate.
+pub fn trusting(tls: &Path) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(tls.join("cert.pem")).expect("certificate")).expect("a root");
+    Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
 pub fn measure(daemon: &Daemon) -> Vec<Row> {
     let (rounds, each) = if long() { (15, 5000) } else { (7, 1500) };
     let tls = daemon.data.join("tls");
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(tls.join("cert.pem")).expect("certificate")).expect("a root");
-    let config = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
+    let config = trusting(&tls);
     let path = daemon.bring_up_one();
     let token = daemon.token();
     let one = request(&path, &token);
