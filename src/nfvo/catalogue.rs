@@ -3,7 +3,7 @@
 //! Owns the way that both go: states as for VNF packages (`vnfm::package`), reading in the background, taking
 //! up after a restart. Never: HTTP, what is in a descriptor (`nsds`, `pnfds`).
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 use tracing::{info, warn};
@@ -15,17 +15,16 @@ use crate::{
         error::{Fault, Result},
         package::{Entry, Onboarding, Operational, PackageFile},
     },
-    store::{Durability, Record},
-    vnfm::package::{Upload, guarded},
+    store::Durability,
+    vnfm::{
+        package::{Upload, guarded},
+        rival::Described,
+    },
 };
 
 /// A record with an archive behind it.
-pub trait Catalogued: Record<Key: Copy + fmt::Display + Send + 'static> {
-    /// For people.
-    const WHAT: &'static str;
-
+pub trait Catalogued: Described<Key: Send + 'static> {
     fn entry(&mut self) -> Entry<'_>;
-    fn onboarding(&self) -> Onboarding;
     fn archive(&self) -> Option<&PackageFile>;
     fn revise(&mut self);
     /// This record with all that its archive says, its files in their places.
@@ -88,20 +87,13 @@ impl Nfvo {
     }
 
     fn process<R: Catalogued>(&self, id: R::Key) {
-        let result = match guarded(|| self.read_archive::<R>(id)) {
-            Ok(read) => self.set::<R>(id, Durability::Barrier, |r| {
-                r.entry().onboarded();
-                r.take(&read);
+        let result = guarded(|| self.read_archive::<R>(id)).and_then(|read| self.end::<R>(&read)).or_else(|fault| {
+            warn!(what = R::WHAT, %id, "onboarding failed: {fault:?}");
+            self.set::<R>(id, Durability::Barrier, |r| {
+                r.entry().failed(fault.record());
                 Ok(())
-            }),
-            Err(fault) => {
-                warn!(what = R::WHAT, %id, "onboarding failed: {fault:?}");
-                self.set::<R>(id, Durability::Barrier, |r| {
-                    r.entry().failed(fault.record());
-                    Ok(())
-                })
-            }
-        };
+            })
+        });
         match result {
             Ok(r) => info!(what = R::WHAT, %id, state = ?r.onboarding(), "onboarding over"),
             // Deleted meanwhile, or the store is gone: a start takes it up again.
@@ -109,7 +101,17 @@ impl Nfvo {
         }
     }
 
-    fn read_archive<R: Catalogued>(&self, id: R::Key) -> Result<R> {
+    /// ONBOARDED, with what was read.
+    pub(crate) fn end<R: Catalogued>(&self, read: &R) -> Result<R> {
+        self.vnfm.end_onboarding::<R>(read.key(), |r| {
+            r.entry().onboarded();
+            r.take(read);
+            r.revise();
+        })
+    }
+
+    /// The record as its archive has it, not stored.
+    pub(crate) fn read_archive<R: Catalogued>(&self, id: R::Key) -> Result<R> {
         let r: R = self.vnfm.store().require(&id)?;
         let file = r.archive().ok_or_else(|| Fault::bug("a descriptor without archive is processed"))?;
         let limits = Limits::default();

@@ -17,13 +17,8 @@ use crate::{
 };
 
 impl Catalogued for NsDescriptor {
-    const WHAT: &'static str = "NSD";
-
     fn entry(&mut self) -> Entry<'_> {
         self.entry()
-    }
-    fn onboarding(&self) -> Onboarding {
-        self.onboarding
     }
     fn archive(&self) -> Option<&PackageFile> {
         self.archive.as_ref()
@@ -83,15 +78,7 @@ impl Nfvo {
     /// The packages that a descriptor needs, onboarded or among `samples`; from here on its members' connection
     /// points are named as theirs. Refused when another descriptor has its id, or when it and they do not fit.
     pub(super) fn fit(&self, id: NsdInfoId, project: ProjectId, nsd: &mut Nsd, samples: &[Sample]) -> Result<Vec<VnfPackage>> {
-        for other in self.vnfm.store().list::<NsDescriptor>()? {
-            let rival = other.id != id && other.project == project && other.onboarding == Onboarding::Onboarded;
-            if rival && other.nsd.as_ref().is_some_and(|n| n.id == nsd.id) {
-                return Err(Fault::conflict(format!(
-                    "NSD {} is onboarded already, as {}: delete that one, or give this one an id of its own",
-                    nsd.id, other.id
-                )));
-            }
-        }
+        self.vnfm.check_new::<NsDescriptor>(&id, project, &nsd.id)?;
         let mut packages: Vec<VnfPackage> = Vec::new();
         let mut missing = Vec::new();
         for vnfd in nsd.vnfd_ids() {

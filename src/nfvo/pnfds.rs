@@ -15,13 +15,8 @@ use crate::{
 };
 
 impl Catalogued for PnfDescriptor {
-    const WHAT: &'static str = "PNFD";
-
     fn entry(&mut self) -> Entry<'_> {
         self.entry()
-    }
-    fn onboarding(&self) -> Onboarding {
-        self.onboarding
     }
     fn archive(&self) -> Option<&PackageFile> {
         self.archive.as_ref()
@@ -32,15 +27,7 @@ impl Catalogued for PnfDescriptor {
 
     fn read(self, nfvo: &Nfvo, archive: &mut Archive, limits: &Limits) -> Result<Self> {
         let content = read_pnfd_archive(archive, limits).map_err(Fault::from)?;
-        for other in nfvo.vnfm.store().list::<PnfDescriptor>()? {
-            let rival = other.id != self.id && other.project == self.project && other.onboarding == Onboarding::Onboarded;
-            if rival && other.pnfd.as_ref().is_some_and(|p| p.id == content.pnfd.id) {
-                return Err(Fault::conflict(format!(
-                    "PNFD {} is onboarded already, as {}: delete that one, or give this one an id of its own",
-                    content.pnfd.id, other.id
-                )));
-            }
-        }
+        nfvo.vnfm.check_new::<PnfDescriptor>(&self.id, self.project, &content.pnfd.id)?;
         let _room = nfvo.vnfm.room_to_unpack(&content.files, |_| false)?;
         extract(nfvo.vnfm.layout(), archive, &content.files, |_| true)?;
         Ok(PnfDescriptor {

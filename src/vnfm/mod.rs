@@ -14,6 +14,7 @@
 //! * `settle`  what the end of an operation means for the instance
 //! * `day0`    renders what a guest finds at its first boot
 //! * `package` onboards VNF packages
+//! * `rival` one id, one onboarded descriptor
 //! * `sample`  packages that are looked at and not onboarded
 //! * `room`    whether what is no disk of a guest may be written
 //! * `reload`  takes a request to reload a PF, and finds PFs that lost functions of guests
@@ -51,6 +52,7 @@ mod plug;
 pub mod reload;
 pub mod remake;
 pub mod revive;
+pub mod rival;
 mod room;
 pub mod run;
 pub mod sample;
@@ -127,6 +129,8 @@ pub struct Vnfm {
     unpacking: Mutex<()>,
     /// Files of packages are looked through for what nobody names; none may come to its place meanwhile.
     sweeping: Mutex<()>,
+    /// Onboardings end one after the other.
+    ending: Mutex<()>,
 }
 
 /// What `Vnfm` is built from.
@@ -164,6 +168,7 @@ impl Vnfm {
             floats: Mutex::default(),
             unpacking: Mutex::default(),
             sweeping: Mutex::default(),
+            ending: Mutex::default(),
         })
     }
 

@@ -111,25 +111,13 @@ impl Vnfm {
 
     /// Reads the archive; ends ONBOARDED or ERROR with every fault found.
     fn process(&self, id: VnfPkgId) {
-        let outcome = guarded(|| self.onboard(id));
-        let result = match outcome {
-            Ok(done) => self.set_package(id, Durability::Barrier, |p| {
-                p.entry().onboarded();
-                p.vnfd = done.vnfd.clone();
-                p.vnfd_path = done.vnfd_path.clone();
-                p.manifest_path = done.manifest_path.clone();
-                p.files = done.files.clone();
-                p.images = done.images.clone();
+        let result = guarded(|| self.onboard(id)).and_then(|done| self.end_package(&done)).or_else(|fault| {
+            warn!(package = %id, "onboarding failed: {fault:?}");
+            self.set_package(id, Durability::Barrier, |p| {
+                p.entry().failed(fault.record());
                 Ok(())
-            }),
-            Err(fault) => {
-                warn!(package = %id, "onboarding failed: {fault:?}");
-                self.set_package(id, Durability::Barrier, |p| {
-                    p.entry().failed(fault.record());
-                    Ok(())
-                })
-            }
-        };
+            })
+        });
         match result {
             Ok(p) => info!(package = %id, state = ?p.onboarding, vnfd = p.vnfd.as_ref().map(|v| v.id.as_str()), "onboarding over"),
             // Deleted meanwhile, or the store is gone: a start takes it up again.
@@ -137,14 +125,28 @@ impl Vnfm {
         }
     }
 
-    fn onboard(&self, id: VnfPkgId) -> Result<VnfPackage> {
+    /// Takes over what was read.
+    pub(crate) fn end_package(&self, done: &VnfPackage) -> Result<VnfPackage> {
+        self.end_onboarding::<VnfPackage>(done.id, |p| {
+            p.entry().onboarded();
+            p.vnfd.clone_from(&done.vnfd);
+            p.vnfd_path.clone_from(&done.vnfd_path);
+            p.manifest_path.clone_from(&done.manifest_path);
+            p.files.clone_from(&done.files);
+            p.images.clone_from(&done.images);
+            p.revision += 1;
+        })
+    }
+
+    /// The record as its archive has it, not stored; its files are in their places.
+    pub(crate) fn onboard(&self, id: VnfPkgId) -> Result<VnfPackage> {
         let mut p: VnfPackage = self.store.require(&id)?;
         let archive_file = p.archive.clone().ok_or_else(|| Fault::bug("a package without archive is processed"))?;
         let limits = Limits::default();
         let path = self.layout.artifact(&archive_file.sha256);
         let mut archive = Archive::open(path.as_std_path(), &limits).map_err(Fault::from)?;
         let content = read_vnf_package(&mut archive, &limits).map_err(Fault::from)?;
-        self.check_vnfd_new(&p, &content.vnfd.id)?;
+        self.check_new::<VnfPackage>(&id, p.project, &content.vnfd.id)?;
         let image_paths: HashSet<SmolStr> = content.vnfd.images().iter().map(|i| i.path.clone()).collect();
         let _room = self.room_to_unpack(&content.files, |f| image_paths.contains(&f.path))?;
         extract(&self.layout, &mut archive, &content.files, |f| !image_paths.contains(&f.path))?;
@@ -166,20 +168,6 @@ impl Vnfm {
         p.files = content.files;
         p.images = images;
         Ok(p)
-    }
-
-    /// No other package of the project has this VNFD.
-    pub(super) fn check_vnfd_new(&self, p: &VnfPackage, vnfd: &str) -> Result<()> {
-        for other in self.store.list::<VnfPackage>()? {
-            let rival = other.id != p.id && other.project == p.project && other.onboarding == Onboarding::Onboarded;
-            if rival && other.vnfd.as_ref().is_some_and(|v| v.id == vnfd) {
-                return Err(Fault::conflict(format!(
-                    "VNFD {vnfd} is onboarded already, by package {}: delete that one, or give this one an id of its own",
-                    other.id
-                )));
-            }
-        }
-        Ok(())
     }
 
     /// The record of a package that has no content yet, not stored.

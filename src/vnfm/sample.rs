@@ -29,7 +29,7 @@ pub struct Sample {
 impl Vnfm {
     pub fn sample(&self, project: ProjectId, mut archive: Archive, content: VnfPackageContent) -> Result<Sample> {
         let mut package = self.draft_package(project, Vec::new());
-        self.check_vnfd_new(&package, &content.vnfd.id)?;
+        self.check_new::<VnfPackage>(&package.id, project, &content.vnfd.id)?;
         let (mut images, mut faults) = (Vec::new(), Vec::new());
         for image in content.vnfd.images() {
             let examined = image_file(image, &content.files).and_then(|file| {

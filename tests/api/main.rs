@@ -26,6 +26,7 @@ mod package;
 mod pm;
 mod pnfd;
 mod rig;
+mod rivals;
 mod room;
 mod schema;
 mod sdn;

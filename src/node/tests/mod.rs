@@ -24,6 +24,7 @@ mod place;
 mod reboot;
 mod reroute;
 mod restore;
+mod rival;
 mod scale;
 mod shutdown;
 mod snapshots;
