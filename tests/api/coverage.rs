@@ -11,18 +11,23 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
 use bothy::{api::routes, config::ReferencePoint};
 use serde_json::{Value, json};
 
 use crate::{
+    held::Held,
     identity::{bare, bearer},
     rig::{Rig, rig},
     schema,
 };
 
 /// The APIs that Bothy produces: folder of ETSI's files, and the file of the digest.
-const PRODUCED: &[(&str, &str)] = &[
+pub const PRODUCED: &[(&str, &str)] = &[
     ("NSDManagement", "sol005"),
     ("VNFPackageManagement", "sol005"),
     ("NSLifecycleManagement", "sol005"),
@@ -33,7 +38,7 @@ const PRODUCED: &[(&str, &str)] = &[
     ("VNFPerformanceManagement", "sol003"),
 ];
 /// ETSI's slips in paths.
-const SLIPS: &[(&str, &str)] = &[("//", "/"), ("/nslcm/v2/nslcm/v1/", "/nslcm/v2/"), ("/api-versions", "/api_versions")];
+pub const SLIPS: &[(&str, &str)] = &[("//", "/"), ("/nslcm/v2/nslcm/v1/", "/nslcm/v2/"), ("/api-versions", "/api_versions")];
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// Declared and not served yet: what comes to be served has to leave this list.
@@ -48,7 +53,7 @@ const NOT_YET: &[&str] = &[
 ];
 
 /// Resources that are files.
-const FILES: &[&str] = &["{artifactPath}", "{*artifactPath}", "_content", "/nsd", "/pnfd", "/vnfd", "/manifest", "/artifacts"];
+pub const FILES: &[&str] = &["{artifactPath}", "{*artifactPath}", "_content", "/nsd", "/pnfd", "/vnfd", "/manifest", "/artifacts"];
 
 type Codes = BTreeSet<u16>;
 /// Path to method to codes.
@@ -78,7 +83,7 @@ fn served() -> BTreeMap<&'static str, BTreeSet<String>> {
     all.table().iter().map(|(path, methods)| (*path, methods.iter().map(ToString::to_string).collect())).collect()
 }
 
-fn matches(template: &str, path: &str) -> bool {
+pub fn matches(template: &str, path: &str) -> bool {
     let (mut t, mut p) = (template.split('/'), path.split('/'));
     loop {
         match (t.next(), p.next()) {
@@ -97,10 +102,10 @@ fn file() -> PathBuf {
 
 static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Notes each first sight of method, path and status.
-pub async fn record(req: Request, next: Next) -> Response {
+/// Notes each first sight of method, path and status, and holds the reply against what is declared of it.
+pub async fn record(State(held): State<Held>, req: Request, next: Next) -> Response {
     let (method, path) = (req.method().clone(), req.uri().path().to_owned());
-    let response = next.run(req).await;
+    let response = held.pass(&method, &path, next.run(req).await).await;
     let line = format!("{method} {path} {}\n", response.status().as_u16());
     let new = SEEN.lock().unwrap_or_else(PoisonError::into_inner).insert(line.clone());
     if new && let Ok(mut f) = fs::OpenOptions::new().create(true).append(true).open(file()) {

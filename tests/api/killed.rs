@@ -16,6 +16,7 @@ use zip::ZipArchive;
 
 use crate::{
     daemon::Daemon,
+    held::unlike,
     kit::build,
     rig::{Reply, parse},
 };
@@ -50,7 +51,10 @@ impl Host {
     fn ask(&self, line: &str, media: &str, body: &[u8]) -> Reply {
         let mut raw = Vec::new();
         self.begin(line, media, body.len(), body).read_to_end(&mut raw).expect("read");
-        parse(&raw)
+        let r = parse(&raw);
+        let (method, path) = line.split_once(' ').expect("a request");
+        assert_eq!(unlike(method, path, r.status, r.header("content-type").unwrap_or_default(), &r.bytes), Vec::<String>::new());
+        r
     }
     fn show(&self, path: &str) -> Value {
         let r = self.ask(&format!("GET {path}"), "application/json", b"");

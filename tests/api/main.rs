@@ -16,6 +16,7 @@ mod daemon;
 mod epa;
 mod explain;
 mod flavour;
+mod held;
 mod identity;
 mod killed;
 mod kit;

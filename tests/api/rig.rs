@@ -37,6 +37,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use crate::held::Held;
+
 pub struct Rig {
     pub addr: SocketAddr,
     pub socket: Utf8PathBuf,
@@ -50,6 +52,7 @@ pub struct Rig {
     pub sim: Sim,
     pub core: Arc<Core>,
     pub tls: Arc<Rotating>,
+    held: Held,
     _dir: tempfile::TempDir,
 }
 
@@ -108,8 +111,9 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         started: Instant::now(),
     });
     let router = api::router(&services, &[ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Admin]);
+    let held = Held::default();
     // One slow route stands for a domain call.
-    let router = router.merge(slow()).layer(axum::middleware::from_fn(crate::coverage::record));
+    let router = router.merge(slow()).layer(axum::middleware::from_fn_with_state(held.clone(), crate::coverage::record));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let addr = listener.local_addr().expect("addr");
     let socket = root.join("s");
@@ -128,7 +132,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     roots.add(CertificateDer::from_pem_file(config.tls_paths().0).expect("pem")).expect("root");
     let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let identity = config.tls_paths();
-    Rig { addr, socket, token, server, client: Arc::new(client), config_path, identity, sim, tls, core, _dir: dir }
+    Rig { addr, socket, token, server, client: Arc::new(client), config_path, identity, sim, tls, core, held, _dir: dir }
 }
 
 /// The whole orchestrator over the in-memory box; its guests say at once that they are ready.
@@ -176,6 +180,7 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
 impl Drop for Rig {
     fn drop(&mut self) {
         self.core.stop();
+        self.held.fail_if_any();
     }
 }
 

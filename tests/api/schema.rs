@@ -173,7 +173,7 @@ enum Members {
 }
 
 /// The schema of a type that a test names: a name that is not there is the test's mistake.
-fn whole(type_file: &str, type_name: &str) -> Option<Value> {
+pub fn whole(type_file: &str, type_name: &str) -> Option<Value> {
     match schema(&root()?, type_file, type_name) {
         Ok(schema) => Some(schema),
         Err(fault) => panic!("{fault}"),

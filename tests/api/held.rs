@@ -1,0 +1,326 @@
+//! Each reply of every server that a test starts, held against what is declared of it: ETSI's files for ETSI's paths,
+//! `config/openapi.yaml` for `/bothy/v1`, and a problem in full for each refusal. A fault fails the test that has the server.
+//!
+//! What Bothy does otherwise than declared stands in [`OTHERWISE`], one by one, with the reason.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread,
+};
+
+use axum::{
+    body::{Body, to_bytes},
+    http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE},
+    response::Response,
+};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use crate::{
+    coverage::{FILES, PRODUCED, SLIPS, matches},
+    schema::{self, NSD, NSFM, NSLCM, NSPM, SOL003, SOL005, VNFFM, VNFLCM, VNFPKGM, VNFPM},
+    shape::described,
+};
+
+/// Where the types of an API stand, by the first part of its paths; and the file of the general types.
+const TYPES: &[(&str, &str, &str)] = &[
+    ("nsd", NSD, SOL005),
+    ("vnfpkgm", VNFPKGM, SOL005),
+    ("nslcm", NSLCM, SOL005),
+    ("nsfm", NSFM, SOL005),
+    ("nspm", NSPM, SOL005),
+    ("vnflcm", VNFLCM, SOL003),
+    ("vnffm", VNFFM, SOL003),
+    ("vnfpm", VNFPM, SOL003),
+];
+
+/// Routes of the rig's own.
+const OF_THE_RIG: &[&str] = &["/slow", "/flood"];
+
+/// Method, path and code that are answered with another body than ETSI's files say, what that is, and why.
+const OTHERWISE: &[(&str, &str, u16, &str, &str)] = &[
+    ("GET", "/vnflcm/v2/vnf_lcm_op_occs", 200, "VnfLcmOpOcc[]", "one in the file; SOL003 5.4.12.3.2 and the path have a list"),
+    ("GET", "/vnflcm/v2/subscriptions", 200, "LccnSubscription[]", "one in the file; SOL003 5.4.18.3.2 has a list"),
+    ("GET", "/vnffm/v1/alarms", 200, "Alarm[]", "one in the file; SOL003 7.4.2.3.2 has a list"),
+    ("GET", "/vnffm/v1/subscriptions", 200, "FmSubscription[]", "one in the file; SOL003 7.4.4.3.2 has a list"),
+    ("GET", "/vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}", 200, "VnfSnapshotInfo", "a list in the file; the path names one"),
+    ("PATCH", "/vnflcm/v2/vnf_instances/{vnfInstanceId}", 202, "", "a VNF in the file; SOL003 5.4.3.3.4 has an empty body"),
+];
+
+/// A list whose entries lack members that their type requires: path, type, members, and why.
+const LEFT_OUT: &[(&str, &str, &[&str], &str)] = &[(
+    "/vnflcm/v2/vnf_snapshots",
+    "VnfSnapshot",
+    &["vnfInstance", "vnfcSnapshots"],
+    "SOL003 5.4.23.3.2 has them excluded unless they are asked for",
+)];
+
+/// What was found at one server.
+#[derive(Clone, Default)]
+pub struct Held(Arc<Mutex<Vec<String>>>);
+
+impl Held {
+    pub fn add(&self, faults: Vec<String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
+    }
+    /// Called when the server's owner goes: a test that has failed already says what it says.
+    pub fn fail_if_any(&self) {
+        let faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(thread::panicking() || faults.is_empty(), "replies that are not as declared:\n{}", faults.join("\n"));
+    }
+    /// Looks at a reply and gives it on as it was.
+    pub async fn pass(&self, method: &Method, path: &str, response: Response) -> Response {
+        if OF_THE_RIG.contains(&path) || method == Method::HEAD || response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return response;
+        }
+        let text = media(response.headers());
+        let (head, body) = response.into_parts();
+        // Files are sent as they are stored; their length is known to the tests that ask for them.
+        if head.status.is_success() && !is_json(&text) && !text.is_empty() {
+            self.add(unlike(method.as_str(), path, head.status.as_u16(), &text, &[]));
+            return Response::from_parts(head, body);
+        }
+        let bytes = to_bytes(body, usize::MAX).await.expect("a body that is not cut off");
+        self.add(unlike(method.as_str(), path, head.status.as_u16(), &text, &bytes));
+        Response::from_parts(head, Body::from(bytes))
+    }
+}
+
+fn media(headers: &HeaderMap) -> String {
+    headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+fn is_json(media: &str) -> bool {
+    matches!(media.split(';').next(), Some(JSON | PROBLEM))
+}
+
+const JSON: &str = "application/json";
+const PROBLEM: &str = "application/problem+json";
+
+/// What a reply should be.
+enum Due {
+    Nothing,
+    /// Of the kind that the request asked for.
+    File,
+    Json(&'static str, Arc<Validator>),
+    /// Nobody has declared it.
+    Undeclared,
+}
+
+/// Everything at which this reply differs from what is declared.
+pub fn unlike(method: &str, path: &str, status: u16, media: &str, body: &[u8]) -> Vec<String> {
+    let at = |text: String| format!("{method} {path} {status}: {text}");
+    // RFC 9110 15.4.5: what the client has is as it was.
+    if status == 304 && method == "GET" && body.is_empty() {
+        return Vec::new();
+    }
+    let due =
+        if path.starts_with("/bothy/") || path.starts_with("/oauth") { own(path, method, status) } else { etsi(path, method, status) };
+    match due {
+        _ if schema::root().is_none() => Vec::new(),
+        Due::Undeclared => vec![at("is declared nowhere".to_owned())],
+        Due::File => Vec::new(),
+        Due::Nothing if body.is_empty() && media.is_empty() => Vec::new(),
+        Due::Nothing => vec![at(format!("should have no body: {media} {}", String::from_utf8_lossy(body)))],
+        Due::Json(wanted, _) if media != wanted => vec![at(format!("should be {wanted}: '{media}' {}", String::from_utf8_lossy(body)))],
+        Due::Json(_, validator) => match serde_json::from_slice(body) {
+            Err(e) => vec![at(format!("{e}: {}", String::from_utf8_lossy(body)))],
+            Ok(v) => validator.iter_errors(&v).map(|e| at(format!("{}: {e}", e.instance_path()))).collect(),
+        },
+    }
+}
+
+type Validators = Mutex<BTreeMap<String, Arc<Validator>>>;
+
+/// One validator per schema: making one takes longer than most tests.
+fn validator(name: &str, schema: impl FnOnce() -> Value) -> Arc<Validator> {
+    static MADE: OnceLock<Validators> = OnceLock::new();
+    let mut made = MADE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    made.entry(name.to_owned())
+        .or_insert_with(|| {
+            let built = jsonschema::options().should_validate_formats(true).build(&schema());
+            Arc::new(built.unwrap_or_else(|e| panic!("{name} is no valid schema: {e}")))
+        })
+        .clone()
+}
+
+/// Of what fits, the most literal: `{id}` also fits a name.
+fn template<'a>(all: impl Iterator<Item = &'a String>, path: &str) -> Option<&'a String> {
+    all.filter(|t| matches(t, path)).min_by_key(|t| t.matches('{').count())
+}
+
+/// `config/openapi.yaml`.
+fn own(path: &str, method: &str, status: u16) -> Due {
+    static DOC: OnceLock<Value> = OnceLock::new();
+    let doc = DOC.get_or_init(described);
+    let Some(at) = template(doc["paths"].as_object().expect("paths").keys(), path) else { return refusal(status) };
+    let responses = &doc["paths"][at][method.to_lowercase()]["responses"];
+    let exact = &responses[status.to_string()];
+    let mut due = if exact.is_null() && status >= 400 { &responses["default"] } else { exact };
+    if let Some(r) = due["$ref"].as_str() {
+        due = doc.pointer(r.trim_start_matches('#')).expect("what a $ref names");
+    }
+    if due.is_null() {
+        return refusal(status);
+    }
+    let Some(content) = due["content"].as_object() else { return Due::Nothing };
+    let Some((media, of)) = content.iter().find(|(m, _)| is_json(m)) else { return Due::File };
+    let schema = || {
+        let mut whole = of["schema"].clone();
+        whole["components"] = doc["components"].clone();
+        whole
+    };
+    Due::Json(media, validator(&format!("{method} {at} {status}"), schema))
+}
+
+/// A refusal is a problem wherever it comes from, and needs no declaration.
+fn refusal(status: u16) -> Due {
+    if status < 400 {
+        return Due::Undeclared;
+    }
+    let of = validator("ProblemDetails", || {
+        let mut problem = schema::whole(SOL005, "ProblemDetails").unwrap_or_else(|| json!(true));
+        // SOL013 6.3 wants these two of each; the rest is this API's custom.
+        problem["required"] = json!(["status", "detail", "title", "type", "instance"]);
+        problem
+    });
+    Due::Json(PROBLEM, of)
+}
+
+/// ETSI's files: path, method and code to the name of the body's type, empty for none.
+type Declared = BTreeMap<String, BTreeMap<(String, u16), String>>;
+
+fn read() -> Declared {
+    let mut all = Declared::new();
+    let Some(digest) = schema::root().map(|r| r.with_file_name("digest")) else { return all };
+    for (api, file) in PRODUCED {
+        let text = fs::read_to_string(digest.join(format!("{file}-v3.7.1.json"))).expect("the digest");
+        let v: Value = serde_json::from_str(&text).expect("JSON");
+        for r in v["resources"][api].as_array().expect("an API of the digest") {
+            let path = SLIPS.iter().fold(r["path"].as_str().expect("path").to_owned(), |p, (slip, meant)| p.replace(slip, meant));
+            let of = all.entry(path).or_default();
+            for (code, what) in r["responses"].as_object().expect("codes") {
+                let body = what["body"].as_str().map_or("", |b| b.strip_prefix("application/json:").unwrap_or("file"));
+                let method = r["method"].as_str().expect("method").to_owned();
+                of.insert((method, code.parse().expect("a code")), body.to_owned());
+            }
+        }
+    }
+    for (method, path, code, body, _) in OTHERWISE {
+        let of = all.get_mut(*path).unwrap_or_else(|| panic!("{path} is not in ETSI's files"));
+        let before = of.insert(((*method).to_owned(), *code), (*body).to_owned());
+        assert!(before.is_some_and(|b| b != *body), "{method} {path} {code} is as declared: take it out of OTHERWISE");
+    }
+    all
+}
+
+fn etsi(path: &str, method: &str, status: u16) -> Due {
+    static READ: OnceLock<Declared> = OnceLock::new();
+    if status >= 400 {
+        return refusal(status);
+    }
+    let api = path.split('/').nth(1).unwrap_or_default();
+    let Some((_, file, general)) = TYPES.iter().find(|(a, ..)| *a == api) else { return Due::Undeclared };
+    // The versions are told below each API's root as well as below its majors.
+    if path.ends_with("/api_versions") && method == "GET" && status == 200 {
+        return typed(general, "ApiVersionInformation", path);
+    }
+    let declared = READ.get_or_init(read);
+    let Some(at) = template(declared.keys(), path) else { return Due::Undeclared };
+    let Some(body) = declared[at].get(&(method.to_owned(), status)) else { return Due::Undeclared };
+    match body.as_str() {
+        "" if method == "GET" && FILES.iter().any(|f| at.ends_with(f)) => Due::File,
+        "file" => Due::File,
+        "" => Due::Nothing,
+        name => typed(file, name, at),
+    }
+}
+
+/// ETSI's type, or a list of it.
+fn typed(file: &str, name: &str, at: &str) -> Due {
+    let lacks = LEFT_OUT.iter().find(|l| l.0 == at);
+    let schema = || match name.strip_suffix("[]") {
+        None => schema::whole(file, name).expect("ETSI's files"),
+        Some(one) => {
+            let mut of = schema::whole(file, one).expect("ETSI's files");
+            let item = of["$ref"].take();
+            of.as_object_mut().expect("a schema").remove("$ref");
+            of["type"] = json!("array");
+            of["items"] = json!({ "$ref": item });
+            let types = of["$defs"].as_object_mut().expect("types");
+            if let Some((_, name, members, _)) = lacks {
+                let (_, of) = types.iter_mut().find(|(key, _)| key.rsplit(':').next() == Some(*name)).expect("a type");
+                of["required"].as_array_mut().expect("required").retain(|m| members.iter().all(|l| m != l));
+            }
+            of
+        }
+    };
+    Due::Json(JSON, validator(&format!("{file} {name} {}", lacks.map_or("", |l| l.0)), schema))
+}
+
+/// By the first part of the path of what it was sent for, where the types of a notification stand.
+const NEWS: &[(&str, &str)] = &[
+    ("nsd", schema::NSD_NOTIFICATION),
+    ("vnfpkgm", schema::VNFPKGM_NOTIFICATION),
+    ("nslcm", schema::NSLCM_NOTIFICATION),
+    ("nsfm", schema::NSFM_NOTIFICATION),
+    ("nspm", schema::NSPM_NOTIFICATION),
+    ("vnflcm", schema::VNFLCM_NOTIFICATION),
+    ("vnffm", schema::VNFFM_NOTIFICATION),
+    ("vnfpm", schema::VNFPM_NOTIFICATION),
+];
+/// Everything at which a notification that Bothy sent differs from what is declared.
+pub fn notification(version: &str, media: &str, body: &[u8]) -> Vec<String> {
+    let text = || String::from_utf8_lossy(body).into_owned();
+    if version.is_empty() || media != "application/json" {
+        return vec![format!("a notification of '{media}' with version '{version}': {}", text())];
+    }
+    let Ok(v) = serde_json::from_slice::<Value>(body) else { return vec![format!("no JSON: {}", text())] };
+    if schema::root().is_none() {
+        return Vec::new();
+    }
+    let links = &v["_links"];
+    let cause = ["subscription", "pmJob", "threshold"].iter().find_map(|l| links[*l]["href"].as_str()).unwrap_or_default();
+    let Some((_, file)) = NEWS.iter().find(|(api, _)| cause.split('/').any(|p| p == *api)) else {
+        return vec![format!("a notification that does not say what it was sent for: {v:#}")];
+    };
+    let kind = v["notificationType"].as_str().unwrap_or_default();
+    // These types are spelt with another capital than the values that name them.
+    let name = &kind.replace("dOnboarding", "dOnBoarding");
+    match typed(file, name, "") {
+        Due::Json(_, validator) => validator.iter_errors(&v).map(|e| format!("{kind}{}: {e}\n{v:#}", e.instance_path())).collect(),
+        Due::Nothing | Due::File | Due::Undeclared => Vec::new(),
+    }
+}
+
+#[test]
+fn a_reply_that_is_not_as_declared_is_found() {
+    if schema::root().is_none() {
+        return;
+    }
+    let problem = br#"{"type": "about:blank", "title": "t", "status": 404, "detail": "d", "instance": "/x"}"#;
+    for (request, status, media, body, says) in [
+        ("GET /nslcm/v2/ns_instances", 200, "application/json", &b"[]"[..], ""),
+        ("GET /nslcm/v2/ns_instances", 200, "application/json", b"{}", "not of type \"array\""),
+        ("GET /nslcm/v2/ns_instances/x", 200, "application/json", b"{}", "required property"),
+        ("GET /nslcm/v2/ns_instances/x", 200, "text/plain", b"{}", "should be application/json"),
+        ("GET /nslcm/v2/ns_instances/x", 202, "", b"", "declared nowhere"),
+        ("GET /nslcm/v2/nothing", 200, "application/json", b"{}", "declared nowhere"),
+        ("DELETE /nslcm/v2/ns_instances/x", 204, "", b"", ""),
+        ("DELETE /nslcm/v2/ns_instances/x", 204, "text/plain", b"gone", "no body"),
+        ("GET /nslcm/v2/ns_instances/x", 404, "application/problem+json", problem, ""),
+        ("GET /nslcm/v2/ns_instances/x", 404, "application/json", problem, "should be application/problem+json"),
+        ("GET /nowhere", 404, "application/problem+json", b"{}", "required property"),
+        ("GET /bothy/v1/version", 200, "application/json", b"{}", "required property"),
+        ("GET /bothy/v1/version", 204, "", b"", "declared nowhere"),
+        ("GET /bothy/v1/nothing", 200, "application/json", b"{}", "declared nowhere"),
+        ("GET /bothy/v1/version", 403, "application/problem+json", b"{}", "required property"),
+        ("GET /vnfpkgm/v2/vnf_packages/x/vnfd", 200, "application/zip", b"PK", ""),
+    ] {
+        let (method, path) = request.split_once(' ').expect("a request");
+        let faults = unlike(method, path, status, media, body).join("\n");
+        assert!(if says.is_empty() { faults.is_empty() } else { faults.contains(says) }, "{request} {status}: {faults}");
+    }
+}
