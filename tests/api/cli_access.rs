@@ -3,7 +3,6 @@
 
 use std::{
     io::Write as _,
-    net::TcpListener,
     path::Path,
     process::{Command, Stdio},
 };
@@ -11,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    daemon::{BOTHY, Daemon},
+    daemon::{BOTHY, Daemon, free_port},
     identity::Ca,
 };
 
@@ -25,7 +24,7 @@ impl Site {
     fn start(ca: &Ca) -> Site {
         let dir = tempfile::tempdir().expect("dir");
         std::fs::write(dir.path().join("ca.pem"), ca.pem()).expect("ca");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("port").port();
+        let port = free_port();
         let text = format!(
             "data_dir = \"{0}/data\"\nrun_dir = \"{0}/run\"\n[[listen]]\naddress = \"127.0.0.1:{port}\"\nreference_points = [\"admin\", \"sol003-vnfm\"]\n[tls]\nclient_ca = \"{0}/ca.pem\"\n[sim]\nenabled = true\n",
             dir.path().display()

@@ -2,13 +2,15 @@
 
 use std::{
     fs,
-    net::TcpListener,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
-use crate::cli::{Site, callback};
+use crate::{
+    cli::{Site, callback},
+    notify::nobody,
+};
 
 /// A site with the sample service.
 fn site() -> Site {
@@ -20,12 +22,6 @@ fn site() -> Site {
 
 fn id(v: &Value) -> String {
     v["id"].as_str().unwrap_or_else(|| panic!("no id: {v:#}")).to_owned()
-}
-
-/// Where nobody listens.
-fn nobody() -> String {
-    let at = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
-    format!("http://{at}/cb")
 }
 
 #[test]
@@ -74,7 +70,9 @@ fn jobs_and_thresholds_are_made_shown_and_reported_by_name() {
     assert!(of_ns.contains("measures every 10 s"), "{of_ns}");
     let refused = site.says(3, &[&sap[..], &["Happiness"]].concat());
     assert!(refused.contains("Happiness"), "{refused}");
-    let unheard = site.says(3, &["pm", "create", "vcpe-web", "--metric", "VcpuUsageMeanVnf", "--callback", &nobody()]);
+    let (_held, nobody) = nobody();
+    let silent = format!("http://{nobody}/cb");
+    let unheard = site.says(3, &["pm", "create", "vcpe-web", "--metric", "VcpuUsageMeanVnf", "--callback", &silent]);
     assert!(unheard.contains("callbackUri"), "{unheard}");
     site.says(2, &["pm", "create", "--metric", "VcpuUsageMeanVnf"]);
 
@@ -112,7 +110,8 @@ fn subscriptions_of_each_api_are_made_found_tested_and_ended() {
     assert!(site.says(0, &["subscription", "list", "vnflcm"]).contains("HEAL"));
     fs::write(site.path("ask.yaml"), "filter:\n  operationTypes: [DANCE]\n").expect("written");
     site.says(3, &["subscription", "create", "vnflcm", "--callback", &url, "--request", "ask.yaml"]);
-    let deaf = site.says(3, &["subscription", "create", "nsd", "--callback", &nobody()]);
+    let (_held, nobody) = nobody();
+    let deaf = site.says(3, &["subscription", "create", "nsd", "--callback", &format!("http://{nobody}/cb")]);
     assert!(deaf.contains("the test of"), "{deaf}");
 
     assert!(site.says(0, &["subscription", "show", &made[0][..8]]).contains(&url));

@@ -37,7 +37,7 @@ const TYPES: &[(&str, &str, &str)] = &[
 ];
 
 /// Routes of the rig's own.
-const OF_THE_RIG: &[&str] = &["/slow", "/flood"];
+const OF_THE_RIG: &[&str] = &["/slow", "/stuck", "/flood"];
 
 /// Method, path and code that are answered with another body than ETSI's files say, what that is, and why.
 const OTHERWISE: &[(&str, &str, u16, &str, &str)] = &[

@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -53,8 +56,13 @@ pub struct Rig {
     pub core: Arc<Core>,
     pub tls: Arc<Rotating>,
     held: Held,
+    /// How many requests to the rig's own slow routes have begun.
+    begun: Arc<AtomicUsize>,
     _dir: tempfile::TempDir,
 }
+
+/// How long a rig with room for many connections lets one be idle.
+pub const PATIENT: Duration = Duration::from_secs(30);
 
 /// Patience short enough for tests.
 pub fn impatient() -> Patience {
@@ -111,19 +119,14 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         started: Instant::now(),
     });
     let router = api::router(&services, &[ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Admin]);
-    let held = Held::default();
+    let (held, at_work) = (Held::default(), Arc::default());
     // One slow route stands for a domain call.
-    let router = router.merge(slow()).layer(axum::middleware::from_fn_with_state(held.clone(), crate::coverage::record));
+    let router = router.merge(slow(&at_work)).layer(axum::middleware::from_fn_with_state(held.clone(), crate::coverage::record));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let addr = listener.local_addr().expect("addr");
     let socket = root.join("s");
     // Only few connections are for tests of those that hold them up; a host that stands still is no slow client.
-    let patience = if connections < 16 {
-        impatient()
-    } else {
-        let long = Duration::from_secs(30);
-        Patience { header_timeout: long, idle_timeout: long, ..impatient() }
-    };
+    let patience = if connections < 16 { impatient() } else { Patience { header_timeout: PATIENT, idle_timeout: PATIENT, ..impatient() } };
     let mut server = Server::new(patience, connections);
     server.listen_tls(listener, tls.clone(), router.clone());
     server.listen_local(bind_local(&socket).await.expect("socket"), router);
@@ -132,7 +135,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     roots.add(CertificateDer::from_pem_file(config.tls_paths().0).expect("pem")).expect("root");
     let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let identity = config.tls_paths();
-    Rig { addr, socket, token, server, client: Arc::new(client), config_path, identity, sim, tls, core, held, _dir: dir }
+    Rig { addr, socket, token, server, client: Arc::new(client), config_path, identity, sim, tls, core, held, begun: at_work, _dir: dir }
 }
 
 /// The whole orchestrator over the in-memory box; its guests say at once that they are ready.
@@ -184,12 +187,21 @@ impl Drop for Rig {
     }
 }
 
-fn slow() -> axum::Router {
-    let answer = || async {
+fn slow(begun: &Arc<AtomicUsize>) -> axum::Router {
+    let (one, other) = (begun.clone(), begun.clone());
+    let slow = async move || {
+        one.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(300)).await;
         "slept"
     };
-    axum::Router::new().route("/slow", axum::routing::get(answer)).route("/flood", axum::routing::get(|| async { vec![0u8; 64 << 20] }))
+    let stuck = async move || {
+        other.fetch_add(1, Ordering::SeqCst);
+        std::future::pending::<()>().await;
+    };
+    axum::Router::new()
+        .route("/slow", axum::routing::get(slow))
+        .route("/stuck", axum::routing::get(stuck))
+        .route("/flood", axum::routing::get(|| async { vec![0u8; 64 << 20] }))
 }
 
 pub struct Reply {
@@ -244,6 +256,14 @@ fn unchunked(mut from: &[u8]) -> Vec<u8> {
 }
 
 impl Rig {
+    /// Waits until so many requests to slow routes are being answered.
+    pub async fn until_begun(&self, count: usize) {
+        let begun = Instant::now();
+        while self.begun.load(Ordering::SeqCst) < count {
+            assert!(begun.elapsed() < Duration::from_secs(180), "no request has begun");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
     /// How the host should be from now on.
     pub fn want_host(&self, desired: Desired) {
         self.core.host.set_desired(desired);
