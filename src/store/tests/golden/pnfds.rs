@@ -1,6 +1,6 @@
 //! PNF descriptors.
 
-use super::{Golden, fault, file, id};
+use super::{Golden, descriptor::file, fault, id};
 use crate::model::{
     error::Kind,
     id::{PnfdInfoId, ProjectId},
