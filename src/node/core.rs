@@ -30,6 +30,7 @@ use watcher::{LOOKS_OF_A_START, Watcher};
 use crate::{
     lcm::{
         engine::{Engine, Settings},
+        port::Runner,
         recover::Recovered,
     },
     model::{
@@ -127,6 +128,11 @@ impl Core {
     /// Builds and takes up what was under way. The host is looked at by `watch`, so that a box with
     /// a dead libvirtd still answers.
     pub fn start(b: Build) -> Result<Arc<Core>> {
+        Core::start_around(b, |steps| steps)
+    }
+
+    /// The same with something around the steps.
+    pub(super) fn start_around(b: Build, around: impl FnOnce(Arc<dyn Runner>) -> Arc<dyn Runner>) -> Result<Arc<Core>> {
         let host = Arc::new(Keeper::new(b.store.clone(), b.ports.hardware.clone(), b.desired));
         // Before anything wants a VF or a page: the kernel forgot them with the last boot.
         keep(&host);
@@ -144,7 +150,7 @@ impl Core {
             rules: b.rules,
         });
         let nfvo = Nfvo::new(vnfm.clone(), crate::api::convert::asked::read);
-        let engine = Engine::start(b.store, b.clock, Steps::new(nfvo.clone()), b.engine)?;
+        let engine = Engine::start(b.store, b.clock, around(Steps::new(nfvo.clone())), b.engine)?;
         vnfm.connect(&engine);
         vnfm.connect_outside(outside.clone());
         let alarms = Arc::new(Alarms::open(vnfm.store().clone(), vnfm.clock().clone(), vnfm.dice().clone())?);

@@ -6,10 +6,11 @@
 //! HTTP, packages on disk.
 
 mod shapes;
+mod twice;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::SeqCst},
     time::{Duration, Instant},
 };
 
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 pub use shapes::{Shape, elastic, ns_descriptor, nsd, package, vnfd};
+pub use twice::{Repeat, Twice};
 
 use super::core::{Build, Core, Ports};
 use crate::{
@@ -60,6 +62,7 @@ pub struct TestBox {
     pub sim: Sim,
     pub boot: u64,
     pub engine: Settings,
+    repeat: Repeat,
     core: Option<Arc<Core>>,
 }
 
@@ -73,7 +76,7 @@ impl TestBox {
         let sim = Sim::new(config);
         sim.add_base(IMAGE, ImageInfo { format: ImageFormat::Qcow2, virtual_size: MiB(64), size: Bytes(1 << 20) });
         let store_dir = dir.path().join("store");
-        let mut b = TestBox { dir, store_dir, kills: 0, sim, boot: 1, engine: Settings::default(), core: None };
+        let mut b = TestBox { dir, store_dir, kills: 0, sim, boot: 1, engine: Settings::default(), repeat: Repeat::default(), core: None };
         b.start();
         b
     }
@@ -92,7 +95,7 @@ impl TestBox {
             hardware: sim,
         };
         let root = camino::Utf8PathBuf::from_path_buf(self.dir.path().to_owned()).expect("UTF-8");
-        let core = Core::start(Build {
+        let build = Build {
             uplinks: Vec::new(),
             store,
             ports,
@@ -103,7 +106,8 @@ impl TestBox {
             clock: Arc::new(SystemClock::default()),
             dice: Arc::new(OsDice),
             engine: Settings { boot: self.boot, ..self.engine.clone() },
-        });
+        };
+        let core = Core::start_around(build, |inner| Arc::new(Twice { inner, repeat: self.repeat.clone() }));
         self.core = Some(core.expect("bothy starts"));
     }
 
@@ -145,6 +149,14 @@ impl TestBox {
         for g in crate::vim::port::Hypervisor::list(&self.sim).expect("guests") {
             self.sim.put(g.id, crate::vim::port::GuestState::Off).expect("off");
         }
+    }
+
+    /// From now on each step is run, or undone, twice.
+    pub fn repeat(&self) {
+        self.repeat.on.store(true, SeqCst);
+    }
+    pub fn repeated(&self) -> u64 {
+        self.repeat.count.load(SeqCst)
     }
 
     pub fn core(&self) -> &Arc<Core> {
