@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::{
     client::Client,
+    console,
     failure::Failure,
+    logs,
     names::list,
     output::{Out, align, plain, say},
 };
@@ -14,6 +16,27 @@ use super::{
 pub enum Guests {
     /// Remove one of them; its disks go when none is left
     Remove { id: String },
+    /// What one of them wrote to its serial console
+    Logs {
+        id: String,
+        /// Go on with what comes
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// The serial console of one of them in this terminal; Ctrl-] leaves it
+    Console {
+        id: String,
+        /// Its VNC instead, on a local port
+        #[arg(long)]
+        vnc: bool,
+        /// Where a VNC viewer connects to
+        #[arg(long, default_value = "127.0.0.1:5900", value_name = "ADDRESS:PORT", requires = "vnc")]
+        listen: std::net::SocketAddr,
+    },
+}
+
+fn path(id: &str, of: &str) -> String {
+    format!("/bothy/v1/host/guests/{id}{of}")
 }
 
 const HEAD: &[&str] = &["GUEST", "STATE", "VNF", "VDU", "GENERATION", "PROJECT", "OPERATION"];
@@ -31,9 +54,12 @@ pub fn run(what: Option<Guests>, client: &Client, out: &Out) -> Result<(), Failu
             out.table(&all, HEAD, all.as_array().into_iter().flatten().map(row).collect());
         }
         Some(Guests::Remove { id }) => {
-            client.delete(&format!("/bothy/v1/host/guests/{id}"))?;
+            client.delete(&path(&id, ""))?;
             out.done(&json!({ "id": id }), &format!("removed guest {id}"));
         }
+        Some(Guests::Logs { id, follow }) => return logs::run(client, &path(&id, "/serial"), follow),
+        Some(Guests::Console { id, vnc: true, listen }) => return console::vnc(client, &path(&id, "/console?device=vnc"), &id, listen),
+        Some(Guests::Console { id, .. }) => return console::serial(client, &path(&id, "/console"), &id),
     }
     Ok(())
 }

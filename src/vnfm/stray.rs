@@ -62,16 +62,22 @@ impl Vnfm {
     /// Removes a guest that no record names, with its medium and log. Its disks and ports are found by the look at
     /// the host that finds no unknown guest any more.
     pub fn remove_stray(&self, id: VnfcId) -> Result<()> {
+        let found = self.stray(id)?;
+        warn!(guest = %id, vnf = %found.owner.vnf, generation = found.owner.generation, "an unknown guest is removed on request");
+        self.hypervisor.remove(id)?;
+        self.images.remove_medium(id)?;
+        self.images.remove_serial_log(id)
+    }
+
+    /// A guest that no record names; one that a record names is reached by its VNF.
+    pub fn stray(&self, id: VnfcId) -> Result<FoundGuest> {
         let found = self.hypervisor.list()?.into_iter().find(|g| g.id == id);
         let found = found.ok_or_else(|| Fault::not_found(format!("there is no guest {id} of Bothy's on this host")))?;
         let of = |v: &VnfInstance| v.body.as_ref().is_some_and(|b| b.vnfc(id).is_some());
         if let Some(v) = self.store.list::<VnfInstance>()?.into_iter().find(of) {
             return Err(Fault::conflict(format!("guest {id} is of VNF instance {} ({}): it goes with that", v.id, v.name)));
         }
-        warn!(guest = %id, vnf = %found.owner.vnf, generation = found.owner.generation, "an unknown guest is removed on request");
-        self.hypervisor.remove(id)?;
-        self.images.remove_medium(id)?;
-        self.images.remove_serial_log(id)
+        Ok(found)
     }
 
     /// VLANs and networks that a new link must not get: those of the records; and while there are guests that

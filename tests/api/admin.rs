@@ -289,7 +289,11 @@ async fn a_console_is_the_connection_after_an_upgrade() {
     let plain = rig.get(&path).await;
     assert_eq!((plain.status, plain.header("upgrade")), (426, Some("bothy-console")), "{}", plain.body);
     assert_eq!(rig.get(&format!("{path}?device=tape")).await.status, 400);
+    echoes(&rig, &path).await;
+}
 
+/// The in-memory guest's console echoes what is typed.
+async fn echoes(rig: &Rig, path: &str) {
     let mut tls = rig.connect().await;
     let head = format!(
         "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\nconnection: upgrade\r\nupgrade: bothy-console\r\n\r\n",
@@ -303,12 +307,11 @@ async fn a_console_is_the_connection_after_an_upgrade() {
         got.push(byte[0]);
     }
     assert!(got.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&got));
-    // The in-memory guest echoes what is typed.
     tls.write_all(b"hello\n").await.expect("write");
     let mut echoed = Vec::new();
     while !echoed.ends_with(b"hello\n") {
         let mut some = [0; 64];
-        let n = tokio::time::timeout(std::time::Duration::from_secs(5), tls.read(&mut some)).await.expect("in time").expect("read");
+        let n = tokio::time::timeout(std::time::Duration::from_secs(180), tls.read(&mut some)).await.expect("in time").expect("read");
         assert!(n > 0, "{}", String::from_utf8_lossy(&echoed));
         echoed.extend_from_slice(&some[..n]);
     }
@@ -429,8 +432,23 @@ async fn guests_that_no_record_names_are_shown_and_removed_on_request() {
         let v = fits(path, method, &r);
         assert_eq!((&v["restored"], &v["left"][0]["id"], &v["removed"]["guests"]), (&json!(false), &g["id"], &json!([])), "{v:#}");
     }
+    let id = g["id"].as_str().expect("an id");
+    rig.sim.start(stranger().id).expect("started");
+    let log = rig.get(&format!("/bothy/v1/host/guests/{id}/serial")).await;
+    assert_eq!((log.status, log.body.as_str()), (200, "bothy-tiny ready\nrouter ready\n"));
+    assert_eq!(rig.get(&format!("/bothy/v1/host/guests/{id}/serial?bytes=6")).await.body, "ready\n");
+    echoes(&rig, &format!("/bothy/v1/host/guests/{id}/console")).await;
     let known = up["vnfInstance"][0]["instantiatedVnfInfo"]["vnfcResourceInfo"][0]["id"].as_str().expect("a guest");
     let nobody = "00000000-0000-4000-8000-000000000000";
+    // Those that a record names are reached by their VNF.
+    for (id, status) in [(known, 409), (nobody, 404)] {
+        let r = rig.get(&format!("/bothy/v1/host/guests/{id}/serial")).await;
+        assert_eq!(r.status, status, "{id}: {}", r.body);
+        let upgrade = ["connection: upgrade", "upgrade: bothy-console"];
+        let r = rig.ask(&format!("GET /bothy/v1/host/guests/{id}/console"), &upgrade, "").await;
+        assert_eq!(r.status, status, "{id}: {}", r.body);
+    }
+    assert_eq!(rig.get(&format!("/bothy/v1/host/guests/{id}/console")).await.status, 426);
     for (id, status) in [(known, 409), (nobody, 404), ("x", 404), (g["id"].as_str().expect("an id"), 204)] {
         let r = rig.delete(&format!("/bothy/v1/host/guests/{id}")).await;
         assert_eq!(r.status, status, "{id}: {}", r.body);

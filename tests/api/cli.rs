@@ -103,6 +103,18 @@ fn snapshots(site: &Site) {
     assert_eq!(site.json(&["vnf", "snapshot", "list"]), serde_json::json!([]));
 }
 
+/// What `host guests` reaches is in no record: a guest of a VNF is reached by that.
+fn known_guests(site: &Site) {
+    let vnf = site.json(&["vnf", "show", "vcpe-web"]);
+    let id = vnf["instantiatedVnfInfo"]["vnfcResourceInfo"][0]["id"].as_str().expect("a guest").to_owned();
+    for of in ["logs", "console", "remove"] {
+        let refused = site.says(3, &["host", "guests", of, &id]);
+        assert!(refused.contains("is of VNF instance"), "{of}: {refused}");
+        let unknown = site.says(3, &["host", "guests", of, "00000000-0000-4000-8000-000000000000"]);
+        assert!(unknown.contains("there is no guest"), "{of}: {unknown}");
+    }
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("folder");
     for e in fs::read_dir(from).expect("folder").flatten() {
@@ -205,6 +217,7 @@ fn a_service_comes_up_from_a_folder_is_looked_at_and_goes_away_again() {
     site.says(2, &["vnf", "reboot", "vcpe-web", "--how", "forceful", "--grace", "5"]);
 
     snapshots(&site);
+    known_guests(&site);
 
     insta::assert_snapshot!("down", site.says(0, &["down", &vcpe]));
     insta::assert_snapshot!("down_again", site.says(0, &["down", "vcpe"]));

@@ -16,8 +16,8 @@ use tokio::net::UnixStream;
 use super::guest::{find, pick, which};
 use crate::{
     api::{
-        Ctx,
-        extract::Id,
+        Ctx, Services,
+        extract::{Id, query},
         problem::{Answer, Problem},
     },
     model::{
@@ -35,8 +35,23 @@ enum Device {
     Vnc,
 }
 
-pub async fn open(State(s): Ctx, Id(id): Id<VnfId>, mut request: Request) -> Answer<Response> {
+pub async fn open(State(s): Ctx, Id(id): Id<VnfId>, request: Request) -> Answer<Response> {
     let (vdu, device) = which(request.uri(), Some("device"))?;
+    upgraded(&s, request, device, move |n| Ok(pick(&find(n, id)?, vdu.as_deref())?.id)).await
+}
+
+/// The same of a guest that no record names.
+pub async fn of_stray(State(s): Ctx, Id(id): Id<VnfcId>, request: Request) -> Answer<Response> {
+    let device = query(request.uri(), &["device"])?.pop().map(|(_, v)| v);
+    upgraded(&s, request, device, move |n| Ok(n.vnfm().stray(id)?.id)).await
+}
+
+async fn upgraded(
+    s: &Services,
+    mut request: Request,
+    device: Option<String>,
+    guest: impl FnOnce(&Nfvo) -> Result<VnfcId> + Send + 'static,
+) -> Answer<Response> {
     let device = match device.as_deref() {
         None | Some("serial") => Device::Serial,
         Some("vnc") => Device::Vnc,
@@ -48,10 +63,10 @@ pub async fn open(State(s): Ctx, Id(id): Id<VnfId>, mut request: Request) -> Ans
         let p = Problem::new(StatusCode::UPGRADE_REQUIRED, "a console needs Upgrade: bothy-console, over HTTP/1.1");
         return Err(Box::new(p.header(UPGRADE, PROTOCOL).header(CONNECTION, HeaderValue::from_static("upgrade"))));
     };
-    let stream = s
+    let (id, stream) = s
         .domain(move |n| {
-            let v = find(n, id)?;
-            connect(n, pick(&v, vdu.as_deref())?.id, device)
+            let id = guest(n)?;
+            Ok((id, connect(n, id, device)?))
         })
         .await?;
     let bad = |e: std::io::Error| Fault::transient(format!("the console cannot be taken over: {e}")).with_source(e);
@@ -75,16 +90,16 @@ fn connect(nfvo: &Nfvo, id: VnfcId, device: Device) -> Result<std::os::unix::net
 }
 
 /// Bytes both ways until one side ends.
-async fn carry(upgrade: OnUpgrade, mut guest: UnixStream, vnf: VnfId) {
+async fn carry(upgrade: OnUpgrade, mut guest: UnixStream, id: VnfcId) {
     match upgrade.await {
         Ok(client) => {
-            tracing::info!(%vnf, "console opened");
+            tracing::info!(guest = %id, "console opened");
             let mut client = TokioIo::new(client);
             match tokio::io::copy_bidirectional(&mut client, &mut guest).await {
-                Ok((sent, received)) => tracing::info!(%vnf, sent, received, "console closed"),
-                Err(e) => tracing::info!(%vnf, error = %e, "console closed"),
+                Ok((sent, received)) => tracing::info!(guest = %id, sent, received, "console closed"),
+                Err(e) => tracing::info!(guest = %id, error = %e, "console closed"),
             }
         }
-        Err(e) => tracing::debug!(%vnf, error = %e, "the client left before its console was open"),
+        Err(e) => tracing::debug!(guest = %id, error = %e, "the client left before its console was open"),
     }
 }

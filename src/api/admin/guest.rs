@@ -77,19 +77,30 @@ pub(super) fn which(uri: &Uri, other: Option<&str>) -> Answer<(Option<String>, O
 
 pub async fn serial(State(s): Ctx, Id(id): Id<VnfId>, uri: Uri) -> Answer<Response> {
     let (vdu, bytes) = which(&uri, Some("bytes"))?;
-    let most = match bytes {
-        None => LOG_BYTES,
-        Some(b) => {
-            b.parse().map(|n: usize| n.min(LOG_MOST)).map_err(|_| Box::new(Problem::malformed(format!("bytes: '{b}' is not a number"))))?
-        }
-    };
+    let most = log_bytes(bytes)?;
     let log = s
         .domain(move |n| {
             let v = find(n, id)?;
             n.vnfm().images().serial_log(pick(&v, vdu.as_deref())?.id, most)
         })
         .await?;
-    Ok(([(CONTENT_TYPE, "application/octet-stream")], log).into_response())
+    Ok(raw(log))
+}
+
+/// The same of a guest that no record names.
+pub async fn serial_of_stray(State(s): Ctx, Id(id): Id<VnfcId>, uri: Uri) -> Answer<Response> {
+    let most = log_bytes(query(&uri, &["bytes"])?.pop().map(|(_, v)| v))?;
+    Ok(raw(s.domain(move |n| n.vnfm().images().serial_log(n.vnfm().stray(id)?.id, most)).await?))
+}
+
+fn raw(log: Vec<u8>) -> Response {
+    ([(CONTENT_TYPE, "application/octet-stream")], log).into_response()
+}
+
+fn log_bytes(asked: Option<String>) -> Answer<usize> {
+    asked.map_or(Ok(LOG_BYTES), |b| {
+        b.parse().map(|n: usize| n.min(LOG_MOST)).map_err(|_| Box::new(Problem::malformed(format!("bytes: '{b}' is not a number"))))
+    })
 }
 
 pub async fn domain(State(s): Ctx, Id(id): Id<VnfId>, uri: Uri) -> Answer<Response> {

@@ -49,6 +49,8 @@ pub fn routes() -> Routes {
         .get("/bothy/v1/host/facts", facts::show)
         .get("/bothy/v1/host/guests", strays::guests)
         .delete("/bothy/v1/host/guests/{id}", strays::remove)
+        .get_raw("/bothy/v1/host/guests/{id}/serial", guest::serial_of_stray)
+        .get_raw("/bothy/v1/host/guests/{id}/console", console::of_stray)
         .get("/bothy/v1/host/plan", setup::plan)
         .post("/bothy/v1/host/apply", setup::apply)
         .post("/bothy/v1/host/undo", setup::undo)
