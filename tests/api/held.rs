@@ -112,6 +112,7 @@ enum Due {
 /// Everything at which this reply differs from what is declared.
 pub fn unlike(method: &str, path: &str, status: u16, media: &str, body: &[u8]) -> Vec<String> {
     let at = |text: String| format!("{method} {path} {status}: {text}");
+    let path = path.split('?').next().unwrap_or_default();
     // RFC 9110 15.4.5: what the client has is as it was.
     if status == 304 && method == "GET" && body.is_empty() {
         return Vec::new();

@@ -513,7 +513,11 @@ async fn local(socket: &std::path::Path, line: &str, body: &Value) -> Reply {
     s.write_all(body.as_bytes()).await.expect("write");
     let mut raw = Vec::new();
     s.read_to_end(&mut raw).await.expect("read");
-    parse(&raw)
+    let r = parse(&raw);
+    let (method, path) = line.split_once(' ').expect("a request");
+    let faults = held::unlike(method, path, r.status, r.header("content-type").unwrap_or_default(), &r.bytes);
+    assert_eq!(faults, [""; 0]);
+    r
 }
 
 #[tokio::test(flavor = "multi_thread")]
