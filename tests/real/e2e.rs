@@ -3,6 +3,7 @@
 
 mod debian;
 mod edges;
+mod firmware;
 mod flavour;
 mod float;
 mod outage;

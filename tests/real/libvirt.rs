@@ -16,6 +16,7 @@ use bothy::{
         domain::DomainSpec,
         error::Kind,
         id::OpId,
+        size::MiB,
         vnfd::{Firmware, NicModel},
     },
     vim::port::{Accel, GuestEvent, GuestState, Hypervisor, Images as _, StopHow},
@@ -457,6 +458,29 @@ fn a_guest_whose_disk_is_full_waits_and_goes_on_when_it_is_started() {
     hv.start(id).expect("goes on");
     assert_eq!(hv.state(id).expect("asked"), Some(GuestState::Running));
     eventually("it has written", || std::fs::read_to_string(host.layout().serial_log(id)).is_ok_and(|l| l.contains("all written")));
+    hv.remove(id).expect("removed");
+}
+
+#[test]
+fn a_guest_boots_by_uefi() {
+    needs_libvirt!();
+    needs!(File("/usr/share/OVMF/OVMF_CODE_4M.fd"), Program("xorriso"));
+    let Some(image) = tiny_image() else { return };
+    let host = Host::start(With::NoSwitch);
+    let (hv, _events) = host.open();
+    // Only a kernel that UEFI has started has this folder.
+    let say = "#!/bin/sh\nif [ -d /sys/firmware/efi ]; then echo started by uefi; else echo started by bios; fi >/dev/ttyS0\n";
+    let mut spec = tiny_guest(&host.layout(), &image, say);
+    spec.firmware = Firmware::Uefi;
+    spec.memory = MiB(256);
+    let id = spec.id;
+    hv.define(&spec).expect("defined");
+    hv.start(id).expect("started");
+    let log = || std::fs::read_to_string(host.layout().serial_log(id)).unwrap_or_default();
+    eventually("it has booted", || log().contains("started by"));
+    assert!(log().contains("started by uefi"), "{}", log());
+    let xml = hv.xml(id).expect("a domain");
+    assert!(xml.contains("pflash") && xml.contains("OVMF_CODE_4M.fd") && xml.contains("<nvram"), "{xml}");
     hv.remove(id).expect("removed");
 }
 
