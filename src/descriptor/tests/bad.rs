@@ -33,6 +33,11 @@ const REFUSED: &[Case] = &[
         "a cycle of derived_from",
     ),
     (
+        "a VNF that contains itself",
+        &[(SMALL, "  node_templates:\n    VNF:", "  node_templates:\n    inner:\n      type: example.nodes.Router\n    VNF:")],
+        "is a VNF in the VNF, substituted without end",
+    ),
+    (
         "value not allowed by the type",
         &[(SMALL, "flavour_description: One guest", "flavour_id: tiny")],
         "'tiny' is not one of the valid values: small, pair",

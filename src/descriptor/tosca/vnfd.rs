@@ -88,6 +88,7 @@ pub fn read(loaded: &Loaded, files: &Files<'_>, sink: &Sink) -> Option<Vnfd> {
         }
         let scope = Scope::new(sink, types, template.path.clone(), topology.clone(), inputs);
         let own = vnf_node(&scope);
+        no_vnf_inside(&scope, types);
         let above = top_scope.as_ref().and_then(vnf_node);
         let Some(vnf) = above.clone().or(own.clone()) else {
             let text = "has no node template of a type derived from tosca.nodes.nfv.VNF";
@@ -174,6 +175,15 @@ fn properties_of(scope: &Scope<'_>, types: &Types) -> Vec<(SmolStr, Rc<Node>)> {
         }
     }
     out
+}
+
+/// A second VNF in a template that stands for one would be substituted by that template again.
+fn no_vnf_inside(scope: &Scope<'_>, types: &Types) {
+    for (name, _) in scope.templates().iter().filter(|(_, n)| types.is_a(scope.type_of(n), VNF)).skip(1) {
+        if let Some(at) = At::template(scope, &name.text) {
+            at.error("is a VNF in the VNF, substituted without end: a VNF is made of VDUs, and VNFs are put together by an NSD");
+        }
+    }
 }
 
 /// Unknown properties, and the constraints that the package's own type puts on them.
