@@ -44,8 +44,9 @@ fn an_accept_is_one_barrier() {
 #[test]
 fn an_operation_of_a_vnf_is_one_barrier_to_accept_and_one_to_finish() {
     for what in OF_VNFS {
-        let c = Case::new(what);
-        c.b.store().settle().expect("settled");
+        let mut c = Case::new(what);
+        // What came before has ended for its workers as well.
+        c.b.restart();
         let before = barriers(&c);
         c.done(c.go());
         // A worker that ends an operation is waited for.
@@ -57,8 +58,9 @@ fn an_operation_of_a_vnf_is_one_barrier_to_accept_and_one_to_finish() {
 #[test]
 fn an_operation_of_a_service_is_those_and_at_most_two_for_each_member() {
     for what in OF_SERVICES {
-        let c = Case::new(what);
-        c.b.store().settle().expect("settled");
+        let mut c = Case::new(what);
+        // What came before has ended for its workers as well.
+        c.b.restart();
         let before = barriers(&c);
         c.done(c.go());
         c.b.core().engine.stop();
