@@ -189,9 +189,9 @@ pub struct PlacedDevice {
     pub vf: Option<u16>,
     /// Bandwidth promised, Mbit/s; 0: none.
     pub mbps: u32,
-    /// No other guest has a function of this card.
+    /// `false`: no descriptor can ask for a card's only function. The record's form has it.
     pub alone: bool,
-    /// NICs of one group are on different cards.
+    /// `None`: nor for functions of different cards. The same.
     pub apart: Option<SmolStr>,
 }
 

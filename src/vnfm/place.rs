@@ -95,11 +95,9 @@ pub fn wishful(guest: VnfcId, name: SmolStr, vdu: &Vdu, nics: Vec<NicOf>, compan
     if !(large || dedicated || alone || devices || grouped || reserve_mhz > 0 || e.numa.is_some()) {
         return Ok(None);
     }
-    let cpus = cpu_wish(e, &cells, dedicated)?;
     let ask = GuestAsk {
         name,
-        cells: cells.iter().map(|c| CellAsk { vcpus: c.vcpus.clone(), memory: c.memory }).collect(),
-        cpus,
+        cells: cell_asks(e, &cells, dedicated)?,
         pages: match e.pages {
             PagePolicy::Any | PagePolicy::Small => PageWish::Small,
             PagePolicy::Large => PageWish::Large,
@@ -117,7 +115,7 @@ pub fn wishful(guest: VnfcId, name: SmolStr, vdu: &Vdu, nics: Vec<NicOf>, compan
     Ok(Some(Wishful { guest, ask, epa: e.clone(), nics }))
 }
 
-fn cpu_wish(e: &Epa, cells: &[epa::Cell], dedicated: bool) -> Result<CpuWish> {
+fn cell_asks(e: &Epa, cells: &[epa::Cell], dedicated: bool) -> Result<Vec<CellAsk>> {
     let by_policy = match (dedicated, e.threads) {
         (false, _) => CpuWish::Floating,
         (true, ThreadPolicy::Prefer) => CpuWish::Threads,
@@ -125,25 +123,19 @@ fn cpu_wish(e: &Epa, cells: &[epa::Cell], dedicated: bool) -> Result<CpuWish> {
         (true, ThreadPolicy::Separate) => CpuWish::Separate,
         (true, ThreadPolicy::Isolate) => CpuWish::Cores,
     };
-    let of = |c: &epa::Cell| match &c.cores {
-        None => by_policy,
-        Some(CoreWish::Cores(_)) => CpuWish::Cores,
-        Some(CoreWish::PairedThreads { .. }) => CpuWish::Pairs,
-        // Any threads: the policy may still say of which cores.
-        Some(CoreWish::Threads(_)) => by_policy,
-    };
-    let first = cells.first().map_or(by_policy, of);
-    for (n, c) in cells.iter().enumerate() {
-        if of(c) != first {
-            return Err(Fault::invalid(format!(
-                "NUMA node {n} asks for another kind of CPUs than node 0: all nodes of a guest have num-cores, paired-threads or num-threads alike"
-            )));
-        }
+    let ask = |(n, c): (usize, &epa::Cell)| {
         if let Some(w) = c.cores.as_ref().filter(|w| w.vcpus() != c.vcpus.len() as u32) {
             return Err(Fault::invalid(format!("NUMA node {n} asks for CPUs of {} vCPUs, and has {}", w.vcpus(), c.vcpus.len())));
         }
-    }
-    Ok(first)
+        let cpus = match &c.cores {
+            Some(CoreWish::Cores(_)) => CpuWish::Cores,
+            Some(CoreWish::PairedThreads { .. }) => CpuWish::Pairs,
+            // Any threads: the policy may still say of which cores.
+            Some(CoreWish::Threads(_)) | None => by_policy,
+        };
+        Ok(CellAsk { vcpus: c.vcpus.clone(), memory: c.memory, cpus })
+    };
+    cells.iter().enumerate().map(ask).collect()
 }
 
 fn device_asks(e: &Epa, nics: &[NicOf]) -> Result<Vec<DeviceAsk>> {
@@ -155,7 +147,7 @@ fn device_asks(e: &Epa, nics: &[NicOf]) -> Result<Vec<DeviceAsk>> {
         })?;
         let kind = if n.wish.attach == NicAttach::Vf { DeviceKind::Vf { physical } } else { DeviceKind::Pf { physical } };
         let mbps = n.wish.bandwidth.or(e.quotas.vif.reserve).unwrap_or(0);
-        out.push(DeviceAsk { wish: n.cp.clone(), kind, mbps, near, alone: false, apart: None });
+        out.push(DeviceAsk { wish: n.cp.clone(), kind, mbps, near });
     }
     for d in &e.devices {
         let DeviceMatch::Id { vendor, device } = d.what else {
@@ -164,7 +156,7 @@ fn device_asks(e: &Epa, nics: &[NicOf]) -> Result<Vec<DeviceAsk>> {
             ));
         };
         let wish = format_smolstr!("{vendor:04x}:{device:04x}");
-        let ask = DeviceAsk { wish, kind: DeviceKind::Pci { vendor, device }, mbps: 0, near, alone: false, apart: None };
+        let ask = DeviceAsk { wish, kind: DeviceKind::Pci { vendor, device }, mbps: 0, near };
         out.extend(std::iter::repeat_n(ask, d.count.into()));
     }
     Ok(out)

@@ -69,20 +69,17 @@ fn guest(n: usize, d: &mut Dice, most_cpus: u64) -> GuestAsk {
     let cell = |d: &mut Dice, next: &mut u16| {
         let vcpus = 1 + d.below(most_cpus) as u16;
         *next += vcpus;
-        CellAsk { vcpus: (*next - vcpus..*next).collect(), memory: MiB(1024 * (1 + d.below(2))) }
+        CellAsk { vcpus: (*next - vcpus..*next).collect(), memory: MiB(1024 * (1 + d.below(2))), cpus }
     };
     let nic = |d: &mut Dice, network: &str| DeviceAsk {
         wish: network.into(),
         kind: DeviceKind::Vf { physical: network.into() },
         mbps: 100 * d.below(10) as u32,
         near: d.below(4) == 0,
-        alone: false,
-        apart: None,
     };
     GuestAsk {
         name: format!("g{n}").into(),
         cells: (0..cells).map(|_| cell(d, &mut next)).collect(),
-        cpus,
         pages: [PageWish::Small, PageWish::Large, PageWish::Exactly(PageSize::Huge2M), PageWish::PreferLarge][d.below(4) as usize],
         strict: d.below(3) > 0,
         emulator_alone: false,
@@ -170,8 +167,7 @@ fn small() -> Vec<Row> {
     let sizes = [2u16, 1, 2];
     let plain = |n: usize, vcpus: u16| GuestAsk {
         name: format!("g{n}").into(),
-        cells: vec![CellAsk { vcpus: (0..vcpus).collect(), memory: MiB(64) }],
-        cpus: CpuWish::Threads,
+        cells: vec![CellAsk { vcpus: (0..vcpus).collect(), memory: MiB(64), cpus: CpuWish::Threads }],
         pages: PageWish::Small,
         strict: true,
         emulator_alone: false,

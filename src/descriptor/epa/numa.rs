@@ -71,40 +71,29 @@ impl Draft {
     }
 }
 
-/// Which vCPUs are in which node: as said, or as many in a row as a node's cores say, or evenly.
+/// Which vCPUs are in which node: as said; as many of the others in a row as a node's cores say; what is left, evenly.
 fn vcpu_sets(nodes: &[Node], vcpus: u32) -> Result<Vec<CpuSet>, String> {
     let last = u16::try_from(vcpus).map_err(|_| format!("{vcpus} vCPUs are too many"))?;
     let all: CpuSet = (0..last).collect();
-    let named = nodes.iter().filter(|n| n.vcpus.is_some()).count();
-    let counted = nodes.iter().filter(|n| n.cores.is_some()).count();
-    let in_a_row = |counts: Vec<u32>| {
-        let mut next = 0u16;
-        let sets = counts.into_iter().map(|n| {
-            let end = next.saturating_add(u16::try_from(n).unwrap_or(u16::MAX));
-            let set: CpuSet = (next..end).collect();
-            next = end;
-            set
-        });
-        sets.collect::<Vec<CpuSet>>()
+    let named = nodes.iter().filter_map(|n| n.vcpus.as_ref()).fold(CpuSet::new(), |all, set| all.union(set));
+    let others = || nodes.iter().filter(|n| n.vcpus.is_none());
+    let counted: u32 = others().filter_map(|n| n.cores.as_ref()).map(CoreWish::vcpus).sum();
+    let silent = others().filter(|n| n.cores.is_none()).count() as u32;
+    let free = all.minus(&named);
+    let Some(rest) = (free.len() as u32).checked_sub(counted).filter(|rest| *rest == 0 || silent > 0 || counted == 0) else {
+        let have = if named.is_empty() { format!("the guest has {vcpus}") } else { format!("vCPUs {free} are left to them") };
+        return Err(format!("the nodes' cores and threads are {counted} vCPUs, and {have}"));
     };
-    let sets = if named == nodes.len() {
-        nodes.iter().filter_map(|n| n.vcpus.clone()).collect()
-    } else if named > 0 {
-        return Err("say the vCPUs of each node, or of none".into());
-    } else if counted == nodes.len() {
-        let counts: Vec<u32> = nodes.iter().filter_map(|n| n.cores.as_ref().map(CoreWish::vcpus)).collect();
-        let sum: u32 = counts.iter().sum();
-        if sum != vcpus {
-            return Err(format!("the nodes' cores and threads are {sum} vCPUs, and the guest has {vcpus}"));
-        }
-        in_a_row(counts)
-    } else {
-        let n = nodes.len() as u32;
-        if !vcpus.is_multiple_of(n) {
-            return Err(format!("{vcpus} vCPUs cannot be shared out evenly over {n} nodes; say the vCPUs of each"));
-        }
-        in_a_row(vec![vcpus / n; nodes.len()])
+    if silent > 0 && !rest.is_multiple_of(silent) {
+        return Err(format!("{rest} vCPUs cannot be shared out evenly over {silent} nodes; say the vCPUs of each"));
+    }
+    let mut free = free.iter();
+    let set = |n: &Node| match (&n.vcpus, &n.cores) {
+        (Some(set), _) => set.clone(),
+        (None, Some(cores)) => free.by_ref().take(cores.vcpus() as usize).collect(),
+        (None, None) => free.by_ref().take((rest / silent.max(1)) as usize).collect(),
     };
+    let sets: Vec<CpuSet> = nodes.iter().map(set).collect();
     let mut seen = CpuSet::new();
     for set in &sets {
         if set.is_empty() {
@@ -124,24 +113,19 @@ fn vcpu_sets(nodes: &[Node], vcpus: u32) -> Result<Vec<CpuSet>, String> {
     Ok(sets)
 }
 
+/// As said; the nodes that say nothing share what is left evenly.
 fn memories(nodes: &[Node], memory: MiB) -> Result<Vec<MiB>, String> {
-    let said: Vec<MiB> = nodes.iter().filter_map(|n| n.memory).collect();
-    let n = nodes.len() as u64;
-    if said.is_empty() {
-        if !memory.0.is_multiple_of(n) {
-            return Err(format!("{memory} cannot be shared out evenly over {n} nodes; say the memory of each"));
-        }
-        return Ok(vec![MiB(memory.0 / n); nodes.len()]);
-    }
-    if said.len() < nodes.len() {
-        return Err("say the memory of each node, or of none".into());
-    }
-    let sum = said.iter().fold(MiB(0), |s, m| s.plus(*m));
-    if sum != memory {
+    let sum = nodes.iter().filter_map(|n| n.memory).fold(MiB(0), MiB::plus);
+    let silent = nodes.iter().filter(|n| n.memory.is_none()).count() as u64;
+    let Some(rest) = memory.0.checked_sub(sum.0).filter(|rest| *rest == 0 || silent > 0) else {
         return Err(format!("the nodes' memory is {sum}, and the guest has {memory}"));
+    };
+    if silent > 0 && !rest.is_multiple_of(silent) {
+        return Err(format!("{} cannot be shared out evenly over {silent} nodes; say the memory of each", MiB(rest)));
     }
-    if said.contains(&MiB(0)) {
+    let all: Vec<MiB> = nodes.iter().map(|n| n.memory.unwrap_or(MiB(rest / silent.max(1)))).collect();
+    if all.contains(&MiB(0)) {
         return Err("a NUMA node needs memory".into());
     }
-    Ok(said)
+    Ok(all)
 }

@@ -167,6 +167,50 @@ fn every_key_that_is_acted_on_sets_its_wish() {
 }
 
 #[test]
+fn nodes_of_a_guest_need_not_be_alike() {
+    // (keys of nodes, without their prefix; each node's vCPUs, memory and kind), for 6 vCPUs and 256 MiB.
+    let (cores, threads) = (|n| Some(CoreWish::Cores(n)), |n| Some(CoreWish::Threads(n)));
+    let pairs = |pairs, of: &[(u16, u16)]| Some(CoreWish::PairedThreads { pairs, of: of.to_vec() });
+    type Nodes = Vec<(&'static str, u64, Option<CoreWish>)>;
+    let cases: [(&str, Nodes); 6] = [
+        (
+            "1.num-cores: 2, 1.memory-mb: 56, 2.paired-threads.num-paired-threads: 2, 2.memory-mb: 200",
+            vec![("0-1", 56, cores(2)), ("2-5", 200, pairs(2, &[]))],
+        ),
+        (
+            "0.vcpu: '0,5', 0.paired-threads.paired-thread-ids: 0-5, 1.num-threads: 3, 2.memory-mb: 96",
+            vec![("0,5", 80, pairs(1, &[(0, 5)])), ("1-3", 80, threads(3)), ("4", 96, None)],
+        ),
+        ("0.vcpu: '0', 1.vcpu: '1-5'", vec![("0", 128, None), ("1-5", 128, None)]),
+        ("0.memory-mb: 6, 1.memory-mb: 250", vec![("0-2", 6, None), ("3-5", 250, None)]),
+        ("0.num-cores: 4, 1.memory-mb: 6, 2.memory-mb: 6", vec![("0-3", 244, cores(4)), ("4", 6, None), ("5", 6, None)]),
+        ("0.vcpu: '2-4', 1.vcpu: '0-1,5', 1.num-cores: 3, 1.memory-mb: 16", vec![("2-4", 240, None), ("0-1,5", 16, cores(3))]),
+    ];
+    let of = |list: &str| {
+        let list: Vec<String> = list.split(", ").map(|k| format!("numa-node-policy.node.{k}")).collect();
+        keys(&format!("cpu-pinning-policy: DEDICATED, {}", list.join(", "))).replace("num_virtual_cpu: 2", "num_virtual_cpu: 6")
+    };
+    for (list, want) in cases {
+        let (vdu, warnings) = guest(&[(CPU, &of(list))]);
+        assert_eq!(warnings, "", "{list}");
+        let want: Vec<Cell> = want.into_iter().map(|(v, m, cores)| Cell { vcpus: cpus(v), memory: MiB(m), cores }).collect();
+        assert_eq!(vdu.epa.numa.expect("nodes").cells, want, "{list}");
+    }
+    for (list, want) in [
+        ("0.num-cores: 1, 1.num-threads: 4", "the nodes' cores and threads are 5 vCPUs, and the guest has 6"),
+        ("0.vcpu: '0-3', 1.num-cores: 1", "the nodes' cores and threads are 1 vCPUs, and vCPUs 4-5 are left to them"),
+        ("0.vcpu: '0-3', 1.num-cores: 3", "the nodes' cores and threads are 3 vCPUs, and vCPUs 4-5 are left to them"),
+        ("0.vcpu: '0', 1.memory-mb: 1, 2.memory-mb: 1", "5 vCPUs cannot be shared out evenly over 2 nodes"),
+        ("0.vcpu: '0-5', 1.memory-mb: 1", "a NUMA node needs at least one vCPU"),
+        ("0.memory-mb: 255, 1.num-threads: 1, 2.num-threads: 3", "1 MiB cannot be shared out evenly over 2 nodes"),
+        ("0.memory-mb: 256, 1.num-threads: 3", "a NUMA node needs memory"),
+    ] {
+        let text = said("router", &[(SMALL, CPU, &of(list))]);
+        assert!(text.starts_with("refused") && text.contains(want), "{list}: {want}: {text}");
+    }
+}
+
+#[test]
 fn sol001s_own_fields_are_read() {
     let (vdu, warnings) = guest(&[
         (CPU, "virtual_cpu: { num_virtual_cpu: 2, virtual_cpu_pinning: { virtual_cpu_pinning_policy: static } }"),

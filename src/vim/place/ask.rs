@@ -32,6 +32,8 @@ pub enum CpuWish {
 pub struct CellAsk {
     pub vcpus: CpuSet,
     pub memory: MiB,
+    /// Nodes of one guest may have CPUs of different kinds; all of them float, or none does.
+    pub cpus: CpuWish,
 }
 
 /// Which pages back the memory.
@@ -81,10 +83,6 @@ pub struct DeviceAsk {
     pub mbps: u32,
     /// It must be near: on the node of one of the guest's cells, or there is no place.
     pub near: bool,
-    /// A VF: no other guest on its card.
-    pub alone: bool,
-    /// Devices of one group are on different cards.
-    pub apart: Option<SmolStr>,
 }
 
 /// One guest.
@@ -94,7 +92,6 @@ pub struct GuestAsk {
     pub name: SmolStr,
     /// At least one.
     pub cells: Vec<CellAsk>,
-    pub cpus: CpuWish,
     pub pages: PageWish,
     /// Memory is on the cell's own node, and each cell on another node (STRICT). Else: where there is
     /// room (PREFERRED).
@@ -114,6 +111,10 @@ impl GuestAsk {
     /// Of all cells.
     pub fn vcpus(&self) -> usize {
         self.cells.iter().map(|c| c.vcpus.len()).sum()
+    }
+    /// Its vCPUs have no CPUs of their own.
+    pub fn floats(&self) -> bool {
+        self.cells.iter().all(|c| c.cpus == CpuWish::Floating)
     }
     /// Small pages count as away from memory for those that prefer large ones.
     pub fn wants_large(&self) -> bool {

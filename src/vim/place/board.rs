@@ -112,13 +112,12 @@ pub(super) struct FreeCard<'a> {
     pub vfs: Vec<(u16, PciAddr)>,
     /// Functions of it that guests have.
     pub used: usize,
-    /// Given whole, or with a guest that wants to be alone.
+    /// Given whole.
     pub closed: bool,
     /// Bandwidth not promised yet; `None`: the link's speed is not known.
     pub mbps: Option<u32>,
     /// Guests that have functions of it.
     pub holders: BTreeSet<SmolStr>,
-    pub apart: BTreeSet<SmolStr>,
 }
 
 /// The board without what is held.
@@ -193,9 +192,8 @@ fn free_card<'a>(card: &'a Card, held: &[Held]) -> FreeCard<'a> {
         card,
         vfs: card.vfs.iter().copied().filter(|(_, a)| !gone.contains(a)).collect(),
         used: gone.len(),
-        closed: mine().any(|d| d.vf.is_none() || d.alone),
+        closed: mine().any(|d| d.vf.is_none()),
         mbps: card.mbps.map(|m| m.saturating_sub(promised)),
         holders: held.iter().filter(|h| h.at.devices.iter().any(|d| d.card == card.address)).map(|h| h.name.clone()).collect(),
-        apart: mine().filter_map(|d| d.apart.clone()).collect(),
     }
 }

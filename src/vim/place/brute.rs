@@ -164,10 +164,10 @@ impl Brute<'_> {
 
     fn card_holds(&self, c: usize, cards: &[usize], wanted: &[(usize, &DeviceAsk)]) -> bool {
         let card = &self.board.cards[c];
-        // (whole, alone, mbps) of each function on it.
-        let mut on: Vec<(bool, bool, u32)> = Vec::new();
+        // (whole, mbps) of each function on it.
+        let mut on: Vec<(bool, u32)> = Vec::new();
         for d in self.held.iter().flat_map(|h| &h.at.devices).filter(|d| d.card == card.address) {
-            on.push((d.vf.is_none(), d.alone, d.mbps));
+            on.push((d.vf.is_none(), d.mbps));
         }
         for ((_, d), _) in wanted.iter().zip(cards).filter(|(_, card)| **card == c) {
             let whole = matches!(d.kind, DeviceKind::Pf { .. } | DeviceKind::Pci { .. });
@@ -178,13 +178,13 @@ impl Brute<'_> {
             if !kind || (whole && card.whole.is_err()) || (d.mbps > 0 && card.mbps.is_none()) {
                 return false;
             }
-            on.push((whole, d.alone, d.mbps));
+            on.push((whole, d.mbps));
         }
         let many = on.len() > 1;
         let wholes = on.iter().filter(|o| o.0).count();
         on.len() - wholes <= card.vfs.len()
-            && !(many && on.iter().any(|o| o.0 || o.1))
-            && on.iter().map(|o| o.2).sum::<u32>() <= card.mbps.unwrap_or(u32::MAX)
+            && !(many && on.iter().any(|o| o.0))
+            && on.iter().map(|o| o.1).sum::<u32>() <= card.mbps.unwrap_or(u32::MAX)
     }
 
     fn judge(&mut self, seats: &[(usize, usize, usize)], cards: &[usize], wanted: &[(usize, &DeviceAsk)]) {
@@ -219,8 +219,8 @@ impl Brute<'_> {
                 let _ = s;
                 let (g, i) = self.cells[k];
                 let a = &self.asks[g];
-                let vcpus = a.cells[i].vcpus.len();
-                let (one, times) = match a.cpus {
+                let (vcpus, wish) = (a.cells[i].vcpus.len(), a.cells[i].cpus);
+                let (one, times) = match wish {
                     CpuWish::Floating => (One::Thread, 0),
                     CpuWish::Threads => (One::Thread, vcpus),
                     CpuWish::Separate => (One::Apart(g), vcpus),
@@ -228,14 +228,14 @@ impl Brute<'_> {
                     CpuWish::Pairs => (One::Pair, vcpus.div_ceil(2)),
                     CpuWish::NoSiblings => (One::NoSibling, vcpus),
                 };
-                floats |= a.cpus == CpuWish::Floating;
-                if a.cpus == CpuWish::Floating {
+                floats |= wish == CpuWish::Floating;
+                if wish == CpuWish::Floating {
                     let all: usize = a.cells.iter().map(|c| c.vcpus.len()).sum();
                     mcpu += (u64::from(a.reserve_mhz) * vcpus as u64).div_ceil(all as u64);
                 }
                 todo.extend(std::iter::repeat_n(one, times));
                 if a.emulator_alone && i == 0 {
-                    todo.push(match a.cpus {
+                    todo.push(match wish {
                         CpuWish::Cores => One::Whole,
                         CpuWish::NoSiblings => One::NoSibling,
                         _ => One::Thread,
@@ -341,21 +341,21 @@ fn check_dealt(board: &Board, may: &May, held: &[Held], asks: &[GuestAsk], p: &P
         for (cell, c) in a.cells.iter().zip(&at.cells) {
             let node = board.nodes.iter().find(|n| n.id == c.node).expect("a node");
             assert!(c.pins.iter().all(|(_, cpu)| node.cores.iter().any(|k| k.cpus.contains(*cpu))));
-            if a.cpus == CpuWish::Floating {
+            if cell.cpus == CpuWish::Floating {
                 assert!(c.pins.is_empty() && !c.float.is_empty());
                 continue;
             }
             assert_eq!(c.pins.iter().map(|(v, _)| *v).collect::<CpuSet>(), cell.vcpus);
             let cores = c.pins.iter().map(|(_, cpu)| core_of(*cpu));
-            match a.cpus {
+            match cell.cpus {
                 CpuWish::Floating | CpuWish::Threads => {}
                 CpuWish::Separate | CpuWish::Cores | CpuWish::NoSiblings => {
                     for core in cores {
                         assert!(!used.contains(&core), "two threads of one core: {at:?}");
                         used.push(core);
                         let all = core.cpus.iter().all(|cpu| at.held_cpus().contains(cpu));
-                        assert!(a.cpus == CpuWish::Separate || all, "a core is shared: {at:?}");
-                        assert!(a.cpus != CpuWish::NoSiblings || core.cpus.len() == 1);
+                        assert!(cell.cpus == CpuWish::Separate || all, "a core is shared: {at:?}");
+                        assert!(cell.cpus != CpuWish::NoSiblings || core.cpus.len() == 1);
                     }
                 }
                 CpuWish::Pairs => {
@@ -440,7 +440,7 @@ fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
     let pages = || {
         prop_oneof![Just(PageWish::Small), Just(PageWish::Exactly(PageSize::Huge2M)), Just(PageWish::Large), Just(PageWish::PreferLarge)]
     };
-    let device = || (0u8..20, 0u32..8, proptest::bool::weighted(0.2), proptest::bool::weighted(0.1));
+    let device = || (0u8..20, 0u32..8, proptest::bool::weighted(0.2));
     let one = || {
         (
             prop_oneof![2 => proptest::collection::vec((1u16..=3, 1u64..=2), 1), 3 => proptest::collection::vec((1u16..=2, 1u64..=2), 2)],
@@ -452,6 +452,7 @@ fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
             proptest::bool::weighted(0.1),
             proptest::bool::weighted(0.1),
             prop_oneof![2 => Just(0), 1 => 1u32..=2000],
+            proptest::option::weighted(0.4, cpus()),
         )
     };
     // Few enough that many have a place.
@@ -459,7 +460,7 @@ fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
         let (mut cells, mut wanted) = (0, 0);
         all.into_iter()
             .enumerate()
-            .map(|(n, (mut shape, cpus, pages, strict, emulator_alone, mut devices, together, apart, reserve))| {
+            .map(|(n, (mut shape, cpus, pages, strict, emulator_alone, mut devices, together, apart, reserve, other))| {
                 // Brute force is the limit: six cells in all.
                 if cells >= 4 {
                     shape.truncate(1);
@@ -470,19 +471,23 @@ fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
                 wanted += devices.len();
                 let shape: Vec<(u16, u64)> = shape.into_iter().map(|(v, m)| (v, m * 2)).collect();
                 let mut g = guest(&format!("g{n}"), &shape, cpus);
+                // A second node of another kind; all of a guest's float, or none does.
+                if let (false, Some(other), [_, second]) = (g.floats(), other.filter(|c| *c != CpuWish::Floating), &mut g.cells[..]) {
+                    second.cpus = other;
+                }
                 (g.pages, g.strict, g.emulator_alone) = (pages, strict, emulator_alone);
                 // Of as much as its vCPUs can have.
                 g.reserve_mhz = reserve.min(1000 * g.vcpus() as u32);
                 g.devices = devices
                     .into_iter()
-                    .map(|(kind, mbps, near, alone)| {
+                    .map(|(kind, mbps, near)| {
                         let d = match kind {
                             0..16 => net("wan", true),
                             16..18 => net("lan", true),
                             18 => net("wan", false),
                             _ => DeviceAsk { kind: DeviceKind::Pci { vendor: 0x8086, device: 0x10c9 }, ..net("wan", false) },
                         };
-                        DeviceAsk { mbps, near, alone: kind < 18 && alone, ..d }
+                        DeviceAsk { mbps, near, ..d }
                     })
                     .collect();
                 g.together = if together { vec!["t".into()] } else { Vec::new() };
@@ -494,10 +499,12 @@ fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
 }
 
 /// What the comparison has to see: requests that are placed and refused, and NICs that are near a guest by its second
-/// cell alone; and NICs that are far.
-static SEEN: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
+/// cell alone; NICs that are far; and guests whose nodes have CPUs of different kinds.
+static SEEN: [AtomicU32; 5] = [const { AtomicU32::new(0) }; 5];
 
-fn see(board: &Board, p: &Placed) {
+fn see(board: &Board, asks: &[GuestAsk], p: &Placed) {
+    let mixed = |a: &&GuestAsk| a.cells.iter().any(|c| c.cpus != a.cells[0].cpus);
+    SEEN[4].fetch_add(asks.iter().filter(mixed).count() as u32, Relaxed);
     for at in &p.guests {
         let node = |d: &PlacedDevice| board.cards.iter().find(|c| c.address == d.card).and_then(|c| c.node);
         for n in at.devices.iter().filter_map(node) {
@@ -513,9 +520,10 @@ fn see(board: &Board, p: &Placed) {
 #[test]
 fn the_place_found_is_the_one_brute_force_finds() {
     compared();
-    let [placed, refused, second, far] = SEEN.each_ref().map(|n| n.load(Relaxed));
-    let text = format!("{placed} placed, {refused} refused; {second} NICs near by a second cell alone, {far} far");
-    assert!(placed > 20 && refused > 20 && second > 0, "the requests are of one kind: {text}");
+    let [placed, refused, second, far, mixed] = SEEN.each_ref().map(|n| n.load(Relaxed));
+    let text =
+        format!("{placed} placed, {refused} refused; {second} NICs near by a second cell alone, {far} far; {mixed} guests of mixed nodes");
+    assert!(placed > 20 && refused > 20 && second > 0 && mixed > 5, "the requests are of one kind: {text}");
     println!("{text}");
 }
 
@@ -531,7 +539,7 @@ proptest! {
         match (place_within(&board, &held, &asks, 2_000_000), want) {
             (Ok(p), Some(want)) => {
                 prop_assert!(p.proven);
-                see(&board, &p);
+                see(&board, &asks, &p);
                 check_dealt(&board, &may, &held, &asks, &p);
                 prop_assert_eq!(ids(&board, &asks, &p), want);
             }

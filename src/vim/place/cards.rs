@@ -3,7 +3,7 @@
 //! Owns the search of the fewest cells away from a device of theirs, then the lowest cards. Never:
 //! cores and memory.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::ops::Range;
 
 use super::{
     ask::{DeviceAsk, DeviceKind},
@@ -27,13 +27,11 @@ pub(super) struct Room<'a> {
     used: usize,
     mbps: Option<u32>,
     closed: bool,
-    apart: BTreeSet<&'a str>,
 }
 
 impl<'a> Room<'a> {
     pub fn of(free: &'a FreeCard<'a>) -> Room<'a> {
-        let apart = free.apart.iter().map(smol_str::SmolStr::as_str).collect();
-        Room { free, vfs: free.vfs.len(), used: free.used, mbps: free.mbps, closed: free.closed, apart }
+        Room { free, vfs: free.vfs.len(), used: free.used, mbps: free.mbps, closed: free.closed }
     }
 
     /// It is of the kind that is wished for.
@@ -49,10 +47,6 @@ impl<'a> Room<'a> {
     pub fn refuses(&self, ask: &DeviceAsk) -> Option<String> {
         if self.closed {
             return Some(format!("{} has it for itself ({}{} would do)", self.holders(), self.their_end(), another(&ask.kind)));
-        }
-        if let Some(group) = ask.apart.as_ref().filter(|g| self.apart.contains(g.as_str())) {
-            let other = another(&ask.kind);
-            return Some(format!("a NIC of the group {group}, whose NICs are on different cards, is on it ({other} would do)"));
         }
         if ask.mbps > 0 {
             match self.mbps {
@@ -80,19 +74,13 @@ impl<'a> Room<'a> {
                 card.vfs.len(),
                 self.their_end()
             )),
-            DeviceKind::Vf { .. } if ask.alone && self.used > 0 => {
-                Some(format!("{}, and the guest wants it for itself ({}{} would do)", self.in_use(), self.their_end(), another(&ask.kind)))
-            }
             DeviceKind::Pf { .. } | DeviceKind::Pci { .. } if self.used > 0 => {
-                Some(format!("{} ({}{} would do)", self.in_use(), self.their_end(), another(&ask.kind)))
+                let (used, end, other) = (self.used, self.their_end(), another(&ask.kind));
+                Some(format!("{used} of its VFs are in use by {} ({end}{other} would do)", self.holders()))
             }
             DeviceKind::Pf { .. } | DeviceKind::Pci { .. } => card.whole.as_ref().err().map(ToString::to_string),
             DeviceKind::Vf { .. } => None,
         }
-    }
-
-    fn in_use(&self) -> String {
-        format!("{} of its VFs are in use by {}", self.used, self.holders())
     }
 
     /// Guests that have it or some of it.
@@ -119,17 +107,11 @@ impl<'a> Room<'a> {
         nodes.iter().any(|n| self.is_near(*n))
     }
 
-    pub fn take(&mut self, ask: &'a DeviceAsk) {
+    pub fn take(&mut self, ask: &DeviceAsk) {
         self.used += 1;
         self.mbps = self.mbps.map(|m| m.saturating_sub(ask.mbps));
-        if let Some(g) = &ask.apart {
-            self.apart.insert(g);
-        }
         match ask.kind {
-            DeviceKind::Vf { .. } => {
-                self.vfs -= 1;
-                self.closed |= ask.alone;
-            }
+            DeviceKind::Vf { .. } => self.vfs -= 1,
             DeviceKind::Pf { .. } | DeviceKind::Pci { .. } => self.closed = true,
         }
     }
@@ -138,7 +120,6 @@ impl<'a> Room<'a> {
     fn same(&self, other: &Room<'_>) -> bool {
         let (a, b) = (self.free.card, other.free.card);
         (self.vfs, self.used, self.mbps, self.closed) == (other.vfs, other.used, other.mbps, other.closed)
-            && self.apart == other.apart
             && (a.node, &a.physical, a.vendor, a.device, a.vfs.is_empty(), a.whole.is_ok())
                 == (b.node, &b.physical, b.vendor, b.device, b.vfs.is_empty(), b.whole.is_ok())
     }

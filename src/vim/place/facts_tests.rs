@@ -105,7 +105,7 @@ fn what_no_guest_can_be_given_is_refused_at_placement_with_what_would_make_it() 
     let no_group = "in no IOMMU group (VT-d or AMD-Vi switched on for it in the firmware would do)";
     let ask = |kind| {
         let mut a = guest("a", &[(1, 8)], CpuWish::Threads);
-        a.devices = vec![DeviceAsk { wish: "fast".into(), kind, mbps: 0, near: false, alone: false, apart: None }];
+        a.devices = vec![DeviceAsk { wish: "fast".into(), kind, mbps: 0, near: false }];
         a
     };
     let (vf, pf) = (DeviceKind::Vf { physical: "wan".into() }, DeviceKind::Pf { physical: "wan".into() });

@@ -81,7 +81,7 @@ fn reasons(free: &Free<'_>, a: &GuestAsk) -> Vec<String> {
     for (index, cell) in a.cells.iter().enumerate() {
         let who = if a.cells.len() == 1 { a.name.to_string() } else { format!("{} (guest node {index})", a.name) };
         for n in &free.nodes {
-            let mut short = cores(free, n, a, cell.vcpus.len(), index);
+            let mut short = cores(free, n, a, index);
             short.extend(memory(n, &pages, cell.memory));
             short.extend(short_of_time(free, n, a, index));
             short.extend(company(free, n, a));
@@ -154,26 +154,24 @@ fn tied(free: &Free<'_>, a: &GuestAsk, d: &DeviceAsk) -> Option<String> {
     })
 }
 
-fn cores(free: &Free<'_>, n: &FreeNode, a: &GuestAsk, vcpus: usize, index: usize) -> Vec<String> {
-    let s = Stock::of(n);
+fn cores(free: &Free<'_>, n: &FreeNode, a: &GuestAsk, index: usize) -> Vec<String> {
+    let (s, wish, vcpus) = (Stock::of(n), a.cells[index].cpus, a.cells[index].vcpus.len());
     let alone = a.emulator_alone && index == 0;
     let mut load = Load::default();
-    load.add(0, a.cpus, vcpus);
+    load.add(0, wish, vcpus);
     if alone {
-        load.add(0, emulator_wish(a.cpus), 1);
+        load.add(0, emulator_wish(wish), 1);
     }
     let Some(left) = load.left(s) else {
-        let extra = usize::from(alone && emulator_wish(a.cpus) != CpuWish::Threads);
+        let extra = usize::from(alone && emulator_wish(wish) != CpuWish::Threads);
         let emulator = if alone { ", one for the emulator with them" } else { "" };
         let more = |want: usize, have: usize| format!("({} more would do)", want.saturating_sub(have).max(1));
-        let text = match a.cpus {
-            CpuWish::Cores | CpuWish::Pairs
-                if a.cpus == CpuWish::Pairs && s.duo < whole_cores(a.cpus, vcpus) && s.solo > 0 && s.duo == 0 =>
-            {
-                format!("its cores have no second thread, {} pairs of threads wanted", whole_cores(a.cpus, vcpus))
+        let text = match wish {
+            CpuWish::Cores | CpuWish::Pairs if wish == CpuWish::Pairs && s.duo < whole_cores(wish, vcpus) && s.solo > 0 && s.duo == 0 => {
+                format!("its cores have no second thread, {} pairs of threads wanted", whole_cores(wish, vcpus))
             }
             CpuWish::Cores | CpuWish::Pairs => {
-                let want = whole_cores(a.cpus, vcpus) + extra;
+                let want = whole_cores(wish, vcpus) + extra;
                 format!("{} of {} cores whole and free, {want} wanted{emulator} {}", s.whole(), n.cores_total, more(want, s.whole()))
             }
             CpuWish::NoSiblings => {
@@ -184,13 +182,13 @@ fn cores(free: &Free<'_>, n: &FreeNode, a: &GuestAsk, vcpus: usize, index: usize
                 format!("{} cores with a free thread, {vcpus} wanted{emulator} {}", s.whole() + s.half, more(vcpus, s.whole() + s.half))
             }
             CpuWish::Threads | CpuWish::Floating => {
-                let want = if a.cpus == CpuWish::Threads { vcpus } else { 0 } + usize::from(alone);
+                let want = if wish == CpuWish::Threads { vcpus } else { 0 } + usize::from(alone);
                 format!("{} CPUs free to pin to, {want} wanted{emulator} {}", s.threads(), more(want, s.threads()))
             }
         };
         return vec![text];
     };
-    let floats = n.floats || a.cpus == CpuWish::Floating;
+    let floats = n.floats || wish == CpuWish::Floating;
     if floats && if n.common { left.threads == 0 } else { n.float.is_empty() } {
         return vec!["no CPU would be left to guests that float on it (1 more would do)".into()];
     }

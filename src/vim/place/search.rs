@@ -117,7 +117,7 @@ pub(super) fn best(free: &Free<'_>, asks: &[GuestAsk], budget: u32) -> Found {
     }
 }
 
-/// The emulator's own CPU is of the kind that keeps the guest's promise.
+/// The emulator's own CPU, beside those of the guest's first node, is of the kind that keeps the promise made there.
 pub(super) fn emulator_wish(wish: CpuWish) -> CpuWish {
     match wish {
         CpuWish::Cores => CpuWish::Cores,
@@ -202,11 +202,11 @@ impl<'s> Search<'s> {
             let c = &self.cells[k];
             // At its best alone: the first page size that it may have anywhere is not looked into.
             let at_least = u32::from(self.picky[c.guest].iter().any(|p| !p.near.contains(&true)));
-            let whole = whole_cores(c.of.cpus, c.ask.vcpus.len());
+            let whole = whole_cores(c.ask.cpus, c.ask.vcpus.len());
             self.away_from[k] = self.away_from[k + 1] + at_least;
             self.whole_from[k] = self.whole_from[k + 1] + whole;
             let mut rest = self.rest[k + 1];
-            if c.of.cpus != CpuWish::Floating {
+            if c.ask.cpus != CpuWish::Floating {
                 rest.threads += c.ask.vcpus.len();
             }
             if let [page] = self.pages[c.guest][..] {
@@ -271,11 +271,11 @@ impl<'s> Search<'s> {
             PageSize::Huge2M | PageSize::Huge1G => take(m.huge.entry(page).or_default(), page.pages(c.ask.memory)),
         };
         let at = &mut self.nodes[node];
-        at.load.add(c.guest, c.of.cpus, n);
+        at.load.add(c.guest, c.ask.cpus, n);
         if c.of.emulator_alone && c.index == 0 {
-            at.load.add(c.guest, emulator_wish(c.of.cpus), 1);
+            at.load.add(c.guest, emulator_wish(c.ask.cpus), 1);
         }
-        at.floats |= c.of.cpus == CpuWish::Floating;
+        at.floats |= c.ask.cpus == CpuWish::Floating;
         at.mcpu += time::share(self.mcpu[c.guest], n, c.of.vcpus());
         let left = at.load.left(at.stock);
         let cpus = match left {
@@ -442,9 +442,9 @@ impl<'s> Search<'s> {
         let mut parts: Vec<Vec<Part>> = vec![Vec::new(); self.free.nodes.len()];
         for (c, seat) in self.cells.iter().zip(&b.seats) {
             let part = |cell, wish, n| Part { guest: c.guest, cell, wish, n };
-            parts[seat.1].push(part(Some(c.index), c.of.cpus, c.ask.vcpus.len()));
+            parts[seat.1].push(part(Some(c.index), c.ask.cpus, c.ask.vcpus.len()));
             if c.of.emulator_alone && c.index == 0 {
-                parts[seat.1].push(part(None, emulator_wish(c.of.cpus), 1));
+                parts[seat.1].push(part(None, emulator_wish(c.ask.cpus), 1));
             }
         }
         let mut dealt: BTreeMap<(usize, Option<usize>), Dealt> = BTreeMap::new();
@@ -473,14 +473,14 @@ impl<'s> Search<'s> {
                     vcpus: cell.vcpus.clone(),
                     pins: cell.vcpus.iter().zip(d.cpus).collect(),
                     idle: d.idle,
-                    float: if a.cpus == CpuWish::Floating { float[*node].clone() } else { CpuSet::new() },
+                    float: if cell.cpus == CpuWish::Floating { float[*node].clone() } else { CpuSet::new() },
                 });
             }
             let own = dealt.get(&(g, None));
             let first = seats.first()?;
             let emulator = match own {
                 Some(d) => d.cpus.iter().copied().collect(),
-                None if a.cpus == CpuWish::Floating => CpuSet::new(),
+                None if a.floats() => CpuSet::new(),
                 None => float[first.1].clone(),
             };
             if let (Some(d), Some(c)) = (own, cells.first_mut()) {
@@ -518,8 +518,8 @@ impl<'s> Search<'s> {
                 card_name: free.card.name.clone(),
                 vf: vf.map(|(n, _)| n),
                 mbps: w.ask.mbps,
-                alone: w.ask.alone,
-                apart: w.ask.apart.clone(),
+                alone: false,
+                apart: None,
             });
         }
         Some(out)

@@ -70,12 +70,11 @@ pub(super) fn guest(name: &str, cells: &[(u16, u64)], cpus: CpuWish) -> GuestAsk
     let mut next = 0;
     let cell = |(vcpus, memory): &(u16, u64)| {
         next += vcpus;
-        CellAsk { vcpus: (next - vcpus..next).collect(), memory: MiB(*memory) }
+        CellAsk { vcpus: (next - vcpus..next).collect(), memory: MiB(*memory), cpus }
     };
     GuestAsk {
         name: name.into(),
         cells: cells.iter().map(cell).collect(),
-        cpus,
         pages: PageWish::Small,
         strict: true,
         emulator_alone: false,
@@ -89,7 +88,7 @@ pub(super) fn guest(name: &str, cells: &[(u16, u64)], cpus: CpuWish) -> GuestAsk
 pub(super) fn net(physical: &str, vf: bool) -> DeviceAsk {
     let physical = physical.into();
     let kind = if vf { DeviceKind::Vf { physical } } else { DeviceKind::Pf { physical } };
-    DeviceAsk { wish: "wan".into(), kind, mbps: 0, near: false, alone: false, apart: None }
+    DeviceAsk { wish: "wan".into(), kind, mbps: 0, near: false }
 }
 
 pub(super) fn held_of(ask: &GuestAsk, p: &Placed) -> Vec<Held> {
@@ -251,7 +250,7 @@ fn vfs_are_chosen_by_bandwidth_and_node_and_refused_card_by_card() {
 }
 
 #[test]
-fn a_card_given_whole_or_alone_is_nobody_elses() {
+fn a_card_given_whole_is_nobody_elses() {
     let mut b = twin_nodes();
     b.cards = vec![card(0, Some(0), 2, Some(1_000))];
     let with = |d: DeviceAsk| {
@@ -259,12 +258,9 @@ fn a_card_given_whole_or_alone_is_nobody_elses() {
         a.devices = vec![d];
         a
     };
-    let alone = DeviceAsk { alone: true, ..net("wan", true) };
-    for first in [net("wan", false), alone] {
-        let held = held_of(&with(first.clone()), &place(&b, &[], &[with(first)]).expect("a place"));
-        let f = place_one(&b, &held, with(net("wan", true))).expect_err("taken");
-        assert_eq!(f.reasons(), ["a: wan: ens0 (0000:01:00.0, node 0): a has it for itself (its end, or another card on wan would do)"]);
-    }
+    let held = held_of(&with(net("wan", false)), &place(&b, &[], &[with(net("wan", false))]).expect("a place"));
+    let f = place_one(&b, &held, with(net("wan", true))).expect_err("taken");
+    assert_eq!(f.reasons(), ["a: wan: ens0 (0000:01:00.0, node 0): a has it for itself (its end, or another card on wan would do)"]);
     let held = held_of(&with(net("wan", true)), &place(&b, &[], &[with(net("wan", true))]).expect("a place"));
     let f = place_one(&b, &held, with(net("wan", false))).expect_err("in use");
     assert_eq!(
@@ -284,9 +280,6 @@ fn a_card_given_whole_or_alone_is_nobody_elses() {
         f.reasons(),
         ["a: wan: ens0 (0000:01:00.0, node 0): another NIC of the request has it for itself (another card on wan would do)"]
     );
-    let mut two = with(DeviceAsk { apart: Some("bond".into()), ..net("wan", true) });
-    two.devices.push(two.devices[0].clone());
-    assert!(place_one(&b, &[], two).expect_err("one card").reasons()[0].contains("a NIC of the group bond"));
 }
 
 #[test]
@@ -362,6 +355,31 @@ fn strict_cells_have_nodes_of_their_own_and_too_many_are_refused() {
     assert!(f.reasons()[0].contains("3 NUMA nodes are wanted on nodes of their own (STRICT), the host has 2"), "{f}");
     let loose = GuestAsk { strict: false, ..guest("a", &[(1, 8), (1, 8), (1, 8)], CpuWish::Threads) };
     assert!(place_one(&twin_nodes(), &[], loose).is_ok());
+}
+
+#[test]
+fn each_node_of_a_guest_has_cpus_of_its_own_number_and_kind() {
+    let with = |cells: &[(u16, u64, CpuWish)]| {
+        let mut a = guest("a", &cells.iter().map(|(n, m, _)| (*n, *m)).collect::<Vec<_>>(), CpuWish::Threads);
+        a.cells.iter_mut().zip(cells).for_each(|(c, (_, _, wish))| c.cpus = *wish);
+        a
+    };
+    let at = place_one(&twin_nodes(), &[], with(&[(1, 8, CpuWish::Cores), (4, 24, CpuWish::Pairs)])).expect("a place");
+    assert_eq!(
+        at.text(),
+        "node 0: vCPUs 0 on CPUs 0 (1 idle), 8 MiB in 4 KiB pages; node 1: vCPUs 1-4 on CPUs 8,9,10,11, 24 MiB in 4 KiB pages"
+    );
+    // On one node both are counted together.
+    let small = board_of(&[(vec![2; 3], 64, 16)]);
+    let both = GuestAsk { strict: false, emulator_alone: true, ..with(&[(1, 8, CpuWish::Threads), (2, 8, CpuWish::Cores)]) };
+    let at = place_one(&small, &[], both.clone()).expect("a place");
+    assert_eq!((pins(&at).as_str(), at.cells[1].idle.to_string().as_str(), at.emulator.to_string().as_str()), ("4 | 0,2", "1,3", "5"));
+    let f = place_one(&small, &[], GuestAsk { cells: with(&[(2, 8, CpuWish::Threads), (2, 8, CpuWish::Cores)]).cells, ..both })
+        .expect_err("seven");
+    assert!(f.reasons()[0].contains("each of its parts fits on some node, but not all of them at once"), "{f}");
+    // What a node lacks is said of the cell that lacks it.
+    let f = place_one(&twin_nodes(), &[], with(&[(2, 8, CpuWish::Threads), (5, 8, CpuWish::Cores)])).expect_err("five cores");
+    assert_eq!(f.reasons(), [0, 1].map(|n| format!("a (guest node 1): node {n}: 4 of 4 cores whole and free, 5 wanted (1 more would do)")));
 }
 
 #[test]

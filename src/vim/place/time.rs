@@ -4,7 +4,7 @@
 //! the CPUs that guests float over, so that all promises on a node can be kept at once; a guest that has
 //! CPUs for itself has all their time, and takes nothing from these. Never: on which node a guest is.
 
-use super::ask::{CpuWish, GuestAsk};
+use super::ask::GuestAsk;
 use crate::model::place::Placement;
 
 /// Thousandths of a CPU promised to all of the guest's vCPUs; or why none can be. `mhz`: the host's clock.
@@ -26,10 +26,10 @@ pub(super) fn promised(a: &GuestAsk, mhz: Option<u32>) -> Result<u32, String> {
             a.name, a.reserve_mhz
         ));
     }
-    match a.cpus {
-        CpuWish::Floating => Ok(u32::try_from((u64::from(a.reserve_mhz) * 1000).div_ceil(u64::from(clock))).unwrap_or(u32::MAX)),
-        CpuWish::Threads | CpuWish::Separate | CpuWish::Cores | CpuWish::Pairs | CpuWish::NoSiblings => Ok(0),
+    if !a.floats() {
+        return Ok(0);
     }
+    Ok(u32::try_from((u64::from(a.reserve_mhz) * 1000).div_ceil(u64::from(clock))).unwrap_or(u32::MAX))
 }
 
 /// What of a promise to `of` vCPUs is for so many of them.
