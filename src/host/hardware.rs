@@ -4,7 +4,10 @@
 //!
 //! It acts in the network namespace of the calling thread: the interfaces of PFs are looked for there.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use camino::Utf8PathBuf;
 use smol_str::SmolStr;
@@ -41,14 +44,28 @@ pub struct LinuxHardware {
     settings: Settings,
     /// Two changes at once could each read back what the other wrote.
     one: Mutex<()>,
+    /// Interrupts that the kernel would not move, and where it has them. They are not there for anybody to move, for
+    /// as long as they stay there.
+    kept: Mutex<BTreeMap<u32, CpuSet>>,
+    /// The physical networks of PFs that are called by their interfaces: one that a guest has whole has none.
+    networks: Mutex<BTreeMap<PciAddr, SmolStr>>,
 }
 
 impl LinuxHardware {
     pub fn new(settings: Settings) -> Self {
-        LinuxHardware { tree: Tree::new(settings.root.clone()), settings, one: Mutex::new(()) }
+        LinuxHardware {
+            tree: Tree::new(settings.root.clone()),
+            settings,
+            one: Mutex::new(()),
+            kept: Mutex::default(),
+            networks: Mutex::default(),
+        }
     }
-    fn alone(&self) -> std::sync::MutexGuard<'_, ()> {
+    fn alone(&self) -> MutexGuard<'_, ()> {
         self.one.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<u32, CpuSet>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
     fn functions(&self) -> Functions<'_> {
         Functions::new(&self.tree)
@@ -103,12 +120,15 @@ impl LinuxHardware {
         if !self.tree.exists(&path) {
             return Ok(());
         }
-        let managed = |_| Fault::conflict(format!("{what}: the kernel keeps it where it is"));
-        let got = self.write(&path, &cpus.to_string(), &what).map_err(managed)?;
-        match got.parse::<CpuSet>() {
-            Ok(now) if now == *cpus => Ok(()),
-            Ok(_) | Err(_) => Err(Fault::conflict(format!("{what}: the kernel leaves it on {got}"))),
+        let written = self.write(&path, &cpus.to_string(), &what).is_ok();
+        let got = self.tree.read(&path).unwrap_or_default();
+        let now = got.parse::<CpuSet>().unwrap_or_default();
+        if written && now == *cpus {
+            self.kept().remove(&number);
+            return Ok(());
         }
+        self.kept().insert(number, now);
+        Err(Fault::conflict(format!("{what}: the kernel keeps it on {got}")))
     }
 }
 
@@ -121,11 +141,14 @@ impl Hardware for LinuxHardware {
             None => Vec::new(),
         };
         let mut facts = facts::read(&self.tree, &vfs)?;
+        facts.irqs.retain(|i| self.kept().get(&i.number) != Some(&i.cpus));
+        let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
         for d in &mut facts.devices {
+            let Function::Pf(pf) = &mut d.function else { continue };
             let named = self.settings.physical.iter().find(|(name, _)| name.means(d.addr, &d.ports)).map(|(_, n)| n.clone());
-            if let Function::Pf(pf) = &mut d.function {
-                pf.physical = named;
-            }
+            let with_guest = d.driver.as_ref() == Some(&DriverName::VFIO) && d.ports.is_empty();
+            pf.physical = named.or_else(|| networks.get(&d.addr).filter(|_| with_guest).cloned());
+            networks.extend(pf.physical.clone().map(|n| (d.addr, n)));
         }
         Ok(facts)
     }
@@ -214,6 +237,23 @@ mod tests {
     }
 
     #[test]
+    fn a_pf_that_a_guest_has_whole_keeps_the_network_of_the_interface_that_it_had() {
+        let fake = Fake::of(&edge_server());
+        let h = hardware(&fake);
+        let networks = |h: &LinuxHardware| -> Vec<_> {
+            let facts = h.facts().expect("facts");
+            facts.pfs().map(|(_, pf)| pf.physical.as_ref().map(ToString::to_string)).collect()
+        };
+        let both = [Some("wan".to_owned()), Some("lan".to_owned())];
+        assert_eq!(networks(&h), both);
+        let dir = "sys/bus/pci/devices/0000:10:00.0";
+        fake.remove(&format!("{dir}/net"));
+        assert_eq!(networks(&h), [None, both[1].clone()], "no interface, and no guest");
+        fake.link(&format!("{dir}/driver"), "../../../bus/pci/drivers/vfio-pci");
+        assert_eq!(networks(&h), both);
+    }
+
+    #[test]
     fn a_live_setting_is_written_where_the_kernel_reads_it() {
         let fake = Fake::of(&edge_server());
         let h = hardware(&fake);
@@ -233,6 +273,30 @@ mod tests {
         assert_eq!(f.governors.iter().find(|g| g.name == "performance").map(|g| &g.cpus), Some(&cpus));
         assert_eq!(f.irqs.iter().find(|i| i.number == 41).map(|i| &i.cpus), Some(&cpus));
         h.set(&HostSetting::Irq { number: 4000, cpus }).expect("an interrupt that went is nobody's");
+    }
+
+    #[test]
+    fn an_interrupt_that_the_kernel_keeps_is_told_once_and_is_nobodys_to_move_from_then_on() {
+        let fake = Fake::of(&edge_server());
+        let h = hardware(&fake);
+        let numbers = |h: &LinuxHardware| h.facts().expect("facts").irqs.iter().map(|i| i.number).collect::<Vec<_>>();
+        let path = "proc/irq/41/smp_affinity_list";
+        fake.remove(path);
+        // Read by everybody and written by nobody.
+        fake.link(path, "/sys/devices/system/cpu/online");
+        assert_eq!(numbers(&h), [40, 41, 42, 43]);
+        let want = HostSetting::Irq { number: 41, cpus: "4000".parse().expect("CPUs") };
+        for _ in 0..2 {
+            let e = h.set(&want).expect_err("it stays");
+            assert!(e.kind() == Kind::Conflict && e.text().starts_with("interrupt 41: to CPUs 4000: the kernel keeps it on "), "{e:?}");
+            assert_eq!(numbers(&h), [40, 42, 43]);
+        }
+        // Another device has the number now.
+        fake.remove(path);
+        fake.put(path, "5000");
+        assert_eq!(numbers(&h), [40, 41, 42, 43]);
+        h.set(&want).expect("moved");
+        assert_eq!(numbers(&h), [40, 41, 42, 43]);
     }
 
     #[test]

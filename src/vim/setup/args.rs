@@ -61,7 +61,8 @@ pub(super) fn wanted(desired: &Desired, facts: &HostFacts, boot: Option<&BootArg
     if desired.profile == Profile::Realtime && !cpus.is_empty() {
         all.push(Wanted { args: vec![arg("nohz_full", &cpus)], why: "no tick while one vCPU runs".into() });
         all.push(Wanted { args: vec![arg("rcu_nocbs", &cpus)], why: "RCU's work is done on the host's CPUs".into() });
-        let host = facts.cpus().minus(&cpus);
+        // As for the interrupts that are there.
+        let host = if desired.host_cpus.is_empty() { facts.cpus().minus(&cpus) } else { desired.host_cpus.clone() };
         all.push(Wanted { args: vec![arg("irqaffinity", host)], why: "new interrupts go to the host's CPUs".into() });
     }
     all

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Desired, HostPlan, Needs, plan};
 use crate::{
     model::{
-        error::Result,
-        host::{BootArgs, HostFacts, HostSetting, KernelArgs},
+        error::{Kind, Result},
+        host::{BootArgs, DriverName, HostFacts, HostSetting, KernelArgs},
         setup::HostRecord,
     },
     store::{Durability, Store},
@@ -140,6 +140,10 @@ impl Keeper {
         let mut left = Vec::new();
         for before in record.before.iter().rev() {
             let done = self.hardware.set(before);
+            // The kernel never let it go, or has given its number to one of its own.
+            if matches!((before, &done), (HostSetting::Irq { .. }, Err(f)) if f.kind() == Kind::Conflict) {
+                continue;
+            }
             if done.is_err() {
                 left.insert(0, before.clone());
             }
@@ -221,7 +225,10 @@ fn again(made: &[HostSetting], facts: &HostFacts) -> Vec<HostSetting> {
             HostSetting::HugePages { node, size, pages } => {
                 facts.node(*node).and_then(|n| n.pages(*size)).is_none_or(|p| p.total != *pages)
             }
-            HostSetting::Vfs { pf, count } => !facts.pfs().any(|(d, p)| d.addr == *pf && p.vfs.len() == usize::from(*count)),
+            // One that a guest has whole has none until it comes back.
+            HostSetting::Vfs { pf, count } => {
+                !facts.pfs().any(|(d, p)| d.addr == *pf && (p.vfs.len() == usize::from(*count) || d.driver == Some(DriverName::VFIO)))
+            }
             HostSetting::Governor { name, cpus } => facts.governors.iter().any(|g| g.name != *name && !g.cpus.common(cpus).is_empty()),
             HostSetting::Irq { cpus, .. } => {
                 routed = Some(cpus);

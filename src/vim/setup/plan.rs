@@ -7,7 +7,7 @@ use super::{
     args::{self, has},
 };
 use crate::model::{
-    host::{BootArgs, DriverName, HostFacts, HostSetting, KernelArg, KernelArgs, PfName},
+    host::{BootArgs, DriverName, HostFacts, HostSetting, KernelArg, KernelArgs, PciDevice, PfName},
     hw::{CpuSet, PageSize},
 };
 
@@ -160,6 +160,10 @@ fn vfs(p: &mut HostPlan, desired: &Desired, facts: &HostFacts) {
         if *count > pf.total_vfs {
             p.block(what, format!("its hardware has {}", pf.total_vfs));
         } else if usize::from(*count) != now {
+            if device.driver == Some(DriverName::VFIO) {
+                p.block(what, "it is with vfio-pci, as a PF that a guest has whole: VFs come when its own driver has it again");
+                continue;
+            }
             let taken = pf.vfs.iter().find(|v| facts.device(v.addr).is_some_and(|d| d.driver == Some(DriverName::VFIO)));
             if let Some(v) = taken {
                 p.block(what, format!("its VF {} belongs to a guest: their number ({now}) changes only while none does", v.addr));
@@ -172,8 +176,12 @@ fn vfs(p: &mut HostPlan, desired: &Desired, facts: &HostFacts) {
 }
 
 fn no_pf(name: &PfName, facts: &HostFacts) -> String {
-    let there: Vec<String> =
-        facts.pfs().map(|(d, _)| d.ports.first().map_or(d.addr.to_string(), |port| format!("{} ({})", port.name, d.addr))).collect();
+    let pf = |d: &PciDevice| match d.ports.first() {
+        Some(port) => format!("{} ({})", port.name, d.addr),
+        None if d.driver == Some(DriverName::VFIO) => format!("{}, without an interface: it is with vfio-pci", d.addr),
+        None => d.addr.to_string(),
+    };
+    let there: Vec<String> = facts.pfs().map(|(d, _)| pf(d)).collect();
     match facts.devices.iter().any(|d| name.means(d.addr, &d.ports)) {
         true => format!("{name} is there, but has no SR-IOV"),
         false if there.is_empty() => "this box has no PF".into(),

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     model::{
         error::Kind,
-        host::{BootArgs, DriverName, HostFacts, KernelArgs, Mbps, NodeId},
+        host::{BootArgs, DriverName, Function, HostFacts, KernelArgs, Mbps, NodeId},
         hw::PageSize,
         setup::HostRecord,
         size::MiB,
@@ -108,6 +108,18 @@ fn what_cannot_be_is_told_with_its_reason_and_holds_nothing_else_up() {
         ..Desired::default()
     };
     insta::assert_snapshot!("blocked", show(&plan(&want, &taken, None)));
+    // A guest has the first PF whole.
+    let mut whole = raw();
+    let first = whole.devices.iter_mut().find(|d| matches!(d.function, Function::Pf(_))).expect("a PF");
+    (first.driver, first.ports) = (Some(DriverName::VFIO), Vec::new());
+    let want = Desired { pfs: vec![pf("ens1f0", 4), pf("0000:10:00.0", 4)], ..Desired::default() };
+    let said = show(&plan(&want, &whole, None));
+    for line in [
+        "CANNOT: PF ens1f0: 4 VFs -- there is no such PF (there are: 0000:10:00.0, without an interface: it is with vfio-pci)",
+        "CANNOT: PF 0000:10:00.0: 4 VFs -- it is with vfio-pci, as a PF that a guest has whole: VFs come when its own driver has it again",
+    ] {
+        assert!(said.lines().any(|l| l == line), "{line}\nin {said}");
+    }
     let mut bare = raw();
     bare.governors.clear();
     bare.devices.clear();
@@ -277,5 +289,14 @@ fn live_settings_come_again_after_a_boot_but_only_if_they_were_applied() {
     assert_eq!((f.nodes, f.devices, f.governors), (set_up.nodes, set_up.devices, set_up.governors));
     assert!(f.irqs.iter().all(|i| i.cpus == cpus("0,8")));
     let before = r.sim.faults().changes();
+    assert_eq!((r.keeper.keep().expect("again"), r.sim.faults().changes()), (Done::default(), before));
+    // A guest has the PF whole, and it has no VFs meanwhile.
+    let mut f = r.sim.facts().expect("facts");
+    let pf = f.devices.iter_mut().find(|d| matches!(d.function, Function::Pf(_))).expect("the PF");
+    pf.driver = Some(DriverName::VFIO);
+    if let Function::Pf(pf) = &mut pf.function {
+        pf.vfs.clear();
+    }
+    r.sim.set_hardware(f);
     assert_eq!((r.keeper.keep().expect("again"), r.sim.faults().changes()), (Done::default(), before));
 }
