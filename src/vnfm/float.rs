@@ -4,7 +4,7 @@
 //! define              a guest without a place is written with the CPUs that it floats over
 //! start               the guest is pinned as the records have it now; before it, every guest is off CPUs that it has
 //!                     for itself
-//! end of operations   who floats gets what became free
+//! end of operations   who floats gets what became free, and who gave up CPUs of its own leaves them
 //! look, every 20 s    what somebody changed behind bothy's back is told, and put right
 //! ```
 //! A guest's CPUs are its own from accept to end, also while it is stopped. Nothing is stored beside the records: what a
@@ -33,12 +33,15 @@ use crate::{
 };
 
 /// How far all guests are where they should be.
-#[derive(Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Kept {
     /// Where they floated when they were pinned last; `None`: some may never have been.
     float: Option<Float>,
     /// Guests that would not be pinned: the next look tries again, since each may take its time.
     strays: BTreeSet<VnfcId>,
+    /// Guests with CPUs of their own that started within an operation: its end may take these from them, and nobody
+    /// floats elsewhere for it where they are isolated.
+    started: BTreeSet<(VnfId, VnfcId)>,
 }
 
 /// A guest of the records.
@@ -103,19 +106,26 @@ impl Vnfm {
 
     /// Before a guest starts: it will be where the records have it, and nobody else is on its CPUs.
     pub(super) fn make_way(&self, vnf: VnfId, id: VnfcId) -> Result<()> {
-        let mut kept = self.kept();
-        // Who takes nobody's CPU goes where everybody is: whoever comes to have a CPU pins him anew before he starts.
-        if let Some(float) = &kept.float
-            && let Some(guest) = self.guest(vnf, id)?
-            && guest.places.iter().all(|at| at.held_cpus().is_empty())
-        {
-            return self.pin(float, &guest);
+        // Who takes nobody's CPU goes where everybody is: whoever comes to have a CPU pins him anew before he starts. Nobody
+        // waits while he is looked at, and few have to be pinned: they were defined where everybody was.
+        loop {
+            let Some(float) = self.kept().float.clone() else { break };
+            let Some(guest) = self.guest(vnf, id)?.filter(|g| g.places.iter().all(|at| at.held_cpus().is_empty())) else { break };
+            let found = self.best(&float, &guest);
+            let kept = self.kept();
+            if kept.float.as_ref() == Some(&float) {
+                return self.pin_found(id, found);
+            }
         }
+        let mut kept = self.kept();
         let Some((float, guests)) = self.guests()? else { return Ok(()) };
         let mut owns = false;
         for g in guests.iter().filter(|g| g.id == id) {
             self.pin(&float, g)?;
             owns = g.places.iter().any(|at| !at.held_cpus().is_empty());
+        }
+        if owns {
+            kept.started.insert((vnf, id));
         }
         // Who takes nobody's CPU need not wait until everybody else is where he should be.
         let strays = kept.strays.clone();
@@ -131,14 +141,32 @@ impl Vnfm {
         Ok(())
     }
 
-    /// After operations: guests that float may have more CPUs, or fewer.
+    /// After operations: guests that float may have more CPUs, or fewer, and others none of their own any more.
     pub fn spread(&self) -> Result<()> {
         let mut kept = self.kept();
-        if kept.float.is_some() && kept.float == self.float()? {
-            return Ok(());
+        if let Some(float) = kept.float.clone()
+            && self.float()?.as_ref() == Some(&float)
+        {
+            return self.settle_started(&mut kept, &float);
         }
         let Some((float, guests)) = self.guests()? else { return Ok(()) };
         self.follow(&mut kept, &float, &guests)?.map_or(Ok(()), Err)
+    }
+
+    /// Those whose operation has ended are where the records have them now.
+    fn settle_started(&self, kept: &mut Kept, float: &Float) -> Result<()> {
+        let mut first = Ok(());
+        for (vnf, id) in kept.started.clone() {
+            let guest = self.guest(vnf, id)?;
+            if guest.as_ref().is_some_and(|g| g.busy) {
+                continue;
+            }
+            kept.started.remove(&(vnf, id));
+            if let Some(g) = guest {
+                first = first.and(self.pin(float, &g).map_err(|f| f.context(format!("guest {}", g.name))));
+            }
+        }
+        first
     }
 
     /// All guests are pinned anew where that is another thing than when they were pinned last.
@@ -151,6 +179,14 @@ impl Vnfm {
 
     /// Looks at every guest, and puts right what is not as it should be. What somebody has changed.
     pub fn keep_pins(&self) -> Result<Vec<String>> {
+        // Where all is as it was, as at nearly every look, nobody waits for it.
+        let seen = Some(self.kept()).filter(|k| k.strays.is_empty()).and_then(|k| k.float.clone());
+        if let (Some(seen), Some((float, guests))) = (seen, self.guests()?)
+            && seen == float
+            && self.all_are_right(&float, &guests)?
+        {
+            return Ok(Vec::new());
+        }
         let mut kept = self.kept();
         let Some((float, guests)) = self.guests()? else { return Ok(Vec::new()) };
         let known = kept.float.as_ref() == Some(&float);
@@ -166,7 +202,8 @@ impl Vnfm {
     /// Pins who is not where he should be, and says why the first would not be. One who cannot be asked ends it: the
     /// others could not be either.
     fn round(&self, kept: &mut Kept, float: &Float, guests: &[Guest], mut pinned: impl FnMut(&Guest, &[Astray])) -> Result<Option<Fault>> {
-        *kept = Kept::default();
+        let mut started = std::mem::take(kept).started;
+        started.retain(|(_, id)| guests.iter().any(|g| g.id == *id && g.busy));
         let (mut strays, mut first) = (BTreeSet::new(), None);
         for g in guests {
             let (pins, astray) = match self.best(float, g) {
@@ -190,13 +227,36 @@ impl Vnfm {
                 }
             }
         }
-        *kept = Kept { float: Some(float.clone()), strays };
+        *kept = Kept { float: Some(float.clone()), strays, started };
         Ok(first)
+    }
+
+    /// Every guest was where it should be when it was asked.
+    fn all_are_right(&self, float: &Float, guests: &[Guest]) -> Result<bool> {
+        for g in guests {
+            match self.best(float, g) {
+                Ok((_, astray)) if astray.is_empty() => {}
+                Ok(_) => return Ok(false),
+                Err(f) if f.kind() == Kind::NotFound => {}
+                Err(f) => return Err(f.context(format!("guest {}", g.name))),
+            }
+        }
+        Ok(true)
     }
 
     /// What somebody has changed, and nobody has put right yet.
     pub(super) fn pin_drift(&self) -> Result<Vec<String>> {
+        let before = self.kept().clone();
+        let told = self.told(&before)?;
+        if told.is_empty() || *self.kept() == before {
+            return Ok(told);
+        }
+        // That was us, then.
         let kept = self.kept();
+        self.told(&kept)
+    }
+
+    fn told(&self, kept: &Kept) -> Result<Vec<String>> {
         let Some((float, guests)) = self.guests()? else { return Ok(Vec::new()) };
         let known = kept.float.as_ref() == Some(&float);
         let mut told = Vec::new();
@@ -214,7 +274,11 @@ impl Vnfm {
     }
 
     fn pin(&self, float: &Float, g: &Guest) -> Result<()> {
-        match self.best(float, g).and_then(|(pins, astray)| if astray.is_empty() { Ok(()) } else { self.hypervisor.pin(g.id, &pins) }) {
+        self.pin_found(g.id, self.best(float, g))
+    }
+
+    fn pin_found(&self, id: VnfcId, found: Result<(Pins, Vec<Astray>)>) -> Result<()> {
+        match found.and_then(|(pins, astray)| if astray.is_empty() { Ok(()) } else { self.hypervisor.pin(id, &pins) }) {
             // Not defined yet, or not any more.
             Err(f) if f.kind() == Kind::NotFound => Ok(()),
             other => other,
@@ -260,7 +324,8 @@ impl Vnfm {
         Ok(v.body.as_ref().and_then(|b| b.vnfc(id)).map(|c| Guest::of(&v, c, &held)))
     }
 
-    /// Held while guests are pinned, so that what is read of the records is done in the order in which it was read.
+    /// Held while guests are pinned, not while they are only looked at, so that what is read of the records
+    /// is done in the order in which it was read.
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.floats.lock().unwrap_or_else(PoisonError::into_inner)
     }

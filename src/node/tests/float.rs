@@ -1,7 +1,7 @@
 //! Guests that float keep off the CPUs that another has for itself: before it starts, as long as it is there, and over
 //! every crash; and whoever pins one elsewhere is found out.
 
-use super::guests;
+use super::{flavour::to, guests};
 use crate::{
     model::{
         epa::{PagePolicy, PinPolicy},
@@ -12,7 +12,7 @@ use crate::{
         place::{Pins, Thread},
         size::MiB,
         vnf::{RunState, Stopping},
-        vnfd::Vnfd,
+        vnfd::{Flavour, Vnfd},
     },
     node::kit::{Shape, TestBox, ask_vnf, vnfd},
     sim::{
@@ -20,7 +20,10 @@ use crate::{
         faults::{Method, Rule, Target, Then},
         machine::Machine,
     },
-    vim::{place::facts::HostReserve, port::Hypervisor},
+    vim::{
+        place::facts::HostReserve,
+        port::{Hardware, Hypervisor},
+    },
     vnfm::{Rules, alter::Alter},
 };
 
@@ -307,6 +310,47 @@ fn a_restart_of_bothy_or_of_the_host_finds_everybody_where_he_was() {
         b.assert_vnf_up(d);
         b.assert_vnf_up(r);
     }
+}
+
+#[test]
+fn who_gives_up_cpus_of_its_own_is_off_them_at_the_end_of_the_operation_though_nobody_else_floats_there() {
+    let b = small_box();
+    let mut facts = b.sim.facts().expect("facts");
+    facts.isolated = cpus("1,3");
+    b.sim.set_hardware(facts);
+    let flavours = |v: &mut Vnfd| {
+        let shared = Flavour { id: "shared".into(), ..v.flavours[0].clone() };
+        v.flavours[0].vdus[0].epa.pinning = PinPolicy::Dedicated;
+        v.flavours.push(shared);
+    };
+    b.onboard(of_one("owns", 1, flavours));
+    let id = b.create_vnf("owns");
+    let guest = up(&b, id);
+    assert_eq!(on(&b, guest), "1", "one that is isolated, and no other is left on its node");
+    let bystander = roamer(&b);
+    let floats = up(&b, bystander);
+    b.assert_state(b.core().vnfm().change_flavour(id, &to("shared", None)).expect("accepted").id, "COMPLETED");
+    // What the watcher does at the end of an operation.
+    b.core().vnfm().spread().expect("spread");
+    assert_eq!((on(&b, guest), on(&b, floats)), ("2".into(), "2".into()));
+    assert_eq!(says(&b), [] as [String; 0]);
+}
+
+#[test]
+fn a_start_does_not_wait_for_a_look_at_another_guest() {
+    let b = small_box();
+    let first = roamer(&b);
+    up(&b, first);
+    b.core().vnfm().spread().expect("spread");
+    b.onboard(of_one("other", 1, |_| {}));
+    let other = b.create_vnf("other");
+    // The look at one guest ends when that at the other has begun.
+    b.sim.faults().add(Rule::next(Method::Astray, Then::Together(2)).times(2));
+    std::thread::scope(|s| {
+        let look = s.spawn(|| b.core().vnfm().keep_pins());
+        assert_eq!(on(&b, up(&b, other)), "1-3");
+        assert_eq!(look.join().expect("no panic").expect("looked"), [] as [String; 0]);
+    });
 }
 
 #[test]
