@@ -77,6 +77,7 @@ impl Held {
         }
         let text = media(response.headers());
         let (head, body) = response.into_parts();
+        self.add(unnamed(method, path, head.status, &head.headers));
         // Files are sent as they are stored; their length is known to the tests that ask for them.
         if head.status.is_success() && !is_json(&text) && !text.is_empty() {
             self.add(unlike(method.as_str(), path, head.status.as_u16(), &text, &[]));
@@ -86,6 +87,14 @@ impl Held {
         self.add(unlike(method.as_str(), path, head.status.as_u16(), &text, &bytes));
         Response::from_parts(head, Body::from(bytes))
     }
+}
+
+/// What SOL013 wants in the head: the version of the API (9.3.2), and where what was made is (6.4.2, for POST).
+fn unnamed(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap) -> Vec<String> {
+    let of_etsi = TYPES.iter().any(|(api, ..)| path.split('/').nth(1) == Some(*api));
+    let wants = [("version", of_etsi && status.is_success()), ("location", of_etsi && status == StatusCode::CREATED)];
+    let lacking = wants.iter().filter(|(name, wanted)| *wanted && !headers.contains_key(*name));
+    lacking.map(|(name, _)| format!("{method} {path} {}: has no header {name}", status.as_u16())).collect()
 }
 
 fn media(headers: &HeaderMap) -> String {
@@ -323,5 +332,9 @@ fn a_reply_that_is_not_as_declared_is_found() {
         let (method, path) = request.split_once(' ').expect("a request");
         let faults = unlike(method, path, status, media, body).join("\n");
         assert!(if says.is_empty() { faults.is_empty() } else { faults.contains(says) }, "{request} {status}: {faults}");
+    }
+    for (path, status, count) in [("/nslcm/v2/ns_instances", 201, 2), ("/nslcm/v2/ns_instances", 200, 1), ("/bothy/v1/tokens", 201, 0)] {
+        let status = StatusCode::from_u16(status).expect("a status");
+        assert_eq!(unnamed(&Method::POST, path, status, &HeaderMap::new()).len(), count, "{path} {status}");
     }
 }

@@ -27,7 +27,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    daemon::Daemon,
+    daemon::{Daemon, free_port},
     held::{self, Held},
     identity::{bare, bearer, made, user},
     kit::{build, fits},
@@ -85,7 +85,8 @@ async fn talk(io: impl AsyncRead + AsyncWrite + Unpin, got: Arc<Mutex<Vec<Got>>>
 impl Subscriber {
     pub async fn start(tls: Option<Arc<ServerConfig>>) -> Subscriber {
         let mut s = Subscriber {
-            addr: "127.0.0.1:0".parse().expect("address"),
+            // It goes and comes back: nobody may have its port meanwhile.
+            addr: ([127, 0, 0, 1], free_port()).into(),
             got: Arc::default(),
             status: Arc::new(AtomicU16::new(204)),
             held: Held::default(),
@@ -198,7 +199,12 @@ async fn a_subscriber_gets_every_state_in_order_dies_and_gets_the_rest() {
     let link = news[3]["_links"]["vnfLcmOpOcc"]["href"].as_str().expect("link").to_owned();
     assert_eq!(rig.show(link.strip_prefix("https://localhost").expect("as it was reached")).await["operationState"], "COMPLETED");
 
-    // Nobody answers, and no operation waits for that.
+    // Nobody answers, and no operation waits for that. What came by now is known to have come.
+    let begun = Instant::now();
+    while rig.show("/bothy/v1/notifications").await["kept"] != 0 {
+        assert!(begun.elapsed() < Duration::from_secs(180), "not known to have come");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     s.die().await;
     let op = rig.task(&format!("{vnf}/terminate"), json!({"terminationType": "FORCEFUL"})).await;
     assert_eq!(op["operationState"], "COMPLETED");
