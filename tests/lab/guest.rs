@@ -48,27 +48,27 @@ fn of_host(lab: &mut Lab, n: usize) -> [Value; 3] {
 /// CPUs of node 0 are the host's, the PF of node 1 is on the network `fast`; pages are on one node.
 #[track_caller]
 fn set_up(lab: &mut Lab, node: u32) {
-    let lines = set_up_lines(lab, node, "");
+    let lines = set_up_lines(lab, node, "", "0-1");
     lab.configure(&lines);
     lab.apply(&[]);
     assert_eq!(pages(lab, node, SMALL), (160, 160));
 }
 
-/// The same as lines of the configuration, with more pages.
+/// The same as lines of the configuration, with more pages and these CPUs for the host.
 #[track_caller]
-pub fn set_up_lines(lab: &mut Lab, node: u32, more: &str) -> String {
+pub fn set_up_lines(lab: &mut Lab, node: u32, more: &str, host: &str) -> String {
+    lab.sh("ovs-vsctl --may-exist add-br br-fast");
     let (name, _) = pf(lab, NODE as usize);
     format!(
         "hugepages = [{{ node = {node}, size = \"2 MiB\", pages = 160 }}, {{ node = {}, size = \"2 MiB\", pages = 0 }}{more}]\n\
          pf = [{{ name = \"{name}\", vfs = 2, network = \"fast\" }}]\n\
-         [reserve]\ncpus = \"0-1\"\n\
+         [reserve]\ncpus = \"{host}\"\n\
          [[physical_network]]\nname = \"fast\"\nbridge = \"br-fast\"\n",
         1 - node
     )
 }
 
 fn pages_on_the_other_node_are_a_refusal_with_reasons(lab: &mut Lab) {
-    lab.sh("ovs-vsctl --may-exist add-br br-fast");
     set_up(lab, 0);
     let before = [0, 1].map(|n| of_host(lab, n));
     assert!(before.iter().flatten().all(|v| !v.is_null()), "told by their PF: {before:?}");
@@ -117,15 +117,8 @@ fn the_host_runs_the_guest_where_it_was_placed(lab: &mut Lab) {
     assert!(maps.contains("kernelpagesize_kB=2048") && maps.contains(&format!("bind:{NODE}")), "{maps}");
     assert_eq!(pages(lab, NODE, SMALL), (160, 32));
     // Its threads: a CPU of the node for each vCPU.
-    // Workers come and go meanwhile.
-    let threads = lab.sh(&format!(
-        "for t in /proc/{pid}/task/*; do \
-         name=$(cat $t/comm 2>/dev/null) && cpus=$(grep Cpus_allowed_list $t/status 2>/dev/null) || continue; \
-         echo \"$name: ${{cpus##*[!0-9,-]}}\"; done"
-    ));
-    let mut vcpus: Vec<&str> = threads.lines().filter(|l| l.starts_with("CPU ")).filter_map(|l| l.rsplit(": ").next()).collect();
-    vcpus.sort_unstable();
-    assert_eq!(vcpus, ["2", "3"], "{threads}");
+    assert_eq!(vcpus(lab, &pid), ["2", "3"]);
+    let threads = threads(lab, &pid);
     // QEMU's own are with them, since no other CPU is left to guests: none is on the host's.
     assert!(threads.lines().all(|l| matches!(l.rsplit(": ").next(), Some("2-3" | "2" | "3"))), "{threads}");
     // Its VF: on the VLAN, with a MAC of Bothy's, and with the guest's driver.
@@ -139,6 +132,25 @@ fn the_host_runs_the_guest_where_it_was_placed(lab: &mut Lab) {
     assert_eq!(usage["nodes"][NODE as usize]["freeCpus"], "", "{usage}");
     let shown = lab.sh("bothy host usage");
     assert!(shown.contains(&format!("VF {index}: epa-small-fast_vm/data_vm/0")), "{shown}");
+}
+
+/// The CPUs that each of a QEMU's threads may run on. Workers come and go meanwhile.
+#[track_caller]
+pub fn threads(lab: &mut Lab, pid: &str) -> String {
+    lab.sh(&format!(
+        "for t in /proc/{pid}/task/*; do \
+         name=$(cat $t/comm 2>/dev/null) && cpus=$(grep Cpus_allowed_list $t/status 2>/dev/null) || continue; \
+         echo \"$name: ${{cpus##*[!0-9,-]}}\"; done"
+    ))
+}
+
+/// Those of its vCPUs, in their order.
+#[track_caller]
+pub fn vcpus(lab: &mut Lab, pid: &str) -> Vec<String> {
+    let threads = threads(lab, pid);
+    let mut all: Vec<&str> = threads.lines().filter(|l| l.starts_with("CPU ")).collect();
+    all.sort_unstable();
+    all.iter().filter_map(|l| l.rsplit(": ").next()).map(Into::into).collect()
 }
 
 fn the_guest_sees_what_it_asked_for(lab: &mut Lab) {
@@ -231,7 +243,7 @@ fn driver(lab: &mut Lab, pf: &str, index: usize) -> String {
 
 /// What a line of shell says in the guest, by its agent.
 #[track_caller]
-fn in_guest(lab: &mut Lab, script: &str) -> String {
+pub fn in_guest(lab: &mut Lab, script: &str) -> String {
     let ask = |lab: &mut Lab, call: Value| -> Value {
         let e = lab.run(
             &["/bin/sh", "-euc", "virsh -q qemu-agent-command --timeout 60 $(virsh -q list --name) \"$(cat)\""],

@@ -11,12 +11,12 @@ use std::process::ExitCode;
 #[macro_use]
 mod kit;
 
-mod gib;
 mod guest;
 mod pages;
 mod sriov;
 mod trial;
 mod up;
+mod wide;
 
 fn main() -> ExitCode {
     let long = if std::env::var_os("BOTHY_LONG").is_some() { trial::LONG } else { &[] };
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
             ("guest", guest::TESTS),
             ("trial", trial::TESTS),
             ("guest", guest::AFTER_A_REBOOT),
-            ("gib", gib::TESTS),
+            ("wide", wide::TESTS),
             ("trial", long),
             ("trial", trial::UNDO),
         ],

@@ -14,16 +14,21 @@ use crate::{
 
 pub const FALLBACK: &[Test] = tests![a_trial_that_does_not_boot_falls_back];
 /// While the guest runs.
-pub const TESTS: &[Test] = tests![gib_pages_are_planned_tried_and_then_kept];
+pub const TESTS: &[Test] = tests![a_profile_and_gib_pages_are_planned_tried_and_then_kept];
 /// Only where there is time (`--long`): it is a boot of its own, and ends as the one before it.
 pub const LONG: &[Test] = tests![a_trial_that_comes_up_without_bothy_falls_back_when_its_time_is_up];
 /// After the guest that has the page.
 pub const UNDO: &[Test] = tests![an_undo_takes_back_what_it_can_and_puts_the_rest_on_trial];
 
 pub const GIB: u32 = 1 << 20;
-/// Node 0 holds the firmware's and the kernel's own memory, and may have no GiB in one piece.
-pub const NODE: u32 = 1;
-const GIANT: &str = "hugepagesz=1G hugepages=1:1";
+/// The node of the guest's function.
+const NODE: u32 = 1;
+/// A CPU of each node is for guests alone; the others are enough for the box.
+const PROFILE: &str = "profile = \"realtime\"\nisolate = \"1,3\"\n";
+const GIANT: &str = ", { node = 0, size = \"1 GiB\", pages = 1 }, { node = 1, size = \"1 GiB\", pages = 1 }";
+/// What these want of the kernel.
+const ARGUMENTS: [&str; 5] =
+    ["hugepagesz=1G hugepages=0:1,1:1", "isolcpus=managed_irq,domain,1,3", "nohz_full=1,3", "rcu_nocbs=1,3", "irqaffinity=0"];
 
 /// A kernel with these gives up before it has a root.
 pub fn hopeless() -> String {
@@ -38,26 +43,38 @@ fn a_trial_that_does_not_boot_falls_back(lab: &mut Lab) {
     kept(lab, COMMITTED);
 }
 
-fn gib_pages_are_planned_tried_and_then_kept(lab: &mut Lab) {
-    let all = format!("{COMMITTED} {GIANT}");
-    let item = |needs: &str| vec![(format!("kernel argument {GIANT}"), needs.to_owned())];
+fn a_profile_and_gib_pages_are_planned_tried_and_then_kept(lab: &mut Lab) {
+    let all = format!("{COMMITTED} {}", ARGUMENTS.join(" "));
+    let items = |needs: &str| ARGUMENTS.map(|a| (format!("kernel argument {a}"), needs.to_owned())).to_vec();
     // Where the tests of the guest have not run before, its set-up is not there yet.
-    let before = guest::set_up_lines(lab, NODE, "");
+    let before = guest::set_up_lines(lab, NODE, "", "0-1");
     lab.configure(&before);
     lab.apply(&[]);
-    let lines = guest::set_up_lines(lab, NODE, ", { node = 1, size = \"1 GiB\", pages = 1 }");
-    lab.configure(&lines);
-    assert_eq!(lab.planned(), item("REBOOT"));
-    assert!(lab.apply(&[]), "they wait for a reboot");
-    assert_eq!(lab.planned(), item("REBOOT_PENDING"));
+    let lines = guest::set_up_lines(lab, NODE, GIANT, "0");
+    lab.configure(&format!("{PROFILE}{lines}"));
+    let planned = lab.planned();
+    let (live, boot): (Vec<_>, Vec<_>) = planned.into_iter().partition(|(_, needs)| needs == "NOTHING");
+    assert!(matches!(&live[..], [(what, _)] if what.ends_with(" interrupts to CPUs 0")), "{live:?}");
+    assert_eq!(boot, items("REBOOT"));
+    assert!(lab.apply_profile(), "the arguments wait for a reboot");
+    // Interrupts that the kernel keeps are nobody's to move.
+    assert_eq!(lab.planned(), items("REBOOT_PENDING"));
     assert_eq!(lab.boot_variable("bothy_args").as_deref(), Some(COMMITTED), "nothing is proved yet");
     lab.reboot();
     on_boot(lab, "trial", &all);
     assert_eq!(lab.boot_variable("bothy_try").as_deref(), Some("0"), "the menu clears the mark before it boots");
-    assert_eq!((pages(lab, NODE, GIB), pages(lab, 0, GIB).0), ((1, 1), 0));
+    assert_eq!([0, 1].map(|node| pages(lab, node, GIB)), [(1, 1); 2]);
     kept(lab, &all);
     assert_eq!(lab.boot_variable("bothy_args_try").as_deref(), Some(""));
     assert_eq!(lab.planned(), []);
+    // By the kernel's word, and by Bothy's.
+    assert_eq!(lab.sh("cd /sys/devices/system/cpu; cat isolated nohz_full"), "1,3\n1,3");
+    assert_eq!(lab.sh("cat /proc/irq/default_smp_affinity"), "1", "CPU 0");
+    let facts = lab.bothy(&["host", "facts"]);
+    assert_eq!((&facts["isolated"], &facts["nohzFull"]), (&json!("1,3"), &json!("1,3")), "{facts}");
+    let usage = lab.bothy(&["host", "usage"]);
+    let of = |member: &str| [0, 1].map(|n: usize| usage["nodes"][n][member].as_str().unwrap_or("?").to_owned());
+    assert_eq!((of("hostCpus"), of("isolatedCpus")), (["0", ""].map(Into::into), ["1", "3"].map(Into::into)), "{usage}");
 }
 
 /// That is not booted: that a trial is, the tests above have shown. The host is as it came otherwise.

@@ -1,5 +1,5 @@
-//! The computer that the lab's box is: QEMU, with two NUMA nodes, an IOMMU, and on each node a NIC that
-//! does SR-IOV. Owns the process, its folder and its logs. Never: what runs inside.
+//! The computer that the lab's box is: QEMU, with two NUMA nodes, an IOMMU, on each node a NIC that
+//! does SR-IOV, and on the second a controller for guests to have. Owns the process, its folder and its logs. Never: what runs inside.
 
 use std::{
     fs::{self, File},
@@ -49,10 +49,12 @@ impl Machine {
         // It ends with us, however we end.
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
-        qemu.args(["-nodefaults", "-display", "none", "-cpu", CPU, "-smp", "4,sockets=2,cores=2", "-m", "5G"]);
+        qemu.args(["-nodefaults", "-display", "none", "-cpu", CPU, "-smp", "4,sockets=2,cores=2", "-m", "6G"]);
         qemu.args(["-machine", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi"]);
-        for node in ["0", "1"] {
-            qemu.arg("-object").arg(format!("memory-backend-ram,id=m{node},size=2560M"));
+        // Of the first node 2 GiB are below what belongs to devices, with the firmware and the kernel in them: the
+        // rest holds a GiB in one piece.
+        for (node, mib) in [(0, 3584), (1, 2560)] {
+            qemu.arg("-object").arg(format!("memory-backend-ram,id=m{node},size={mib}M"));
         }
         qemu.args(["-numa", "node,nodeid=0,cpus=0-1,memdev=m0", "-numa", "node,nodeid=1,cpus=2-3,memdev=m1"]);
         qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", FIRMWARE[0]));
@@ -70,6 +72,8 @@ impl Machine {
             qemu.arg("-netdev").arg(format!("user,id=net{node},restrict=on"));
             qemu.arg("-device").arg(format!("igb,netdev=net{node},bus=port{node},mac={mac},romfile="));
         }
+        // A device that is no NIC and has a driver of the host's: NVMe without anything on it.
+        qemu.args(["-device", "pcie-root-port,id=port2,bus=pxb1,chassis=3,slot=3", "-device", "nvme,serial=lab,bus=port2"]);
         let socket = |name: &str| format!("{},server=on,wait=off", sockets.path().join(name).display());
         qemu.args(["-device", "virtio-serial-pci,bus=pcie.0", "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"]);
         qemu.arg("-chardev").arg(format!("socket,id=agent,path={}", socket("agent")));

@@ -1,0 +1,98 @@
+//! A guest over both NUMA nodes: on each a CPU that is isolated and memory in one page of 1 GiB, with a whole PF and a
+//! PCI device by its ids besides. Between the boot that has kept such pages and the undo: it needs no boot of its own.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    guest::{GUEST, IMAGES, RUNNING, SERVICE, in_guest, threads, vcpus},
+    kit::{Lab, harness::Test, machine::PF_MACS},
+    pages::pages,
+    sriov::{pf, vf},
+    trial::GIB,
+};
+
+pub const TESTS: &[Test] = tests![a_guest_over_two_nodes_has_a_page_of_a_gib_on_each_a_whole_pf_and_a_device_and_gives_all_back];
+
+const HERE: &str = "/run/epa-wide";
+
+/// `descriptors/epa-small` with two nodes and more memory, the PF instead of a function of it, and an NVMe controller.
+const CHANGE: &str = "\
+    vnfd=epa-small-vnf/Definitions/epa-small-vnf.yaml; \
+    sed -i -e 's/virtual_mem_size: 256 MiB/virtual_mem_size: 2 GiB/' -e 's/hugepage_size: 2 MiB/hugepage_size: 1 GiB/' \
+    -e 's/requested_size: 256 MiB/requested_size: 2 GiB/' -e 's/vnic_type: direct$/vnic_type: direct-physical/' \
+    -e '/bitrate_requirement:/d' -e '/virtual_network_interface_requirements:/,/trusted: \"true\"/d' \
+    -e \"s/^\\( *\\)cpu-thread-pinning-policy: PREFER/&\\n\\1numa-node-policy.node-cnt: 2\\n\\1iothreads: 1\\n\\1pcie-device.0.device-id: '1b36:0010'/\" $vnfd; \
+    grep -c -e ': [12] GiB' -e direct-physical -e node-cnt -e iothreads -e 1b36 $vnfd";
+
+fn a_guest_over_two_nodes_has_a_page_of_a_gib_on_each_a_whole_pf_and_a_device_and_gives_all_back(lab: &mut Lab) {
+    let (name, whole) = pf(lab, 1);
+    let nvme = lab.sh("basename $(dirname $(grep -lx 0x010802 /sys/bus/pci/devices/*/class))");
+    let drivers = format!("cd /sys/bus/pci/devices; for d in {whole} {nvme}; do basename $(readlink $d/driver || echo none); done");
+    assert_eq!(lab.sh(&drivers), "igb\nnvme");
+    assert_eq!(lab.sh(&format!("rm -rf {HERE}; cp -r {SERVICE} {HERE}; cd {HERE}; {CHANGE}")), "7");
+    lab.sh_within(GUEST, &format!("bothy up {HERE} --name epa-wide --images {IMAGES}"));
+
+    // The host's word: a page of each node, for the guest's node there.
+    let pid = lab.sh(&format!("cat {RUNNING}"));
+    let maps = lab.sh(&format!("grep huge /proc/{pid}/numa_maps"));
+    for node in 0..2 {
+        let (bound, here) = (format!("bind:{node}"), format!("N{node}=1"));
+        let words = [bound.as_str(), here.as_str(), "kernelpagesize_kB=1048576"];
+        assert!(maps.lines().any(|l| words.iter().all(|w| l.split_whitespace().any(|have| have == *w))), "{words:?} in {maps}");
+        assert_eq!(pages(lab, node, GIB), (1, 0));
+    }
+    // CPU 2 is nobody's, and not isolated. No CPU of the first node is left for QEMU's other threads: they are on the
+    // guest's own, those of its disk among them.
+    assert_eq!(vcpus(lab, &pid), ["1", "3"]);
+    let threads = threads(lab, &pid);
+    assert!(threads.lines().any(|l| l == "IO iothread1: 1,3"), "{threads}");
+    assert!(threads.lines().all(|l| matches!(l.rsplit(": ").next(), Some("1,3" | "1" | "3"))), "{threads}");
+    assert_eq!(lab.sh(&drivers), "vfio-pci\nvfio-pci");
+    assert_eq!(lab.sh(&format!("ls -d /sys/class/net/{name} 2>/dev/null || echo gone")), "gone");
+    let sources = "virsh -q dumpxml $(virsh -q list --name) | grep -A 3 '<hostdev ' | grep -c \"bus='0x8[12]' slot='0x00' function='0x0'\"";
+    assert_eq!(lab.sh(sources), "2");
+    let usage = lab.bothy(&["host", "usage"]);
+    for node in usage["nodes"].as_array().expect("nodes") {
+        let giant = node["pages"].as_array().into_iter().flatten().find(|p| p["sizeKib"] == GIB).expect("pages of 1 GiB");
+        assert_eq!((&giant["total"], &giant["held"]), (&json!(1), &json!(1)), "{usage}");
+    }
+    assert_eq!((&usage["drift"], &usage["nodes"][1]["floatingCpus"]), (&json!([]), &json!("2")), "{usage}");
+    let shown = lab.sh("bothy host usage");
+    assert_eq!(shown.matches("whole: epa-wide-fast_vm/data_vm/0").count(), 2, "{shown}");
+    // By name it is nothing while it has no interface: it is known what network it is on.
+    let card = usage["cards"].as_array().into_iter().flatten().find(|c| c["address"] == whole).expect("the PF");
+    assert_eq!((&card["physicalNetwork"], &card["vfs"]), (&json!("fast"), &json!(0)), "{usage}");
+
+    // The guest's.
+    let nodes = "cd /sys/devices/system/node; cat node0/cpulist node1/cpulist; \
+                 for n in node0 node1; do awk '/MemTotal/ { print ($4 > 800000) }' $n/meminfo; done";
+    assert_eq!(in_guest(lab, nodes).lines().collect::<Vec<_>>(), ["0", "1", "1", "1"]);
+    let has = "cd /sys/bus/pci/devices; for d in *; do case $(cat $d/vendor):$(cat $d/device) in 0x8086:0x10c9 | 0x1b36:0x0010) \
+               echo $(cat $d/device) $(cat $d/net/*/address 2>/dev/null);; esac; done";
+    let mut said = in_guest(lab, has);
+    // Its driver may still be at it.
+    for _ in 0..60 {
+        if said.contains(PF_MACS[1]) {
+            break;
+        }
+        said = in_guest(lab, has);
+    }
+    let mut said: Vec<&str> = said.lines().collect();
+    said.sort_unstable();
+    assert_eq!(said, ["0x0010", &format!("0x10c9 {}", PF_MACS[1])]);
+
+    lab.sh_within(GUEST, "bothy down epa-wide --purge");
+    assert_eq!(lab.sh(&drivers), "igb\nnvme");
+    assert_eq!([0, 1].map(|node| pages(lab, node, GIB)), [(1, 1); 2]);
+    // With its driver the PF has its interface again, and a link; the VFs of the host's set-up come by an operation.
+    let up = format!("cat /sys/class/net/{name}/carrier");
+    lab.eventually("a link", Duration::from_secs(180), &up, |said| said == "1");
+    let vfs = format!("ls -d /sys/bus/pci/devices/{whole}/virtfn* 2>/dev/null | wc -l; bothy op list | grep PF");
+    lab.eventually("functions", GUEST, &vfs, |said| said.starts_with("2\n") && said.lines().skip(1).all(|op| op.contains("COMPLETED")));
+    assert!(vf(lab, &name, 1).is_object());
+    let usage = lab.bothy(&["host", "usage"]);
+    assert_eq!(usage["drift"], json!([]), "{usage}");
+    assert!(usage["cards"].as_array().expect("cards").iter().all(|c| c["given"] == json!([])), "{usage}");
+}
