@@ -6,6 +6,7 @@ use crate::{
     model::{
         alarm::{Alarm, Object},
         error::Result,
+        grant::GivenGrant,
         id::{AlarmId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SnapshotId, VnfId, VnfPkgId},
         ns::NsInstance,
         op::Operation,
@@ -34,6 +35,7 @@ pub fn owner(s: &Store, thing: Thing) -> Result<Option<ProjectId>> {
         Thing::Alarm(id) => s.get::<Alarm>(&id)?.filter(|r| r.object != Object::Host).map(|r| r.project),
         Thing::PmJob(id) => s.get::<PmJob>(&id)?.map(|r| r.project),
         Thing::Threshold(id) => s.get::<Threshold>(&id)?.map(|r| r.project),
+        Thing::Grant(id) => s.get::<GivenGrant>(&id)?.map(|r| r.project),
         Thing::Subscription(id) => s.get::<Subscription>(&id)?.filter(|r| !r.every_project).map(|r| r.project),
     })
 }
@@ -52,6 +54,7 @@ pub enum Thing {
     PmJob(Uuid),
     Threshold(Uuid),
     Snapshot(SnapshotId),
+    Grant(Uuid),
 }
 
 impl Thing {
@@ -69,6 +72,7 @@ impl Thing {
             Thing::Threshold(id) => format!("there is no threshold {id}"),
             Thing::Alarm(id) => format!("there is no alarm {id}"),
             Thing::Snapshot(id) => format!("there is no VNF snapshot {id}"),
+            Thing::Grant(id) => format!("there is no grant {id}"),
         }
     }
 }

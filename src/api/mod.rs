@@ -26,6 +26,7 @@ pub mod respond;
 pub mod routes;
 pub mod server;
 pub mod sol003;
+pub mod sol003nfvo;
 pub mod sol005;
 pub mod stall;
 pub mod subscriptions;
@@ -111,6 +112,7 @@ pub fn routes(point: ReferencePoint) -> Routes {
     match point {
         ReferencePoint::Sol005 => sol005::routes(),
         ReferencePoint::Sol003Vnfm => sol003::routes(),
+        ReferencePoint::Sol003Nfvo => sol003nfvo::routes(),
         ReferencePoint::Admin => admin::routes(),
     }
 }

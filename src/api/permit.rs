@@ -40,6 +40,7 @@ enum Names {
     PmJob,
     Threshold,
     Snapshot,
+    Grant,
 }
 
 struct Row {
@@ -64,6 +65,9 @@ const ROWS: &[Row] = &[
     row("/vnflcm/v2/vnf_instances", Resource::Vnf, Names::Vnf),
     row("/vnflcm/v2/vnf_lcm_op_occs", Resource::Vnf, Names::Operation),
     row("/vnflcm/v2/vnf_snapshots", Resource::Vnf, Names::Snapshot),
+    row("/grant/v1/grants", Resource::Grant, Names::Grant),
+    row("/grant/api_versions", Resource::About, Names::Nothing),
+    row("/grant/v1/api_versions", Resource::About, Names::Nothing),
     row("/nsd/v2/subscriptions", Resource::Subscription, Names::Subscription),
     row("/vnfpkgm/v2/subscriptions", Resource::Subscription, Names::Subscription),
     row("/nslcm/v2/subscriptions", Resource::Subscription, Names::Subscription),
@@ -180,6 +184,7 @@ pub fn thing(route: &str, path: &str) -> Result<Option<Thing>> {
         Names::Threshold => id.parse().ok().map(Thing::Threshold),
         Names::Alarm => id.parse().ok().map(Thing::Alarm),
         Names::Snapshot => id.parse().ok().map(Thing::Snapshot),
+        Names::Grant => id.parse().ok().map(Thing::Grant),
     };
     thing.map(Some).ok_or_else(|| Fault::not_found(format!("there is no '{id}' here")))
 }

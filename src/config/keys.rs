@@ -181,7 +181,7 @@ impl Setting for Listener {
         };
         let reference_points = reference_points?;
         if reference_points.is_empty() {
-            t.fault("reference_points", "must name at least one of sol005, sol003-vnfm, admin");
+            t.fault("reference_points", "must name at least one of sol005, sol003-vnfm, sol003-nfvo, admin");
         }
         Some(Listener { address, reference_points })
     }
@@ -254,7 +254,7 @@ macro_rules! words {
 pub(super) use words;
 
 words! {
-    ReferencePoint { Sol005 = "sol005", Sol003Vnfm = "sol003-vnfm", Admin = "admin" }
+    ReferencePoint { Sol005 = "sol005", Sol003Vnfm = "sol003-vnfm", Sol003Nfvo = "sol003-nfvo", Admin = "admin" }
     LogFormat { Human = "human", Json = "json" }
     LogLevel { Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace" }
     /// `Auto` believes KVM only after a throw-away guest ran under it.

@@ -11,6 +11,7 @@ pub mod domain;
 pub mod epa;
 pub mod error;
 pub mod event;
+pub mod grant;
 pub mod health;
 pub mod host;
 pub mod hw;

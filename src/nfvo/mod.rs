@@ -9,6 +9,7 @@
 //! * `preview`   the same for packages that are not onboarded: dry runs only
 //! * `alter`, `scale`  the same for its members' scaling and healing, and for its own scaling
 //! * `reroute`   takes a request to change chains
+//! * `grants`    what operations of foreign VNFMs may take
 //! * `run`       does and undoes one step of a service: a link, a member's operation
 //! * `again`     plans anew what had no room, when it is tried again
 //! * `settle`    what the end of an operation means for the service and its members
@@ -22,6 +23,7 @@ pub mod alter;
 pub mod catalogue;
 pub mod chain;
 pub mod goal;
+pub mod grants;
 mod nsds;
 pub mod plan;
 mod pnfds;

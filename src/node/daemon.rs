@@ -173,8 +173,8 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
         tracing::info!(address = %l.address, "serving HTTPS");
     }
     let socket = config.socket_path();
-    let everything = [ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Admin];
-    server.listen_local(bind_local(&socket).await?, api::router(&services, &everything));
+    let everything = ReferencePoint::ALL;
+    server.listen_local(bind_local(&socket).await?, api::router(&services, everything));
     tracing::info!(%socket, fingerprint = tls.fingerprint(), fresh, "ready");
     if !provisioned {
         announce(&services.access, &tls.fingerprint())?;

@@ -9,6 +9,7 @@ pub mod common;
 pub mod cp;
 pub mod filter;
 pub mod fm;
+pub mod grant;
 pub mod nsd;
 pub mod nslcm;
 pub mod pkgm;

@@ -16,6 +16,7 @@ use crate::model::{
     chain::Chain,
     error::Result,
     event::Event,
+    grant::GivenGrant,
     id::{AlarmId, NfpId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SegmentId, SnapshotId, VnfId, VnfPkgId},
     ns::NsInstance,
     op::Operation,
@@ -63,6 +64,7 @@ records! {
     Change, Change, 1, VnfId, |r| r.vnf;
     Remake, Remake, 2 <- old::remake, VnfId, |r| r.vnf;
     Chain, Chain, 2 <- old::chain, NfpId, |r| r.id;
+    GivenGrant, GivenGrant, 1, Uuid, |r| r.id;
     Facts, Observed, 1, (), |_r| ();
     HostRecord, Host, 1, (), |_r| ();
     Event, Outbox, 1, u64, |r| r.sequence;

@@ -74,11 +74,13 @@ pub enum Table {
     Remake,
     /// Onboarded PNF descriptors (`PnfdInfo`).
     PnfDescriptor,
+    /// Grants given to foreign VNFMs.
+    GivenGrant,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 34] = [
+    pub const ALL: [Table; 35] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -113,6 +115,7 @@ impl Table {
         Table::PortMap,
         Table::Remake,
         Table::PnfDescriptor,
+        Table::GivenGrant,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -152,6 +155,7 @@ impl Table {
             Table::PortMap => 0x41,
             Table::Remake => 0x18,
             Table::PnfDescriptor => 0x19,
+            Table::GivenGrant => 0x50,
         }
     }
 
@@ -192,6 +196,7 @@ impl Table {
             Table::PortMap => "port map",
             Table::Remake => "remake",
             Table::PnfDescriptor => "PNF descriptor",
+            Table::GivenGrant => "given grant",
         }
     }
 
@@ -244,6 +249,7 @@ mod tests {
             (0x41, "port map"),
             (24, "remake"),
             (25, "PNF descriptor"),
+            (0x50, "given grant"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -8,6 +8,7 @@ use crate::{
     model::{
         access::Project,
         error::{Fault, Result},
+        grant::{GivenGrant, Promised},
         id::{ProjectId, VnfcId},
         place::{Held, Placement},
         segment::Segment,
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub taken: Vec<Reservation>,
     /// What snapshots of VNFs take of the room for disks.
     pub copies: Vec<(ProjectId, MiB)>,
+    /// What is kept for VNFs of foreign VNFMs.
+    pub promised: Vec<(ProjectId, Promised)>,
 }
 
 impl Vnfm {
@@ -54,7 +57,13 @@ impl Vnfm {
         let mut account = account(supply, rules.overcommit, &taken);
         let copies = self.copies_held()?;
         account.disk.taken += copies.iter().map(|(_, disk)| disk.0).sum::<u64>();
-        Ok(Snapshot { facts, segments, account, held, taken, copies })
+        let promised = self.promised()?;
+        for (_, p) in &promised {
+            account.vcpus.taken += u64::from(p.vcpus);
+            account.memory.taken += p.memory.0;
+            account.disk.taken += p.disk.0;
+        }
+        Ok(Snapshot { facts, segments, account, held, taken, copies, promised })
     }
 
     /// CPUs that are no longer shared because guests have them.
@@ -102,8 +111,13 @@ impl Vnfm {
     /// What each of these projects holds.
     pub fn used_by(&self, projects: &[ProjectId]) -> Result<Vec<quota::Use>> {
         let taken = self.store.list::<Reservation>()?;
-        let copies = self.copies_held()?;
-        Ok(projects.iter().map(|p| with_copies(quota::used(*p, &taken), *p, &copies)).collect())
+        let (copies, promised) = (self.copies_held()?, self.promised()?);
+        Ok(projects.iter().map(|p| with_more(quota::used(*p, &taken), *p, &copies, &promised)).collect())
+    }
+
+    fn promised(&self) -> Result<Vec<(ProjectId, Promised)>> {
+        let now = self.clock.now();
+        Ok(self.store.list::<GivenGrant>()?.iter().map(|g| (g.project, g.holds(now))).collect())
     }
 
     fn copies_held(&self) -> Result<Vec<(ProjectId, MiB)>> {
@@ -113,12 +127,17 @@ impl Vnfm {
 
 impl Snapshot {
     pub fn used(&self, project: ProjectId) -> quota::Use {
-        with_copies(quota::used(project, &self.taken), project, &self.copies)
+        with_more(quota::used(project, &self.taken), project, &self.copies, &self.promised)
     }
 }
 
-fn with_copies(mut used: quota::Use, project: ProjectId, copies: &[(ProjectId, MiB)]) -> quota::Use {
+fn with_more(mut used: quota::Use, project: ProjectId, copies: &[(ProjectId, MiB)], promised: &[(ProjectId, Promised)]) -> quota::Use {
     used.disk += copies.iter().filter(|(p, _)| *p == project).map(|(_, disk)| disk.0).sum::<u64>();
+    for (_, p) in promised.iter().filter(|(p, _)| *p == project) {
+        used.vcpus += u64::from(p.vcpus);
+        used.memory += p.memory.0;
+        used.disk += p.disk.0;
+    }
     used
 }
 

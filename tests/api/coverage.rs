@@ -16,7 +16,10 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use bothy::{api::routes, config::ReferencePoint};
+use bothy::{
+    api::{routes, routes::Routes},
+    config::ReferencePoint,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -36,6 +39,7 @@ pub const PRODUCED: &[(&str, &str)] = &[
     ("VNFLifecycleManagement", "sol003"),
     ("VNFFaultManagement", "sol003"),
     ("VNFPerformanceManagement", "sol003"),
+    ("VNFLifecycleOperationGranting", "sol003"),
 ];
 /// ETSI's slips in paths.
 pub const SLIPS: &[(&str, &str)] = &[("//", "/"), ("/nslcm/v2/nslcm/v1/", "/nslcm/v2/"), ("/api-versions", "/api_versions")];
@@ -79,7 +83,8 @@ fn declared() -> Option<Table> {
 }
 
 fn served() -> BTreeMap<&'static str, BTreeSet<String>> {
-    let all = routes(ReferencePoint::Sol005).and(routes(ReferencePoint::Sol003Vnfm));
+    let points = [ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Sol003Nfvo];
+    let all = points.into_iter().fold(Routes::default(), |all, p| all.and(routes(p)));
     all.table().iter().map(|(path, methods)| (*path, methods.iter().map(ToString::to_string).collect())).collect()
 }
 

@@ -118,7 +118,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         log: Box::new(|| b"INFO bothy is up\n".to_vec()),
         started: Instant::now(),
     });
-    let router = api::router(&services, &[ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Admin]);
+    let router = api::router(&services, ReferencePoint::ALL);
     let (held, at_work) = (Held::default(), Arc::default());
     // One slow route stands for a domain call.
     let router = router.merge(slow(&at_work)).layer(axum::middleware::from_fn_with_state(held.clone(), crate::coverage::record));

@@ -28,6 +28,8 @@ pub const VNFLCM: &str = "nfv-sol002-sol003/SOL003/VNFLifecycleManagement/defini
 pub const VNFFM: &str = "nfv-sol002-sol003/SOL003/VNFFaultManagement/definitions/SOL003VNFFaultManagement_def.yaml";
 pub const NSFM: &str = "nfv-sol005/SOL005/NSFaultManagement/definitions/SOL005NSFaultManagement_def.yaml";
 pub const VNFPM: &str = "nfv-sol002-sol003/SOL003/VNFPerformanceManagement/definitions/SOL003VNFPerformanceManagement_def.yaml";
+/// Grants: what this NFVO gives, and what this VNFM asks for.
+pub const GRANT: &str = "nfv-sol002-sol003/SOL003/VNFLifecycleOperationGranting/definitions/SOL003VNFLifecycleOperationGranting_def.yaml";
 pub const NSPM: &str = "nfv-sol005/SOL005/NSPerformanceManagement/definitions/SOL005NSPerformanceManagement_def.yaml";
 
 /// What subscribers are sent.

@@ -7,6 +7,7 @@ pub mod asked;
 pub mod catalogue;
 pub mod connect;
 pub mod flavour;
+pub mod grant;
 pub mod notification;
 pub mod ns;
 pub mod opocc;

@@ -6,6 +6,7 @@
 //! missing.
 
 mod descriptor;
+mod grants;
 mod instance;
 mod notifications;
 mod operation;
@@ -117,6 +118,7 @@ fn records_are_on_disk_as_they_always_were() {
     g.check("secret-of-a-project", &Secret { name: "password".into(), project: ProjectId(id(40)), sealed: vec![1], created: Stamp(12) });
     super::golden_access::access(&g);
 
+    grants::check(&g);
     notifications::check(&g);
     pnfds::check(&g);
     sdn::check(&g);

@@ -1,0 +1,80 @@
+//! SOL003 as the NFVO serves it to foreign VNFMs: the granting of their operations (9.4).
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use uuid::Uuid;
+
+use super::{
+    Ctx, Services,
+    convert::{Base, grant},
+    extract::{self, Id},
+    problem::{Answer, Problem},
+    respond::{NoQuery, accepted, created, shown},
+    routes::Routes,
+    version::GRANT,
+    who::caller,
+};
+use crate::{
+    model::{
+        error::{Fault, Result},
+        grant::{Decision, GivenGrant},
+    },
+    sol::grant::GrantRequest,
+};
+
+/// Version of the resource: what was decided never changes.
+const ONLY: u64 = 1;
+
+pub fn routes() -> Routes {
+    GRANT.routes().and(Routes::default().post("/grant/v1/grants", create).get("/grant/v1/grants/{grantId}", one))
+}
+
+async fn decide(s: &Services, r: GrantRequest) -> Answer<GivenGrant> {
+    let (by, hold) = (caller()?, s.config.now().lcm.grant_hold_s);
+    s.domain(move |n| n.give_grant(&grant::ask(&r, by.project, by.name)?, hold)).await
+}
+
+fn refused(f: crate::model::error::FaultRecord) -> Box<Problem> {
+    let fault = Fault::from(f);
+    let mut p = Problem::new(StatusCode::FORBIDDEN, fault.detail());
+    p.reasons = fault.reasons().to_vec();
+    Box::new(p)
+}
+
+/// 9.4.2.3.1: 201, 403, or 202 where what has to be known does not answer now.
+async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<GrantRequest>) -> Answer<Response> {
+    let g = decide(&s, r).await?;
+    let at = grant::path(&g);
+    match g.decision {
+        Decision::Granted(_) => created(&at, ONLY, &grant::grant(&g, &base)),
+        Decision::Open => accepted(&at),
+        Decision::Refused(f) => Err(refused(f)),
+    }
+}
+
+/// 9.4.3.3.2. It is there for whoever asked for it.
+async fn one(State(s): Ctx, base: Base, Id(id): Id<Uuid>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    let by = caller()?;
+    let mut g = s.domain(move |n| n.given_grant(id).and_then(|g| theirs(g, &by))).await?;
+    if g.decision == Decision::Open {
+        let kept =
+            serde_json::from_str(&g.request).map_err(|e| Fault::bug(format!("the request of grant {id} cannot be read again: {e}")))?;
+        g = decide(&s, kept).await?;
+    }
+    match g.decision {
+        Decision::Granted(_) => Ok(shown(&headers, ONLY, &grant::grant(&g, &base))),
+        Decision::Open => {
+            let mut r = Response::default();
+            *r.status_mut() = StatusCode::ACCEPTED;
+            Ok(r)
+        }
+        Decision::Refused(f) => Err(refused(f)),
+    }
+}
+
+fn theirs(g: GivenGrant, by: &crate::access::Caller) -> Result<GivenGrant> {
+    if g.vnfm == by.name || by.every_project { Ok(g) } else { Err(Fault::not_found(format!("there is no grant {}", g.id))) }
+}

@@ -1,0 +1,212 @@
+//! Grants for VNFs of foreign VNFMs (SOL003 9): whether this box has room for what their operations add, and
+//! the project leave to take it; by the sums that its own requests are judged by.
+//!
+//! What is granted is held until an hour or so is over (`lcm.grant_hold_s`) or the VNF's termination is granted:
+//! how the operation ends is told to nobody here. Never: where on the host, wire forms.
+
+use smol_str::SmolStr;
+use tracing::info;
+use uuid::Uuid;
+
+use super::Nfvo;
+use crate::{
+    model::{
+        error::{Fault, Kind, Result},
+        grant::{AskedIds, Decision, GivenGrant, Promised, Resource, ResourceKind},
+        id::{ProjectId, VnfId},
+        size::MiB,
+        time::Stamp,
+        vnf::VnfInstance,
+        vnfd::{Flavour, Vnfd},
+    },
+    store::Durability,
+    vim::capacity::{Need, Whole, check, qemu_overhead},
+    vnfm::{
+        accept::{retrying, vnfd_of},
+        grant::{check_quota, claim_facts},
+        plan::fresh_uuid,
+    },
+};
+
+/// A grant outlives what it holds by so long, to be read.
+const KEPT_MS: u64 = 24 * 3600 * 1000;
+
+/// A request for a grant, checked for form only.
+#[derive(Debug, Clone)]
+pub struct AskGrant {
+    pub project: ProjectId,
+    pub vnfm: SmolStr,
+    pub vnf: SmolStr,
+    pub op: SmolStr,
+    /// Whose templates the new resources are of.
+    pub vnfd_id: SmolStr,
+    pub flavour: Option<SmolStr>,
+    /// In place of `add`.
+    pub level: Option<SmolStr>,
+    /// The VNF ends with it.
+    pub ends: bool,
+    pub add: Vec<Resource>,
+    pub temp: Vec<Resource>,
+    pub remove: Vec<Resource>,
+    pub asked: AskedIds,
+    /// Constraints that no single host can keep.
+    pub apart: Vec<String>,
+    pub links: (String, String),
+    pub request: String,
+}
+
+impl Nfvo {
+    /// Decides; the same operation asked for again has the same answer. `hold_s`: how long it is kept free.
+    pub fn give_grant(&self, ask: &AskGrant, hold_s: u64) -> Result<GivenGrant> {
+        let given = retrying(|| self.decide(ask, hold_s))?;
+        let decided = match &given.decision {
+            Decision::Open => "open",
+            Decision::Granted(_) => "granted",
+            Decision::Refused(_) => "refused",
+        };
+        info!(grant = %given.id, vnf = %given.vnf, op = %given.op, vnfm = %given.vnfm, decided, "a foreign VNFM asked for a grant");
+        Ok(given)
+    }
+
+    pub fn given_grant(&self, id: Uuid) -> Result<GivenGrant> {
+        self.vnfm.store.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no grant {id}")))
+    }
+
+    fn decide(&self, ask: &AskGrant, hold_s: u64) -> Result<GivenGrant> {
+        let (store, now) = (&self.vnfm.store, self.vnfm.clock.now());
+        let all = store.list::<GivenGrant>()?;
+        let before = all.iter().find(|g| g.project == ask.project && g.vnfm == ask.vnfm && g.op == ask.op);
+        if let Some(g) = before.filter(|g| g.decision != Decision::Open) {
+            return Ok(g.clone());
+        }
+        let of_vnf = |g: &&GivenGrant| g.project == ask.project && g.vnfm == ask.vnfm && g.vnf == ask.vnf;
+        let flavour = ask.flavour.clone().or_else(|| all.iter().filter(of_vnf).max_by_key(|g| g.created).and_then(|g| g.flavour.clone()));
+        // The revision first: what is read after it can only be newer.
+        let (facts, decided) = match self.vnfm.snapshot() {
+            Ok(snap) => {
+                let need = self.need_of(ask, flavour.as_ref());
+                let fits = need.and_then(|need| {
+                    let whole = Whole { vnfs: 0, vcpus: need.vcpus, memory: need.memory, disk: need.disk, vfs: 0 };
+                    check_quota(store.get(&ask.project)?, snap.used(ask.project), &[whole])?;
+                    check(snap.account, std::slice::from_ref(&need))?;
+                    Ok(Promised { vcpus: need.vcpus, memory: need.memory, disk: need.disk })
+                });
+                (Some(snap.facts), fits)
+            }
+            Err(fault) => (None, Err(fault)),
+        };
+        let decision = match decided {
+            Ok(p) => Decision::Granted(p),
+            Err(f) => match f.kind() {
+                Kind::Transient => Decision::Open,
+                Kind::Bug => return Err(f),
+                Kind::Invalid | Kind::NotFound | Kind::Conflict | Kind::Capacity | Kind::Forbidden | Kind::Stale => {
+                    Decision::Refused(f.record())
+                }
+            },
+        };
+        let given = GivenGrant {
+            id: before.map_or_else(|| fresh_uuid(&*self.vnfm.dice), |g| g.id),
+            project: ask.project,
+            vnfm: ask.vnfm.clone(),
+            vnf: ask.vnf.clone(),
+            op: ask.op.clone(),
+            flavour,
+            links: ask.links.clone(),
+            request: ask.request.clone(),
+            asked: ask.asked.clone(),
+            decision,
+            created: before.map_or(now, |g| g.created),
+            until: Stamp(now.0.saturating_add(hold_s.saturating_mul(1000))),
+        };
+        let ends = ask.ends && matches!(given.decision, Decision::Granted(_));
+        let over: Vec<GivenGrant> = all
+            .iter()
+            .filter(of_vnf)
+            .filter(|g| ends && g.id != given.id && now < g.until)
+            .map(|g| GivenGrant { until: now, ..g.clone() })
+            .collect();
+        let old: Vec<Uuid> = all.iter().filter(|g| g.until.0.saturating_add(KEPT_MS) < now.0).map(|g| g.id).collect();
+        store.write(Durability::Barrier, |tx| {
+            if let Some(facts) = facts {
+                claim_facts(tx, facts)?;
+            }
+            old.iter().try_for_each(|id| tx.delete::<GivenGrant>(id).map(|_| ()))?;
+            over.iter().try_for_each(|g| tx.put(g))?;
+            tx.put(&given)
+        })?;
+        Ok(given)
+    }
+
+    /// What the operation takes more than it gives back; or why it cannot be granted at all.
+    fn need_of(&self, ask: &AskGrant, flavour: Option<&SmolStr>) -> Result<Need> {
+        if let Ok(id) = ask.vnf.parse::<VnfId>()
+            && self.vnfm.store.get::<VnfInstance>(&id)?.is_some()
+        {
+            return Err(Fault::forbidden(format!("VNF instance {id} is of this box's own VNFM, and granted here without being asked for")));
+        }
+        if !ask.apart.is_empty() {
+            return Err(Fault::capacity("this NFVO has one host").with_reasons(ask.apart.clone()));
+        }
+        let mut need = Need { what: format!("VNF {}", ask.vnf), vcpus: 0, memory: MiB(0), disk: MiB(0) };
+        // What ends takes nothing, and may be of a package that is gone here.
+        if ask.add.is_empty() && ask.temp.is_empty() && ask.level.is_none() {
+            return Ok(need);
+        }
+        let package = self.vnfm.package_of(ask.project, &ask.vnfd_id)?;
+        let vnfd = vnfd_of(&package)?;
+        let mut wrong = Vec::new();
+        let (mut plus, mut minus) = (Promised::default(), Promised::default());
+        for r in ask.add.iter().chain(&ask.temp) {
+            size_of(vnfd, flavour, r).map_or_else(|why| wrong.push(why), |p| put(&mut plus, p));
+        }
+        // What goes may be of another flavour, or of the package before: then nothing is set off.
+        for p in ask.remove.iter().filter_map(|r| size_of(vnfd, flavour, r).ok()) {
+            put(&mut minus, p);
+        }
+        if let Some(level) = &ask.level {
+            let of = flavour.and_then(|f| vnfd.flavour(f)).and_then(|f| f.level(level).map(|l| (f, l)));
+            let (f, l) =
+                of.ok_or_else(|| Fault::invalid(format!("VNFD {} has no instantiation level '{level}' in that flavour", vnfd.id)))?;
+            for (vdu, n) in l.counts.iter().filter_map(|(id, n)| f.vdu(id).map(|v| (v, *n))) {
+                let disk = vdu.disks.iter().fold(MiB(0), |m, d| m.plus(d.size));
+                let one = Promised { vcpus: vdu.vcpus, memory: vdu.memory.plus(qemu_overhead(vdu.memory)), disk };
+                (0..n).for_each(|_| put(&mut plus, one));
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(Fault::invalid(format!("VNFD {} does not have what the request is to add", vnfd.id)).with_reasons(wrong));
+        }
+        need.vcpus = plus.vcpus.saturating_sub(minus.vcpus);
+        need.memory = MiB(plus.memory.0.saturating_sub(minus.memory.0));
+        need.disk = MiB(plus.disk.0.saturating_sub(minus.disk.0));
+        Ok(need)
+    }
+}
+
+fn put(sum: &mut Promised, p: Promised) {
+    sum.vcpus = sum.vcpus.saturating_add(p.vcpus);
+    sum.memory = sum.memory.plus(p.memory);
+    sum.disk = sum.disk.plus(p.disk);
+}
+
+/// What one resource takes; links and their ports take nothing of what is counted.
+fn size_of(vnfd: &Vnfd, flavour: Option<&SmolStr>, r: &Resource) -> Result<Promised, String> {
+    let mut flavours: Vec<&Flavour> = vnfd.flavours.iter().filter(|f| flavour.is_none_or(|id| f.id == *id)).collect();
+    if flavours.is_empty() {
+        flavours.extend(&vnfd.flavours);
+    }
+    match r.kind {
+        ResourceKind::Compute => {
+            let id = r.vdu.as_ref().unwrap_or(&r.template);
+            let vdu = flavours.iter().find_map(|f| f.vdu(id)).ok_or_else(|| format!("{}: there is no VDU '{id}'", r.id))?;
+            Ok(Promised { vcpus: vdu.vcpus, memory: vdu.memory.plus(qemu_overhead(vdu.memory)), disk: MiB(0) })
+        }
+        ResourceKind::Storage => {
+            let disk = flavours.iter().flat_map(|f| &f.vdus).flat_map(|v| &v.disks).find(|d| d.id == r.template);
+            let disk = disk.ok_or_else(|| format!("{}: there is no storage '{}'", r.id, r.template))?;
+            Ok(Promised { disk: disk.size, ..Promised::default() })
+        }
+        ResourceKind::Link | ResourceKind::LinkPort => Ok(Promised::default()),
+    }
+}
