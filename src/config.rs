@@ -20,7 +20,7 @@ use smol_str::SmolStr;
 
 pub use self::{
     hardware::{HostPf, HostProfile},
-    keys::{AccelMode, Apply, Listener, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
+    keys::{AccelMode, Apply, GrantOffline, Listener, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
     live::{LiveConfig, Refusal},
     read::ConfigFault,
 };
@@ -160,6 +160,7 @@ pub struct Lcm {
     pub start_at_once: u64,
     pub patience_s: u64,
     pub grant_hold_s: u64,
+    pub grant_offline: GrantOffline,
 }
 
 /// Healing of guests that crash.
@@ -220,7 +221,7 @@ impl Default for Config {
                 page: 500,
             },
             notify: Notify { ca: Utf8PathBuf::new(), timeout_s: 10, attempts: 40, backlog: 10000 },
-            lcm: Lcm { workers: 4, start_at_once: 4, patience_s: 120, grant_hold_s: 3600 },
+            lcm: Lcm { workers: 4, start_at_once: 4, patience_s: 120, grant_hold_s: 3600, grant_offline: GrantOffline::AllowHeal },
             autoheal: Autoheal { tries: 3, pause_s: 5, calm_s: 600 },
             sim: Sim::default(),
         }
@@ -298,6 +299,7 @@ impl Config {
         k.within("lcm.workers", Restart, &mut self.lcm.workers, 1, 64);
         k.within("lcm.start_at_once", Live, &mut self.lcm.start_at_once, 1, 256);
         k.within("lcm.patience_s", Restart, &mut self.lcm.patience_s, 0, 86400);
+        k.key("lcm.grant_offline", Live, &mut self.lcm.grant_offline);
         k.within("lcm.grant_hold_s", Live, &mut self.lcm.grant_hold_s, 60, 604_800);
         k.within("autoheal.tries", Live, &mut self.autoheal.tries, 0, 100);
         k.within("autoheal.pause_s", Live, &mut self.autoheal.pause_s, 0, 3600);
@@ -429,6 +431,7 @@ impl Config {
         c.limits.page = new.limits.page;
         c.lcm.start_at_once = new.lcm.start_at_once;
         c.lcm.grant_hold_s = new.lcm.grant_hold_s;
+        c.lcm.grant_offline = new.lcm.grant_offline;
         c.autoheal.clone_from(&new.autoheal);
         c.sdn_controller.clone_from(&new.sdn_controller);
         c.sdn_portmap.clone_from(&new.sdn_portmap);

@@ -39,6 +39,7 @@
 //! | [`libvirt`], [`host`], [`ovs`], [`controllers`] | the adapters | decisions, names, addresses |
 //! | [`sim`] | the ports once more, in memory, with a switch for faults | bytes on disk |
 //! | [`ops`] | faults to alarms: raised, changed, cleared, one per object and cause | adapters, what to do about a fault |
+//! | [`central`] | grants that are asked of central NFVOs: when, and again | what a grant means for an operation |
 //! | [`notify`] | subscriptions as they live: the outbox to each subscriber, in order, with backoff | what a notification says |
 //! | [`node`] | the composition root: the only room that knows the adapters | logic of a layer |
 //! | [`config`] | what may stand in `bothy.toml`, and which keys count when | |
@@ -80,6 +81,7 @@
 
 pub mod access;
 pub mod api;
+pub mod central;
 pub mod cli;
 pub mod config;
 pub mod controllers;

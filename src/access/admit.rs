@@ -145,6 +145,7 @@ impl Directory {
             return None;
         }
         let (permissions, every_project) = roles::together(&a.roles, |name| self.roles.get(name));
-        Some(Caller { name: a.name.clone(), project: a.project, every_project, permissions })
+        let nfvo = self.nfvos.contains_key(&a.name) && a.roles.iter().any(|r| r == super::central::ROLE);
+        Some(Caller { name: a.name.clone(), project: a.project, every_project, permissions, nfvo })
     }
 }

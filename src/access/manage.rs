@@ -112,7 +112,7 @@ fn room<K, V>(map: &HashMap<K, V>, what: &str) -> Result<()> {
 
 impl Access {
     /// Changes records and then the directory, one change at a time.
-    fn change<T>(
+    pub(super) fn change<T>(
         &self,
         durability: Durability,
         plan: impl FnOnce(&Directory) -> Result<T>,
@@ -276,6 +276,11 @@ impl Access {
             |d| {
                 let a = Self::managed(d, by, name)?;
                 Self::check_gift(d, by, &a.roles, a.project)?;
+                if d.nfvos.contains_key(name) {
+                    return Err(Fault::conflict(format!(
+                        "'{name}' is a central NFVO: take its grant endpoint away first (bothy nfvo delete)"
+                    )));
+                }
                 let tokens: Vec<[u8; 32]> = d.tokens.values().filter(|t| t.account == name).map(|t| t.sha256).collect();
                 Ok((a, tokens))
             },

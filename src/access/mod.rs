@@ -7,6 +7,7 @@
 //! * `digest`   tokens and secrets: made, hashed, compared
 //! * `admit`    from what a request offers to a `Caller`, or a refusal
 //! * `certificate` what of a client certificate names its holder. Pure
+//! * `central`  which accounts are central NFVOs, and what of the box is theirs
 //! * `manage`   accounts, roles, projects and tokens are made, changed, removed
 //! * `audit`    the hash-chained trail of changes and refusals
 //!
@@ -14,6 +15,7 @@
 
 pub mod admit;
 pub mod audit;
+pub mod central;
 pub mod certificate;
 pub mod digest;
 pub mod manage;
@@ -37,6 +39,7 @@ use self::{audit::Trail, password::Checks, rate::Limits, recent::Recent, roles::
 use crate::{
     model::{
         access::{Account, Credentials, Owned, Project, Role, Token},
+        central::CentralNfvo,
         error::Result,
         id::ProjectId,
         time::Clock,
@@ -56,6 +59,8 @@ pub struct Caller {
     /// He sees every project, not only that one.
     pub every_project: bool,
     pub permissions: Permissions,
+    /// A central NFVO: what it makes is its own.
+    pub nfvo: bool,
 }
 
 impl Caller {
@@ -66,6 +71,7 @@ impl Caller {
             project: ProjectId::DEFAULT,
             every_project: true,
             permissions: Permissions::ALL,
+            nfvo: false,
         }
     }
     /// What belongs to `project` is there for him; the rest is as if it were not.
@@ -74,7 +80,7 @@ impl Caller {
     }
     /// As `sees`, and what reaches beyond its project is for those who see all.
     pub fn sees_all_of<R: Owned>(&self, r: &R) -> bool {
-        self.every_project || (!r.of_every_project() && self.project == r.project())
+        self.every_project || (!r.of_every_project() && self.project == r.project() && (!self.nfvo || r.is_for_nfvo(&self.name)))
     }
     /// Of these, what is there for him.
     pub fn seen<R: Owned>(&self, mut all: Vec<R>) -> Vec<R> {
@@ -109,6 +115,7 @@ struct Directory {
     roles: HashMap<SmolStr, Role>,
     projects: HashMap<ProjectId, Project>,
     tokens: HashMap<[u8; 32], Token>,
+    nfvos: HashMap<SmolStr, CentralNfvo>,
 }
 
 pub struct Access {
@@ -135,6 +142,7 @@ impl Access {
             roles: store.list::<Role>()?.into_iter().map(|r| (r.name.clone(), r)).collect(),
             projects: store.list::<Project>()?.into_iter().map(|p| (p.id, p)).collect(),
             tokens: store.list::<Token>()?.into_iter().map(|t| (t.sha256, t)).collect(),
+            nfvos: store.list::<CentralNfvo>()?.into_iter().map(|n| (n.account.clone(), n)).collect(),
         };
         if !directory.projects.contains_key(&ProjectId::DEFAULT) {
             let p = manage::default_project(clock.now());

@@ -136,7 +136,15 @@ async fn may(g: &Gate, caller: &Caller, route: &'static str, need: Option<Need>,
     let Some(thing) = permit::thing(route, path)? else { return Ok(()) };
     // One record by its key, read as `Services::look` reads.
     let store = g.services.nfvo.vnfm().store().clone();
-    let owner = if store.reads_at_once() { owner(&store, thing)? } else { g.services.pool.run(move || owner(&store, thing)).await? };
+    let by = caller.clone();
+    let look = move || {
+        let owner = owner(&store, thing)?;
+        if owner.is_some_and(|project| by.sees(project)) {
+            by.check_own(&store, thing, permission.action)?;
+        }
+        Ok(owner)
+    };
+    let owner = if g.services.nfvo.vnfm().store().reads_at_once() { look()? } else { g.services.pool.run(look).await? };
     match owner {
         Some(project) if caller.sees(project) => Ok(()),
         // The words of what is not there at all.

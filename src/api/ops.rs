@@ -126,7 +126,10 @@ pub fn around(nfvo: &Nfvo, op: &Operation) -> Result<Around> {
     let shedding = remakes && store.list_under::<StepLog>(&op.id)?.iter().any(sheds);
     let mut around = Around { steps, shedding, removed, ..Around::default() };
     match op.target {
-        Target::Vnf(id) => around.vnf = store.get(&id)?,
+        Target::Vnf(id) => {
+            around.vnf = store.get(&id)?;
+            around.grant = nfvo.vnfm().grant_ask(op.id)?;
+        }
         Target::Pf(_) => {}
         Target::Ns(id) => {
             around.ns = store.get(&id)?;

@@ -30,6 +30,7 @@ mod measure;
 mod modify;
 mod names;
 mod net;
+mod nfvo;
 mod notification;
 mod ns;
 mod nsd;
@@ -196,6 +197,9 @@ enum Command {
     /// Roles: the built-in ones, and those made here
     #[command(subcommand)]
     Role(identity::Role),
+    /// Central NFVOs, which own the VNFs that they make and grant what is done to them
+    #[command(subcommand)]
+    Nfvo(nfvo::Nfvo),
     /// Projects and their quotas
     #[command(subcommand)]
     Project(project::Project),
@@ -278,6 +282,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::User(c) => c.run(&client()?, &out),
         Command::Client(c) => c.run(&client()?, &out),
         Command::Role(c) => c.run(&client()?, &out),
+        Command::Nfvo(c) => c.run(&client()?, &out),
         Command::Project(c) => c.run(&client()?, &out),
         Command::Token(c) => c.run(&client()?, &out),
         Command::Login(c) => c.run(&client()?, &out),

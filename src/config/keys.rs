@@ -255,6 +255,8 @@ pub(super) use words;
 
 words! {
     ReferencePoint { Sol005 = "sol005", Sol003Vnfm = "sol003-vnfm", Sol003Nfvo = "sol003-nfvo", Admin = "admin" }
+    /// What is done while a central NFVO does not answer.
+    GrantOffline { Wait = "wait", AllowHeal = "allow-heal" }
     LogFormat { Human = "human", Json = "json" }
     LogLevel { Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace" }
     /// `Auto` believes KVM only after a throw-away guest ran under it.

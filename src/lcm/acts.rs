@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::engine::Engine;
 use crate::{
     model::{
-        error::{Fault, Result},
+        error::{Fault, FaultRecord, Result},
         id::OpId,
         op::{CancelMode, OpKind, Operation, PLAN_FORMAT, Phase, Trigger},
         step::{Effect, PlanStep, StepLog, StepState},
@@ -80,6 +80,25 @@ impl Engine {
             tx.put(&op)?;
             Ok(op)
         })?;
+        self.stopped(id);
+        Ok(op)
+    }
+
+    /// A held operation whose grant was refused ends ROLLED_BACK with what was said. One that has moved on is
+    /// left as it is.
+    pub fn refuse(&self, id: OpId, why: FaultRecord) -> Result<Operation> {
+        let now = self.clock.now();
+        let op = self.write_with_journal(Durability::Barrier, |tx| {
+            let mut op: Operation = tx.require(&id)?;
+            if op.state.phase() == Phase::Held {
+                op.error = Some(why.clone());
+                op.apply(Trigger::Refused, now)?;
+                self.runner.settle(tx, &op)?;
+                tx.put(&op)?;
+            }
+            Ok(op)
+        })?;
+        self.wake(super::port::WakeKey::Op(id));
         self.stopped(id);
         Ok(op)
     }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     model::{
+        central::GrantAsk,
         error::Result,
         id::OpId,
         op::{Operation, Phase},
@@ -32,5 +33,6 @@ pub fn archive(store: &Store) -> Result<usize> {
     store.move_to_history::<PlanStep>(&steps)?;
     store.move_to_history::<StepLog>(&logs)?;
     let ids: Vec<OpId> = over.iter().map(|o| o.id).collect();
+    store.move_to_history::<GrantAsk>(&ids)?;
     store.move_to_history::<Operation>(&ids)
 }

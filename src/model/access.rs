@@ -241,6 +241,10 @@ pub trait Owned {
     fn of_every_project(&self) -> bool {
         false
     }
+    /// It is there for the central NFVO of that account, if for anybody of its project.
+    fn is_for_nfvo(&self, _account: &str) -> bool {
+        true
+    }
 }
 
 macro_rules! owned {
@@ -252,8 +256,17 @@ macro_rules! owned {
 }
 owned! {
     super::ns::NsInstance, super::op::Operation, super::package::NsDescriptor, super::package::PnfDescriptor, super::package::VnfPackage,
-    super::segment::Segment, super::vnf::VnfInstance, super::alarm::Alarm, super::chain::Chain,
+    super::segment::Segment, super::alarm::Alarm, super::chain::Chain,
     super::pm::PmJob, super::pm::Threshold, super::snapshot::VnfSnapshot,
+}
+
+impl Owned for super::vnf::VnfInstance {
+    fn project(&self) -> ProjectId {
+        self.project
+    }
+    fn is_for_nfvo(&self, account: &str) -> bool {
+        self.ns.is_some() || self.is_of(account)
+    }
 }
 
 impl Owned for super::subscription::Subscription {

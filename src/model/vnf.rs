@@ -47,9 +47,24 @@ pub struct VnfInstance {
     pub configurable: Params,
     pub created: Stamp,
     pub revision: u64,
+    /// The central NFVO that made it: it grants what is done to it. `None`: granted here.
+    pub owner: Option<VnfOwner>,
+}
+
+/// The central NFVO that a VNF instance belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VnfOwner {
+    /// Its account, under which its grant endpoint is registered.
+    pub account: SmolStr,
+    /// Where this API is, as it reached it: links in grant requests start with it.
+    pub base: String,
 }
 
 impl VnfInstance {
+    /// Of the central NFVO of that account.
+    pub fn is_of(&self, account: &str) -> bool {
+        self.owner.as_ref().is_some_and(|o| o.account == account)
+    }
     /// No operation holds it, or a `Conflict` that names the one that does.
     pub fn check_free(&self) -> Result<()> {
         match self.op {

@@ -30,7 +30,8 @@ use crate::{
         tls::Rotating,
         upload,
     },
-    config::{Config, HostProfile, LiveConfig, LogFormat, LogLevel, ReferencePoint},
+    central::{self, Granter, Offline},
+    config::{Config, GrantOffline, HostProfile, LiveConfig, LogFormat, LogLevel, ReferencePoint},
     host::{
         ballast::Ballast,
         clock::{OsDice, SystemClock, boot_id},
@@ -60,7 +61,7 @@ use crate::{
         place::facts::HostReserve,
         setup::{Desired, Profile},
     },
-    vnfm::Rules,
+    vnfm::{Rules, Vnfm},
 };
 
 /// Read when no other file is named, if it is there.
@@ -147,7 +148,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     let access = Arc::new(access);
     let changed = access.clone();
     live.on_change(move |c| changed.set_settings(access_settings(c)));
-    let watcher = core.clone();
+    let (watcher, granted) = (core.clone(), core.vnfm().clone());
     let services = Arc::new(Services {
         notify: notifier.clone(),
         alarms: core.alarms.clone(),
@@ -164,6 +165,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
         started: Instant::now(),
     });
 
+    let granter = granter(granted, &services);
     let mut server = Server::new((&config.limits).into(), config.limits.connections as usize);
     for l in &config.listen {
         let listener = TcpListener::bind(l.address)
@@ -186,6 +188,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     let drain = services.config.now().limits.drain_s;
     tracing::info!(seconds = drain, "stopping: requests under way may finish");
     server.drain(Duration::from_secs(drain)).await;
+    granter.stop();
     notifier.stop();
     let _ = std::fs::remove_file(&socket);
     tracing::info!("stopped");
@@ -206,6 +209,17 @@ fn notifier(config: &Config, core: &Arc<Core>) -> Result<Arc<Notifier>> {
     let render = Box::new(move |s: &_, e: &_| api::convert::notification::render(&nfvo, s, e));
     let tls = notify::Tls::new(&config.notify.ca, &certificate, &key)?;
     Notifier::start(core.vnfm().store().clone(), core.vnfm().clock().clone(), render, settings, tls)
+}
+
+/// Takes up the asking for grants.
+fn granter(vnfm: Arc<Vnfm>, services: &Arc<Services>) -> Granter {
+    let of = services.clone();
+    let offline = move || match of.config.now().lcm.grant_offline {
+        GrantOffline::Wait => Offline::Wait,
+        GrantOffline::AllowHeal => Offline::AllowHeal,
+    };
+    let settings = central::Settings { pause: Duration::from_millis(250), longest: Duration::from_secs(30), offline: Box::new(offline) };
+    Granter::start(vnfm, services.notify.clone(), settings)
 }
 
 /// The rules of a configuration for what runs.

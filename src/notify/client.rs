@@ -1,4 +1,4 @@
-//! HTTP towards a subscriber: one connection that is kept, TLS, credentials.
+//! HTTP towards a subscriber, or a central NFVO: one connection that is kept, TLS, credentials.
 //!
 //! Errors are words for the operator; none holds a secret.
 
@@ -13,7 +13,7 @@ use hyper::{
     Method, Request, Uri,
     body::Bytes,
     client::conn::http1::{self, SendRequest},
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, LOCATION},
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -23,11 +23,11 @@ use tokio::{net::TcpStream, time::timeout};
 use super::{Rendered, Tls};
 use crate::model::{
     error::{Fault, Result},
-    subscription::{Auth, Subscription},
+    subscription::Auth,
 };
 
-/// Of an answer no more than this is read.
-const MOST_ANSWER: usize = 64 * 1024;
+/// Of an answer no more than this is read: a grant has a line for each resource.
+const MOST_ANSWER: usize = 1024 * 1024;
 /// A token is renewed so long before its end.
 const TOKEN_SLACK: Duration = Duration::from_secs(30);
 
@@ -70,6 +70,31 @@ impl Target {
     pub fn is_tls(&self) -> bool {
         self.tls
     }
+
+    /// The path that a `Location` names, if it is here: credentials are for nobody else.
+    fn path_of(&self, location: &str) -> Option<String> {
+        if location.starts_with('/') && !location.starts_with("//") {
+            return Some(location.to_owned());
+        }
+        let there = Target::parse("Location", location).ok()?;
+        ((there.tls, &there.host, there.port) == (self.tls, &self.host, self.port)).then_some(there.path)
+    }
+}
+
+/// Whom to call, and how to show who it is.
+pub struct Dial<'a> {
+    /// What the URI is called where it was given.
+    pub what: &'a str,
+    pub uri: &'a str,
+    pub auth: Option<&'a Auth>,
+}
+
+/// An answer.
+pub struct Heard {
+    pub status: u16,
+    /// The path of its `Location`, if that is at the same place.
+    pub location: Option<String>,
+    pub body: Bytes,
 }
 
 /// A connection that is opened when it is needed, and kept.
@@ -81,18 +106,19 @@ struct Line {
 }
 
 impl Line {
-    async fn ask(&mut self, request: Request<Full<Bytes>>) -> Result<(u16, Bytes), String> {
+    async fn ask(&mut self, request: Request<Full<Bytes>>, path: Option<&str>) -> Result<Heard, String> {
         let limit = self.timeout;
-        let answer =
-            timeout(limit, self.ask_now(request)).await.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs_f32())));
+        let answer = timeout(limit, self.ask_now(request, path))
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs_f32())));
         if answer.is_err() {
             self.open = None;
         }
         answer
     }
 
-    async fn ask_now(&mut self, mut request: Request<Full<Bytes>>) -> Result<(u16, Bytes), String> {
-        *request.uri_mut() = self.target.path.parse().map_err(|_| "the path cannot be asked for".to_owned())?;
+    async fn ask_now(&mut self, mut request: Request<Full<Bytes>>, path: Option<&str>) -> Result<Heard, String> {
+        *request.uri_mut() = path.unwrap_or(&self.target.path).parse().map_err(|_| "the path cannot be asked for".to_owned())?;
         request.headers_mut().insert(HOST, self.target.authority.clone());
         // A connection that the subscriber has closed meanwhile is opened anew.
         let kept = match self.open.take() {
@@ -105,9 +131,10 @@ impl Line {
         };
         let response = sender.send_request(request).await.map_err(|e| format!("the connection broke: {e}"))?;
         let status = response.status().as_u16();
+        let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok()).and_then(|l| self.target.path_of(l));
         let body = Limited::new(response.into_body(), MOST_ANSWER).collect().await.map_err(|e| format!("the answer broke off: {e}"))?;
         self.open = Some(sender);
-        Ok((status, body.to_bytes()))
+        Ok(Heard { status, location, body: body.to_bytes() })
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, String> {
@@ -156,7 +183,7 @@ fn basic(user: &str, password: &[u8]) -> Result<HeaderValue> {
 }
 
 impl Caller {
-    pub fn new(s: &Subscription, open: impl Fn(&[u8]) -> Result<Vec<u8>>, tls: &Tls, timeout: Duration) -> Result<Caller> {
+    pub fn new(to: &Dial<'_>, open: impl Fn(&[u8]) -> Result<Vec<u8>>, tls: &Tls, timeout: Duration) -> Result<Caller> {
         let line = |what: &str, uri: &str, tls: &Arc<ClientConfig>| -> Result<Line> {
             Ok(Line { target: Target::parse(what, uri)?, tls: tls.clone(), timeout, open: None })
         };
@@ -166,7 +193,7 @@ impl Caller {
             }
             Err(Fault::invalid(format!("{what}: credentials go over https only")))
         };
-        let (credentials, with) = match &s.auth {
+        let (credentials, with) = match to.auth {
             None => (Credentials::None, &tls.plain),
             Some(Auth::Certificate) => (Credentials::None, &tls.known),
             Some(Auth::Basic { user, sealed }) => (Credentials::Basic(basic(user, &open(sealed)?)?), &tls.plain),
@@ -176,20 +203,32 @@ impl Caller {
                 (Credentials::Client { basic: basic(client, &open(sealed)?)?, tokens: Box::new(tokens), token: None }, &tls.plain)
             }
         };
-        let line = line("callbackUri", &s.callback, with)?;
-        if s.auth.is_some() {
-            secret(&line, "callbackUri")?;
+        let line = line(to.what, to.uri, with)?;
+        if to.auth.is_some() {
+            secret(&line, to.what)?;
         }
         Ok(Caller { line, credentials })
     }
 
     /// The test of the callback URI.
     pub async fn get(&mut self) -> Result<u16, String> {
-        self.call(|| Request::builder().method(Method::GET).body(Full::default())).await
+        self.call(None, || Request::builder().method(Method::GET).body(Full::default())).await.map(|h| h.status)
+    }
+
+    /// A request of another API; `path` where it is not the one that was dialled.
+    pub async fn ask(&mut self, method: Method, path: Option<&str>, version: &str, body: Bytes) -> Result<Heard, String> {
+        self.call(path, || {
+            let mut r = Request::builder().method(method.clone()).header("version", version);
+            if !body.is_empty() {
+                r = r.header(CONTENT_TYPE, "application/json");
+            }
+            r.body(Full::new(body.clone()))
+        })
+        .await
     }
 
     pub async fn post(&mut self, n: &Rendered) -> Result<u16, String> {
-        self.call(|| {
+        self.call(None, || {
             Request::builder()
                 .method(Method::POST)
                 .header(CONTENT_TYPE, "application/json")
@@ -197,9 +236,10 @@ impl Caller {
                 .body(Full::new(Bytes::copy_from_slice(&n.body)))
         })
         .await
+        .map(|h| h.status)
     }
 
-    async fn call(&mut self, request: impl Fn() -> hyper::http::Result<Request<Full<Bytes>>>) -> Result<u16, String> {
+    async fn call(&mut self, path: Option<&str>, request: impl Fn() -> hyper::http::Result<Request<Full<Bytes>>>) -> Result<Heard, String> {
         let mut again = true;
         loop {
             let mut r = request().map_err(|e| format!("the request cannot be made: {e}"))?;
@@ -207,13 +247,13 @@ impl Caller {
             if let Some(v) = self.credentials.header().await? {
                 r.headers_mut().insert(AUTHORIZATION, v);
             }
-            let (status, _) = self.line.ask(r).await?;
+            let heard = self.line.ask(r, path).await?;
             // The token may have been revoked before its time.
-            if status == 401 && again && self.credentials.forget() {
+            if heard.status == 401 && again && self.credentials.forget() {
                 again = false;
                 continue;
             }
-            return Ok(status);
+            return Ok(heard);
         }
     }
 }
@@ -258,7 +298,7 @@ async fn fetch_token(line: &mut Line, basic: &HeaderValue) -> Result<(HeaderValu
         .header(AUTHORIZATION, basic.clone())
         .body(Full::new(Bytes::from_static(b"grant_type=client_credentials")))
         .map_err(|e| e.to_string())?;
-    let (status, body) = line.ask(request).await?;
+    let Heard { status, body, .. } = line.ask(request, None).await?;
     if status != 200 {
         return Err(format!("the token endpoint answered {status}"));
     }
@@ -287,6 +327,22 @@ mod tests {
         ] {
             let got = Target::parse("callbackUri", uri);
             assert_eq!(got.as_ref().ok().map(|t| (t.host.as_str(), t.port, t.path.as_str())), want, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_location_elsewhere_is_none() {
+        let at = Target::parse("apiRoot", "https://orch:8443/x/grant/v1/grants").expect("target");
+        for (location, want) in [
+            ("/grant/v1/grants/1", Some("/grant/v1/grants/1")),
+            ("https://orch:8443/x/grant/v1/grants/1?a", Some("/x/grant/v1/grants/1?a")),
+            ("https://orch/x", None),
+            ("http://orch:8443/x", None),
+            ("https://other:8443/x", None),
+            ("//other/x", None),
+            ("grants/1", None),
+        ] {
+            assert_eq!(at.path_of(location).as_deref(), want, "{location}");
         }
     }
 }

@@ -17,7 +17,7 @@
 //!
 //! Never: what a notification's body looks like (that is handed in), who may subscribe.
 
-mod client;
+pub mod client;
 mod deliver;
 mod outbox;
 mod tls;
@@ -36,12 +36,12 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use self::client::Caller;
+use self::client::{Caller, Dial};
 use crate::{
     model::{
         error::{Fault, Result},
         event::Event,
-        subscription::{DeadLetter, Progress, Source, Subscription},
+        subscription::{Auth, DeadLetter, Progress, Source, Subscription},
         time::Clock,
     },
     store::{Store, Table},
@@ -155,6 +155,11 @@ impl Notifier {
         }
     }
 
+    /// Somebody who is no subscriber, called in the same way; secrets are sealed under `id`.
+    pub fn caller(&self, what: &str, uri: &str, id: Uuid, auth: Option<&Auth>) -> Result<Caller> {
+        self.inner.dial(&Dial { what, uri, auth }, id)
+    }
+
     /// Seals what of a subscription is secret.
     pub fn seal(&self, id: Uuid, secret: &str) -> Result<Vec<u8>> {
         self.inner.store.sealer().seal(id.as_bytes(), secret.as_bytes())
@@ -251,7 +256,11 @@ impl Drop for Notifier {
 
 impl Inner {
     fn caller(&self, s: &Subscription) -> Result<Caller> {
-        Caller::new(s, |sealed| self.store.sealer().open_sealed(s.id.as_bytes(), sealed), &self.tls, self.settings.timeout)
+        self.dial(&Dial { what: "callbackUri", uri: &s.callback, auth: s.auth.as_ref() }, s.id)
+    }
+
+    fn dial(&self, to: &Dial<'_>, id: Uuid) -> Result<Caller> {
+        Caller::new(to, |sealed| self.store.sealer().open_sealed(id.as_bytes(), sealed), &self.tls, self.settings.timeout)
     }
 }
 

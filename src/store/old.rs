@@ -8,6 +8,7 @@ mod aspects;
 mod chains;
 mod groups;
 mod links;
+mod owners;
 mod packages;
 
 use serde::{Deserialize, de::DeserializeOwned};
@@ -21,9 +22,10 @@ use crate::model::{
     error::Result,
     package::{NsDescriptor, VnfPackage},
     segment::Segment,
+    snapshot::VnfSnapshot,
     step::{PlanStep, Step},
     subscription::Subscription,
-    vnf::{Remake, Reservation},
+    vnf::{Remake, Reservation, VnfInstance},
     vnfd::Flavour,
 };
 
@@ -50,6 +52,12 @@ pub fn ns_descriptor(version: u8, body: &[u8]) -> Result<NsDescriptor> {
         2 => decode_body::<chains::NsDescriptor<chains::NsFlavour>>(Table::NsDescriptor, version, body).map(NsDescriptor::from),
         _ => from::<chains::NsDescriptor<aspects::NsFlavour>, _>(Table::NsDescriptor, 3, version, body, 4),
     }
+}
+pub fn vnf_instance(version: u8, body: &[u8]) -> Result<VnfInstance> {
+    from::<owners::VnfInstance, _>(Table::VnfInstance, 1, version, body, 2)
+}
+pub fn snapshot(version: u8, body: &[u8]) -> Result<VnfSnapshot> {
+    from::<owners::VnfSnapshot, _>(Table::Snapshot, 1, version, body, 2)
 }
 pub fn chain(version: u8, body: &[u8]) -> Result<Chain> {
     from::<chains::Chain, _>(Table::Chain, 1, version, body, 2)

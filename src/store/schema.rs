@@ -13,6 +13,7 @@ use super::{
 use crate::model::{
     access::{Account, AuditEnds, AuditEntry, Project, Role, Token},
     alarm::{Alarm, AlarmList},
+    central::{CentralNfvo, GrantAsk},
     chain::Chain,
     error::Result,
     event::Event,
@@ -54,7 +55,7 @@ records! {
     VnfPackage, VnfPackage, 5 <- old::package, VnfPkgId, |r| r.id, |b, a, _| Ok(news::of_package(b, a));
     NsDescriptor, NsDescriptor, 4 <- old::ns_descriptor, NsdInfoId, |r| r.id, |b, a, _| Ok(news::of_nsd(b, a));
     PnfDescriptor, PnfDescriptor, 1, PnfdInfoId, |r| r.id, |b, a, _| Ok(news::of_pnfd(b, a));
-    VnfInstance, VnfInstance, 1, VnfId, |r| r.id, |b, a, _| Ok(news::of_instance(b, a));
+    VnfInstance, VnfInstance, 2 <- old::vnf_instance, VnfId, |r| r.id, |b, a, _| Ok(news::of_instance(b, a));
     NsInstance, NsInstance, 1, NsId, |r| r.id, news::of_service;
     Operation, Operation, 1, OpId, |r| r.id, news::of_operation;
     PlanStep, PlanStep, 2 <- old::plan_step, (OpId, u32), |r| (r.op, r.index);
@@ -64,6 +65,8 @@ records! {
     Change, Change, 1, VnfId, |r| r.vnf;
     Remake, Remake, 2 <- old::remake, VnfId, |r| r.vnf;
     Chain, Chain, 2 <- old::chain, NfpId, |r| r.id;
+    CentralNfvo, CentralNfvo, 1, SmolStr, |r| r.account.clone();
+    GrantAsk, GrantAsk, 1, OpId, |r| r.op;
     GivenGrant, GivenGrant, 1, Uuid, |r| r.id;
     Facts, Observed, 1, (), |_r| ();
     HostRecord, Host, 1, (), |_r| ();
@@ -77,7 +80,7 @@ records! {
     PmJob, PmJob, 1, Uuid, |r| r.id;
     PmReport, PmReport, 1, (Uuid, Uuid), |r| (r.job, r.id), news::of_report;
     Threshold, Threshold, 1, Uuid, |r| r.id, |b, a, _| Ok(news::of_threshold(b, a));
-    VnfSnapshot, Snapshot, 1, SnapshotId, |r| r.id;
+    VnfSnapshot, Snapshot, 2 <- old::snapshot, SnapshotId, |r| r.id;
     Secret, Secret, 1, SmolStr, |r| r.key();
     Controller, Controller, 1, SmolStr, |r| r.name.clone();
     PortMap, PortMap, 1, SmolStr, |r| r.node.as_str().into();

@@ -76,11 +76,15 @@ pub enum Table {
     PnfDescriptor,
     /// Grants given to foreign VNFMs.
     GivenGrant,
+    /// Central NFVOs, which are asked for grants.
+    CentralNfvo,
+    /// Grants that operations need of them.
+    GrantAsk,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 35] = [
+    pub const ALL: [Table; 37] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -116,6 +120,8 @@ impl Table {
         Table::Remake,
         Table::PnfDescriptor,
         Table::GivenGrant,
+        Table::CentralNfvo,
+        Table::GrantAsk,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -156,6 +162,8 @@ impl Table {
             Table::Remake => 0x18,
             Table::PnfDescriptor => 0x19,
             Table::GivenGrant => 0x50,
+            Table::CentralNfvo => 0x51,
+            Table::GrantAsk => 0x52,
         }
     }
 
@@ -197,6 +205,8 @@ impl Table {
             Table::Remake => "remake",
             Table::PnfDescriptor => "PNF descriptor",
             Table::GivenGrant => "given grant",
+            Table::CentralNfvo => "central NFVO",
+            Table::GrantAsk => "grant request",
         }
     }
 
@@ -250,6 +260,8 @@ mod tests {
             (24, "remake"),
             (25, "PNF descriptor"),
             (0x50, "given grant"),
+            (0x51, "central NFVO"),
+            (0x52, "grant request"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -13,11 +13,13 @@ use tracing::info;
 use super::{
     Vnfm,
     grant::{Snapshot, check_quota, claim_facts},
+    owned::{Wanted, put_ask},
     plan::{self, Ask, Attachment, Fabric, VnfPlan, fresh_uuid},
     remake::FateOfDisk,
 };
 use crate::{
     model::{
+        central::Resources,
         error::{Fault, Kind, Result},
         id::{OpId, ProjectId, VnfId, VnfPkgId},
         ns::NsInstance,
@@ -28,7 +30,7 @@ use crate::{
         secret::refuse_clear,
         segment::{Segment, SegmentOwner, SegmentState},
         step::{PlanStep, Step, VnfStep},
-        vnf::{PackageChange, Properties, Reservation, Stopping, VnfInstance, check_configurable},
+        vnf::{PackageChange, Properties, Reservation, Stopping, VnfInstance, VnfOwner, check_configurable},
         vnfd::Vnfd,
     },
     store::{Durability, Tx},
@@ -115,13 +117,19 @@ impl Vnfm {
             configurable: Params::new(),
             created: self.clock.now(),
             revision: 1,
+            owner: None,
         })
     }
 
     /// SOL003 5.4.2: an instance that is not instantiated yet.
     pub fn create(&self, ask: &CreateVnf) -> Result<VnfInstance> {
+        self.create_for(ask, None)
+    }
+
+    /// The same for a central NFVO, which owns it.
+    pub fn create_for(&self, ask: &CreateVnf, owner: Option<VnfOwner>) -> Result<VnfInstance> {
         let package = self.package_of(ask.project, &ask.vnfd_id)?;
-        let inst = self.draft_instance(ask, &package)?;
+        let inst = VnfInstance { owner, ..self.draft_instance(ask, &package)? };
         self.store.write(Durability::Barrier, |tx| {
             use_package(tx, package.id, 1)?;
             tx.put_new(&inst)
@@ -286,7 +294,9 @@ impl Vnfm {
                 p.steps.push(PlanStep { op: op_id, index: p.steps.len() as u32, after: Vec::new(), step });
             }
             op.steps = p.steps.len() as u32;
-            op.apply(Trigger::Granted, op.created)?;
+            let resources = Resources::between(None, Some(&p.body));
+            let wanted = Wanted { resources, flavour: Some(ask.flavour.clone()), ..Wanted::default() };
+            let grant = self.begin_op(&mut op, &inst, wanted)?;
             self.store.write(Durability::Barrier, |tx| {
                 claim_facts(tx, snap.facts)?;
                 check_quota(tx.get(&inst.project)?, snap.used(inst.project), &[p.whole])?;
@@ -299,12 +309,13 @@ impl Vnfm {
                 now.op = Some(op_id);
                 now.revision += 1;
                 put_plan(tx, &op, &now, &p)?;
+                put_ask(tx, grant.as_ref())?;
                 touched.iter().try_for_each(|s| join(tx, s, id))
             })?;
             Ok((op, p.steps))
         })?;
         info!(op = %op.id, vnf = %id, "instantiation accepted");
-        self.engine()?.submit(op.clone(), steps, &[]);
+        self.hand_over(&op, steps)?;
         Ok(op)
     }
 
@@ -353,7 +364,9 @@ impl Vnfm {
         let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), kind, request);
         op.parent = parent;
         op.automatic = parent.is_some();
-        op.apply(Trigger::Granted, op.created)?;
+        let gone = inst.body.as_ref().filter(|_| kind == OpKind::Terminate);
+        let wanted = Wanted { resources: Resources::between(gone, None), ..Wanted::default() };
+        let grant = self.begin_op(&mut op, &inst, wanted)?;
         let (op, steps) = self.store.write(Durability::Barrier, |tx| {
             let mut now: VnfInstance = tx.require(&id)?;
             now.check_free()?;
@@ -365,11 +378,12 @@ impl Vnfm {
             now.revision += 1;
             tx.put(&now)?;
             tx.put(&op)?;
+            put_ask(tx, grant.as_ref())?;
             steps.iter().try_for_each(|s| tx.put(s))?;
             Ok((op, steps))
         })?;
         info!(op = %op.id, vnf = %id, kind = kind.name(), "operation accepted");
-        self.engine()?.submit(op.clone(), steps, &[]);
+        self.hand_over(&op, steps)?;
         Ok(op)
     }
 

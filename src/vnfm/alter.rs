@@ -13,11 +13,13 @@ use super::{
     accept::{body_of, check_standalone, join, put_plan, retrying, vnfd_of},
     change::{Altered, Present, ScaleTo, goal, heal, scale},
     grant::{check_quota, claim_facts},
+    owned::{Wanted, put_ask},
     place::inherit,
     plan::{Ask, Fabric, VnfPlan, fresh_uuid},
 };
 use crate::{
     model::{
+        central::Resources,
         error::{Fault, Result},
         id::{OpId, VnfId, VnfcId},
         op::{OpKind, Operation, Target, Trigger},
@@ -85,9 +87,7 @@ impl Vnfm {
             self.commit_alter(&inst, op, what)
         })?;
         info!(op = %op.id, vnf = %id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
-        if !op.state.is_final() {
-            self.engine()?.submit(op.clone(), steps, &[]);
-        }
+        self.hand_over(&op, steps)?;
         Ok(op)
     }
 
@@ -121,10 +121,16 @@ impl Vnfm {
             return self.refused(inst.id, op, &refusal);
         }
         op.steps = plan.steps.len() as u32;
-        op.apply(Trigger::Granted, op.created)?;
-        let nothing_to_do = plan.steps.is_empty();
-        if nothing_to_do {
+        let mut grant = None;
+        if plan.steps.is_empty() {
+            op.apply(Trigger::Granted, op.created)?;
             op.apply(Trigger::Succeeded, op.created)?;
+        } else {
+            let mut after = plan.body.clone();
+            after.drop_vnfcs(&change.removed);
+            let resources = Resources::between(Some(body_of(inst)?), Some(&after));
+            let wanted = Wanted { resources, within: matches!(what, Alter::Heal { .. }), ..Wanted::default() };
+            grant = self.begin_op(&mut op, inst, wanted)?;
         }
         self.store.write(Durability::Barrier, |tx| {
             claim_facts(tx, snap.facts)?;
@@ -135,6 +141,7 @@ impl Vnfm {
                 return Err(Fault::conflict(format!("VNF instance {} was changed by another request: ask again", inst.id)));
             }
             alter_in(tx, &op, now, &plan, &change)?;
+            put_ask(tx, grant.as_ref())?;
             touched.iter().try_for_each(|s| join(tx, s, inst.id))
         })?;
         Ok((op, plan.steps))

@@ -9,6 +9,7 @@
 //! * `connect` external connection points that come to other links
 //! * `remake` the VNF comes to another flavour, or another package
 //! * `grant`   whether the box has room for plans, and the project leave
+//! * `owned`   what a central NFVO owns waits for its grant
 //! * `accept`  takes a request: plan, capacity, one transaction; or a dry run
 //! * `run`     does and undoes one step by the ports
 //! * `settle`  what the end of an operation means for the instance
@@ -44,6 +45,7 @@ pub mod hold;
 mod medium;
 mod operate;
 mod order;
+pub mod owned;
 pub mod package;
 mod parts;
 pub mod place;
@@ -116,6 +118,8 @@ pub struct Vnfm {
     seen: RwLock<Option<Arc<HostFacts>>>,
     /// Not its owner: the engine holds the VNFM through its steps.
     engine: OnceLock<Weak<Engine>>,
+    /// Told of operations that wait for the grant of a central NFVO.
+    asks: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// Switches outside the box, handed over at start.
     outside: OnceLock<Arc<Outside>>,
     /// The host goes down: no guest is started by a look at it any more.
@@ -164,6 +168,7 @@ impl Vnfm {
             drain: Mutex::default(),
             strangers: Mutex::default(),
             outside: OnceLock::new(),
+            asks: OnceLock::new(),
             patience: Mutex::default(),
             floats: Mutex::default(),
             unpacking: Mutex::default(),

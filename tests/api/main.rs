@@ -6,6 +6,8 @@ mod admin;
 mod alarms;
 mod alter;
 mod artefacts;
+mod central;
+mod central_pair;
 mod cli;
 mod cli_access;
 mod cli_package;

@@ -17,7 +17,8 @@ use bothy::{
         server::{Patience, Server, bind_local},
         tls::Rotating,
     },
-    config::{Config, LiveConfig, ReferencePoint},
+    central::{self, Granter, Offline},
+    config::{Config, GrantOffline, LiveConfig, ReferencePoint},
     host::clock::{OsDice, SystemClock},
     lcm::engine::Settings,
     model::{
@@ -58,6 +59,7 @@ pub struct Rig {
     held: Held,
     /// How many requests to the rig's own slow routes have begun.
     begun: Arc<AtomicUsize>,
+    granter: Granter,
     _dir: tempfile::TempDir,
 }
 
@@ -118,6 +120,13 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         log: Box::new(|| b"INFO bothy is up\n".to_vec()),
         started: Instant::now(),
     });
+    let offline = match config.lcm.grant_offline {
+        GrantOffline::Wait => Offline::Wait,
+        GrantOffline::AllowHeal => Offline::AllowHeal,
+    };
+    let often =
+        central::Settings { pause: Duration::from_millis(20), longest: Duration::from_millis(200), offline: Box::new(move || offline) };
+    let granter = Granter::start(core.vnfm().clone(), services.notify.clone(), often);
     let router = api::router(&services, ReferencePoint::ALL);
     let (held, at_work) = (Held::default(), Arc::default());
     // One slow route stands for a domain call.
@@ -135,7 +144,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     roots.add(CertificateDer::from_pem_file(config.tls_paths().0).expect("pem")).expect("root");
     let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let identity = config.tls_paths();
-    Rig { addr, socket, token, server, client: Arc::new(client), config_path, identity, sim, tls, core, held, begun: at_work, _dir: dir }
+    Rig { addr, socket, token, server, client: Arc::new(client), config_path, identity, sim, tls, core, granter, held, begun: at_work, _dir: dir }
 }
 
 /// The whole orchestrator over the in-memory box; its guests say at once that they are ready.
@@ -182,6 +191,7 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
 
 impl Drop for Rig {
     fn drop(&mut self) {
+        self.granter.stop();
         self.core.stop();
         self.held.fail_if_any();
     }

@@ -18,6 +18,7 @@ use crate::{
     },
     lcm::timeline::{all_operations, plan_of},
     model::{
+        central::GrantAsk,
         domain::Layout,
         error::{Fault, Result},
         hw::CpuSet,
@@ -159,6 +160,8 @@ impl<'a> Records<'a> {
             Target::Pf(pf) => why.push(format!("it acts on physical function {pf} and the guests that have functions of it")),
         }
         why.push(format!("its plan has {} steps; it has been {} since {}", op.steps, op.state.name(), time(op.state_entered)));
+        let grant = self.store.get::<GrantAsk>(&op.id)?.map_or_else(|| self.store.get_history(&op.id), |g| Ok(Some(g)))?;
+        why.extend(grant.as_ref().map(GrantAsk::says));
         why.extend(op.error.iter().map(|e| Fault::from(e.clone()).detail()));
         Ok(why)
     }
@@ -177,6 +180,7 @@ impl<'a> Records<'a> {
         if let Some(ns) = v.ns {
             why.push(format!("it is a member of NS instance {ns}, and goes with it"));
         }
+        why.extend(v.owner.iter().map(|o| format!("it belongs to NFVO {}, which made it and grants what is done to it", o.account)));
         why.push(format!("it was created from package {} (VNFD {}), {}", v.package, v.vnfd_id, time(v.created)));
         why.extend(self.made_by("the VNF", Target::Vnf(v.id)));
         let brought = self.last(v, &[OpKind::ChangeFlavour], |_| true)?;

@@ -12,6 +12,7 @@ mod health;
 mod host;
 mod identity;
 mod networks;
+mod nfvos;
 mod notifications;
 mod operations;
 mod pfs;
@@ -116,6 +117,10 @@ pub fn routes() -> Routes {
         .get("/bothy/v1/roles", identity::roles)
         .put("/bothy/v1/roles/{name}", identity::put_role)
         .delete("/bothy/v1/roles/{name}", identity::delete_role)
+        .get("/bothy/v1/nfvos", nfvos::all)
+        .get("/bothy/v1/nfvos/{name}", nfvos::one)
+        .put("/bothy/v1/nfvos/{name}", nfvos::set)
+        .delete("/bothy/v1/nfvos/{name}", nfvos::delete)
         .get("/bothy/v1/projects", projects::all)
         .post("/bothy/v1/projects", projects::create)
         .get("/bothy/v1/projects/{id}", projects::one)

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Base, connect, flavour, package, problem, time, unexplained, vnf::Dialect};
 use crate::{
     model::{
+        central::{Asking, GrantAsk},
         chain::Chain,
         domain::DomainSpec,
         error::{Fault, Result},
@@ -37,6 +38,8 @@ pub struct Around {
     /// Of a termination: the guests it removes, as they were defined.
     pub removed: Vec<DomainSpec>,
     pub vnf: Option<VnfInstance>,
+    /// What its owner was asked for.
+    pub grant: Option<GrantAsk>,
     pub ns: Option<NsInstance>,
     /// The members of the service.
     pub members: Vec<VnfInstance>,
@@ -229,7 +232,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
         state_entered_time: time(op.state_entered),
         start_time: time(op.created),
         vnf_instance_id: vnf.to_string(),
-        grant_id: None,
+        grant_id: around.grant.as_ref().and_then(GrantAsk::grant).map(ToString::to_string),
         operation: match op.kind {
             OpKind::Instantiate => LcmOperationType::Instantiate,
             OpKind::Terminate => LcmOperationType::Terminate,
@@ -258,7 +261,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
         vnf_snapshot_info_id: snapshot.clone(),
         lcm_coordinations: Vec::new(),
         rejected_lcm_coordinations: Vec::new(),
-        warnings: op.warnings.clone(),
+        warnings: op.warnings.iter().cloned().chain(awaited(state, around)).collect(),
         links: Some(VnfLcmOpOccLinks {
             self_: base.link(&path),
             vnf_instance: base.link(format!("/vnflcm/v2/vnf_instances/{vnf}")),
@@ -270,6 +273,24 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
             ..VnfLcmOpOccLinks::default()
         }),
     })
+}
+
+/// What it waits for in STARTING, or went on without.
+fn awaited(state: VnfOpState, around: &Around) -> Option<String> {
+    let ask = around.grant.as_ref()?;
+    match (&ask.state, state) {
+        (Asking::GivenHere, _) | (Asking::Due | Asking::Accepted(_), VnfOpState::Starting) => Some(ask.says()),
+        (
+            Asking::Due | Asking::Accepted(_) | Asking::Given(_),
+            VnfOpState::Starting
+            | VnfOpState::Processing
+            | VnfOpState::Completed
+            | VnfOpState::FailedTemp
+            | VnfOpState::Failed
+            | VnfOpState::RollingBack
+            | VnfOpState::RolledBack,
+        ) => None,
+    }
 }
 
 /// Guests and disks that the plan makes, or takes back to a snapshot, and ports that it moves. What a termination took away is not told: the record that

@@ -27,7 +27,7 @@ use crate::{
         id::VnfId,
         op::Operation,
         package::VnfPackage,
-        vnf::{Properties, VnfInstance},
+        vnf::{Properties, VnfInstance, VnfOwner},
         vnfd::Flavour,
     },
     nfvo::Nfvo,
@@ -93,14 +93,16 @@ async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
 }
 
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateVnfRequest>) -> Answer<Response> {
+    let by = caller()?;
+    let owner = by.nfvo.then(|| VnfOwner { account: by.name, base: base.0.clone() });
     let ask = CreateVnf {
-        project: caller()?.project,
+        project: by.project,
         vnfd_id: r.vnfd_id.into(),
         name: r.vnf_instance_name.map(Into::into),
         description: r.vnf_instance_description.unwrap_or_default(),
         metadata: convert::params(&r.metadata),
     };
-    let v = s.domain(move |n| n.vnfm().create(&ask)).await.map_err(unprocessable)?;
+    let v = s.domain(move |n| n.vnfm().create_for(&ask, owner)).await.map_err(unprocessable)?;
     created(&vnf::path(&v), v.revision, &vnf::instance(&v, &Around { flavour: None }, &base))
 }
 

@@ -3,6 +3,7 @@
 use axum::{extract::State, http::Uri, response::Response};
 
 use crate::{
+    access::manage::Thing,
     api::{
         Ctx,
         convert::{
@@ -13,7 +14,9 @@ use crate::{
         ops::{self, Kind},
         problem::Answer,
         routes::Routes,
+        who::caller,
     },
+    model::access::Action,
     nfvo::Nfvo,
     sol::shape::VNF_OP_OCC,
 };
@@ -30,8 +33,16 @@ pub fn routes() -> Routes {
 
 async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
     let query = Query::parse(&uri, &VNF_OP_OCC)?;
-    let whole = query.needs("resourceChanges") || query.needs("operationParams");
+    let whole = ["resourceChanges", "operationParams", "grantId", "warnings"].iter().any(|m| query.needs(m));
     let to = base.clone();
     let show = move |n: &Nfvo, op| opocc::vnf(&op, &if whole { ops::around(n, &op)? } else { Around::default() }, &to);
-    list(&s, &base, query, |n, after, limit| ops::page(n, Kind::Vnf, after, limit), show).await
+    let by = caller()?;
+    let page = move |n: &Nfvo, after, limit| {
+        let mut page = ops::page(n, Kind::Vnf, after, limit)?;
+        // What is of another's VNF is not there for a central NFVO.
+        let store = n.vnfm().store();
+        page.entries.retain(|(_, op)| by.check_own(store, Thing::Operation(op.id), Action::Read).is_ok());
+        Ok(page)
+    };
+    list(&s, &base, query, page, show).await
 }

@@ -18,18 +18,21 @@ use super::{
     Vnfm,
     accept::{body_of, check_standalone, join, retrying, vnfd_of},
     grant::{self, claim_facts},
+    owned::{Wanted, put_ask},
     plan::{Fabric, fresh_uuid},
     settle::touch,
 };
 use crate::{
     model::{
+        central::Resources,
         error::{Fault, Result},
+        grant::{Resource, ResourceKind},
         id::{OpId, SegmentId, VnfId},
         op::{OpKind, Operation, Target, Trigger, VnfOpState},
         package::VnfPackage,
         segment::Segment,
         step::{PlanStep, Step, VnfStep},
-        vnf::VnfInstance,
+        vnf::{PortMove, VnfInstance},
     },
     store::{Durability, Tx},
     vim::network::{Stations, Wish},
@@ -82,9 +85,7 @@ impl Vnfm {
             self.commit_connect(&inst, op, ask)
         })?;
         info!(op = %op.id, vnf = %id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
-        if !op.state.is_final() {
-            self.engine()?.submit(op.clone(), steps, &[]);
-        }
+        self.hand_over(&op, steps)?;
         Ok(op)
     }
 
@@ -128,9 +129,19 @@ impl Vnfm {
         let (plan, touched) = self.plan_connect(inst, &snap, op.id, ask)?;
         op.warnings.extend(plan.warnings);
         op.steps = plan.steps.len() as u32;
-        op.apply(Trigger::Granted, op.created)?;
+        let mut grant = None;
         if plan.steps.is_empty() {
+            op.apply(Trigger::Granted, op.created)?;
             op.apply(Trigger::Succeeded, op.created)?;
+        } else {
+            let port = |m: &PortMove| Resource {
+                id: SmolStr::new(m.port.to_string()),
+                kind: ResourceKind::LinkPort,
+                vdu: None,
+                template: m.cpd.clone(),
+            };
+            let resources = Resources { update: plan.moves.iter().map(port).collect(), ..Resources::default() };
+            grant = self.begin_op(&mut op, inst, Wanted { resources, ..Wanted::default() })?;
         }
         self.store.write(Durability::Barrier, |tx| {
             claim_facts(tx, snap.facts)?;
@@ -148,6 +159,7 @@ impl Vnfm {
             now.revision += 1;
             tx.put(&now)?;
             tx.put(&op)?;
+            put_ask(tx, grant.as_ref())?;
             plan.steps.iter().try_for_each(|s| tx.put(s))?;
             touched.iter().try_for_each(|s| join(tx, s, inst.id))
         })?;

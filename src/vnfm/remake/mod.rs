@@ -26,10 +26,12 @@ use super::{
     Vnfm,
     accept::{DryRun, OUTRUN, body_of, check_standalone, join, put_plan, retrying, use_package, vnfd_of},
     grant::{Snapshot, check_quota, claim_facts},
+    owned::{Wanted, put_ask},
     plan::{Ask, Attachment, Fabric, fresh_uuid},
 };
 use crate::{
     model::{
+        central::Resources,
         error::{Fault, Kind, Result},
         id::{OpId, VnfId},
         op::{OpKind, Operation, Target, Trigger},
@@ -151,9 +153,7 @@ impl Vnfm {
             self.commit_remake(&inst, op, ask, lay)
         })?;
         info!(op = %op.id, vnf = %id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
-        if !op.state.is_final() {
-            self.engine()?.submit(op.clone(), steps, &[]);
-        }
+        self.hand_over(&op, steps)?;
         Ok(op)
     }
 
@@ -295,12 +295,21 @@ impl Vnfm {
             in_order(&mut plan.steps);
         }
         op.steps = plan.steps.len() as u32;
-        op.apply(Trigger::Granted, op.created)?;
         let nothing_to_do = plan.steps.is_empty();
-        if nothing_to_do {
-            op.apply(Trigger::Succeeded, op.created)?;
-        }
         let body = body_of(inst)?;
+        let mut grant = None;
+        if nothing_to_do {
+            op.apply(Trigger::Granted, op.created)?;
+            op.apply(Trigger::Succeeded, op.created)?;
+        } else {
+            let wanted = Wanted {
+                resources: Resources::between(Some(body), Some(&plan.body)),
+                flavour: package.is_none().then(|| plan.body.flavour.clone()),
+                dst_vnfd_id: package.as_ref().map(|p| p.after.vnfd_id.clone()),
+                within: false,
+            };
+            grant = self.begin_op(&mut op, inst, wanted)?;
+        }
         let side = |body: &Body, of: &Reservation| Side { body: body.clone(), placed: of.placed.clone() };
         let (was, is) = (side(body, &before), side(&plan.body, &plan.reservation));
         let record = Remake { vnf: inst.id, op: op.id, before: was, after: is, package };
@@ -324,6 +333,7 @@ impl Vnfm {
             }
             now.revision += 1;
             put_plan(tx, &op, &now, &plan)?;
+            put_ask(tx, grant.as_ref())?;
             touched.iter().try_for_each(|s| join(tx, s, inst.id))
         })?;
         Ok((op, plan.steps))

@@ -15,6 +15,7 @@ use super::{
     Vnfm,
     accept::{OUTRUN, body_of, retrying},
     grant::{self, check_quota, claim_facts},
+    owned::{Wanted, put_ask},
     plan::fresh_uuid,
     settle::touch,
 };
@@ -22,7 +23,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         id::{OpId, ProjectId, SnapshotId, VnfId},
-        op::{OpKind, Operation, Target, Trigger, VnfOpState},
+        op::{OpKind, Operation, Target, VnfOpState},
         package::VnfPackage,
         param::Params,
         secret::refuse_clear,
@@ -159,9 +160,7 @@ impl Vnfm {
             self.commit(ready(id)?, &room)
         })?;
         info!(op = %op.id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
-        if !op.state.is_final() {
-            self.engine()?.submit(op.clone(), steps, &[]);
-        }
+        self.hand_over(&op, steps)?;
         Ok(op)
     }
 
@@ -174,7 +173,7 @@ impl Vnfm {
             return self.refused(inst.id, op, &refusal);
         }
         op.steps = steps.len() as u32;
-        op.apply(Trigger::Granted, op.created)?;
+        let grant = self.begin_op(&mut op, &inst, Wanted::default())?;
         inst.op = Some(op.id);
         inst.revision += 1;
         record.op = Some(op.id);
@@ -196,6 +195,7 @@ impl Vnfm {
             tx.put(&inst)?;
             tx.put(&record)?;
             tx.put(&op)?;
+            put_ask(tx, grant.as_ref())?;
             steps.iter().try_for_each(|s| tx.put(s))
         })?;
         Ok((op, steps))

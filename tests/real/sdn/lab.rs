@@ -257,6 +257,7 @@ fn instance(vnf: VnfId, vnfcs: Vec<Vnfc>) -> VnfInstance {
         extensions: Vec::new(),
         configurable: Vec::new(),
         created: Stamp(0),
+        owner: None,
         revision: 0,
     }
 }

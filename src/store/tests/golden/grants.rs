@@ -1,11 +1,13 @@
-//! Grants given to foreign VNFMs.
+//! Grants given to foreign VNFMs, and asked of central NFVOs.
 
 use super::{Golden, fault, id};
 use crate::model::{
+    central::{Asking, CentralNfvo, GrantAsk, Resources},
     error::Kind,
-    grant::{AskedIds, Decision, GivenGrant, Promised},
-    id::ProjectId,
+    grant::{AskedIds, Decision, GivenGrant, Promised, Resource, ResourceKind},
+    id::{OpId, ProjectId, VnfId},
     size::MiB,
+    subscription::Auth,
     time::Stamp,
 };
 
@@ -29,5 +31,42 @@ pub(super) fn check(g: &Golden) {
             until: Stamp(7),
         };
         g.check(format!("grant-{name}"), &given);
+    }
+    let nfvo = CentralNfvo {
+        account: "orch".into(),
+        id: id(61),
+        api_root: "https://orch/x".into(),
+        auth: Some(Auth::Basic { user: "u".into(), sealed: vec![1, 2] }),
+        created: Stamp(8),
+        revision: 3,
+    };
+    g.check("nfvo", &nfvo);
+    g.check("nfvo-open", &CentralNfvo { auth: None, ..nfvo });
+    let resource = |kind| Resource { id: "r".into(), kind, vdu: Some("v".into()), template: "t".into() };
+    for (name, state) in [
+        ("due", Asking::Due),
+        ("accepted", Asking::Accepted("/grant/v1/grants/1".into())),
+        ("given", Asking::Given("g".into())),
+        ("here", Asking::GivenHere),
+    ] {
+        let ask = GrantAsk {
+            op: OpId(id(22)),
+            vnf: VnfId(id(20)),
+            owner: "orch".into(),
+            base: "https://box:9443".into(),
+            vnfd_id: "d".into(),
+            dst_vnfd_id: Some("e".into()),
+            flavour: Some("f".into()),
+            resources: Resources {
+                add: vec![resource(ResourceKind::Compute), resource(ResourceKind::Storage)],
+                remove: vec![resource(ResourceKind::Link)],
+                update: vec![resource(ResourceKind::LinkPort)],
+            },
+            within: true,
+            state,
+            attempts: 300,
+            why: "w".into(),
+        };
+        g.check(format!("ask-{name}"), &ask);
     }
 }

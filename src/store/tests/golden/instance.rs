@@ -9,6 +9,8 @@ pub(super) fn check(g: &Golden) {
     g.check("vnf", &vnf(None));
     g.check("vnf-started", &vnf(Some(body(RunState::Started))));
     g.check("vnf-stopped", &vnf(Some(body(RunState::Stopped))));
+    let owner = VnfOwner { account: "orch".into(), base: "https://box:9443".into() };
+    g.check("vnf-owned", &VnfInstance { owner: Some(owner), ..vnf(None) });
     g.check("ns", &ns());
 
     let owners = [SegmentOwner::Ns(NsId(id(21))), SegmentOwner::Vnf(VnfId(id(20)))];
@@ -167,6 +169,7 @@ pub(super) fn vnf(body: Option<Body>) -> VnfInstance {
         configurable: Params::new(),
         created: Stamp(6),
         revision: 4,
+        owner: None,
     }
 }
 
