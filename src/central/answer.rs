@@ -32,14 +32,15 @@ pub fn judge(ask: &GrantAsk, op: &Operation, g: &Grant) -> Result<SmolStr> {
         wrong.push(format!("it is for operation {} of VNF instance {}", g.vnf_lcm_op_occ_id, g.vnf_instance_id));
     }
     let lists = [
-        ("addResources", &g.add_resources, &ask.resources.add, true),
-        ("tempResources", &g.temp_resources, &Vec::new(), true),
-        ("removeResources", &g.remove_resources, &ask.resources.remove, false),
-        ("updateResources", &g.update_resources, &ask.resources.update, false),
+        ("addResources", &g.add_resources, &ask.resources.add),
+        ("tempResources", &g.temp_resources, &Vec::new()),
+        ("removeResources", &g.remove_resources, &ask.resources.remove),
+        ("updateResources", &g.update_resources, &ask.resources.update),
     ];
-    for (name, given, asked, new) in lists {
-        resources(name, given, asked, new, g, &mut wrong);
+    for (name, given, asked) in lists {
+        resources(name, given, asked, &mut wrong);
     }
+    vims(g, &mut wrong);
     let zones: BTreeSet<&str> = g.add_resources.iter().filter_map(|r| r.zone_id.as_deref()).collect();
     if zones.len() > 1 {
         wrong.push(format!("addResources: zones {}: this box is one", zones.into_iter().collect::<Vec<_>>().join(", ")));
@@ -82,7 +83,7 @@ pub fn judge(ask: &GrantAsk, op: &Operation, g: &Grant) -> Result<SmolStr> {
     Ok(SmolStr::new(&g.id))
 }
 
-fn resources(name: &str, given: &[GrantInfo], asked: &[Resource], new: bool, g: &Grant, wrong: &mut Vec<String>) {
+fn resources(name: &str, given: &[GrantInfo], asked: &[Resource], wrong: &mut Vec<String>) {
     let missing = asked.iter().filter(|a| given.iter().all(|r| r.resource_definition_id != a.id)).count();
     if missing > 0 {
         wrong.push(format!("{name}: {missing} of {} resources are left out", asked.len()));
@@ -91,12 +92,6 @@ fn resources(name: &str, given: &[GrantInfo], asked: &[Resource], new: bool, g: 
         let id = &r.resource_definition_id;
         if asked.iter().all(|a| a.id != *id) {
             wrong.push(format!("{name}: {id} was not asked for"));
-        }
-        if let Some(vim) = r.vim_connection_id.as_ref().filter(|_| new) {
-            let ours = g.vim_connection_info.get(vim).is_none_or(|v| v.vim_id.as_deref().is_none_or(|id| id == VIM));
-            if vim != VIM && !(ours && g.vim_connection_info.len() < 2) {
-                wrong.push(format!("{name}: {id} on VIM connection {vim}: this box has its own VIM and no other"));
-            }
         }
         let never = [
             ("reservationId", &r.reservation_id, "there are no reservations of that name here"),
@@ -111,6 +106,22 @@ fn resources(name: &str, given: &[GrantInfo], asked: &[Resource], new: bool, g: 
     }
 }
 
+/// Whatever an NFVO calls the one VIM of this box is taken for it; two, or one that says of itself that it is
+/// elsewhere, are not.
+fn vims(g: &Grant, wrong: &mut Vec<String>) {
+    let named: BTreeSet<&str> = g.add_resources.iter().filter_map(|r| r.vim_connection_id.as_deref()).collect();
+    if named.len() > 1 {
+        let all = named.iter().copied().collect::<Vec<_>>().join(", ");
+        wrong.push(format!("addResources: VIM connections {all}: this box has its own VIM and no other"));
+    }
+    for id in named {
+        let Some(v) = g.vim_connection_info.get(id) else { continue };
+        if v.vim_id.as_deref().is_some_and(|vim| vim != VIM) || !v.interface_info.is_empty() {
+            wrong.push(format!("vimConnectionInfo: {id} is a VIM elsewhere: this box has its own and no other"));
+        }
+    }
+}
+
 /// Links that a grant gives lay over those of the request (note 5). What is planned is what the request says.
 fn links(request: &KeyValuePairs, g: &Grant, wrong: &mut Vec<String>) {
     let asked: Vec<ExtVirtualLinkData> =
@@ -120,5 +131,91 @@ fn links(request: &KeyValuePairs, g: &Grant, wrong: &mut Vec<String>) {
     }
     for l in &g.ext_managed_virtual_links {
         wrong.push(format!("extManagedVirtualLinks: {}: internal links are made by this box", l.id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::{
+        central::{Asking, Resources},
+        grant::ResourceKind,
+        id::{OpId, ProjectId, VnfId},
+        op::{OpKind, OpState, PLAN_FORMAT, Target, VnfOpState},
+        time::Stamp,
+    };
+
+    #[test]
+    fn a_grant_for_more_than_one_box_with_one_vim_is_refused_by_name() {
+        let (vnf, op) = (VnfId(Uuid::from_u128(1)), OpId(Uuid::from_u128(2)));
+        let resource = |id: &str| Resource { id: id.into(), kind: ResourceKind::Compute, vdu: None, template: "t".into() };
+        let ask = GrantAsk {
+            op,
+            vnf,
+            owner: "orch".into(),
+            base: String::new(),
+            vnfd_id: "d".into(),
+            dst_vnfd_id: None,
+            flavour: None,
+            resources: Resources { add: vec![resource("a"), resource("b")], ..Resources::default() },
+            within: false,
+            state: Asking::Due,
+            attempts: 0,
+            why: String::new(),
+        };
+        let op = Operation {
+            id: op,
+            project: ProjectId::DEFAULT,
+            target: Target::Vnf(vnf),
+            kind: OpKind::Instantiate,
+            state: OpState::Vnf(VnfOpState::Starting),
+            created: Stamp(0),
+            state_entered: Stamp(0),
+            request: "{}".into(),
+            error: None,
+            warnings: Vec::new(),
+            cancel: None,
+            parent: None,
+            automatic: false,
+            plan_format: PLAN_FORMAT,
+            steps: 0,
+            attempt: 0,
+            sequence: 1,
+        };
+        for (a, b, vims, says) in [
+            (json!({}), json!({}), json!({}), None),
+            (json!({"zoneId": "1"}), json!({"zoneId": "1"}), json!({}), None),
+            (json!({"zoneId": "1"}), json!({"zoneId": "2"}), json!({}), Some("zones 1, 2: this box is one")),
+            (json!({"vimConnectionId": "v"}), json!({"vimConnectionId": "v"}), json!({"v": {"vimType": "X"}}), None),
+            (json!({"vimConnectionId": "v"}), json!({"vimConnectionId": "w"}), json!({}), Some("VIM connections v, w")),
+            (json!({"vimConnectionId": "v"}), json!({}), json!({"v": {"vimType": "X", "vimId": "bothy"}}), None),
+            (json!({"vimConnectionId": "v"}), json!({}), json!({"v": {"vimType": "X", "vimId": "far"}}), Some("v is a VIM elsewhere")),
+            (
+                json!({"vimConnectionId": "v"}),
+                json!({}),
+                json!({"v": {"vimType": "X", "interfaceInfo": {"endpoint": "https://far"}}}),
+                Some("v is a VIM elsewhere"),
+            ),
+            (json!({"reservationId": "r"}), json!({}), json!({}), Some("a has reservationId r")),
+            (json!({}), json!({"resourceGroupId": "g"}), json!({}), Some("b has resourceGroupId g")),
+            (json!({}), json!({"resourceProviderId": "p"}), json!({}), Some("b has resourceProviderId p")),
+        ] {
+            let (mut a, mut b) = (a, b);
+            (a["resourceDefinitionId"], b["resourceDefinitionId"]) = ("a".into(), "b".into());
+            let link = json!({"href": "https://o"});
+            let text = json!({
+                "id": "g", "vnfInstanceId": vnf.to_string(), "vnfLcmOpOccId": ask.op.to_string(), "vimConnectionInfo": vims,
+                "addResources": [a, b], "_links": {"self": link, "vnfLcmOpOcc": link, "vnfInstance": link},
+            });
+            let grant: Grant = serde_json::from_value(text.clone()).expect("a grant");
+            match (judge(&ask, &op, &grant), says) {
+                (Ok(id), None) => assert_eq!(id, "g"),
+                (Err(f), Some(says)) => assert!(f.detail().contains(says), "{says}: {f}"),
+                (got, says) => panic!("{text:#}: {got:?} in place of {says:?}"),
+            }
+        }
     }
 }
