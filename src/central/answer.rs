@@ -80,7 +80,7 @@ pub fn judge(ask: &GrantAsk, op: &Operation, g: &Grant) -> Result<SmolStr> {
         let what = format!("the grant {} of NFVO {} cannot be kept by this box", g.id, ask.owner);
         return Err(Fault::conflict(what).with_reasons(wrong));
     }
-    Ok(SmolStr::new(&g.id))
+    Ok(g.id.chars().take(super::LONGEST).collect())
 }
 
 fn resources(name: &str, given: &[GrantInfo], asked: &[Resource], wrong: &mut Vec<String>) {

@@ -7,8 +7,8 @@
 //! POST grants --201--> judged --> given, or refused with each thing that cannot be kept
 //!   ^     |----202--> GET the Location, again and again --200--> judged
 //!   |     |----403--> refused, with the NFVO's own words
-//!   |     `----else-> a pause that grows, and once more; a healing goes on without (`lcm.grant_offline`)
-//!   `---- 404 at that Location, a restart: asked anew, by the same operation's id
+//!   |     `----else-> a pause that grows, and once more; after some, a healing goes on without (`lcm.grant_offline`)
+//!   `---- that Location is not there, a restart: asked anew, by the same operation's id
 //! ```
 //! Owns when to ask. One task for each operation that waits, and no worker. Never: what an answer means for the
 //! operation (`vnfm::owned`), or how an NFVO is reached (`notify`).
@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::{Method, body::Bytes};
+use hyper::{Method, body::Bytes, http::uri::PathAndQuery};
 use smol_str::SmolStr;
 use tokio::{runtime::Handle, sync::Notify, task::JoinHandle};
 use tracing::warn;
@@ -30,7 +30,7 @@ use tracing::warn;
 use crate::{
     model::{
         central::{Asking, CentralNfvo},
-        error::{Fault, Result},
+        error::{Fault, FaultRecord, Result},
         id::OpId,
     },
     notify::{
@@ -45,6 +45,13 @@ use crate::{
 const VERSION: &str = "1.7.0";
 /// However little happens, it is looked for operations that wait.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// A healing goes on without its grant after so many tries in vain; more of them once the owner has said that it decides.
+const VAIN: u32 = 3;
+const VAIN_ACCEPTED: u32 = 8;
+/// Longest text of others' that is kept, in characters, and most of them in one list.
+const LONGEST: usize = 500;
+const MOST: usize = 20;
 
 /// What is done while an owner does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,19 +170,26 @@ async fn ask_until(inner: &Arc<Inner>, op: OpId) -> Result<()> {
             None => Outcome::Odd("it has no grant endpoint any more: give it one, or cancel the operation".into()),
             Some(n) => {
                 if line.as_ref().is_none_or(|(with, _)| with != n) {
-                    let to = format!("{}/grant/v1/grants", n.api_root);
-                    line = Some((n.clone(), inner.notify.caller("apiRoot", &to, n.id, n.auth.as_ref())?));
+                    line = None;
                 }
-                match &mut line {
-                    Some((_, caller)) => try_once(caller, &awaited).await?,
-                    None => return Ok(()),
+                let caller = match &mut line {
+                    Some((_, caller)) => Ok(caller),
+                    None => connect(inner, n).map(|c| &mut line.insert((n.clone(), c)).1),
+                };
+                match caller {
+                    Ok(caller) => try_once(caller, &awaited).await?,
+                    Err(fault) => {
+                        warn!(%op, owner = %awaited.ask.owner, "a grant cannot be asked for: {fault:?}");
+                        Outcome::Odd(fault.detail())
+                    }
                 }
             }
         };
         let within = awaited.ask.within && (inner.settings.offline)() == Offline::AllowHeal;
+        let enough = if matches!(awaited.ask.state, Asking::Accepted(_)) { VAIN_ACCEPTED } else { VAIN };
         let pause = match outcome {
             Outcome::Given(id) => return on(inner, move |v| v.grant_given(op, id)).await,
-            Outcome::Refused(fault) => return on(inner, move |v| v.grant_refused(op, fault.record())).await,
+            Outcome::Refused(fault) => return on(inner, move |v| v.grant_refused(op, short(fault.record()))).await,
             Outcome::Later(path) => {
                 on(inner, move |v| v.grant_accepted(op, path)).await?;
                 0
@@ -186,7 +200,7 @@ async fn ask_until(inner: &Arc<Inner>, op: OpId) -> Result<()> {
             }
             Outcome::Away(why) => {
                 let attempts = on(inner, move |v| v.grant_vain(op, &why, false)).await?;
-                if within {
+                if within && attempts >= enough {
                     return on(inner, move |v| v.grant_here(op)).await;
                 }
                 attempts
@@ -198,6 +212,19 @@ async fn ask_until(inner: &Arc<Inner>, op: OpId) -> Result<()> {
         tokio::time::sleep(doubled.min(inner.settings.longest)).await;
     }
     Ok(())
+}
+
+fn connect(inner: &Inner, n: &CentralNfvo) -> Result<Caller> {
+    inner.notify.caller("apiRoot", &format!("{}/grant/v1/grants", n.api_root), n.id, n.auth.as_ref())
+}
+
+/// What is kept of others' words: it goes into lists, notifications and logs.
+fn short(mut r: FaultRecord) -> FaultRecord {
+    let clip = |s: &mut String| *s = s.chars().take(LONGEST).collect();
+    clip(&mut r.text);
+    r.reasons.truncate(MOST);
+    r.reasons.iter_mut().for_each(clip);
+    r
 }
 
 async fn try_once(caller: &mut Caller, a: &Awaited) -> Result<Outcome> {
@@ -228,12 +255,13 @@ fn read(a: &Awaited, heard: &Heard, polled: bool) -> Outcome {
             Err(e) => Outcome::Odd(format!("its grant cannot be read: {e}")),
         },
         202 if polled => Outcome::Undecided,
-        202 => match &heard.location {
+        202 => match heard.location.as_ref().filter(|path| path.parse::<PathAndQuery>().is_ok()) {
             Some(path) => Outcome::Later(path.clone()),
             None => Outcome::Odd("it answers 202 without a Location of its own".into()),
         },
         403 => Outcome::Refused(Fault::forbidden(said()).context(format!("NFVO {} refuses the grant", a.ask.owner))),
-        404 | 410 if polled => Outcome::Forgotten(said()),
+        // Whatever it is that is there, it is not the grant.
+        400 | 404..=406 | 409 | 410 | 413 | 422 if polled => Outcome::Forgotten(format!("{status}: {}", said())),
         400 | 405 | 406 | 409 | 413 | 422 => {
             Outcome::Refused(Fault::conflict(said()).context(format!("NFVO {} does not take the grant request ({status})", a.ask.owner)))
         }

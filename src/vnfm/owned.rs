@@ -102,7 +102,11 @@ impl Vnfm {
             let held = self.store.get::<Operation>(&ask.op)?.is_some_and(|o| o.state.phase() == Phase::Held);
             match (held, ask.is_open()) {
                 (true, true) => open.push(ask.op),
-                (true, false) => self.go_on(ask.op)?,
+                (true, false) => {
+                    if let Err(fault) = self.go_on(ask.op) {
+                        tracing::error!(op = %ask.op, "granted, and does not go on: {fault:?}");
+                    }
+                }
                 (false, _) => {}
             }
         }

@@ -333,7 +333,7 @@ async fn while_its_owner_is_away_an_operation_waits_is_seen_to_and_can_be_cancel
     assert!(healed["warnings"].to_string().contains("granted on this box: it takes nothing new"), "{healed:#}");
     // All else waits, until it is back.
     let op = o.begin(&format!("{vnf}/scale"), json!({"type": "SCALE_OUT", "aspectId": "servers"})).await;
-    o.waiting(&op, "asked for").await;
+    o.waiting(&op, "times in vain").await;
     o.orch.plays(&[]);
     let v = o.rig.settled(&op, "operationState", &["STARTING", "PROCESSING"]).await;
     assert_eq!(v["operationState"], "COMPLETED", "{v:#}");
