@@ -273,6 +273,8 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
 
     fn deserialize_map<V: Visitor<'de>>(self, v: V) -> Result<V::Value, Misfit> {
         match self.at {
+            // Free maps take it for an empty one.
+            Tree::Null => v.visit_unit(),
             Tree::Map(all) => v.visit_map(self.members(all)),
             _ => Err(self.unlike(&v)),
         }
@@ -364,6 +366,8 @@ mod tests {
         any: BTreeMap<String, Value>,
         either: Option<Either>,
         way: Option<Way>,
+        #[serde(default)]
+        free: serde_json::Map<String, Value>,
     }
     #[derive(Debug, Deserialize, PartialEq)]
     #[serde(rename_all = "UPPERCASE")]
@@ -407,9 +411,10 @@ mod tests {
             any: [("k".to_owned(), any)].into(),
             either: Some(Either::Part(Part { size: 1, ratio: None })),
             way: Some(Way::Back { again: true }),
+            free: serde_json::Map::new(),
         };
         assert_eq!((r, ignored), (want, vec!["x".to_owned(), "parts[0].z".to_owned()]));
-        let (r, ignored) = read::<Request>(br#"{"someName": "a", "count": null, "way": {"There": 3}}"#).expect("read");
+        let (r, ignored) = read::<Request>(br#"{"someName": "a", "count": null, "way": {"There": 3}, "free": null}"#).expect("read");
         assert_eq!((r.count, r.way, ignored.len()), (None, Some(Way::There(3)), 0));
         let many: String = (0..100).map(|n| format!(", \"m{n}\": {n}")).collect();
         assert_eq!(read::<Request>(format!("{{\"someName\": \"a\"{many}}}").as_bytes()).expect("read").1.len(), MOST_NAMED);
