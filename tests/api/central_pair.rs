@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::Path,
     time::{Duration, Instant},
 };
@@ -11,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    daemon::Daemon,
+    daemon::{Daemon, free_port},
     kit::{build, copy_dir},
     pair::{cli, https, run, token},
 };
@@ -25,7 +24,7 @@ struct Site {
 impl Site {
     fn new(points: &str, more: &str) -> Site {
         let dir = tempfile::tempdir().expect("dir");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("port").port();
+        let port = free_port();
         let text = format!(
             "data_dir = \"{0}/data\"\nrun_dir = \"{0}/run\"\n[[listen]]\naddress = \"127.0.0.1:{port}\"\nreference_points = [{points}]\n[sim]\nenabled = true\n{more}",
             dir.path().display()

@@ -1,8 +1,6 @@
 //! Grants that this NFVO gives to foreign VNFMs (SOL003 9.4): given, refused with reasons, held, given back; and
 //! who serves them. Bodies are held against ETSI's files.
 
-use std::net::TcpListener;
-
 use bothy::{
     model::{error::Kind, size::MiB},
     sim::{
@@ -14,7 +12,7 @@ use bothy::{
 use serde_json::{Value, json};
 
 use crate::{
-    daemon::Daemon,
+    daemon::{Daemon, free_port},
     identity::{bare, bearer, user},
     kit::fits,
     rig::{Reply, Rig, rig, rig_on},
@@ -178,8 +176,7 @@ async fn while_the_box_does_not_answer_a_grant_is_promised_and_decided_when_it_i
 fn a_listener_serves_the_reference_points_it_names_and_no_other() {
     let temp = tempfile::tempdir().expect("dir");
     let dir = temp.path();
-    let ports: Vec<u16> =
-        [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("port")).iter().map(|l| l.local_addr().expect("address").port()).collect();
+    let ports = [(); 2].map(|()| free_port());
     let text = format!(
         "data_dir = \"{0}/data\"\nrun_dir = \"{0}/run\"\n[[listen]]\naddress = \"127.0.0.1:{1}\"\nreference_points = [\"sol005\", \"sol003-vnfm\", \"admin\"]\n\
          [[listen]]\naddress = \"127.0.0.1:{2}\"\nreference_points = [\"sol003-nfvo\"]\n[sim]\nenabled = true\n",

@@ -144,7 +144,22 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     roots.add(CertificateDer::from_pem_file(config.tls_paths().0).expect("pem")).expect("root");
     let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let identity = config.tls_paths();
-    Rig { addr, socket, token, server, client: Arc::new(client), config_path, identity, sim, tls, core, granter, held, begun: at_work, _dir: dir }
+    Rig {
+        addr,
+        socket,
+        token,
+        server,
+        client: Arc::new(client),
+        config_path,
+        identity,
+        sim,
+        tls,
+        core,
+        granter,
+        held,
+        begun: at_work,
+        _dir: dir,
+    }
 }
 
 /// The whole orchestrator over the in-memory box; its guests say at once that they are ready.

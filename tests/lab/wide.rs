@@ -77,6 +77,7 @@ fn a_guest_over_two_nodes_has_a_page_of_a_gib_on_each_a_whole_pf_and_a_device_an
         if said.contains(PF_MACS[1]) {
             break;
         }
+        std::thread::sleep(Duration::from_secs(1));
         said = in_guest(lab, has);
     }
     let mut said: Vec<&str> = said.lines().collect();
