@@ -6,10 +6,13 @@
 
 use std::{
     collections::BTreeMap,
+    error::Error as _,
+    io,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use camino::Utf8PathBuf;
+use nix::libc::{EIO, ENOSPC, EPERM};
 use smol_str::SmolStr;
 
 use super::{
@@ -44,8 +47,8 @@ pub struct LinuxHardware {
     settings: Settings,
     /// Two changes at once could each read back what the other wrote.
     one: Mutex<()>,
-    /// Interrupts that the kernel would not move, and where it has them. They are not there for anybody to move, for
-    /// as long as they stay there.
+    /// Interrupts that the kernel moves itself, and where it has them. They are not there for anybody to move, for as
+    /// long as they stay there. One that could not be moved for another reason is not among them.
     kept: Mutex<BTreeMap<u32, CpuSet>>,
     /// The physical networks of PFs that are called by their interfaces: one that a guest has whole has none.
     networks: Mutex<BTreeMap<PciAddr, SmolStr>>,
@@ -113,23 +116,39 @@ impl LinuxHardware {
         Ok(())
     }
 
-    fn route_irq(&self, number: u32, cpus: &CpuSet) -> Result<()> {
+    /// `put` writes into a file of the kernel's.
+    fn route_irq(&self, number: u32, cpus: &CpuSet, put: &dyn Fn(&str, &str) -> Result<()>) -> Result<()> {
         let path = format!("proc/irq/{number}/smp_affinity_list");
-        let what = format!("interrupt {number}: to CPUs {cpus}");
-        // An interrupt of a device that went is nobody's; one the kernel manages cannot be moved.
+        let (what, value) = (format!("interrupt {number}: to CPUs {cpus}"), cpus.to_string());
+        // An interrupt of a device that went is nobody's.
         if !self.tree.exists(&path) {
             return Ok(());
         }
-        let written = self.write(&path, &cpus.to_string(), &what).is_ok();
-        let got = self.tree.read(&path).unwrap_or_default();
+        let there = || self.tree.read(&path).unwrap_or_default();
+        let written = if there() == value { Ok(()) } else { put(&path, &value) };
+        let got = there();
         let now = got.parse::<CpuSet>().unwrap_or_default();
-        if written && now == *cpus {
-            self.kept().remove(&number);
-            return Ok(());
+        self.kept().remove(&number);
+        let Err(fault) = written else {
+            return if now == *cpus { Ok(()) } else { Err(Fault::transient(format!("{what}: the kernel took it, and has it on {got}"))) };
+        };
+        match errno(&fault) {
+            // Its word for one that it moves itself, to whatever CPUs it is sent: the second since Linux 6.12.
+            Some(EIO | EPERM) => {
+                self.kept().insert(number, now);
+                Err(Fault::conflict(format!("{what}: the kernel keeps it on {got}")).with_source(fault))
+            }
+            Some(ENOSPC) => {
+                Err(Fault::capacity(format!("{what}: no interrupt vector is left there; it stays on {got}")).with_source(fault))
+            }
+            _ => Err(fault.context(format!("{what}: it stays on {got}"))),
         }
-        self.kept().insert(number, now);
-        Err(Fault::conflict(format!("{what}: the kernel keeps it on {got}")))
     }
+}
+
+/// What the kernel said, where it was the kernel.
+fn errno(fault: &Fault) -> Option<i32> {
+    fault.source()?.downcast_ref::<io::Error>()?.raw_os_error()
 }
 
 impl Hardware for LinuxHardware {
@@ -170,7 +189,7 @@ impl Hardware for LinuxHardware {
             HostSetting::HugePages { node, size, pages } => self.reserve(*node, *size, *pages),
             HostSetting::Vfs { pf, count } => self.functions().make(*pf, *count),
             HostSetting::Governor { name, cpus } => self.govern(name, cpus),
-            HostSetting::Irq { number, cpus } => self.route_irq(*number, cpus),
+            HostSetting::Irq { number, cpus } => self.route_irq(*number, cpus, &|path, value| self.tree.write(path, value)),
         }
     }
 
@@ -217,7 +236,7 @@ impl Hardware for LinuxHardware {
 mod tests {
     use super::*;
     use crate::{
-        host::facts::fake::Fake,
+        host::{durable::io_fault, facts::fake::Fake},
         model::{error::Kind, host::VfConf},
         sim::machine::edge_server,
     };
@@ -281,22 +300,52 @@ mod tests {
         let h = hardware(&fake);
         let numbers = |h: &LinuxHardware| h.facts().expect("facts").irqs.iter().map(|i| i.number).collect::<Vec<_>>();
         let path = "proc/irq/41/smp_affinity_list";
+        let cpus: CpuSet = "4000".parse().expect("CPUs");
+        fake.put(path, "7");
+        let said = |errno: i32| {
+            let refuse = |path: &str, _: &str| Err(io_fault("writing", path.into(), io::Error::from_raw_os_error(errno)));
+            let e = h.route_irq(41, &cpus, &refuse).expect_err("it stays");
+            (e.kind(), e.text().strip_prefix("interrupt 41: to CPUs 4000: ").expect("what").to_owned())
+        };
+        assert_eq!(numbers(&h), [40, 41, 42, 43]);
+        for managed in [EIO, EPERM, EIO] {
+            assert_eq!(said(managed), (Kind::Conflict, "the kernel keeps it on 7".into()));
+            assert_eq!(numbers(&h), [40, 42, 43]);
+        }
+        // Any other reason may pass: it is told, and the interrupt stays in later plans.
+        for (errno, kind, words) in [
+            (ENOSPC, Kind::Capacity, "no interrupt vector is left there; it stays on 7"),
+            (nix::libc::EBUSY, Kind::Transient, "it stays on 7: writing proc/irq/41/smp_affinity_list: Device or resource busy"),
+            (nix::libc::EACCES, Kind::Transient, "it stays on 7: writing proc/irq/41/smp_affinity_list: Bothy has no permission"),
+            (nix::libc::EROFS, Kind::Transient, "it stays on 7: writing proc/irq/41/smp_affinity_list: the file system is read-only"),
+        ] {
+            let (of, text) = said(errno);
+            assert!(of == kind && text.starts_with(words), "{of:?}: {text}");
+            assert_eq!(numbers(&h), [40, 41, 42, 43], "{text}");
+        }
+        let e = h.route_irq(41, &cpus, &|_, _| Ok(())).expect_err("it stays");
+        assert_eq!((e.kind(), e.text()), (Kind::Transient, "interrupt 41: to CPUs 4000: the kernel took it, and has it on 7"));
+        assert_eq!(numbers(&h), [40, 41, 42, 43]);
+        // Another device has the number now.
+        said(EIO);
+        assert_eq!(numbers(&h), [40, 42, 43]);
+        fake.put(path, "5000");
+        assert_eq!(numbers(&h), [40, 41, 42, 43]);
+        h.set(&HostSetting::Irq { number: 41, cpus: cpus.clone() }).expect("moved");
+        assert_eq!(numbers(&h), [40, 41, 42, 43]);
+    }
+
+    #[test]
+    fn an_interrupt_whose_file_cannot_be_written_is_not_the_kernels_own() {
+        let fake = Fake::of(&edge_server());
+        let h = hardware(&fake);
+        let path = "proc/irq/41/smp_affinity_list";
         fake.remove(path);
         // Read by everybody and written by nobody.
         fake.link(path, "/sys/devices/system/cpu/online");
-        assert_eq!(numbers(&h), [40, 41, 42, 43]);
-        let want = HostSetting::Irq { number: 41, cpus: "4000".parse().expect("CPUs") };
-        for _ in 0..2 {
-            let e = h.set(&want).expect_err("it stays");
-            assert!(e.kind() == Kind::Conflict && e.text().starts_with("interrupt 41: to CPUs 4000: the kernel keeps it on "), "{e:?}");
-            assert_eq!(numbers(&h), [40, 42, 43]);
-        }
-        // Another device has the number now.
-        fake.remove(path);
-        fake.put(path, "5000");
-        assert_eq!(numbers(&h), [40, 41, 42, 43]);
-        h.set(&want).expect("moved");
-        assert_eq!(numbers(&h), [40, 41, 42, 43]);
+        let e = h.set(&HostSetting::Irq { number: 41, cpus: "4000".parse().expect("CPUs") }).expect_err("it stays");
+        assert!(e.kind() == Kind::Transient && e.text().starts_with("interrupt 41: to CPUs 4000: it stays on "), "{e:?}");
+        assert!(h.facts().expect("facts").irqs.iter().any(|i| i.number == 41));
     }
 
     #[test]

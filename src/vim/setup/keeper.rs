@@ -140,7 +140,8 @@ impl Keeper {
         let mut left = Vec::new();
         for before in record.before.iter().rev() {
             let done = self.hardware.set(before);
-            // The kernel never let it go, or has given its number to one of its own.
+            // Only where the kernel moves it itself: so it was never moved, or its number is another's by now. All else
+            // that kept it from going back may pass.
             if matches!((before, &done), (HostSetting::Irq { .. }, Err(f)) if f.kind() == Kind::Conflict) {
                 continue;
             }

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     model::{
         error::Kind,
-        host::{BootArgs, DriverName, Function, HostFacts, KernelArgs, Mbps, NodeId},
+        host::{BootArgs, DriverName, Function, HostFacts, HostSetting, KernelArgs, Mbps, NodeId},
         hw::PageSize,
         setup::HostRecord,
         size::MiB,
@@ -218,6 +218,30 @@ fn what_fails_leaves_the_rest_and_is_tried_again() {
     assert!(what.starts_with("PF eth1") && why.contains("simulated"), "{what}: {why}");
     let again = r.keeper.apply().expect("applied");
     assert!(again.failed.is_empty() && again.done.iter().any(|d| d.starts_with("PF eth1")), "{again:?}");
+}
+
+#[test]
+fn an_interrupt_that_does_not_go_back_is_told_and_tried_again_but_for_one_that_the_kernel_keeps() {
+    for (kind, again) in [(Kind::Conflict, false), (Kind::Capacity, true), (Kind::Transient, true)] {
+        let irqs = Desired { profile: Profile::Throughput, host_cpus: cpus("0,8"), ..Desired::default() };
+        let r = rig(raw(), irqs);
+        let was = r.sim.facts().expect("facts").irqs;
+        r.keeper.apply().expect("applied");
+        let last = r.keeper.record().expect("read").before.pop().expect("something was set");
+        let HostSetting::Irq { number, .. } = last else { panic!("{last:?}") };
+        let there = || r.sim.facts().expect("facts").irqs;
+        // Undone in the other order: the first to go.
+        r.sim.faults().add(Rule::next(Method::SetHost, Then::Fail(kind)));
+        let done = r.keeper.undo().expect("undone");
+        assert_eq!(there().iter().filter(|i| !was.contains(i)).map(|i| i.number).collect::<Vec<_>>(), [number], "{kind:?}: {done:?}");
+        assert!(done.done.iter().all(|d| !d.contains(&format!("interrupt {number} "))), "{kind:?}: {done:?}");
+        let told =
+            |f: &[(String, String)]| f.iter().filter(|(what, why)| what.contains(&number.to_string()) && why.contains("simulated")).count();
+        assert_eq!((told(&done.failed), done.failed.len()), (usize::from(again), usize::from(again)), "{kind:?}: {done:?}");
+        assert_eq!(r.keeper.record().expect("read").before, if again { vec![last] } else { Vec::new() }, "{kind:?}");
+        r.keeper.undo().expect("again");
+        assert_eq!(there() == was, again, "{kind:?}");
+    }
 }
 
 #[test]
