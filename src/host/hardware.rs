@@ -5,7 +5,7 @@
 //! It acts in the network namespace of the calling thread: the interfaces of PFs are looked for there.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     error::Error as _,
     io,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -52,6 +52,8 @@ pub struct LinuxHardware {
     kept: Mutex<BTreeMap<u32, CpuSet>>,
     /// The physical networks of PFs that are called by their interfaces: one that a guest has whole has none.
     networks: Mutex<BTreeMap<PciAddr, SmolStr>>,
+    /// Given to guests by Bothy. What is with vfio-pci and not among them is another program's.
+    given: Mutex<BTreeSet<PciAddr>>,
 }
 
 impl LinuxHardware {
@@ -62,6 +64,7 @@ impl LinuxHardware {
             one: Mutex::new(()),
             kept: Mutex::default(),
             networks: Mutex::default(),
+            given: Mutex::default(),
         }
     }
     fn alone(&self) -> MutexGuard<'_, ()> {
@@ -69,6 +72,9 @@ impl LinuxHardware {
     }
     fn kept(&self) -> MutexGuard<'_, BTreeMap<u32, CpuSet>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn given(&self) -> MutexGuard<'_, BTreeSet<PciAddr>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
     fn functions(&self) -> Functions<'_> {
         Functions::new(&self.tree)
@@ -165,7 +171,7 @@ impl Hardware for LinuxHardware {
         for d in &mut facts.devices {
             let Function::Pf(pf) = &mut d.function else { continue };
             let named = self.settings.physical.iter().find(|(name, _)| name.means(d.addr, &d.ports)).map(|(_, n)| n.clone());
-            let with_guest = d.driver.as_ref() == Some(&DriverName::VFIO) && d.ports.is_empty();
+            let with_guest = d.driver.as_ref() == Some(&DriverName::VFIO) && d.ports.is_empty() && self.given().contains(&d.addr);
             pf.physical = named.or_else(|| networks.get(&d.addr).filter(|_| with_guest).cloned());
             networks.extend(pf.physical.clone().map(|n| (d.addr, n)));
         }
@@ -206,7 +212,14 @@ impl Hardware for LinuxHardware {
 
     fn ensure_driver(&self, device: PciAddr, driver: Option<&DriverName>) -> Result<()> {
         let _one = self.alone();
-        self.functions().drive(device, driver)
+        // Before it: in between nobody should see a PF without its network.
+        if driver == Some(&DriverName::VFIO) {
+            self.given().insert(device);
+            return self.functions().drive(device, driver);
+        }
+        self.functions().drive(device, driver)?;
+        self.given().remove(&device);
+        Ok(())
     }
 
     fn reload_pf(&self, want: &PfSetting) -> Result<()> {
@@ -268,8 +281,17 @@ mod tests {
         let dir = "sys/bus/pci/devices/0000:10:00.0";
         fake.remove(&format!("{dir}/net"));
         assert_eq!(networks(&h), [None, both[1].clone()], "no interface, and no guest");
-        fake.link(&format!("{dir}/driver"), "../../../bus/pci/drivers/vfio-pci");
+        let driven_by = |name: &str| fake.link(&format!("{dir}/driver"), &format!("../../../bus/pci/drivers/{name}"));
+        let pf: PciAddr = "0000:10:00.0".parse().expect("address");
+        fake.put(&format!("{dir}/driver_override"), "(null)");
+        driven_by("vfio-pci");
+        assert_eq!(networks(&h), [None, both[1].clone()], "bound by hand: another program has it");
+        h.ensure_driver(pf, Some(&DriverName::VFIO)).expect("given");
         assert_eq!(networks(&h), both);
+        driven_by("ice");
+        h.ensure_driver(pf, Some(&"ice".parse().expect("a driver"))).expect("taken back");
+        driven_by("vfio-pci");
+        assert_eq!(networks(&h), [None, both[1].clone()], "and by hand again");
     }
 
     #[test]
