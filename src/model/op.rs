@@ -356,6 +356,14 @@ impl Operation {
         self.sequence += 1;
         Ok(())
     }
+    /// It waits for nobody here: its VNF's owner has to say yes first.
+    pub fn awaits_grant(&self) -> bool {
+        self.state.phase() == Phase::Held && self.parent.is_none()
+    }
+    /// It ended while it was held: no step of it ran. What is undone is another attempt.
+    pub fn never_began(&self) -> bool {
+        self.state == OpState::Vnf(VnfOpState::RolledBack) && self.attempt == 0
+    }
     pub fn label(&self) -> SmolStr {
         match self.target {
             Target::Vnf(_) => SmolStr::new(format!("{} VNF", self.kind.name())),

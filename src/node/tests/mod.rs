@@ -18,6 +18,7 @@ mod grow;
 mod life;
 mod links;
 mod outside;
+mod owned;
 mod package;
 mod pf;
 mod place;

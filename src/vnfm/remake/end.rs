@@ -52,8 +52,8 @@ pub(in crate::vnfm) fn settle(tx: &mut Tx<'_>, inst: &mut VnfInstance, op: &Oper
         (_, other) => let_go(tx, other.as_ref().map(|p| &p.after))?,
     }
     let mut side = side;
-    // A disk that was enlarged stays so.
-    for d in side.body.vnfcs.iter_mut().flat_map(|c| &mut c.disks) {
+    // A disk that was enlarged stays so; before the first step none was.
+    for d in side.body.vnfcs.iter_mut().flat_map(|c| &mut c.disks).filter(|_| !op.never_began()) {
         let of = other.body.vnfcs.iter().flat_map(|c| &c.disks).find(|o| o.id == d.id);
         d.size = of.map_or(d.size, |o| d.size.max(o.size));
     }
