@@ -207,6 +207,16 @@ impl Engine {
         Ok(op)
     }
 
+    /// As `release`; that it moved is on the disk before a step of it runs, for steps that ask the record.
+    pub fn release_known(&self, id: OpId) -> Result<()> {
+        self.note_release(id)?;
+        self.settle_journal()?;
+        match self.store.get::<Operation>(&id)? {
+            Some(op) if op.state.phase() == Phase::Forward && !self.knows(id) => self.resume(op),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     pub fn knows(&self, id: OpId) -> bool {
         let s = self.lock();
         s.live.contains_key(&id) || s.ending.contains(&id)

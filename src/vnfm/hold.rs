@@ -4,6 +4,7 @@
 //! | the operation | has in hand |
 //! |---|---|
 //! | runs, forward or backward | the guests that its steps name |
+//! | waits for its owner's grant | those that it is to add: for days, maybe, and nothing of it has begun |
 //! | waits for its turn, or is stuck | those that it is to add, or that scaling in takes away; all, where it is to stop or end the VNF, or to take it back to a snapshot, to another flavour or another package |
 //!
 //! One that is stuck moves nothing by itself: what it does not have in hand must not wait for its client.
@@ -59,6 +60,8 @@ pub(super) struct Hold {
     pub op: OpId,
     /// It waits for retry, rollback or fail.
     pub stuck: bool,
+    /// It waits for its grant: the VNF is what it was.
+    pub waits: bool,
     hand: Hand,
     added: HashSet<VnfcId>,
     removed: HashSet<VnfcId>,
@@ -72,6 +75,7 @@ impl Hold {
         let phase = op.state.phase();
         let hand = match phase {
             Phase::Forward | Phase::Backward => Hand::These(steps.iter().flat_map(|s| guests_of(&s.step)).collect()),
+            Phase::Held if op.awaits_grant() => Hand::These(added.clone()),
             Phase::Held | Phase::Stuck => match op.kind {
                 // Of a VNF that is half way back some disks are of one time and some of another, and between two
                 // flavours or packages some guests are of one and some of the other.
@@ -89,12 +93,12 @@ impl Hold {
             },
             Phase::Over => Hand::These(HashSet::new()),
         };
-        Hold { op: op.id, stuck: phase == Phase::Stuck, hand, added, removed }
+        Hold { op: op.id, stuck: phase == Phase::Stuck, waits: op.awaits_grant(), hand, added, removed }
     }
 
     /// One of which nothing is known is left all guests.
     pub fn unknown(op: OpId) -> Hold {
-        Hold { op, stuck: false, hand: Hand::All, added: HashSet::new(), removed: HashSet::new() }
+        Hold { op, stuck: false, waits: false, hand: Hand::All, added: HashSet::new(), removed: HashSet::new() }
     }
 
     pub fn has(&self, guest: VnfcId) -> bool {
@@ -146,7 +150,7 @@ mod tests {
             scale: Vec::new(),
             level: "default".into(),
         };
-        let of = |kind, state, named: &[VnfcId], change: &Change| {
+        let of = |kind, state, parent, named: &[VnfcId], change: &Change| {
             let op = Operation {
                 id: op_id,
                 project: ProjectId::DEFAULT,
@@ -159,7 +163,7 @@ mod tests {
                 error: None,
                 warnings: Vec::new(),
                 cancel: None,
-                parent: None,
+                parent,
                 automatic: false,
                 plan_format: PLAN_FORMAT,
                 steps: 0,
@@ -192,10 +196,26 @@ mod tests {
             (OpKind::Stop, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
             (OpKind::Terminate, FailedTemp, &[OLD], &change(&[], &[]), &[OLD, NEW, OTHER], nothing),
         ] {
-            let hold = of(kind, state, named, change);
+            let hold = of(kind, state, Some(op_id), named, change);
             let told = |is: &dyn Fn(VnfcId) -> bool| [OLD, NEW, OTHER].into_iter().filter(|g| is(*g)).collect::<Vec<_>>();
             assert_eq!(told(&|g| hold.has(g)), has, "{kind:?} {state:?}");
             assert_eq!(told(&|g| hold.owes(g)), owes, "{kind:?} {state:?}");
+        }
+        // In no service: it waits for its grant, maybe for days.
+        let none = change(&[], &[]);
+        for (kind, change, has) in [
+            (OpKind::Scale, &out, &[NEW][..]),
+            (OpKind::ScaleToLevel, &shrink, nothing),
+            (OpKind::Heal, &heal, &[NEW]),
+            (OpKind::Stop, &none, nothing),
+            (OpKind::Terminate, &none, nothing),
+            (OpKind::RevertToSnapshot, &none, nothing),
+            (OpKind::ChangeFlavour, &none, nothing),
+            (OpKind::ChangePackage, &none, nothing),
+        ] {
+            let hold = of(kind, Starting, None, &[OLD, NEW], change);
+            let had: Vec<VnfcId> = [OLD, NEW, OTHER].into_iter().filter(|g| hold.has(*g)).collect();
+            assert_eq!((had.as_slice(), hold.waits), (has, true), "{kind:?}");
         }
     }
 }

@@ -206,6 +206,8 @@ impl Vnfm {
         for v in vnfs.iter().filter(|v| v.instantiated) {
             let Some(body) = v.body.as_ref().filter(|b| b.run == RunState::Started) else { continue };
             let hold = self.hold(v)?;
+            let before = hold.as_ref().filter(|h| h.waits).map(|_| self.as_now(v.clone())).transpose()?;
+            let body = before.as_ref().and_then(|v| v.body.as_ref()).unwrap_or(body);
             for c in &body.vnfcs {
                 let off = matches!(state.get(&c.id), Some(GuestState::Off | GuestState::Crashed | GuestState::Paused));
                 if let Some(h) = hold.as_ref().filter(|h| h.has(c.id)) {
@@ -280,9 +282,13 @@ impl Vnfm {
     }
 
     fn wish(&self, vnf: VnfId, id: VnfcId) -> Result<Wish> {
-        let Some(v) = self.store.get::<VnfInstance>(&vnf)? else { return Ok(Wish::Off) };
-        if self.hold(&v)?.is_some_and(|h| h.has(id)) {
+        let Some(mut v) = self.store.get::<VnfInstance>(&vnf)? else { return Ok(Wish::Off) };
+        let hold = self.hold(&v)?;
+        if hold.as_ref().is_some_and(|h| h.has(id)) {
             return Ok(Wish::InHand);
+        }
+        if hold.is_some_and(|h| h.waits) {
+            v = self.as_now(v)?;
         }
         let runs = v.body.as_ref().is_some_and(|b| b.run == RunState::Started && b.vnfc(id).is_some());
         Ok(if runs { Wish::Run } else { Wish::Off })

@@ -2,17 +2,20 @@
 
 use uuid::Uuid;
 
-use super::flavour;
+use super::{flavour, guests, snapshots};
 use crate::{
     model::{
         central::CentralNfvo,
         error::Fault,
-        id::{OpId, VnfId},
+        id::{OpId, VnfId, VnfcId},
         op::{CancelMode, Operation, Phase},
+        snapshot::VnfSnapshot,
         time::Stamp,
-        vnf::{Reservation, VnfInstance, VnfOwner},
+        vnf::{Reservation, RunState, Stopping, VnfInstance, VnfOwner},
     },
-    node::kit::TestBox,
+    node::kit::{Shape, TestBox, vnf_box},
+    vim::port::{GuestState, Hypervisor},
+    vnfm::{alter::Alter, change::ScaleTo},
 };
 
 /// From now on a central NFVO, which does not answer, grants what is done to the VNF.
@@ -49,5 +52,89 @@ fn a_change_of_flavour_that_is_refused_or_cancelled_gives_back_all_that_it_reser
         b.assert_state(op, "ROLLED_BACK");
         assert_eq!(is(), before, "refused: {refused}");
         flavour::assert_is(&b, id, "df", false);
+    }
+}
+
+fn runs(b: &TestBox, of: &[VnfcId]) -> bool {
+    of.iter().all(|g| b.sim.state(*g).expect("state") == Some(GuestState::Running))
+}
+
+/// More or fewer guests of the first VDU.
+fn scale(out: bool) -> Alter {
+    Alter::Scale(ScaleTo::Steps { aspect: "more".into(), out, steps: 1 })
+}
+
+type Ask = fn(&TestBox, VnfId) -> Operation;
+
+/// Operations that stop guests, take them away or make them anew.
+const ASKS: [(&str, Ask); 6] = [
+    ("stop", |b, id| b.core().vnfm().operate(id, RunState::Stopped, Stopping::AtOnce, "{}".into()).expect("accepted")),
+    ("terminate", |b, id| b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted")),
+    ("scale in", |b, id| b.core().vnfm().alter(id, &scale(false), "{}").expect("accepted")),
+    ("scale out", |b, id| b.core().vnfm().alter(id, &scale(true), "{}").expect("accepted")),
+    ("snapshot", |b, id| b.core().vnfm().take_snapshot(id, snapshots::empty(b), &Vec::new(), "{}").expect("accepted")),
+    ("revert", |b, id| {
+        let all = b.store().list::<VnfSnapshot>().expect("snapshots");
+        b.core().vnfm().revert_to_snapshot(id, all[0].id, "{}").expect("accepted")
+    }),
+];
+
+/// An owned VNF that is up, of two guests where there may be one to three, with a snapshot of it.
+fn up() -> (TestBox, VnfId) {
+    let (b, id) = vnf_box(&Shape { vdus: 1, most: 3, volume: true, ..Shape::default() });
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    b.assert_state(b.core().vnfm().alter(id, &scale(true), "{}").expect("accepted").id, "COMPLETED");
+    b.assert_state(b.core().vnfm().take_snapshot(id, snapshots::empty(&b), &Vec::new(), "{}").expect("accepted").id, "COMPLETED");
+    own(&b, id);
+    (b, id)
+}
+
+#[test]
+fn after_a_power_cut_guests_run_while_their_operation_waits_for_its_grant() {
+    for (name, ask) in ASKS {
+        let (mut b, id) = up();
+        let old = guests(&b.vnf(id));
+        let op = held(&b, ask(&b, id));
+        b.host_reboot();
+        b.start();
+        let found = b.core().vnfm().reconcile().expect("reconciled");
+        assert!(found.failed.is_empty() && found.awaited.is_empty(), "{name}: {found:?}");
+        assert!(found.started == old.len() && runs(&b, &old), "{name}: {found:?}");
+        held(&b, b.op(op));
+        // Granted in the end, it does what it was to do.
+        b.core().vnfm().grant_given(op, "g".into()).expect("given");
+        b.assert_state(op, "COMPLETED");
+        let left = guests(&b.vnf(id));
+        let (many, run) = match name {
+            "stop" => (2, false),
+            "terminate" => (0, true),
+            "scale in" => (1, true),
+            "scale out" => (3, true),
+            _ => (2, true),
+        };
+        assert_eq!((left.len(), runs(&b, &left)), (many, run), "{name}: {}", b.picture());
+    }
+}
+
+#[test]
+fn before_a_change_of_flavour_is_granted_its_guests_are_of_the_old_one() {
+    for given in [true, false] {
+        let (mut b, id) = flavour::standing();
+        own(&b, id);
+        let old = guests(&b.vnf(id));
+        let op = held(&b, b.core().vnfm().change_flavour(id, &flavour::to("big", None)).expect("accepted"));
+        b.host_reboot();
+        b.start();
+        let found = b.core().vnfm().reconcile().expect("reconciled");
+        assert!(found.failed.is_empty() && found.awaited.is_empty() && found.started == old.len(), "{found:?}");
+        assert!(runs(&b, &old) && guests(&b.vnf(id)).len() > old.len());
+        let medium = b.core().vnfm().preview_day0(id, old[0]).expect("the medium that it has");
+        assert_eq!(medium[0].path, "user-data");
+        match given {
+            true => b.core().vnfm().grant_given(op, "g".into()).expect("given"),
+            false => b.core().vnfm().grant_refused(op, Fault::forbidden("no").record()).expect("refused"),
+        }
+        b.assert_state(op, if given { "COMPLETED" } else { "ROLLED_BACK" });
+        flavour::assert_is(&b, id, if given { "big" } else { "df" }, given);
     }
 }

@@ -17,15 +17,15 @@ use crate::{
 
 impl Vnfm {
     /// What steps of the operation that holds the VNF, and looks at its guests meanwhile, take it to be: on its way to
-    /// another flavour or package it is of that one, and on its way back of the old one.
+    /// another flavour or package it is of that one; on its way back, and before it has begun, of the old one.
     pub(in crate::vnfm) fn as_now(&self, mut inst: VnfInstance) -> Result<VnfInstance> {
         let Some(id) = inst.op else { return Ok(inst) };
         let Some(r) = self.store.get::<Remake>(&inst.id)?.filter(|r| r.op == id) else { return Ok(inst) };
-        let back = self.store.get::<Operation>(&id)?.is_some_and(|op| op.state.phase() == Phase::Backward);
+        let old = self.store.get::<Operation>(&id)?.is_some_and(|op| matches!(op.state.phase(), Phase::Held | Phase::Backward));
         if let Some(PackageChange { before, after }) = r.package {
-            if back { before } else { after }.put_on(&mut inst);
+            if old { before } else { after }.put_on(&mut inst);
         }
-        inst.body = Some(if back { r.before.body } else { r.after.body });
+        inst.body = Some(if old { r.before.body } else { r.after.body });
         Ok(inst)
     }
 }
