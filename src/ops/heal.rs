@@ -53,13 +53,15 @@ impl Healer {
     }
 
     /// Begins what is due. `is_off`: whether the guest does not run, as the hypervisor says; `heal` begins the
-    /// operation, with the reason for people.
+    /// operation, with the reason for people. Where another operation waits for its grant, maybe for days, `start` starts
+    /// the guest as it is, and that is a try too.
     pub fn tick(
         &mut self,
         rules: &Autoheal,
         now: Instant,
         is_off: impl Fn(VnfcId) -> bool,
         heal: impl Fn(&VnfInstance, VnfcId, &str) -> Result<Operation>,
+        start: impl Fn(VnfId, VnfcId) -> Result<()>,
     ) -> Result<()> {
         let mut sick: BTreeMap<Place, (Key, VnfInstance, Vnfc)> = BTreeMap::new();
         for key in self.alarms.standing(|k| k.cause == Cause::GuestCrashed) {
@@ -76,9 +78,10 @@ impl Healer {
             if case.given_up {
                 continue;
             }
-            if let Some(op) = v.op {
-                let op = self.store.get::<Operation>(&op)?;
-                if let Some(op) = op.filter(|o| o.kind == OpKind::Heal && o.state.phase() == Phase::Stuck) {
+            let other = v.op.map(|op| self.store.get::<Operation>(&op)).transpose()?.flatten();
+            let waits = other.as_ref().is_some_and(|o| o.awaits_grant() && o.kind != OpKind::Heal);
+            if v.op.is_some() && !waits {
+                if let Some(op) = other.filter(|o| o.kind == OpKind::Heal && o.state.phase() == Phase::Stuck) {
                     let text = format!("healing by itself failed: retry operation {}, or mark it as failed", op.parent.unwrap_or(op.id));
                     self.alarms.remark(&key, Severity::Critical, text)?;
                 }
@@ -101,9 +104,10 @@ impl Healer {
             let why = format!("begun by itself: guest {} ({}) crashed; try {n} of {}", guest.hostname, guest.id, rules.tries);
             let pause = Duration::from_millis(rules.pause_ms).saturating_mul(1 << case.tries.min(16));
             case.next = now + pause;
-            match heal(&v, guest.id, &why) {
+            let begun = if waits { start(v.id, guest.id).map(|()| None) } else { heal(&v, guest.id, &why).map(|op| Some(op.id)) };
+            match begun {
                 Ok(op) => {
-                    info!(op = %op.id, vnf = %v.id, guest = %guest.id, "{why}");
+                    info!(?op, vnf = %v.id, guest = %guest.id, "{why}");
                     (case.tries, case.last) = (n, now);
                 }
                 // Another operation is under way, of the VNF's service say: later.

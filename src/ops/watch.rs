@@ -18,6 +18,7 @@ use crate::{
         error::Result,
         hw::PciAddr,
         id::{AlarmId, IfName, ProjectId, VnfId, VnfcId},
+        op::Operation,
         place::{Given, Missed},
         size::{Bytes, MiB},
         vnf::{Reservation, RunState, VnfInstance},
@@ -128,7 +129,7 @@ impl Monitor {
         }
         for (id, cause) in std::mem::take(&mut self.doubtful) {
             match self.vnf_of(id)? {
-                Some(v) if v.op.is_some() => drop(self.doubtful.insert(id, cause)),
+                Some(v) if self.is_changed(&v)? => drop(self.doubtful.insert(id, cause)),
                 Some(v) if should_run(&v, id) => match state(id) {
                     Some(GuestState::Off | GuestState::Crashed) => self.gone(id, cause)?,
                     Some(GuestState::Running | GuestState::Paused | GuestState::PausedIo | GuestState::Stopping) | None => {}
@@ -161,7 +162,7 @@ impl Monitor {
 
     fn gone(&mut self, id: VnfcId, cause: Cause) -> Result<()> {
         let Some(v) = self.vnf_of(id)? else { return Ok(()) };
-        if v.op.is_some() {
+        if self.is_changed(&v)? {
             self.doubtful.insert(id, cause);
             return Ok(());
         }
@@ -220,6 +221,12 @@ impl Monitor {
     fn runs(&mut self, id: VnfcId) -> Result<()> {
         self.doubtful.remove(&id);
         self.alarms.clear(|k| k.cause.ends_with_a_start() && of_guest(k).is_some_and(|(_, g)| g == id))
+    }
+
+    /// What goes off may be an operation's doing: it has begun, or its service may let it begin at any moment.
+    fn is_changed(&self, v: &VnfInstance) -> Result<bool> {
+        let op = v.op.map(|op| self.store.get::<Operation>(&op)).transpose()?;
+        Ok(op.is_some_and(|op| !op.is_some_and(|op| op.awaits_grant())))
     }
 
     /// The VNF that a guest is of, while a record names it.

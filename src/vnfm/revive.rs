@@ -259,6 +259,11 @@ impl Vnfm {
         Ok(())
     }
 
+    /// A guest that crashed runs again as it is; unless an operation has it in hand.
+    pub fn start_again(&self, vnf: VnfId, id: VnfcId) -> Result<()> {
+        self.start_one(vnf, id).unwrap_or(Ok(()))
+    }
+
     /// Starts a guest unless an operation took it in hand meanwhile; one that was stopped or removed
     /// behind the start is brought back to that.
     fn start_one(&self, vnf: VnfId, id: VnfcId) -> Option<Result<()>> {

@@ -279,7 +279,8 @@ impl Watcher {
         let (hypervisor, nfvo) = (self.vnfm.hypervisor().clone(), self.nfvo.clone());
         let is_off = |id| matches!(hypervisor.state(id), Ok(Some(GuestState::Off | GuestState::Crashed)));
         let heal = |v: &VnfInstance, guest, why: &str| nfvo.heal_by_itself(v, guest, why);
-        told(self.healer.tick(&self.vnfm.rules().autoheal, Instant::now(), is_off, heal));
+        let start = |vnf, guest| self.vnfm.start_again(vnf, guest);
+        told(self.healer.tick(&self.vnfm.rules().autoheal, Instant::now(), is_off, heal, start));
     }
 
     fn look_at_host(&mut self) {

@@ -16,7 +16,7 @@ use crate::{
     vim::port::{GuestState, Hypervisor},
 };
 
-fn set(store: &Store, id: VnfId, on: bool) {
+pub fn set(store: &Store, id: VnfId, on: bool) {
     let change = |v: &mut VnfInstance| {
         v.configurable = vec![(AUTOHEAL.into(), Param::Bool(on))];
         Ok(())
@@ -24,7 +24,7 @@ fn set(store: &Store, id: VnfId, on: bool) {
     store.write(Durability::Barrier, |tx| tx.update::<VnfInstance>(&id, change)).expect("set");
 }
 
-fn watch(b: &TestBox) {
+pub fn watch(b: &TestBox) {
     b.core().watch().expect("watching");
     b.until("the first look", || b.core().reconciled().last.is_some());
 }
@@ -39,7 +39,7 @@ fn up() -> (TestBox, VnfId) {
 }
 
 /// Operations that heal and that nobody asked for, the oldest first.
-fn heals(b: &TestBox) -> Vec<Operation> {
+pub fn heals(b: &TestBox) -> Vec<Operation> {
     let mut all: Vec<Operation> = b.store().list().expect("operations");
     all.retain(|o| o.kind == OpKind::Heal && o.automatic && o.parent.is_none());
     all.sort_by_key(|o| (o.created, o.id));
@@ -51,13 +51,13 @@ fn heal_number(b: &TestBox, n: usize) -> OpId {
     heals(b)[n - 1].id
 }
 
-fn standing(b: &TestBox) -> Vec<Alarm> {
+pub fn standing(b: &TestBox) -> Vec<Alarm> {
     let mut all: Vec<Alarm> = b.store().list().expect("alarms");
     all.retain(|a| a.cleared.is_none());
     all
 }
 
-fn crash(b: &TestBox, guest: VnfcId) {
+pub fn crash(b: &TestBox, guest: VnfcId) {
     b.sim.put(guest, GuestState::Crashed).expect("crashed");
 }
 

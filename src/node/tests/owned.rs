@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{flavour, guests, snapshots};
+use super::{autoheal, flavour, guests, snapshots};
 use crate::{
     model::{
         central::CentralNfvo,
@@ -14,6 +14,7 @@ use crate::{
         vnf::{Reservation, RunState, Stopping, VnfInstance, VnfOwner},
     },
     node::kit::{Shape, TestBox, vnf_box},
+    sim::faults::Method,
     vim::port::{GuestState, Hypervisor},
     vnfm::{alter::Alter, change::ScaleTo},
 };
@@ -137,4 +138,25 @@ fn before_a_change_of_flavour_is_granted_its_guests_are_of_the_old_one() {
         b.assert_state(op, if given { "COMPLETED" } else { "ROLLED_BACK" });
         flavour::assert_is(&b, id, if given { "big" } else { "df" }, given);
     }
+}
+
+#[test]
+fn a_guest_that_crashes_meanwhile_is_an_alarm_and_starts_again_where_its_vnf_heals_itself() {
+    let (b, id) = up();
+    autoheal::watch(&b);
+    autoheal::set(b.store(), id, true);
+    let op = held(&b, ASKS[0].1(&b, id));
+    let old = guests(&b.vnf(id));
+    for _ in 0..3 {
+        let before = b.sim.faults().count(Method::Start);
+        autoheal::crash(&b, old[0]);
+        b.until("it runs again, and the alarm ends", || runs(&b, &old) && autoheal::standing(&b).is_empty());
+        assert_eq!(b.sim.faults().count(Method::Start), before + 1);
+    }
+    autoheal::crash(&b, old[0]);
+    let says = "healing by itself is given up: 3 times it crashed again";
+    b.until("that it is given up", || autoheal::standing(&b).iter().any(|a| a.details.iter().any(|d| d == says)));
+    assert_eq!(b.sim.state(old[0]).expect("state"), Some(GuestState::Crashed));
+    assert_eq!(autoheal::heals(&b), []);
+    held(&b, b.op(op));
 }
