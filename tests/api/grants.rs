@@ -2,7 +2,7 @@
 //! who serves them. Bodies are held against ETSI's files.
 
 use bothy::{
-    model::{error::Kind, size::MiB},
+    model::{error::Kind, grant::GivenGrant, size::MiB},
     sim::{
         SimConfig,
         faults::{Method, Rule, Then},
@@ -165,6 +165,10 @@ async fn while_the_box_does_not_answer_a_grant_is_promised_and_decided_when_it_i
     let at = open.header("location").expect("location").to_owned();
     let still = read(&rig, &token, &at).await;
     assert_eq!((still.status, still.body.as_str()), (202, ""));
+    // Whoever else looks at it leaves it the VNFM's, and the only one.
+    assert_eq!(rig.get(&at).await.status, 202);
+    let kept: Vec<GivenGrant> = rig.core.vnfm().store().list().expect("grants");
+    assert_eq!((kept.len(), kept[0].vnfm.as_str()), (1, "east"), "{kept:#?}");
     rig.sim.faults().clear();
     let given = read(&rig, &token, &at).await;
     assert_eq!(given.status, 200, "{}", given.body);

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::Response,
 };
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::{
@@ -21,6 +22,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         grant::{Decision, GivenGrant},
+        id::ProjectId,
     },
     sol::grant::GrantRequest,
 };
@@ -32,9 +34,10 @@ pub fn routes() -> Routes {
     GRANT.routes().and(Routes::default().post("/grant/v1/grants", create).get("/grant/v1/grants/{grantId}", one))
 }
 
-async fn decide(s: &Services, r: GrantRequest) -> Answer<GivenGrant> {
-    let (by, hold) = (caller()?, s.config.now().lcm.grant_hold_s);
-    s.domain(move |n| n.give_grant(&grant::ask(&r, by.project, by.name)?, hold)).await
+/// For the account that asked, whoever reads the answer.
+async fn decide(s: &Services, r: GrantRequest, project: ProjectId, vnfm: SmolStr) -> Answer<GivenGrant> {
+    let hold = s.config.now().lcm.grant_hold_s;
+    s.domain(move |n| n.give_grant(&grant::ask(&r, project, vnfm)?, hold)).await
 }
 
 fn refused(f: crate::model::error::FaultRecord) -> Box<Problem> {
@@ -46,7 +49,8 @@ fn refused(f: crate::model::error::FaultRecord) -> Box<Problem> {
 
 /// 9.4.2.3.1: 201, 403, or 202 where what has to be known does not answer now.
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<GrantRequest>) -> Answer<Response> {
-    let g = decide(&s, r).await?;
+    let by = caller()?;
+    let g = decide(&s, r, by.project, by.name).await?;
     let at = grant::path(&g);
     match g.decision {
         Decision::Granted(_) => created(&at, ONLY, &grant::grant(&g, &base)),
@@ -62,7 +66,7 @@ async fn one(State(s): Ctx, base: Base, Id(id): Id<Uuid>, _: NoQuery, headers: H
     if g.decision == Decision::Open {
         let kept =
             serde_json::from_str(&g.request).map_err(|e| Fault::bug(format!("the request of grant {id} cannot be read again: {e}")))?;
-        g = decide(&s, kept).await?;
+        g = decide(&s, kept, g.project, g.vnfm).await?;
     }
     match g.decision {
         Decision::Granted(_) => Ok(shown(&headers, ONLY, &grant::grant(&g, &base))),
