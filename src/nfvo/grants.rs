@@ -16,7 +16,7 @@ use crate::{
         id::{ProjectId, VnfId},
         size::MiB,
         time::Stamp,
-        vnf::VnfInstance,
+        vnf::{Facts, VnfInstance},
         vnfd::{Flavour, Vnfd},
     },
     store::Durability,
@@ -74,6 +74,9 @@ impl Nfvo {
 
     fn decide(&self, ask: &AskGrant, hold_s: u64) -> Result<GivenGrant> {
         let (store, now) = (&self.vnfm.store, self.vnfm.clock.now());
+        // The revision first: what is read after it can only be newer. Each decision claims it, whatever it is, so
+        // that of two requests for one operation the second finds the grant of the first.
+        let facts = store.get::<Facts>(&())?.unwrap_or_default();
         let all = store.list::<GivenGrant>()?;
         let before = all.iter().find(|g| g.project == ask.project && g.vnfm == ask.vnfm && g.op == ask.op);
         if let Some(g) = before.filter(|g| g.decision != Decision::Open) {
@@ -81,20 +84,13 @@ impl Nfvo {
         }
         let of_vnf = |g: &&GivenGrant| g.project == ask.project && g.vnfm == ask.vnfm && g.vnf == ask.vnf;
         let flavour = ask.flavour.clone().or_else(|| all.iter().filter(of_vnf).max_by_key(|g| g.created).and_then(|g| g.flavour.clone()));
-        // The revision first: what is read after it can only be newer.
-        let (facts, decided) = match self.vnfm.snapshot() {
-            Ok(snap) => {
-                let need = self.need_of(ask, flavour.as_ref());
-                let fits = need.and_then(|need| {
-                    let whole = Whole { vnfs: 0, vcpus: need.vcpus, memory: need.memory, disk: need.disk, vfs: 0 };
-                    check_quota(store.get(&ask.project)?, snap.used(ask.project), &[whole])?;
-                    check(snap.account, std::slice::from_ref(&need))?;
-                    Ok(Promised { vcpus: need.vcpus, memory: need.memory, disk: need.disk })
-                });
-                (Some(snap.facts), fits)
-            }
-            Err(fault) => (None, Err(fault)),
-        };
+        let decided = self.vnfm.snapshot().and_then(|snap| {
+            let need = self.need_of(ask, flavour.as_ref())?;
+            let whole = Whole { vnfs: 0, vcpus: need.vcpus, memory: need.memory, disk: need.disk, vfs: 0 };
+            check_quota(store.get(&ask.project)?, snap.used(ask.project), &[whole])?;
+            check(snap.account, std::slice::from_ref(&need))?;
+            Ok(Promised { vcpus: need.vcpus, memory: need.memory, disk: need.disk })
+        });
         let decision = match decided {
             Ok(p) => Decision::Granted(p),
             Err(f) => match f.kind() {
@@ -128,9 +124,7 @@ impl Nfvo {
             .collect();
         let old: Vec<Uuid> = all.iter().filter(|g| g.until.0.saturating_add(KEPT_MS) < now.0).map(|g| g.id).collect();
         store.write(Durability::Barrier, |tx| {
-            if let Some(facts) = facts {
-                claim_facts(tx, facts)?;
-            }
+            claim_facts(tx, facts)?;
             old.iter().try_for_each(|id| tx.delete::<GivenGrant>(id).map(|_| ()))?;
             over.iter().try_for_each(|g| tx.put(g))?;
             tx.put(&given)

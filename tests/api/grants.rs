@@ -1,6 +1,8 @@
 //! Grants that this NFVO gives to foreign VNFMs (SOL003 9.4): given, refused with reasons, held, given back; and
 //! who serves them. Bodies are held against ETSI's files.
 
+use std::time::Duration;
+
 use bothy::{
     model::{error::Kind, grant::GivenGrant, size::MiB},
     sim::{
@@ -174,6 +176,30 @@ async fn while_the_box_does_not_answer_a_grant_is_promised_and_decided_when_it_i
     assert_eq!(given.status, 200, "{}", given.body);
     fits(schema::GRANT, "Grant", &given.json());
     assert_eq!(ask(&rig, &token, &r).await.header("location"), Some(at.as_str()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_operation_asked_for_many_times_at_once_has_one_grant() {
+    let rig = rig(64, "").await;
+    let (vnfd, token) = (web(&rig).await, vnfm(&rig, "east").await);
+    let count = || rig.core.vnfm().store().list::<GivenGrant>().expect("grants").len();
+    // Both where the box answers and where it does not, so that nothing is decided.
+    for (answers, expected, ops) in [(true, 201, 0..5), (false, 202, 5..10)] {
+        if !answers {
+            rig.sim.set_delay(Method::Room, Duration::from_millis(200));
+            rig.sim.faults().add(Rule::next(Method::Room, Then::EffectThenFail(Kind::Transient)).times(u64::MAX));
+        }
+        for op in ops {
+            let r = request(&vnfd, &format!("{VNF}1"), op, "SCALE", 1);
+            let all = [(); 4].map(|()| ask(&rig, &token, &r));
+            let [a, b, c, d] = all;
+            let (a, b, c, d) = tokio::join!(a, b, c, d);
+            for one in [&b, &c, &d] {
+                assert_eq!((one.status, one.header("location")), (expected, a.header("location")), "{}", one.body);
+            }
+            assert_eq!((a.status, count()), (expected, op as usize + 1), "{}", a.body);
+        }
+    }
 }
 
 #[test]
