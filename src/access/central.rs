@@ -8,14 +8,15 @@ use smol_str::SmolStr;
 use super::{Access, Caller, manage::Thing};
 use crate::{
     model::{
-        access::{Account, Action},
-        central::CentralNfvo,
+        access::{Account, Action, Permission, Resource},
+        central::{CentralNfvo, GrantAsk, SnapshotOwner},
         error::{Fault, Result},
+        id::SnapshotId,
         op::{Operation, Target},
         snapshot::VnfSnapshot,
         vnf::VnfInstance,
     },
-    store::{Durability, Store},
+    store::{Durability, Record, Store},
 };
 
 /// The built-in role of such an account.
@@ -84,22 +85,51 @@ fn absent(name: &str) -> Fault {
     Fault::not_found(format!("there is no central NFVO '{name}'"))
 }
 
+/// Under way or long over.
+fn either<R: Record>(store: &Store, key: &R::Key) -> Result<Option<R>> {
+    store.get(key)?.map_or_else(|| store.get_history(key), |r| Ok(Some(r)))
+}
+
+/// With the snapshot; one that stays behind names nothing.
+pub fn forget_snapshot(store: &Store, id: SnapshotId) -> Result<()> {
+    store.write(Durability::Lazy, |tx| tx.delete::<SnapshotOwner>(&id).map(|_| ()))
+}
+
 impl Caller {
+    /// He has made it: no VNF says whose it is before it is filled.
+    pub fn own_snapshot(&self, store: &Store, snapshot: SnapshotId) -> Result<()> {
+        if !self.nfvo {
+            return Ok(());
+        }
+        store.write(Durability::Barrier, |tx| tx.put(&SnapshotOwner { snapshot, account: self.name.clone() }))
+    }
+
     /// What is there for him as a central NFVO, beside the project's border: his own, and members of services, which
     /// only their services change.
     pub fn check_own(&self, store: &Store, thing: Thing, action: Action) -> Result<()> {
         if !self.nfvo {
             return Ok(());
         }
+        let missing = || Err(Fault::not_found(thing.missing()));
+        // The operation's own record says whose its VNF was, when that is gone.
         let vnf = match thing {
-            Thing::Vnf(id) => Some(id),
-            Thing::Operation(id) => {
-                match store.get::<Operation>(&id)?.map_or_else(|| store.get_history::<Operation>(&id), |o| Ok(Some(o)))? {
-                    Some(Operation { target: Target::Vnf(vnf), .. }) => Some(vnf),
-                    Some(_) | None => None,
-                }
-            }
-            Thing::Snapshot(id) => store.get::<VnfSnapshot>(&id)?.and_then(|s| s.taken).map(|t| t.vnf.id),
+            Thing::Vnf(id) => store.get::<VnfInstance>(&id)?,
+            Thing::Snapshot(id) => match store.get::<VnfSnapshot>(&id)? {
+                Some(VnfSnapshot { taken: Some(t), .. }) => Some(*t.vnf),
+                Some(_) if store.get::<SnapshotOwner>(&id)?.is_some_and(|o| o.account == self.name) => return Ok(()),
+                Some(_) | None => None,
+            },
+            Thing::Operation(id) => match either::<Operation>(store, &id)?.map(|o| o.target) {
+                Some(Target::Vnf(vnf)) => match store.get::<VnfInstance>(&vnf)? {
+                    Some(v) => Some(v),
+                    None if either::<GrantAsk>(store, &id)?.is_some_and(|g| g.owner == self.name) => return Ok(()),
+                    None => None,
+                },
+                // By what another of its roles may.
+                Some(Target::Ns(_)) if self.permissions.has(Permission { resource: Resource::Ns, action }) => return Ok(()),
+                Some(Target::Pf(_)) if self.permissions.has(Permission { resource: Resource::Host, action }) => return Ok(()),
+                Some(Target::Ns(_) | Target::Pf(_)) | None => None,
+            },
             Thing::NsDescriptor(_)
             | Thing::PnfDescriptor(_)
             | Thing::VnfPackage(_)
@@ -108,9 +138,9 @@ impl Caller {
             | Thing::Alarm(_)
             | Thing::PmJob(_)
             | Thing::Threshold(_)
-            | Thing::Grant(_) => None,
+            | Thing::Grant(_) => return Ok(()),
         };
-        let Some(v) = vnf.map(|id| store.get::<VnfInstance>(&id)).transpose()?.flatten() else { return Ok(()) };
+        let Some(v) = vnf else { return missing() };
         match v.ns {
             Some(_) if action == Action::Read => Ok(()),
             Some(ns) => Err(Fault::conflict(format!(
@@ -118,7 +148,7 @@ impl Caller {
                 v.id
             ))),
             None if v.is_of(&self.name) => Ok(()),
-            None => Err(Fault::not_found(thing.missing())),
+            None => missing(),
         }
     }
 }

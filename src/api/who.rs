@@ -12,6 +12,7 @@ use crate::{
         manage::{Thing, owner},
     },
     model::{
+        access::Action,
         error::{Fault, Result},
         id::ProjectId,
     },
@@ -62,8 +63,14 @@ impl View {
     }
     /// For an id that came in a body, where the gate does not look: not found unless the caller sees it.
     pub fn seen<T>(&self, thing: Thing, then: impl FnOnce(&Nfvo) -> Result<T>) -> Result<T> {
-        match owner(self.nfvo.vnfm().store(), thing)? {
-            Some(project) if self.caller.sees(project) => then(&self.nfvo),
+        let store = self.nfvo.vnfm().store();
+        match owner(store, thing)? {
+            Some(project) if self.caller.sees(project) => {
+                if !self.caller.every_project {
+                    self.caller.check_own(store, thing, Action::Read)?;
+                }
+                then(&self.nfvo)
+            }
             Some(_) | None => Err(Fault::not_found(thing.missing())),
         }
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     grant::{Resource, ResourceKind},
-    id::{OpId, VnfId},
+    id::{OpId, SnapshotId, VnfId},
     subscription::Auth,
     time::Stamp,
     vnf::Body,
@@ -25,6 +25,13 @@ pub struct CentralNfvo {
     pub auth: Option<Auth>,
     pub created: Stamp,
     pub revision: u64,
+}
+
+/// Whose a snapshot is that an NFVO has made: while it is empty, no instance in it says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotOwner {
+    pub snapshot: SnapshotId,
+    pub account: SmolStr,
 }
 
 /// What an operation adds to the resources of a VNF, takes from them, and changes.

@@ -13,7 +13,7 @@ use super::{
 use crate::model::{
     access::{Account, AuditEnds, AuditEntry, Project, Role, Token},
     alarm::{Alarm, AlarmList},
-    central::{CentralNfvo, GrantAsk},
+    central::{CentralNfvo, GrantAsk, SnapshotOwner},
     chain::Chain,
     error::Result,
     event::Event,
@@ -67,6 +67,7 @@ records! {
     Chain, Chain, 2 <- old::chain, NfpId, |r| r.id;
     CentralNfvo, CentralNfvo, 1, SmolStr, |r| r.account.clone();
     GrantAsk, GrantAsk, 1, OpId, |r| r.op;
+    SnapshotOwner, SnapshotOwner, 1, SnapshotId, |r| r.snapshot;
     GivenGrant, GivenGrant, 1, Uuid, |r| r.id;
     Facts, Observed, 1, (), |_r| ();
     HostRecord, Host, 1, (), |_r| ();

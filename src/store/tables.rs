@@ -78,13 +78,15 @@ pub enum Table {
     GivenGrant,
     /// Central NFVOs, which are asked for grants.
     CentralNfvo,
+    /// Whose snapshots are that an NFVO has made.
+    SnapshotOwner,
     /// Grants that operations need of them.
     GrantAsk,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 37] = [
+    pub const ALL: [Table; 38] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -122,6 +124,7 @@ impl Table {
         Table::GivenGrant,
         Table::CentralNfvo,
         Table::GrantAsk,
+        Table::SnapshotOwner,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -164,6 +167,7 @@ impl Table {
             Table::GivenGrant => 0x50,
             Table::CentralNfvo => 0x51,
             Table::GrantAsk => 0x52,
+            Table::SnapshotOwner => 0x53,
         }
     }
 
@@ -207,6 +211,7 @@ impl Table {
             Table::GivenGrant => "given grant",
             Table::CentralNfvo => "central NFVO",
             Table::GrantAsk => "grant request",
+            Table::SnapshotOwner => "snapshot owner",
         }
     }
 

@@ -429,3 +429,62 @@ async fn what_makes_no_grant_endpoint_is_refused_in_clear_words() {
     user(&rig, "third", "nfvo", "west").await;
     assert_eq!(set(&rig, "third", json!({"apiRoot": "https://p"})).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_in_its_project_have_is_not_there_for_an_nfvo_nor_when_their_vnf_is_gone() {
+    const SNAPSHOTS: &str = "/vnflcm/v2/vnf_snapshots";
+    let o = Owned::new("").await;
+    let at = |r: Reply| {
+        assert_eq!(r.status, 201, "{}", r.body);
+        r.header("location").expect("location").to_owned()
+    };
+    let id = |path: &str| path.rsplit('/').next().expect("id").to_owned();
+    let down = json!({"terminationType": "FORCEFUL"});
+    // The administrator's: a VNF with its link and operations, a snapshot of it, an empty one.
+    let theirs = made_by_admin(&o).await;
+    let begun = o.rig.task(&format!("{theirs}/instantiate"), instantiate()).await["id"].as_str().expect("id").to_owned();
+    let (full, empty) = (at(o.rig.post(SNAPSHOTS, json!({})).await), at(o.rig.post(SNAPSHOTS, json!({})).await));
+    let taken = o.rig.task(&format!("{theirs}/create_snapshot"), json!({"vnfSnapshotInfoId": id(&full)})).await;
+    assert_eq!(taken["operationState"], "COMPLETED", "{taken:#}");
+    let links = o.rig.show("/bothy/v1/networks").await;
+    let link = links[0]["id"].as_str().expect("a link of its own").to_owned();
+    // Its own.
+    let mine = o.create().await;
+    let up = o.task(&format!("{mine}/instantiate"), instantiate()).await["id"].as_str().expect("id").to_owned();
+    let own = at(o.ask(&format!("POST {SNAPSHOTS}"), json!({})).await);
+    let listed = async |all: &str| o.ask(&format!("GET {all}"), Value::Null).await.json().as_array().expect("list").len();
+    assert_eq!((listed(SNAPSHOTS).await, o.ask(&format!("GET {own}"), Value::Null).await.status), (1, 200));
+    let task = format!("{mine}/create_snapshot");
+    for other in [&empty, &full] {
+        let r = o.ask(&format!("POST {task}"), json!({"vnfSnapshotInfoId": id(other)})).await;
+        assert!(r.status == 422 && r.problem().contains("there is no VNF snapshot"), "{}", r.body);
+    }
+    let taken = o.task(&task, json!({"vnfSnapshotInfoId": id(&own)})).await;
+    assert_eq!(taken["operationState"], "COMPLETED", "{taken:#}");
+
+    for vnf_is_there in [true, false] {
+        if !vnf_is_there {
+            assert_eq!(o.rig.task(&format!("{theirs}/terminate"), down.clone()).await["operationState"], "COMPLETED");
+            assert_eq!(o.rig.delete(&theirs).await.status, 204);
+        }
+        let op = format!("/vnflcm/v2/vnf_lcm_op_occs/{begun}");
+        let mut lines = vec![format!("GET {op}"), format!("GET /bothy/v1/operations/{begun}"), format!("GET /bothy/v1/explain/{begun}")];
+        lines.push(format!("GET /bothy/v1/explain/{link}"));
+        lines.extend([&full, &empty].iter().flat_map(|s| [format!("GET {s}"), format!("DELETE {s}")]));
+        for line in lines {
+            let r = o.ask(&line, Value::Null).await;
+            assert_eq!(r.status, 404, "{line}: {}", r.body);
+        }
+        assert_eq!((listed(SNAPSHOTS).await, listed("/vnflcm/v2/vnf_lcm_op_occs").await), (1, 2), "{vnf_is_there}");
+    }
+    let told = o.ask(&format!("GET /bothy/v1/explain/{up}"), Value::Null).await;
+    assert_eq!(told.status, 200, "{}", told.body);
+    // What was its own stays so.
+    assert_eq!(o.task(&format!("{mine}/terminate"), down).await["operationState"], "COMPLETED");
+    assert_eq!(o.ask(&format!("DELETE {mine}"), Value::Null).await.status, 204);
+    for line in [format!("GET /vnflcm/v2/vnf_lcm_op_occs/{up}"), format!("GET {own}")] {
+        assert_eq!(o.ask(&line, Value::Null).await.status, 200, "{line}");
+    }
+    assert_eq!(listed("/vnflcm/v2/vnf_lcm_op_occs").await, 3);
+    assert_eq!(o.ask(&format!("DELETE {own}"), Value::Null).await.status, 204);
+}

@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    access::Caller,
+    access::{Caller, manage::Thing},
     api::{
         Ctx,
         convert::time,
@@ -18,6 +18,7 @@ use crate::{
     },
     lcm::timeline::{all_operations, plan_of},
     model::{
+        access::{Action, Permission, Resource},
         central::GrantAsk,
         domain::Layout,
         error::{Fault, Result},
@@ -56,6 +57,8 @@ struct Records<'a> {
     layout: &'a Layout,
     rules: LinkRules,
     who: &'a Caller,
+    /// He reads services.
+    services: bool,
     vnfs: Vec<VnfInstance>,
     ops: Vec<Operation>,
     segments: Vec<Segment>,
@@ -67,14 +70,24 @@ impl<'a> Records<'a> {
     /// What the caller sees; the rest is as if it were not there.
     fn read(view: &'a View) -> Result<Self> {
         let (store, who) = (view.vnfm().store(), view.caller());
+        // An NFVO has its own, beside what another of its roles may read.
+        let own = |thing| who.every_project || who.check_own(store, thing, Action::Read).is_ok();
+        let services = !who.nfvo || who.permissions.has(Permission { resource: Resource::Ns, action: Action::Read });
+        let (mut ops, mut segments): (Vec<Operation>, Vec<Segment>) = (who.seen(all_operations(store)?), who.seen(store.list()?));
+        ops.retain(|o| own(Thing::Operation(o.id)));
+        segments.retain(|s| match s.owner {
+            SegmentOwner::Vnf(id) => own(Thing::Vnf(id)),
+            SegmentOwner::Ns(_) => services,
+        });
         Ok(Records {
+            services,
             store,
             layout: view.vnfm().layout(),
             rules: view.vnfm().rules().links,
             who,
             vnfs: who.seen(store.list()?),
-            ops: who.seen(all_operations(store)?),
-            segments: who.seen(store.list()?),
+            ops,
+            segments,
             float: view.vnfm().float()?,
         })
     }
@@ -84,7 +97,7 @@ impl<'a> Records<'a> {
         if let Some(op) = self.ops.iter().find(|o| o.id == OpId(id)) {
             return say("operation", format!("{}, {}", op.label(), op.state.name()), self.operation(op)?);
         }
-        if let Some(ns) = self.store.get::<NsInstance>(&NsId(id))?.filter(|ns| self.who.sees(ns.project)) {
+        if let Some(ns) = self.store.get::<NsInstance>(&NsId(id))?.filter(|ns| self.services && self.who.sees(ns.project)) {
             return say("network service", format!("{} of NSD {}", ns.name, ns.nsd_id), self.ns(&ns));
         }
         if let Some(v) = self.vnfs.iter().find(|v| v.id == VnfId(id)) {

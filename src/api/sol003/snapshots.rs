@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::vnflcm::{find, flavour_of};
 use crate::{
-    access::manage::Thing,
+    access::{central::forget_snapshot, manage::Thing},
     api::{
         Ctx,
         conditional::{etag, if_match},
@@ -27,6 +27,7 @@ use crate::{
         who::caller,
     },
     model::{
+        access::Action,
         error::{Fault, Kind, Result},
         id::{SnapshotId, VnfId},
         snapshot::VnfSnapshot,
@@ -62,8 +63,14 @@ fn info(nfvo: &Nfvo, s: &VnfSnapshot, base: &Base) -> Result<VnfSnapshotInfo> {
 
 async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
     let query = Query::parse(&uri, &VNF_SNAPSHOT)?;
-    let page = |n: &Nfvo, after: Option<Uuid>, limit| {
-        Ok(Page::of(n.vnfm().store().page::<VnfSnapshot>(after.map(SnapshotId).as_ref(), limit)?, limit, |s| s.id.0))
+    let by = caller()?;
+    let page = move |n: &Nfvo, after: Option<Uuid>, limit| {
+        let store = n.vnfm().store();
+        let mut page = Page::of(store.page::<VnfSnapshot>(after.map(SnapshotId).as_ref(), limit)?, limit, |s| s.id.0);
+        if !by.every_project {
+            page.entries.retain(|(_, s)| by.check_own(store, Thing::Snapshot(s.id), Action::Read).is_ok());
+        }
+        Ok(page)
     };
     let to = base.clone();
     list(&s, &base, query, page, move |n, s| info(n, &s, &to)).await
@@ -79,8 +86,12 @@ fn only_taken_here(pkg: bool, content: bool, what: &str) -> Result<()> {
 
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateVnfSnapshotInfoRequest>) -> Answer<Response> {
     only_taken_here(r.vnf_snapshot_pkg_id.is_some(), r.vnf_snapshot.is_some(), "CreateVnfSnapshotInfoRequest")?;
-    let project = caller()?.project;
-    let made = s.domain(move |n| n.vnfm().create_snapshot(project)).await?;
+    let make = |n: &crate::api::who::View| {
+        let made = n.vnfm().create_snapshot(n.project())?;
+        n.caller().own_snapshot(n.vnfm().store(), made.id)?;
+        Ok(made)
+    };
+    let made = s.domain(make).await?;
     created(&snapshot::path(&made), made.revision, &snapshot::info(&made, &Around { flavour: None }, &base))
 }
 
@@ -107,7 +118,11 @@ async fn modify(
 }
 
 async fn delete(State(s): Ctx, Id(id): Id<SnapshotId>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
-    s.domain(move |n| n.vnfm().delete_snapshot(id, |record| if_match(&headers, record.revision))).await?;
+    let gone = move |n: &crate::api::who::View| {
+        n.vnfm().delete_snapshot(id, |record| if_match(&headers, record.revision))?;
+        forget_snapshot(n.vnfm().store(), id)
+    };
+    s.domain(gone).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

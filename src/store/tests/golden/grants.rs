@@ -2,10 +2,10 @@
 
 use super::{Golden, fault, id};
 use crate::model::{
-    central::{Asking, CentralNfvo, GrantAsk, Resources},
+    central::{Asking, CentralNfvo, GrantAsk, Resources, SnapshotOwner},
     error::Kind,
     grant::{AskedIds, Decision, GivenGrant, Promised, Resource, ResourceKind},
-    id::{OpId, ProjectId, VnfId},
+    id::{OpId, ProjectId, SnapshotId, VnfId},
     size::MiB,
     subscription::Auth,
     time::Stamp,
@@ -42,6 +42,7 @@ pub(super) fn check(g: &Golden) {
     };
     g.check("nfvo", &nfvo);
     g.check("nfvo-open", &CentralNfvo { auth: None, ..nfvo });
+    g.check("snapshot-owner", &SnapshotOwner { snapshot: SnapshotId(id(41)), account: "orch".into() });
     let resource = |kind| Resource { id: "r".into(), kind, vdu: Some("v".into()), template: "t".into() };
     for (name, state) in [
         ("due", Asking::Due),
