@@ -232,6 +232,13 @@ impl Access {
                     (Credentials::User { .. }, _, Some(_)) => return Err(Fault::invalid("a user has no certificates: make a client")),
                     (Credentials::Client { .. }, Some(_), _) => return Err(Fault::invalid("a client has no password: renew its secret")),
                 }
+                let other = change.roles.as_ref().is_some_and(|r| *r != a.roles) || change.project.is_some_and(|p| p != a.project);
+                if other && d.nfvos.contains_key(name) {
+                    return Err(Fault::conflict(format!(
+                        "'{name}' is a central NFVO, and what it owns hangs on its project and roles: take its grant endpoint away first \
+                         (bothy nfvo delete)"
+                    )));
+                }
                 a.roles = change.roles.unwrap_or(a.roles);
                 a.project = change.project.unwrap_or(a.project);
                 a.enabled = change.enabled.unwrap_or(a.enabled);

@@ -426,6 +426,14 @@ async fn what_makes_no_grant_endpoint_is_refused_in_clear_words() {
     let r = rig.delete("/bothy/v1/users/orch").await;
     assert!(r.status == 409 && r.problem().contains("bothy nfvo delete"), "{}", r.body);
     made(&rig, "/bothy/v1/projects", json!({"name": "west"})).await;
+    // What it owns hangs on these.
+    for change in [json!({"project": "west"}), json!({"roles": ["viewer"]}), json!({"roles": ["nfvo", "admin"]})] {
+        let r = rig.patch("/bothy/v1/users/orch", &[], change.clone()).await;
+        assert!(r.status == 409 && r.problem().contains("bothy nfvo delete"), "{change}: {}", r.body);
+    }
+    for change in [json!({"enabled": false}), json!({"enabled": true, "roles": ["nfvo"], "project": "default"})] {
+        assert_eq!(rig.patch("/bothy/v1/users/orch", &[], change.clone()).await.status, 200, "{change}");
+    }
     user(&rig, "third", "nfvo", "west").await;
     assert_eq!(set(&rig, "third", json!({"apiRoot": "https://p"})).await.status, 200);
 }
