@@ -4,7 +4,8 @@
 //! define              a guest without a place is written with the CPUs that it floats over
 //! start               the guest is pinned as the records have it now; before it, every guest is off CPUs that it has
 //!                     for itself
-//! end of operations   who floats gets what became free, and who gave up CPUs of its own leaves them
+//! end of operations   who floats gets what became free, and who gave up CPUs of its own leaves them: soon, and at the
+//!                     latest before another starts that has CPUs for itself
 //! look, every 20 s    what somebody changed behind bothy's back is told, and put right
 //! ```
 //! A guest's CPUs are its own from accept to end, also while it is stopped. Nothing is stored beside the records: what a
@@ -12,7 +13,7 @@
 //! (`vim::place::float`).
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{MutexGuard, PoisonError},
 };
 
@@ -39,13 +40,14 @@ pub(super) struct Kept {
     float: Option<Float>,
     /// Guests that would not be pinned: the next look tries again, since each may take its time.
     strays: BTreeSet<VnfcId>,
-    /// Guests with CPUs of their own that started within an operation: its end may take these from them, and nobody
-    /// floats elsewhere for it where they are isolated.
-    started: BTreeSet<(VnfId, VnfcId)>,
+    /// Guests with CPUs of their own that an operation is at, or was until now, and the places they had then: its end may
+    /// take these from them, and nobody floats elsewhere for it where they are isolated.
+    started: BTreeMap<(VnfId, VnfcId), Vec<Placement>>,
 }
 
 /// A guest of the records.
 struct Guest {
+    vnf: VnfId,
     id: VnfcId,
     /// For people: `vnf/vdu/0`.
     name: String,
@@ -59,12 +61,20 @@ struct Guest {
 impl Guest {
     fn of(v: &VnfInstance, c: &Vnfc, held: &[Held]) -> Guest {
         Guest {
+            vnf: v.id,
             id: c.id,
             name: format!("{}/{}/{}", v.name, c.vdu, c.index),
             vcpus: c.vcpus,
             places: held.iter().filter(|h| h.guest == c.id).map(|h| h.at.clone()).collect(),
             busy: v.op.is_some(),
         }
+    }
+    fn key(&self) -> (VnfId, VnfcId) {
+        (self.vnf, self.id)
+    }
+    /// It has CPUs for itself.
+    fn owns(&self) -> bool {
+        self.places.iter().any(|at| !at.held_cpus().is_empty())
     }
     fn is_pinned(&self) -> bool {
         self.places.iter().any(Placement::is_pinned)
@@ -110,7 +120,7 @@ impl Vnfm {
         // waits while he is looked at, and few have to be pinned: they were defined where everybody was.
         loop {
             let Some(float) = self.kept().float.clone() else { break };
-            let Some(guest) = self.guest(vnf, id)?.filter(|g| g.places.iter().all(|at| at.held_cpus().is_empty())) else { break };
+            let Some(guest) = self.guest(vnf, id)?.filter(|g| !g.owns()) else { break };
             let found = self.best(&float, &guest);
             let kept = self.kept();
             if kept.float.as_ref() == Some(&float) {
@@ -122,10 +132,10 @@ impl Vnfm {
         let mut owns = false;
         for g in guests.iter().filter(|g| g.id == id) {
             self.pin(&float, g)?;
-            owns = g.places.iter().any(|at| !at.held_cpus().is_empty());
-        }
-        if owns {
-            kept.started.insert((vnf, id));
+            owns = g.owns();
+            if owns {
+                kept.started.insert(g.key(), g.places.clone());
+            }
         }
         // Who takes nobody's CPU need not wait until everybody else is where he should be.
         let strays = kept.strays.clone();
@@ -147,34 +157,38 @@ impl Vnfm {
         if let Some(float) = kept.float.clone()
             && self.float()?.as_ref() == Some(&float)
         {
-            return self.settle_started(&mut kept, &float);
+            return self.settle_started(&mut kept, &float)?.map_or(Ok(()), Err);
         }
         let Some((float, guests)) = self.guests()? else { return Ok(()) };
         self.follow(&mut kept, &float, &guests)?.map_or(Ok(()), Err)
     }
 
     /// Those whose operation has ended are where the records have them now.
-    fn settle_started(&self, kept: &mut Kept, float: &Float) -> Result<()> {
-        let mut first = Ok(());
-        for (vnf, id) in kept.started.clone() {
+    fn settle_started(&self, kept: &mut Kept, float: &Float) -> Result<Option<Fault>> {
+        let mut first = None;
+        for (vnf, id) in kept.started.keys().copied().collect::<Vec<_>>() {
             let guest = self.guest(vnf, id)?;
             if guest.as_ref().is_some_and(|g| g.busy) {
                 continue;
             }
-            kept.started.remove(&(vnf, id));
-            if let Some(g) = guest {
-                first = first.and(self.pin(float, &g).map_err(|f| f.context(format!("guest {}", g.name))));
+            if let Some(g) = guest
+                && let Some(fault) = self.put_right(float, &g, &mut |_, _| {})?
+            {
+                kept.strays.insert(id);
+                first.get_or_insert(fault);
             }
+            kept.started.remove(&(vnf, id));
         }
-        first
+        Ok(first)
     }
 
-    /// All guests are pinned anew where that is another thing than when they were pinned last.
+    /// All guests are pinned anew where that is another thing than when they were pinned last; else only those whose
+    /// operation has ended since.
     fn follow(&self, kept: &mut Kept, float: &Float, guests: &[Guest]) -> Result<Option<Fault>> {
         if kept.float.as_ref() == Some(float) {
-            return Ok(None);
+            return self.settle_started(kept, float);
         }
-        self.round(kept, float, guests, |_, _| {})
+        self.round(kept, float, guests, &mut |_, _| {})
     }
 
     /// Looks at every guest, and puts right what is not as it should be. What somebody has changed.
@@ -190,10 +204,22 @@ impl Vnfm {
         let mut kept = self.kept();
         let Some((float, guests)) = self.guests()? else { return Ok(Vec::new()) };
         let known = kept.float.as_ref() == Some(&float);
+        // Looked at before they are moved.
+        let mut of_started = BTreeMap::new();
+        for g in guests.iter().filter(|g| kept.started.contains_key(&g.key())) {
+            match self.changed(&kept, &float, g, known) {
+                Ok(told) => _ = of_started.insert(g.id, told),
+                Err(f) if f.kind() == Kind::NotFound => {}
+                Err(f) => return Err(f.context(format!("guest {}", g.name))),
+            }
+        }
         let mut changed = Vec::new();
-        let done = self.round(&mut kept, &float, &guests, |g, astray| {
+        let done = self.round(&mut kept, &float, &guests, &mut |g, astray| {
             info!(guest = %g.id, name = %g.name, threads = astray.len(), "pinned where it should be");
-            changed.extend(g.told(astray, known));
+            match of_started.remove(&g.id) {
+                Some(told) => changed.extend(told),
+                None => changed.extend(g.told(astray, known)),
+            }
         });
         changed.iter().for_each(|t| warn!("{t}"));
         done.map(|_| changed)
@@ -201,34 +227,52 @@ impl Vnfm {
 
     /// Pins who is not where he should be, and says why the first would not be. One who cannot be asked ends it: the
     /// others could not be either.
-    fn round(&self, kept: &mut Kept, float: &Float, guests: &[Guest], mut pinned: impl FnMut(&Guest, &[Astray])) -> Result<Option<Fault>> {
-        let mut started = std::mem::take(kept).started;
-        started.retain(|(_, id)| guests.iter().any(|g| g.id == *id && g.busy));
+    fn round(&self, kept: &mut Kept, float: &Float, guests: &[Guest], pinned: &mut dyn FnMut(&Guest, &[Astray])) -> Result<Option<Fault>> {
+        // Of the records: what started them may have been another process. Those of before are where they should be only
+        // once this is done.
+        let before = std::mem::take(kept).started;
+        let busy = guests.iter().filter(|g| g.busy && g.owns());
+        kept.started = busy.map(|g| (g.key(), g.places.clone())).collect();
         let (mut strays, mut first) = (BTreeSet::new(), None);
         for g in guests {
-            let (pins, astray) = match self.best(float, g) {
-                Ok(found) => found,
-                // Not defined yet, or not any more.
-                Err(f) if f.kind() == Kind::NotFound => continue,
-                Err(f) => return Err(f.context(format!("guest {}", g.name))),
-            };
-            if astray.is_empty() {
-                continue;
-            }
-            match self.hypervisor.pin(g.id, &pins) {
-                Ok(()) => pinned(g, &astray),
-                Err(f) if f.kind() == Kind::NotFound => {}
-                // It has ended meanwhile.
-                Err(_) if matches!(self.hypervisor.state(g.id), Ok(None | Some(GuestState::Off))) => {}
-                Err(fault) => {
-                    warn!(guest = %g.id, name = %g.name, "it cannot be kept on its CPUs: {fault:?}");
+            match self.put_right(float, g, pinned) {
+                Ok(None) => {}
+                Ok(Some(fault)) => {
                     strays.insert(g.id);
-                    first.get_or_insert_with(|| not_kept_off(fault, g));
+                    first.get_or_insert(fault);
+                }
+                Err(fault) => {
+                    kept.started.extend(before);
+                    return Err(fault);
                 }
             }
         }
-        *kept = Kept { float: Some(float.clone()), strays, started };
+        (kept.float, kept.strays) = (Some(float.clone()), strays);
         Ok(first)
+    }
+
+    /// Pins the guest if it is not where it should be, and says why it would not be.
+    fn put_right(&self, float: &Float, g: &Guest, pinned: &mut dyn FnMut(&Guest, &[Astray])) -> Result<Option<Fault>> {
+        let (pins, astray) = match self.best(float, g) {
+            Ok(found) => found,
+            // Not defined yet, or not any more.
+            Err(f) if f.kind() == Kind::NotFound => return Ok(None),
+            Err(f) => return Err(f.context(format!("guest {}", g.name))),
+        };
+        if astray.is_empty() {
+            return Ok(None);
+        }
+        match self.hypervisor.pin(g.id, &pins) {
+            Ok(()) => pinned(g, &astray),
+            Err(f) if f.kind() == Kind::NotFound => {}
+            // It has ended meanwhile.
+            Err(_) if matches!(self.hypervisor.state(g.id), Ok(None | Some(GuestState::Off))) => {}
+            Err(fault) => {
+                warn!(guest = %g.id, name = %g.name, "it cannot be kept on its CPUs: {fault:?}");
+                return Ok(Some(not_kept_off(fault, g)));
+            }
+        }
+        Ok(None)
     }
 
     /// Every guest was where it should be when it was asked.
@@ -261,8 +305,8 @@ impl Vnfm {
         let known = kept.float.as_ref() == Some(&float);
         let mut told = Vec::new();
         for g in guests.iter().filter(|g| !g.busy) {
-            match self.best(&float, g) {
-                Ok((_, astray)) => told.extend(g.told(&astray, known)),
+            match self.changed(kept, &float, g, known) {
+                Ok(of_guest) => told.extend(of_guest),
                 // What cannot be asked has not changed; nor do others answer then.
                 Err(fault) => {
                     warn!(guest = %g.id, "where it may run cannot be told: {fault:?}");
@@ -271,6 +315,13 @@ impl Vnfm {
             }
         }
         Ok(told)
+    }
+
+    /// What somebody changed of this one. Who is still where its operation had it, only we have not moved yet.
+    fn changed(&self, kept: &Kept, float: &Float, g: &Guest, known: bool) -> Result<Vec<String>> {
+        let had = kept.started.get(&g.key()).map_or(&[][..], |had| had);
+        let (_, astray) = self.best_of(float, g, had)?;
+        Ok(g.told(&astray, known).collect())
     }
 
     fn pin(&self, float: &Float, g: &Guest) -> Result<()> {
@@ -287,22 +338,20 @@ impl Vnfm {
 
     /// Where the guest should be, and what of it is elsewhere. Of several places the one that it is at: all are its own.
     fn best(&self, float: &Float, g: &Guest) -> Result<(Pins, Vec<Astray>)> {
-        let mut best: Option<(Pins, Vec<Astray>)> = None;
-        for at in &g.places {
+        self.best_of(float, g, &[])
+    }
+
+    fn best_of(&self, float: &Float, g: &Guest, had: &[Placement]) -> Result<(Pins, Vec<Astray>)> {
+        let first = g.places.first().map_or_else(|| float.pins_anywhere(g.vcpus), |at| float.pins_of(at));
+        let mut best = (self.hypervisor.astray(g.id, &first)?, first);
+        for at in g.places.iter().skip(1).chain(had.iter().filter(|at| !g.places.contains(at))) {
             let pins = float.pins_of(at);
             let astray = self.hypervisor.astray(g.id, &pins)?;
-            if best.as_ref().is_none_or(|(_, fewest)| astray.len() < fewest.len()) {
-                best = Some((pins, astray));
+            if astray.len() < best.0.len() {
+                best = (astray, pins);
             }
         }
-        match best {
-            Some(found) => Ok(found),
-            None => {
-                let pins = float.pins_anywhere(g.vcpus);
-                let astray = self.hypervisor.astray(g.id, &pins)?;
-                Ok((pins, astray))
-            }
-        }
+        Ok((best.1, best.0))
     }
 
     /// All guests of the records. Instances first: a guest whose place is not read yet would seem to have none.
@@ -322,6 +371,12 @@ impl Vnfm {
         let Some(v) = self.store.get::<VnfInstance>(&vnf)? else { return Ok(None) };
         let held = self.store.get::<Reservation>(&vnf)?.map(|r| r.placed).unwrap_or_default();
         Ok(v.body.as_ref().and_then(|b| b.vnfc(id)).map(|c| Guest::of(&v, c, &held)))
+    }
+
+    /// As after a kill.
+    #[cfg(test)]
+    pub fn forget_pins(&self) {
+        *self.kept() = Kept::default();
     }
 
     /// Held while guests are pinned, not while they are only looked at, so that what is read of the records

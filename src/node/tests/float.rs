@@ -43,8 +43,12 @@ fn small_box() -> TestBox {
 
 /// As the configuration says at each start.
 fn keep_zero(b: &TestBox) {
+    reserve(b, "0");
+}
+
+fn reserve(b: &TestBox, of_host: &str) {
     let rules = b.core().vnfm().rules();
-    b.core().vnfm().set_rules(Rules { reserve: HostReserve { cpus: cpus("0"), ..HostReserve::default() }, ..rules });
+    b.core().vnfm().set_rules(Rules { reserve: HostReserve { cpus: cpus(of_host), ..HostReserve::default() }, ..rules });
 }
 
 fn of_one(id: &str, vcpus: u32, change: impl FnOnce(&mut Vnfd)) -> Vnfd {
@@ -312,18 +316,117 @@ fn a_restart_of_bothy_or_of_the_host_finds_everybody_where_he_was() {
     }
 }
 
-#[test]
-fn who_gives_up_cpus_of_its_own_is_off_them_at_the_end_of_the_operation_though_nobody_else_floats_there() {
+/// These CPUs are for pinned vCPUs only.
+fn isolated_box(isolated: &str) -> TestBox {
     let b = small_box();
     let mut facts = b.sim.facts().expect("facts");
-    facts.isolated = cpus("1,3");
+    facts.isolated = cpus(isolated);
     b.sim.set_hardware(facts);
-    let flavours = |v: &mut Vnfd| {
+    b
+}
+
+/// Has a CPU of its own as the package's first flavour, and none as `shared`.
+fn yielding(b: &TestBox) {
+    b.onboard(of_one("owns", 1, |v| {
         let shared = Flavour { id: "shared".into(), ..v.flavours[0].clone() };
         v.flavours[0].vdus[0].epa.pinning = PinPolicy::Dedicated;
         v.flavours.push(shared);
-    };
-    b.onboard(of_one("owns", 1, flavours));
+    }));
+}
+
+/// It had CPU 1, which is isolated, and its operation's end has just taken it; it is still there.
+fn yielded(b: &TestBox) -> (VnfId, VnfcId) {
+    yielding(b);
+    let id = b.create_vnf("owns");
+    let guest = up(b, id);
+    assert_eq!(on(b, guest), "1");
+    b.assert_state(b.core().vnfm().change_flavour(id, &to("shared", None)).expect("accepted").id, "COMPLETED");
+    assert_eq!(on(b, guest), "1", "nobody has moved it yet");
+    (id, guest)
+}
+
+#[test]
+fn an_isolated_cpu_that_a_guest_gave_up_is_left_before_its_next_owner_starts() {
+    let b = isolated_box("1");
+    let (_, guest) = yielded(&b);
+    let next = owner(&b, "next", 1);
+    b.sim.faults().record();
+    // It will not leave: nobody starts beside it, and the next try asks it again.
+    b.sim.faults().add(Rule::next(Method::Pin, Then::Fail(FaultKind::Conflict)).of(guest));
+    let op = b.instantiate_vnf(next);
+    assert_eq!(b.wait(op).state.phase(), Phase::Stuck);
+    let why = b.op(op).error.expect("stuck").text;
+    assert!(why.contains("cannot be kept off other guests' CPUs"), "{why}");
+    assert_eq!(on(&b, guest), "1");
+    b.core().engine.retry(op).expect("asked");
+    b.assert_state(op, "COMPLETED");
+    let owns = guests(&b.vnf(next))[0];
+    assert_eq!((on(&b, owns), on(&b, guest)), ("1".into(), "2-3".into()));
+    let calls = b.sim.faults().taken();
+    let left = calls.iter().rposition(|c| *c == (Method::Pin, guest.into())).expect("it left");
+    let started = calls.iter().position(|c| *c == (Method::Start, owns.into())).expect("it started");
+    assert!(left < started, "{calls:?}");
+    assert_eq!(says(&b), [] as [String; 0]);
+}
+
+#[test]
+fn who_has_not_been_moved_since_its_operation_was_moved_by_nobody_else() {
+    let b = isolated_box("1");
+    let (id, guest) = yielded(&b);
+    assert_eq!(says(&b), [] as [String; 0]);
+    assert_eq!(b.core().vnfm().keep_pins().expect("kept"), [] as [String; 0]);
+    assert_eq!(on(&b, guest), "2-3");
+    b.assert_state(b.core().vnfm().change_flavour(id, &to("df", None)).expect("accepted").id, "COMPLETED");
+    b.assert_state(b.core().vnfm().change_flavour(id, &to("shared", None)).expect("accepted").id, "COMPLETED");
+    // Where neither the records nor its operation had it.
+    b.sim.pin(guest, &Pins { vcpus: vec![cpus("0")], emulator: cpus("0") }).expect("pinned");
+    let told = says(&b);
+    assert!(!told.is_empty() && told.iter().all(|t| t.contains("may run on CPUs 0, and was pinned to")), "{told:?}");
+    assert_eq!(b.core().vnfm().keep_pins().expect("kept").len(), told.len());
+    assert_eq!(on(&b, guest), "2-3");
+    assert_eq!(says(&b), [] as [String; 0]);
+}
+
+#[test]
+fn what_a_guest_gives_up_is_known_over_a_look_that_fails_and_one_of_another_process() {
+    for fails in [true, false] {
+        let b = isolated_box("1");
+        yielding(&b);
+        let id = b.create_vnf("owns");
+        let guest = up(&b, id);
+        b.core().vnfm().spread().expect("spread");
+        // It starts, and does not come to its end until it is met.
+        let starts = b.sim.faults().count(Method::Start);
+        b.sim.faults().add(Rule::next(Method::Start, Then::Together(2)));
+        let op = b.core().vnfm().change_flavour(id, &to("shared", None)).expect("accepted").id;
+        b.until("it starts", || b.sim.faults().count(Method::Start) > starts);
+        if fails {
+            // Everybody would be elsewhere, and one cannot be asked.
+            reserve(&b, "0,3");
+            b.sim.faults().add(Rule::next(Method::Astray, Then::Fail(FaultKind::Transient)));
+            b.core().vnfm().spread().expect_err("it cannot be asked");
+            keep_zero(&b);
+            b.core().vnfm().spread().expect("spread");
+        } else {
+            // As the first look of the next process.
+            b.core().vnfm().forget_pins();
+            b.core().vnfm().keep_pins().expect("kept");
+        }
+        assert_eq!(on(&b, guest), "1");
+        b.sim.faults().add(Rule::next(Method::Xml, Then::Together(2)));
+        b.sim.xml(guest).expect("met");
+        b.assert_state(op, "COMPLETED");
+        assert_eq!(says(&b), [] as [String; 0], "fails: {fails}");
+        b.core().vnfm().spread().expect("spread");
+        assert_eq!(on(&b, guest), "2-3", "fails: {fails}");
+        assert_eq!(says(&b), [] as [String; 0], "fails: {fails}");
+    }
+}
+
+#[test]
+fn who_gives_up_cpus_of_its_own_is_off_them_at_the_end_of_the_operation_though_nobody_else_floats_there() {
+    let b = isolated_box("1,3");
+    yielding(&b);
     let id = b.create_vnf("owns");
     let guest = up(&b, id);
     assert_eq!(on(&b, guest), "1", "one that is isolated, and no other is left on its node");
