@@ -58,7 +58,7 @@ pub struct GivenGrant {
     pub flavour: Option<SmolStr>,
     /// Links of the request: operation and instance at the VNFM.
     pub links: (String, String),
-    /// The request as received (JSON text).
+    /// The request as received (JSON text) while it is open; then nothing.
     pub request: String,
     /// Ids of its `ResourceDefinition`s.
     pub asked: AskedIds,

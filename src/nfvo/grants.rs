@@ -109,7 +109,7 @@ impl Nfvo {
             op: ask.op.clone(),
             flavour,
             links: ask.links.clone(),
-            request: ask.request.clone(),
+            request: if decision == Decision::Open { ask.request.clone() } else { String::new() },
             asked: ask.asked.clone(),
             decision,
             created: before.map_or(now, |g| g.created),

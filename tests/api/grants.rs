@@ -170,12 +170,14 @@ async fn while_the_box_does_not_answer_a_grant_is_promised_and_decided_when_it_i
     // Whoever else looks at it leaves it the VNFM's, and the only one.
     assert_eq!(rig.get(&at).await.status, 202);
     let kept: Vec<GivenGrant> = rig.core.vnfm().store().list().expect("grants");
-    assert_eq!((kept.len(), kept[0].vnfm.as_str()), (1, "east"), "{kept:#?}");
+    assert_eq!((kept.len(), kept[0].vnfm.as_str(), kept[0].request.is_empty()), (1, "east", false), "{kept:#?}");
     rig.sim.faults().clear();
     let given = read(&rig, &token, &at).await;
     assert_eq!(given.status, 200, "{}", given.body);
     fits(schema::GRANT, "Grant", &given.json());
     assert_eq!(ask(&rig, &token, &r).await.header("location"), Some(at.as_str()));
+    let kept: Vec<GivenGrant> = rig.core.vnfm().store().list().expect("grants");
+    assert!(kept.len() == 1 && kept[0].request.is_empty(), "what is decided needs no request any more: {kept:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
