@@ -267,6 +267,7 @@ mod tests {
             (0x50, "given grant"),
             (0x51, "central NFVO"),
             (0x52, "grant request"),
+            (0x53, "snapshot owner"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {
