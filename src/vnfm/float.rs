@@ -168,7 +168,9 @@ impl Vnfm {
         let mut first = None;
         for (vnf, id) in kept.started.keys().copied().collect::<Vec<_>>() {
             let guest = self.guest(vnf, id)?;
-            if guest.as_ref().is_some_and(|g| g.busy) {
+            // One that the next operation is at already has what the last one left it, and no more.
+            let had = kept.started.get(&(vnf, id)).map_or(&[][..], |had| had);
+            if guest.as_ref().is_some_and(|g| g.busy && had.iter().all(|at| g.places.contains(at))) {
                 continue;
             }
             if let Some(g) = guest

@@ -11,7 +11,7 @@ use crate::{
         op::Phase,
         place::{Pins, Thread},
         size::MiB,
-        vnf::{RunState, Stopping},
+        vnf::{RunState, Stopping, VnfInstance},
         vnfd::{Flavour, Vnfd},
     },
     node::kit::{Shape, TestBox, ask_vnf, vnfd},
@@ -367,6 +367,16 @@ fn an_isolated_cpu_that_a_guest_gave_up_is_left_before_its_next_owner_starts() {
     let started = calls.iter().position(|c| *c == (Method::Start, owns.into())).expect("it started");
     assert!(left < started, "{calls:?}");
     assert_eq!(says(&b), [] as [String; 0]);
+}
+
+#[test]
+fn a_guest_leaves_what_it_gave_up_though_its_next_operation_has_begun() {
+    let b = isolated_box("1");
+    let (id, guest) = yielded(&b);
+    let next = owner(&b, "next", 1);
+    b.put(&VnfInstance { op: Some(OpId(uuid::Uuid::from_u128(9))), ..b.vnf(id) });
+    b.assert_state(b.instantiate_vnf(next), "COMPLETED");
+    assert_eq!((on(&b, guests(&b.vnf(next))[0]), on(&b, guest)), ("1".into(), "2-3".into()));
 }
 
 #[test]
