@@ -211,6 +211,8 @@ impl Engine {
     pub fn release_known(&self, id: OpId) -> Result<()> {
         self.note_release(id)?;
         self.settle_journal()?;
+        // Somebody else may have taken it along, and not be done yet.
+        self.store.settle()?;
         match self.store.get::<Operation>(&id)? {
             Some(op) if op.state.phase() == Phase::Forward && !self.knows(id) => self.resume(op),
             Some(_) | None => Ok(()),

@@ -141,9 +141,12 @@ impl Vnfm {
         }
     }
 
-    /// All functions of a guest, before it starts.
+    /// All functions of a guest, before it starts. While what would give it others waits for its grant: those it has.
     pub(super) fn give_all(&self, vnf: VnfId, guest: VnfcId) -> Result<()> {
-        let held = self.store.get::<Reservation>(&vnf)?.map(|r| r.placed).unwrap_or_default();
+        let held = match self.side_before_grant(vnf)? {
+            Some(side) => side.placed,
+            None => self.store.get::<Reservation>(&vnf)?.map(|r| r.placed).unwrap_or_default(),
+        };
         held.iter().filter(|h| h.guest == guest).flat_map(|h| &h.given).try_for_each(|g| self.give(g))
     }
 

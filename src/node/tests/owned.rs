@@ -9,13 +9,14 @@ use crate::{
         error::Fault,
         id::{OpId, VnfId, VnfcId},
         op::{CancelMode, Operation, Phase},
+        place::{Given, Held},
         snapshot::VnfSnapshot,
         time::Stamp,
         vnf::{Reservation, RunState, Stopping, VnfInstance, VnfOwner},
     },
     node::kit::{Shape, TestBox, vnf_box},
     sim::faults::Method,
-    vim::port::{GuestState, Hypervisor},
+    vim::port::{GuestState, Hardware as _, Hypervisor},
     vnfm::{alter::Alter, change::ScaleTo},
 };
 
@@ -138,6 +139,34 @@ fn before_a_change_of_flavour_is_granted_its_guests_are_of_the_old_one() {
         b.assert_state(op, if given { "COMPLETED" } else { "ROLLED_BACK" });
         flavour::assert_is(&b, id, if given { "big" } else { "df" }, given);
     }
+}
+
+/// What some guest holds.
+fn placed() -> Held {
+    let (b, id) = vnf_box(&Shape::with_vf());
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    b.store().require::<Reservation>(&id).expect("reserved").placed.remove(0)
+}
+
+#[test]
+fn what_a_change_would_give_a_guest_is_not_given_before_it_is_granted() {
+    let (mut b, id) = flavour::standing();
+    own(&b, id);
+    let device = b.sim.facts().expect("facts").pfs().last().expect("a PF").0.addr;
+    let driver = |b: &TestBox| b.sim.facts().expect("facts").device(device).expect("there").driver.clone();
+    let before = driver(&b);
+    held(&b, b.core().vnfm().change_flavour(id, &flavour::to("big", None)).expect("accepted"));
+    // As if the other flavour had a whole PF.
+    let guest = guests(&b.vnf(id))[0];
+    let given = vec![Given::Whole { device, before: before.clone() }];
+    let mut r = b.store().require::<Reservation>(&id).expect("reserved");
+    r.placed.push(Held { given, guest, ..placed() });
+    b.put(&r);
+    b.host_reboot();
+    b.start();
+    b.core().vnfm().reconcile().expect("reconciled");
+    assert!(runs(&b, &[guest]));
+    assert_eq!(driver(&b), before);
 }
 
 #[test]

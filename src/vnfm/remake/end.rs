@@ -6,7 +6,7 @@ use super::sides::alone;
 use crate::{
     model::{
         error::Result,
-        id::SegmentId,
+        id::{SegmentId, VnfId},
         op::{Operation, Phase, VnfOpState},
         segment::Segment,
         vnf::{Origin, PackageChange, Remake, Reservation, Side, VnfInstance},
@@ -27,6 +27,13 @@ impl Vnfm {
         }
         inst.body = Some(if old { r.before.body } else { r.after.body });
         Ok(inst)
+    }
+
+    /// The side that a VNF is of while its change waits for the grant.
+    pub(in crate::vnfm) fn side_before_grant(&self, vnf: VnfId) -> Result<Option<Side>> {
+        let Some(r) = self.store.get::<Remake>(&vnf)? else { return Ok(None) };
+        let waits = self.store.get::<Operation>(&r.op)?.is_some_and(|op| op.awaits_grant());
+        Ok(waits.then_some(r.before))
     }
 }
 
