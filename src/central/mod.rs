@@ -164,7 +164,7 @@ async fn see_through(inner: Arc<Inner>, op: OpId) {
 /// Asks until the operation has its answer, or needs none any more.
 async fn ask_until(inner: &Arc<Inner>, op: OpId) -> Result<()> {
     let mut line: Option<(CentralNfvo, Caller)> = None;
-    let mut polls = 0;
+    let (mut polls, mut forgotten) = (0, 0);
     while let Some(awaited) = on(inner, move |v| v.awaited_grant(op)).await? {
         let outcome = match &awaited.nfvo {
             None => Outcome::Odd("it has no grant endpoint any more: give it one, or cancel the operation".into()),
@@ -206,7 +206,14 @@ async fn ask_until(inner: &Arc<Inner>, op: OpId) -> Result<()> {
                 attempts
             }
             Outcome::Odd(why) => on(inner, move |v| v.grant_vain(op, &why, false)).await?,
-            Outcome::Forgotten(why) => on(inner, move |v| v.grant_vain(op, &why, true)).await?,
+            Outcome::Forgotten(why) => {
+                on(inner, move |v| v.grant_vain(op, &why, true)).await?;
+                forgotten += 1;
+                if within && forgotten >= VAIN {
+                    return on(inner, move |v| v.grant_here(op)).await;
+                }
+                forgotten
+            }
         };
         let doubled = inner.settings.pause.saturating_mul(1u32.checked_shl(pause.saturating_sub(1)).unwrap_or(u32::MAX));
         tokio::time::sleep(doubled.min(inner.settings.longest)).await;
