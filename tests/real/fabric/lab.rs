@@ -61,6 +61,7 @@ impl Lab {
         if kit::lacks(&ovs::NEEDS) || kit::lacks(&[kit::Need::Program("ovs-ofctl")]) {
             return None;
         }
+        room_for_sockets();
         netns::enter_new();
         let ovs = Ovs::start();
         let fabric = another(&ovs, physical);
@@ -177,6 +178,18 @@ pub fn host_port(n: u128, vlan: u16, mtu: Option<u16>) -> SwitchPort {
 }
 pub fn own(port: &SwitchPort) -> LinkPort {
     LinkPort { name: port.name.clone(), at: PortAt::Own, isolated: false, limit: None, guard: None }
+}
+
+/// A switch that the host lets stand still loses nothing by itself: what comes meanwhile waits in its sockets, which have
+/// room for a quarter of a second of the stream otherwise. (Stopped for 0.8 s it lost 484 of 1374 packets, and none so.)
+fn room_for_sockets() {
+    const ROOM: u32 = 8 << 20;
+    const AT: &str = "/proc/sys/net/core/rmem_default";
+    let has = std::fs::read_to_string(AT).ok().and_then(|v| v.trim().parse::<u32>().ok());
+    if has.is_some_and(|has| has < ROOM) {
+        // Where it may not be set, there is what there is.
+        let _ = std::fs::write(AT, ROOM.to_string());
+    }
 }
 
 /// Raw ICMP between namespaces: veths leave UDP's and TCP's checksums to hardware that is not there.
