@@ -64,7 +64,7 @@ pub struct GivenGrant {
     pub asked: AskedIds,
     pub decision: Decision,
     pub created: Stamp,
-    /// What it promises is held until then, or until the next operation of the VNF.
+    /// What it promises is held until then, or until the VNF's termination is granted.
     pub until: Stamp,
 }
 
