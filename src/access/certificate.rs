@@ -1,12 +1,15 @@
 //! What of a client's certificate names its holder: fingerprint, common name, alternative names.
 //!
-//! A reader of just that much DER (X.690), for certificates that rustls has verified already. It takes no
-//! step outside the bytes it was given, whatever they say. Never: judges a signature, a date or an issuer.
+//! Reads just that much of them, for certificates that rustls has verified already. Never: judges a signature,
+//! a date or an issuer.
 
 use smol_str::SmolStr;
 
 use super::digest::sha256;
-use crate::model::access::CertificateRule;
+use crate::model::{
+    access::CertificateRule,
+    der::{BOOLEAN, IA5, INTEGER, OCTETS, OID, PRINTABLE, Reader, SEQUENCE, SET, UTF8},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Certificate {
@@ -37,32 +40,32 @@ impl Certificate {
     fn fill(&mut self, der: &[u8]) -> Option<()> {
         let tbs = Reader(Reader(der).take(SEQUENCE)?).take(SEQUENCE)?;
         let mut tbs = Reader(tbs);
-        tbs.maybe(VERSION);
+        tbs.take(VERSION);
         tbs.take(INTEGER)?;
         tbs.take(SEQUENCE)?;
         tbs.take(SEQUENCE)?;
         tbs.take(SEQUENCE)?;
         let mut subject = Reader(tbs.take(SEQUENCE)?);
-        while let Some(set) = subject.maybe(SET) {
+        while let Some(set) = subject.take(SET) {
             let mut attribute = Reader(Reader(set).take(SEQUENCE)?);
             if attribute.take(OID)? == COMMON_NAME {
                 // The last one is the most specific.
-                let (tag, text) = attribute.next()?;
+                let (tag, text) = attribute.element()?;
                 self.common_name = matches!(tag, UTF8 | PRINTABLE | IA5).then(|| plain(text)).flatten();
             }
         }
         tbs.take(SEQUENCE)?;
-        tbs.maybe(0x81);
-        tbs.maybe(0x82);
-        let mut extensions = Reader(Reader(tbs.maybe(EXTENSIONS)?).take(SEQUENCE)?);
-        while let Some(e) = extensions.maybe(SEQUENCE) {
+        tbs.take(0x81);
+        tbs.take(0x82);
+        let mut extensions = Reader(Reader(tbs.take(EXTENSIONS)?).take(SEQUENCE)?);
+        while let Some(e) = extensions.take(SEQUENCE) {
             let mut e = Reader(e);
             let is_names = e.take(OID)? == ALTERNATIVE_NAMES;
-            e.maybe(BOOLEAN);
+            e.take(BOOLEAN);
             let value = e.take(OCTETS)?;
             if is_names {
                 let mut names = Reader(Reader(value).take(SEQUENCE)?);
-                while let Some((tag, text)) = names.next() {
+                while let Some((tag, text)) = names.element() {
                     match tag {
                         DNS => self.dns.extend(plain(text)),
                         URI => self.uris.extend(plain(text)),
@@ -75,15 +78,6 @@ impl Certificate {
     }
 }
 
-const BOOLEAN: u8 = 0x01;
-const INTEGER: u8 = 0x02;
-const OCTETS: u8 = 0x04;
-const OID: u8 = 0x06;
-const UTF8: u8 = 0x0c;
-const PRINTABLE: u8 = 0x13;
-const IA5: u8 = 0x16;
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 const DNS: u8 = 0x82;
@@ -97,31 +91,6 @@ const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
 fn plain(bytes: &[u8]) -> Option<SmolStr> {
     let text = std::str::from_utf8(bytes).ok()?;
     (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.into())
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    /// Tag and content of the next element.
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (&tag, rest) = self.0.split_first()?;
-        let (&first, rest) = rest.split_first()?;
-        let (length, rest) = if first < 0x80 {
-            (usize::from(first), rest)
-        } else {
-            let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f)).filter(|(b, _)| (1..=4).contains(&b.len()))?;
-            (bytes.iter().fold(0usize, |n, b| n << 8 | usize::from(*b)), rest)
-        };
-        let (content, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some((tag, content))
-    }
-    fn maybe(&mut self, tag: u8) -> Option<&'a [u8]> {
-        if self.0.first() == Some(&tag) { self.next().map(|(_, c)| c) } else { None }
-    }
-    fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
-        self.maybe(tag)
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod access;
 pub mod alarm;
 pub mod central;
 pub mod chain;
+pub mod der;
 pub mod domain;
 pub mod epa;
 pub mod error;
