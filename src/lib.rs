@@ -41,6 +41,7 @@
 //! | [`ops`] | faults to alarms: raised, changed, cleared, one per object and cause | adapters, what to do about a fault |
 //! | [`central`] | grants that are asked of central NFVOs: when, and again | what a grant means for an operation |
 //! | [`notify`] | subscriptions as they live: the outbox to each subscriber, in order, with backoff | what a notification says |
+//! | [`ztp`] | zero touch (RFC 8572): which bootstrapping data is believed, and what it asks for, all pure | keys, files, sockets |
 //! | [`node`] | the composition root: the only room that knows the adapters | logic of a layer |
 //! | [`config`] | what may stand in `bothy.toml`, and which keys count when | |
 //!
@@ -101,3 +102,4 @@ pub mod sol;
 pub mod store;
 pub mod vim;
 pub mod vnfm;
+pub mod ztp;

@@ -59,6 +59,7 @@ mod up;
 mod usage;
 mod vnf;
 mod vnfpkg;
+mod ztp;
 
 use std::process::ExitCode;
 
@@ -227,6 +228,9 @@ enum Command {
     Explain(support::Explain),
     /// Pack everything a support engineer asks for into one archive
     Support(support::Support),
+    /// Zero touch: become what signed bootstrapping data says (RFC 8572)
+    #[command(subcommand)]
+    Ztp(ztp::Ztp),
     /// Completions for a shell
     Completions(completions::Completions),
 }
@@ -290,6 +294,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tls(c) => c.run(&client()?, &out),
         Command::Explain(c) => c.run(&client()?, &out),
         Command::Support(c) => c.run(&client()?, &out),
+        Command::Ztp(c) => c.run(&out),
         Command::Completions(c) => c.run::<Cli>(),
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn sweep_temps(folder: &Utf8Path) -> Result<()> {
 }
 
 /// The folder is there with this mode, and so after a power cut.
-pub(super) fn ensure_folder(path: &Utf8Path, mode: u32) -> Result<()> {
+pub(crate) fn ensure_folder(path: &Utf8Path, mode: u32) -> Result<()> {
     let fail = |e| io_fault("making the folder", path, e);
     match fs::DirBuilder::new().mode(mode).create(path) {
         Ok(()) => {
@@ -82,7 +82,7 @@ pub(super) fn publish(path: &Utf8Path) -> Result<()> {
 }
 
 /// The file has exactly this content and mode; one that has it already is not touched.
-pub(super) fn ensure_file(path: &Utf8Path, content: &[u8], mode: u32) -> Result<()> {
+pub(crate) fn ensure_file(path: &Utf8Path, content: &[u8], mode: u32) -> Result<()> {
     if is_so(path, content, mode) {
         return Ok(());
     }

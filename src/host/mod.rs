@@ -7,7 +7,7 @@ pub mod ballast;
 pub mod clock;
 mod copies;
 pub mod dnsmasq;
-mod durable;
+pub(crate) mod durable;
 pub mod exec;
 pub mod facts;
 mod grubenv;
@@ -17,6 +17,7 @@ pub mod media;
 pub mod net;
 pub mod netlink;
 pub mod nft;
+pub mod openssl;
 mod qcow2;
 mod report;
 mod sriov;
@@ -27,7 +28,7 @@ pub use net::LinuxNet;
 /// Whether these programs are here; says so where they are not. `BOTHY_REQUIRE=all` makes that a
 /// failure, so that CI cannot skip in silence.
 #[cfg(test)]
-fn needs(programs: &[&str]) -> bool {
+pub(crate) fn needs(programs: &[&str]) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();
     let has = |program: &str| path.split(':').any(|dir| std::path::Path::new(dir).join(program).exists());
     let missing: Vec<_> = programs.iter().filter(|p| !has(p)).collect();

@@ -18,7 +18,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("nfvo", &["model", "descriptor", "store", "lcm", "vim", "sdn", "vnfm"]),
     // Adapters: the model, and the ports they implement. Only `node` knows them.
     ("libvirt", &["model", "vim::port", "sdn::port"]),
-    ("host", &["model", "vim::port", "sdn::port"]),
+    ("host", &["model", "vim::port", "sdn::port", "ztp::port"]),
     ("ovs", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain"]),
     ("sim", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain", "sdn::connector"]),
     // What is behind `sdn::connector`, one file each. Open vSwitch outside is spoken to by the same client.
@@ -30,6 +30,8 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("ops", &["model", "store", "vim::port"]),
     // The client of central NFVOs: it says what is asked, and what an answer means is the VNFM's to say.
     ("central", &["model", "sol", "notify", "vnfm"]),
+    // What may be believed is pure; keys and files are behind `ztp::port`, and in `node`.
+    ("ztp", &["model"]),
     ("api", &["model", "access", "config", "sol", "descriptor", "lcm", "vim", "vnfm", "nfvo", "notify", "ops"]),
     // What support and `explain` show: records as they are, ports as the switches have them.
     ("api/admin", &["store::Store", "sdn::port", "sdn::chain", "sdn::connector", "sdn::underlay"]),
@@ -55,9 +57,12 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
             "store",
             "vim",
             "vnfm",
+            "ztp",
         ],
     ),
     ("cli", &["model", "config", "descriptor"]),
+    // Before there is a daemon's configuration there may be no daemon to ask.
+    ("cli/ztp.rs", &["node", "ztp"]),
     ("cli/store.rs", &["store"]),
     ("cli/serve.rs", &["node"]),
     ("main.rs", &["cli"]),
@@ -111,6 +116,7 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
             "ovs",
             "vnfm/day0",
             "central",
+            "ztp",
             // The answer of an OAuth2 token endpoint.
             "notify/client.rs",
         ],

@@ -1,0 +1,125 @@
+//! Zero touch on this box: where its identity lies, what a stick holds, and the doing of what is believed.
+//!
+//! Owns the files and programs of it. What is believed, and in which order things happen, is decided in
+//! [`crate::ztp`].
+
+pub mod factory;
+mod run;
+mod script;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+pub use self::{
+    run::{Checked, Run, check},
+    script::Sandbox,
+    status::{State, Status},
+};
+use crate::{
+    host::openssl::{OpenSsl, certificates},
+    model::{
+        error::{Fault, Result},
+        time::{Clock as _, Stamp},
+    },
+    ztp::{
+        Device, Now,
+        artefact::{self, Artefacts, LIMIT},
+        onboard::Running,
+    },
+};
+
+/// Where zero touch finds and leaves its things.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// `idevid.pem`, `idevid.key`, `voucher-anchors.pem`: what the factory, or the seed, has put there.
+    pub identity: Utf8PathBuf,
+    /// What became of it, and what there was before.
+    pub state: Utf8PathBuf,
+    /// The daemon's configuration.
+    pub config: Utf8PathBuf,
+    /// For files that nobody needs tomorrow.
+    pub work: Utf8PathBuf,
+}
+
+/// The names of the artefacts on removable storage; RFC 8572 4.1 leaves them to the device.
+pub const CONVEYED: &str = "conveyed-information.cms";
+pub const OWNER: &str = "owner-certificate.cms";
+pub const VOUCHER: &str = "ownership-voucher.cms";
+
+impl Place {
+    fn certificate(&self) -> Utf8PathBuf {
+        self.identity.join("idevid.pem")
+    }
+    fn key(&self) -> Utf8PathBuf {
+        self.identity.join("idevid.key")
+    }
+
+    /// Who this box is. Without an IDevID there is no zero touch, and that is said.
+    pub fn device(&self) -> Result<Device> {
+        let missing = |path: &Utf8Path, e: std::io::Error| {
+            Fault::conflict(format!(
+                "this box has no {}: its factory, or a seed, puts it into {}",
+                path.file_name().unwrap_or_default(),
+                self.identity
+            ))
+            .with_source(e)
+        };
+        let read = |path: Utf8PathBuf| {
+            let text = fs::read_to_string(&path).map_err(|e| missing(&path, e))?;
+            certificates(&text).map_err(|f| f.context(&path))
+        };
+        let idevid = read(self.certificate())?;
+        fs::metadata(self.key()).map_err(|e| missing(&self.key(), e))?;
+        let own = idevid.first().ok_or_else(|| Fault::conflict(format!("{} holds no certificate", self.certificate())))?;
+        let (serial_number, issuer_key) = artefact::identity(own).ok_or_else(|| {
+            Fault::conflict(format!("{}: its subject has no serialNumber (IEEE 802.1AR): it is no IDevID", self.certificate()))
+        })?;
+        Ok(Device { serial_number, issuer_key, voucher_anchors: read(self.identity.join("voucher-anchors.pem"))? })
+    }
+
+    fn openssl(&self) -> OpenSsl {
+        OpenSsl::new(self.work.clone(), Some((self.key(), self.certificate())))
+    }
+
+    /// A clock before the day of the running program is not believed (see [`Now::of`]).
+    fn now(&self) -> Now {
+        let made = std::env::current_exe().and_then(fs::metadata).and_then(|m| m.modified());
+        let made =
+            made.ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(0));
+        Now::of(crate::host::clock::SystemClock::default().now(), Stamp(made))
+    }
+}
+
+/// What lies in a folder of removable storage; `None`: no bootstrapping data.
+pub fn stick(folder: &Utf8Path) -> Result<Option<Artefacts>> {
+    let read = |name: &str| -> Result<Option<Vec<u8>>> {
+        let path = folder.join(name);
+        match fs::metadata(&path) {
+            Ok(m) if m.len() > LIMIT as u64 => Err(Fault::invalid(format!("{path}: {} bytes, and {LIMIT} is the most", m.len()))),
+            Ok(_) => fs::read(&path).map(Some).map_err(|e| Fault::transient(format!("cannot read {path}: {e}"))),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Fault::transient(format!("cannot read {path}: {e}"))),
+        }
+    };
+    let Some(conveyed) = read(CONVEYED)? else { return Ok(None) };
+    Ok(Some(Artefacts { conveyed, owner_certificate: read(OWNER)?, voucher: read(VOUCHER)? }))
+}
+
+/// The software of this box, as `boot-image` names it.
+pub fn running() -> Running {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let image = release.lines().find_map(|l| l.strip_prefix("IMAGE_VERSION=")).map(|v| v.trim_matches('"').to_owned());
+    Running { name: "bothy".into(), version: image.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned()) }
+}
+
+pub fn reset(place: &Place) -> Result<()> {
+    let mut s = Status::read(&place.state)?;
+    s.turn(status::Turn::Reset)?;
+    s.source.clear();
+    s.reports.clear();
+    s.write(&place.state)
+}

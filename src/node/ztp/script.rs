@@ -1,0 +1,113 @@
+//! A script of onboarding information, run in a sandbox of systemd's: the file system is read-only but for its own
+//! folder and what it is given, no new privileges, bounded memory, tasks and time.
+
+use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, time::Duration};
+
+use camino::Utf8Path;
+
+use crate::{
+    host::exec::Exec,
+    model::error::{Fault, Result},
+    ztp::onboard::{ScriptEnd, script_end},
+};
+
+/// A script that hangs would keep the box from ever being somebody's.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// Whether scripts may run where nothing can hold them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sandbox {
+    Systemd,
+    /// A host without systemd, and somebody who says that it may be so.
+    None,
+}
+
+impl Sandbox {
+    pub fn of_this_host() -> Result<Sandbox> {
+        if Utf8Path::new("/run/systemd/system").exists() {
+            return Ok(Sandbox::Systemd);
+        }
+        Err(Fault::conflict("this host has no systemd, which scripts are held by: `--unconfined` runs them all the same"))
+    }
+}
+
+/// Its end, and the last of what it said.
+pub fn run(work: &Utf8Path, name: &str, script: &[u8], sandbox: Sandbox, writable: &[&Utf8Path]) -> Result<(ScriptEnd, String)> {
+    let interpreter = interpreter(script)?;
+    let path = work.join(format!("ztp-{name}-{}", std::process::id()));
+    let _ = fs::remove_file(&path);
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let written = file.and_then(|mut f| f.write_all(script));
+    written.map_err(|e| Fault::transient(format!("cannot write {path}: {e}")))?;
+    let out = command(&interpreter, &path, sandbox, writable).limit(LIMIT + Duration::from_secs(10)).run_any();
+    let _ = fs::remove_file(&path);
+    let out = out?;
+    let said = [out.stdout.trim(), out.stderr.trim()].join("\n");
+    let said: Vec<&str> = said.trim().lines().rev().take(5).collect();
+    Ok((script_end(out.status.code()), said.into_iter().rev().collect::<Vec<_>>().join("\n")))
+}
+
+/// Program and argument of its first line. The program reads the script: the box's own folders are mounted so that
+/// nothing in them can be started.
+fn interpreter(script: &[u8]) -> Result<Vec<String>> {
+    let bad = || Fault::invalid("a script begins with a line such as #!/bin/sh, of at most 127 bytes");
+    let line = script.split(|b| *b == b'\n').next().and_then(|l| l.strip_prefix(b"#!")).ok_or_else(bad)?;
+    let line = std::str::from_utf8(line).ok().map(str::trim).filter(|l| l.starts_with('/') && l.len() <= 125).ok_or_else(bad)?;
+    // As the kernel does it: everything behind the first blank is one argument.
+    Ok(line.splitn(2, char::is_whitespace).map(|w| w.trim().to_owned()).collect())
+}
+
+fn command(interpreter: &[String], path: &Utf8Path, sandbox: Sandbox, writable: &[&Utf8Path]) -> Exec {
+    if sandbox == Sandbox::None {
+        return Exec::new(&interpreter[0]).args(&interpreter[1..]).arg(path);
+    }
+    let mut how = Exec::new("systemd-run").args(["--quiet", "--wait", "--pipe", "--collect", "--service-type=exec"]);
+    let limit = format!("RuntimeMaxSec={}", LIMIT.as_secs());
+    for property in [
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "PrivateTmp=yes",
+        "PrivateDevices=yes",
+        "NoNewPrivileges=yes",
+        "ProtectKernelTunables=yes",
+        "ProtectKernelModules=yes",
+        "ProtectControlGroups=yes",
+        "RestrictSUIDSGID=yes",
+        "LockPersonality=yes",
+        "MemoryMax=256M",
+        "TasksMax=64",
+        &limit,
+    ] {
+        how = how.args(["-p", property]);
+    }
+    for folder in writable {
+        how = how.args(["-p", &format!("ReadWritePaths={folder}")]);
+    }
+    how.args(interpreter).arg(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_script_is_told_from_its_exit_status_with_its_last_words() {
+        let dir = tempfile::tempdir().expect("dir");
+        let work = Utf8Path::from_path(dir.path()).expect("utf-8");
+        for (script, end, said) in [
+            ("#!/bin/sh\necho well\n", ScriptEnd::Done, "well"),
+            ("#!/bin/sh\necho hm >&2\nexit 3\n", ScriptEnd::Soft(3), "hm"),
+            ("#!/bin/sh\nexit 127\n", ScriptEnd::Soft(127), ""),
+            ("#!/bin/sh\nexit 128\n", ScriptEnd::Hard, ""),
+            ("#!/bin/sh\nexit 255\n", ScriptEnd::Hard, ""),
+            ("#!/bin/sh\nkill -9 $$\n", ScriptEnd::Hard, ""),
+            ("#! /bin/sh -e\nfalse\nexit 0\n", ScriptEnd::Soft(1), ""),
+        ] {
+            assert_eq!(run(work, "t", script.as_bytes(), Sandbox::None, &[]).expect("run"), (end, said.to_owned()), "{script}");
+        }
+        for bad in ["echo no first line\n", "#!sh\n", "#!\n", "\u{7f}ELF"] {
+            run(work, "t", bad.as_bytes(), Sandbox::None, &[]).expect_err(bad);
+        }
+        assert_eq!(work.read_dir_utf8().expect("dir").count(), 0, "nothing is left");
+    }
+}

@@ -1,0 +1,301 @@
+//! The whole way with real keys: a factory's stick makes a box somebody's, and what was tampered with does not.
+
+use std::fs;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    CONVEYED, OWNER, Place, Run, Sandbox, State, Status, VOUCHER, check,
+    factory::{Factory, Wish, request},
+    reset, stick,
+};
+use crate::{
+    host::openssl::{OpenSsl, certificates},
+    model::error::{Fault, Kind},
+    ztp::{
+        artefact::{self, Artefacts, Content},
+        conveyed::{Conveyed, Handling},
+        onboard::Running,
+    },
+};
+
+struct Bench {
+    _dir: tempfile::TempDir,
+    root: Utf8PathBuf,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let dir = tempfile::tempdir().expect("dir");
+        let root = Utf8PathBuf::from_path_buf(dir.path().to_owned()).expect("utf-8");
+        let b = Bench { _dir: dir, root };
+        b.factory().init().expect("factory");
+        b.factory().device("BX-1", None, &b.place().identity).expect("identity");
+        fs::write(b.place().config, "[log]\nlevel = \"debug\"\n").expect("config");
+        b
+    }
+    fn factory(&self) -> Factory {
+        Factory::open(&self.root.join("factory"))
+    }
+    fn place(&self) -> Place {
+        Place {
+            identity: self.root.join("identity"),
+            state: self.root.join("state"),
+            config: self.root.join("bothy.toml"),
+            work: self.root.join("work"),
+        }
+    }
+    fn stick(&self, name: &str, wish: Wish) -> Utf8PathBuf {
+        let out = self.root.join(name);
+        self.factory().stick(&wish, &out).expect("stick");
+        out
+    }
+    fn data(&self, name: &str, wish: Wish) -> Artefacts {
+        stick(&self.stick(name, wish)).expect("readable").expect("there")
+    }
+    fn run(&self, from: &Utf8Path) -> Result<Status, Fault> {
+        let place = self.place();
+        let running = Running { name: "bothy".into(), version: "1.0".into() };
+        Run { place: &place, running, sandbox: Sandbox::None, told: &mut |_| {} }.from_stick(from)?;
+        Status::read(&place.state)
+    }
+    fn config(&self) -> String {
+        fs::read_to_string(self.place().config).expect("config")
+    }
+    fn file(&self, path: &str) -> Utf8PathBuf {
+        self.root.join(path)
+    }
+}
+
+fn wish() -> Wish {
+    Wish { serial_number: "BX-1".into(), configuration: Some((Handling::Merge, b"[limits]\ncalls = 7\n".to_vec())), ..Wish::default() }
+}
+
+fn words(s: &Status) -> Vec<String> {
+    s.reports.iter().map(|r| serde_json::to_value(r.progress).expect("word").as_str().expect("text").to_owned()).collect()
+}
+
+fn refused(got: Result<impl std::fmt::Debug, Fault>, why: &str) {
+    let f = got.expect_err(why);
+    let all = format!("{} {}", f.text(), f.reasons().join(" "));
+    assert!(all.contains(why), "'{all}' does not say '{why}'");
+}
+
+#[test]
+fn a_signed_stick_makes_the_box_somebodys_once() {
+    if !crate::host::needs(&["openssl"]) {
+        return;
+    }
+    let b = Bench::new();
+    let mark = b.file("mark");
+    let script = |text: &str| Some(format!("#!/bin/sh\n{text}\n").into_bytes());
+    let from =
+        b.stick("stick", Wish { before: script(&format!("echo first >{mark}")), after: script(&format!("cat {mark}; exit 3")), ..wish() });
+    let s = b.run(&from).expect("bootstrapped");
+    assert_eq!(s.state, State::Bootstrapped);
+    assert_eq!(
+        words(&s),
+        [
+            "bootstrap-initiated",
+            "parsing-initiated",
+            "parsing-complete",
+            "pre-script-initiated",
+            "pre-script-complete",
+            "config-initiated",
+            "config-complete",
+            "post-script-initiated",
+            "post-script-warning",
+            "post-script-complete",
+            "bootstrap-complete"
+        ]
+    );
+    assert!(s.reports.iter().any(|r| r.message.contains("exit status 3: first")), "{:?}", s.reports);
+    // Merged: what was there and is not named stays.
+    let c = crate::config::Config::check(&b.config()).expect("sound");
+    assert_eq!((c.limits.calls, c.log.level), (7, crate::config::LogLevel::Debug));
+    refused(b.run(&from), "has been bootstrapped");
+    reset(&b.place()).expect("reset");
+    assert_eq!(b.run(&from).expect("again").state, State::Bootstrapped);
+}
+
+#[test]
+fn what_fails_takes_back_what_was_changed() {
+    if !crate::host::needs(&["openssl"]) {
+        return;
+    }
+    let b = Bench::new();
+    let was = b.config();
+    let hard = Some(b"#!/bin/sh\necho broken; exit 255\n".to_vec());
+    for (name, wish, why, last) in [
+        ("after", Wish { after: hard.clone(), ..wish() }, "post-configuration script failed: broken", "post-script-error"),
+        ("before", Wish { before: hard, ..wish() }, "pre-configuration script failed: broken", "pre-script-error"),
+        ("unsound", Wish { configuration: Some((Handling::Replace, b"[limit]\n".to_vec())), ..wish() }, "limits", "config-error"),
+        ("older", Wish { os_version: Some("0.9".into()), ..wish() }, "0.9 has to run first", "boot-image-mismatch"),
+        (
+            "away",
+            Wish { redirect: vec![("hub.example".into(), 8443)], configuration: None, ..wish() },
+            "hub.example:8443",
+            "parsing-complete",
+        ),
+    ] {
+        let from = b.stick(name, wish);
+        refused(b.run(&from), why);
+        let s = Status::read(&b.place().state).expect("status");
+        assert_eq!((s.state, b.config()), (State::Failed, was.clone()), "{name}");
+        let words = words(&s);
+        assert_eq!(words[words.len() - 2..], [last, "bootstrap-error"], "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_a_power_cut_ended_is_taken_back_by_the_next() {
+    if !crate::host::needs(&["openssl"]) {
+        return;
+    }
+    let b = Bench::new();
+    let was = b.config();
+    // As after a cut between the configuration and the script that follows it.
+    fs::create_dir_all(b.place().state).expect("state");
+    fs::write(b.place().state.join("before.toml"), &was).expect("kept");
+    fs::write(b.place().state.join("status.json"), r#"{"state": "running"}"#).expect("status");
+    fs::write(b.place().config, "[limits]\ncalls = 99\n").expect("half a way");
+    refused(b.run(&b.file("no-stick")), "there is no conveyed-information.cms");
+    assert_eq!(b.config(), was);
+}
+
+/// Each thing that RFC 8572 has a device look at, and what it says where that is wrong.
+#[test]
+fn what_does_not_prove_itself_is_refused() {
+    if !crate::host::needs(&["openssl"]) {
+        return;
+    }
+    let b = Bench::new();
+    let good = b.data("good", wish());
+    let place = b.place();
+    check(&place, &good).expect("believed");
+    let with = |change: &dyn Fn(&mut Artefacts)| {
+        let mut a = good.clone();
+        change(&mut a);
+        check(&place, &a)
+    };
+    let flipped = |bytes: &[u8], text: &str| {
+        let at = bytes.windows(text.len()).position(|w| w == text.as_bytes()).expect("text");
+        let mut bytes = bytes.to_vec();
+        bytes[at] ^= 1;
+        bytes
+    };
+    // Another factory: its own keys, the same words.
+    let other = Bench::new();
+    let foreign = other.data("foreign", wish());
+
+    refused(with(&|a| a.voucher = None), "must come with it");
+    refused(with(&|a| a.owner_certificate = None), "must come with it");
+    refused(with(&|a| a.conveyed = flipped(&a.conveyed, "configuration-handling")), "has been changed");
+    refused(with(&|a| a.voucher = a.voucher.as_deref().map(|v| flipped(v, "serial-number"))), "not the manufacturer's");
+    refused(with(&|a| a.voucher = foreign.voucher.clone()), "not the manufacturer's");
+    refused(with(&|a| a.conveyed = foreign.conveyed.clone()), "not of the owner that the voucher names");
+    refused(
+        with(&|a| (a.conveyed, a.owner_certificate) = (foreign.conveyed.clone(), foreign.owner_certificate.clone())),
+        "not of the owner",
+    );
+    refused(with(&|a| a.owner_certificate = a.voucher.clone()), "not of the owner");
+    refused(with(&|a| a.owner_certificate = Some(artefact::unsigned(Content::Data, b"x"))), "no signed-data structure");
+    refused(with(&|a| a.voucher = Some(artefact::unsigned(Content::JsonVoucher, b"{}"))), "voucher is not signed");
+    refused(with(&|a| a.conveyed = b"not CMS at all".to_vec()), "no CMS structure");
+    refused(with(&|a| a.conveyed = vec![0; artefact::LIMIT + 1]), "is the most");
+    let elsewhere = b.data("elsewhere", Wish { serial_number: "BX-2".into(), ..wish() });
+    refused(check(&place, &elsewhere), "for the device 'BX-2', this one is 'BX-1'");
+    let ended = b.data("ended", Wish { expires: Some("2026-01-01T00:00:00Z".parse().expect("time")), ..wish() });
+    refused(check(&place, &ended), "the voucher has ended");
+    let to_come = b.data("to-come", Wish { expires: Some("2099-01-01T00:00:00Z".parse().expect("time")), ..wish() });
+    check(&place, &to_come).expect("not yet ended");
+
+    // A box of the same manufacturer has a certificate of its, and is not it.
+    let own = (place.identity.join("idevid.key"), place.identity.join("idevid.pem"));
+    let words = OpenSsl::new(place.work.clone(), None);
+    let anchor = certificates(&fs::read_to_string(b.file("factory/vouchers.pem")).expect("pem")).expect("anchor");
+    let by = crate::ztp::port::SignedBy { anchors: &anchor, more: &[], only: false, at: None };
+    let content = crate::ztp::port::Cms::verified(&words, good.voucher.as_deref().expect("voucher"), &by).expect("sound").content;
+    let forged = words.sign(&content, super::factory::JSON_VOUCHER, (&own.0, &own.1)).expect("signed");
+    refused(with(&|a| a.voucher = Some(forged.clone())), "not the manufacturer's");
+
+    // Signed by nobody: a redirect is followed, and no more.
+    let bare = |json: &str| Artefacts { conveyed: artefact::unsigned(Content::JsonConveyed, json.as_bytes()), ..Artefacts::default() };
+    refused(check(&place, &bare(r#"{"ietf-sztp-conveyed-info:onboarding-information": {}}"#)), "that nobody has signed");
+    let anchored =
+        r#"{"ietf-sztp-conveyed-info:redirect-information": {"bootstrap-server": [{"address": "hub", "trust-anchor": "AAAA"}]}}"#;
+    let believed = check(&place, &bare(anchored)).expect("followed").believed;
+    let Conveyed::Redirect(servers) = believed.info else { panic!("a redirect") };
+    assert!(!believed.trusted && servers[0].trust_anchor.is_none(), "whom to trust there is not for a stranger to say");
+
+    // No identity, no zero touch.
+    fs::remove_file(place.identity.join("idevid.pem")).expect("removed");
+    refused(check(&place, &good), "has no idevid.pem");
+}
+
+/// The signature holds, and the signer leads to the pinned certificate: but it is not the owner's certificate.
+#[test]
+fn another_certificate_of_the_owners_domain_is_not_the_owner() {
+    if !crate::host::needs(&["openssl"]) {
+        return;
+    }
+    let b = Bench::new();
+    let good = b.data("good", wish());
+    // A second leaf of the same domain.
+    let folder = b.file("factory");
+    let old = fs::read(folder.join("owner.pem")).expect("owner");
+    fs::remove_file(folder.join("owner.pem")).expect("removed");
+    b.factory().init().expect("another owner");
+    let second = b.data("second", wish());
+    let both = format!("{}{}", String::from_utf8(old).expect("pem"), fs::read_to_string(folder.join("owner.pem")).expect("pem"));
+    let bag = OpenSsl::new(b.place().work, None).bag(&certificates(&both).expect("two")).expect("bag");
+    refused(check(&b.place(), &Artefacts { conveyed: second.conveyed.clone(), ..good.clone() }), "not of the owner");
+    refused(check(&b.place(), &Artefacts { conveyed: second.conveyed, owner_certificate: Some(bag), ..good }), "one certificate");
+}
+
+#[test]
+fn a_sealed_stick_is_read_by_its_box_alone() {
+    if !crate::host::needs(&["openssl"]) {
+        return;
+    }
+    let b = Bench::new();
+    let sealed = Wish { sealed_for: Some(b.place().identity.join("idevid.pem")), ..wish() };
+    let data = b.data("sealed", sealed);
+    assert_eq!(artefact::top("conveyed", &data.conveyed).expect("CMS"), Content::Enveloped);
+    check(&b.place(), &data).expect("opened");
+    // Another box of the same manufacturer.
+    let other = Place { identity: b.file("other"), ..b.place() };
+    b.factory().device("BX-3", None, &other.identity).expect("identity");
+    refused(check(&other, &data), "not encrypted for this device");
+    // What was encrypted must be signed all the same.
+    let inside = artefact::unsigned(Content::JsonConveyed, b"{}");
+    let envelope = OpenSsl::new(b.place().work, None).seal(&inside, &b.place().identity.join("idevid.pem")).expect("sealed");
+    refused(check(&b.place(), &Artefacts { conveyed: envelope, ..data }), "what was encrypted is not signed");
+}
+
+#[test]
+fn a_boxs_key_stays_on_it_and_its_request_proves_who_asks() {
+    if !crate::host::needs(&["openssl"]) {
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt as _;
+    let b = Bench::new();
+    let place = Place { identity: b.file("own"), ..b.place() };
+    let csr = b.file("box.csr");
+    fs::write(&csr, request("BX-7", &place.identity).expect("request")).expect("csr");
+    let key = fs::metadata(place.identity.join("idevid.key")).expect("key");
+    assert_eq!(key.permissions().mode() & 0o777, 0o600);
+    assert_eq!(request("BX-7", &place.identity).expect_err("again").kind(), Kind::Conflict);
+    refused(b.factory().device("BX-8", Some(&csr), &place.identity), "does not name the serial number BX-8");
+    b.factory().device("BX-7", Some(&csr), &place.identity).expect("certified");
+    assert_eq!(place.device().expect("identity").serial_number, "BX-7");
+    check(&place, &b.data("seven", Wish { serial_number: "BX-7".into(), ..wish() })).expect("believed");
+    for bad in ["", "a/b", "../x", ".x", "a b", &"x".repeat(65)] {
+        refused(request(bad, &b.file("bad")), "1 to 64 letters");
+    }
+}
+
+#[test]
+fn the_names_of_the_files_are_those_of_the_manual() {
+    assert_eq!([CONVEYED, OWNER, VOUCHER], ["conveyed-information.cms", "owner-certificate.cms", "ownership-voucher.cms"]);
+}
