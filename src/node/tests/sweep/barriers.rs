@@ -8,7 +8,7 @@ fn barriers(c: &Case) -> u64 {
 }
 
 /// Of operations of VNFs: all that happens in between is written without one.
-const OF_VNFS: [What; 16] = [
+const OF_VNFS: [What; 18] = [
     What::InstantiateVnf,
     What::TerminateVnf,
     What::Stop,
@@ -19,6 +19,8 @@ const OF_VNFS: [What; 16] = [
     What::ScaleOut,
     What::ScaleIn,
     What::Heal,
+    What::HealVf,
+    What::ScaleOutVf,
     What::ReloadPf,
     What::Snapshot,
     What::Revert,
