@@ -13,6 +13,7 @@ mod kit;
 
 mod guest;
 mod pages;
+mod slots;
 mod sriov;
 mod trial;
 mod up;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             ("wide", wide::TESTS),
             ("trial", long),
             ("trial", trial::UNDO),
+            ("slots", slots::TESTS),
         ],
     )
 }

@@ -90,13 +90,10 @@ fn an_undo_takes_back_what_it_can_and_puts_the_rest_on_trial(lab: &mut Lab) {
     assert_eq!(lab.bothy(&["host", "usage"])["drift"], json!([]));
 }
 
-/// All is well but the daemon. The timer is shorter than the box's own 15 minutes.
+/// All is well but the daemon. The lab's timer (`lab.soon`) is shorter than the box's own 15 minutes.
 fn a_trial_that_comes_up_without_bothy_falls_back_when_its_time_is_up(lab: &mut Lab) {
     let committed = lab.boot_variable("bothy_args").expect("arguments");
-    let timer =
-        "d=/etc/systemd/system/bothy-trial.timer.d; mkdir -p $d; printf '[Timer]\\nOnActiveSec=\\nOnActiveSec=150s\\n' >$d/soon.conf; sync";
-    lab.sh(timer);
-    lab.try_arguments(&format!("{committed} systemd.mask=bothy.service"));
+    lab.try_arguments(&format!("{committed} lab.soon systemd.mask=bothy.service"));
     lab.reboot();
     if lab.sh("cat /proc/cmdline").contains("bothy.boot=trial") {
         lab.await_next_boot();
@@ -105,7 +102,6 @@ fn a_trial_that_comes_up_without_bothy_falls_back_when_its_time_is_up(lab: &mut 
     let said = lab.sh("journalctl -b -1 -u bothy-trial.service -o cat");
     assert!(said.contains("were not kept in time"), "{said}");
     kept(lab, &committed);
-    lab.sh("rm -r /etc/systemd/system/bothy-trial.timer.d; systemctl daemon-reload");
 }
 
 fn panics(lab: &mut Lab) -> usize {

@@ -28,27 +28,37 @@ impl Lab {
     /// Puts arguments on trial from inside, as the daemon does.
     #[track_caller]
     pub fn try_arguments(&mut self, arguments: &str) {
-        let block = block(&self.boot_variable("bothy_args").unwrap_or_default(), arguments);
-        let e = self.run(&["/bin/dd", "conv=notrunc,fsync", "status=none", &format!("of={FILE}")], block.as_bytes(), COMMAND);
+        self.set_boot_variables(&[("bothy_args_try", arguments), ("bothy_try", "1")]);
+    }
+
+    /// Changes variables of the block; the others stay.
+    #[track_caller]
+    pub fn set_boot_variables(&mut self, changes: &[(&str, &str)]) {
+        let old = self.sh(&format!("cat {FILE}"));
+        let kept = old.lines().filter_map(|l| l.split_once('=')).filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
+        let all: Vec<(&str, &str)> = kept.chain(changes.iter().copied()).collect();
+        let argv = ["/bin/dd", "conv=notrunc,fsync", "status=none", &format!("of={FILE}")];
+        let e = self.run(&argv, block(&all).as_bytes(), COMMAND);
         assert_eq!(e.code, Some(0), "writing {FILE}: {}", e.err);
     }
 }
 
-fn block(committed: &str, on_trial: &str) -> String {
-    let mut block = format!("{HEAD}bothy_args={committed}\nbothy_args_try={on_trial}\nbothy_try=1\n");
-    assert!(block.len() <= BYTES, "{on_trial}");
+fn block(variables: &[(&str, &str)]) -> String {
+    let mut block = HEAD.to_owned();
+    block.extend(variables.iter().map(|(name, value)| format!("{name}={value}\n")));
+    assert!(block.len() <= BYTES, "{block}");
     block.extend(std::iter::repeat_n('#', BYTES - block.len()));
     block
 }
 
-/// Where partitions begin, and what the first of them, which has the block, is not larger than.
-const ESP: std::ops::Range<u64> = 1 << 20..512 << 20;
+/// Where the first partition is, which has the block: `image/steps/disk`.
+const ESP: std::ops::Range<u64> = 1 << 20..65 << 20;
 const PIECE: usize = 1 << 20;
 
 /// Puts arguments on trial at the first boot, as the daemon does: in the overlay, at the place that the block
 /// has on the disk, as GRUB itself writes it.
 pub fn arm(disk: &Path, overlay: &Path, arguments: &str) {
-    let block = block(COMMITTED, arguments);
+    let block = block(&[("bothy_slot", "A"), ("bothy_args", COMMITTED), ("bothy_args_try", arguments), ("bothy_try", "1")]);
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(block.as_bytes()).expect("written");
     let write = format!("write -s {} {} {BYTES}", file.path().display(), place(disk));

@@ -11,23 +11,28 @@ use std::{
 /// that is in one piece.
 pub const COMMITTED: &str = "intel_iommu=on iommu=pt no_timer_check nokaslr";
 
-/// Builds what is out of date; where the disk is.
+/// Builds the disk if it is out of date; where it is.
 ///
 /// The binary is `BOTHY_LAB_BINARY` (`tests/run` names the release build there), else the one that
 /// cargo built for this test.
 pub fn build() -> PathBuf {
+    image(&["--name", "lab", "--args", COMMITTED]).join("lab.img")
+}
+
+/// `image/build` with the lab's additions; the folder of what it makes.
+pub fn image(options: &[&str]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let binary = std::env::var("BOTHY_LAB_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_bothy").into());
     let out = root.join("build/image");
     let mut build = Command::new(root.join("image/build"));
-    build.args(["--name", "lab", "--args", COMMITTED, "--binary", &binary, "--out"]).arg(&out);
+    build.args(options).args(["--binary", &binary, "--out"]).arg(&out);
     build.arg("--with").arg(root.join("tests/lab/image"));
     for (file, place) in added(root) {
         build.arg("--add").arg(format!("{}={place}", file.display()));
     }
     let made = build.status().expect("image/build");
     assert!(made.success(), "image/build: {made}");
-    out.join("lab.img")
+    out
 }
 
 /// What the lab's box has besides: the packages of its guest, and the image of that, whose kernel drives VFs.

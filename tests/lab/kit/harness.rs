@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use crate::kit::{Lab, disk, machine};
+use crate::kit::{Lab, bundles, disk, machine};
 
 /// One test: its name says what the box does.
 pub struct Test {
@@ -65,10 +65,11 @@ pub fn run(on_trial: &str, groups: &[Group]) -> ExitCode {
 /// All tests on a new box: those that failed, or why QEMU did.
 fn attempt<'a>(on_trial: &str, chosen: &'a [(String, &Test)]) -> Result<Vec<&'a str>, String> {
     let disk = disk::build();
+    let medium = bundles::medium();
     let logs = Path::new(env!("CARGO_MANIFEST_DIR")).join("build/lab");
     fs::create_dir_all(&logs).expect("a folder for logs");
     let begun = Instant::now();
-    let mut lab = Lab::power_on(&disk, &logs, on_trial);
+    let mut lab = Lab::power_on(&disk, &medium, &logs, on_trial);
     let mut failed = Vec::new();
     let mut gone = false;
     if catch_unwind(AssertUnwindSafe(|| lab.await_up())).is_err() {

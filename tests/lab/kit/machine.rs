@@ -29,6 +29,9 @@ const CPU: &str = "EPYC,vendor=HygonGenuine,x2apic=on";
 /// MAC addresses of the two physical functions, on NUMA nodes 0 and 1.
 pub const PF_MACS: [&str; 2] = ["52:54:00:00:00:10", "52:54:00:00:00:11"];
 
+/// Larger than the image that it begins with.
+const DISK: &str = "9G";
+
 pub struct Machine {
     child: Child,
     logs: PathBuf,
@@ -37,12 +40,12 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Powers on, with these kernel arguments on trial; what is written goes to an overlay beside the logs.
-    pub fn start(disk: &Path, logs: &Path, on_trial: &str) -> Machine {
+    /// Powers on, with these kernel arguments on trial and a medium to read; what is written goes to an overlay beside the logs.
+    pub fn start(disk: &Path, medium: &Path, logs: &Path, on_trial: &str) -> Machine {
         let sockets = tempfile::Builder::new().prefix("bothy-lab-").tempdir_in("/tmp").expect("a folder in /tmp");
         let [overlay, vars, console] = ["disk.qcow2", "vars.fd", "console.log"].map(|n| logs.join(n));
         fs::copy(FIRMWARE[1], &vars).expect("OVMF's variables");
-        let made = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(disk).arg(&overlay).status();
+        let made = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(disk).arg(&overlay).arg(DISK).status();
         assert!(made.is_ok_and(|s| s.success()), "qemu-img makes {}", overlay.display());
         bootenv::arm(disk, &overlay, on_trial);
 
@@ -64,6 +67,8 @@ impl Machine {
         // The disk goes with the test, so nobody waits for it to be safe.
         qemu.arg("-drive").arg(format!("if=none,id=disk,format=qcow2,cache=unsafe,file={}", overlay.display()));
         qemu.args(["-device", "virtio-blk-pci,bus=pcie.0,drive=disk,bootindex=0"]);
+        qemu.arg("-drive").arg(format!("if=none,id=medium,format=raw,readonly=on,file={}", medium.display()));
+        qemu.args(["-device", "virtio-blk-pci,bus=pcie.0,drive=medium,serial=medium"]);
         // A bridge per node, so that each NIC says where it is.
         for (node, mac) in PF_MACS.iter().enumerate() {
             let number = node + 1;
@@ -147,7 +152,7 @@ impl Drop for Machine {
 pub fn lacks() -> Option<String> {
     let mut missing: Vec<String> = Vec::new();
     for name in
-        ["qemu-system-x86_64", "qemu-img", "qemu-io", "setpriv", "mmdebstrap", "grub-mkstandalone", "mkfs.ext4", "mformat", "sfdisk"]
+        ["qemu-system-x86_64", "qemu-img", "qemu-io", "setpriv", "mmdebstrap", "grub-mkstandalone", "mkfs.ext4", "mformat", "sfdisk", "mksquashfs", "veritysetup", "rauc"]
     {
         if !program(name) {
             missing.push(format!("the program {name}"));

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod bootenv;
+pub mod bundles;
 pub mod disk;
 #[macro_use]
 pub mod harness;
@@ -38,10 +39,10 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Powers the box on, with these kernel arguments on trial.
-    pub fn power_on(disk: &Path, logs: &Path, on_trial: &str) -> Lab {
+    /// Powers the box on, with these kernel arguments on trial and this medium plugged in.
+    pub fn power_on(disk: &Path, medium: &Path, logs: &Path, on_trial: &str) -> Lab {
         let transcript = File::create(logs.join("transcript.txt")).expect("a log");
-        Lab { machine: Machine::start(disk, logs, on_trial), agent: None, transcript, logs: logs.into() }
+        Lab { machine: Machine::start(disk, medium, logs, on_trial), agent: None, transcript, logs: logs.into() }
     }
     /// Waits until it is up.
     #[track_caller]
