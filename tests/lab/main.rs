@@ -12,6 +12,7 @@ use std::process::ExitCode;
 mod kit;
 
 mod guest;
+mod install;
 mod pages;
 mod slots;
 mod sriov;
@@ -34,7 +35,8 @@ fn main() -> ExitCode {
             ("wide", wide::TESTS),
             ("trial", long),
             ("trial", trial::UNDO),
-            ("slots", slots::TESTS),
+            ("box_slots", slots::TESTS),
+            ("box_install", install::TESTS),
         ],
     )
 }

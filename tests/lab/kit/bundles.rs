@@ -22,6 +22,8 @@ pub fn medium() -> PathBuf {
     let dir = tempfile::tempdir_in(&out).expect("a folder");
     let next = dir.path().join(GOOD);
     fs::hard_link(out.join("lab-next.raucb"), &next).expect("a link");
+    // The box's own, which the build has readied.
+    let rauc = out.join("rauc/rauc");
     let keys = out.join("keys");
     let other = dir.path().join("keys");
     fs::create_dir(&other).expect("a folder");
@@ -31,8 +33,8 @@ pub fn medium() -> PathBuf {
         .arg(&key)
         .arg("-out")
         .arg(&certificate));
-    small(dir.path(), OTHER_KEY, 9, &key, &certificate);
-    small(dir.path(), OLDER, 0, &keys.join("update.key"), &keys.join("update.crt"));
+    small(&rauc, dir.path(), OTHER_KEY, 9, &key, &certificate);
+    small(&rauc, dir.path(), OLDER, 0, &keys.join("update.key"), &keys.join("update.crt"));
     fs::remove_dir_all(&other).expect("removed");
     let medium = out.join("lab-medium.img");
     run(Command::new("mksquashfs").arg(dir.path()).arg(&medium).args(["-noappend", "-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX"]));
@@ -40,7 +42,7 @@ pub fn medium() -> PathBuf {
 }
 
 /// A bundle in form, of images that are no file systems: none of them is ever to be written.
-fn small(dir: &Path, name: &str, security: u32, key: &Path, certificate: &Path) {
+fn small(rauc: &Path, dir: &Path, name: &str, security: u32, key: &Path, certificate: &Path) {
     let content = dir.join("content");
     fs::create_dir(&content).expect("a folder");
     for image in ["root.img", "boot.img"] {
@@ -52,7 +54,7 @@ fn small(dir: &Path, name: &str, security: u32, key: &Path, certificate: &Path) 
     );
     fs::write(content.join("manifest.raucm"), manifest).expect("written");
     let (key, certificate) = (key.display(), certificate.display());
-    run(Command::new("rauc")
+    run(Command::new(rauc)
         .args(["bundle", &format!("--key={key}"), &format!("--cert={certificate}"), &format!("--keyring={certificate}")])
         .arg(&content)
         .arg(dir.join(name)));

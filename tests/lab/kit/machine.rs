@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::kit::{agent, bootenv, program};
 
 /// Where UEFI lies on Debian: code, and variables to copy.
-const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
+pub const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
 
 /// QEMU 10 maps a VF's registers at the low 32 bits of their address, so they have to be below 4 GiB, or no
 /// driver of a VF ever reaches its PF. The firmware puts them above as soon as it believes what the processor
@@ -24,7 +24,7 @@ const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF
 /// Interrupts are sent and ended by x2APIC's registers (with the IOMMU's `eim`), not through memory: while a VF
 /// appears and the map of memory is made anew, TCG may lose a write to the old APIC, and a processor whose
 /// interrupt never ends takes no other.
-const CPU: &str = "EPYC,vendor=HygonGenuine,x2apic=on";
+pub const CPU: &str = "EPYC,vendor=HygonGenuine,x2apic=on";
 
 /// MAC addresses of the two physical functions, on NUMA nodes 0 and 1.
 pub const PF_MACS: [&str; 2] = ["52:54:00:00:00:10", "52:54:00:00:00:11"];
@@ -152,7 +152,7 @@ impl Drop for Machine {
 pub fn lacks() -> Option<String> {
     let mut missing: Vec<String> = Vec::new();
     for name in
-        ["qemu-system-x86_64", "qemu-img", "qemu-io", "setpriv", "mmdebstrap", "grub-mkstandalone", "mkfs.ext4", "mformat", "sfdisk", "mksquashfs", "veritysetup", "rauc"]
+        ["qemu-system-x86_64", "qemu-img", "qemu-io", "setpriv", "mmdebstrap", "grub-mkstandalone", "mkfs.ext4", "mformat", "sfdisk", "mksquashfs", "veritysetup"]
     {
         if !program(name) {
             missing.push(format!("the program {name}"));

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod harness;
 pub mod machine;
 pub mod settings;
+pub mod small;
 
 use std::{
     fs::{self, File},
