@@ -26,7 +26,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
-    Services, auth, permit,
+    Services, auth, leftover, permit,
     permit::Need,
     problem::{Answer, PROBLEM_JSON, Problem},
     routes::Routes,
@@ -69,7 +69,11 @@ async fn pass(State(g): State<Arc<Gate>>, Extension(peer): Extension<Peer>, req:
             path: req.uri().path().to_owned(),
             ..Told::default()
         };
-        let (response, changes) = inside(&g, &peer, &mut told, req, next).await;
+        let (req, left) = leftover::of(req);
+        let (mut response, changes) = inside(&g, &peer, &mut told, req, next).await;
+        if let Some(left) = left {
+            left.see_to(&mut response).await;
+        }
         if changes || matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
             outcome(&mut told, &response);
             tell(&g.services, told).await;

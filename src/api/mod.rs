@@ -15,6 +15,7 @@ pub mod convert;
 pub mod extract;
 pub mod gate;
 pub mod json;
+pub mod leftover;
 pub mod list;
 pub mod oauth;
 pub mod ops;

@@ -49,6 +49,31 @@ async fn every_refusal_is_a_problem_with_its_status_and_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_comes_after_its_refusal_spoils_no_other_request() {
+    let rig = rig(16, "").await;
+    let head = |line: &str, more: &str| format!("{line} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n{more}\r\n", rig.token);
+    let mut tls = rig.connect().await;
+    for part in [&head("POST /nowhere", "content-type: application/json\r\ncontent-length: 2\r\n"), "{}"] {
+        tls.write_all(part.as_bytes()).await.expect("write");
+        tls.flush().await.expect("flush");
+        // The head has been read by then, if the host is not too busy; else this shows nothing.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    tls.write_all(head("GET /bothy/v1/version", "connection: close\r\n").as_bytes()).await.expect("write");
+    let mut raw = Vec::new();
+    tls.read_to_end(&mut raw).await.expect("both answers");
+    let text = String::from_utf8_lossy(&raw);
+    assert_eq!(text.matches("HTTP/1.1 ").count(), 2, "{text}");
+    assert!(text.starts_with("HTTP/1.1 404 ") && text.contains("HTTP/1.1 200 "), "{text}");
+
+    // Of one that does not come, or has not been asked for, the answer says that nothing more is read.
+    for more in ["content-length: 100\r\n", "content-length: 2\r\nexpect: 100-continue\r\n"] {
+        let r = rig.raw(&head("POST /nowhere", &format!("content-type: application/json\r\n{more}"))).await;
+        assert_eq!((r.status, r.header("connection")), (404, Some("close")), "{}", r.head);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_unknown_learns_what_is_here() {
     let rig = rig(16, "").await;
     for path in ["/bothy/v1/health", "/nslcm/api_versions", "/nowhere"] {
