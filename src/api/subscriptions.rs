@@ -89,7 +89,8 @@ impl Of {
         let (notify, like) = (s.notify.clone(), asked.clone());
         if let Some(same) = s.domain(move |_| notify.same(&like)).await? {
             let mut r = StatusCode::SEE_OTHER.into_response();
-            let at = HeaderValue::try_from(format!("{}/{}", collection(same.source), same.id))
+            // Whole: clients that follow it do so by this alone.
+            let at = HeaderValue::try_from(format!("{}{}/{}", base.0, collection(same.source), same.id))
                 .map_err(|e| Fault::bug("a path cannot be a header").with_source(e))?;
             r.headers_mut().insert(LOCATION, at);
             return Ok(r);

@@ -392,7 +392,7 @@ async fn subscriptions_are_tested_kept_once_and_show_no_secret() {
     assert_eq!(made.status, 201, "{}", made.body);
     let at = made.header("location").expect("location").to_owned();
     let again = subscribe(&rig, "vnflcm", ask.clone()).await;
-    assert_eq!((again.status, again.header("location")), (303, Some(at.as_str())));
+    assert_eq!((again.status, again.header("location")), (303, Some(format!("https://localhost{at}").as_str())));
     assert_eq!(rig.show(&at).await["filter"], ask["filter"]);
     let listed = rig.show("/vnflcm/v2/subscriptions?filter=(eq,verbosity,SHORT)").await;
     assert_eq!(listed.as_array().map(Vec::len), Some(1));
