@@ -127,6 +127,18 @@ pub const BUILT_IN: &[BuiltIn] = &[
         ],
     },
     BuiltIn {
+        name: "vnfm",
+        description: "a foreign VNFM over SOL003: asks this NFVO for grants, and reads the packages they are about",
+        every_project: false,
+        grants: &[
+            (Resource::About, LOOK),
+            (Resource::Own, ANY),
+            (Resource::VnfPackage, LOOK),
+            (Resource::Subscription, ANY),
+            (Resource::Grant, &[Read, Create]),
+        ],
+    },
+    BuiltIn {
         name: "vnf",
         description: "a VNF or its element manager: looks at VNFs, and subscribes to what they report",
         every_project: false,

@@ -31,6 +31,9 @@ use crate::{
 /// A grant outlives what it holds by so long, to be read.
 const KEPT_MS: u64 = 24 * 3600 * 1000;
 
+/// Requests of one VNFM that wait for an answer: each is a record, with all that was sent.
+const OPEN_EACH: usize = 64;
+
 /// A request for a grant, checked for form only.
 #[derive(Debug, Clone)]
 pub struct AskGrant {
@@ -81,6 +84,10 @@ impl Nfvo {
         let before = all.iter().find(|g| g.project == ask.project && g.vnfm == ask.vnfm && g.op == ask.op);
         if let Some(g) = before.filter(|g| g.decision != Decision::Open) {
             return Ok(g.clone());
+        }
+        let open = all.iter().filter(|g| g.project == ask.project && g.vnfm == ask.vnfm && g.decision == Decision::Open).count();
+        if before.is_none() && open >= OPEN_EACH {
+            return Err(Fault::transient(format!("{open} grants of {} are open: read those until they are decided", ask.vnfm)));
         }
         let of_vnf = |g: &&GivenGrant| g.project == ask.project && g.vnfm == ask.vnfm && g.vnf == ask.vnf;
         let flavour = ask.flavour.clone().or_else(|| all.iter().filter(of_vnf).max_by_key(|g| g.created).and_then(|g| g.flavour.clone()));

@@ -94,7 +94,6 @@ fn a_vnfm_asks_its_central_nfvo_over_tls_and_waits_for_it_through_deaths_of_both
     let nfvo = Site::new("\"sol003-nfvo\", \"sol005\"", "");
     let n = Daemon::start(nfvo.at());
     let vnfd = nfvo.onboard();
-    cli(nfvo.at(), &["role", "set", "vnfm", "--may", "grant:read", "--may", "grant:create"]);
     cli(nfvo.at(), &["client", "create", "edge", "--role", "vnfm"]);
     let secret = cli(nfvo.at(), &["client", "secret", "edge"])["secret"].as_str().expect("secret").to_owned();
 

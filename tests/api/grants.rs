@@ -49,9 +49,6 @@ fn request(vnfd: &str, vnf: &str, op: u32, what: &str, guests: usize) -> Value {
 
 /// A VNFM's account, as the README makes one.
 async fn vnfm(rig: &Rig, name: &str) -> String {
-    let role = json!({"permissions": ["about:read", "grant:read", "grant:create", "vnfpkg:read"]});
-    let put = rig.ask("PUT /bothy/v1/roles/vnfm", &["content-type: application/json"], &role.to_string()).await;
-    assert!(put.status < 300, "{}", put.body);
     user(rig, name, "vnfm", "default").await
 }
 
@@ -171,13 +168,22 @@ async fn while_the_box_does_not_answer_a_grant_is_promised_and_decided_when_it_i
     assert_eq!(rig.get(&at).await.status, 202);
     let kept: Vec<GivenGrant> = rig.core.vnfm().store().list().expect("grants");
     assert_eq!((kept.len(), kept[0].vnfm.as_str(), kept[0].request.is_empty()), (1, "east", false), "{kept:#?}");
+    // So many wait, and no more; the same one again is no other.
+    for op in 2..=64 {
+        let more = ask(&rig, &token, &request(&vnfd, &format!("{VNF}1"), op, "SCALE", 1)).await;
+        assert_eq!(more.status, 202, "{op}: {}", more.body);
+    }
+    let full = ask(&rig, &token, &request(&vnfd, &format!("{VNF}1"), 65, "SCALE", 1)).await;
+    assert!(full.status == 503 && full.problem().contains("64 grants of east are open"), "{}", full.body);
+    assert_eq!(ask(&rig, &token, &r).await.status, 202);
     rig.sim.faults().clear();
     let given = read(&rig, &token, &at).await;
     assert_eq!(given.status, 200, "{}", given.body);
     fits(schema::GRANT, "Grant", &given.json());
     assert_eq!(ask(&rig, &token, &r).await.header("location"), Some(at.as_str()));
     let kept: Vec<GivenGrant> = rig.core.vnfm().store().list().expect("grants");
-    assert!(kept.len() == 1 && kept[0].request.is_empty(), "what is decided needs no request any more: {kept:#?}");
+    let decided = kept.iter().filter(|g| g.request.is_empty()).count();
+    assert!(kept.len() == 64 && decided == 1, "what is decided needs no request any more: {kept:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
