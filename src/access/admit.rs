@@ -146,6 +146,7 @@ impl Directory {
         }
         let (permissions, every_project) = roles::together(&a.roles, |name| self.roles.get(name));
         let nfvo = self.nfvos.contains_key(&a.name) && a.roles.iter().any(|r| r == super::central::ROLE);
-        Some(Caller { name: a.name.clone(), project: a.project, every_project, permissions, nfvo })
+        let element = !every_project && a.roles.iter().any(|r| r == super::element::ROLE);
+        Some(Caller { name: a.name.clone(), project: a.project, every_project, permissions, nfvo, element })
     }
 }

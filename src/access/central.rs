@@ -86,7 +86,7 @@ fn absent(name: &str) -> Fault {
 }
 
 /// Under way or long over.
-fn either<R: Record>(store: &Store, key: &R::Key) -> Result<Option<R>> {
+pub(super) fn either<R: Record>(store: &Store, key: &R::Key) -> Result<Option<R>> {
     store.get(key)?.map_or_else(|| store.get_history(key), |r| Ok(Some(r)))
 }
 
@@ -98,15 +98,18 @@ pub fn forget_snapshot(store: &Store, id: SnapshotId) -> Result<()> {
 impl Caller {
     /// He has made it: no VNF says whose it is before it is filled.
     pub fn own_snapshot(&self, store: &Store, snapshot: SnapshotId) -> Result<()> {
-        if !self.nfvo {
+        if !self.nfvo && !self.element {
             return Ok(());
         }
         store.write(Durability::Barrier, |tx| tx.put(&SnapshotOwner { snapshot, account: self.name.clone() }))
     }
 
     /// What is there for him as a central NFVO, beside the project's border: his own, and members of services, which
-    /// only their services change.
+    /// only their services change. As an element manager: what is in his charge.
     pub fn check_own(&self, store: &Store, thing: Thing, action: Action) -> Result<()> {
+        if self.element {
+            return self.check_charge(store, thing);
+        }
         if !self.nfvo {
             return Ok(());
         }

@@ -8,6 +8,7 @@
 //! * `admit`    from what a request offers to a `Caller`, or a refusal
 //! * `certificate` what of a client certificate names its holder. Pure
 //! * `central`  which accounts are central NFVOs, and what of the box is theirs
+//! * `element`  element managers, and which VNFs are in their charge
 //! * `manage`   accounts, roles, projects and tokens are made, changed, removed
 //! * `audit`    the hash-chained trail of changes and refusals
 //!
@@ -18,6 +19,7 @@ pub mod audit;
 pub mod central;
 pub mod certificate;
 pub mod digest;
+pub mod element;
 pub mod manage;
 pub mod password;
 pub mod rate;
@@ -61,6 +63,8 @@ pub struct Caller {
     pub permissions: Permissions,
     /// A central NFVO: what it makes is its own.
     pub nfvo: bool,
+    /// A VNF or its element manager: only VNFs that name it are there for it.
+    pub element: bool,
 }
 
 impl Caller {
@@ -72,6 +76,7 @@ impl Caller {
             every_project: true,
             permissions: Permissions::ALL,
             nfvo: false,
+            element: false,
         }
     }
     /// What belongs to `project` is there for him; the rest is as if it were not.

@@ -4,7 +4,7 @@
 
 use axum::{
     extract::State,
-    http::{HeaderMap, Uri},
+    http::{HeaderMap, StatusCode, Uri},
     response::Response,
 };
 use uuid::Uuid;
@@ -12,7 +12,10 @@ use uuid::Uuid;
 use super::{
     Ctx,
     conditional::if_match,
-    convert::{Base, alarm::alarm},
+    convert::{
+        Base,
+        alarm::{alarm, proposed, to_element},
+    },
     extract::{self, Id},
     list::{Page, Query, list},
     problem::Answer,
@@ -28,8 +31,8 @@ use crate::{
     },
     nfvo::Nfvo,
     sol::{
-        fm::{AckState, AlarmModifications},
-        shape::{ALARM, NS_ALARM, Shape},
+        fm::{self as sol, AckState, AlarmModifications, PerceivedSeverityRequest},
+        shape::{ALARM, ELEMENT_ALARM, NS_ALARM, Shape},
     },
 };
 
@@ -37,6 +40,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Of {
     Vnf,
+    /// VNFs', as SOL002 shows them to element managers.
+    Element,
     Ns,
     Host,
 }
@@ -50,10 +55,30 @@ pub fn routes(of: Of, all: &'static str, one: &'static str) -> Routes {
         })
 }
 
+/// SOL002 7.4.4: an element manager knows that it is worse than it looks from here.
+pub fn escalation(path: &'static str) -> Routes {
+    Routes::default().post(path, escalate)
+}
+
+async fn escalate(
+    State(s): Ctx,
+    Id(id): Id<AlarmId>,
+    _: NoQuery,
+    extract::Json(r): extract::Json<PerceivedSeverityRequest>,
+) -> Answer<StatusCode> {
+    let alarms = s.alarms.clone();
+    s.domain(move |n| {
+        Of::Element.find(n, id)?;
+        alarms.escalate(id, proposed(r.proposed_perceived_severity)?)
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 impl Of {
     fn has(self, a: &Alarm) -> bool {
         match a.object {
-            Object::Vnf(_) => self == Of::Vnf,
+            Object::Vnf(_) => matches!(self, Of::Vnf | Of::Element),
             Object::Ns(_) => self == Of::Ns,
             Object::Host => self == Of::Host,
         }
@@ -62,7 +87,15 @@ impl Of {
     fn shape(self) -> &'static Shape {
         match self {
             Of::Ns => &NS_ALARM,
+            Of::Element => &ELEMENT_ALARM,
             Of::Vnf | Of::Host => &ALARM,
+        }
+    }
+
+    fn show(self, a: &Alarm, base: &Base) -> sol::Alarm {
+        match self {
+            Of::Element => to_element(a, base),
+            Of::Vnf | Of::Ns | Of::Host => alarm(a, base),
         }
     }
 
@@ -83,12 +116,12 @@ impl Of {
             }
             Ok(page)
         };
-        list(&s, &base, query, page, move |_, a: Alarm| Ok(alarm(&a, &to))).await
+        list(&s, &base, query, page, move |_, a: Alarm| Ok(self.show(&a, &to))).await
     }
 
     async fn one(self, State(s): Ctx, base: Base, Id(id): Id<AlarmId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
         let found = s.look(move |n| self.find(n, id)).await?;
-        Ok(shown(&headers, found.revision, &alarm(&found, &base)))
+        Ok(shown(&headers, found.revision, &self.show(&found, &base)))
     }
 
     /// 200 with what was changed, as both standards want it.

@@ -187,9 +187,18 @@ pub async fn list<T: Owned, S: Serialize>(
         .domain(move |n| {
             let seen = |mut p: Page<T>| {
                 p.entries.retain(|(_, e)| n.caller().sees_all_of(e));
-                p
+                if n.caller().element {
+                    let mut of_his = Vec::new();
+                    for (key, e) in p.entries {
+                        if n.caller().in_charge(n.vnfm().store(), &e.of_vnfs())? {
+                            of_his.push((key, e));
+                        }
+                    }
+                    p.entries = of_his;
+                }
+                Ok(p)
             };
-            let (entries, next) = query.walk(size, |after, limit| page(n, after, limit).map(seen), |e| show(n, e))?;
+            let (entries, next) = query.walk(size, |after, limit| page(n, after, limit).and_then(seen), |e| show(n, e))?;
             let link = next.map(|last| {
                 let and = if query.rest.is_empty() { "" } else { "&" };
                 format!("<{link_to}{}?{}{and}{MARKER}={}>; rel=\"next\"", query.path, query.rest, query.mark(last))

@@ -26,6 +26,7 @@ pub mod refusal;
 pub mod respond;
 pub mod routes;
 pub mod server;
+pub mod sol002;
 pub mod sol003;
 pub mod sol003nfvo;
 pub mod sol005;
@@ -114,6 +115,7 @@ pub fn routes(point: ReferencePoint) -> Routes {
         ReferencePoint::Sol005 => sol005::routes(),
         ReferencePoint::Sol003Vnfm => sol003::routes(),
         ReferencePoint::Sol003Nfvo => sol003nfvo::routes(),
+        ReferencePoint::Sol002 => sol002::routes(),
         ReferencePoint::Admin => admin::routes(),
     }
 }

@@ -27,7 +27,9 @@ use crate::{
     model::{
         access::{Action, Permission, Resource},
         error::{Fault, Result},
-        subscription::{Auth, Source, Subscription},
+        id::VnfId,
+        subscription::{Auth, Filter, Source, Subscription},
+        vnf::ELEMENT_MANAGER,
     },
     notify::Notifier,
     sol::{
@@ -141,6 +143,20 @@ pub fn auth_of(notify: &Notifier, id: Uuid, given: Option<SubscriptionAuthentica
     })
 }
 
+/// An element manager hears of the VNFs in his charge: of those he names, or else of all that are now.
+fn in_charge(n: &View, mut filter: Filter, faults: &mut Vec<String>) -> Result<Filter> {
+    let his = n.caller().charges(n.vnfm().store())?;
+    let others = filter.ids.iter().filter(|id| !his.contains(&VnfId(**id)));
+    faults.extend(others.map(|id| format!("filter: there is no VNF instance {id}")));
+    if his.is_empty() {
+        faults.push(format!("no VNF names '{}' as its element manager (metadata {ELEMENT_MANAGER})", n.caller().name));
+    }
+    if filter.ids.is_empty() {
+        filter.ids = his.iter().map(|id| id.0).collect();
+    }
+    Ok(filter)
+}
+
 fn ask<F: IntoFilter>(notify: &Notifier, r: SubscriptionRequest<F>, n: &View, source: Source, base: String) -> Result<Subscription> {
     let needs = Permission { resource: told_of(source), action: Action::Read };
     if !n.caller().permissions.has(needs) {
@@ -150,6 +166,7 @@ fn ask<F: IntoFilter>(notify: &Notifier, r: SubscriptionRequest<F>, n: &View, so
     let id = Uuid::new_v4();
     let filter_text = r.filter.as_ref().and_then(|f| serde_json::to_string(f).ok());
     let filter = r.filter.map(|f| f.into_filter(&mut faults)).unwrap_or_default();
+    let filter = if n.caller().element { in_charge(n, filter, &mut faults)? } else { filter };
     let auth = auth_of(notify, id, r.authentication, &mut faults)?;
     if !faults.is_empty() {
         return Err(Fault::invalid("the subscription cannot be made").with_reasons(faults));

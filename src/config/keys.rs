@@ -181,13 +181,22 @@ impl Setting for Listener {
         };
         let reference_points = reference_points?;
         if reference_points.is_empty() {
-            t.fault("reference_points", "must name at least one of sol005, sol003-vnfm, sol003-nfvo, admin");
+            t.fault("reference_points", format!("must name at least one of {}", ReferencePoint::WORDS.join(", ")));
+        }
+        if [ReferencePoint::Sol002, ReferencePoint::Sol003Vnfm].iter().all(|p| reference_points.contains(p)) {
+            t.fault("reference_points", "sol002 and sol003-vnfm have the same paths: each needs a listener of its own");
         }
         Some(Listener { address, reference_points })
     }
     fn show(&self) -> String {
         format!("{{ address = {}, reference_points = {} }}", quoted(&self.address.to_string()), self.reference_points.show())
     }
+}
+
+impl ReferencePoint {
+    /// What can be met at one place: `sol002` has paths of `sol003-vnfm`.
+    pub const TOGETHER: &'static [ReferencePoint] =
+        &[ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Sol003Nfvo, ReferencePoint::Admin];
 }
 
 /// A network outside the box, under the name that descriptors use for it.
@@ -254,7 +263,7 @@ macro_rules! words {
 pub(super) use words;
 
 words! {
-    ReferencePoint { Sol005 = "sol005", Sol003Vnfm = "sol003-vnfm", Sol003Nfvo = "sol003-nfvo", Admin = "admin" }
+    ReferencePoint { Sol005 = "sol005", Sol003Vnfm = "sol003-vnfm", Sol003Nfvo = "sol003-nfvo", Sol002 = "sol002", Admin = "admin" }
     /// What is done while a central NFVO does not answer.
     GrantOffline { Wait = "wait", AllowHeal = "allow-heal" }
     LogFormat { Human = "human", Json = "json" }

@@ -69,7 +69,7 @@ port = 1
             "line 9: overcommit.cpu: -1 is not between 0.1 and 64",
             "line 10: overcomit: no such key; did you mean 'overcommit.cpu'?",
             "line 13: listen[0].address: must be an address and a port, such as \"0.0.0.0:9443\" or \"[::]:9443\"",
-            "line 14: listen[0].reference_points[1]: 'sol009' is none of sol005, sol003-vnfm, sol003-nfvo, admin",
+            "line 14: listen[0].reference_points[1]: 'sol009' is none of sol005, sol003-vnfm, sol003-nfvo, sol002, admin",
             "line 15: listen[0].port: no such key; the nearest is 'address'",
         ]
     );

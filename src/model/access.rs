@@ -9,9 +9,14 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::{
+    alarm::{Alarm, Object},
     error::{Fault, Result},
-    id::ProjectId,
+    id::{ProjectId, VnfId},
+    op::{Operation, Target},
+    pm::{PmJob, Threshold},
     size::MiB,
+    snapshot::VnfSnapshot,
+    subscription::Source,
     time::Stamp,
 };
 
@@ -241,6 +246,10 @@ pub trait Owned {
     fn of_every_project(&self) -> bool {
         false
     }
+    /// The VNF instances that it is of: it is there for an element manager who has all of them in his charge. None: for no such.
+    fn of_vnfs(&self) -> Vec<VnfId> {
+        Vec::new()
+    }
     /// It is there for the central NFVO of that account, if for anybody of its project.
     fn is_for_nfvo(&self, _account: &str) -> bool {
         true
@@ -255,14 +264,41 @@ macro_rules! owned {
     )*};
 }
 owned! {
-    super::ns::NsInstance, super::op::Operation, super::package::NsDescriptor, super::package::PnfDescriptor, super::package::VnfPackage,
-    super::segment::Segment, super::alarm::Alarm, super::chain::Chain,
-    super::pm::PmJob, super::pm::Threshold, super::snapshot::VnfSnapshot,
+    super::ns::NsInstance, super::package::NsDescriptor, super::package::PnfDescriptor, super::package::VnfPackage,
+    super::segment::Segment, super::chain::Chain,
+}
+
+macro_rules! owned_of_vnfs {
+    ($($t:ty, $of:expr);* $(;)?) => {$(
+        impl Owned for $t {
+            fn project(&self) -> ProjectId { self.project }
+            fn of_vnfs(&self) -> Vec<VnfId> {
+                let of: fn(&$t) -> Vec<VnfId> = $of;
+                of(self)
+            }
+        }
+    )*};
+}
+owned_of_vnfs! {
+    Operation, |o| match o.target {
+        Target::Vnf(id) => vec![id],
+        Target::Ns(_) | Target::Pf(_) => Vec::new(),
+    };
+    Alarm, |a| match a.object {
+        Object::Vnf(id) => vec![id],
+        Object::Ns(_) | Object::Host => Vec::new(),
+    };
+    PmJob, |j| if j.object_type.of_service() { Vec::new() } else { j.objects.iter().copied().map(VnfId).collect() };
+    Threshold, |t| if t.object_type.of_service() { Vec::new() } else { vec![VnfId(t.object)] };
+    VnfSnapshot, |s| s.taken.iter().map(|t| t.vnf.id).collect();
 }
 
 impl Owned for super::vnf::VnfInstance {
     fn project(&self) -> ProjectId {
         self.project
+    }
+    fn of_vnfs(&self) -> Vec<VnfId> {
+        vec![self.id]
     }
     fn is_for_nfvo(&self, account: &str) -> bool {
         self.ns.is_some() || self.is_of(account)
@@ -275,6 +311,20 @@ impl Owned for super::subscription::Subscription {
     }
     fn of_every_project(&self) -> bool {
         self.every_project
+    }
+    fn of_vnfs(&self) -> Vec<VnfId> {
+        match self.source {
+            Source::VnfLcm | Source::VnfFm => self.filter.ids.iter().copied().map(VnfId).collect(),
+            Source::Nsd
+            | Source::VnfPkgm
+            | Source::NsLcm
+            | Source::Sol003VnfPkgm
+            | Source::NsFm
+            | Source::VnfPmJob
+            | Source::VnfThreshold
+            | Source::NsPmJob
+            | Source::NsThreshold => Vec::new(),
+        }
     }
 }
 

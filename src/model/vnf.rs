@@ -65,6 +65,17 @@ impl VnfInstance {
     pub fn is_of(&self, account: &str) -> bool {
         self.owner.as_ref().is_some_and(|o| o.account == account)
     }
+    /// The element manager of that account has it in its charge.
+    pub fn is_managed_by(&self, account: &str) -> bool {
+        let names = |p: &Param| matches!(p, Param::Text(t) if t == account);
+        self.metadata.iter().any(|(name, value)| {
+            name == ELEMENT_MANAGER
+                && match value {
+                    Param::List(all) => all.iter().any(names),
+                    Param::Text(_) | Param::Null | Param::Bool(_) | Param::Number(_) | Param::Map(_) => names(value),
+                }
+        })
+    }
     /// No operation holds it, or a `Conflict` that names the one that does.
     pub fn check_free(&self) -> Result<()> {
         match self.op {
@@ -108,6 +119,9 @@ pub fn check_configurable(of: &Params) -> Result<()> {
         }
     }
 }
+
+/// Of an instance's metadata: the account of its element manager, or a list of them.
+pub const ELEMENT_MANAGER: &str = "bothy.em";
 
 /// The configurable property that has crashed guests healed (SOL003 5.5.2.2).
 pub const AUTOHEAL: &str = "isAutohealEnabled";

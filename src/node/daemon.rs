@@ -175,7 +175,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
         tracing::info!(address = %l.address, "serving HTTPS");
     }
     let socket = config.socket_path();
-    let everything = ReferencePoint::ALL;
+    let everything = ReferencePoint::TOGETHER;
     server.listen_local(bind_local(&socket).await?, api::router(&services, everything));
     tracing::info!(%socket, fingerprint = tls.fingerprint(), fresh, "ready");
     if !provisioned {

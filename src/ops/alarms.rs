@@ -113,6 +113,18 @@ impl Alarms {
         Ok(alarm)
     }
 
+    /// Somebody knows that it is worse. The same again is no change.
+    pub fn escalate(&self, id: AlarmId, to: Severity) -> Result<()> {
+        let mut c = self.changes();
+        let alarm = c.standing.values().find(|a| a.id == id).cloned();
+        let alarm = alarm.ok_or_else(|| Fault::invalid(format!("alarm {id} is cleared: it is as bad as it was")))?;
+        if to < alarm.severity {
+            return Err(Fault::invalid(format!("alarm {id} is more severe already; only more can be proposed")));
+        }
+        c.raise(Symptom { key: alarm.key(), project: alarm.project, severity: to, details: alarm.details, caused_by: alarm.caused_by })?;
+        c.commit()
+    }
+
     /// Forgets the oldest of what is over.
     pub fn prune(&self) -> Result<usize> {
         self.prune_to(KEPT)

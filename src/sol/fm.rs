@@ -16,6 +16,9 @@ use super::{
 pub struct Alarm {
     pub id: Identifier,
     pub managed_object_id: Identifier,
+    /// SOL002's alone (7.5.2.4).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vnfc_instance_ids: Vec<Identifier>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root_cause_faulty_component: Option<FaultyComponentInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,6 +44,13 @@ pub struct Alarm {
     pub fault_details: Vec<String>,
     #[serde(rename = "_links")]
     pub links: AlarmLinks,
+}
+
+/// SOL002 7.5.2.9.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PerceivedSeverityRequest {
+    pub proposed_perceived_severity: PerceivedSeverity,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

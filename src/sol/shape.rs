@@ -120,6 +120,9 @@ macro_rules! alarm {
 /// SOL003 7.4.2.3.2; also of the box's own alarms.
 pub static ALARM: Shape = alarm!();
 
+/// SOL002 7.4.2.3.2.
+pub static ELEMENT_ALARM: Shape = alarm!("vnfcInstanceIds");
+
 /// SOL005 8.4.2.3.2.
 pub static NS_ALARM: Shape = alarm!("rootCauseFaultyComponent");
 
@@ -535,6 +538,7 @@ mod tests {
             (schema::VNFLCM, "LccnSubscription", &SUBSCRIPTION_WITH_VERBOSITY),
             (schema::VNFFM, "Alarm", &ALARM),
             (schema::NSFM, "Alarm", &NS_ALARM),
+            (schema::VNFFM_OF_SOL002, "Alarm", &ELEMENT_ALARM),
             (schema::VNFPM, "PmJob", &PM_JOB),
             (schema::NSPM, "PmJob", &PM_JOB),
             (schema::VNFPM, "Threshold", &THRESHOLD),

@@ -3,6 +3,7 @@
 //!
 //! What Bothy does otherwise than declared stands in [`OTHERWISE`], one by one, with the reason.
 
+use Face::{Element, Main};
 use std::{
     collections::BTreeMap,
     fs,
@@ -20,9 +21,30 @@ use serde_json::{Value, json};
 
 use crate::{
     coverage::{FILES, PRODUCED, SLIPS, matches},
-    schema::{self, GRANT, NSD, NSFM, NSLCM, NSPM, SOL003, SOL005, VNFFM, VNFLCM, VNFPKGM, VNFPM},
+    schema::{
+        self, GRANT, NSD, NSFM, NSLCM, NSPM, SOL002, SOL003, SOL005, VNFFM, VNFFM_OF_SOL002, VNFLCM, VNFLCM_OF_SOL002, VNFPKGM, VNFPM,
+        VNFPM_OF_SOL002,
+    },
     shape::described,
 };
+
+/// Whose words are used where a reply comes from: SOL002 has paths of SOL003.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Face {
+    /// SOL005 and SOL003.
+    #[default]
+    Main,
+    Element,
+}
+
+impl Face {
+    fn types(self) -> &'static [(&'static str, &'static str, &'static str)] {
+        match self {
+            Face::Main => TYPES,
+            Face::Element => ELEMENT_TYPES,
+        }
+    }
+}
 
 /// Where the types of an API stand, by the first part of its paths; and the file of the general types.
 const TYPES: &[(&str, &str, &str)] = &[
@@ -37,17 +59,33 @@ const TYPES: &[(&str, &str, &str)] = &[
     ("grant", GRANT, SOL003),
 ];
 
+/// The same of SOL002.
+const ELEMENT_TYPES: &[(&str, &str, &str)] =
+    &[("vnflcm", VNFLCM_OF_SOL002, SOL002), ("vnffm", VNFFM_OF_SOL002, SOL002), ("vnfpm", VNFPM_OF_SOL002, SOL002)];
+
 /// Routes of the rig's own.
 const OF_THE_RIG: &[&str] = &["/slow", "/stuck", "/flood"];
 
 /// Method, path and code that are answered with another body than ETSI's files say, what that is, and why.
-const OTHERWISE: &[(&str, &str, u16, &str, &str)] = &[
-    ("GET", "/vnflcm/v2/vnf_lcm_op_occs", 200, "VnfLcmOpOcc[]", "one in the file; SOL003 5.4.12.3.2 and the path have a list"),
-    ("GET", "/vnflcm/v2/subscriptions", 200, "LccnSubscription[]", "one in the file; SOL003 5.4.18.3.2 has a list"),
-    ("GET", "/vnffm/v1/alarms", 200, "Alarm[]", "one in the file; SOL003 7.4.2.3.2 has a list"),
-    ("GET", "/vnffm/v1/subscriptions", 200, "FmSubscription[]", "one in the file; SOL003 7.4.4.3.2 has a list"),
-    ("GET", "/vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}", 200, "VnfSnapshotInfo", "a list in the file; the path names one"),
-    ("PATCH", "/vnflcm/v2/vnf_instances/{vnfInstanceId}", 202, "", "a VNF in the file; SOL003 5.4.3.3.4 has an empty body"),
+const OTHERWISE: &[(Face, &str, &str, u16, &str, &str)] = &[
+    (Main, "GET", "/vnflcm/v2/vnf_lcm_op_occs", 200, "VnfLcmOpOcc[]", "one in the file; SOL003 5.4.12.3.2 and the path have a list"),
+    (Main, "GET", "/vnflcm/v2/subscriptions", 200, "LccnSubscription[]", "one in the file; SOL003 5.4.18.3.2 has a list"),
+    (Main, "GET", "/vnffm/v1/alarms", 200, "Alarm[]", "one in the file; SOL003 7.4.2.3.2 has a list"),
+    (Main, "GET", "/vnffm/v1/subscriptions", 200, "FmSubscription[]", "one in the file; SOL003 7.4.4.3.2 has a list"),
+    (Main, "GET", "/vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}", 200, "VnfSnapshotInfo", "a list in the file; the path names one"),
+    (Main, "PATCH", "/vnflcm/v2/vnf_instances/{vnfInstanceId}", 202, "", "a VNF in the file; SOL003 5.4.3.3.4 has an empty body"),
+    (Element, "GET", "/vnflcm/v2/vnf_lcm_op_occs", 200, "VnfLcmOpOcc[]", "one in the file; SOL002 5.4.12.3.2 and the path have a list"),
+    (Element, "GET", "/vnflcm/v2/subscriptions", 200, "LccnSubscription[]", "one in the file; SOL002 5.4.18.3.2 has a list"),
+    (Element, "GET", "/vnffm/v1/alarms", 200, "Alarm[]", "one in the file; SOL002 7.4.2.3.2 has a list"),
+    (Element, "GET", "/vnffm/v1/subscriptions", 200, "FmSubscription[]", "one in the file; SOL002 7.4.5.3.2 has a list"),
+    (
+        Element,
+        "DELETE",
+        "/vnflcm/v2/vnf_instances/{vnfInstanceId}",
+        204,
+        "",
+        "a notification in the file; SOL002 5.4.3.3.5 has an empty body",
+    ),
 ];
 
 /// A list whose entries lack members that their type requires: path, type, members, and why.
@@ -60,15 +98,22 @@ const LEFT_OUT: &[(&str, &str, &[&str], &str)] = &[(
 
 /// What was found at one server.
 #[derive(Clone, Default)]
-pub struct Held(Arc<Mutex<Vec<String>>>);
+pub struct Held {
+    faults: Arc<Mutex<Vec<String>>>,
+    pub face: Face,
+}
 
 impl Held {
+    /// The same list, for another of the server's faces.
+    pub fn as_seen_by(&self, face: Face) -> Held {
+        Held { face, ..self.clone() }
+    }
     pub fn add(&self, faults: Vec<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
     }
     /// Called when the server's owner goes: a test that has failed already says what it says.
     pub fn fail_if_any(&self) {
-        let faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(thread::panicking() || faults.is_empty(), "replies that are not as declared:\n{}", faults.join("\n"));
     }
     /// Looks at a reply and gives it on as it was.
@@ -78,21 +123,21 @@ impl Held {
         }
         let text = media(response.headers());
         let (head, body) = response.into_parts();
-        self.add(unnamed(method, path, head.status, &head.headers));
+        self.add(unnamed(self.face, method, path, head.status, &head.headers));
         // Files are sent as they are stored; their length is known to the tests that ask for them.
         if head.status.is_success() && !is_json(&text) && !text.is_empty() {
-            self.add(unlike(method.as_str(), path, head.status.as_u16(), &text, &[]));
+            self.add(unlike_at(self.face, method.as_str(), path, head.status.as_u16(), &text, &[]));
             return Response::from_parts(head, body);
         }
         let bytes = to_bytes(body, usize::MAX).await.expect("a body that is not cut off");
-        self.add(unlike(method.as_str(), path, head.status.as_u16(), &text, &bytes));
+        self.add(unlike_at(self.face, method.as_str(), path, head.status.as_u16(), &text, &bytes));
         Response::from_parts(head, Body::from(bytes))
     }
 }
 
 /// What SOL013 wants in the head: the version of the API (9.3.2), and where what was made is (6.4.2, for POST).
-fn unnamed(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap) -> Vec<String> {
-    let of_etsi = TYPES.iter().any(|(api, ..)| path.split('/').nth(1) == Some(*api));
+fn unnamed(face: Face, method: &Method, path: &str, status: StatusCode, headers: &HeaderMap) -> Vec<String> {
+    let of_etsi = face.types().iter().any(|(api, ..)| path.split('/').nth(1) == Some(*api));
     let wants = [("version", of_etsi && status.is_success()), ("location", of_etsi && status == StatusCode::CREATED)];
     let lacking = wants.iter().filter(|(name, wanted)| *wanted && !headers.contains_key(*name));
     lacking.map(|(name, _)| format!("{method} {path} {}: has no header {name}", status.as_u16())).collect()
@@ -121,14 +166,21 @@ enum Due {
 
 /// Everything at which this reply differs from what is declared.
 pub fn unlike(method: &str, path: &str, status: u16, media: &str, body: &[u8]) -> Vec<String> {
+    unlike_at(Main, method, path, status, media, body)
+}
+
+fn unlike_at(face: Face, method: &str, path: &str, status: u16, media: &str, body: &[u8]) -> Vec<String> {
     let at = |text: String| format!("{method} {path} {status}: {text}");
     let path = path.split('?').next().unwrap_or_default();
     // RFC 9110 15.4.5: what the client has is as it was.
     if status == 304 && method == "GET" && body.is_empty() {
         return Vec::new();
     }
-    let due =
-        if path.starts_with("/bothy/") || path.starts_with("/oauth") { own(path, method, status) } else { etsi(path, method, status) };
+    let due = if path.starts_with("/bothy/") || path.starts_with("/oauth") {
+        own(path, method, status)
+    } else {
+        etsi(face, path, method, status)
+    };
     match due {
         Due::Undeclared => vec![at("is declared nowhere".to_owned())],
         Due::File => Vec::new(),
@@ -202,10 +254,10 @@ fn refusal(status: u16) -> Due {
 /// ETSI's files: path, method and code to the name of the body's type, empty for none.
 type Declared = BTreeMap<String, BTreeMap<(String, u16), String>>;
 
-fn read() -> Declared {
+fn read(face: Face) -> Declared {
     let mut all = Declared::new();
     let Some(digest) = schema::root().map(|r| r.with_file_name("digest")) else { return all };
-    for (api, file) in PRODUCED {
+    for (_, api, file) in PRODUCED.iter().filter(|p| p.0 == face) {
         let text = fs::read_to_string(digest.join(format!("{file}-v3.7.1.json"))).expect("the digest");
         let v: Value = serde_json::from_str(&text).expect("JSON");
         for r in v["resources"][api].as_array().expect("an API of the digest") {
@@ -218,7 +270,7 @@ fn read() -> Declared {
             }
         }
     }
-    for (method, path, code, body, _) in OTHERWISE {
+    for (_, method, path, code, body, _) in OTHERWISE.iter().filter(|o| o.0 == face) {
         let of = all.get_mut(*path).unwrap_or_else(|| panic!("{path} is not in ETSI's files"));
         let before = of.insert(((*method).to_owned(), *code), (*body).to_owned());
         assert!(before.is_some_and(|b| b != *body), "{method} {path} {code} is as declared: take it out of OTHERWISE");
@@ -226,8 +278,8 @@ fn read() -> Declared {
     all
 }
 
-fn etsi(path: &str, method: &str, status: u16) -> Due {
-    static READ: OnceLock<Declared> = OnceLock::new();
+fn etsi(face: Face, path: &str, method: &str, status: u16) -> Due {
+    static READ: [OnceLock<Declared>; 2] = [OnceLock::new(), OnceLock::new()];
     if status >= 400 {
         return refusal(status);
     }
@@ -236,12 +288,12 @@ fn etsi(path: &str, method: &str, status: u16) -> Due {
         return Due::File;
     }
     let api = path.split('/').nth(1).unwrap_or_default();
-    let Some((_, file, general)) = TYPES.iter().find(|(a, ..)| *a == api) else { return Due::Undeclared };
+    let Some((_, file, general)) = face.types().iter().find(|(a, ..)| *a == api) else { return Due::Undeclared };
     // The versions are told below each API's root as well as below its majors.
     if path.ends_with("/api_versions") && method == "GET" && status == 200 {
         return typed(general, "ApiVersionInformation", path);
     }
-    let declared = READ.get_or_init(read);
+    let declared = READ[face as usize].get_or_init(|| read(face));
     let Some(at) = template(declared.keys(), path) else { return Due::Undeclared };
     let Some(body) = declared[at].get(&(method.to_owned(), status)) else { return Due::Undeclared };
     match body.as_str() {
@@ -339,6 +391,6 @@ fn a_reply_that_is_not_as_declared_is_found() {
     }
     for (path, status, count) in [("/nslcm/v2/ns_instances", 201, 2), ("/nslcm/v2/ns_instances", 200, 1), ("/bothy/v1/tokens", 201, 0)] {
         let status = StatusCode::from_u16(status).expect("a status");
-        assert_eq!(unnamed(&Method::POST, path, status, &HeaderMap::new()).len(), count, "{path} {status}");
+        assert_eq!(unnamed(Main, &Method::POST, path, status, &HeaderMap::new()).len(), count, "{path} {status}");
     }
 }

@@ -15,6 +15,7 @@ mod cli_verbs;
 mod connect;
 mod coverage;
 mod daemon;
+mod element;
 mod epa;
 mod explain;
 mod flavour;

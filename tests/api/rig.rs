@@ -41,10 +41,12 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::held::Held;
+use crate::held::{Face, Held};
 
 pub struct Rig {
     pub addr: SocketAddr,
+    /// Where SOL005 and SOL003 are met, and where SOL002 is.
+    faces: [SocketAddr; 2],
     pub socket: Utf8PathBuf,
     pub token: String,
     pub server: Server,
@@ -127,17 +129,22 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     let often =
         central::Settings { pause: Duration::from_millis(20), longest: Duration::from_millis(200), offline: Box::new(move || offline) };
     let granter = Granter::start(core.vnfm().clone(), services.notify.clone(), often);
-    let router = api::router(&services, ReferencePoint::ALL);
+    let router = api::router(&services, ReferencePoint::TOGETHER);
     let (held, at_work) = (Held::default(), Arc::default());
     // One slow route stands for a domain call.
     let router = router.merge(slow(&at_work)).layer(axum::middleware::from_fn_with_state(held.clone(), crate::coverage::record));
+    let element = api::router(&services, &[ReferencePoint::Sol002])
+        .layer(axum::middleware::from_fn_with_state(held.as_seen_by(Face::Element), crate::coverage::record));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let addr = listener.local_addr().expect("addr");
+    let for_elements = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let element_addr = for_elements.local_addr().expect("addr");
     let socket = root.join("s");
     // Only few connections are for tests of those that hold them up; a host that stands still is no slow client.
     let patience = if connections < 16 { impatient() } else { Patience { header_timeout: PATIENT, idle_timeout: PATIENT, ..impatient() } };
     let mut server = Server::new(patience, connections);
     server.listen_tls(listener, tls.clone(), router.clone());
+    server.listen_tls(for_elements, tls.clone(), element);
     server.listen_local(bind_local(&socket).await.expect("socket"), router);
 
     let mut roots = RootCertStore::empty();
@@ -146,6 +153,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     let identity = config.tls_paths();
     Rig {
         addr,
+        faces: [addr, element_addr],
         socket,
         token,
         server,
@@ -288,6 +296,10 @@ impl Rig {
             assert!(begun.elapsed() < Duration::from_secs(180), "no request has begun");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+    /// What is asked from now on is asked there.
+    pub fn show_face(&mut self, face: Face) {
+        self.addr = self.faces[face as usize];
     }
     /// How the host should be from now on.
     pub fn want_host(&self, desired: Desired) {

@@ -25,6 +25,12 @@ const NSLCM_COORD: &str = "nfv-sol005/SOL005/NSLCMCoordination/definitions/SOL00
 pub const SOL003: &str = "nfv-sol002-sol003/SOL003/General_Definitions/SOL003_def.yaml";
 pub const VNFLCM: &str = "nfv-sol002-sol003/SOL003/VNFLifecycleManagement/definitions/SOL003VNFLifecycleManagement_def.yaml";
 
+/// What element managers meet.
+pub const SOL002: &str = "nfv-sol002-sol003/SOL002/General_Definitions/SOL002_def.yaml";
+pub const VNFLCM_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFLifecycleManagement/definitions/SOL002VNFLifecycleManagement_def.yaml";
+pub const VNFFM_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFFaultManagement/definitions/SOL002VNFFaultManagement_def.yaml";
+pub const VNFPM_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFPerformanceManagement/definitions/SOL002VNFPerformanceManagement_def.yaml";
+
 pub const VNFFM: &str = "nfv-sol002-sol003/SOL003/VNFFaultManagement/definitions/SOL003VNFFaultManagement_def.yaml";
 pub const NSFM: &str = "nfv-sol005/SOL005/NSFaultManagement/definitions/SOL005NSFaultManagement_def.yaml";
 pub const VNFPM: &str = "nfv-sol002-sol003/SOL003/VNFPerformanceManagement/definitions/SOL003VNFPerformanceManagement_def.yaml";
@@ -101,10 +107,21 @@ const MISTAKES: &[(&str, &str, Mend, &str)] = &[
     (VNFPKGM, "/PkgmNotificationsFilter/oneOf", Drop, "wants one of three alternatives that are all optional"),
     (VNFPKGM, "/PkgmNotificationsFilter/properties/notificationTypes", Put(r#"{"type": "array", "items": {"type": "string", "enum": ["VnfPackageOnboardingNotification", "VnfPackageChangeNotification"]}}"#), "one value; the text has a list"),
     (VNFPKGM, "/PkgmNotificationsFilter/properties/vnfProductsFromProviders/items/properties/vnfProducts", Put(r#"{"type": "array", "items": {"type": "object"}}"#), "misspelt vnfProductsFromProviders, as the list around it"),
+    (VNFPKGM, "/PkgmSubscription/properties/id", Put(r#"{"type": "string"}"#), "typed as a URI; everywhere else it is an identifier"),
     (NSD, "/NsdmNotificationsFilter/anyOf", Drop, "wants one of alternatives that are all optional"),
     (SOL005, "/NsInstanceSubscriptionFilter/anyOf", Drop, "wants one of alternatives that are all optional"),
     (SOL003, "/VnfInstanceSubscriptionFilter/anyOf", Drop, "wants one of alternatives that are all optional, and one of them misspelt"),
     (SOL003, "/ScaleInfo/properties", Put(r#"{"aspectId": {"type": "string"}, "vnfdId": {"type": "string"}, "scaleLevel": {"type": "integer"}}"#), "requires scaleLevel, but declares scaleToLevel as an identifier; SOL005 has an integer"),
+    (SOL002, "/ScaleInfo/properties", Put(r#"{"aspectId": {"type": "string"}, "vnfdId": {"type": "string"}, "scaleLevel": {"type": "integer"}}"#), "requires scaleLevel, but declares scaleToLevel as an identifier; SOL005 has an integer"),
+    (SOL002, "/VnfInstanceSubscriptionFilter/anyOf", Drop, "wants one of alternatives that are all optional, and one of them misspelt"),
+    (SOL002, "/IpOverEthernetAddressData/oneOf", Drop, MISPLACED_ADDRESS),
+    (VNFLCM_OF_SOL002, "/IpOverEthernetAddressInfo/oneOf", Drop, MISPLACED_ADDRESS),
+    (VNFLCM_OF_SOL002, "/VnfLcmOpOcc/oneOf", Drop, "wants changedInfo in operations that change no information"),
+    (VNFLCM_OF_SOL002, "/VnfSnapshot/required", Put(r#"["id", "vnfInstanceId", "vnfdId", "vnfInstance", "vnfcSnapshots"]"#), "requires triggeredAt and vnfInfo, which are not members"),
+    (VNFLCM_OF_SOL002, "/VnfcSnapshotInfo/properties/vnfcResourceInfoId", Put(r#"{"type": "string"}"#), "typed as the VNFC; it is an identifier"),
+    (VNFLCM_OF_SOL002, "/VnfcSnapshotInfo/properties/storageSnapshotResources", Put(r##"{"type": "array", "items": {"type": "object", "required": ["storageResourceId"], "properties": {"storageResourceId": {"type": "string"}, "storageSnapshotResource": {"$ref": "../../General_Definitions/SOL002_def.yaml#/definitions/ResourceHandle"}}}}"##), "one object; SOL003 has a list"),
+    (VNFLCM_OF_SOL002, "/CreateVnfSnapshotRequest/required", Put(r#"["vnfSnapshotInfoId"]"#), "requires vnfSnapshotResId, which is not a member"),
+    (VNFLCM_OF_SOL002, "/VnfcInfo/properties/vnfcState", Put(r#"{"type": "string", "enum": ["STARTED", "STOPPED"]}"#), "an identifier beside the values of the enumeration"),
     (VNFPM, "/PmJob/properties/reports", Put(r#"{"type": "array", "items": {"type": "object", "required": ["href", "readyTime"], "properties": {"href": {"type": "string"}, "readyTime": {"type": "string", "format": "date-time"}, "expiryTime": {"type": "string", "format": "date-time"}, "fileSize": {"type": "integer"}}}}"#), "one object; a job has as many reports as were made"),
     (VNFPM, "/PerformanceReport/properties/entries/items/required", Put(r#"["objectType", "objectInstanceId", "performanceMetric", "performanceValues"]"#), "requires performanceValue, which is not a member"),
     (VNFPM, "/PerformanceReport/properties/entries/items/properties/performanceValues/items/required", Put(r#"["timeStamp", "value"]"#), "SOL005 requires performanceValue, which is not a member"),
@@ -113,6 +130,14 @@ const MISTAKES: &[(&str, &str, Mend, &str)] = &[
     (VNFPM, "/PmJobCriteria/properties/reportingPeriod", Put(r#"{"type": "integer"}"#), "the text has no upper bound"),
     (VNFPM, "/ThresholdCriteria/properties/simpleThresholdDetails/properties/thresholdValue", Put(r#"{"type": "number", "minimum": -1e300}"#), "SOL005 has an integer; the text has a floating point number"),
     (VNFPM, "/ThresholdCriteria/properties/simpleThresholdDetails/properties/hysteresis", Put(r#"{"type": "number", "minimum": -1e300}"#), "the text has no upper bound"),
+    (VNFPM_OF_SOL002, "/PmJob/properties/reports", Put(r#"{"type": "array", "items": {"type": "object", "required": ["href", "readyTime"], "properties": {"href": {"type": "string"}, "readyTime": {"type": "string", "format": "date-time"}, "expiryTime": {"type": "string", "format": "date-time"}, "fileSize": {"type": "integer"}}}}"#), "one object; a job has as many reports as were made"),
+    (VNFPM_OF_SOL002, "/PerformanceReport/properties/entries/items/required", Put(r#"["objectType", "objectInstanceId", "performanceMetric", "performanceValues"]"#), "requires performanceValue, which is not a member"),
+    (VNFPM_OF_SOL002, "/PerformanceReport/properties/entries/items/properties/performanceValues/items/required", Put(r#"["timeStamp", "value"]"#), "SOL005 requires performanceValue, which is not a member"),
+    (VNFPM_OF_SOL002, "/PerformanceReport/properties/entries/items/properties/performanceValues/items/properties/value", Put(r#"{"type": "number", "minimum": -1e300}"#), "an object; IFA 027's measurements are numbers"),
+    (VNFPM_OF_SOL002, "/PmJobCriteria/properties/collectionPeriod", Put(r#"{"type": "integer"}"#), "the text has no upper bound"),
+    (VNFPM_OF_SOL002, "/PmJobCriteria/properties/reportingPeriod", Put(r#"{"type": "integer"}"#), "the text has no upper bound"),
+    (VNFPM_OF_SOL002, "/ThresholdCriteria/properties/simpleThresholdDetails/properties/thresholdValue", Put(r#"{"type": "number", "minimum": -1e300}"#), "SOL005 has an integer; the text has a floating point number"),
+    (VNFPM_OF_SOL002, "/ThresholdCriteria/properties/simpleThresholdDetails/properties/hysteresis", Put(r#"{"type": "number", "minimum": -1e300}"#), "the text has no upper bound"),
     (NSPM, "/PmJob/properties/reports", Put(r#"{"type": "array", "items": {"type": "object", "required": ["href", "readyTime"], "properties": {"href": {"type": "string"}, "readyTime": {"type": "string", "format": "date-time"}, "expiryTime": {"type": "string", "format": "date-time"}, "fileSize": {"type": "integer"}}}}"#), "one object; a job has as many reports as were made"),
     (NSPM, "/PerformanceReport/properties/entries/items/required", Put(r#"["objectType", "objectInstanceId", "performanceMetric", "performanceValues"]"#), "requires performanceValue, which is not a member"),
     (NSPM, "/PerformanceReport/properties/entries/items/properties/performanceValues/items/required", Put(r#"["timeStamp", "value"]"#), "SOL005 requires performanceValue, which is not a member"),
@@ -138,6 +163,17 @@ const MISTAKES: &[(&str, &str, Mend, &str)] = &[
     (VNFLCM, "/VnfcResourceInfo/properties/parentCpId", Drop, "stands one level too high"),
     (VNFLCM, "/VnfcResourceInfo/properties/vnfcCpInfo/items/properties/parentCpId", Put(r#"{"type": "string"}"#), "stands one level too high"),
 ];
+
+/// The same for other readers of these files: file, place under `/definitions`, what should stand there (nothing: it goes), why.
+pub fn mends() -> impl Iterator<Item = (&'static str, &'static str, Option<Value>, &'static str)> {
+    MISTAKES.iter().map(|(file, pointer, mend, why)| {
+        let put = match mend {
+            Drop => None,
+            Put(text) => Some(parse(text).unwrap_or_else(|fault| panic!("{file}{pointer}: {fault}"))),
+        };
+        (*file, *pointer, put, *why)
+    })
+}
 
 /// Types whose objects stay open: RFC 7807 allows extension members.
 const OPEN: &[&str] = &["ProblemDetails"];

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     model::{
         alarm::{Ack, Alarm, EventType, Object, Part, ResourceType, Severity},
+        error::{Fault, Result},
         id::AlarmId,
     },
     sol::fm::{self as sol, AlarmLinks, FaultyComponentInfo, FaultyResourceInfo, FaultyResourceType, PerceivedSeverity},
@@ -40,6 +41,7 @@ pub fn alarm(a: &Alarm, base: &Base) -> sol::Alarm {
     sol::Alarm {
         id: a.id.to_string(),
         managed_object_id: object,
+        vnfc_instance_ids: Vec::new(),
         root_cause_faulty_component: component,
         root_cause_faulty_resource: resource.map(|(id, kind)| FaultyResourceInfo {
             faulty_resource: Dialect::Sol003.handle(id, kind),
@@ -70,6 +72,28 @@ pub fn alarm(a: &Alarm, base: &Base) -> sol::Alarm {
             self_: base.link(format!("{}/{}", collection(a.object), a.id)),
             object_instance: instance.map(|path| base.link(path)),
         },
+    }
+}
+
+/// The same for an element manager, who knows guests by their ids (SOL002 7.5.2.4).
+pub fn to_element(a: &Alarm, base: &Base) -> sol::Alarm {
+    let guest = match &a.part {
+        Part::Guest(id) => Some(id.to_string()),
+        Part::Whole | Part::Member(_) | Part::Named(_) => None,
+    };
+    sol::Alarm { vnfc_instance_ids: guest.into_iter().collect(), ..alarm(a, base) }
+}
+
+/// A severity that was proposed.
+pub fn proposed(s: PerceivedSeverity) -> Result<Severity> {
+    match s {
+        PerceivedSeverity::Warning => Ok(Severity::Warning),
+        PerceivedSeverity::Minor => Ok(Severity::Minor),
+        PerceivedSeverity::Major => Ok(Severity::Major),
+        PerceivedSeverity::Critical => Ok(Severity::Critical),
+        PerceivedSeverity::Indeterminate | PerceivedSeverity::Cleared => Err(Fault::invalid(
+            "proposedPerceivedSeverity: one of WARNING, MINOR, MAJOR, CRITICAL; an alarm is cleared when its fault is gone",
+        )),
     }
 }
 

@@ -52,7 +52,7 @@ pub fn instance(w: &Whole, base: &Base) -> sol::NsInstance {
         nsd_id: ns.nsd_id.to_string(),
         nsd_info_id: ns.nsd_info.to_string(),
         flavour_id: ns.flavour.as_ref().filter(|_| ns.instantiated).map(ToString::to_string),
-        vnf_instance: w.vnfs.iter().map(|(v, f)| vnf::member(v, &Around { flavour: f.as_ref() })).collect(),
+        vnf_instance: w.vnfs.iter().map(|(v, f)| vnf::member(v, &Around { flavour: f.as_ref(), dialect: Dialect::Sol005 })).collect(),
         virtual_link_info: ns
             .links
             .iter()

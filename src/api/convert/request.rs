@@ -493,6 +493,9 @@ pub fn terminate_ns(r: &TerminateNsRequest, usual: u32, members: &[VnfId]) -> Re
 
 /// SOL003 5.5.2.12: what the VNF shall do, and how long a stop may take.
 pub fn operate(r: &OperateVnfRequest, usual: u32) -> Result<(RunState, Stopping)> {
+    if !r.vnfc_instance_id.is_empty() {
+        return Err(Fault::invalid("vnfcInstanceId: not offered: the guests of a VNF are started and stopped together"));
+    }
     match r.change_state_to {
         VnfOperationalState::Started => {
             let mut faults = Faults::default();

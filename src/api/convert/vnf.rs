@@ -20,14 +20,15 @@ use crate::{
         vnflcm::{
             self as sol, CpInstanceType, ExtLinkPortInfo, ExtVirtualLinkInfo, InstantiatedVnfInfo, InstantiationState, ScaleInfo,
             VirtualStorageResourceInfo, VnfExtCpInfo, VnfInstanceLinks, VnfLinkPortInfo, VnfOperationalState, VnfVirtualLinkResourceInfo,
-            VnfcCpInfo, VnfcResourceInfo,
+            VnfcCpInfo, VnfcInfo, VnfcResourceInfo,
         },
     },
 };
 
-/// Which of the two standards' words are used in resource handles.
+/// Whose words are used: SOL005 names VIMs, SOL002 lists VNFCs apart from their resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
+    Sol002,
     Sol003,
     Sol005,
 }
@@ -50,6 +51,7 @@ impl Dialect {
 pub struct Around<'a> {
     /// Absent when the package is gone.
     pub flavour: Option<&'a Flavour>,
+    pub dialect: Dialect,
 }
 
 pub fn path(v: &VnfInstance) -> String {
@@ -72,13 +74,16 @@ pub fn instance(v: &VnfInstance, around: &Around<'_>, base: &Base) -> sol::VnfIn
         vnfd_version: v.vnfd_version.to_string(),
         vnf_configurable_properties: pairs(&v.configurable),
         instantiation_state: state(v),
-        instantiated_vnf_info: info(v, around, Dialect::Sol003),
+        instantiated_vnf_info: info(v, around),
         metadata: pairs(&v.metadata),
         extensions: pairs(&v.extensions),
         links: VnfInstanceLinks {
             self_: base.link(&path),
             instantiate: base.link_if(alone && !v.instantiated, format!("{path}/instantiate")),
             terminate: base.link_if(alone && v.instantiated, format!("{path}/terminate")),
+            scale: base.link_if(alone && v.instantiated, format!("{path}/scale")),
+            scale_to_level: base.link_if(alone && v.instantiated, format!("{path}/scale_to_level")),
+            heal: base.link_if(alone && v.instantiated, format!("{path}/heal")),
             operate: base.link_if(up, format!("{path}/operate")),
             change_flavour: base.link_if(alone && v.instantiated, format!("{path}/change_flavour")),
             change_current_vnf_pkg: base.link_if(alone && v.instantiated, format!("{path}/change_vnfpkg")),
@@ -106,7 +111,7 @@ pub fn member(v: &VnfInstance, around: &Around<'_>) -> NsVnfInstance {
         vnf_configurable_properties: pairs(&v.configurable),
         vim_id: Some(VIM.into()),
         instantiation_state: state(v),
-        instantiated_vnf_info: info(v, around, Dialect::Sol005),
+        instantiated_vnf_info: info(v, around),
         metadata: pairs(&v.metadata),
         extensions: pairs(&v.extensions),
     }
@@ -116,15 +121,13 @@ fn state(v: &VnfInstance) -> InstantiationState {
     if v.instantiated { InstantiationState::Instantiated } else { InstantiationState::NotInstantiated }
 }
 
-fn info(v: &VnfInstance, around: &Around<'_>, dialect: Dialect) -> Option<InstantiatedVnfInfo> {
+fn info(v: &VnfInstance, around: &Around<'_>) -> Option<InstantiatedVnfInfo> {
+    let dialect = around.dialect;
     let body = v.body.as_ref().filter(|_| v.instantiated)?;
     let outside: Vec<SegmentId> = outside_links(body);
     Some(InstantiatedVnfInfo {
         flavour_id: body.flavour.to_string(),
-        vnf_state: match body.run {
-            RunState::Started => VnfOperationalState::Started,
-            RunState::Stopped => VnfOperationalState::Stopped,
-        },
+        vnf_state: run(body),
         scale_status: body
             .scale
             .iter()
@@ -154,8 +157,25 @@ fn info(v: &VnfInstance, around: &Around<'_>, dialect: Dialect) -> Option<Instan
                 ..VirtualStorageResourceInfo::default()
             })
             .collect(),
+        vnfc_info: match dialect {
+            // Guests of a VNF are started and stopped together.
+            Dialect::Sol002 => body.vnfcs.iter().map(|c| vnfc_of(c, run(body))).collect(),
+            Dialect::Sol003 | Dialect::Sol005 => Vec::new(),
+        },
         ..InstantiatedVnfInfo::default()
     })
+}
+
+fn run(body: &Body) -> VnfOperationalState {
+    match body.run {
+        RunState::Started => VnfOperationalState::Started,
+        RunState::Stopped => VnfOperationalState::Stopped,
+    }
+}
+
+fn vnfc_of(c: &Vnfc, state: VnfOperationalState) -> VnfcInfo {
+    let id = c.id.to_string();
+    VnfcInfo { vdu_id: c.vdu.to_string(), vnfc_resource_info_id: Some(id.clone()), vnfc_state: state, id }
 }
 
 /// Links the VNF is on that another made, each once, in the order of its ports.

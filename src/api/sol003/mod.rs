@@ -1,4 +1,4 @@
-//! SOL003 as the VNFM serves it: vnflcm, vnffm and vnfpm.
+//! SOL003 as the VNFM serves it: vnflcm, vnffm and vnfpm. What SOL002 has of it is served by `sol002` with the same handlers.
 
 mod connect;
 mod flavour;
@@ -9,6 +9,7 @@ mod vnflcm_ops;
 
 use super::{
     alarms::{self, Of},
+    convert::vnf::Dialect,
     pm,
     routes::Routes,
     subscriptions,
@@ -20,11 +21,16 @@ use crate::{
 };
 
 pub fn routes() -> Routes {
+    common(Dialect::Sol003).and(snapshots::patch()).and(alarms::routes(Of::Vnf, "/vnffm/v1/alarms", "/vnffm/v1/alarms/{alarmId}"))
+}
+
+/// What SOL002 and SOL003 have alike.
+pub fn common(of: Dialect) -> Routes {
     VNFLCM
         .routes()
-        .and(vnflcm::routes())
+        .and(vnflcm::routes(of))
         .and(vnflcm_ops::routes())
-        .and(snapshots::routes())
+        .and(snapshots::routes(of))
         .and(subscriptions::routes::<VnfLcmFilter>(Source::VnfLcm, "/vnflcm/v2/subscriptions", "/vnflcm/v2/subscriptions/{subscriptionId}"))
         .and(VNFPM.routes())
         .and(pm::routes(
@@ -38,6 +44,5 @@ pub fn routes() -> Routes {
             ],
         ))
         .and(VNFFM.routes())
-        .and(alarms::routes(Of::Vnf, "/vnffm/v1/alarms", "/vnffm/v1/alarms/{alarmId}"))
         .and(subscriptions::routes::<FmFilter>(Source::VnfFm, "/vnffm/v1/subscriptions", "/vnffm/v1/subscriptions/{subscriptionId}"))
 }

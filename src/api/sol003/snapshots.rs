@@ -17,7 +17,7 @@ use crate::{
             self, Base,
             request::{self, Faults},
             snapshot,
-            vnf::Around,
+            vnf::{Around, Dialect},
         },
         extract::{self, Id},
         list::{Page, Query, list},
@@ -43,25 +43,30 @@ use crate::{
     },
 };
 
-pub fn routes() -> Routes {
-    const ALL: &str = "/vnflcm/v2/vnf_snapshots";
-    const ONE: &str = "/vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}";
+const ALL: &str = "/vnflcm/v2/vnf_snapshots";
+const ONE: &str = "/vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}";
+
+/// What SOL003 has beyond SOL002.
+pub fn patch() -> Routes {
+    Routes::default().patch(ONE, modify)
+}
+
+pub fn routes(of: Dialect) -> Routes {
     Routes::default()
-        .get(ALL, all)
-        .post(ALL, create)
-        .get(ONE, one)
-        .patch(ONE, modify)
+        .get(ALL, move |s: Ctx, base: Base, uri: Uri| all(of, s, base, uri))
+        .post(ALL, move |s: Ctx, base: Base, q: NoQuery, r: extract::Json<CreateVnfSnapshotInfoRequest>| create(of, s, base, q, r))
+        .get(ONE, move |s: Ctx, base: Base, id: Id<SnapshotId>, q: NoQuery, h: HeaderMap| one(of, s, base, id, q, h))
         .delete(ONE, delete)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/create_snapshot", take)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/revert_to_snapshot", revert)
 }
 
-fn info(nfvo: &Nfvo, s: &VnfSnapshot, base: &Base) -> Result<VnfSnapshotInfo> {
+fn info(of: Dialect, nfvo: &Nfvo, s: &VnfSnapshot, base: &Base) -> Result<VnfSnapshotInfo> {
     let flavour = s.taken.as_ref().map(|t| flavour_of(nfvo, &t.vnf)).transpose()?.flatten();
-    Ok(snapshot::info(s, &Around { flavour: flavour.as_ref() }, base))
+    Ok(snapshot::info(s, &Around { flavour: flavour.as_ref(), dialect: of }, base))
 }
 
-async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
+async fn all(of: Dialect, State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
     let query = Query::parse(&uri, &VNF_SNAPSHOT)?;
     let by = caller()?;
     let page = move |n: &Nfvo, after: Option<Uuid>, limit| {
@@ -73,7 +78,7 @@ async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
         Ok(page)
     };
     let to = base.clone();
-    list(&s, &base, query, page, move |n, s| info(n, &s, &to)).await
+    list(&s, &base, query, page, move |n, s| info(of, n, &s, &to)).await
 }
 
 /// Both members are for what comes out of a package.
@@ -84,7 +89,13 @@ fn only_taken_here(pkg: bool, content: bool, what: &str) -> Result<()> {
     faults.end(what, ())
 }
 
-async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateVnfSnapshotInfoRequest>) -> Answer<Response> {
+async fn create(
+    of: Dialect,
+    State(s): Ctx,
+    base: Base,
+    _: NoQuery,
+    extract::Json(r): extract::Json<CreateVnfSnapshotInfoRequest>,
+) -> Answer<Response> {
     only_taken_here(r.vnf_snapshot_pkg_id.is_some(), r.vnf_snapshot.is_some(), "CreateVnfSnapshotInfoRequest")?;
     let make = |n: &crate::api::who::View| {
         let made = n.vnfm().create_snapshot(n.project())?;
@@ -92,13 +103,13 @@ async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract
         Ok(made)
     };
     let made = s.domain(make).await?;
-    created(&snapshot::path(&made), made.revision, &snapshot::info(&made, &Around { flavour: None }, &base))
+    created(&snapshot::path(&made), made.revision, &snapshot::info(&made, &Around { flavour: None, dialect: of }, &base))
 }
 
-async fn one(State(s): Ctx, base: Base, Id(id): Id<SnapshotId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+async fn one(of: Dialect, State(s): Ctx, base: Base, Id(id): Id<SnapshotId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
     let show = move |n: &crate::api::who::View| {
         let found = n.vnfm().find_snapshot(id)?;
-        Ok(shown(&headers, found.revision, &info(n, &found, &base)?))
+        Ok(shown(&headers, found.revision, &info(of, n, &found, &base)?))
     };
     s.look(show).await
 }

@@ -13,7 +13,7 @@ use crate::{
         conditional::if_match,
         convert::{
             self, Base, request,
-            vnf::{self, Around},
+            vnf::{self, Around, Dialect},
         },
         extract::{self, Id},
         list::{Page, Query, list},
@@ -27,7 +27,8 @@ use crate::{
         id::VnfId,
         op::Operation,
         package::VnfPackage,
-        vnf::{Properties, VnfInstance, VnfOwner},
+        param::Param,
+        vnf::{ELEMENT_MANAGER, Properties, VnfInstance, VnfOwner},
         vnfd::Flavour,
     },
     nfvo::Nfvo,
@@ -42,12 +43,15 @@ use crate::{
     vnfm::{accept::CreateVnf, alter::Alter},
 };
 
-pub fn routes() -> Routes {
+/// What differs between SOL003 and SOL002 is how an instance looks.
+pub fn routes(of: Dialect) -> Routes {
     const ONE: &str = "/vnflcm/v2/vnf_instances/{vnfInstanceId}";
     Routes::default()
-        .get("/vnflcm/v2/vnf_instances", all)
-        .post("/vnflcm/v2/vnf_instances", create)
-        .get(ONE, one)
+        .get("/vnflcm/v2/vnf_instances", move |s: Ctx, base: Base, uri: Uri| all(of, s, base, uri))
+        .post("/vnflcm/v2/vnf_instances", move |s: Ctx, base: Base, q: NoQuery, r: extract::Json<CreateVnfRequest>| {
+            create(of, s, base, q, r)
+        })
+        .get(ONE, move |s: Ctx, base: Base, id: Id<VnfId>, q: NoQuery, h: HeaderMap| one(of, s, base, id, q, h))
         .patch(ONE, modify)
         .delete(ONE, delete)
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/instantiate", instantiate)
@@ -77,7 +81,7 @@ pub fn flavour_of(nfvo: &Nfvo, v: &VnfInstance) -> Result<Option<Flavour>> {
     Ok(package.and_then(|p| p.vnfd).and_then(|d| d.flavours.into_iter().find(|f| f.id == body.flavour)))
 }
 
-async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
+async fn all(of: Dialect, State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
     let query = Query::parse(&uri, &VNF_INSTANCE)?;
     // The package is read only where its flavour is shown.
     let whole = query.needs("instantiatedVnfInfo");
@@ -87,28 +91,34 @@ async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
     let to = base.clone();
     let show = move |n: &Nfvo, v| {
         let (v, flavour) = if whole { with_flavour(n, v)? } else { (v, None) };
-        Ok(vnf::instance(&v, &Around { flavour: flavour.as_ref() }, &to))
+        Ok(vnf::instance(&v, &Around { flavour: flavour.as_ref(), dialect: of }, &to))
     };
     list(&s, &base, query, page, show).await
 }
 
-async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateVnfRequest>) -> Answer<Response> {
+async fn create(of: Dialect, State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateVnfRequest>) -> Answer<Response> {
     let by = caller()?;
+    let mut metadata = convert::params(&r.metadata);
+    if by.element {
+        // What an element manager makes is in its charge.
+        metadata.retain(|(name, _)| name != ELEMENT_MANAGER);
+        metadata.push((ELEMENT_MANAGER.into(), Param::Text(by.name.to_string())));
+    }
     let owner = by.nfvo.then(|| VnfOwner { account: by.name, base: base.0.clone() });
     let ask = CreateVnf {
         project: by.project,
         vnfd_id: r.vnfd_id.into(),
         name: r.vnf_instance_name.map(Into::into),
         description: r.vnf_instance_description.unwrap_or_default(),
-        metadata: convert::params(&r.metadata),
+        metadata,
     };
     let v = s.domain(move |n| n.vnfm().create_for(&ask, owner)).await.map_err(unprocessable)?;
-    created(&vnf::path(&v), v.revision, &vnf::instance(&v, &Around { flavour: None }, &base))
+    created(&vnf::path(&v), v.revision, &vnf::instance(&v, &Around { flavour: None, dialect: of }, &base))
 }
 
-async fn one(State(s): Ctx, base: Base, Id(id): Id<VnfId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+async fn one(of: Dialect, State(s): Ctx, base: Base, Id(id): Id<VnfId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
     let (v, flavour) = s.look(move |n| with_flavour(n, find(n, id)?)).await?;
-    Ok(shown(&headers, v.revision, &vnf::instance(&v, &Around { flavour: flavour.as_ref() }, &base)))
+    Ok(shown(&headers, v.revision, &vnf::instance(&v, &Around { flavour: flavour.as_ref(), dialect: of }, &base)))
 }
 
 /// SOL003 5.4.3.3.4: 202, and an operation that says what was changed.

@@ -115,6 +115,20 @@ pub struct InstantiatedVnfInfo {
     pub vnf_virtual_link_resource_info: Vec<VnfVirtualLinkResourceInfo>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub virtual_storage_resource_info: Vec<VirtualStorageResourceInfo>,
+    /// SOL002's alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vnfc_info: Vec<VnfcInfo>,
+}
+
+/// A guest as its element manager sees it (SOL002 5.5.3.23).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VnfcInfo {
+    pub id: Identifier,
+    pub vdu_id: Identifier,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vnfc_resource_info_id: Option<Identifier>,
+    pub vnfc_state: VnfOperationalState,
 }
 
 /// One aspect's level.

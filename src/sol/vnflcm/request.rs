@@ -104,6 +104,9 @@ pub enum TerminationType {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperateVnfRequest {
+    /// SOL002's (5.5.2.10): which guests; absent, all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vnfc_instance_id: Vec<Identifier>,
     pub change_state_to: VnfOperationalState,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_type: Option<TerminationType>,

@@ -1,0 +1,170 @@
+//! SOL002: what a VNF's element manager meets at a listener of its own, and what it does not. Replies are held against
+//! SOL002's files.
+
+use bothy::vim::port::GuestState;
+use serde_json::{Value, json};
+
+use crate::{
+    held::Face,
+    identity::{bare, bearer, user},
+    kit::fits,
+    notify::Subscriber,
+    rig::{Reply, Rig, rig},
+    schema::{VNFFM_OF_SOL002, VNFLCM_OF_SOL002},
+};
+
+const VNFS: &str = "/vnflcm/v2/vnf_instances";
+
+/// An account of an element manager; with a second role it also acts.
+async fn manager(rig: &Rig, name: &str, acts: bool) -> String {
+    let role = json!({"permissions": ["vnf:act", "vnf:change", "vnf:create", "vnf:delete", "alarm:act", "performance:create"]});
+    let put = rig.ask("PUT /bothy/v1/roles/em", &["content-type: application/json"], &role.to_string()).await;
+    assert!(put.status < 300, "{}", put.body);
+    let token = bearer(&user(rig, name, "vnf", "default").await);
+    if acts {
+        let more = rig.patch(&format!("/bothy/v1/users/{name}"), &[], json!({"roles": ["vnf", "em"]})).await;
+        assert_eq!(more.status, 200, "{}", more.body);
+    }
+    token
+}
+
+async fn ask(rig: &Rig, who: &str, line: &str, body: Value) -> Reply {
+    let form = if line.starts_with("PATCH") { "content-type: application/merge-patch+json" } else { "content-type: application/json" };
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    bare(rig, line, &[who, form], &body).await
+}
+
+async fn up(rig: &Rig, vnfd: &Value, em: Option<&str>) -> String {
+    let metadata = em.map_or(json!({}), |em| json!({"bothy.em": em}));
+    let made = rig.post(VNFS, json!({"vnfdId": vnfd, "metadata": metadata})).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let at = made.header("location").expect("location").to_owned();
+    let op = rig.task(&format!("{at}/instantiate"), json!({"flavourId": "default"})).await;
+    assert_eq!(op["operationState"], "COMPLETED", "{op:#}");
+    at
+}
+
+fn id(at: &str) -> &str {
+    at.rsplit('/').next().expect("an id")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_element_manager_meets_what_is_in_its_charge_and_nothing_else() {
+    let mut rig = rig(64, "").await;
+    let vnfd = rig.onboard_vnf("descriptors/vcpe/vcpe-web").await["vnfdId"].clone();
+    let em = manager(&rig, "em-a", false).await;
+    let lonely = manager(&rig, "em-b", false).await;
+    let (his, other) = (up(&rig, &vnfd, Some("em-a")).await, up(&rig, &vnfd, None).await);
+    rig.show_face(Face::Element);
+
+    let seen = ask(&rig, &em, &format!("GET {VNFS}"), Value::Null).await.json();
+    let ids: Vec<&str> = seen.as_array().expect("a list").iter().filter_map(|v| v["id"].as_str()).collect();
+    assert_eq!(ids, [id(&his)]);
+    assert_eq!(ask(&rig, &lonely, &format!("GET {VNFS}"), Value::Null).await.json(), json!([]), "deny by default");
+    let shown = ask(&rig, &em, &format!("GET {his}"), Value::Null).await.json();
+    fits(VNFLCM_OF_SOL002, "VnfInstance", &shown);
+    let guest = &shown["instantiatedVnfInfo"]["vnfcInfo"][0];
+    assert_eq!((&guest["vduId"], &guest["vnfcState"]), (&json!("web"), &json!("STARTED")), "{shown:#}");
+    assert_eq!(guest["vnfcResourceInfoId"], shown["instantiatedVnfInfo"]["vnfcResourceInfo"][0]["id"]);
+    assert_eq!(ask(&rig, &em, &format!("GET {other}"), Value::Null).await.status, 404);
+    let ops = ask(&rig, &em, "GET /vnflcm/v2/vnf_lcm_op_occs", Value::Null).await.json();
+    let of: Vec<&Value> = ops.as_array().expect("a list").iter().map(|o| &o["vnfInstanceId"]).collect();
+    assert_eq!(of, [id(&his)], "{ops:#}");
+    let op = format!("/vnflcm/v2/vnf_lcm_op_occs/{}", ops[0]["id"].as_str().expect("id"));
+    assert_eq!(ask(&rig, &em, &format!("GET {op}"), Value::Null).await.status, 200);
+    assert_eq!(ask(&rig, &lonely, &format!("GET {op}"), Value::Null).await.status, 404);
+
+    // It looks; it acts where a role lets it.
+    assert_eq!(ask(&rig, &em, &format!("POST {his}/operate"), json!({"changeStateTo": "STOPPED"})).await.status, 403);
+    // What other reference points have is not there.
+    for line in ["GET /vnfpkgm/v2/vnf_packages", "GET /nslcm/v2/ns_instances", "GET /bothy/v1/health", "GET /grant/v1/grants/1"] {
+        assert_eq!(ask(&rig, &em, line, Value::Null).await.status, 404, "{line}");
+    }
+    let snapshot = ask(&rig, &em, "PATCH /vnflcm/v2/vnf_snapshots/00000000-0000-4000-8000-000000000000", json!({})).await;
+    assert_eq!((snapshot.status, snapshot.header("allow")), (405, Some("GET,HEAD,DELETE")), "{}", snapshot.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_element_manager_with_a_role_for_it_heals_modifies_and_escalates() {
+    let mut rig = rig(64, "").await;
+    let vnfd = rig.onboard_vnf("descriptors/vcpe/vcpe-web").await["vnfdId"].clone();
+    let em = manager(&rig, "em-a", true).await;
+    let (his, other) = (up(&rig, &vnfd, Some("em-a")).await, up(&rig, &vnfd, None).await);
+    rig.show_face(Face::Element);
+    let settle = async |r: Reply| {
+        assert_eq!(r.status, 202, "{}", r.body);
+        rig.settled(r.header("location").expect("location"), "operationState", &["STARTING", "PROCESSING"]).await
+    };
+
+    let guest = rig.show(&his).await["instantiatedVnfInfo"]["vnfcInfo"][0]["id"].clone();
+    let healed = settle(ask(&rig, &em, &format!("POST {his}/heal"), json!({"vnfcInstanceId": [guest], "cause": "slow"})).await).await;
+    fits(VNFLCM_OF_SOL002, "VnfLcmOpOcc", &healed);
+    assert_eq!((&healed["operation"], &healed["operationState"]), (&json!("HEAL"), &json!("COMPLETED")), "{healed:#}");
+    assert_ne!(rig.show(&his).await["instantiatedVnfInfo"]["vnfcInfo"][0]["id"], guest, "made anew");
+    settle(ask(&rig, &em, &format!("PATCH {his}"), json!({"vnfInstanceName": "front"})).await).await;
+    let one = ask(&rig, &em, &format!("POST {his}/operate"), json!({"changeStateTo": "STOPPED", "vnfcInstanceId": ["x"]})).await;
+    assert_eq!(one.status, 422, "{}", one.body);
+    assert!(one.problem().contains("together"), "{}", one.body);
+    assert_eq!(ask(&rig, &em, &format!("POST {other}/heal"), json!({})).await.status, 404);
+
+    // What it makes is in its charge, whatever else it says.
+    let made = ask(&rig, &em, &format!("POST {VNFS}"), json!({"vnfdId": vnfd, "metadata": {"bothy.em": "em-z"}})).await;
+    assert_eq!((made.status, &made.json()["metadata"]["bothy.em"]), (201, &json!("em-a")), "{}", made.body);
+    let snapshot = ask(&rig, &em, "POST /vnflcm/v2/vnf_snapshots", json!({})).await;
+    assert_eq!(snapshot.status, 201, "{}", snapshot.body);
+    let snapshot = snapshot.json()["id"].clone();
+    let taken = settle(ask(&rig, &em, &format!("POST {his}/create_snapshot"), json!({"vnfSnapshotInfoId": snapshot})).await).await;
+    assert_eq!(taken["operationState"], "COMPLETED", "{taken:#}");
+    let all = ask(&rig, &em, "GET /vnflcm/v2/vnf_snapshots?all_fields", Value::Null).await.json();
+    assert_eq!(all[0]["id"], snapshot, "{all:#}");
+    fits(VNFLCM_OF_SOL002, "VnfSnapshotInfo", &all[0]);
+
+    // Its alarm is worse than it looks from here, and stays so.
+    let guest = rig.show(&his).await["instantiatedVnfInfo"]["vnfcInfo"][0]["id"].as_str().expect("id").to_owned();
+    rig.sim.put(guest.parse().expect("id"), GuestState::Crashed).expect("crashed");
+    let alarm = loop {
+        let all = ask(&rig, &em, "GET /vnffm/v1/alarms", Value::Null).await.json();
+        if let Some(a) = all.as_array().and_then(|a| a.first()) {
+            break a.clone();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    fits(VNFFM_OF_SOL002, "Alarm", &alarm);
+    assert_eq!(alarm["vnfcInstanceIds"], json!([guest]), "{alarm:#}");
+    let at = format!("/vnffm/v1/alarms/{}", alarm["id"].as_str().expect("id"));
+    let escalate = async |to: &str| ask(&rig, &em, &format!("POST {at}/escalate"), json!({"proposedPerceivedSeverity": to})).await.status;
+    assert_eq!(escalate("CRITICAL").await, 204);
+    assert_eq!(rig.show(&at).await["perceivedSeverity"], "CRITICAL");
+    assert_eq!((escalate("CRITICAL").await, escalate("MINOR").await, escalate("CLEARED").await), (204, 422, 422));
+    let filtered = ask(&rig, &em, &format!("GET /vnffm/v1/alarms?filter=(cont,vnfcInstanceIds,{guest})"), Value::Null).await.json();
+    assert_eq!(filtered.as_array().map(Vec::len), Some(1), "{filtered:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_element_manager_hears_of_what_is_in_its_charge() {
+    let mut rig = rig(64, "").await;
+    let vnfd = rig.onboard_vnf("descriptors/vcpe/vcpe-web").await["vnfdId"].clone();
+    let (em, lonely) = (manager(&rig, "em-a", true).await, manager(&rig, "em-b", true).await);
+    let (his, other) = (up(&rig, &vnfd, Some("em-a")).await, up(&rig, &vnfd, None).await);
+    let subscriber = Subscriber::start(None).await;
+    rig.show_face(Face::Element);
+    let to = subscriber.uri();
+    let all = "/vnflcm/v2/subscriptions";
+    let none = ask(&rig, &lonely, &format!("POST {all}"), json!({"callbackUri": to})).await;
+    assert_eq!(none.status, 422, "{}", none.body);
+    let foreign = json!({"callbackUri": to, "filter": {"vnfInstanceSubscriptionFilter": {"vnfInstanceIds": [id(&other)]}}});
+    assert_eq!(ask(&rig, &em, &format!("POST {all}"), foreign).await.status, 422);
+    let made = ask(&rig, &em, &format!("POST {all}"), json!({"callbackUri": to})).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let at = made.header("location").expect("location").to_owned();
+    assert_eq!(ask(&rig, &em, &format!("GET {at}"), Value::Null).await.status, 200);
+    assert_eq!(ask(&rig, &lonely, &format!("GET {at}"), Value::Null).await.status, 404);
+    assert_eq!(ask(&rig, &lonely, &format!("GET {all}"), Value::Null).await.json(), json!([]));
+
+    for vnf in [&other, &his] {
+        rig.task(&format!("{vnf}/terminate"), json!({"terminationType": "FORCEFUL"})).await;
+    }
+    let of = subscriber.until(3).await;
+    assert!(of.iter().all(|n| n["vnfInstanceId"] == id(&his)), "{of:#?}");
+    assert_eq!(ask(&rig, &em, &format!("DELETE {at}"), Value::Null).await.status, 204);
+}
