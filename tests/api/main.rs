@@ -40,4 +40,5 @@ mod sdn;
 mod server;
 mod shape;
 mod stage;
+mod tacker;
 mod vnf_snapshots;
