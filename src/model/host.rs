@@ -15,6 +15,7 @@ use super::{
     id::IfName,
     net::{MacAddr, VlanId},
     size::{Bytes, MiB},
+    update::Slot,
 };
 
 /// A NUMA node, by the kernel's number.
@@ -328,15 +329,40 @@ impl fmt::Display for PfName {
     }
 }
 
-/// Kernel arguments as the boot loader has them for the next boots; Bothy's own ones only.
+/// What the boot loader has for the next boots: kernel arguments (Bothy's own ones only) and the slot of the system.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BootArgs {
     /// What every boot has.
     pub committed: KernelArgs,
     /// On trial, in place of the committed ones.
     pub trial: Option<KernelArgs>,
-    /// The next boot is the trial; it clears this, so that a boot that hangs was the only one.
+    /// The next boot is the trial, of arguments or of a slot; it clears this, so that a boot that hangs was the only one.
     pub armed: bool,
+    /// The slot that every boot takes; of a box without slots it is the first.
+    pub slot: Slot,
+    /// On trial, in place of that one.
+    pub slot_try: Option<Slot>,
+}
+
+impl BootArgs {
+    /// The next boot tries another slot, with the arguments that have proved themselves.
+    #[must_use]
+    pub fn trying(&self, slot: Slot) -> BootArgs {
+        BootArgs { trial: None, armed: true, slot_try: Some(slot), ..self.clone() }
+    }
+    /// Every boot takes this slot from now on.
+    #[must_use]
+    pub fn keeping(&self, slot: Slot) -> BootArgs {
+        BootArgs { armed: false, slot, slot_try: None, ..self.clone() }
+    }
+    /// No slot is on trial any more.
+    #[must_use]
+    pub fn without_trial_of_a_slot(&self) -> BootArgs {
+        match self.slot_try {
+            Some(_) => BootArgs { armed: false, slot_try: None, ..self.clone() },
+            None => self.clone(),
+        }
+    }
 }
 
 /// One thing of the host that can be set while it runs: wanted, or as it was before.

@@ -37,5 +37,6 @@ pub mod step;
 pub mod subscription;
 pub mod time;
 pub mod tree;
+pub mod update;
 pub mod vnf;
 pub mod vnfd;

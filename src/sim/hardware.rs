@@ -19,6 +19,7 @@ use crate::{
         id::IfName,
         size::MiB,
         tree::tree,
+        update::Slot,
     },
     vim::port,
 };
@@ -55,13 +56,18 @@ impl Hardware {
         self.facts.devices.iter().filter(away).map(|d| d.addr)
     }
 
-    /// What a boot of the simulated box does: a trial runs once, with its mark on the command line.
-    pub fn reboot(&mut self, comes_up: bool) {
+    /// What a boot of the simulated box does: a trial runs once, with its mark on the command line. The slot that runs,
+    /// and whether that is a trial.
+    pub fn reboot(&mut self, comes_up: bool) -> (Slot, bool) {
         let boot = &mut self.boot;
-        let trial = boot.trial.clone().filter(|_| std::mem::take(&mut boot.armed) && comes_up);
-        let mark = if trial.is_some() { "bothy.boot=trial" } else { "bothy.boot=committed" };
+        let tries = std::mem::take(&mut boot.armed) && comes_up;
+        let trial = boot.trial.clone().filter(|_| tries);
+        let slot = boot.slot_try.filter(|_| tries);
+        let mark = if trial.is_some() || slot.is_some() { "trial" } else { "committed" };
         let args = trial.unwrap_or_else(|| boot.committed.clone());
-        self.facts.kernel.args = KernelArgs::parse(&format!("ro quiet {mark} {args}"));
+        let runs = slot.unwrap_or(boot.slot);
+        self.facts.kernel.args = KernelArgs::parse(&format!("ro quiet bothy.boot={mark} bothy.slot={runs} {args}"));
+        (runs, mark == "trial")
     }
 
     fn set(&mut self, want: &HostSetting) -> Result<()> {

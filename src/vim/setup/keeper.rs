@@ -5,10 +5,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Desired, HostPlan, Needs, plan};
+use super::{BootBlock, Desired, HostPlan, Needs, plan};
 use crate::{
     model::{
-        error::{Kind, Result},
+        error::{Fault, Kind, Result},
         host::{BootArgs, DriverName, HostFacts, HostSetting, KernelArgs},
         setup::HostRecord,
     },
@@ -43,6 +43,7 @@ const TRIAL: (&str, &str) = ("bothy.boot", "trial");
 pub struct Keeper {
     store: Store,
     hardware: Arc<dyn Hardware>,
+    block: Arc<BootBlock>,
     desired: Mutex<Desired>,
     /// One change of the host at a time.
     one: Mutex<()>,
@@ -54,7 +55,12 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Keeper {
     pub fn new(store: Store, hardware: Arc<dyn Hardware>, desired: Desired) -> Self {
-        Keeper { store, hardware, desired: Mutex::new(desired), one: Mutex::new(()) }
+        let block = Arc::new(BootBlock::new(hardware.clone()));
+        Keeper { store, hardware, block, desired: Mutex::new(desired), one: Mutex::new(()) }
+    }
+    /// The boot loader's block, which updates of the system write too.
+    pub fn block(&self) -> &Arc<BootBlock> {
+        &self.block
     }
     /// What the configuration wants from now on; nothing is done about it.
     pub fn set_desired(&self, desired: Desired) {
@@ -64,16 +70,16 @@ impl Keeper {
         self.hardware.facts()
     }
     pub fn boot(&self) -> Result<Option<BootArgs>> {
-        self.hardware.boot_args()
+        self.block.read()
     }
     pub fn plan(&self) -> Result<HostPlan> {
-        let (facts, boot) = (self.hardware.facts()?, self.hardware.boot_args()?);
+        let (facts, boot) = (self.hardware.facts()?, self.block.read()?);
         Ok(plan(&lock(&self.desired), &facts, boot.as_ref()))
     }
     /// The kernel arguments that the configuration means for such a host; none while the CPUs or pages that it names
     /// cannot be.
     pub fn wanted_args(&self, facts: &HostFacts) -> Result<KernelArgs> {
-        Ok(plan(&lock(&self.desired), facts, self.hardware.boot_args()?.as_ref()).args)
+        Ok(plan(&lock(&self.desired), facts, self.block.read()?.as_ref()).args)
     }
     /// What there is to undo.
     pub fn record(&self) -> Result<HostRecord> {
@@ -91,7 +97,7 @@ impl Keeper {
                 Some(_) => format!("kernel arguments on trial at the next boot: {}", todo.args),
                 None => "no kernel arguments are on trial any more".to_owned(),
             };
-            out.tell(text, self.hardware.set_boot_args(boot));
+            out.tell(text, self.put(boot));
         }
         out.reboot = self.plan()?.items.iter().any(|i| i.needs == Needs::Booting);
         Ok(out)
@@ -117,10 +123,12 @@ impl Keeper {
     pub fn settle_boot(&self) -> Result<Settled> {
         let _one = lock(&self.one);
         let on_trial = self.hardware.facts()?.kernel.args.has(TRIAL.0, TRIAL.1);
-        match self.hardware.boot_args()? {
+        match self.block.read()? {
+            // Of a slot on trial something else says whether it is kept (`update`).
+            Some(BootArgs { slot_try: Some(_), .. }) => Ok(Settled::Nothing),
             // Armed again since: that is another trial.
             Some(BootArgs { trial: Some(trial), armed: false, .. }) if on_trial => {
-                self.hardware.set_boot_args(&BootArgs { committed: trial, trial: None, armed: false })?;
+                self.block.change(|b| Ok(BootArgs { committed: trial.clone(), trial: None, armed: false, ..b.clone() }))?;
                 Ok(Settled::Kept)
             }
             Some(BootArgs { trial: Some(trial), armed: false, .. }) => Ok(Settled::FellBack(trial)),
@@ -151,15 +159,15 @@ impl Keeper {
             out.tell(describe(before), done);
         }
         record.before = left;
-        if let (Some(args), Some(boot)) = (record.args_before.clone().map(|a| KernelArgs::parse(&a)), self.hardware.boot_args()?) {
+        if let (Some(args), Some(boot)) = (record.args_before.clone().map(|a| KernelArgs::parse(&a)), self.block.read()?) {
             let runs = boot.committed == args;
-            let want = BootArgs { committed: boot.committed.clone(), trial: (!runs).then(|| args.clone()), armed: !runs };
+            let want = BootArgs { trial: (!runs).then(|| args.clone()), armed: !runs, ..boot.clone() };
             let text = if runs {
                 "no kernel arguments on trial".to_owned()
             } else {
                 format!("kernel arguments on trial at the next boot: {args}")
             };
-            let done = self.hardware.set_boot_args(&want);
+            let done = self.put(&want);
             if done.is_ok() {
                 record.args_before = None;
             }
@@ -170,6 +178,12 @@ impl Keeper {
             if record == HostRecord::default() { tx.delete::<HostRecord>(&()).map(drop) } else { tx.put(&record) }
         })?;
         Ok(out)
+    }
+
+    /// The arguments of `want`; the slots stay as they are. Refused while a slot is on trial.
+    fn put(&self, want: &BootArgs) -> Result<()> {
+        let both = || Fault::conflict("an update of the system is on trial: kernel arguments are tried after it");
+        self.block.change(|b| if b.slot_try.is_some() { Err(both()) } else { Ok(BootArgs { slot: b.slot, ..want.clone() }) }).map(drop)
     }
 
     /// Before anything changes: a crash between here and the change leaves an undo that does nothing.
@@ -184,7 +198,7 @@ impl Keeper {
             }
         }
         if todo.boot.is_some() && record.args_before.is_none() {
-            record.args_before = self.hardware.boot_args()?.map(|b| b.committed.to_string());
+            record.args_before = self.block.read()?.map(|b| b.committed.to_string());
         }
         if record == old { Ok(()) } else { self.store.write(Durability::Barrier, |tx| tx.put(&record)) }
     }

@@ -9,12 +9,14 @@
 //! Owns the plan and its order. Never: sysfs, or a guest's share (that is placement's).
 
 mod args;
+mod boot;
 mod keeper;
 mod plan;
 
 #[cfg(test)]
 mod tests;
 
+pub use boot::BootBlock;
 pub use keeper::{Done, Keeper, Settled};
 pub use plan::{Blocked, HostPlan, Item, Needs, plan};
 

@@ -255,10 +255,16 @@ fn kernel(p: &mut HostPlan, desired: &Desired, facts: &HostFacts, boot: Option<&
         item(format!("kernel argument {a} goes"), "the configuration wants it no more".into());
     }
     let lacks = wanted.iter().any(|w| !has(running, &w.args));
-    if needs == Needs::Reboot && (lacks || !unwanted.is_empty()) {
-        p.boot = Some(BootArgs { committed: boot.committed.clone(), trial: Some(p.args.clone()), armed: true });
+    let differs = lacks || !unwanted.is_empty();
+    if boot.slot_try.is_some() {
+        // One trial at a time: two that fail together would not say which of them did.
+        if differs && needs == Needs::Reboot {
+            p.block("kernel arguments", "an update of the system is on trial: they are tried after it");
+        }
+    } else if needs == Needs::Reboot && differs {
+        p.boot = Some(BootArgs { trial: Some(p.args.clone()), armed: true, ..boot.clone() });
     } else if boot.armed && needs == Needs::Reboot {
         // What is on trial is wanted no more, and what runs is right.
-        p.boot = Some(BootArgs { committed: boot.committed.clone(), trial: None, armed: false });
+        p.boot = Some(BootArgs { trial: None, armed: false, ..boot.clone() });
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         hw::PageSize,
         setup::HostRecord,
         size::MiB,
+        update::Slot,
     },
     sim::{
         Sim, SimConfig,
@@ -275,13 +276,13 @@ fn a_trial_that_comes_up_is_committed_and_one_that_does_not_is_offered_again() {
 
     r.sim.boot_box(false);
     assert_eq!(r.keeper.settle_boot().expect("asked"), Settled::FellBack(trial.clone()), "that was the old boot");
-    assert_eq!(r.boot(), BootArgs { committed: KernelArgs::default(), trial: Some(trial.clone()), armed: false });
+    assert_eq!(r.boot(), BootArgs { trial: Some(trial.clone()), ..BootArgs::default() });
     assert!(r.left().iter().any(|(needs, _)| *needs == Needs::Reboot), "it can be tried again");
 
     r.keeper.apply().expect("applied");
     r.sim.boot_box(true);
     assert_eq!(r.keeper.settle_boot().expect("asked"), Settled::Kept);
-    let sound = BootArgs { committed: trial.clone(), trial: None, armed: false };
+    let sound = BootArgs { committed: trial.clone(), ..BootArgs::default() };
     assert_eq!(r.boot(), sound);
     assert_eq!(r.keeper.settle_boot().expect("asked"), Settled::Nothing, "once");
     let reboots: Vec<_> = r.left().into_iter().filter(|(needs, _)| *needs != Needs::Nothing).collect();
@@ -293,6 +294,27 @@ fn a_trial_that_comes_up_is_committed_and_one_that_does_not_is_offered_again() {
     let done = r.keeper.undo().expect("undone");
     assert!(done.reboot && done.failed.is_empty(), "{done:?}");
     assert_eq!((r.boot().trial, r.boot().armed), (Some(KernelArgs::default()), true));
+}
+
+#[test]
+fn arguments_are_not_tried_together_with_a_slot() {
+    let r = rig(raw(), realtime());
+    r.keeper.block().change(|b| Ok(b.trying(Slot::B))).expect("a slot on trial");
+    let tried = BootArgs { armed: true, slot_try: Some(Slot::B), ..BootArgs::default() };
+    for boots in [false, true] {
+        let done = r.keeper.apply().expect("applied");
+        assert!(r.keeper.plan().expect("a plan").blocked.iter().any(|b| b.why.contains("tried after it")), "{done:?}");
+        assert_eq!(r.keeper.settle_boot().expect("asked"), Settled::Nothing, "that is not the host's to keep");
+        assert_eq!(r.boot(), BootArgs { armed: !boots, ..tried.clone() });
+        r.sim.boot_box(true);
+    }
+    r.keeper.block().change(|b| Ok(b.keeping(Slot::B))).expect("kept");
+    r.keeper.apply().expect("applied");
+    let boot = r.boot();
+    assert!(boot.armed && boot.slot == Slot::B && boot.slot_try.is_none() && boot.trial.is_some(), "{boot:?}");
+    r.sim.boot_box(true);
+    assert_eq!(r.keeper.settle_boot().expect("asked"), Settled::Kept);
+    assert_eq!(r.boot().slot, Slot::B, "the slot stays");
 }
 
 #[test]
