@@ -1,7 +1,8 @@
 //! The manifest: which folders are the store, and its generation.
 //!
 //! Owns the small file `manifest`, replaced whole by temp, fsync, rename, fsync of the folder. That rename is the one
-//! moment at which a compaction or an import happens. Never: looks into a database.
+//! moment at which a compaction or an import happens. A boot on trial has one of its own, `manifest.trial`, which takes
+//! the other's name when the trial is kept. Never: looks into a database.
 
 use std::{
     fs, io,
@@ -98,17 +99,37 @@ impl Failed {
     }
 }
 
+/// Which of the two files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    Real,
+    Trial,
+}
+
+impl Name {
+    pub fn in_dir(self, dir: &Path) -> PathBuf {
+        dir.join(match self {
+            Name::Real => "manifest",
+            Name::Trial => "manifest.trial",
+        })
+    }
+}
+
 /// The manifest in its file.
 pub(super) struct ManifestFile {
     dir: PathBuf,
     disk: Arc<dyn Disk>,
-    state: Mutex<Manifest>,
+    state: Mutex<(Manifest, Name)>,
 }
 
 impl ManifestFile {
     /// `None` if the folder has no manifest yet.
     pub fn read(dir: &Path, disk: &Arc<dyn Disk>) -> Result<Option<ManifestFile>> {
-        let path = dir.join("manifest");
+        ManifestFile::read_of(dir, disk, Name::Real)
+    }
+
+    pub fn read_of(dir: &Path, disk: &Arc<dyn Disk>, name: Name) -> Result<Option<ManifestFile>> {
+        let path = name.in_dir(dir);
         let text = match fs::read_to_string(&path) {
             Ok(t) => t,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -120,17 +141,37 @@ impl ManifestFile {
                 path.display()
             )));
         };
-        Ok(Some(ManifestFile { dir: dir.to_owned(), disk: disk.clone(), state: Mutex::new(state) }))
+        Ok(Some(ManifestFile { dir: dir.to_owned(), disk: disk.clone(), state: Mutex::new((state, name)) }))
     }
 
     pub fn create(dir: &Path, disk: &Arc<dyn Disk>, first: Manifest) -> Result<ManifestFile> {
-        let file = ManifestFile { dir: dir.to_owned(), disk: disk.clone(), state: Mutex::new(first) };
+        ManifestFile::create_of(dir, disk, first, Name::Real)
+    }
+
+    pub fn create_of(dir: &Path, disk: &Arc<dyn Disk>, first: Manifest, name: Name) -> Result<ManifestFile> {
+        let file = ManifestFile { dir: dir.to_owned(), disk: disk.clone(), state: Mutex::new((first, name)) };
         file.replace(|_| ()).map_err(Failed::fault)?;
         Ok(file)
     }
 
     pub fn get(&self) -> Manifest {
-        lock(&self.state).clone()
+        lock(&self.state).0.clone()
+    }
+
+    pub fn name(&self) -> Name {
+        lock(&self.state).1
+    }
+
+    /// The trial's file takes the name of the real one; nothing where it has it. The folders that were the store before
+    /// are in no manifest from then on.
+    pub fn keep(&self) -> Result<()> {
+        let mut state = lock(&self.state);
+        let [from, to] = [Name::Trial, Name::Real].map(|n| n.in_dir(&self.dir));
+        if state.1 == Name::Trial {
+            fs::rename(&from, &to).map_err(|e| io_fault("rename", &from, e))?;
+            state.1 = Name::Real;
+        }
+        self.disk.sync_dir(&self.dir).map_err(|e| io_fault("sync", &self.dir, e))
     }
 
     pub fn dir(&self) -> &Path {
@@ -158,14 +199,14 @@ impl ManifestFile {
     /// Writes the changed manifest; it stands when this returns Ok.
     pub fn replace(&self, change: impl FnOnce(&mut Manifest)) -> std::result::Result<(), Failed> {
         let mut state = lock(&self.state);
-        let mut new = state.clone();
+        let mut new = state.0.clone();
         change(&mut new);
-        let (temp, path) = (self.dir.join("manifest.tmp"), self.dir.join("manifest"));
+        let (temp, path) = (self.dir.join("manifest.tmp"), state.1.in_dir(&self.dir));
         let before = |e| Failed::Before(io_fault("write", &temp, e));
         fs::write(&temp, new.render()).map_err(before)?;
         self.disk.sync_file(&temp).map_err(before)?;
         fs::rename(&temp, &path).map_err(before)?;
-        *state = new;
+        state.0 = new;
         self.disk.sync_dir(&self.dir).map_err(|e| Failed::After(io_fault("sync", &self.dir, e)))
     }
 }

@@ -5,6 +5,7 @@
 //!
 //!     dir/lock            one bothy at a time
 //!     dir/manifest        generation and the numbers of the current databases
+//!     dir/manifest.trial  the same of a boot on trial: copies, until it is kept
 //!     dir/live-N          state, plans, journal, outbox
 //!     dir/history-N       finished operations, audit, metrics
 //!     dir/seal.key        the key of sealed secrets, 0600
@@ -32,6 +33,7 @@ mod seal;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod tx;
 mod verify;
 
@@ -135,9 +137,19 @@ impl Store {
     }
 
     fn open_on(dir: &Path, options: Options, disk: Arc<dyn Disk>, limits: Limits) -> Result<Store> {
+        Store::open_by(dir, options, disk, limits, open::open)
+    }
+
+    fn open_by(
+        dir: &Path,
+        options: Options,
+        disk: Arc<dyn Disk>,
+        limits: Limits,
+        open: impl FnOnce(&Path, &Setup) -> Result<open::Opened>,
+    ) -> Result<Store> {
         let lock = open::lock_dir(dir)?;
         let setup = Setup { cache_bytes: options.cache_bytes, flush_every_ms: options.flush_every_ms, disk };
-        let open::Opened { live, history, manifest, mut notes, fresh } = open::open(dir, &setup)?;
+        let open::Opened { live, history, manifest, mut notes, fresh } = open(dir, &setup)?;
         let (sealer, made) = Sealer::open(&dir.join("seal.key"), &*setup.disk)?;
         if made && !fresh {
             notes.push(

@@ -17,14 +17,16 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
 };
 
 use super::{
     Mark, backup,
     database::{Handle, Setup, io_fault},
-    manifest::{Failed, Manifest, ManifestFile, Which},
-    verify,
+    disk::{Disk, RealDisk},
+    manifest::{Failed, Manifest, ManifestFile, Name, Which},
+    trial, verify,
 };
 use crate::model::error::{Fault, Kind, Result};
 
@@ -55,8 +57,9 @@ pub(super) fn lock_dir(dir: &Path) -> Result<File> {
     }
 }
 
-/// Opens both databases. The caller holds the lock.
+/// Opens both databases. The caller holds the lock. A trial that is over leaves nothing: its copies go with the leftovers.
 pub(super) fn open(dir: &Path, setup: &Setup) -> Result<Opened> {
+    trial::discard(dir, &setup.disk)?;
     let mut notes = Vec::new();
     let (manifest, fresh) = match ManifestFile::read(dir, &setup.disk)? {
         Some(m) => {
@@ -65,6 +68,11 @@ pub(super) fn open(dir: &Path, setup: &Setup) -> Result<Opened> {
         }
         None => first_manifest(dir, setup, &mut notes)?,
     };
+    open_of(dir, setup, manifest, fresh, notes)
+}
+
+/// Opens the databases of one manifest.
+pub(super) fn open_of(dir: &Path, setup: &Setup, manifest: ManifestFile, fresh: bool, mut notes: Vec<String>) -> Result<Opened> {
     // Both wait for the disk most of the time. What is wrong with the history is looked at when the
     // live database stands: a restore of that may have put another history in its place.
     let (live, early) = thread::scope(|s| {
@@ -280,12 +288,21 @@ fn highest(dir: &Path, which: Which) -> Option<u64> {
     numbered(dir, which).map(|(n, _)| n).max()
 }
 
-/// Folders of databases that the manifest does not name: a compaction or an import was cut off.
-fn remove_leftovers(manifest: &ManifestFile) {
+/// Folders of databases that no manifest names: a compaction, an import or a trial was cut off.
+pub(super) fn remove_leftovers(manifest: &ManifestFile) {
     let now = manifest.get();
+    // While a trial runs, the store that it may go back to is not its to remove.
+    let spare = match manifest.name() {
+        Name::Real => None,
+        Name::Trial => match ManifestFile::read(manifest.dir(), &(Arc::new(RealDisk) as Arc<dyn Disk>)) {
+            Ok(Some(real)) => Some(real.get()),
+            Ok(None) | Err(_) => return,
+        },
+    };
     for which in Which::ALL {
         for (n, path) in numbered(manifest.dir(), which) {
             if n != now.number(which)
+                && spare.as_ref().is_none_or(|s| s.number(which) != n)
                 && let Err(e) = fs::remove_dir_all(&path)
             {
                 tracing::warn!(folder = %path.display(), error = %e, "a folder that is no longer part of the store could not be removed");
@@ -326,7 +343,7 @@ pub(super) fn set_aside(dir: &Path, database: &Path, setup: &Setup) -> Result<Pa
     Ok(to)
 }
 
-fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -9,6 +9,7 @@ mod group;
 pub mod older;
 mod power;
 pub mod shadow;
+mod trial;
 
 use std::path::Path;
 
