@@ -39,6 +39,7 @@
 //! | [`libvirt`], [`host`], [`ovs`], [`controllers`] | the adapters | decisions, names, addresses |
 //! | [`sim`] | the ports once more, in memory, with a switch for faults | bytes on disk |
 //! | [`ops`] | faults to alarms: raised, changed, cleared, one per object and cause | adapters, what to do about a fault |
+//! | [`update`] | the box's own system: the other slot written, tried once, kept or left | slots, bundles, what a sound box is |
 //! | [`central`] | grants that are asked of central NFVOs: when, and again | what a grant means for an operation |
 //! | [`notify`] | subscriptions as they live: the outbox to each subscriber, in order, with backoff | what a notification says |
 //! | [`ztp`] | zero touch (RFC 8572): which bootstrapping data is believed, and what it asks for, all pure | keys, files, sockets |
@@ -100,6 +101,7 @@ pub mod sdn;
 pub mod sim;
 pub mod sol;
 pub mod store;
+pub mod update;
 pub mod vim;
 pub mod vnfm;
 pub mod ztp;

@@ -5,7 +5,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io::{Read, Write},
+    io::{BufRead as _, Read, Write},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
@@ -15,6 +15,8 @@ use crate::model::error::{Fault, Result};
 
 /// What is kept of each of stdout and stderr; the rest is read and dropped.
 const OUTPUT_LIMIT: u64 = 4 << 20;
+/// Longest line that is told.
+const LINE_LIMIT: u64 = 4096;
 /// How much of stderr goes into a fault.
 const LAST_LINES: usize = 4;
 
@@ -118,6 +120,61 @@ impl Exec {
         Ok(Output { status, stdout, stderr })
     }
 
+    /// Runs it to the end, and tells each line of stdout as it comes. The limit is for its silence: a program that says
+    /// something may run for as long as it does. An exit status other than 0 is a fault with the last lines of both.
+    pub fn run_told(&self, mut each: impl FnMut(&str)) -> Result<()> {
+        let name = self.name();
+        let lost = |e: std::io::Error| Fault::transient(format!("{name} cannot be run: {e}")).with_source(e);
+        let mut child = Command::new(&self.program)
+            .args(&self.args)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(lost)?;
+        let stderr = drain(child.stderr.take());
+        let (tx, lines) = mpsc::channel();
+        if let Some(out) = child.stdout.take() {
+            std::thread::spawn(move || {
+                let mut out = std::io::BufReader::new(out);
+                let mut line = Vec::new();
+                // A line without end is cut.
+                while std::io::Read::by_ref(&mut out).take(LINE_LIMIT).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                    if tx.send(String::from_utf8_lossy(&line).trim().to_owned()).is_err() {
+                        return;
+                    }
+                    line.clear();
+                }
+            });
+        }
+        let mut said = Vec::new();
+        loop {
+            match lines.recv_timeout(self.limit) {
+                Ok(line) => {
+                    each(&line);
+                    said.push(line);
+                    if said.len() > LAST_LINES {
+                        said.remove(0);
+                    }
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return Err(Fault::transient(format!("{name} said nothing for {} s, and was ended", self.limit.as_secs_f32())));
+                }
+            }
+        }
+        let status = child.wait().map_err(lost)?;
+        if status.success() {
+            return Ok(());
+        }
+        let stderr = stderr.recv_timeout(self.limit).unwrap_or_default();
+        said.extend(stderr.lines().map(str::to_owned));
+        Err(self.failed(&Output { status, stdout: String::new(), stderr: said.join("\n") }))
+    }
+
     fn name(&self) -> String {
         self.program.to_string_lossy().into_owned()
     }
@@ -168,6 +225,17 @@ mod tests {
         let start = Instant::now();
         let e = Exec::new("sleep").arg("30").limit(Duration::from_millis(100)).run().expect_err("too long");
         assert!(e.is_transient() && start.elapsed() < Duration::from_secs(5), "{e}");
+    }
+
+    #[test]
+    fn lines_are_told_as_they_come_and_silence_has_an_end() {
+        let mut told = Vec::new();
+        Exec::new("printf").arg("one\\n 2\\nthree").run_told(|l| told.push(l.to_owned())).expect("printf");
+        assert_eq!(told, ["one", "2", "three"]);
+        let e = Exec::new("ls").args(["/", "/nonexistent/here"]).run_told(|_| ()).expect_err("no such file");
+        assert!(e.text().contains("No such file"), "{e}");
+        let e = Exec::new("sleep").arg("30").limit(Duration::from_millis(100)).run_told(|_| ()).expect_err("silent");
+        assert!(e.text().contains("said nothing"), "{e}");
     }
 
     #[test]

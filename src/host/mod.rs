@@ -1,6 +1,6 @@
 //! The host's own hands: files of images, disks and media; programs, netlink, nftables, dnsmasq; sysfs.
 //!
-//! Owns: the adapters behind `vim::port::{Images, HostNet, Hardware}`. Never: decides an address, a name or a
+//! Owns: the adapters behind `vim::port::{Images, HostNet, Hardware}` and `update::port::Slots`. Never: decides an address, a name or a
 //! rule; never passes a string through a shell.
 
 pub mod ballast;
@@ -19,11 +19,14 @@ pub mod netlink;
 pub mod nft;
 pub mod openssl;
 mod qcow2;
+mod rauc;
 mod report;
+pub mod slots;
 mod sriov;
 
 pub use hardware::LinuxHardware;
 pub use net::LinuxNet;
+pub use slots::LinuxSlots;
 
 /// Whether these programs are here; says so where they are not. `BOTHY_REQUIRE=all` makes that a
 /// failure, so that CI cannot skip in silence.

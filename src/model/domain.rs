@@ -195,6 +195,14 @@ impl Layout {
     pub fn ballast(&self) -> Utf8PathBuf {
         self.root.join("ballast")
     }
+    /// Bundles of the system while they are installed.
+    pub fn bundles(&self) -> Utf8PathBuf {
+        self.root.join("bundles")
+    }
+    /// What is remembered of updates; beside the store, since a boot on trial has a copy of that.
+    pub fn update_journal(&self) -> Utf8PathBuf {
+        self.root.join("update").join("journal")
+    }
     pub fn uploads(&self) -> Utf8PathBuf {
         self.root.join("uploads")
     }

@@ -103,6 +103,15 @@ methods! {
     // Outside the box: by a thread of its own, whenever it comes to it.
     OutsideLook false false,
     OutsideApply false false,
+    RunningSystem false false,
+    TakeBundle true false,
+    CheckBundle false false,
+    WriteSlot true false,
+    SweepBundles true false,
+    Restart true false,
+    RecallUpdate false false,
+    RememberUpdate true false,
+    KeepStore true false,
 }
 
 /// What a call is about.

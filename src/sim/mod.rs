@@ -16,6 +16,7 @@ mod hypervisor;
 pub mod machine;
 mod network;
 mod outside;
+pub mod slots;
 mod storage;
 mod world;
 
@@ -57,6 +58,8 @@ pub struct SimConfig {
     /// Names of physical networks.
     pub physical: Vec<SmolStr>,
     pub hardware: HostFacts,
+    /// Version and security counter of the system in the first slot, where the box has slots.
+    pub system: Option<(&'static str, u64)>,
 }
 
 impl Default for SimConfig {
@@ -69,6 +72,7 @@ impl Default for SimConfig {
             datapath: Datapath::Kernel,
             physical: vec![SmolStr::new_static("wan")],
             hardware: machine::edge_server(),
+            system: None,
         }
     }
 }
@@ -140,7 +144,11 @@ impl Sim {
                 }
             }),
         });
-        Sim { inner }
+        let sim = Sim { inner };
+        if let Some((version, security)) = sim.inner.config.system {
+            sim.set_slots(version, security);
+        }
+        sim
     }
 
     /// The fault switch and the counters of calls.
@@ -200,7 +208,11 @@ impl Sim {
     }
     /// The box boots; `false`: the arguments on trial do not come up, and somebody resets it.
     pub fn boot_box(&self, trial_comes_up: bool) {
-        self.lock().hardware.reboot(trial_comes_up);
+        let mut world = self.lock();
+        let (slot, trial) = world.hardware.reboot(trial_comes_up);
+        if let Some(system) = &mut world.system {
+            system.boot(slot, trial);
+        }
     }
     /// A base image without a file, for tests that import nothing.
     pub fn add_base(&self, sha256: [u8; 32], info: ImageInfo) {

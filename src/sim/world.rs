@@ -14,6 +14,7 @@ use super::{
     behaviour::{Behaviour, Boot},
     events::{Tick, Ticker},
     hardware::Hardware,
+    slots::System,
 };
 use crate::{
     model::{
@@ -54,6 +55,8 @@ pub(super) struct World {
     /// Why no guest may be defined or started, if so.
     pub forbidden: Option<String>,
     pub hardware: Hardware,
+    /// The slots of the system, if it has any.
+    pub system: Option<System>,
     pub behaviour: Arc<dyn Fn(&DomainSpec) -> Behaviour + Send + Sync>,
     pub tcp: Arc<dyn Fn(IpAddr, u16) -> bool + Send + Sync>,
 }
@@ -197,6 +200,7 @@ impl World {
             float: None,
             forbidden: None,
             hardware: Hardware::new(facts),
+            system: None,
             behaviour: Arc::new(|_| Behaviour::default()),
             tcp: Arc::new(|_, _| true),
         }

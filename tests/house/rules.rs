@@ -16,11 +16,13 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("vim", &["model", "store", "sdn"]),
     ("vnfm", &["model", "descriptor", "store", "lcm", "vim", "sdn"]),
     ("nfvo", &["model", "descriptor", "store", "lcm", "vim", "sdn", "vnfm"]),
+    // Of the host's set-up the boot loader's block: arguments and slots are tried by one and the same trial.
+    ("update", &["model", "vim::setup"]),
     // Adapters: the model, and the ports they implement. Only `node` knows them.
     ("libvirt", &["model", "vim::port", "sdn::port"]),
-    ("host", &["model", "vim::port", "sdn::port", "ztp::port"]),
+    ("host", &["model", "vim::port", "sdn::port", "update::port", "ztp::port"]),
     ("ovs", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain"]),
-    ("sim", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain", "sdn::connector"]),
+    ("sim", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain", "sdn::connector", "update::port"]),
     // What is behind `sdn::connector`, one file each. Open vSwitch outside is spoken to by the same client.
     ("controllers", &["model", "sdn::connector", "ovs"]),
     // On top.
@@ -32,7 +34,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("central", &["model", "sol", "notify", "vnfm"]),
     // What may be believed is pure; keys and files are behind `ztp::port`, and in `node`.
     ("ztp", &["model"]),
-    ("api", &["model", "access", "config", "sol", "descriptor", "lcm", "vim", "vnfm", "nfvo", "notify", "ops"]),
+    ("api", &["model", "access", "config", "sol", "descriptor", "lcm", "vim", "vnfm", "nfvo", "notify", "ops", "update"]),
     // What support and `explain` show: records as they are, ports as the switches have them.
     ("api/admin", &["store::Store", "sdn::port", "sdn::chain", "sdn::connector", "sdn::underlay"]),
     (
@@ -55,6 +57,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
             "sdn",
             "sim",
             "store",
+            "update",
             "vim",
             "vnfm",
             "ztp",
@@ -117,6 +120,8 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
             "vnfm/day0",
             "central",
             "ztp",
+            // RAUC says in JSON what a bundle is.
+            "host/rauc.rs",
             // The answer of an OAuth2 token endpoint.
             "notify/client.rs",
         ],

@@ -1,0 +1,480 @@
+//! The one who does an update: a thread at a time, and what it has come to.
+//!
+//! Owns each step and that it is written down before what follows from it is done. Never: decides whether a bundle may be
+//! installed (`plan`), or what is sound (`House`).
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use camino::Utf8Path;
+
+use super::{
+    Begun, How, Situation, journal, plan,
+    port::{House, Slots, Take},
+};
+use crate::{
+    model::{
+        error::{Fault, Result},
+        host::BootArgs,
+        update::{Asked, Journal, Running, Update, UpdateEvent, UpdateState},
+    },
+    vim::setup::BootBlock,
+};
+
+/// How often it is looked, and how long it is waited.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Between two looks.
+    pub look: Duration,
+    /// So many looks in a row have to find a trial sound.
+    pub steady: u32,
+    /// A trial that is not sound by then is over.
+    pub limit: Duration,
+    /// What operations get at the end, though none was under way when the update was asked for.
+    pub drain: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { look: Duration::from_secs(2), steady: 3, limit: Duration::from_secs(600), drain: Duration::from_secs(60) }
+    }
+}
+
+/// How far an update is, and on what box.
+#[derive(Debug, Clone)]
+pub struct Status {
+    pub running: Option<Running>,
+    pub boot: Option<BootArgs>,
+    pub journal: Journal,
+    /// While a slot is written: percent, and what is done.
+    pub progress: Option<(u8, String)>,
+}
+
+pub struct Updater {
+    pub(super) slots: Arc<dyn Slots>,
+    pub(super) block: Arc<BootBlock>,
+    pub(super) house: Arc<dyn House>,
+    pub(super) pace: Pace,
+    pub(super) running: Option<Running>,
+    how: How,
+    state: Mutex<State>,
+    /// Somebody wants it to look at once.
+    poked: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    journal: Journal,
+    progress: Option<(u8, String)>,
+    worker: Option<JoinHandle<()>>,
+    stop: bool,
+    /// Why the trial is to end, if somebody said so.
+    end: Option<String>,
+}
+
+impl Updater {
+    pub fn new(slots: Arc<dyn Slots>, block: Arc<BootBlock>, house: Arc<dyn House>, pace: Pace, begun: Begun) -> Arc<Self> {
+        let state = State { journal: begun.journal, ..State::default() };
+        Arc::new(Updater {
+            slots,
+            block,
+            house,
+            pace,
+            running: begun.running,
+            how: begun.how,
+            state: Mutex::new(state),
+            poked: Condvar::new(),
+        })
+    }
+
+    /// Goes on with what the last run of Bothy left. A box without slots has nothing to go on with.
+    pub fn start(self: &Arc<Self>) {
+        if self.running.is_none() {
+            return;
+        }
+        let me = self.clone();
+        match self.how {
+            How::Trial { .. } | How::GiveUp => self.spawn(move || me.watch()),
+            How::Finish => self.spawn(move || me.commit()),
+            How::Plain => {
+                self.tidy();
+                if self.update().is_some_and(|u| !u.state.is_over()) {
+                    self.spawn(move || me.work());
+                }
+            }
+        }
+    }
+
+    /// Ends the thread; an update goes on with the next start. One that writes a slot is not waited for.
+    pub fn stop(&self) {
+        let worker = {
+            let mut s = self.lock();
+            s.stop = true;
+            s.worker.take().filter(|_| s.progress.is_none())
+        };
+        self.poked.notify_all();
+        if let Some(w) = worker
+            && w.join().is_err()
+        {
+            tracing::warn!("the update's thread ended by a panic");
+        }
+    }
+
+    pub fn status(&self) -> Result<Status> {
+        let boot = if self.running.is_some() { self.block.read()? } else { None };
+        let s = self.lock();
+        Ok(Status { running: self.running.clone(), boot, journal: s.journal.clone(), progress: s.progress.clone() })
+    }
+
+    /// Why nothing of the box may be changed now, if so.
+    pub fn closed(&self) -> Option<String> {
+        let s = self.lock();
+        let u = s.journal.update.as_ref()?;
+        let version = u.bundle.as_ref().map_or("?", |b| b.version.as_str());
+        match &u.state {
+            UpdateState::OnTrial { .. } | UpdateState::Committing => {
+                let waits = if u.unmet.is_empty() { String::new() } else { format!("; it waits for: {}", u.unmet.join("; ")) };
+                Some(format!(
+                    "version {version} is on trial in slot {}, and nothing can be changed until it has proved itself{waits}",
+                    u.target
+                ))
+            }
+            UpdateState::Draining => Some(format!("the box restarts into version {version} as soon as no operation is under way")),
+            UpdateState::Armed if u.asked.reboot => Some(format!("the box restarts into version {version}")),
+            UpdateState::Armed
+            | UpdateState::Received
+            | UpdateState::Writing
+            | UpdateState::Committed
+            | UpdateState::RolledBack { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled => None,
+        }
+    }
+
+    /// This boot tries a slot, and has not kept it yet: what Bothy would do by itself is left.
+    pub fn is_on_trial(&self) -> bool {
+        self.update().is_some_and(|u| matches!(u.state, UpdateState::OnTrial { .. } | UpdateState::Committing))
+    }
+
+    /// Every reason why an update cannot be asked for now.
+    pub fn may(&self, asked: &Asked) -> Result<()> {
+        plan(&self.situation()?, asked, None).map(drop)
+    }
+
+    /// Takes the bundle and begins; the rest is done by a thread.
+    pub fn install(self: &Arc<Self>, from: &Utf8Path, how: Take, asked: Asked) -> Result<()> {
+        let target = plan(&self.situation()?, &asked, None)?;
+        let Some(running) = &self.running else { return Err(Fault::bug("no slots")) };
+        let file = self.slots.take(from, how)?;
+        let begun = {
+            let mut s = self.lock();
+            // Somebody else may have been quicker.
+            if let Some(u) = s.journal.update.as_ref().filter(|u| !u.state.is_over()) {
+                Err(Fault::conflict(format!("another update is {}", u.state.name())))
+            } else {
+                let old = s.journal.update.replace(Update {
+                    state: UpdateState::Received,
+                    target,
+                    from: running.version.clone(),
+                    bundle: None,
+                    asked,
+                    file: Some(file.as_str().into()),
+                    excused: Vec::new(),
+                    unmet: Vec::new(),
+                });
+                let written = self.slots.remember(&journal::render(&s.journal));
+                if written.is_err() {
+                    s.journal.update = old;
+                }
+                written
+            }
+        };
+        if let Err(fault) = begun {
+            self.tidy();
+            return Err(fault);
+        }
+        let me = self.clone();
+        self.spawn(move || me.work());
+        Ok(())
+    }
+
+    /// Before the trial: it is not tried. On trial: the box goes back to the old slot now.
+    pub fn call_off(&self, who: &str) -> Result<()> {
+        let Some(u) = self.update() else { return Err(Fault::not_found("there is no update")) };
+        match &u.state {
+            UpdateState::OnTrial { .. } => {
+                self.lock().end = Some(format!("{who} called it off"));
+                self.poked.notify_all();
+                Ok(())
+            }
+            UpdateState::Received | UpdateState::Draining | UpdateState::Armed => {
+                // The mark goes first: a record that says it was called off, of one that is tried, would be a lie.
+                self.block.change(|b| Ok(b.without_trial_of_a_slot()))?;
+                self.event(&UpdateEvent::CalledOff)?;
+                self.poked.notify_all();
+                self.tidy();
+                Ok(())
+            }
+            UpdateState::Writing => Err(Fault::conflict("the slot is being written; call it off when it is done")),
+            UpdateState::Committing => Err(Fault::conflict("it is being kept now")),
+            UpdateState::Committed => Err(Fault::conflict(
+                "the version is kept, and so is the store that it has written to: to go back, install the bundle of the older version, where its security counter allows it",
+            )),
+            UpdateState::RolledBack { .. } | UpdateState::Failed { .. } | UpdateState::Cancelled => {
+                Err(Fault::conflict("there is no update under way"))
+            }
+        }
+    }
+
+    /// From the bundle to the restart, from wherever the record says it is.
+    fn work(&self) {
+        while let Some(u) = self.update().filter(|u| !u.state.is_over()) {
+            let done = match &u.state {
+                UpdateState::Received => self.check(&u),
+                UpdateState::Writing => self.write(&u),
+                UpdateState::Draining => self.drain(&u),
+                UpdateState::Armed => return self.arm(&u),
+                UpdateState::OnTrial { .. }
+                | UpdateState::Committing
+                | UpdateState::Committed
+                | UpdateState::RolledBack { .. }
+                | UpdateState::Failed { .. }
+                | UpdateState::Cancelled => return,
+            };
+            match done {
+                Ok(true) => {}
+                // Told to end: the next start goes on.
+                Ok(false) => return,
+                Err(fault) => self.broke(&fault),
+            }
+        }
+    }
+
+    fn check(&self, u: &Update) -> Result<bool> {
+        let bundle = self.slots.check(file(u)?)?;
+        let mut now = self.situation()?;
+        // This one.
+        now.state = None;
+        plan(&now, &Asked { drain_s: Some(0), ..u.asked }, Some(&bundle))?;
+        self.change(|u| u.bundle = Some(bundle.clone()), Some(&UpdateEvent::Verified))?;
+        Ok(true)
+    }
+
+    fn write(&self, u: &Update) -> Result<bool> {
+        self.lock().progress = Some((0, "the slot is being written".to_owned()));
+        let done = self.slots.write(file(u)?, u.target, &|percent, what| self.lock().progress = Some((percent, what.to_owned())));
+        self.lock().progress = None;
+        done?;
+        self.event(&UpdateEvent::Written)?;
+        Ok(true)
+    }
+
+    /// From here on the API takes no changes.
+    fn drain(&self, u: &Update) -> Result<bool> {
+        let until = Instant::now() + self.pace.drain.max(Duration::from_secs(u64::from(u.asked.drain_s.unwrap_or(0))));
+        let mut quiet = 0;
+        loop {
+            let busy = self.house.in_flight()?;
+            quiet = if busy.is_empty() { quiet + 1 } else { 0 };
+            // A request that was let in just before may have begun one since.
+            if quiet == 2 {
+                break;
+            }
+            if !busy.is_empty() && Instant::now() >= until {
+                return Err(Fault::conflict("operations are still under way: the slot is written, and not tried").with_reasons(busy));
+            }
+            if !self.pause() {
+                return Ok(false);
+            }
+            if self.update().is_none_or(|u| u.state != UpdateState::Draining) {
+                return Ok(true);
+            }
+        }
+        let excused: Vec<_> = self.house.unmet().into_iter().map(|u| u.key).collect();
+        self.change(|u| u.excused.clone_from(&excused), Some(&UpdateEvent::Quiet))?;
+        Ok(true)
+    }
+
+    fn arm(&self, u: &Update) {
+        let armed = self.block.change(|b| Ok(if b.slot_try == Some(u.target) && b.armed { b.clone() } else { b.trying(u.target) }));
+        if let Err(fault) = armed {
+            return self.broke(&fault);
+        }
+        self.tidy();
+        if !u.asked.reboot {
+            return;
+        }
+        // Called off meanwhile: whoever did it has taken the mark off, before or after.
+        if self.update().is_none_or(|u| u.state != UpdateState::Armed) {
+            let _ = self.block.change(|b| Ok(b.without_trial_of_a_slot()));
+            return;
+        }
+        tracing::info!(slot = %u.target, "the box restarts to try the slot");
+        if let Err(fault) = self.slots.restart() {
+            tracing::error!("the box does not restart: {fault:?}");
+            let text = format!("the box does not restart by itself: {}; restart it to go on", fault.detail());
+            let told = self.change(
+                |u| {
+                    u.unmet = vec![text.clone()];
+                    u.asked.reboot = false;
+                },
+                None,
+            );
+            if let Err(fault) = told {
+                tracing::error!("the record of the update cannot be written: {fault:?}");
+            }
+        }
+    }
+
+    fn broke(&self, fault: &Fault) {
+        // Called off while it was at work.
+        if self.update().is_none_or(|u| u.state.is_over()) {
+            return self.tidy();
+        }
+        tracing::warn!("the update is given up: {fault:?}");
+        let why = if fault.reasons().is_empty() { vec![fault.text().to_owned()] } else { fault.reasons().to_vec() };
+        let told = self.event(&UpdateEvent::Broke { why });
+        if let Err(f) = told {
+            tracing::error!("the record of the update cannot be written: {f:?}");
+            // What is not on the disk is at least not tried for ever.
+            let mut s = self.lock();
+            if let Some(u) = &mut s.journal.update {
+                u.state = UpdateState::Failed { why: vec![fault.detail(), f.detail()] };
+            }
+        }
+        self.tidy();
+    }
+
+    /// No bundle stays that is not needed, and no mark of a trial that is over.
+    pub(super) fn tidy(&self) {
+        let update = self.update();
+        let keep = update.as_ref().and_then(|u| match &u.state {
+            UpdateState::Received | UpdateState::Writing => u.file.as_deref(),
+            UpdateState::Draining
+            | UpdateState::Armed
+            | UpdateState::OnTrial { .. }
+            | UpdateState::Committing
+            | UpdateState::Committed
+            | UpdateState::RolledBack { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled => None,
+        });
+        if let Err(fault) = self.slots.sweep(keep) {
+            tracing::warn!("bundles of updates that are over stay: {fault:?}");
+        }
+        let over = update
+            .is_none_or(|u| u.state.is_over() || matches!(u.state, UpdateState::Received | UpdateState::Writing | UpdateState::Draining));
+        if over {
+            let cleared = match self.block.read() {
+                Ok(Some(b)) if b.slot_try.is_some() => self.block.change(|b| Ok(b.without_trial_of_a_slot())).map(drop),
+                Ok(_) => Ok(()),
+                Err(fault) => Err(fault),
+            };
+            if let Err(fault) = cleared {
+                tracing::warn!("the boot loader still has a trial that is over: {fault:?}");
+            }
+        }
+    }
+
+    fn situation(&self) -> Result<Situation> {
+        let boot = if self.running.is_some() { self.block.read()? } else { None };
+        let journal = self.lock().journal.clone();
+        Ok(Situation {
+            running: self.running.clone(),
+            boot,
+            state: journal.update.map(|u| u.state),
+            in_flight: self.house.in_flight()?,
+            failed: journal.failed,
+            going_down: self.house.is_going_down(),
+        })
+    }
+
+    pub(super) fn update(&self) -> Option<Update> {
+        self.lock().journal.update.clone()
+    }
+
+    /// Why the trial is to end, if somebody said so.
+    pub(super) fn told_to_end(&self) -> Option<String> {
+        self.lock().end.clone()
+    }
+
+    pub(super) fn event(&self, event: &UpdateEvent) -> Result<()> {
+        self.change(|_| (), Some(event))
+    }
+
+    /// Changes the update and writes it down; what cannot be written down has not happened.
+    pub(super) fn change(&self, change: impl FnOnce(&mut Update), event: Option<&UpdateEvent>) -> Result<()> {
+        let mut s = self.lock();
+        let mut new = s.journal.clone();
+        let u = new.update.as_mut().ok_or_else(|| Fault::bug("there is no update"))?;
+        change(u);
+        if let Some(event) = event {
+            let next = u.state.next(event);
+            u.state =
+                next.ok_or_else(|| Fault::conflict(format!("an update that is {} cannot be so treated ({event:?})", u.state.name())))?;
+            if u.state == UpdateState::Committed
+                && let Some(version) = u.bundle.as_ref().map(|b| b.version.clone())
+            {
+                new.forgive(&version);
+            }
+        }
+        if new != s.journal {
+            self.slots.remember(&journal::render(&new))?;
+            s.journal = new;
+        }
+        Ok(())
+    }
+
+    /// Waits until the next look; `false`: it is to end.
+    pub(super) fn pause(&self) -> bool {
+        let s = self.lock();
+        if s.stop {
+            return false;
+        }
+        let (s, _) = self.poked.wait_timeout(s, self.pace.look).unwrap_or_else(PoisonError::into_inner);
+        !s.stop
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        let old = self.lock().worker.take();
+        // It has come to its end, or nothing new could begin.
+        drop(old);
+        match std::thread::Builder::new().name("update".into()).spawn(work) {
+            Ok(worker) => self.lock().worker = Some(worker),
+            Err(e) => tracing::error!(error = %e, "the update's thread cannot be started: the next start of bothy goes on with it"),
+        }
+    }
+
+    /// Waits for the thread's end. Tests do.
+    #[cfg(test)]
+    pub fn settle(&self) {
+        let worker = self.lock().worker.take();
+        if let Some(w) = worker {
+            w.join().expect("no panic");
+        }
+    }
+
+    /// Its process ends: once nothing it calls has an effect any more, nothing of it goes on.
+    #[cfg(test)]
+    pub fn settle_or_die(&self, is_dead: impl Fn() -> bool) {
+        while self.lock().worker.as_ref().is_some_and(|w| !w.is_finished()) {
+            if is_dead() {
+                self.lock().stop = true;
+                self.poked.notify_all();
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        self.settle();
+    }
+}
+
+fn file(u: &Update) -> Result<&str> {
+    u.file.as_deref().ok_or_else(|| Fault::bug("the update has no bundle"))
+}
