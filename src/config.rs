@@ -59,6 +59,7 @@ pub struct Config {
     pub lcm: Lcm,
     pub autoheal: Autoheal,
     pub notify: Notify,
+    pub update: Update,
     pub sim: Sim,
 }
 
@@ -181,6 +182,12 @@ pub struct Notify {
     pub backlog: u64,
 }
 
+/// Updates of the box's own system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Update {
+    pub trial_s: u64,
+}
+
 /// The in-memory twin of libvirt and Open vSwitch, for tests and trying out.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sim {
@@ -221,6 +228,7 @@ impl Default for Config {
                 page: 500,
             },
             notify: Notify { ca: Utf8PathBuf::new(), timeout_s: 10, attempts: 40, backlog: 10000 },
+            update: Update { trial_s: 600 },
             lcm: Lcm { workers: 4, start_at_once: 4, patience_s: 120, grant_hold_s: 3600, grant_offline: GrantOffline::AllowHeal },
             autoheal: Autoheal { tries: 3, pause_s: 5, calm_s: 600 },
             sim: Sim::default(),
@@ -308,6 +316,7 @@ impl Config {
         k.within("notify.timeout_s", Restart, &mut self.notify.timeout_s, 1, 300);
         k.within("notify.attempts", Restart, &mut self.notify.attempts, 1, 100_000);
         k.within("notify.backlog", Restart, &mut self.notify.backlog, 10, 1_000_000);
+        k.within("update.trial_s", Restart, &mut self.update.trial_s, 30, 3600);
         k.key("sim.enabled", Restart, &mut self.sim.enabled);
         k.within("sim.start_ms", Restart, &mut self.sim.start_ms, 0, 60000);
     }

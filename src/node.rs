@@ -5,6 +5,7 @@ pub mod core;
 pub mod daemon;
 mod log;
 mod ports;
+mod system;
 pub mod ztp;
 
 #[cfg(test)]

@@ -39,6 +39,9 @@ use crate::{
     model::{access::Action, error::Fault},
 };
 
+/// When to come back to a box whose system is on trial.
+const CLOSED_S: u16 = 10;
+
 /// The gate's own: the services, and what is served behind it.
 struct Gate {
     services: Arc<Services>,
@@ -113,6 +116,13 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
         && let Err(p) = may(g, &caller, route, need, req.uri().path()).await
     {
         return (p.into_response(), changes);
+    }
+    if changes
+        && let Some((route, _)) = need
+        && !permit::in_a_trial(req.method(), route)
+        && let Some(why) = g.services.update.closed()
+    {
+        return (Problem::busy(why, CLOSED_S).into_response(), changes);
     }
     let version = match Api::of(req.uri().path()).map(|a| a.negotiate(req.headers())).transpose() {
         Ok(v) => v,

@@ -49,6 +49,7 @@ use crate::{
     nfvo::Nfvo,
     notify::Notifier,
     ops::{alarms::Alarms, collect::Collector},
+    update::Updater,
     vim::setup::Keeper,
     vnfm::revive::Missing,
 };
@@ -64,6 +65,8 @@ pub struct Services {
     pub nfvo: Arc<Nfvo>,
     /// How the host is set up.
     pub host: Arc<Keeper>,
+    /// Updates of the box's own system.
+    pub update: Arc<Updater>,
     pub notify: Arc<Notifier>,
     pub alarms: Arc<Alarms>,
     pub pm: Arc<Collector>,

@@ -140,6 +140,22 @@ const EXCEPT: &[(&str, &str, Resource, Action)] = &[
     ("GET", "/bothy/v1/host/guests/{id}/serial", Resource::Host, Act),
 ];
 
+/// What can be done while a system is on trial, or the box is about to restart into one: what ends that, and what changes
+/// no record. All other changes are refused, for the store that the box may go back to would not have them.
+const IN_A_TRIAL: &[(&str, &str)] = &[
+    ("DELETE", "/bothy/v1/host/update"),
+    // The service manager asks for it on the way down.
+    ("POST", "/bothy/v1/host/shutdown"),
+    ("DELETE", "/bothy/v1/host/shutdown"),
+    ("POST", "/bothy/v1/store/export"),
+    ("POST", "/bothy/v1/store/verify"),
+];
+
+pub fn in_a_trial(method: &Method, path: &str) -> bool {
+    // A console is watched and typed at, and no record changes.
+    *method == Method::GET || *method == Method::HEAD || IN_A_TRIAL.iter().any(|(m, p)| *m == method.as_str() && *p == path)
+}
+
 fn find(path: &str) -> Option<&'static Row> {
     ROWS.iter().find(|r| path.strip_prefix(r.under).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
@@ -217,6 +233,9 @@ mod tests {
         let paths: BTreeSet<&str> = served.iter().map(|(p, _)| *p).collect();
         for r in ROWS {
             assert!(paths.iter().any(|p| find(p).is_some_and(|f| f.under == r.under)), "{} has no route", r.under);
+        }
+        for (m, p) in IN_A_TRIAL {
+            assert!(served.contains(&(*p, (*m).to_owned())), "{m} {p} is not served");
         }
         for (m, p, _, _) in EXCEPT {
             assert!(served.contains(&(*p, (*m).to_owned())), "{m} {p} is not served");

@@ -21,6 +21,9 @@ pub fn run(client: &Client, out: &Out) -> Result<(), Failure> {
             say!("{what}: {}", plain(&host[member]));
         }
     }
+    if host["system"].is_object() {
+        say!("{}", system(&host["system"]));
+    }
     let usage = |what: &str, unit: &str, v: &Value| {
         let free = v["limit"].as_u64().unwrap_or(0).saturating_sub(v["promised"].as_u64().unwrap_or(0));
         vec![what.to_owned(), plain(&v["capacity"]), plain(&v["limit"]), plain(&v["promised"]), free.to_string(), unit.to_owned()]
@@ -28,6 +31,16 @@ pub fn run(client: &Client, out: &Out) -> Result<(), Failure> {
     let rows = [usage("cpu", "vCPU", &host["cpu"]), usage("memory", "MiB", &host["memory"]), usage("disk", "MiB", &host["disk"])];
     say!("\n{}", align(&["", "CAPACITY", "LIMIT", "PROMISED", "FREE", "UNIT"], &rows));
     Ok(())
+}
+
+/// Version, slot, and whether the firmware has looked at them.
+pub fn system(s: &Value) -> String {
+    let verified = match s["bootVerified"].as_bool() {
+        Some(true) => "boot verified".to_owned(),
+        Some(false) | None => format!("boot not verified: {}", plain(&s["bootNotVerifiedBecause"])),
+    };
+    let trial = if s["boot"] == "TRIAL" { ", started as a trial" } else { "" };
+    format!("system: version {} in slot {}{trial}, {verified}", plain(&s["version"]), plain(&s["slot"]))
 }
 
 /// Asked by the service unit when the host goes down; takes as long as guests need, at most `within`.

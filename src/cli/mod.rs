@@ -56,6 +56,7 @@ mod token;
 mod topology;
 mod trust;
 mod up;
+mod update;
 mod usage;
 mod vnf;
 mod vnfpkg;
@@ -150,6 +151,9 @@ enum Command {
     },
     /// Stop all guests because the host goes down; the next start of the host brings them back, or --undo
     HostShutdown(host::Shutdown),
+    /// The box's own system: install another version, see how far it is, go back
+    #[command(subcommand)]
+    Update(update::UpdateCommand),
     /// VNF packages
     #[command(subcommand)]
     Vnfpkg(vnfpkg::VnfPkg),
@@ -267,6 +271,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Health => health::run(&client()?, &out),
         Command::Host { what } => hardware::run(what, &client()?, &out),
         Command::HostShutdown(c) => c.run(&client()?, &out),
+        Command::Update(c) => c.run(&client()?, &out),
         Command::Package(c) => c.run(&out),
         Command::Vnfpkg(c) => c.run(&client()?, &out),
         Command::Nsd(c) => c.run(&client()?, &out),

@@ -54,13 +54,18 @@ fn send(client: &Client, way: &Way, file: &Utf8Path, path: &str, size: u64) -> R
 
 /// Sends an archive, with a bar that follows it; gives the answer.
 pub fn sent(client: &Client, method: Method, path: &str, file: &Utf8Path, size: u64) -> Result<Bytes, Failure> {
+    sent_as(client, method, path, file, size, "application/zip")
+}
+
+/// The same for a body that is no archive.
+pub fn sent_as(client: &Client, method: Method, path: &str, file: &Utf8Path, size: u64, media_type: &str) -> Result<Bytes, Failure> {
     let bar = ProgressBar::new(size);
     if let Ok(style) = ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes} {bytes_per_sec} {wide_msg}") {
         bar.set_style(style);
     }
     bar.set_message(file.file_name().unwrap_or_default().to_owned());
     let told = bar.clone();
-    let answer = client.upload(method, path, file, "application/zip", move |n| told.set_position(n));
+    let answer = client.upload(method, path, file, media_type, move |n| told.set_position(n));
     bar.finish_and_clear();
     answer
 }

@@ -1,5 +1,5 @@
-//! The conditions the health page shows: store, libvirt, Open vSwitch, accelerator, reconciled, functions, shutdown, and
-//! the SDN controllers where there are any.
+//! The conditions the health page shows: store, libvirt, Open vSwitch, accelerator, reconciled, functions, shutdown, the
+//! SDN controllers where there are any, and the system of a box with slots.
 //!
 //! Asked when the page is; an answer that does not come is a condition, never a failed page.
 
@@ -28,7 +28,15 @@ pub fn conditions(core: &Core) -> Vec<Condition> {
     let switch = answer("openvswitch", core.ports.fabric.health());
     let mut all = vec![store(core), libvirt, switch, accel, reconciled(core), functions(core), shutdown(core)];
     all.extend(sdn(core));
+    all.extend(system(core));
     all
+}
+
+fn system(core: &Core) -> Option<Condition> {
+    match core.update().status() {
+        Ok(status) => super::system::condition(&status),
+        Err(fault) => Some(Condition::new("system", ConditionState::Failed, format!("the boot loader's block: {}", fault.detail()))),
+    }
 }
 
 /// Links on switches outside the box.

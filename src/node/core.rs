@@ -23,10 +23,12 @@ use std::{
     time::Instant,
 };
 
+use camino::Utf8PathBuf;
 use tracing::{info, warn};
 
 use watcher::{LOOKS_OF_A_START, Watcher};
 
+use super::system::Rest;
 use crate::{
     lcm::{
         engine::{Engine, Settings},
@@ -45,6 +47,7 @@ use crate::{
     ops::{alarms::Alarms, collect::Collector, heal::Healer, watch::Monitor},
     sdn::{connector::Connectors, port::Fabric},
     store::Store,
+    update::{Begun, Pace, Updater, port::Slots},
     vim::{
         links::Links,
         outside::{self, Outside},
@@ -66,6 +69,7 @@ pub struct Ports {
     pub host: Arc<dyn HostNet>,
     pub controllers: Arc<dyn Connectors>,
     pub hardware: Arc<dyn Hardware>,
+    pub slots: Arc<dyn Slots>,
 }
 
 /// What the orchestrator is built from.
@@ -83,6 +87,11 @@ pub struct Build {
     pub engine: Settings,
     /// Interfaces that carry physical networks: one without a link is an alarm.
     pub uplinks: Vec<IfName>,
+    /// What this start means for an update that was under way; the store was opened as it says.
+    pub begun: Begun,
+    pub pace: Pace,
+    /// Where the API answers on the box.
+    pub socket: Option<Utf8PathBuf>,
 }
 
 /// How far the host is what the records say.
@@ -109,6 +118,7 @@ pub struct Core {
     pub pm: Arc<Collector>,
     /// Switches outside the box.
     pub outside: Arc<Outside>,
+    update: Arc<Updater>,
     uplinks: Vec<IfName>,
     reconciled: Arc<Mutex<Reconciled>>,
     post: Sender<Message>,
@@ -160,7 +170,9 @@ impl Core {
         nfvo.resume::<NsDescriptor>()?;
         nfvo.resume::<PnfDescriptor>()?;
         let (post, inbox) = channel();
-        Ok(Arc::new(Core {
+        let slots = b.ports.slots.clone();
+        let block = host.block().clone();
+        Ok(Arc::new_cyclic(|me| Core {
             nfvo,
             engine,
             recovered,
@@ -174,7 +186,13 @@ impl Core {
             post,
             inbox: Mutex::new(Some(inbox)),
             watcher: Mutex::default(),
+            update: Updater::new(slots, block, Arc::new(Rest::new(me.clone(), b.socket)), b.pace, b.begun),
         }))
+    }
+
+    /// Updates of the box's own system.
+    pub fn update(&self) -> &Arc<Updater> {
+        &self.update
     }
 
     /// Starts to watch the host.
@@ -210,12 +228,14 @@ impl Core {
             awaited: BTreeSet::new(),
             sweep: Instant::now(),
             spread: None,
+            update: self.update().clone(),
         };
         let thread = std::thread::Builder::new()
             .name("watch".into())
             .spawn(move || w.run(&inbox))
             .map_err(|e| Fault::transient("cannot start the watcher").with_source(e))?;
         *lock(&self.watcher) = Some(thread);
+        self.update().start();
         Ok(())
     }
 
@@ -235,6 +255,7 @@ impl Core {
     /// Lets running steps answer and ends every thread. Guests go on.
     pub fn stop(&self) {
         let _ = self.post.send(Message::Stop);
+        self.update().stop();
         self.pm.stop();
         self.outside.stop();
         self.engine.stop();

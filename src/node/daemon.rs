@@ -50,10 +50,12 @@ use crate::{
         conditions::conditions,
         core::{Build, Core},
         log::Tail,
-        ports::ports,
+        ports::{Own, ports},
+        system::open_store,
     },
     notify::{self, Notifier},
-    store::{Options, Store},
+    store::Options,
+    update::{self, Pace},
     vim::{
         capacity::Overcommit,
         network::LinkRules,
@@ -86,7 +88,11 @@ pub fn serve(live: LiveConfig) -> Result<()> {
     let tail = init_log(&live, &config)?;
     make_folders(&config)?;
     Ballast::new(&Layout::new(config.data_dir.clone())).relieve()?;
-    let store = Store::open(config.data_dir.join("store"), Options::default())?;
+    let layout = Layout::new(config.data_dir.clone());
+    let own = Own::new(&config, &layout);
+    let slots = own.slots();
+    let begun = update::begin(&*slots, own.hardware().boot_args())?;
+    let store = open_store(config.data_dir.join("store"), Options::default(), &begun, &*slots)?;
     // Only now: the store's lock says that no other daemon uses this folder.
     upload::prepare(&config)
         .map_err(|e| Fault::transient(format!("cannot empty the folder {}: {e}", upload::folder(&config))).with_source(e))?;
@@ -104,15 +110,18 @@ pub fn serve(live: LiveConfig) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|e| Fault::transient(format!("cannot start threads: {e}")).with_source(e))?;
-    let layout = Layout::new(config.data_dir.clone());
+    let start = begun.clone();
     let core = Core::start(Build {
-        ports: ports(&config, &layout)?,
+        ports: ports(&own, &config, &layout)?,
         store,
         layout,
         rules: rules(&config)?,
         desired: desired(&config),
         outside: outside(&config),
         uplinks: uplinks(&config)?,
+        begun,
+        pace: Pace { limit: Duration::from_secs(config.update.trial_s), ..Pace::default() },
+        socket: Some(config.socket_path()),
         clock: Arc::new(SystemClock::default()),
         dice: Arc::new(OsDice),
         engine: Settings {
@@ -121,7 +130,8 @@ pub fn serve(live: LiveConfig) -> Result<()> {
             boot: boot_id(),
             ..Settings::default()
         },
-    })?;
+    })
+    .inspect_err(|fault| start.leave_word(&*slots, fault))?;
     let (vnfm, host, switches) = (core.vnfm().clone(), core.host.clone(), core.outside.clone());
     live.on_change(move |c| {
         host.set_desired(desired(c));
@@ -159,6 +169,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
         pool: Pool::new(config.limits.calls as usize),
         nfvo: core.nfvo.clone(),
         host: core.host.clone(),
+        update: core.update().clone(),
         look: Box::new(move |missing| watcher.look_again(missing)),
         health: Box::new(move || conditions(&core)),
         log: Box::new(move || tail.text()),

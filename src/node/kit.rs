@@ -42,9 +42,16 @@ use crate::{
         vnfd::{ImageFormat, Vnfd},
     },
     nfvo::accept::InstantiateNs,
+    node::system::open_store,
     sim::{Sim, SimConfig},
     store::{Durability, Options, Record, Store},
-    vim::{capacity::Overcommit, network::LinkRules, place::facts::HostReserve, port::ImageInfo},
+    update::{self, Pace},
+    vim::{
+        capacity::Overcommit,
+        network::LinkRules,
+        place::facts::HostReserve,
+        port::{Hardware as _, ImageInfo},
+    },
     vnfm::{
         Rules,
         accept::{CreateVnf, InstantiateVnf},
@@ -62,6 +69,7 @@ pub struct TestBox {
     pub sim: Sim,
     pub boot: u64,
     pub engine: Settings,
+    pub pace: Pace,
     repeat: Repeat,
     core: Option<Arc<Core>>,
 }
@@ -76,7 +84,17 @@ impl TestBox {
         let sim = Sim::new(config);
         sim.add_base(IMAGE, ImageInfo { format: ImageFormat::Qcow2, virtual_size: MiB(64), size: Bytes(1 << 20) });
         let store_dir = dir.path().join("store");
-        let mut b = TestBox { dir, store_dir, kills: 0, sim, boot: 1, engine: Settings::default(), repeat: Repeat::default(), core: None };
+        let mut b = TestBox {
+            dir,
+            store_dir,
+            kills: 0,
+            sim,
+            boot: 1,
+            engine: Settings::default(),
+            pace: Pace::default(),
+            repeat: Repeat::default(),
+            core: None,
+        };
         b.start();
         b
     }
@@ -84,14 +102,17 @@ impl TestBox {
     /// bothy starts on this host; it does not watch it until `core().watch()`.
     pub fn start(&mut self) {
         assert!(self.core.is_none(), "one bothy at a time");
-        let store = Store::open(&self.store_dir, Options { flush_every_ms: 0, ..Options::default() }).expect("the store opens");
         let sim = Arc::new(self.sim.clone());
+        let begun = update::begin(&*sim, sim.boot_args()).expect("begun");
+        let options = Options { flush_every_ms: 0, ..Options::default() };
+        let store = open_store(&self.store_dir, options, &begun, &*sim).expect("the store opens");
         let ports = Ports {
             hypervisor: sim.clone(),
             images: sim.clone(),
             fabric: sim.clone(),
             host: sim.clone(),
             controllers: sim.clone(),
+            slots: sim.clone(),
             hardware: sim,
         };
         let root = camino::Utf8PathBuf::from_path_buf(self.dir.path().to_owned()).expect("UTF-8");
@@ -106,6 +127,9 @@ impl TestBox {
             clock: Arc::new(SystemClock::default()),
             dice: Arc::new(OsDice),
             engine: Settings { boot: self.boot, ..self.engine.clone() },
+            begun,
+            pace: self.pace,
+            socket: None,
         };
         let core = Core::start_around(build, |inner| Arc::new(Twice { inner, repeat: self.repeat.clone() }));
         self.core = Some(core.expect("bothy starts"));

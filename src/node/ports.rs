@@ -6,26 +6,65 @@ use super::core::Ports;
 use crate::{
     config::{AccelMode, Config},
     controllers::Controllers,
-    host::{LinuxHardware, LinuxNet, hardware, images::ImageFiles},
+    host::{LinuxHardware, LinuxNet, LinuxSlots, hardware, images::ImageFiles},
     libvirt::{self, AccelPolicy, Libvirt},
     model::{domain::Layout, error::Result},
     ovs::{OvsFabric, Settings, Uplink},
     sim::Sim,
+    update::port::Slots,
+    vim::port::Hardware,
 };
+
+/// The box itself, apart from what guests need of it.
+///
+/// The system is asked for first, by itself: what it says decides how the store is opened, and the rest comes after that.
+pub enum Own {
+    Sim(Arc<Sim>),
+    Box { hardware: Arc<LinuxHardware>, slots: Arc<LinuxSlots> },
+}
+
+impl Own {
+    pub fn new(config: &Config, layout: &Layout) -> Own {
+        if config.sim.enabled {
+            let sim = Sim::default();
+            sim.start_delay(std::time::Duration::from_millis(config.sim.start_ms));
+            return Own::Sim(Arc::new(sim));
+        }
+        Own::Box {
+            hardware: Arc::new(LinuxHardware::new(hardware::Settings {
+                root: "/".into(),
+                physical: config.host.pf.iter().filter_map(|pf| Some((pf.name.clone(), pf.network.clone()?))).collect(),
+                environment: Some(config.host.grubenv.clone()).filter(|p| !p.as_str().is_empty()),
+            })),
+            slots: Arc::new(LinuxSlots::new("/", layout)),
+        }
+    }
+    pub fn hardware(&self) -> Arc<dyn Hardware> {
+        match self {
+            Own::Sim(sim) => sim.clone(),
+            Own::Box { hardware, .. } => hardware.clone(),
+        }
+    }
+    pub fn slots(&self) -> Arc<dyn Slots> {
+        match self {
+            Own::Sim(sim) => sim.clone(),
+            Own::Box { slots, .. } => slots.clone(),
+        }
+    }
+}
 
 /// Connects in the background: a host whose libvirtd or switch is away is a condition, not a
 /// failed start.
-pub fn ports(config: &Config, layout: &Layout) -> Result<Ports> {
-    if config.sim.enabled {
-        let sim = Sim::default();
-        sim.start_delay(std::time::Duration::from_millis(config.sim.start_ms));
-        let sim = Arc::new(sim);
+pub fn ports(own: &Own, config: &Config, layout: &Layout) -> Result<Ports> {
+    if let Own::Sim(sim) = own {
+        let sim = sim.clone();
         return Ok(Ports {
             hypervisor: sim.clone(),
             images: sim.clone(),
             fabric: sim.clone(),
             host: sim.clone(),
             controllers: sim.clone(),
+            slots: sim.clone(),
             hardware: sim,
         });
     }
@@ -52,10 +91,7 @@ pub fn ports(config: &Config, layout: &Layout) -> Result<Ports> {
         fabric: Arc::new(OvsFabric::new(Settings { socket: config.network.ovsdb.clone().into(), physical })?),
         host: Arc::new(LinuxNet::new(&layout.root().join("net"))),
         controllers: Arc::new(Controllers),
-        hardware: Arc::new(LinuxHardware::new(hardware::Settings {
-            root: "/".into(),
-            physical: config.host.pf.iter().filter_map(|pf| Some((pf.name.clone(), pf.network.clone()?))).collect(),
-            environment: Some(config.host.grubenv.clone()).filter(|p| !p.as_str().is_empty()),
-        })),
+        hardware: own.hardware(),
+        slots: own.slots(),
     })
 }

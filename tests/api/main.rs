@@ -41,4 +41,5 @@ mod server;
 mod shape;
 mod stage;
 mod tacker;
+mod update;
 mod vnf_snapshots;

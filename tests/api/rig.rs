@@ -30,7 +30,8 @@ use bothy::{
     notify::{self, Notifier},
     sim::{Behaviour, Sim, SimConfig},
     store::{Options, Store},
-    vim::{capacity::Overcommit, network::LinkRules, outside, place::facts::HostReserve, setup::Desired},
+    update::{self, Pace},
+    vim::{capacity::Overcommit, network::LinkRules, outside, place::facts::HostReserve, port::Hardware as _, setup::Desired},
     vnfm::Rules,
 };
 use camino::Utf8PathBuf;
@@ -113,6 +114,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         pm: core.pm.clone(),
         nfvo: core.nfvo.clone(),
         host: core.host.clone(),
+        update: core.update().clone(),
         config: LiveConfig::new(Some(config_path.clone()), config.clone()),
         access,
         tls: tls.clone(),
@@ -180,6 +182,8 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
     let sim = Sim::new(host);
     sim.set_guests(|_| Behaviour { serial: b"bothy-tiny ready\nrouter ready\n".to_vec(), ..Behaviour::default() });
     let port = Arc::new(sim.clone());
+    let begun = update::begin(&sim, sim.boot_args()).expect("begun");
+    let pace = Pace { look: Duration::from_millis(5), ..Pace::default() };
     let core = Core::start(Build {
         uplinks: Vec::new(),
         store: Store::open(layout.store(), Options { flush_every_ms: 0, ..Options::default() }).expect("store"),
@@ -189,6 +193,7 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
             fabric: port.clone(),
             host: port.clone(),
             controllers: port.clone(),
+            slots: port.clone(),
             hardware: port,
         },
         layout,
@@ -206,6 +211,9 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
         clock: Arc::new(SystemClock::default()),
         dice: Arc::new(OsDice),
         engine: Settings::default(),
+        begun,
+        pace,
+        socket: None,
     })
     .expect("core");
     core.watch().expect("watch");

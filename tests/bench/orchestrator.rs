@@ -30,7 +30,13 @@ use bothy::{
     node::core::{Build, Core, Ports},
     sim::Sim,
     store::{Durability, Options, Record, Store},
-    vim::{capacity::Overcommit, network::LinkRules, place::facts::HostReserve, port::ImageInfo},
+    update::{self, Pace},
+    vim::{
+        capacity::Overcommit,
+        network::LinkRules,
+        place::facts::HostReserve,
+        port::{Hardware as _, ImageInfo},
+    },
     vnfm::Rules,
 };
 use camino::Utf8Path;
@@ -64,6 +70,7 @@ impl Orchestrator {
         }
         let sim = Sim::default();
         let port = Arc::new(sim.clone());
+        let (begun, pace) = (update::begin(&sim, sim.boot_args()).expect("begun"), Pace::default());
         let core = Core::start(Build {
             uplinks: Vec::new(),
             store: Store::open(data.join("store"), Options::default()).expect("the store opens"),
@@ -73,6 +80,7 @@ impl Orchestrator {
                 fabric: port.clone(),
                 host: port.clone(),
                 controllers: port.clone(),
+                slots: port.clone(),
                 hardware: port,
             },
             layout,
@@ -82,6 +90,9 @@ impl Orchestrator {
             clock: Arc::new(SystemClock::default()),
             dice: Arc::new(OsDice),
             engine: Settings::default(),
+            begun,
+            pace,
+            socket: None,
         });
         let core = core.expect("the orchestrator starts");
         core.watch().expect("watched");

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use serde::Serialize;
 
+use super::update;
 use crate::{
     api::{
         Ctx, Services,
@@ -28,6 +29,9 @@ pub struct Host {
     memory: Promised,
     disk: Promised,
     physical_networks: Vec<String>,
+    /// The box's own system, where it has slots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<update::System>,
 }
 
 #[derive(Serialize)]
@@ -80,6 +84,7 @@ pub(super) fn look(s: &Services) -> Result<Host> {
         memory: Promised::of(has.map_or(supply.memory, |c| c.memory).0, account.memory),
         disk: Promised::of(vnfm.images().room()?.total.0 >> 20, account.disk),
         physical_networks: fabric.physical().iter().map(ToString::to_string).collect(),
+        system: update::system(s)?,
     })
 }
 

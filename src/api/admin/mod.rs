@@ -28,6 +28,7 @@ mod support;
 mod tar;
 mod tls;
 mod tokens;
+mod update;
 mod usage;
 
 use super::{
@@ -63,6 +64,10 @@ pub fn routes() -> Routes {
         .post("/bothy/v1/host/operations/{id}/rollback", ops::rollback)
         .post("/bothy/v1/host/operations/{id}/fail", pfs::fail)
         .post("/bothy/v1/host/operations/{id}/cancel", ops::cancel)
+        .get("/bothy/v1/host/update", update::show)
+        .put("/bothy/v1/host/update", update::upload)
+        .post("/bothy/v1/host/update", update::by_path)
+        .delete("/bothy/v1/host/update", update::call_off)
         .post("/bothy/v1/host/shutdown", shutdown::guests)
         .delete("/bothy/v1/host/shutdown", shutdown::call_off)
         .get("/bothy/v1/chains", chains::all)

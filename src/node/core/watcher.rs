@@ -31,6 +31,7 @@ use crate::{
         watch::{Look, Monitor},
     },
     sdn::port::Fabric,
+    update::Updater,
     vim::{
         port::{GuestEvent, GuestState},
         setup::{Keeper, Settled},
@@ -84,6 +85,7 @@ pub(super) struct Watcher {
     pub(super) sweep: Instant,
     /// When to give guests that float what operations gave back; `None`: none is over since.
     pub(super) spread: Option<Instant>,
+    pub(super) update: Arc<Updater>,
 }
 
 impl Watcher {
@@ -274,6 +276,10 @@ impl Watcher {
     /// Not before the first look: it starts what went off while bothy was away.
     fn heal(&mut self) {
         if self.vnfm.is_draining() || lock(&self.reconciled).last.is_none() {
+            return;
+        }
+        // What is done on a copy of the store would not be known to the store that the box may go back to.
+        if self.update.is_on_trial() {
             return;
         }
         let (hypervisor, nfvo) = (self.vnfm.hypervisor().clone(), self.nfvo.clone());

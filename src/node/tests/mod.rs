@@ -31,6 +31,7 @@ mod shutdown;
 mod snapshots;
 mod sweep;
 mod told;
+mod update;
 
 fn guests(v: &VnfInstance) -> Vec<VnfcId> {
     v.body.iter().flat_map(|b| &b.vnfcs).map(|c| c.id).collect()
