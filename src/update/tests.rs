@@ -27,7 +27,7 @@ use crate::{
         faults::{Method, Rule, Then},
         slots::bundle,
     },
-    vim::{port::Hardware as _, setup::BootBlock},
+    vim::setup::BootBlock,
 };
 
 /// Whatever is sound has its time, and what is not has none.
@@ -79,6 +79,7 @@ impl House for Rest {
 
 struct Rig {
     sim: Sim,
+    block: Arc<BootBlock>,
     stores: Arc<Mutex<Stores>>,
     dir: TempDir,
 }
@@ -95,7 +96,7 @@ impl Rig {
         let sim = Sim::default();
         sim.set_slots("1.0", 1);
         let stores = Arc::new(Mutex::new(Stores { real: BTreeSet::from(["acknowledged".to_owned()]), trial: None }));
-        Rig { sim, stores, dir: tempfile::tempdir().expect("a folder") }
+        Rig { block: Arc::new(BootBlock::new(Arc::new(sim.clone()))), sim, stores, dir: tempfile::tempdir().expect("a folder") }
     }
     fn file(&self, text: &str) -> Utf8PathBuf {
         let path = Utf8PathBuf::from_path_buf(self.dir.path().join("bundle")).expect("UTF-8");
@@ -103,10 +104,10 @@ impl Rig {
         path
     }
     fn boot_block(&self) -> BootArgs {
-        self.sim.boot_args().expect("asked").expect("there")
+        self.block.read().expect("asked").expect("there")
     }
     fn begin(&self) -> Result<Begun> {
-        begin(&self.sim, self.sim.boot_args())
+        begin(&self.sim, self.block.read())
     }
     /// Bothy starts; `None` where it ends again at once.
     fn start(&self, sound: bool) -> Option<Run> {
@@ -152,8 +153,7 @@ impl Rig {
             going_down: AtomicBool::new(false),
             down: Mutex::default(),
         });
-        let block = Arc::new(BootBlock::new(Arc::new(self.sim.clone())));
-        let updater = Updater::new(Arc::new(self.sim.clone()), block, rest.clone(), pace, begun);
+        let updater = Updater::new(Arc::new(self.sim.clone()), self.block.clone(), rest.clone(), pace, begun);
         updater.start();
         Some(Run { updater, rest, how })
     }
@@ -369,7 +369,8 @@ fn what_is_no_bundle_for_this_box_changes_nothing_of_it() {
 
 #[test]
 fn a_box_without_slots_says_so() {
-    let rig = Rig { sim: Sim::default(), ..Rig::new() };
+    let sim = Sim::default();
+    let rig = Rig { block: Arc::new(BootBlock::new(Arc::new(sim.clone()))), sim, ..Rig::new() };
     let begun = rig.begin().expect("begun");
     assert_eq!((begun.how, begun.running.clone()), (How::Plain, None));
     let rest = Arc::new(Rest {
@@ -380,8 +381,7 @@ fn a_box_without_slots_says_so() {
         going_down: AtomicBool::new(false),
         down: Mutex::default(),
     });
-    let block = Arc::new(BootBlock::new(Arc::new(rig.sim.clone())));
-    let updater = Updater::new(Arc::new(rig.sim.clone()), block, rest, QUICK, begun);
+    let updater = Updater::new(Arc::new(rig.sim.clone()), rig.block.clone(), rest, QUICK, begun);
     updater.start();
     let e = updater.install(&rig.file(&bundle("1.1", 1)), Take::Copy, Asked::default()).expect_err("refused");
     assert!(e.text().contains("no second slot"), "{e}");
