@@ -54,7 +54,7 @@ use crate::{
         system::open_store,
     },
     notify::{self, Notifier},
-    store::Options,
+    store::{Options, Store},
     update::{self, Pace},
     vim::{
         capacity::Overcommit,
@@ -91,8 +91,11 @@ pub fn serve(live: LiveConfig) -> Result<()> {
     let layout = Layout::new(config.data_dir.clone());
     let own = Own::new(&config, &layout);
     let slots = own.slots();
+    let dir = config.data_dir.join("store");
+    // The record of updates is whose the store is.
+    Store::free(&dir)?;
     let begun = update::begin(&*slots, own.hardware().boot_args())?;
-    let store = open_store(config.data_dir.join("store"), Options::default(), &begun, &*slots)?;
+    let store = open_store(dir, Options::default(), &begun, &*slots)?;
     // Only now: the store's lock says that no other daemon uses this folder.
     upload::prepare(&config)
         .map_err(|e| Fault::transient(format!("cannot empty the folder {}: {e}", upload::folder(&config))).with_source(e))?;

@@ -136,6 +136,11 @@ impl Store {
         Store::open_on(dir.as_ref(), options, Arc::new(RealDisk), Limits::STANDARD)
     }
 
+    /// Conflict if another process has the store in `dir` open: for what is to be done before it is opened here.
+    pub fn free(dir: impl AsRef<Path>) -> Result<()> {
+        open::lock_dir(dir.as_ref()).map(drop)
+    }
+
     fn open_on(dir: &Path, options: Options, disk: Arc<dyn Disk>, limits: Limits) -> Result<Store> {
         Store::open_by(dir, options, disk, limits, open::open)
     }

@@ -81,7 +81,11 @@ fn a_trial_that_was_kept_and_cut_off_is_the_store_at_the_next_start() {
     }
     let store = open(dir);
     assert_eq!((ids(&store), databases(dir)), (vec![1, 2], 2));
-    assert_eq!(Store::keep_left_trial(dir).expect_err("in use").kind(), crate::model::error::Kind::Conflict);
+    for refused in [Store::keep_left_trial(dir), Store::free(dir)] {
+        assert_eq!(refused.expect_err("in use").kind(), crate::model::error::Kind::Conflict);
+    }
+    drop(store);
+    Store::free(dir).expect("nobody has it");
 }
 
 #[test]
