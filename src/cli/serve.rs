@@ -4,7 +4,10 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use super::failure::Failure;
-use crate::node::daemon;
+use crate::node::{
+    daemon,
+    ztp::{Place, mend},
+};
 
 /// Run the daemon in the foreground until SIGTERM; SIGHUP applies the configuration anew.
 #[derive(Args)]
@@ -16,6 +19,14 @@ pub struct Serve {
 
 impl Serve {
     pub fn run(self) -> Result<(), Failure> {
+        // The configuration of somebody's zero touch that a power cut ended is nobody's.
+        if self.config.as_ref().is_none_or(|c| *c == Place::default().config) {
+            match mend(&Place::default()) {
+                Ok(false) => {}
+                Ok(true) => eprintln!("zero touch was cut off: the configuration of before is back (bothy ztp status)"),
+                Err(f) => eprintln!("whether zero touch was cut off cannot be told: {f}"),
+            }
+        }
         let live = daemon::configuration(self.config.as_deref())?;
         Ok(daemon::serve(live)?)
     }

@@ -107,7 +107,7 @@ fn is_so(path: &Utf8Path, content: &[u8], mode: u32) -> bool {
 
 /// The file is not there. Not synced: a removal that a power cut takes back is an orphan, and the
 /// sweep at start removes those.
-pub(super) fn remove(path: &Utf8Path) -> Result<()> {
+pub(crate) fn remove(path: &Utf8Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(io_fault("removing", path, e)),
         Ok(()) | Err(_) => Ok(()),

@@ -84,21 +84,49 @@ impl Cms for OpenSsl {
         let dir = Folder::new(&self.work)?;
         let (from, content, signer) = (dir.put("in", signed)?, dir.at("content"), dir.at("signer.pem"));
         let anchors = dir.put("anchors.pem", pem(by.anchors).as_bytes())?;
-        // An anchor need not be a root; what else this host trusts does not count.
-        let mut how = openssl("cms")
-            .args(["-verify", "-binary", "-inform", "DER", "-purpose", "any", "-partial_chain", "-no-CApath", "-no-CAstore"])
-            .args(["-in", from.as_str(), "-CAfile", anchors.as_str(), "-out", content.as_str(), "-signer", signer.as_str()]);
-        if !by.more.is_empty() {
-            how = how.args(["-certfile", dir.put("more.pem", pem(by.more).as_bytes())?.as_str()]);
-        }
-        if by.only {
-            how = how.arg("-nointern");
-        }
-        how = match by.at {
-            Some(at) => how.args(["-attime", &(at.0 / 1000).to_string()]),
-            None => how.arg("-no_check_time"),
+        let verify = || {
+            openssl("cms").args([
+                "-verify",
+                "-binary",
+                "-inform",
+                "DER",
+                "-in",
+                from.as_str(),
+                "-out",
+                content.as_str(),
+                "-signer",
+                signer.as_str(),
+            ])
         };
-        run(how)?;
+        // An anchor need not be a root; what else this host trusts does not count, nor do weak keys and digests.
+        let chain = |how: Exec| {
+            let how = how.args([
+                "-purpose",
+                "any",
+                "-partial_chain",
+                "-auth_level",
+                "2",
+                "-no-CApath",
+                "-no-CAstore",
+                "-CAfile",
+                anchors.as_str(),
+            ]);
+            match by.at {
+                Some(at) => how.args(["-attime", &(at.0 / 1000).to_string()]),
+                None => how.arg("-no_check_time"),
+            }
+        };
+        match by.signer {
+            None => run(chain(verify()))?,
+            // First that the certificate leads to an anchor by those in between, then that it is the one that has signed: of
+            // certificates beside the message OpenSSL 3.0 builds no chain.
+            Some(one) => {
+                let (own, between) =
+                    (dir.put("own.pem", pem(std::slice::from_ref(one)).as_bytes())?, dir.put("between.pem", pem(by.between).as_bytes())?);
+                run(chain(openssl("verify")).args(["-untrusted", between.as_str(), own.as_str()]))?;
+                run(verify().args(["-noverify", "-nointern", "-certfile", own.as_str()]))?;
+            }
+        }
         let signers = certificates(&String::from_utf8_lossy(&dir.get("signer.pem")?))?;
         let [signer] = <[Der; 1]>::try_from(signers).map_err(|all| Fault::invalid(format!("signed by {}, and not by one", all.len())))?;
         Ok(Signed { content: dir.get("content")?, signer })
@@ -129,8 +157,10 @@ fn run(how: Exec) -> Result<()> {
     if out.status.success() {
         return Ok(());
     }
+    // `error 10 at 0 depth lookup: certificate has expired`, of `verify`.
+    let why = out.stderr.lines().find_map(|l| l.split_once(" depth lookup: ")).map(|(_, why)| why);
     // `error:17000064:CMS routines:cms_signerinfo_verify_cert:certificate verify error:…:Verify error: certificate has expired`
-    let why = out.stderr.lines().filter_map(|l| l.split("Verify error: ").nth(1)).next();
+    let why = why.or_else(|| out.stderr.lines().find_map(|l| l.split("Verify error: ").nth(1)));
     let last =
         || out.stderr.lines().filter(|l| l.contains(":error:") || l.starts_with("Error")).next_back().unwrap_or("openssl gave up").trim();
     let short = |line: &str| line.split(':').filter(|p| !p.is_empty()).nth(4).map_or(line.to_owned(), str::to_owned);
@@ -167,6 +197,13 @@ pub fn certificates(text: &str) -> Result<Vec<Der>> {
             BASE64.decode(body.as_bytes()).map(Der).map_err(|_| Fault::invalid("a certificate (PEM) is no base64"))
         })
         .collect()
+}
+
+/// The first block of that name in a PEM file.
+pub fn block(text: &str, name: &str) -> Option<Vec<u8>> {
+    let rest = text.split_once(&format!("-----BEGIN {name}-----"))?.1;
+    let body: String = rest.split_once(&format!("-----END {name}-----"))?.0.split_whitespace().collect();
+    BASE64.decode(body.as_bytes()).ok()
 }
 
 /// A folder of its own, gone with it.

@@ -4,7 +4,7 @@
 
 use super::Der;
 use crate::model::{
-    der::{INTEGER, OCTETS, OID, Reader, SEQUENCE, element},
+    der::{BOOLEAN, INTEGER, OCTETS, OID, Reader, SEQUENCE, SET, element},
     error::{Fault, Result},
 };
 
@@ -156,33 +156,66 @@ fn names(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The serial number in the subject of a certificate (X.520 2.5.4.5; IEEE 802.1AR 8.6), and the key identifier of its issuer (RFC 5280 4.2.1.1).
 pub fn identity(certificate: &Der) -> Option<(smol_str::SmolStr, Option<Vec<u8>>)> {
     let (_, subject) = names(&certificate.0)?;
-    let mut subject = Reader(subject);
-    let mut serial = None;
-    while let Some(set) = subject.take(crate::model::der::SET) {
-        let mut attribute = Reader(Reader(set).take(SEQUENCE)?);
-        if attribute.take(OID)? == [0x55, 0x04, 0x05] {
-            let (_, text) = attribute.element()?;
-            serial = std::str::from_utf8(text).ok().filter(|t| !t.is_empty() && !t.chars().any(char::is_control));
-        }
-    }
-    Some((serial?.into(), issuer_key(&certificate.0)))
+    Some((serial_number(subject)?, extension(&certificate.0, AUTHORITY_KEY).and_then(key_identifier)))
 }
 
-fn issuer_key(certificate: &[u8]) -> Option<Vec<u8>> {
+/// The serial number that a request for a certificate names (RFC 2986 4).
+pub fn requested(request: &[u8]) -> Option<smol_str::SmolStr> {
+    let mut info = Reader(Reader(Reader(request).take(SEQUENCE)?).take(SEQUENCE)?);
+    info.take(INTEGER)?;
+    serial_number(info.take(SEQUENCE)?)
+}
+
+/// Of a subject; two of them name nobody.
+fn serial_number(subject: &[u8]) -> Option<smol_str::SmolStr> {
+    let mut subject = Reader(subject);
+    let mut found = None;
+    while let Some(set) = subject.take(SET) {
+        let mut set = Reader(set);
+        while let Some(attribute) = set.take(SEQUENCE) {
+            let mut attribute = Reader(attribute);
+            if attribute.take(OID)? == [0x55, 0x04, 0x05] {
+                let (_, text) = attribute.element()?;
+                let text = std::str::from_utf8(text).ok().filter(|t| !t.is_empty() && !t.chars().any(char::is_control))?;
+                if found.replace(text.into()).is_some() {
+                    return None;
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Whether its key usage, where it says one, has digitalSignature in it (RFC 5280 4.2.1.3).
+pub fn may_sign(certificate: &Der) -> bool {
+    const BITS: u8 = 0x03;
+    let Some(value) = extension(&certificate.0, KEY_USAGE) else { return true };
+    Reader(value).take(BITS).is_some_and(|bits| bits.get(1).is_some_and(|b| b & 0x80 != 0))
+}
+
+/// 2.5.29.35 and 2.5.29.15
+const AUTHORITY_KEY: &[u8] = &[0x55, 0x1d, 0x23];
+const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+
+/// The key identifier in the value of an authority key identifier (RFC 5280 4.2.1.1).
+pub fn key_identifier(value: &[u8]) -> Option<Vec<u8>> {
+    Reader(Reader(value).take(SEQUENCE)?).take(0x80).map(<[u8]>::to_vec)
+}
+
+/// The value of an extension (RFC 5280 4.1).
+fn extension<'a>(certificate: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     const EXTENSIONS: u8 = 0xa3;
-    const AUTHORITY_KEY: &[u8] = &[0x55, 0x1d, 0x23];
-    const KEY_IDENTIFIER: u8 = 0x80;
     let mut tbs = Reader(Reader(Reader(certificate).take(SEQUENCE)?).take(SEQUENCE)?);
     while tbs.0.first() != Some(&EXTENSIONS) {
         tbs.element()?;
     }
-    let mut extensions = Reader(Reader(tbs.take(EXTENSIONS)?).take(SEQUENCE)?);
-    while let Some(e) = extensions.take(SEQUENCE) {
+    let mut all = Reader(Reader(tbs.take(EXTENSIONS)?).take(SEQUENCE)?);
+    while let Some(e) = all.take(SEQUENCE) {
         let mut e = Reader(e);
         let oid = e.take(OID)?;
-        e.take(crate::model::der::BOOLEAN);
-        if oid == AUTHORITY_KEY {
-            return Reader(Reader(e.take(OCTETS)?).take(SEQUENCE)?).take(KEY_IDENTIFIER).map(<[u8]>::to_vec);
+        e.take(BOOLEAN);
+        if oid == wanted {
+            return e.take(OCTETS);
         }
     }
     None

@@ -7,7 +7,7 @@ use super::{
     Der, Device, Now,
     artefact::{self, Artefacts, Content},
     conveyed::Conveyed,
-    port::{Cms, SignedBy},
+    port::{Cms, Signed, SignedBy},
     voucher::Voucher,
 };
 use crate::model::error::{Fault, Result};
@@ -85,8 +85,14 @@ impl Judge<'_> {
         if !matches!(artefact::inner(VOUCHER, &voucher)?, Content::JsonVoucher | Content::Data) {
             return Err(Fault::invalid("the ownership voucher is signed data of another type (RFC 8572 3.3)"));
         }
-        let by = SignedBy { anchors: &self.device.voucher_anchors, more: &[], only: false, at };
-        let content = self.cms.verified(&voucher, &by).map_err(|f| f.context("the ownership voucher is not the manufacturer's"))?.content;
+        let by = SignedBy { anchors: &self.device.voucher_anchors, signer: None, between: &[], at };
+        let Signed { content, signer } =
+            self.cms.verified(&voucher, &by).map_err(|f| f.context("the ownership voucher is not the manufacturer's"))?;
+        // A manufacturer whose anchor for vouchers is that of its identities has a signer in every box.
+        let a_device = artefact::identity(&signer).is_some_and(|(_, issuer)| issuer.is_some() && issuer == self.device.issuer_key);
+        if a_device || !artefact::may_sign(&signer) {
+            return Err(Fault::forbidden("the ownership voucher is signed by a certificate that is not for signing vouchers"));
+        }
         let voucher = Voucher::read(&content)?;
         let refusals = voucher.refusals(self.device, self.now, self.nonce);
         if !refusals.is_empty() {
@@ -105,10 +111,13 @@ impl Judge<'_> {
         if !matches!(artefact::inner(CONVEYED, conveyed)?, Content::JsonConveyed | Content::Data) {
             return Err(Fault::invalid("the conveyed information is signed data of another type (RFC 8572 3.1)"));
         }
-        let by = SignedBy { anchors: std::slice::from_ref(&voucher.pinned), more: &bag, only: true, at };
+        let by = SignedBy { anchors: std::slice::from_ref(&voucher.pinned), signer: Some(leaf), between: &bag, at };
         let signed = self.cms.verified(conveyed, &by).map_err(|f| {
             f.context("the conveyed information is not of the owner that the voucher names (pinned-domain-cert), or has been changed")
         })?;
+        if !artefact::may_sign(leaf) {
+            return Err(Fault::forbidden("the owner certificate is not for signatures (keyUsage; RFC 8572 3.2)"));
+        }
         if signed.signer != *leaf {
             return Err(Fault::forbidden("the conveyed information is signed by another certificate than the owner's"));
         }

@@ -11,9 +11,10 @@ pub struct Der(pub Vec<u8>);
 pub struct SignedBy<'a> {
     /// The signer is one of these or leads to one of them.
     pub anchors: &'a [Der],
-    /// Certificates in between, and where `only` says so the signer's own: those of the message do not count then.
-    pub more: &'a [Der],
-    pub only: bool,
+    /// The one who has to have signed; certificates of the message do not count then. `None`: whoever leads to an anchor.
+    pub signer: Option<&'a Der>,
+    /// By which that one leads to an anchor.
+    pub between: &'a [Der],
     /// Certificates have to be valid then; `None`: at any time.
     pub at: Option<Stamp>,
 }

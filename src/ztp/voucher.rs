@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use smol_str::SmolStr;
 
-use super::{Der, Device, Now};
+use super::{Der, Device, Now, artefact::key_identifier};
 use crate::model::{
     error::{Fault, Result},
     time::Stamp,
@@ -115,7 +115,7 @@ impl Voucher {
         }
         // `idevid-issuer` holds the extension's value or the key identifier alone: either ends with the identifier.
         if let Some(want) = &self.issuer_key
-            && !device.issuer_key.as_ref().is_some_and(|have| want == have || keyed(want).as_ref() == Some(have))
+            && !device.issuer_key.as_ref().is_some_and(|have| want == have || key_identifier(want).as_ref() == Some(have))
         {
             why.push("the voucher names another issuer (idevid-issuer) than the one of this device's IDevID".into());
         }
@@ -138,10 +138,4 @@ impl Voucher {
         }
         why
     }
-}
-
-/// The key identifier in the value of an authority key identifier (RFC 5280 4.2.1.1).
-fn keyed(value: &[u8]) -> Option<Vec<u8>> {
-    use crate::model::der::{Reader, SEQUENCE};
-    Reader(Reader(value).take(SEQUENCE)?).take(0x80).map(<[u8]>::to_vec)
 }

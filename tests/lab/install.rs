@@ -34,8 +34,11 @@ fn a_stick_installs_a_box_that_comes_up(_: &mut Lab) {
     for blank in [&target, &other] {
         fs::File::create(blank).and_then(|f| f.set_len(9 << 30)).expect("a blank disk");
     }
-    let mut machine =
-        Small::power_on("install", &logs(), &[Plugged(&stick, "STICK", true), Plugged(&other, "OTHER", true), Plugged(&target, "TARGET", false)]);
+    let mut machine = Small::power_on(
+        "install",
+        &logs(),
+        &[Plugged(&stick, "STICK", true), Plugged(&other, "OTHER", true), Plugged(&target, "TARGET", false)],
+    );
     machine.goes_off();
     let console = machine.console();
     assert!(console.contains("bothy-install: DONE: bothy"), "{console}");

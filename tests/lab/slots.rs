@@ -23,14 +23,18 @@ const MEDIUM: &str = "/run/medium";
 /// 250 MiB are verified and written, by an emulated processor.
 const WRITING: Duration = Duration::from_secs(600);
 /// The box's own.
-const IS_WHAT_IT_WAS: &str = "cat /etc/machine-id; sha256sum /var/lib/bothy/tls/* | sort; ovs-vsctl get Open_vSwitch . external_ids:system-id";
+const IS_WHAT_IT_WAS: &str =
+    "cat /etc/machine-id; sha256sum /var/lib/bothy/tls/* | sort; ovs-vsctl get Open_vSwitch . external_ids:system-id";
 
 fn the_root_is_verified_and_cannot_be_written(lab: &mut Lab) {
     let line = lab.sh("cat /proc/cmdline");
     let hash = line.split_whitespace().find_map(|w| w.strip_prefix("bothy.roothash=")).expect("a root hash");
     // By the kernel's word: that hash, and what it does about another.
     let table = lab.sh("dmsetup table bothy-root");
-    assert!(table.contains(" verity 1 ") && table.contains(&format!(" sha256 {hash} ")) && table.contains("panic_on_corruption"), "{table}");
+    assert!(
+        table.contains(" verity 1 ") && table.contains(&format!(" sha256 {hash} ")) && table.contains("panic_on_corruption"),
+        "{table}"
+    );
     assert_eq!(lab.sh("findmnt -n -o FSTYPE /"), "squashfs");
     let e = lab.run(&["/usr/bin/touch", "/usr/bin/bothy", "/etc/passwd"], b"", Duration::from_secs(60));
     assert_eq!(e.err.matches("Read-only file system").count(), 2, "{}", e.err);

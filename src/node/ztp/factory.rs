@@ -15,15 +15,15 @@ use crate::{
     host::{
         durable,
         exec::Exec,
-        openssl::{OpenSsl, certificates},
+        openssl::{OpenSsl, block, certificates},
     },
     model::error::{Fault, Result},
-    ztp::{Der, conveyed::Conveyed, conveyed::Handling, voucher::Voucher},
+    ztp::{Der, artefact, conveyed::Conveyed, conveyed::Handling, voucher::Voucher},
 };
 
 /// id-ct-animaJSONVoucher and id-ct-sztpConveyedInfoJSON
 pub(super) const JSON_VOUCHER: &str = "1.2.840.113549.1.9.16.1.40";
-const JSON_CONVEYED: &str = "1.2.840.113549.1.9.16.1.43";
+pub(super) const JSON_CONVEYED: &str = "1.2.840.113549.1.9.16.1.43";
 /// An IDevID is for the life of its device (IEEE 802.1AR 8.7); OpenSSL 3.0 takes days.
 const FOR_LIFE: &str = "36500";
 
@@ -55,7 +55,7 @@ impl Factory {
 
     /// Keys and certificates of manufacturer and owner; those that are there stay.
     pub fn init(&self) -> Result<()> {
-        durable::ensure_folder(&self.folder, 0o700)?;
+        folder(&self.folder)?;
         let ca = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n";
         let end = "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n";
         // Vouchers have an anchor of their own, which can issue nothing: under the manufacturer's every box could sign vouchers
@@ -66,7 +66,7 @@ impl Factory {
             ("domain", "/O=Bothy factory/CN=domain of the owner", None, ca),
             ("owner", "/O=Bothy factory/CN=owner", Some("domain"), end),
         ] {
-            if self.certificate(name).exists() {
+            if fs::metadata(self.certificate(name)).is_ok_and(|m| m.len() > 0) {
                 continue;
             }
             self.request(&self.key(name), subject, name)?;
@@ -80,13 +80,16 @@ impl Factory {
     pub fn device(&self, serial_number: &str, request: Option<&Utf8Path>, out: &Utf8Path) -> Result<()> {
         self.ready()?;
         checked_serial(serial_number)?;
-        durable::ensure_folder(out, 0o700)?;
+        folder(out)?;
         let name = format!("device-{serial_number}");
         let csr = self.folder.join(format!("{name}.csr"));
         match request {
             Some(path) => {
                 self.proven(path, serial_number)?;
                 fs::copy(path, &csr).map_err(|e| Fault::transient(format!("cannot read {path}: {e}")))?;
+            }
+            None if out.join("idevid.key").exists() => {
+                return Err(Fault::conflict(format!("{out}/idevid.key is there already: it is a box's identity, and is not made anew")));
             }
             None => self.request(&out.join("idevid.key"), &format!("/CN=bothy/serialNumber={serial_number}"), &name)?,
         }
@@ -102,7 +105,7 @@ impl Factory {
     pub fn stick(&self, wish: &Wish, out: &Utf8Path) -> Result<()> {
         self.ready()?;
         checked_serial(&wish.serial_number)?;
-        durable::ensure_folder(out, 0o755)?;
+        folder(out)?;
         let cms = OpenSsl::new(self.folder.clone(), None);
         let one = |name: &str| -> Result<Der> {
             let path = self.certificate(name);
@@ -179,20 +182,28 @@ impl Factory {
         made.map(drop)
     }
 
-    /// The request is signed by its own key, and names this serial number: a certificate is not given on hearsay.
+    /// The request is signed by its own key (`x509 -req` looks), and names this serial number and no other: a certificate is
+    /// not given on hearsay.
     fn proven(&self, request: &Utf8Path, serial_number: &str) -> Result<()> {
-        let out = openssl("req")
-            .args(["-verify", "-noout", "-subject", "-nameopt", "sep_multiline,utf8,sname", "-in", request.as_str()])
-            .run()?;
-        let named = out.stdout.lines().any(|l| l.trim() == format!("serialNumber={serial_number}"));
-        if named { Ok(()) } else { Err(Fault::invalid(format!("{request}: its subject does not name the serial number {serial_number}"))) }
+        let text = fs::read_to_string(request).map_err(|e| Fault::transient(format!("cannot read {request}: {e}")))?;
+        let der = block(&text, "CERTIFICATE REQUEST")
+            .ok_or_else(|| Fault::invalid(format!("{request} is no request for a certificate (PKCS#10, PEM)")))?;
+        if artefact::requested(&der).is_some_and(|s| s == serial_number) {
+            return Ok(());
+        }
+        Err(Fault::invalid(format!("{request}: its subject does not name the serial number {serial_number}, once")))
     }
+}
+
+/// A folder of the caller's own keeps its mode; a new one is root's.
+fn folder(path: &Utf8Path) -> Result<()> {
+    if path.is_dir() { Ok(()) } else { durable::ensure_folder(path, 0o700) }
 }
 
 /// The box's own half: a key that stays, and a request for its certificate.
 pub fn request(serial_number: &str, identity: &Utf8Path) -> Result<String> {
     checked_serial(serial_number)?;
-    durable::ensure_folder(identity, 0o700)?;
+    folder(identity)?;
     let key = identity.join("idevid.key");
     if key.exists() {
         return Err(Fault::conflict(format!("{key} is there already: it is this box's identity, and is not made anew")));

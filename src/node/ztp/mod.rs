@@ -3,6 +3,7 @@
 //! Owns the files and programs of it. What is believed, and in which order things happen, is decided in
 //! [`crate::ztp`].
 
+mod before;
 pub mod factory;
 mod run;
 mod script;
@@ -10,11 +11,13 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
+use std::{fs, io::Read as _, os::unix::fs::OpenOptionsExt as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::fcntl::OFlag;
 
 pub use self::{
+    before::mend,
     run::{Checked, Run, check},
     script::Sandbox,
     status::{State, Status},
@@ -88,9 +91,20 @@ impl Place {
     /// A clock before the day of the running program is not believed (see [`Now::of`]).
     fn now(&self) -> Now {
         let made = std::env::current_exe().and_then(fs::metadata).and_then(|m| m.modified());
-        let made =
-            made.ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(0));
-        Now::of(crate::host::clock::SystemClock::default().now(), Stamp(made))
+        let made = made.ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).and_then(|d| u64::try_from(d.as_millis()).ok());
+        made.map_or(Now::Unknown, |made| Now::of(crate::host::clock::SystemClock::default().now(), Stamp(made)))
+    }
+}
+
+impl Default for Place {
+    /// On a box.
+    fn default() -> Place {
+        Place {
+            identity: "/etc/bothy/ztp".into(),
+            state: "/var/lib/bothy/ztp".into(),
+            config: "/etc/bothy/bothy.toml".into(),
+            work: "/var/lib/bothy/ztp/work".into(),
+        }
     }
 }
 
@@ -98,12 +112,23 @@ impl Place {
 pub fn stick(folder: &Utf8Path) -> Result<Option<Artefacts>> {
     let read = |name: &str| -> Result<Option<Vec<u8>>> {
         let path = folder.join(name);
-        match fs::metadata(&path) {
-            Ok(m) if m.len() > LIMIT as u64 => Err(Fault::invalid(format!("{path}: {} bytes, and {LIMIT} is the most", m.len()))),
-            Ok(_) => fs::read(&path).map(Some).map_err(|e| Fault::transient(format!("cannot read {path}: {e}"))),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Fault::transient(format!("cannot read {path}: {e}"))),
+        let fail = |e: std::io::Error| Fault::transient(format!("cannot read {path}: {e}"));
+        // The stick is anybody's: a link may lead to a file without an end, and a pipe is never ready.
+        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+        let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(&path) {
+            Ok(f) => f,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(fail(e)),
+        };
+        if !file.metadata().map_err(fail)?.is_file() {
+            return Err(Fault::invalid(format!("{path} is no file")));
         }
+        let mut bytes = Vec::new();
+        file.take(LIMIT as u64 + 1).read_to_end(&mut bytes).map_err(fail)?;
+        if bytes.len() > LIMIT {
+            return Err(Fault::invalid(format!("{path}: {LIMIT} bytes are the most")));
+        }
+        Ok(Some(bytes))
     };
     let Some(conveyed) = read(CONVEYED)? else { return Ok(None) };
     Ok(Some(Artefacts { conveyed, owner_certificate: read(OWNER)?, voucher: read(VOUCHER)? }))
@@ -117,7 +142,11 @@ pub fn running() -> Running {
 }
 
 pub fn reset(place: &Place) -> Result<()> {
+    let _alone = before::alone(&place.state)?;
     let mut s = Status::read(&place.state)?;
+    if s.state == State::Running {
+        before::take_back(place)?;
+    }
     s.turn(status::Turn::Reset)?;
     s.source.clear();
     s.reports.clear();

@@ -1,11 +1,11 @@
 //! From bootstrapping data to a box that is somebody's: each step reported, and taken back where one fails.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use super::{
-    Place, script,
+    Place, before, script,
     script::Sandbox,
     status::{Status, Turn},
 };
@@ -50,34 +50,28 @@ pub struct Run<'a> {
     pub told: &'a mut dyn FnMut(&Report),
 }
 
-/// Where the configuration of before lies while it is not certain that the new one stays.
-fn before(place: &Place) -> Utf8PathBuf {
-    place.state.join("before.toml")
-}
-
 impl Run<'_> {
-    /// All of it. What fails takes back what was changed, and the box is as it was.
+    /// All of it. What fails takes back what was changed of the configuration, and it is as it was.
     pub fn from_stick(mut self, folder: &Utf8Path) -> Result<()> {
+        let _alone = before::alone(&self.place.state)?;
         let mut status = Status::read(&self.place.state)?;
         // A run that a power cut ended may have left its configuration behind.
         if status.state == super::State::Running {
-            self.take_back()?;
+            before::take_back(self.place)?;
         }
         status.turn(Turn::Begin)?;
         status.source = folder.to_string();
         status.reports.clear();
+        // First what there was, then that there is something to take back.
+        before::keep(self.place)?;
         status.write(&self.place.state)?;
         let end = self.all(folder, &mut status);
         if let Err(f) = &end {
             self.report(&mut status, Progress::BootstrapError, f.text());
-            self.take_back()?;
+            before::take_back(self.place)?;
         }
         status.turn(if end.is_ok() { Turn::Done } else { Turn::Failed })?;
         status.write(&self.place.state)?;
-        if end.is_ok() {
-            // From here on the new configuration is the one.
-            let _ = fs::remove_file(before(self.place));
-        }
         end
     }
 
@@ -150,7 +144,7 @@ impl Run<'_> {
     fn script(&mut self, status: &mut Status, name: &str, script: &[u8], [begin, warn, fail, done]: [Progress; 4]) -> Result<()> {
         self.report(status, begin, "");
         let folder = self.place.config.parent().unwrap_or(Utf8Path::new("/"));
-        let (end, said) = match script::run(&self.place.work, name, script, self.sandbox, &[folder]) {
+        let (end, said) = match script::run(&self.place.work, name, script, self.sandbox, &[folder], &self.place.identity) {
             Ok(x) => x,
             Err(f) => {
                 self.report(status, fail, f.text());
@@ -186,21 +180,8 @@ impl Run<'_> {
             let reasons = faults.iter().map(ToString::to_string);
             return Err(Fault::invalid("the conveyed configuration is none that bothy takes").with_reasons(reasons));
         }
-        durable::ensure_file(&before(self.place), there.as_bytes(), 0o600)?;
-        durable::ensure_file(path, text.as_bytes(), 0o644)
-    }
-
-    /// The configuration is again what it was.
-    fn take_back(&self) -> Result<()> {
-        let kept = before(self.place);
-        match fs::read(&kept) {
-            Ok(bytes) => {
-                durable::ensure_file(&self.place.config, &bytes, 0o644)?;
-                fs::remove_file(&kept).map_err(|e| Fault::transient(format!("cannot remove {kept}: {e}")))
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(Fault::transient(format!("cannot read {kept}: {e}"))),
-        }
+        let mode = fs::metadata(path).map_or(0o644, |m| m.permissions().mode() & 0o7777);
+        durable::ensure_file(path, text.as_bytes(), mode)
     }
 
     fn report(&mut self, status: &mut Status, progress: Progress, message: &str) {

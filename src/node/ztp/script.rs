@@ -31,20 +31,42 @@ impl Sandbox {
     }
 }
 
-/// Its end, and the last of what it said.
-pub fn run(work: &Utf8Path, name: &str, script: &[u8], sandbox: Sandbox, writable: &[&Utf8Path]) -> Result<(ScriptEnd, String)> {
+/// Reports the exit status as the last word of its output. What the sandbox makes of an end by a signal, of a limit or of a unit that
+/// never was is a status like any other (systemd-run: 0 for SIGTERM, 1 for a time-out or want of memory): without this word the script
+/// has not come to its end. Its arguments are argv; nothing of the script is in it.
+const WITNESS: &str = r#"said=$1; shift; status=0; "$@" || status=$?; printf '\n%s %s\n' "$said" "$status""#;
+
+/// Its end, and the last of what it said. `hidden`: what it may not read.
+pub fn run(
+    work: &Utf8Path,
+    name: &str,
+    script: &[u8],
+    sandbox: Sandbox,
+    writable: &[&Utf8Path],
+    hidden: &Utf8Path,
+) -> Result<(ScriptEnd, String)> {
     let interpreter = interpreter(script)?;
-    let path = work.join(format!("ztp-{name}-{}", std::process::id()));
+    let work = work.canonicalize_utf8().map_err(|e| Fault::transient(format!("{work}: {e}")))?;
+    let path = work.join(format!("ztp-{name}"));
     let _ = fs::remove_file(&path);
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
     let written = file.and_then(|mut f| f.write_all(script));
     written.map_err(|e| Fault::transient(format!("cannot write {path}: {e}")))?;
-    let out = command(&interpreter, &path, sandbox, writable).limit(LIMIT + Duration::from_secs(10)).run_any();
+    let word = format!("script-has-ended-{}", uuid::Uuid::new_v4().simple());
+    let unit = format!("bothy-ztp-{name}.service");
+    let how = command(sandbox, &unit, writable, hidden);
+    let how = how.args(["/bin/sh", "-c", WITNESS, "sh", &word]).args(&interpreter).arg(&path);
+    let out = how.limit(LIMIT + Duration::from_secs(30)).run_any();
+    if sandbox == Sandbox::Systemd {
+        // Nothing of it runs on into what comes after, a rollback not least.
+        let _ = Exec::new("systemctl").args(["stop", &unit]).limit(Duration::from_secs(30)).run_any();
+    }
     let _ = fs::remove_file(&path);
     let out = out?;
-    let said = [out.stdout.trim(), out.stderr.trim()].join("\n");
-    let said: Vec<&str> = said.trim().lines().rev().take(5).collect();
-    Ok((script_end(out.status.code()), said.into_iter().rev().collect::<Vec<_>>().join("\n")))
+    let (said, status) = out.stdout.rsplit_once(&word).unwrap_or((&out.stdout, ""));
+    let said = [said.trim(), out.stderr.trim()].join("\n");
+    let last: Vec<&str> = said.trim().lines().rev().take(5).collect();
+    Ok((script_end(status.trim().parse().ok()), last.into_iter().rev().collect::<Vec<_>>().join("\n")))
 }
 
 /// Program and argument of its first line. The program reads the script: the box's own folders are mounted so that
@@ -53,16 +75,21 @@ fn interpreter(script: &[u8]) -> Result<Vec<String>> {
     let bad = || Fault::invalid("a script begins with a line such as #!/bin/sh, of at most 127 bytes");
     let line = script.split(|b| *b == b'\n').next().and_then(|l| l.strip_prefix(b"#!")).ok_or_else(bad)?;
     let line = std::str::from_utf8(line).ok().map(str::trim).filter(|l| l.starts_with('/') && l.len() <= 125).ok_or_else(bad)?;
+    let program = line.split_whitespace().next().unwrap_or_default();
+    if !Utf8Path::new(program).is_file() {
+        return Err(Fault::invalid(format!("a script wants {program}, which this box has not")));
+    }
     // As the kernel does it: everything behind the first blank is one argument.
     Ok(line.splitn(2, char::is_whitespace).map(|w| w.trim().to_owned()).collect())
 }
 
-fn command(interpreter: &[String], path: &Utf8Path, sandbox: Sandbox, writable: &[&Utf8Path]) -> Exec {
+fn command(sandbox: Sandbox, unit: &str, writable: &[&Utf8Path], hidden: &Utf8Path) -> Exec {
     if sandbox == Sandbox::None {
-        return Exec::new(&interpreter[0]).args(&interpreter[1..]).arg(path);
+        return Exec::new("/usr/bin/env");
     }
-    let mut how = Exec::new("systemd-run").args(["--quiet", "--wait", "--pipe", "--collect", "--service-type=exec"]);
+    let mut how = Exec::new("systemd-run").args(["--quiet", "--wait", "--pipe", "--collect", "--service-type=exec", "--unit", unit]);
     let limit = format!("RuntimeMaxSec={}", LIMIT.as_secs());
+    let secret = format!("InaccessiblePaths=-{hidden}");
     for property in [
         "ProtectSystem=strict",
         "ProtectHome=yes",
@@ -73,9 +100,16 @@ fn command(interpreter: &[String], path: &Utf8Path, sandbox: Sandbox, writable: 
         "ProtectKernelModules=yes",
         "ProtectControlGroups=yes",
         "RestrictSUIDSGID=yes",
+        "RestrictNamespaces=yes",
         "LockPersonality=yes",
+        "CapabilityBoundingSet=~CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_BOOT",
+        "SystemCallFilter=~@mount @module @raw-io @reboot @swap",
+        "InaccessiblePaths=-/run/systemd/private",
+        "InaccessiblePaths=-/run/dbus",
         "MemoryMax=256M",
         "TasksMax=64",
+        "TimeoutStopSec=5",
+        &secret,
         &limit,
     ] {
         how = how.args(["-p", property]);
@@ -83,7 +117,7 @@ fn command(interpreter: &[String], path: &Utf8Path, sandbox: Sandbox, writable: 
     for folder in writable {
         how = how.args(["-p", &format!("ReadWritePaths={folder}")]);
     }
-    how.args(interpreter).arg(path)
+    how
 }
 
 #[cfg(test)]
@@ -100,13 +134,15 @@ mod tests {
             ("#!/bin/sh\nexit 127\n", ScriptEnd::Soft(127), ""),
             ("#!/bin/sh\nexit 128\n", ScriptEnd::Hard, ""),
             ("#!/bin/sh\nexit 255\n", ScriptEnd::Hard, ""),
-            ("#!/bin/sh\nkill -9 $$\n", ScriptEnd::Hard, ""),
+            ("#!/bin/sh\nkill -9 $$\n", ScriptEnd::Hard, "Killed"),
+            // Ended by what kills the interpreter as a whole: nobody is left to say how.
+            ("#!/bin/sh\nkill -9 $PPID; kill -9 $$\n", ScriptEnd::Hard, ""),
             ("#! /bin/sh -e\nfalse\nexit 0\n", ScriptEnd::Soft(1), ""),
         ] {
-            assert_eq!(run(work, "t", script.as_bytes(), Sandbox::None, &[]).expect("run"), (end, said.to_owned()), "{script}");
+            assert_eq!(run(work, "t", script.as_bytes(), Sandbox::None, &[], work).expect("run"), (end, said.to_owned()), "{script}");
         }
-        for bad in ["echo no first line\n", "#!sh\n", "#!\n", "\u{7f}ELF"] {
-            run(work, "t", bad.as_bytes(), Sandbox::None, &[]).expect_err(bad);
+        for bad in ["echo no first line\n", "#!sh\n", "#!\n", "#!/no/such/program\n", "\u{7f}ELF"] {
+            run(work, "t", bad.as_bytes(), Sandbox::None, &[], work).expect_err(bad);
         }
         assert_eq!(work.read_dir_utf8().expect("dir").count(), 0, "nothing is left");
     }

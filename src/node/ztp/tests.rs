@@ -1,13 +1,13 @@
 //! The whole way with real keys: a factory's stick makes a box somebody's, and what was tampered with does not.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     CONVEYED, OWNER, Place, Run, Sandbox, State, Status, VOUCHER, check,
     factory::{Factory, Wish, request},
-    reset, stick,
+    mend, reset, stick,
 };
 use crate::{
     host::openssl::{OpenSsl, certificates},
@@ -147,20 +147,159 @@ fn what_fails_takes_back_what_was_changed() {
     }
 }
 
+/// As after a cut between the configuration and the script that follows it.
+fn cut_off(b: &Bench) -> String {
+    let (place, was) = (b.place(), b.config());
+    fs::create_dir_all(&place.state).expect("state");
+    fs::write(place.state.join("before.toml"), &was).expect("kept");
+    fs::set_permissions(place.state.join("before.toml"), fs::Permissions::from_mode(0o640)).expect("mode");
+    fs::write(place.state.join("status.json"), r#"{"state": "running"}"#).expect("status");
+    fs::write(place.config, "[limits]\ncalls = 99\n").expect("half a way");
+    was
+}
+
 #[test]
-fn a_run_that_a_power_cut_ended_is_taken_back_by_the_next() {
+fn a_run_that_a_power_cut_ended_is_taken_back_by_whoever_comes_next() {
+    if !crate::host::needs(&["openssl"]) {
+        return;
+    }
+    let next: [(&str, fn(&Bench), State); 3] = [
+        ("run", |b| refused(b.run(&b.file("no-stick")), "there is no conveyed-information.cms"), State::Failed),
+        ("reset", |b| reset(&b.place()).expect("reset"), State::Factory),
+        ("serve", |b| assert!(mend(&b.place()).expect("mended")), State::Failed),
+    ];
+    for (who, next, state) in next {
+        let b = Bench::new();
+        let was = cut_off(&b);
+        next(&b);
+        assert_eq!(b.config(), was, "{who}");
+        assert_eq!(fs::metadata(b.place().config).expect("config").permissions().mode() & 0o777, 0o640, "{who}");
+        assert_eq!(Status::read(&b.place().state).expect("status").state, state, "{who}");
+        assert!(!mend(&b.place()).expect("once"), "{who}");
+    }
+}
+
+#[test]
+fn what_an_earlier_run_has_kept_is_not_what_a_later_one_goes_back_to() {
     if !crate::host::needs(&["openssl"]) {
         return;
     }
     let b = Bench::new();
-    let was = b.config();
-    // As after a cut between the configuration and the script that follows it.
-    fs::create_dir_all(b.place().state).expect("state");
-    fs::write(b.place().state.join("before.toml"), &was).expect("kept");
-    fs::write(b.place().state.join("status.json"), r#"{"state": "running"}"#).expect("status");
-    fs::write(b.place().config, "[limits]\ncalls = 99\n").expect("half a way");
+    b.run(&b.stick("stick", wish())).expect("bootstrapped");
+    let now = b.config();
+    reset(&b.place()).expect("reset");
     refused(b.run(&b.file("no-stick")), "there is no conveyed-information.cms");
-    assert_eq!(b.config(), was);
+    assert_eq!(b.config(), now);
+    // Where there was none, there is none again.
+    fs::remove_file(b.place().config).expect("removed");
+    let hard = Some(b"#!/bin/sh\nexit 200\n".to_vec());
+    refused(b.run(&b.stick("hard", Wish { after: hard, ..wish() })), "post-configuration script failed");
+    assert!(!b.place().config.exists());
+}
+
+#[test]
+fn two_are_not_at_it_at_once() {
+    let b = Bench { _dir: tempfile::tempdir().expect("dir"), root: "/nowhere".into() };
+    let b = Bench { root: Utf8PathBuf::from_path_buf(b._dir.path().to_owned()).expect("utf-8"), ..b };
+    let _held = super::before::alone(&b.place().state).expect("first");
+    refused(b.run(&b.file("stick")), "at work already");
+    refused(reset(&b.place()), "at work already");
+    fs::write(b.place().state.join("status.json"), r#"{"state": "running"}"#).expect("status");
+    assert!(!mend(&b.place()).expect("left alone"));
+}
+
+#[test]
+fn a_stick_that_leads_elsewhere_is_not_followed() {
+    let dir = tempfile::tempdir().expect("dir");
+    let folder = Utf8Path::from_path(dir.path()).expect("utf-8");
+    let file = folder.join(CONVEYED);
+    assert!(stick(folder).expect("empty").is_none());
+    std::os::unix::fs::symlink("/dev/zero", &file).expect("link");
+    refused(stick(folder), "cannot read");
+    fs::remove_file(&file).expect("removed");
+    nix::unistd::mkfifo(file.as_std_path(), nix::sys::stat::Mode::S_IRUSR).expect("pipe");
+    refused(stick(folder), "is no file");
+    fs::remove_file(&file).expect("removed");
+    fs::write(&file, vec![0; artefact::LIMIT + 1]).expect("large");
+    refused(stick(folder), "are the most");
+}
+
+/// Certificates of the owner's domain, made as `openssl` makes them: name, issuer, extensions.
+fn certify(b: &Bench, name: &str, issuer: &str, with: &str) -> Utf8PathBuf {
+    let at = |end: &str| b.file(&format!("factory/{name}.{end}"));
+    let run = |args: &[&str]| {
+        let out = std::process::Command::new("openssl").args(args).output().expect("openssl");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    };
+    fs::write(at("ext"), with).expect("extensions");
+    let (key, csr, pem, ext) = (at("key"), at("csr"), at("pem"), at("ext"));
+    run(&[
+        "req",
+        "-new",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        &format!("/CN={name}"),
+        "-keyout",
+        key.as_str(),
+        "-out",
+        csr.as_str(),
+    ]);
+    let (ca, ca_key) = (b.file(&format!("factory/{issuer}.pem")), b.file(&format!("factory/{issuer}.key")));
+    run(&[
+        "x509",
+        "-req",
+        "-days",
+        "30",
+        "-in",
+        csr.as_str(),
+        "-extfile",
+        ext.as_str(),
+        "-CA",
+        ca.as_str(),
+        "-CAkey",
+        ca_key.as_str(),
+        "-CAcreateserial",
+        "-out",
+        pem.as_str(),
+    ]);
+    pem
+}
+
+#[test]
+fn an_owner_certificate_leads_by_those_between_and_is_for_signatures() {
+    if !crate::host::needs(&["openssl"]) {
+        return;
+    }
+    let b = Bench::new();
+    let good = b.data("good", wish());
+    let words = OpenSsl::new(b.place().work, None);
+    let content = br#"{"ietf-sztp-conveyed-info:onboarding-information": {}}"#;
+    let pem = |path: &Utf8Path| fs::read_to_string(path).expect("pem");
+    let data = |leaf: &Utf8Path, bag: &[&Utf8Path]| {
+        let all = certificates(&bag.iter().map(|p| pem(p)).collect::<String>()).expect("certificates");
+        Artefacts {
+            conveyed: words.sign(content, super::factory::JSON_CONVEYED, (&leaf.with_extension("key"), leaf)).expect("signed"),
+            owner_certificate: Some(words.bag(&all).expect("bag")),
+            voucher: good.voucher.clone(),
+        }
+    };
+    let ca = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n";
+    let end = |usage: &str| format!("basicConstraints=critical,CA:FALSE\nkeyUsage=critical,{usage}\n");
+    let between = certify(&b, "between", "domain", ca);
+    let leaf = certify(&b, "leaf", "between", &end("digitalSignature"));
+    check(&b.place(), &data(&leaf, &[&leaf, &between])).expect("by the one between");
+    check(&b.place(), &data(&leaf, &[&between, &leaf])).expect("in whatever order");
+    refused(check(&b.place(), &data(&leaf, &[&leaf])), "not of the owner");
+    // One that may not issue has issued.
+    let no_ca = certify(&b, "no-ca", "domain", &end("digitalSignature"));
+    let under = certify(&b, "under", "no-ca", &end("digitalSignature"));
+    refused(check(&b.place(), &data(&under, &[&under, &no_ca])), "not of the owner");
+    let for_keys = certify(&b, "for-keys", "domain", &end("keyAgreement"));
+    refused(check(&b.place(), &data(&for_keys, &[&for_keys])), "not for signatures");
 }
 
 /// Each thing that RFC 8572 has a device look at, and what it says where that is wrong.
@@ -214,7 +353,7 @@ fn what_does_not_prove_itself_is_refused() {
     let own = (place.identity.join("idevid.key"), place.identity.join("idevid.pem"));
     let words = OpenSsl::new(place.work.clone(), None);
     let anchor = certificates(&fs::read_to_string(b.file("factory/vouchers.pem")).expect("pem")).expect("anchor");
-    let by = crate::ztp::port::SignedBy { anchors: &anchor, more: &[], only: false, at: None };
+    let by = crate::ztp::port::SignedBy { anchors: &anchor, signer: None, between: &[], at: None };
     let content = crate::ztp::port::Cms::verified(&words, good.voucher.as_deref().expect("voucher"), &by).expect("sound").content;
     let forged = words.sign(&content, super::factory::JSON_VOUCHER, (&own.0, &own.1)).expect("signed");
     refused(with(&|a| a.voucher = Some(forged.clone())), "not the manufacturer's");
@@ -278,7 +417,6 @@ fn a_boxs_key_stays_on_it_and_its_request_proves_who_asks() {
     if !crate::host::needs(&["openssl"]) {
         return;
     }
-    use std::os::unix::fs::PermissionsExt as _;
     let b = Bench::new();
     let place = Place { identity: b.file("own"), ..b.place() };
     let csr = b.file("box.csr");
@@ -287,7 +425,28 @@ fn a_boxs_key_stays_on_it_and_its_request_proves_who_asks() {
     assert_eq!(key.permissions().mode() & 0o777, 0o600);
     assert_eq!(request("BX-7", &place.identity).expect_err("again").kind(), Kind::Conflict);
     refused(b.factory().device("BX-8", Some(&csr), &place.identity), "does not name the serial number BX-8");
+    // Another word of the same subject says another number: which of them the box would read is not to be guessed.
+    let twice = b.file("twice.csr");
+    let key = b.file("twice.key");
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req",
+            "-new",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            "/serialNumber=BX-8/serialNumber=BX-1",
+        ])
+        .args(["-keyout", key.as_str(), "-out", twice.as_str()])
+        .output()
+        .expect("openssl");
+    assert!(made.status.success());
+    refused(b.factory().device("BX-8", Some(&twice), &b.file("eight")), "does not name the serial number BX-8");
     b.factory().device("BX-7", Some(&csr), &place.identity).expect("certified");
+    refused(b.factory().device("BX-9", None, &place.identity), "is there already");
     assert_eq!(place.device().expect("identity").serial_number, "BX-7");
     check(&place, &b.data("seven", Wish { serial_number: "BX-7".into(), ..wish() })).expect("believed");
     for bad in ["", "a/b", "../x", ".x", "a b", &"x".repeat(65)] {

@@ -37,7 +37,15 @@ pub fn medium() -> PathBuf {
     small(&rauc, dir.path(), OLDER, 0, &keys.join("update.key"), &keys.join("update.crt"));
     fs::remove_dir_all(&other).expect("removed");
     let medium = out.join("lab-medium.img");
-    run(Command::new("mksquashfs").arg(dir.path()).arg(&medium).args(["-noappend", "-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX"]));
+    run(Command::new("mksquashfs").arg(dir.path()).arg(&medium).args([
+        "-noappend",
+        "-quiet",
+        "-no-progress",
+        "-noI",
+        "-noD",
+        "-noF",
+        "-noX",
+    ]));
     medium
 }
 

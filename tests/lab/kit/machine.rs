@@ -45,7 +45,8 @@ impl Machine {
         let sockets = tempfile::Builder::new().prefix("bothy-lab-").tempdir_in("/tmp").expect("a folder in /tmp");
         let [overlay, vars, console] = ["disk.qcow2", "vars.fd", "console.log"].map(|n| logs.join(n));
         fs::copy(FIRMWARE[1], &vars).expect("OVMF's variables");
-        let made = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(disk).arg(&overlay).arg(DISK).status();
+        let made =
+            Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(disk).arg(&overlay).arg(DISK).status();
         assert!(made.is_ok_and(|s| s.success()), "qemu-img makes {}", overlay.display());
         bootenv::arm(disk, &overlay, on_trial);
 
@@ -151,9 +152,19 @@ impl Drop for Machine {
 /// What this host lacks to be the lab's, if anything.
 pub fn lacks() -> Option<String> {
     let mut missing: Vec<String> = Vec::new();
-    for name in
-        ["qemu-system-x86_64", "qemu-img", "qemu-io", "setpriv", "mmdebstrap", "grub-mkstandalone", "mkfs.ext4", "mformat", "sfdisk", "mksquashfs", "veritysetup"]
-    {
+    for name in [
+        "qemu-system-x86_64",
+        "qemu-img",
+        "qemu-io",
+        "setpriv",
+        "mmdebstrap",
+        "grub-mkstandalone",
+        "mkfs.ext4",
+        "mformat",
+        "sfdisk",
+        "mksquashfs",
+        "veritysetup",
+    ] {
         if !program(name) {
             missing.push(format!("the program {name}"));
         }

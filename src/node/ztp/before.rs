@@ -1,0 +1,85 @@
+//! The configuration of before, kept for as long as it is not certain that the new one stays; and who may be at it.
+
+use std::{
+    fs::{self, File},
+    io::ErrorKind,
+    os::unix::fs::PermissionsExt as _,
+};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::fcntl::{Flock, FlockArg};
+
+use super::{Place, State, Status, status::Turn};
+use crate::{
+    host::durable,
+    model::error::{Fault, Result},
+};
+
+fn file(place: &Place) -> Utf8PathBuf {
+    place.state.join("before.toml")
+}
+/// There was none.
+fn none(place: &Place) -> Utf8PathBuf {
+    place.state.join("before.none")
+}
+
+/// Nobody else is at it for as long as this lives.
+pub fn alone(state: &Utf8Path) -> Result<Flock<File>> {
+    durable::ensure_folder(state, 0o700)?;
+    let path = state.join("lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&path);
+    let lock = lock.map_err(|e| Fault::transient(format!("cannot open {path}: {e}")))?;
+    Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|_| Fault::conflict("zero touch is at work already: `bothy ztp status`"))
+}
+
+/// Nothing of an earlier run is there any more, and this is what a failure leads back to.
+pub fn keep(place: &Place) -> Result<()> {
+    // What a power cut has left: contents that were encrypted, a script.
+    match fs::remove_dir_all(&place.work) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(Fault::transient(format!("cannot empty {}: {e}", place.work))),
+        Ok(()) | Err(_) => {}
+    }
+    durable::ensure_folder(&place.work, 0o700)?;
+    match fs::read(&place.config) {
+        Ok(bytes) => {
+            let mode = fs::metadata(&place.config).map_or(0o600, |m| m.permissions().mode() & 0o7777);
+            durable::ensure_file(&file(place), &bytes, mode)?;
+            durable::remove(&none(place))
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            durable::ensure_file(&none(place), b"", 0o600)?;
+            durable::remove(&file(place))
+        }
+        Err(e) => Err(Fault::transient(format!("cannot read {}: {e}", place.config))),
+    }
+}
+
+/// The configuration is again what it was, its mode too.
+pub fn take_back(place: &Place) -> Result<()> {
+    match fs::read(file(place)) {
+        Ok(bytes) => {
+            let mode = fs::metadata(file(place)).map_or(0o600, |m| m.permissions().mode() & 0o7777);
+            durable::ensure_file(&place.config, &bytes, mode)
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound && none(place).exists() => durable::remove(&place.config),
+        // Cut off before it had begun.
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Fault::transient(format!("cannot read {}: {e}", file(place)))),
+    }
+}
+
+/// A run that a power cut ended is taken back before the daemon reads its configuration. A run that goes on is left alone.
+pub fn mend(place: &Place) -> Result<bool> {
+    if !place.state.exists() || Status::read(&place.state)?.state != State::Running {
+        return Ok(false);
+    }
+    let Ok(_alone) = alone(&place.state) else { return Ok(false) };
+    let mut status = Status::read(&place.state)?;
+    if status.state != State::Running {
+        return Ok(false);
+    }
+    take_back(place)?;
+    status.turn(Turn::Failed)?;
+    status.write(&place.state)?;
+    Ok(true)
+}
