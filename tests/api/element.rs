@@ -81,7 +81,7 @@ async fn an_element_manager_meets_what_is_in_its_charge_and_nothing_else() {
         assert_eq!(ask(&rig, &em, line, Value::Null).await.status, 404, "{line}");
     }
     let snapshot = ask(&rig, &em, "PATCH /vnflcm/v2/vnf_snapshots/00000000-0000-4000-8000-000000000000", json!({})).await;
-    assert_eq!((snapshot.status, snapshot.header("allow")), (405, Some("GET,HEAD,DELETE")), "{}", snapshot.body);
+    assert!(snapshot.status == 405 && snapshot.header("allow").is_some_and(|a| !a.contains("PATCH")), "{}", snapshot.head);
 }
 
 #[tokio::test(flavor = "multi_thread")]

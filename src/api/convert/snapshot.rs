@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     Base, pairs, time,
-    vnf::{self, Around},
+    vnf::{self, Around, Dialect},
 };
 use crate::{
     model::snapshot::{GuestCopy, Taken, VnfSnapshot},
@@ -36,21 +36,24 @@ fn content(s: &VnfSnapshot, t: &Taken, around: &Around<'_>, base: &Base) -> sol:
         creation_finished_at: t.finished.map(time),
         vnfd_id: t.vnf.vnfd_id.to_string(),
         vnf_instance: vnf::instance(&t.vnf, around, base),
-        vnfc_snapshots: t.guests.iter().map(|g| guest(g, t)).collect(),
+        vnfc_snapshots: t.guests.iter().map(|g| guest(g, t, around.dialect)).collect(),
         // There is no state of it beside its disks.
         vnf_state_snapshot_info: None,
         user_defined_data: pairs(&t.user_data),
-        links: Some(VnfSnapshotLinks { self_: base.link(path(s)), vnf_state_snapshot: None }),
+        // SOL002 has none, and knows a copy by its handle alone.
+        links: (around.dialect != Dialect::Sol002).then(|| VnfSnapshotLinks { self_: base.link(path(s)), vnf_state_snapshot: None }),
     }
 }
 
-fn guest(g: &GuestCopy, t: &Taken) -> VnfcSnapshotInfo {
+fn guest(g: &GuestCopy, t: &Taken, dialect: Dialect) -> VnfcSnapshotInfo {
     let how = if g.frozen { "FROZEN" } else { "AS_AFTER_LOSS_OF_POWER" };
     let storage = g.disks.iter().map(|d| {
         let mut resource = KeyValuePairs::new();
         resource.insert("resourceId".into(), json!(d.copy.to_string()));
         resource.insert("vimLevelResourceType".into(), json!("copy of a disk"));
-        if let Some(bytes) = d.bytes {
+        if let Some(bytes) = d.bytes
+            && dialect != Dialect::Sol002
+        {
             resource.insert("sizeInBytes".into(), json!(bytes.0));
             resource.insert("fileSystems".into(), json!(how));
         }

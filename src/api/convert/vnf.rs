@@ -125,6 +125,7 @@ fn info(v: &VnfInstance, around: &Around<'_>) -> Option<InstantiatedVnfInfo> {
     let dialect = around.dialect;
     let body = v.body.as_ref().filter(|_| v.instantiated)?;
     let outside: Vec<SegmentId> = outside_links(body);
+    let of_element = dialect == Dialect::Sol002;
     Some(InstantiatedVnfInfo {
         flavour_id: body.flavour.to_string(),
         vnf_state: run(body),
@@ -146,24 +147,24 @@ fn info(v: &VnfInstance, around: &Around<'_>) -> Option<InstantiatedVnfInfo> {
             .filter(|(_, s)| !outside.contains(s))
             .map(|(link, s)| internal_link(link, *s, body, dialect))
             .collect(),
-        virtual_storage_resource_info: body
-            .vnfcs
-            .iter()
-            .flat_map(|c| &c.disks)
-            .map(|d| VirtualStorageResourceInfo {
-                id: d.id.to_string(),
-                virtual_storage_desc_id: d.storage.to_string(),
-                storage_resource: dialect.handle(d.id.to_string(), "disk"),
-                ..VirtualStorageResourceInfo::default()
-            })
-            .collect(),
-        vnfc_info: match dialect {
-            // Guests of a VNF are started and stopped together.
-            Dialect::Sol002 => body.vnfcs.iter().map(|c| vnfc_of(c, run(body))).collect(),
-            Dialect::Sol003 | Dialect::Sol005 => Vec::new(),
-        },
+        virtual_storage_resource_info: if of_element { Vec::new() } else { disks(body, dialect) },
+        vnf_virtual_storage_resource_info: if of_element { disks(body, dialect) } else { Vec::new() },
+        // Guests of a VNF are started and stopped together.
+        vnfc_info: body.vnfcs.iter().filter(|_| of_element).map(|c| vnfc_of(c, run(body))).collect(),
         ..InstantiatedVnfInfo::default()
     })
+}
+
+fn disks(body: &Body, dialect: Dialect) -> Vec<VirtualStorageResourceInfo> {
+    let disks = body.vnfcs.iter().flat_map(|c| &c.disks);
+    disks
+        .map(|d| VirtualStorageResourceInfo {
+            id: d.id.to_string(),
+            virtual_storage_desc_id: d.storage.to_string(),
+            storage_resource: dialect.handle(d.id.to_string(), "disk"),
+            ..VirtualStorageResourceInfo::default()
+        })
+        .collect()
 }
 
 fn run(body: &Body) -> VnfOperationalState {

@@ -115,6 +115,9 @@ pub struct InstantiatedVnfInfo {
     pub vnf_virtual_link_resource_info: Vec<VnfVirtualLinkResourceInfo>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub virtual_storage_resource_info: Vec<VirtualStorageResourceInfo>,
+    /// SOL002's name of the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vnf_virtual_storage_resource_info: Vec<VirtualStorageResourceInfo>,
     /// SOL002's alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vnfc_info: Vec<VnfcInfo>,
