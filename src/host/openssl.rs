@@ -161,8 +161,7 @@ fn run(how: Exec) -> Result<()> {
     let why = out.stderr.lines().find_map(|l| l.split_once(" depth lookup: ")).map(|(_, why)| why);
     // `error:17000064:CMS routines:cms_signerinfo_verify_cert:certificate verify error:…:Verify error: certificate has expired`
     let why = why.or_else(|| out.stderr.lines().find_map(|l| l.split("Verify error: ").nth(1)));
-    let last =
-        || out.stderr.lines().filter(|l| l.contains(":error:") || l.starts_with("Error")).next_back().unwrap_or("openssl gave up").trim();
+    let last = || out.stderr.lines().rfind(|l| l.contains(":error:") || l.starts_with("Error")).unwrap_or("openssl gave up").trim();
     let short = |line: &str| line.split(':').filter(|p| !p.is_empty()).nth(4).map_or(line.to_owned(), str::to_owned);
     Err(Fault::forbidden(why.map_or_else(|| short(last()), str::to_owned)).with_source(out.stderr))
 }

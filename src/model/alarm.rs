@@ -288,8 +288,7 @@ impl Alarm {
     /// The fault is seen again; says whether the alarm is another one now. What got worse has to be
     /// looked at once more.
     pub fn again(&mut self, s: &Symptom, at: Stamp) -> bool {
-        // Who escalated it knows more than what is seen from here, until that is another sight.
-        if self.details == s.details && s.severity <= self.severity {
+        if (self.severity, &self.details) == (s.severity, &s.details) {
             return false;
         }
         if s.severity > self.severity {

@@ -67,7 +67,7 @@ impl Version {
                 (Some(_), None) => return Ordering::Greater,
                 (Some(x), Some(y)) => match number(x).zip(number(y)).map_or_else(|| x.cmp(y), |(x, y)| x.cmp(&y)) {
                     Ordering::Equal => {}
-                    unequal => return unequal,
+                    unequal @ (Ordering::Less | Ordering::Greater) => return unequal,
                 },
             }
         }

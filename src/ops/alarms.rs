@@ -35,6 +35,8 @@ pub struct Alarms {
     clock: Arc<dyn Clock>,
     dice: Arc<dyn Dice>,
     standing: Mutex<BTreeMap<Key, Alarm>>,
+    /// What somebody knows to be worse than it looks from here, while it stands and bothy runs. Locked after `standing`.
+    escalated: Mutex<BTreeMap<Key, Severity>>,
 }
 
 /// Changes of alarms that go into one transaction.
@@ -58,11 +60,15 @@ impl Alarms {
             let rebuilt = if other { Some(clock.now()) } else { None };
             store.write(Durability::Barrier, |tx| tx.put(&AlarmList { generation, rebuilt }))?;
         }
-        Ok(Alarms { store, clock, dice, standing: Mutex::new(standing) })
+        Ok(Alarms { store, clock, dice, standing: Mutex::new(standing), escalated: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Alarm>> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn escalated(&self) -> MutexGuard<'_, BTreeMap<Key, Severity>> {
+        self.escalated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn changes(&self) -> Changes<'_> {
@@ -121,6 +127,7 @@ impl Alarms {
         if to < alarm.severity {
             return Err(Fault::invalid(format!("alarm {id} is more severe already; only more can be proposed")));
         }
+        self.escalated().insert(alarm.key(), to);
         c.raise(Symptom { key: alarm.key(), project: alarm.project, severity: to, details: alarm.details, caused_by: alarm.caused_by })?;
         c.commit()
     }
@@ -156,6 +163,7 @@ impl Changes<'_> {
         } else if self.standing.get(&a.key()).is_some_and(|s| s.id == a.id) {
             // Another one of its kind may stand by now.
             self.standing.remove(&a.key());
+            self.of.escalated().remove(&a.key());
         }
         self.changed.insert(a.id, a);
     }
@@ -172,7 +180,10 @@ impl Changes<'_> {
     }
 
     /// New, or changed where it is seen otherwise than it was.
-    fn note(&mut self, s: Symptom) -> (AlarmId, bool) {
+    fn note(&mut self, mut s: Symptom) -> (AlarmId, bool) {
+        if let Some(known) = self.of.escalated().get(&s.key) {
+            s.severity = s.severity.max(*known);
+        }
         match self.standing.get(&s.key).cloned() {
             Some(mut a) => {
                 let id = a.id;

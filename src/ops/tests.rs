@@ -88,6 +88,25 @@ fn one_alarm_stands_per_object_part_and_cause() {
 }
 
 #[test]
+fn what_somebody_knows_to_be_worse_stays_so_until_it_is_over() {
+    let desk = Desk::new();
+    let (store, alarms) = desk.open();
+    let seen = || symptom(Cause::LinkDown, named(0), Severity::Minor);
+    let severity = |id| store.require::<Alarm>(&id).expect("kept").severity;
+    let id = alarms.raise(seen()).expect("raised");
+    alarms.escalate(id, Severity::Critical).expect("escalated");
+    assert_eq!(alarms.escalate(id, Severity::Minor).expect_err("less").kind(), Kind::Invalid);
+    alarms.raise(seen()).expect("seen again");
+    alarms.remark(&seen().key, Severity::Major, "and tried".into()).expect("remarked");
+    alarms.raise(Symptom { details: vec!["otherwise".into()], ..seen() }).expect("seen otherwise");
+    assert_eq!(severity(id), Severity::Critical);
+    alarms.clear(|_| true).expect("cleared");
+    assert_eq!(alarms.escalate(id, Severity::Critical).expect_err("over").kind(), Kind::Invalid);
+    let next = alarms.raise(seen()).expect("a new one");
+    assert_eq!(severity(next), Severity::Minor, "of which nobody has said anything");
+}
+
+#[test]
 fn what_stands_is_taken_up_by_the_next_start() {
     let desk = Desk::new();
     let id = {

@@ -66,7 +66,8 @@ fn a_voucher_holds_for_its_device_its_time_and_its_request() {
     let issuer = |bytes: &'static [u8]| move |v: &mut Value| v["idevid-issuer"] = BASE64.encode(bytes).into();
     let nothing = |_: &mut Value| {};
     let revoked = |v: &mut Value| (v["expires-on"], v["domain-cert-revocation-checks"]) = ("2027-01-01T00:00:00Z".into(), true.into());
-    let cases: [(&dyn Fn(&mut Value), Now, Option<&[u8]>, Option<&str>); 17] = [
+    type Case<'a> = (&'a dyn Fn(&mut Value), Now, Option<&'a [u8]>, Option<&'a str>);
+    let cases: [Case<'_>; 17] = [
         (&nothing, within, None, None),
         (&nothing, within, Some(b"12345678"), None),
         (&nothing, before, None, Some("of a time to come")),

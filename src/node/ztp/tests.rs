@@ -163,7 +163,8 @@ fn a_run_that_a_power_cut_ended_is_taken_back_by_whoever_comes_next() {
     if !crate::host::needs(&["openssl"]) {
         return;
     }
-    let next: [(&str, fn(&Bench), State); 3] = [
+    type Next = fn(&Bench);
+    let next: [(&str, Next, State); 3] = [
         ("run", |b| refused(b.run(&b.file("no-stick")), "there is no conveyed-information.cms"), State::Failed),
         ("reset", |b| reset(&b.place()).expect("reset"), State::Factory),
         ("serve", |b| assert!(mend(&b.place()).expect("mended")), State::Failed),
