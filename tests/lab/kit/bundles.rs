@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -49,12 +50,15 @@ pub fn medium() -> PathBuf {
     medium
 }
 
-/// A bundle in form, of images that are no file systems: none of them is ever to be written.
+/// A bundle in form, of images that are no file systems: none of them is ever to be written. RAUC wants more than a block
+/// of what does not compress.
 fn small(rauc: &Path, dir: &Path, name: &str, security: u32, key: &Path, certificate: &Path) {
     let content = dir.join("content");
     fs::create_dir(&content).expect("a folder");
+    let mut noise = vec![0; 64 << 10];
+    fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut noise)).expect("noise");
     for image in ["root.img", "boot.img"] {
-        fs::write(content.join(image), [0x55; 4096]).expect("written");
+        fs::write(content.join(image), &noise).expect("written");
     }
     let manifest = format!(
         "[update]\ncompatible=bothy-x86_64\nversion=999.2\n[bundle]\nformat=verity\n[meta.bothy]\nsecurity={security}\n\
