@@ -16,7 +16,7 @@ use axum::{
     extract::{Extension, MatchedPath, Request, State},
     http::{
         HeaderValue, Method, StatusCode,
-        header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
+        header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
     },
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
@@ -35,7 +35,7 @@ use super::{
     who,
 };
 use crate::{
-    access::{Caller, audit::Told, manage::owner},
+    access::{Caller, audit::Told, element, manage::owner},
     model::{access::Action, error::Fault},
 };
 
@@ -73,15 +73,16 @@ async fn pass(State(g): State<Arc<Gate>>, Extension(peer): Extension<Peer>, req:
             ..Told::default()
         };
         let (req, left) = leftover::of(req);
-        let (mut response, changes) = inside(&g, &peer, &mut told, req, next).await;
-        if let Some(left) = left {
-            left.see_to(&mut response).await;
-        }
+        let (response, changes) = inside(&g, &peer, &mut told, req, next).await;
         if changes || matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
             outcome(&mut told, &response);
             tell(&g.services, told).await;
         }
-        let response = finish(response, &instance);
+        let mut response = finish(response, &instance);
+        // After the audit trail: a client may go away meanwhile.
+        if let Some(left) = left {
+            left.see_to(&mut response).await;
+        }
         tracing::debug!(status = response.status().as_u16(), ms = begun.elapsed().as_millis() as u64, %peer, "answered");
         response
     }
@@ -91,11 +92,10 @@ async fn pass(State(g): State<Arc<Gate>>, Extension(peer): Extension<Peer>, req:
 
 /// The answer, and whether the request was one that changes something.
 async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: Next) -> (Response, bool) {
-    let route = req.extensions().get::<MatchedPath>().cloned();
-    let route = route
-        .as_ref()
-        .and_then(|m| g.table.get_key_value(m.as_str()))
-        .filter(|(_, methods)| methods.contains(req.method()) || (req.method() == Method::HEAD && methods.contains(&Method::GET)));
+    let matched = req.extensions().get::<MatchedPath>().cloned();
+    let there = matched.as_ref().and_then(|m| g.table.get_key_value(m.as_str()));
+    let route =
+        there.filter(|(_, methods)| methods.contains(req.method()) || (req.method() == Method::HEAD && methods.contains(&Method::GET)));
     let need = route.map(|(path, _)| (*path, permit::need(req.method(), path)));
     if let Some((_, Some(Need::Public))) = need {
         let response = unpanicked(next.run(req)).await;
@@ -111,7 +111,11 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
     told.who = Some(caller.name.clone());
     told.project = Some(caller.project);
     let changes = matches!(need, Some((_, Some(Need::Permission(p)))) if p.action != Action::Read);
-    // What is no route goes on to the router, which says 404 or 405.
+    // Of a path that the router knows nothing is reached but by a method of the table, for only that has a permission.
+    if matched.is_some() && need.is_none() {
+        return (no_method(there.map_or(&[][..], |(_, methods)| methods.as_slice())).into_response(), false);
+    }
+    // What is no path goes on to the router, which says 404.
     if let Some((route, need)) = need
         && let Err(p) = may(g, &caller, route, need, req.uri().path()).await
     {
@@ -143,6 +147,14 @@ async fn may(g: &Gate, caller: &Caller, route: &'static str, need: Option<Need>,
     };
     if !caller.permissions.has(permission) {
         return Err(Fault::forbidden(format!("this needs the permission {permission}, which no role of {} gives", caller.name)).into());
+    }
+    if caller.element && !element::meets(permission.resource) {
+        return Err(Fault::forbidden(format!(
+            "{} has VNFs in its charge, and meets nothing of {}",
+            caller.name,
+            permission.resource.word()
+        ))
+        .into());
     }
     if caller.every_project {
         return Ok(());
@@ -221,6 +233,15 @@ fn finish(mut response: Response, instance: &str) -> Response {
         }
     }
     rendered
+}
+
+fn no_method(methods: &[Method]) -> Problem {
+    let all: Vec<&str> = methods.iter().flat_map(|m| if *m == Method::GET { vec!["GET", "HEAD"] } else { vec![m.as_str()] }).collect();
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, plain(StatusCode::METHOD_NOT_ALLOWED));
+    match HeaderValue::try_from(all.join(",")) {
+        Ok(allow) => problem.header(ALLOW, allow),
+        Err(_) => problem,
+    }
 }
 
 fn plain(status: StatusCode) -> &'static str {

@@ -68,7 +68,10 @@ impl Routes {
     #[must_use]
     pub fn and(mut self, other: Routes) -> Self {
         self.router = self.router.merge(other.router);
-        self.table.extend(other.table);
+        // One path may come in two halves: each keeps its methods.
+        for (path, methods) in other.table {
+            self.table.entry(path).or_default().extend(methods);
+        }
         self
     }
     /// What is served: each path with its methods.
@@ -130,6 +133,13 @@ pub fn accepts<'t>(headers: &HeaderMap, served: &[&'t str]) -> Answer<&'t str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_halves_of_one_path_keep_all_their_methods() {
+        let half = |of: Routes| of.and(Routes::default().patch("/a/{id}", || async {}));
+        let whole = half(Routes::default().get("/a/{id}", || async {}).delete("/a/{id}", || async {}));
+        assert_eq!(whole.table()["/a/{id}"], [Method::GET, Method::DELETE, Method::PATCH]);
+    }
 
     #[test]
     fn accept_is_read_as_rfc_9110_says() {
