@@ -137,8 +137,10 @@ async fn delete(State(s): Ctx, Id(id): Id<SnapshotId>, _: NoQuery, headers: Head
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn no_params(given: &KeyValuePairs, what: &str) -> Result<()> {
+/// Neither parameters nor single guests: what is not acted on must not be passed over, or more is undone than was asked for.
+fn whole(given: &KeyValuePairs, one: &[(&str, &Option<String>)], what: &str) -> Result<()> {
     let mut faults = Faults::default();
+    one.iter().for_each(|(name, value)| faults.refuse(value.is_some(), *name, "not offered: a snapshot is of a whole VNF"));
     given.keys().for_each(|name| faults.add(format!("additionalParams.{name}"), "is not known; none is"));
     faults.end(what, ())
 }
@@ -154,7 +156,7 @@ async fn take(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, extract::Json(r): ex
     let op = s
         .domain(move |n| {
             find(n, id)?;
-            no_params(&r.additional_params, "CreateVnfSnapshotRequest")?;
+            whole(&r.additional_params, &[("vnfcInstanceId", &r.vnfc_instance_id)], "CreateVnfSnapshotRequest")?;
             let named = named(n, &r.vnf_snapshot_info_id)?;
             n.vnfm().take_snapshot(id, named, &convert::params(&r.user_defined_data), &request::text(&r)?)
         })
@@ -171,7 +173,8 @@ async fn revert(
     let op = s
         .domain(move |n| {
             find(n, id)?;
-            no_params(&r.additional_params, "RevertToVnfSnapshotRequest")?;
+            let one = [("vnfcInstanceId", &r.vnfc_instance_id), ("vnfcSnapshotInfoId", &r.vnfc_snapshot_info_id)];
+            whole(&r.additional_params, &one, "RevertToVnfSnapshotRequest")?;
             let named = named(n, &r.vnf_snapshot_info_id)?;
             n.vnfm().revert_to_snapshot(id, named, &request::text(&r)?)
         })

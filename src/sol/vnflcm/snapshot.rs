@@ -125,6 +125,9 @@ pub type VnfSnapshotInfoModifications = VnfSnapshotInfoModificationRequest;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateVnfSnapshotRequest {
+    /// SOL002's: of one guest alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnfc_instance_id: Option<Identifier>,
     pub vnf_snapshot_info_id: Identifier,
     #[serde(default, skip_serializing_if = "KeyValuePairs::is_empty")]
     pub additional_params: KeyValuePairs,
@@ -136,6 +139,11 @@ pub struct CreateVnfSnapshotRequest {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RevertToVnfSnapshotRequest {
+    /// SOL002's: of one guest alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnfc_instance_id: Option<Identifier>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnfc_snapshot_info_id: Option<Identifier>,
     pub vnf_snapshot_info_id: Identifier,
     #[serde(default, skip_serializing_if = "KeyValuePairs::is_empty")]
     pub additional_params: KeyValuePairs,
