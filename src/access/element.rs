@@ -7,7 +7,7 @@
 use super::{Caller, central::either, manage::Thing};
 use crate::{
     model::{
-        access::Owned,
+        access::{Owned, Resource},
         alarm::Alarm,
         central::SnapshotOwner,
         error::{Fault, Result},
@@ -23,6 +23,12 @@ use crate::{
 
 /// The built-in role of such an account.
 pub const ROLE: &str = "vnf";
+
+/// What there is for such an account at all: the rest of the box speaks of more than its VNFs.
+pub fn meets(of: Resource) -> bool {
+    use Resource::{About, Alarm, Indicator, Own, Performance, Subscription, Vnf};
+    matches!(of, About | Own | Vnf | Alarm | Performance | Indicator | Subscription)
+}
 
 impl Caller {
     /// What is of these VNFs is there for him: all of them are in his charge, or he is no element manager.

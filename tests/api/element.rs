@@ -55,6 +55,21 @@ async fn an_element_manager_meets_what_is_in_its_charge_and_nothing_else() {
     let em = manager(&rig, "em-a", false).await;
     let lonely = manager(&rig, "em-b", false).await;
     let (his, other) = (up(&rig, &vnfd, Some("em-a")).await, up(&rig, &vnfd, None).await);
+    // The rest of the box is not there for it at the other listeners either, whatever its other roles let it do.
+    let more = json!({"permissions": ["network:read", "host:read", "operation:read", "vnfpkg:read", "ns:read", "plan:read"]});
+    let put = rig.ask("PUT /bothy/v1/roles/look", &["content-type: application/json"], &more.to_string()).await;
+    assert!(put.status < 300, "{}", put.body);
+    assert_eq!(rig.patch("/bothy/v1/users/em-a", &[], json!({"roles": ["vnf", "look"]})).await.status, 200);
+    for path in [
+        "/bothy/v1/networks",
+        "/bothy/v1/host/usage",
+        "/bothy/v1/explain/x",
+        "/bothy/v1/chains",
+        "/bothy/v1/sdn/services",
+        "/nslcm/v2/ns_instances",
+    ] {
+        assert_eq!(ask(&rig, &em, &format!("GET {path}"), Value::Null).await.status, 403, "{path}");
+    }
     rig.show_face(Face::Element);
 
     let seen = ask(&rig, &em, &format!("GET {VNFS}"), Value::Null).await.json();
@@ -118,6 +133,14 @@ async fn an_element_manager_with_a_role_for_it_heals_modifies_and_escalates() {
     let all = ask(&rig, &em, "GET /vnflcm/v2/vnf_snapshots?all_fields", Value::Null).await.json();
     assert_eq!(all[0]["id"], snapshot, "{all:#}");
     fits(VNFLCM_OF_SOL002, "VnfSnapshotInfo", &all[0]);
+
+    // Of one guest alone there is none, and nothing else is done in its place.
+    for (task, one) in
+        [("create_snapshot", "vnfcInstanceId"), ("revert_to_snapshot", "vnfcInstanceId"), ("revert_to_snapshot", "vnfcSnapshotInfoId")]
+    {
+        let r = ask(&rig, &em, &format!("POST {his}/{task}"), json!({"vnfSnapshotInfoId": snapshot, one: "x"})).await;
+        assert!(r.status == 422 && r.problem().contains(one), "{task} {one}: {}", r.body);
+    }
 
     // Its alarm is worse than it looks from here, and stays so.
     let guest = rig.show(&his).await["instantiatedVnfInfo"]["vnfcInfo"][0]["id"].as_str().expect("id").to_owned();
