@@ -316,7 +316,7 @@ impl Config {
         k.within("notify.timeout_s", Restart, &mut self.notify.timeout_s, 1, 300);
         k.within("notify.attempts", Restart, &mut self.notify.attempts, 1, 100_000);
         k.within("notify.backlog", Restart, &mut self.notify.backlog, 10, 1_000_000);
-        k.within("update.trial_s", Restart, &mut self.update.trial_s, 30, 3600);
+        k.within("update.trial_s", Restart, &mut self.update.trial_s, 60, 840);
         k.key("sim.enabled", Restart, &mut self.sim.enabled);
         k.within("sim.start_ms", Restart, &mut self.sim.start_ms, 0, 60000);
     }

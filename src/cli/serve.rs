@@ -27,7 +27,7 @@ impl Serve {
                 Err(f) => eprintln!("whether zero touch was cut off cannot be told: {f}"),
             }
         }
-        let live = daemon::configuration(self.config.as_deref())?;
+        let live = daemon::configuration(self.config.as_deref()).inspect_err(daemon::refused)?;
         Ok(daemon::serve(live)?)
     }
 }

@@ -67,6 +67,11 @@ impl LinuxSlots {
         Some(value.trim().to_owned()).filter(|_| !name.is_empty())
     }
 
+    fn uptime_s(&self) -> u64 {
+        let text = self.tree.read("proc/uptime").unwrap_or_default();
+        text.split(['.', ' ']).next().and_then(|s| s.parse().ok()).unwrap_or_default()
+    }
+
     fn verified(&self) -> Verified {
         let mut all = Vec::new();
         let read = File::open(self.tree.path(SECURE_BOOT)).and_then(|mut f| f.read_to_end(&mut all));
@@ -100,6 +105,8 @@ impl Slots for LinuxSlots {
             security: self.tree.parse("usr/lib/bothy/security").ok_or_else(|| missing("security counter in /usr/lib/bothy/security"))?,
             compatible: self.compatible().ok_or_else(|| missing("compatible in /etc/rauc/system.conf"))?.into(),
             verified: self.verified(),
+            boot_id: self.tree.read("proc/sys/kernel/random/boot_id").unwrap_or_default().into(),
+            uptime_s: self.uptime_s(),
         }))
     }
 
@@ -171,9 +178,16 @@ impl Slots for LinuxSlots {
         Exec::new("systemctl").args(["--no-block", "reboot"]).limit(Duration::from_secs(30)).run().map(drop)
     }
 
+    fn set_aside(&self) -> Result<()> {
+        let to = self.journal.with_extension("old");
+        std::fs::rename(&self.journal, &to).map_err(|e| io_fault("naming", &to, e))?;
+        self.journal.parent().map_or(Ok(()), sync_folder)
+    }
+
     fn recall(&self) -> Result<Option<String>> {
-        match std::fs::read_to_string(&self.journal) {
-            Ok(text) => Ok(Some(text)),
+        // What is no text is no record of ours, and is told apart by its first line.
+        match std::fs::read(&self.journal) {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(e) => Err(io_fault("reading", &self.journal, e)),
         }
@@ -201,6 +215,8 @@ mod tests {
             f.put("etc/os-release", "NAME=Debian\nIMAGE_ID=bothy\nIMAGE_VERSION=\"1.4\"\n");
             f.put("proc/cmdline", "root=/dev/dm-0 ro bothy.boot=committed bothy.slot=B bothy.roothash=ab quiet\n");
             f.put("usr/lib/bothy/security", "3\n");
+            f.put("proc/uptime", "123.45 400.00\n");
+            f.put("proc/sys/kernel/random/boot_id", "ab-cd\n");
             f.put("etc/rauc/system.conf", "[system]\ncompatible=bothy-x86_64\nbundle-formats=verity\n");
             f
         }
@@ -228,6 +244,7 @@ mod tests {
             (r.slot, r.kind, r.version.as_str(), r.security, r.compatible.as_str()),
             (Slot::B, BootKind::Committed, "1.4", 3, "bothy-x86_64")
         );
+        assert_eq!((r.boot_id.as_str(), r.uptime_s), ("ab-cd", 123));
         let why = |r: Running| match r.verified {
             Verified::SecureBoot => "verified".to_owned(),
             Verified::No { why } => why.to_string(),
@@ -258,6 +275,11 @@ mod tests {
             s.remember(text).expect("written");
             assert_eq!(s.recall().expect("read").as_deref(), Some(text));
         }
+        f.put("data/update/journal", [0xff, 0xfe]);
+        assert!(s.recall().expect("read").is_some(), "no text, and no reason not to start");
+        s.set_aside().expect("set aside");
+        assert_eq!(s.recall().expect("none"), None);
+        assert!(f.root().join("data/update/journal.old").exists());
         f.put("stick/x", "bundle");
         let stick = f.root().join("stick/x");
         let copied = s.take(&stick, Take::Copy).expect("copied");

@@ -140,6 +140,9 @@ pub struct Running {
     pub security: u64,
     pub compatible: SmolStr,
     pub verified: Verified,
+    /// The kernel's name for this boot, and how long it has run, in seconds: a wall clock may jump in a trial.
+    pub boot_id: SmolStr,
+    pub uptime_s: u64,
 }
 
 /// How far an update is.
@@ -334,6 +337,10 @@ pub struct Update {
     pub excused: Vec<SmolStr>,
     /// What is not up yet; what a trial that ends without a word leaves behind.
     pub unmet: Vec<String>,
+    /// The boot in which the boot loader was told.
+    pub armed_in: Option<SmolStr>,
+    /// How long the boot on trial had run when bothy started in it for the first time, in seconds.
+    pub tried_at: Option<u64>,
 }
 
 /// A version that was tried and did not stay.

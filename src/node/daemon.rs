@@ -55,7 +55,7 @@ use crate::{
     },
     notify::{self, Notifier},
     store::{Options, Store},
-    update::{self, Pace},
+    update::{self, Begun, Pace, leave_word},
     vim::{
         capacity::Overcommit,
         network::LinkRules,
@@ -82,6 +82,17 @@ pub fn configuration(named: Option<&Utf8Path>) -> Result<LiveConfig> {
     Ok(LiveConfig::new(path, config))
 }
 
+/// A configuration that this version refuses, where this boot is a trial, sends the box back: nobody can mend it meanwhile.
+pub fn refused(fault: &Fault) {
+    let config = Config::default();
+    let slots = Own::new(&config, &Layout::new(config.data_dir.clone())).slots();
+    if leave_word(&*slots, fault)
+        && let Err(fault) = slots.restart()
+    {
+        tracing::error!("the box does not restart: {fault:?}");
+    }
+}
+
 /// Runs the daemon until a signal ends it.
 pub fn serve(live: LiveConfig) -> Result<()> {
     let config = live.now();
@@ -94,11 +105,20 @@ pub fn serve(live: LiveConfig) -> Result<()> {
     let dir = config.data_dir.join("store");
     // The record of updates is whose the store is.
     Store::free(&dir)?;
-    let begun = update::begin(&*slots, own.hardware().boot_args())?;
-    let store = open_store(dir, Options::default(), &begun, &*slots)?;
+    let limit = Duration::from_secs(config.update.trial_s);
+    let begun = update::begin(&*slots, own.hardware().boot_args(), limit)?;
+    // Whatever keeps a trial from coming up, the old system shall know.
+    serve_begun(live, &config, tail, layout, &own, begun, dir).inspect_err(|fault| {
+        let _ = leave_word(&*slots, fault);
+    })
+}
+
+fn serve_begun(live: LiveConfig, config: &Config, tail: Tail, layout: Layout, own: &Own, begun: Begun, store: Utf8PathBuf) -> Result<()> {
+    let limit = Duration::from_secs(config.update.trial_s);
+    let store = open_store(store, Options::default(), &begun, &*own.slots())?;
     // Only now: the store's lock says that no other daemon uses this folder.
-    upload::prepare(&config)
-        .map_err(|e| Fault::transient(format!("cannot empty the folder {}: {e}", upload::folder(&config))).with_source(e))?;
+    upload::prepare(config)
+        .map_err(|e| Fault::transient(format!("cannot empty the folder {}: {e}", upload::folder(config))).with_source(e))?;
     for note in store.notes() {
         tracing::warn!(note, "the store was repaired when it was opened");
     }
@@ -113,17 +133,16 @@ pub fn serve(live: LiveConfig) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|e| Fault::transient(format!("cannot start threads: {e}")).with_source(e))?;
-    let start = begun.clone();
     let core = Core::start(Build {
-        ports: ports(&own, &config, &layout)?,
+        ports: ports(own, config, &layout)?,
         store,
         layout,
-        rules: rules(&config)?,
-        desired: desired(&config),
-        outside: outside(&config),
-        uplinks: uplinks(&config)?,
+        rules: rules(config)?,
+        desired: desired(config),
+        outside: outside(config),
+        uplinks: uplinks(config)?,
+        pace: Pace { limit: begun.left(limit), ..Pace::default() },
         begun,
-        pace: Pace { limit: Duration::from_secs(config.update.trial_s), ..Pace::default() },
         socket: Some(config.socket_path()),
         clock: Arc::new(SystemClock::default()),
         dice: Arc::new(OsDice),
@@ -133,8 +152,7 @@ pub fn serve(live: LiveConfig) -> Result<()> {
             boot: boot_id(),
             ..Settings::default()
         },
-    })
-    .inspect_err(|fault| start.leave_word(&*slots, fault))?;
+    })?;
     let (vnfm, host, switches) = (core.vnfm().clone(), core.host.clone(), core.outside.clone());
     live.on_change(move |c| {
         host.set_desired(desired(c));
@@ -144,7 +162,7 @@ pub fn serve(live: LiveConfig) -> Result<()> {
             Err(fault) => tracing::error!("the rules stay as they were: {fault:?}"),
         }
     });
-    let ended = runtime.block_on(run(live, &config, core.clone(), tail));
+    let ended = runtime.block_on(run(live, config, core.clone(), tail));
     runtime.shutdown_timeout(Duration::from_secs(5));
     core.stop();
     ended

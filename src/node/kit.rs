@@ -103,7 +103,7 @@ impl TestBox {
     pub fn start(&mut self) {
         assert!(self.core.is_none(), "one bothy at a time");
         let sim = Arc::new(self.sim.clone());
-        let begun = update::begin(&*sim, sim.boot_args()).expect("begun");
+        let begun = update::begin(&*sim, sim.boot_args(), self.pace.limit).expect("begun");
         let options = Options { flush_every_ms: 0, ..Options::default() };
         let store = open_store(&self.store_dir, options, &begun, &*sim).expect("the store opens");
         let ports = Ports {

@@ -3,6 +3,7 @@
 //! Owns: what a sound box is. Never: what is done about one that is not (`update`).
 
 use std::{
+    collections::BTreeSet,
     io::{Read as _, Write as _},
     os::unix::net::UnixStream,
     path::Path,
@@ -17,29 +18,46 @@ use crate::{
     model::{
         error::{Fault, Result},
         health::{Condition, ConditionState},
+        id::VnfcId,
         op::{Operation, Phase},
         update::{BootKind, Unmet, UpdateState, Verified},
+        vnf::{RunState, VnfInstance},
     },
     store::{Options, Store},
     update::{
-        Begun, How, Status,
+        Begun, How, Status, leave_word,
         port::{House, Slots},
     },
+    vim::port::GuestState,
 };
 
-/// Opens the store as this start wants it. Of a trial whose store does not open the old system is told why.
+/// Opens the store as this start wants it.
 pub fn open_store(dir: impl AsRef<Path>, options: Options, begun: &Begun, slots: &dyn Slots) -> Result<Store> {
     let dir = dir.as_ref();
     match begun.how {
         How::Plain => Store::open(dir, options),
-        How::Trial { anew } => Store::open_trial(dir, options, anew).inspect_err(|fault| begun.leave_word(slots, fault)),
+        How::Trial { anew } => {
+            let store = Store::open_trial(dir, options, anew)?;
+            let busy = under_way(&store)?;
+            if busy.is_empty() {
+                return Ok(store);
+            }
+            // They would go on here, on guests and disks that the old store still has as they were.
+            slots.restart()?;
+            Err(Fault::conflict("operations were under way when the box restarted: they go on in the old system").with_reasons(busy))
+        }
         How::Finish => {
             Store::keep_left_trial(dir)?;
             Store::open(dir, options)
         }
         How::GiveUp => {
             slots.restart()?;
-            Err(Fault::conflict("bothy has started in this trial too often: the box restarts into the old slot"))
+            let silent = begun.journal.update.as_ref().is_none_or(|u| u.unmet.is_empty());
+            let fault = Fault::conflict("the time of the trial is over: the box restarts into the old slot");
+            if silent {
+                leave_word(slots, &fault);
+            }
+            Err(fault)
         }
     }
 }
@@ -63,12 +81,24 @@ const NEEDED: [&str; 5] = ["store", "libvirt", "openvswitch", "accel", "function
 impl House for Rest {
     fn in_flight(&self) -> Result<Vec<String>> {
         let Some(core) = self.core.upgrade() else { return Ok(Vec::new()) };
-        let all = core.vnfm().store().list::<Operation>()?;
-        let busy = |o: &&Operation| match o.state.phase() {
-            Phase::Held | Phase::Forward | Phase::Backward => true,
-            Phase::Stuck | Phase::Over => false,
-        };
-        Ok(all.iter().filter(busy).map(|o| format!("operation {} ({})", o.id, o.kind.name())).collect())
+        under_way(core.vnfm().store())
+    }
+
+    fn room_for_copy(&self) -> Result<()> {
+        let Some(core) = self.core.upgrade() else { return Ok(()) };
+        let store = core.vnfm().store();
+        let stats = store.stats()?;
+        let wanted = stats.live.file_bytes + stats.history.file_bytes + SLACK;
+        let free = store.room()?;
+        if wanted <= free {
+            return Ok(());
+        }
+        let mib = |b: u64| b.div_ceil(1 << 20);
+        Err(Fault::capacity(format!(
+            "a trial runs on a copy of the store: it needs {} MiB beside it, and {} MiB are free there",
+            mib(wanted),
+            mib(free)
+        )))
     }
 
     fn unmet(&self) -> Vec<Unmet> {
@@ -90,6 +120,7 @@ impl House for Rest {
                 all.extend(found.off.iter().map(|id| unmet(&format!("guest {id}"), format!("guest {id} went off by itself"))));
             }
         }
+        all.extend(asleep(&core));
         if let Some(Err(fault)) = self.socket.as_deref().map(answers) {
             all.push(unmet("api", format!("the API does not answer: {}", fault.detail())));
         }
@@ -104,6 +135,37 @@ impl House for Rest {
         let core = self.core.upgrade().ok_or_else(|| Fault::transient("bothy is going down"))?;
         core.vnfm().store().keep_trial()
     }
+}
+
+/// Beside the copy itself, for what a trial writes.
+const SLACK: u64 = 16 << 20;
+
+fn under_way(store: &Store) -> Result<Vec<String>> {
+    let busy = |o: &&Operation| match o.state.phase() {
+        Phase::Held | Phase::Forward | Phase::Backward => true,
+        Phase::Stuck | Phase::Over => false,
+    };
+    Ok(store.list::<Operation>()?.iter().filter(busy).map(|o| format!("operation {} ({})", o.id, o.kind.name())).collect())
+}
+
+/// Guests that should run and do not, as the hypervisor has them now: the last look at the host may be an hour old.
+fn asleep(core: &Core) -> Vec<Unmet> {
+    let found = core.ports.hypervisor.list().and_then(|all| Ok((all, core.vnfm().store().list::<VnfInstance>()?)));
+    let (guests, vnfs) = match found {
+        Ok(found) => found,
+        Err(fault) => return vec![Unmet { key: "guests".into(), why: format!("guests cannot be looked at: {}", fault.detail()) }],
+    };
+    let up: BTreeSet<VnfcId> = guests
+        .iter()
+        .filter(|g| match g.state {
+            GuestState::Running | GuestState::Paused | GuestState::Stopping => true,
+            GuestState::Off | GuestState::Crashed | GuestState::PausedIo => false,
+        })
+        .map(|g| g.id)
+        .collect();
+    let started = vnfs.iter().filter_map(|v| v.body.as_ref()).filter(|b| b.run == RunState::Started);
+    let down = started.flat_map(|b| &b.vnfcs).filter(|c| !up.contains(&c.id));
+    down.map(|c| Unmet { key: format!("guest {}", c.id).into(), why: format!("guest {} does not run", c.id) }).collect()
 }
 
 /// A request by the way that people on the box take.

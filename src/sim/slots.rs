@@ -28,6 +28,9 @@ pub(super) struct System {
     record: Option<String>,
     /// Somebody asked for a restart, and it has not come yet.
     restarting: bool,
+    boots: u32,
+    /// What each boot has run for, in seconds.
+    uptime_s: u64,
 }
 
 impl System {
@@ -35,6 +38,7 @@ impl System {
         self.runs = slot;
         self.kind = if trial { BootKind::Trial } else { BootKind::Committed };
         self.restarting = false;
+        self.boots += 1;
     }
 }
 
@@ -75,6 +79,8 @@ impl Sim {
             taken: 0,
             record: None,
             restarting: false,
+            boots: 1,
+            uptime_s: 20,
         });
     }
     /// Somebody asked for a restart of the box.
@@ -84,6 +90,12 @@ impl Sim {
     /// Bundles that take room.
     pub fn bundles(&self) -> usize {
         self.lock().system.as_ref().map_or(0, |s| s.bundles.len())
+    }
+    /// So long has this boot run.
+    pub fn set_uptime(&self, seconds: u64) {
+        if let Some(s) = &mut self.lock().system {
+            s.uptime_s = seconds;
+        }
     }
     /// The version in a slot; none of one that is half written.
     pub fn in_slot(&self, slot: Slot) -> Option<String> {
@@ -116,6 +128,8 @@ impl Slots for Sim {
                 security: of.security,
                 compatible: COMPATIBLE.into(),
                 verified: Verified::No { why: "a simulated box has no firmware".into() },
+                boot_id: smol_str::format_smolstr!("boot-{}", s.boots),
+                uptime_s: s.uptime_s,
             }))
         })
     }
@@ -160,6 +174,12 @@ impl Slots for Sim {
     fn restart(&self) -> Result<()> {
         self.system(Method::Restart, |s| {
             s.restarting = true;
+            Ok(())
+        })
+    }
+    fn set_aside(&self) -> Result<()> {
+        self.system(Method::RememberUpdate, |s| {
+            s.record = None;
             Ok(())
         })
     }

@@ -353,6 +353,12 @@ impl Store {
         Ok(Stats { live: self.0.live.stats()?, history: self.0.history.stats()? })
     }
 
+    /// Bytes that are free where the store lies.
+    pub fn room(&self) -> Result<u64> {
+        let stat = nix::sys::statvfs::statvfs(&self.0.dir).map_err(|e| database::io_fault("look at", &self.0.dir, e.into()))?;
+        Ok(stat.blocks_available() * stat.fragment_size())
+    }
+
     /// The store's folder; content-addressed files live beside it.
     pub fn dir(&self) -> &Path {
         &self.0.dir

@@ -2,6 +2,8 @@
 //!
 //! Owns the decision, which is pure, and writing it down. Never: opens the store, or writes the boot loader's block.
 
+use std::time::Duration;
+
 use super::{journal, port::Slots};
 use crate::model::{
     error::{Fault, Result},
@@ -31,27 +33,44 @@ pub struct Begun {
 }
 
 impl Begun {
-    /// This start of a trial comes to nothing: the old system shall know why, should nothing else be heard of it. To be
-    /// called only before the `Updater` goes on with the record.
-    pub fn leave_word(&self, slots: &dyn Slots, fault: &Fault) {
-        let mut journal = self.journal.clone();
-        let (How::Trial { .. }, Some(u)) = (self.how, &mut journal.update) else { return };
-        u.unmet = vec![format!("bothy does not start in it: {}", fault.detail())];
-        if let Err(f) = slots.remember(&journal::render(&journal)) {
-            tracing::error!("the old system will not know why: {f:?}");
+    /// What a trial has left of its time.
+    pub fn left(&self, limit: Duration) -> Duration {
+        let at = self.journal.update.as_ref().and_then(|u| u.tried_at);
+        match (&self.running, at) {
+            (Some(r), Some(at)) => limit.saturating_sub(Duration::from_secs(r.uptime_s.saturating_sub(at))),
+            (Some(_) | None, _) => limit,
         }
     }
 }
 
-/// Starts of Bothy in one trial.
-const STARTS: u32 = 5;
+/// This start comes to nothing: if it is a trial's, the old system shall know why, should nothing else be heard of it.
+/// Not while an `Updater` is at work. Says whether it is a trial's, and not one that was kept.
+pub fn leave_word(slots: &dyn Slots, fault: &Fault) -> bool {
+    let left = || -> Result<bool> {
+        let on_trial = slots.running()?.is_some_and(|r| r.kind == BootKind::Trial);
+        let Some(mut journal) = slots.recall()?.as_deref().map(journal::parse).transpose()?.filter(|_| on_trial) else { return Ok(false) };
+        match &mut journal.update {
+            Some(u) if matches!(u.state, UpdateState::Armed | UpdateState::OnTrial { .. }) => {
+                u.unmet = vec![format!("bothy does not start in it: {}", fault.detail())];
+            }
+            Some(_) | None => return Ok(false),
+        }
+        slots.remember(&journal::render(&journal))?;
+        Ok(true)
+    };
+    left().unwrap_or_else(|f| {
+        tracing::error!("the old system will not know why: {f:?}");
+        false
+    })
+}
 
 /// Told where nobody said anything.
 const SILENCE: &str =
     "the box came back to the old slot, and nothing was heard of the trial: it did not boot, or bothy did not start in it";
 
 /// Looks at the record, the system that runs and the boot loader, and writes down what follows.
-pub fn begin(slots: &dyn Slots, boot: Result<Option<BootArgs>>) -> Result<Begun> {
+/// `limit`: the time that a trial has, over all starts of bothy in it.
+pub fn begin(slots: &dyn Slots, boot: Result<Option<BootArgs>>, limit: Duration) -> Result<Begun> {
     let Some(running) = slots.running()? else {
         return Ok(Begun { how: How::Plain, running: None, journal: Journal::default() });
     };
@@ -69,16 +88,20 @@ pub fn begin(slots: &dyn Slots, boot: Result<Option<BootArgs>>) -> Result<Begun>
         Ok(j) => j.unwrap_or_default(),
         Err(fault) => {
             tracing::error!("updates begin without a record: {fault:?}");
+            slots.set_aside()?;
             Journal::default()
         }
     };
-    let (how, event) = decide(journal.update.as_ref(), &running, boot);
+    let (how, event) = decide(journal.update.as_ref(), &running, boot, limit);
     if matches!(how, How::Trial { .. } | How::GiveUp) && journal.update.as_ref().is_none_or(|u| u.state.is_over()) {
         journal.update = Some(stray(&running));
     }
     if let (Some(event), Some(u)) = (event, &mut journal.update)
         && let Some(next) = u.state.next(&event)
     {
+        if event == UpdateEvent::Booted {
+            u.tried_at.get_or_insert(running.uptime_s);
+        }
         if let (UpdateState::RolledBack { why }, Some(b)) = (&next, u.bundle.clone()) {
             let why = why.clone();
             u.state = next;
@@ -107,10 +130,30 @@ fn stray(running: &Running) -> Update {
         file: None,
         excused: Vec::new(),
         unmet: Vec::new(),
+        armed_in: None,
+        tried_at: None,
     }
 }
 
-fn decide(update: Option<&Update>, running: &Running, boot: Option<&BootArgs>) -> (How, Option<UpdateEvent>) {
+/// What has become of an update that is armed, in a boot that does not try it. `None`: nothing yet.
+pub(super) fn of_armed(u: &Update, running: &Running, boot: &BootArgs) -> Option<UpdateEvent> {
+    let marked = boot.slot_try == Some(u.target);
+    // The menu has cleared its mark: it was tried.
+    if marked && !boot.armed && running.slot != u.target {
+        return Some(came_back(u));
+    }
+    // Another boot, and the mark is still there: asked for a restart once more, the box would restart for ever.
+    let other_boot = u.armed_in.as_ref().is_some_and(|b| *b != running.boot_id);
+    (marked && boot.armed && other_boot).then(|| UpdateEvent::Broke {
+        why: vec!["the box has restarted, and the boot loader did not take its mark: it cannot write the environment block".to_owned()],
+    })
+}
+
+fn came_back(u: &Update) -> UpdateEvent {
+    UpdateEvent::CameBack { why: if u.unmet.is_empty() { vec![SILENCE.to_owned()] } else { u.unmet.clone() } }
+}
+
+fn decide(update: Option<&Update>, running: &Running, boot: Option<&BootArgs>, limit: Duration) -> (How, Option<UpdateEvent>) {
     let tries = boot.is_some_and(|b| b.slot != running.slot && b.slot_try == Some(running.slot) && !b.armed);
     let on_trial = running.kind == BootKind::Trial && tries;
     let Some(u) = update.filter(|u| !u.state.is_over()) else {
@@ -118,19 +161,15 @@ fn decide(update: Option<&Update>, running: &Running, boot: Option<&BootArgs>) -
     };
     let of_target = running.slot == u.target;
     let kept = of_target && (running.kind != BootKind::Trial || boot.is_some_and(|b| b.slot == u.target));
-    let back = || {
-        let why = if u.unmet.is_empty() { vec![SILENCE.to_owned()] } else { u.unmet.clone() };
-        (How::Plain, Some(UpdateEvent::CameBack { why }))
-    };
+    let back = || (How::Plain, Some(came_back(u)));
     match &u.state {
         UpdateState::Received | UpdateState::Writing | UpdateState::Draining => (How::Plain, Some(UpdateEvent::Interrupted)),
         UpdateState::Armed if on_trial && of_target => (How::Trial { anew: true }, Some(UpdateEvent::Booted)),
-        // The menu has cleared its mark: it was tried.
-        UpdateState::Armed if !of_target && boot.is_some_and(|b| b.slot_try == Some(u.target) && !b.armed) => back(),
-        UpdateState::Armed => (How::Plain, Some(UpdateEvent::Interrupted)),
-        UpdateState::OnTrial { starts } if on_trial && of_target => {
-            let how = if *starts >= STARTS { How::GiveUp } else { How::Trial { anew: false } };
-            (how, Some(UpdateEvent::Booted))
+        // Where the block cannot be read nothing is known yet: the worker waits for it.
+        UpdateState::Armed => (How::Plain, Some(boot.and_then(|b| of_armed(u, running, b)).unwrap_or(UpdateEvent::Interrupted))),
+        UpdateState::OnTrial { .. } if on_trial && of_target => {
+            let over = u.tried_at.is_some_and(|at| Duration::from_secs(running.uptime_s.saturating_sub(at)) >= limit);
+            (if over { How::GiveUp } else { How::Trial { anew: false } }, Some(UpdateEvent::Booted))
         }
         UpdateState::Committing if kept => (How::Finish, Some(UpdateEvent::Interrupted)),
         UpdateState::Committing if on_trial && of_target => (How::Trial { anew: false }, Some(UpdateEvent::Interrupted)),
@@ -152,6 +191,8 @@ mod tests {
             security: 1,
             compatible: "x".into(),
             verified: Verified::SecureBoot,
+            boot_id: "b-2".into(),
+            uptime_s: 100,
         }
     }
 
@@ -161,15 +202,20 @@ mod tests {
             (running(Slot::A, BootKind::Committed), running(Slot::B, BootKind::Trial), running(Slot::B, BootKind::Committed));
         let a = BootArgs::default();
         let (armed, tried, kept) = (a.trying(Slot::B), BootArgs { armed: false, ..a.trying(Slot::B) }, a.keeping(Slot::B));
-        let update = |state| Update { state, ..stray(&trial) };
+        let update = |name: &str, state| Update {
+            state,
+            armed_in: Some(if name == "armed" { "b-1" } else { "b-2" }.into()),
+            tried_at: Some(if name == "late" { 39 } else { 41 }),
+            ..stray(&trial)
+        };
         let state = |name: &str| match name {
             "none" => None,
             "received" => Some(UpdateState::Received),
             "writing" => Some(UpdateState::Writing),
             "draining" => Some(UpdateState::Draining),
-            "armed" => Some(UpdateState::Armed),
+            "armed" | "armed now" => Some(UpdateState::Armed),
             "trial" => Some(UpdateState::OnTrial { starts: 1 }),
-            "fifth" => Some(UpdateState::OnTrial { starts: STARTS }),
+            "late" => Some(UpdateState::OnTrial { starts: 5 }),
             "committing" => Some(UpdateState::Committing),
             "over" => Some(UpdateState::Committed),
             other => panic!("{other}"),
@@ -187,11 +233,13 @@ mod tests {
             ("writing", &on_a, &a, How::Plain, "RECEIVED"),
             ("draining", &on_a, &a, How::Plain, "DRAINING"),
             ("armed", &on_a, &a, How::Plain, "ARMED"),
-            ("armed", &on_a, &armed, How::Plain, "ARMED"),
+            ("armed now", &on_a, &armed, How::Plain, "ARMED"),
+            // The boot loader did not take the mark: it is not asked for ever.
+            ("armed", &on_a, &armed, How::Plain, "FAILED"),
             ("armed", &on_a, &tried, How::Plain, "ROLLED_BACK"),
             ("armed", &trial, &tried, fresh, "ON_TRIAL"),
             ("trial", &trial, &tried, on, "ON_TRIAL"),
-            ("fifth", &trial, &tried, How::GiveUp, "ON_TRIAL"),
+            ("late", &trial, &tried, How::GiveUp, "ON_TRIAL"),
             ("trial", &on_a, &tried, How::Plain, "ROLLED_BACK"),
             ("trial", &on_a, &a, How::Plain, "ROLLED_BACK"),
             ("committing", &trial, &tried, on, "COMMITTING"),
@@ -199,12 +247,15 @@ mod tests {
             ("committing", &on_b, &kept, How::Finish, "COMMITTING"),
             ("committing", &on_a, &tried, How::Plain, "ROLLED_BACK"),
         ] {
-            let u = state(name).map(update);
-            let (found, event) = decide(u.as_ref(), r, Some(boot));
+            let u = state(name).map(|s| update(name, s));
+            let (found, event) = decide(u.as_ref(), r, Some(boot), Duration::from_secs(60));
             assert_eq!(found, how, "{name} {r:?} {boot:?}");
             let u = u.filter(|u| !u.state.is_over() || event.is_none()).or_else(|| event.as_ref().map(|_| stray(r)));
             let next = u.map(|u| event.map_or(u.state.clone(), |e| u.state.next(&e).expect("a way")));
             assert_eq!(next.map_or("", |s| s.name()), to, "{name} {r:?} {boot:?}");
         }
+        // A block that cannot be read says nothing of what is armed.
+        let u = update("armed", UpdateState::Armed);
+        assert_eq!(decide(Some(&u), &on_a, None, Duration::ZERO), (How::Plain, Some(UpdateEvent::Interrupted)));
     }
 }

@@ -54,6 +54,12 @@ pub fn render(j: &Journal) -> String {
     if let Some(f) = &u.file {
         line("file", f);
     }
+    if let Some(id) = &u.armed_in {
+        line("armed-in", id);
+    }
+    if let Some(s) = u.tried_at {
+        line("tried-at", &s.to_string());
+    }
     u.excused.iter().for_each(|e| line("excused", e));
     u.unmet.iter().for_each(|e| line("unmet", e));
     out
@@ -110,6 +116,8 @@ pub fn parse(text: &str) -> Result<Journal> {
         file: every("file").next().map(Into::into),
         excused: every("excused").map(Into::into).collect(),
         unmet: texts("unmet"),
+        armed_in: every("armed-in").next().map(Into::into),
+        tried_at: value(every("tried-at").next())?,
     });
     Ok(j)
 }
@@ -121,7 +129,7 @@ fn value<T: FromStr>(text: Option<&str>) -> Result<Option<T>> {
 
 fn newer() -> Fault {
     Fault::conflict(
-        "the record of updates was written by a newer bothy, or by something else; move update/journal out of the data folder to go on without it",
+        "the record of updates (update/journal in the data folder) was written by a newer bothy, or by something else: it is kept as update/journal.old, and updates go on without it",
     )
 }
 
@@ -145,6 +153,8 @@ mod tests {
                 file: Some("one.raucb".into()),
                 excused: vec!["guest 1".into()],
                 unmet: vec!["libvirt: does not\nanswer".into()],
+                armed_in: Some("b-1".into()),
+                tried_at: Some(17),
             }),
             failed: vec![FailedVersion { version: v("0.8"), why: vec!["no libvirt".into(), "no switch".into()] }],
         }
@@ -156,7 +166,7 @@ mod tests {
         assert_eq!(
             text,
             "bothy update 1\nfailed 0.8\tno libvirt\tno switch\nstate ON_TRIAL\nstarts 2\ntarget B\nfrom 1.0\ncompatible bothy-x86_64\n\
-             version 1.1\nsecurity 3\nmin-from 0.9\nagain 1\ndrain 60\nreboot 0\nfile one.raucb\nexcused guest 1\nunmet libvirt: does not answer\n"
+             version 1.1\nsecurity 3\nmin-from 0.9\nagain 1\ndrain 60\nreboot 0\nfile one.raucb\narmed-in b-1\ntried-at 17\nexcused guest 1\nunmet libvirt: does not answer\n"
         );
         let mut read = whole();
         read.update.as_mut().expect("one").unmet = vec!["libvirt: does not answer".into()];
@@ -188,6 +198,8 @@ mod tests {
                 file: None,
                 excused: Vec::new(),
                 unmet: Vec::new(),
+                armed_in: None,
+                tried_at: None,
             };
             let j = Journal { update: Some(update), failed: Vec::new() };
             assert_eq!(parse(&render(&j)).expect("read"), j);

@@ -18,6 +18,6 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-pub use begin::{Begun, How, begin};
+pub use begin::{Begun, How, begin, leave_word};
 pub use plan::{Situation, plan};
 pub use work::{Pace, Status, Updater};

@@ -106,6 +106,8 @@ mod tests {
                 security: 3,
                 compatible: "bothy-x86_64".into(),
                 verified: Verified::SecureBoot,
+                boot_id: "b-1".into(),
+                uptime_s: 1,
             }),
             boot: Some(BootArgs::default()),
             state: None,

@@ -33,6 +33,8 @@ pub trait Slots: Send + Sync {
     fn sweep(&self, keep: Option<&str>) -> Result<()>;
     /// The box goes down and starts again. Comes back before it does.
     fn restart(&self) -> Result<()>;
+    /// What is remembered cannot be read: it is kept under another name, and nothing is remembered.
+    fn set_aside(&self) -> Result<()>;
     /// What `remember` was given last, whole, after a power cut too.
     fn recall(&self) -> Result<Option<String>>;
     fn remember(&self, text: &str) -> Result<()>;
@@ -45,6 +47,8 @@ pub trait House: Send + Sync {
     /// What should be up and is not. A cable that is unplugged is not among it.
     fn unmet(&self) -> Vec<Unmet>;
     fn is_going_down(&self) -> bool;
+    /// `Capacity`: a trial's copy of the store would have no room.
+    fn room_for_copy(&self) -> Result<()>;
     /// The copy of the store that a trial has is the store from now on; nothing where it is already.
     fn keep_store(&self) -> Result<()>;
 }

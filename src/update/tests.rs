@@ -13,7 +13,7 @@ use camino::Utf8PathBuf;
 use tempfile::TempDir;
 
 use super::{
-    Begun, How, Pace, Updater, begin, journal,
+    Begun, How, Pace, Updater, begin, journal, leave_word,
     port::{House, Slots as _, Take},
 };
 use crate::{
@@ -49,6 +49,7 @@ struct Rest {
     sound: AtomicBool,
     busy: AtomicUsize,
     going_down: AtomicBool,
+    full: AtomicBool,
     down: Mutex<Vec<&'static str>>,
 }
 
@@ -65,6 +66,9 @@ impl House for Rest {
     }
     fn is_going_down(&self) -> bool {
         self.going_down.load(Ordering::SeqCst)
+    }
+    fn room_for_copy(&self) -> Result<()> {
+        if self.full.load(Ordering::SeqCst) { Err(Fault::capacity("no room for a copy of the store")) } else { Ok(()) }
     }
     fn keep_store(&self) -> Result<()> {
         // By a call of the box's, so that a sweep cuts before it and after it too.
@@ -107,7 +111,7 @@ impl Rig {
         self.block.read().expect("asked").expect("there")
     }
     fn begin(&self) -> Result<Begun> {
-        begin(&self.sim, self.block.read())
+        begin(&self.sim, self.block.read(), Duration::from_secs(600))
     }
     /// Bothy starts; `None` where it ends again at once.
     fn start(&self, sound: bool) -> Option<Run> {
@@ -151,6 +155,7 @@ impl Rig {
             sound: AtomicBool::new(sound),
             busy: AtomicUsize::new(0),
             going_down: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             down: Mutex::default(),
         });
         let updater = Updater::new(Arc::new(self.sim.clone()), self.block.clone(), rest.clone(), pace, begun);
@@ -251,13 +256,14 @@ fn a_daemon_that_starts_in_a_trial_again_and_again_gives_it_up() {
     run.install(&rig, &bundle("1.1", 1), Asked::default()).expect("begun");
     run.updater.settle();
     rig.sim.boot_box(true);
-    let mut starts = 0;
-    // Each start is killed at once.
-    while rig.begin().expect("begun").how != How::GiveUp {
-        starts += 1;
-        assert!(starts < 20);
+    // Each start is killed at once. However many there are, they share the time of one trial.
+    for (uptime, how) in
+        [(30, How::Trial { anew: true }), (31, How::Trial { anew: false }), (629, How::Trial { anew: false }), (630, How::GiveUp)]
+    {
+        rig.sim.set_uptime(uptime);
+        let begun = rig.begin().expect("begun");
+        assert_eq!((begun.how, begun.left(Duration::from_secs(600)).as_secs()), (how, 630 - uptime), "{uptime}");
     }
-    assert_eq!(starts, 5);
     rig.sim.boot_box(true);
     assert_eq!(rig.start(true).expect("up").name(), "ROLLED_BACK");
 }
@@ -268,9 +274,10 @@ fn a_start_that_comes_to_nothing_leaves_its_reason_to_the_old_system() {
     let run = rig.start(true).expect("up");
     run.install(&rig, &bundle("1.1", 1), Asked::default()).expect("begun");
     run.updater.settle();
-    rig.begin().expect("an ordinary boot").leave_word(&rig.sim, &Fault::bug("none of a trial's"));
+    assert!(!leave_word(&rig.sim, &Fault::bug("none of a trial's")));
     rig.sim.boot_box(true);
-    rig.begin().expect("begun").leave_word(&rig.sim, &Fault::bug("the store is damaged"));
+    rig.begin().expect("begun");
+    assert!(leave_word(&rig.sim, &Fault::bug("the store is damaged")));
     rig.sim.boot_box(true);
     let why = vec!["bothy does not start in it: the store is damaged".to_owned()];
     assert_eq!(rig.start(true).expect("up").state(), Some(UpdateState::RolledBack { why }));
@@ -321,6 +328,48 @@ fn operations_under_way_are_waited_for_or_refuse_the_update() {
     run.rest.busy.store(0, Ordering::SeqCst);
     run.updater.settle();
     assert_eq!(run.name(), "ARMED");
+}
+
+#[test]
+fn a_boot_loader_that_does_not_take_the_mark_is_not_asked_for_ever() {
+    let rig = Rig::new();
+    let run = rig.start(true).expect("up");
+    run.install(&rig, &bundle("1.1", 1), Asked::default()).expect("begun");
+    run.updater.settle();
+    // It boots the old slot, and the mark stays.
+    rig.sim.boot_box(false);
+    rig.block.change(|b| Ok(b.trying(Slot::B))).expect("the mark stays");
+    let run = rig.start(true).expect("up");
+    run.updater.settle();
+    let Some(UpdateState::Failed { why }) = run.state() else { panic!("{}", run.name()) };
+    assert!(why[0].contains("did not take its mark"), "{why:?}");
+    assert_eq!((rig.boot_block(), rig.sim.is_restarting()), (BootArgs::default(), false));
+}
+
+#[test]
+fn what_would_be_tried_with_it_or_has_no_room_is_told_before_the_restart() {
+    let rig = Rig::new();
+    let run = rig.start(true).expect("up");
+    run.rest.full.store(true, Ordering::SeqCst);
+    run.install(&rig, &bundle("1.1", 1), Asked::default()).expect("begun");
+    run.updater.settle();
+    let Some(UpdateState::Failed { why }) = run.state() else { panic!("{}", run.name()) };
+    assert!(why[0].contains("no room") && run.updater.closed().is_none(), "{why:?}");
+    run.rest.full.store(false, Ordering::SeqCst);
+
+    // Kernel arguments come on trial while the slot is written.
+    run.rest.busy.store(1, Ordering::SeqCst);
+    run.install(&rig, &bundle("1.1", 1), Asked { drain_s: Some(600), ..Asked::default() }).expect("begun");
+    while run.name() != "DRAINING" {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let args = BootArgs { trial: Some(Default::default()), armed: true, ..BootArgs::default() };
+    rig.block.change(|_| Ok(args.clone())).expect("put on trial");
+    run.rest.busy.store(0, Ordering::SeqCst);
+    run.updater.settle();
+    let Some(UpdateState::Failed { why }) = run.state() else { panic!("{}", run.name()) };
+    assert!(why[0].contains("kernel arguments"), "{why:?}");
+    assert_eq!((rig.boot_block(), rig.sim.is_restarting()), (args, false), "they are still tried");
 }
 
 #[test]
@@ -379,6 +428,7 @@ fn a_box_without_slots_says_so() {
         sound: AtomicBool::new(true),
         busy: AtomicUsize::new(0),
         going_down: AtomicBool::new(false),
+        full: AtomicBool::new(false),
         down: Mutex::default(),
     });
     let updater = Updater::new(Arc::new(rig.sim.clone()), rig.block.clone(), rest, QUICK, begun);

@@ -12,7 +12,9 @@ use std::{
 use camino::Utf8Path;
 
 use super::{
-    Begun, How, Situation, journal, plan,
+    Begun, How, Situation,
+    begin::of_armed,
+    journal, plan,
     port::{House, Slots, Take},
 };
 use crate::{
@@ -39,7 +41,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { look: Duration::from_secs(2), steady: 3, limit: Duration::from_secs(600), drain: Duration::from_secs(60) }
+        Pace { look: Duration::from_secs(2), steady: 15, limit: Duration::from_secs(600), drain: Duration::from_secs(60) }
     }
 }
 
@@ -73,6 +75,8 @@ struct State {
     stop: bool,
     /// Why the trial is to end, if somebody said so.
     end: Option<String>,
+    /// The box is on its way down to try the slot.
+    leaving: bool,
 }
 
 impl Updater {
@@ -143,7 +147,7 @@ impl Updater {
                 ))
             }
             UpdateState::Draining => Some(format!("the box restarts into version {version} as soon as no operation is under way")),
-            UpdateState::Armed if u.asked.reboot => Some(format!("the box restarts into version {version}")),
+            UpdateState::Armed if u.asked.reboot && s.leaving => Some(format!("the box restarts into version {version}")),
             UpdateState::Armed
             | UpdateState::Received
             | UpdateState::Writing
@@ -168,6 +172,13 @@ impl Updater {
     pub fn install(self: &Arc<Self>, from: &Utf8Path, how: Take, asked: Asked) -> Result<()> {
         let target = plan(&self.situation()?, &asked, None)?;
         let Some(running) = &self.running else { return Err(Fault::bug("no slots")) };
+        // Of an update that was called off: it ends by itself, and two must not work on one record.
+        let old = self.lock().worker.take();
+        if let Some(w) = old
+            && w.join().is_err()
+        {
+            tracing::warn!("the update's thread ended by a panic");
+        }
         let file = self.slots.take(from, how)?;
         let begun = {
             let mut s = self.lock();
@@ -184,6 +195,8 @@ impl Updater {
                     file: Some(file.as_str().into()),
                     excused: Vec::new(),
                     unmet: Vec::new(),
+                    armed_in: None,
+                    tried_at: None,
                 });
                 let written = self.slots.remember(&journal::render(&s.journal));
                 if written.is_err() {
@@ -293,16 +306,48 @@ impl Updater {
                 return Ok(true);
             }
         }
+        self.house.room_for_copy()?;
         let excused: Vec<_> = self.house.unmet().into_iter().map(|u| u.key).collect();
-        self.change(|u| u.excused.clone_from(&excused), Some(&UpdateEvent::Quiet))?;
+        let boot = self.running.as_ref().map(|r| r.boot_id.clone());
+        let arm = |u: &mut Update| {
+            u.excused = excused;
+            u.armed_in = boot;
+        };
+        self.lock().leaving = true;
+        self.change(arm, Some(&UpdateEvent::Quiet))?;
         Ok(true)
     }
 
     fn arm(&self, u: &Update) {
-        let armed = self.block.change(|b| Ok(if b.slot_try == Some(u.target) && b.armed { b.clone() } else { b.trying(u.target) }));
+        let Some(running) = &self.running else { return };
+        // After a start the block may not be there yet: what it says decides whether it was tried.
+        if !self.lock().leaving {
+            let boot = loop {
+                if let Ok(Some(b)) = self.block.read() {
+                    break b;
+                }
+                if !self.pause() {
+                    return;
+                }
+            };
+            if let Some(event) = of_armed(u, running, &boot) {
+                if let Err(fault) = self.event(&event) {
+                    tracing::error!("the record of the update cannot be written: {fault:?}");
+                }
+                return self.tidy();
+            }
+        }
+        let armed = self.block.change(|b| match b.slot_try {
+            Some(s) if s == u.target && b.armed => Ok(b.clone()),
+            _ if b.armed && b.trial.is_some() => Err(Fault::conflict(
+                "kernel arguments were put on trial meanwhile: restart the box first, or `bothy host apply --undo`, and install once more",
+            )),
+            Some(_) | None => Ok(b.trying(u.target)),
+        });
         if let Err(fault) = armed {
             return self.broke(&fault);
         }
+        self.lock().leaving = true;
         self.tidy();
         if !u.asked.reboot {
             return;
@@ -415,7 +460,12 @@ impl Updater {
             let next = u.state.next(event);
             u.state =
                 next.ok_or_else(|| Fault::conflict(format!("an update that is {} cannot be so treated ({event:?})", u.state.name())))?;
-            if u.state == UpdateState::Committed
+            if let UpdateState::RolledBack { why } = &u.state
+                && let Some(version) = u.bundle.as_ref().map(|b| b.version.clone())
+            {
+                let why = why.clone();
+                new.remember(version, why);
+            } else if u.state == UpdateState::Committed
                 && let Some(version) = u.bundle.as_ref().map(|b| b.version.clone())
             {
                 new.forgive(&version);

@@ -182,8 +182,8 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
     let sim = Sim::new(host);
     sim.set_guests(|_| Behaviour { serial: b"bothy-tiny ready\nrouter ready\n".to_vec(), ..Behaviour::default() });
     let port = Arc::new(sim.clone());
-    let begun = update::begin(&sim, sim.boot_args()).expect("begun");
     let pace = Pace { look: Duration::from_millis(5), ..Pace::default() };
+    let begun = update::begin(&sim, sim.boot_args(), pace.limit).expect("begun");
     let core = Core::start(Build {
         uplinks: Vec::new(),
         store: Store::open(layout.store(), Options { flush_every_ms: 0, ..Options::default() }).expect("store"),

@@ -70,7 +70,8 @@ impl Orchestrator {
         }
         let sim = Sim::default();
         let port = Arc::new(sim.clone());
-        let (begun, pace) = (update::begin(&sim, sim.boot_args()).expect("begun"), Pace::default());
+        let pace = Pace::default();
+        let begun = update::begin(&sim, sim.boot_args(), pace.limit).expect("begun");
         let core = Core::start(Build {
             uplinks: Vec::new(),
             store: Store::open(data.join("store"), Options::default()).expect("the store opens"),

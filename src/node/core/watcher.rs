@@ -278,8 +278,9 @@ impl Watcher {
         if self.vnfm.is_draining() || lock(&self.reconciled).last.is_none() {
             return;
         }
-        // What is done on a copy of the store would not be known to the store that the box may go back to.
-        if self.update.is_on_trial() {
+        // What is done on a copy of the store would not be known to the store that the box may go back to; and what is
+        // begun before a restart goes on in it.
+        if self.update.closed().is_some() {
             return;
         }
         let (hypervisor, nfvo) = (self.vnfm.hypervisor().clone(), self.nfvo.clone());
@@ -310,6 +311,10 @@ impl Watcher {
 
     /// PFs lose their functions without a word to us, those that guests have and those that nobody has.
     fn watch_functions(&mut self) {
+        // It may begin an operation.
+        if self.update.closed().is_some() {
+            return;
+        }
         match self.vnfm.watch_functions() {
             Ok(lost) => {
                 told(self.monitor.missed(&lost));
@@ -342,7 +347,8 @@ impl Watcher {
     }
 
     fn sweep_files(&mut self) {
-        if Instant::now() < self.sweep {
+        // The store that the box may go back to names what this one may not.
+        if Instant::now() < self.sweep || self.update.is_on_trial() {
             return;
         }
         match self.vnfm.sweep_artifacts() {
@@ -354,6 +360,9 @@ impl Watcher {
 
     /// What an operation that is over kept of disks.
     fn sweep_copies(&self) {
+        if self.update.is_on_trial() {
+            return;
+        }
         if let Err(fault) = self.vnfm.sweep_copies() {
             warn!("copies of disks that nothing names are not looked for: {fault:?}");
         }

@@ -6,22 +6,26 @@ use camino::Utf8PathBuf;
 
 use super::{autoheal, guests};
 use crate::{
+    lcm::timeline::all_operations,
     model::{
         error::Kind,
         health::ConditionState,
         id::VnfId,
+        op::{OpState, Operation, VnfOpState},
         update::{Asked, Slot, UpdateState},
         vnf::VnfInstance,
     },
     node::{
         conditions::conditions,
         kit::{Shape, TestBox, vnf_box},
+        system::open_store,
     },
     sim::{
         faults::{Method, Rule, Then},
         slots::bundle,
     },
-    update::{Pace, port::Take},
+    store::{Durability, Options, Store},
+    update::{self, Pace, leave_word, port::Take},
     vim::port::{GuestState, Hardware as _, Hypervisor as _},
 };
 
@@ -103,6 +107,45 @@ fn a_guest_that_does_not_come_up_sends_the_box_back_to_the_store_as_it_was() {
     b.core().watch().expect("watched");
     b.until("guests are back", || b.core().reconciled().last.is_some());
     b.assert_vnf_up(id);
+}
+
+#[test]
+fn a_guest_that_dies_after_the_look_at_the_host_is_seen() {
+    let (mut b, id) = armed();
+    b.pace = Pace { look: Duration::from_millis(5), steady: u32::MAX, ..Pace::default() };
+    boots(&mut b);
+    autoheal::watch(&b);
+    let guest = guests(&b.vnf(id))[0];
+    let unmet = || b.core().update().status().expect("status").journal.update.expect("one").unmet.join(";");
+    b.until("all is up", || unmet().is_empty() && b.sim.state(guest).expect("state") == Some(GuestState::Running));
+    autoheal::crash(&b, guest);
+    b.until("it is missed", || unmet().contains(&format!("guest {guest} does not run")));
+}
+
+#[test]
+fn operations_under_way_do_not_go_on_in_a_trial() {
+    let (mut b, id) = armed();
+    // As one that was begun while nobody restarted the box.
+    let op = all_operations(b.store()).expect("read").remove(0);
+    let mut busy = op.clone();
+    busy.state = OpState::Vnf(VnfOpState::Processing);
+    b.put(&busy);
+    b.host_reboot();
+    b.sim.boot_box(true);
+    let begun = update::begin(&b.sim, b.sim.boot_args(), Duration::from_secs(600)).expect("begun");
+    let Err(fault) = open_store(b.store_dir(), Options::default(), &begun, &b.sim) else { panic!("it opens") };
+    assert!(fault.detail().contains(&format!("operation {}", op.id)), "{fault}");
+    assert!(b.sim.is_restarting());
+    leave_word(&b.sim, &fault);
+    b.sim.boot_box(true);
+    let store = Store::open(b.store_dir(), Options::default()).expect("the old store");
+    assert_eq!(store.get::<Operation>(&op.id).expect("read").expect("there").state, busy.state, "it goes on where it was");
+    store.write(Durability::Barrier, |tx| tx.put(&op)).expect("as before");
+    drop(store);
+    b.start();
+    let UpdateState::RolledBack { why } = state(&b) else { panic!("{:?}", state(&b)) };
+    assert!(why[0].contains("operations were under way"), "{why:?}");
+    assert!(b.vnf(id).instantiated);
 }
 
 #[test]
