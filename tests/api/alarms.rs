@@ -221,7 +221,8 @@ async fn alarms_belong_to_their_project_and_the_boxs_own_to_those_who_may_look_a
     assert_eq!(get(&theirs, VNFFM).await.json(), json!([]));
     assert_eq!((get(&theirs, &one).await.status, ack(&theirs, &one).await), (404, 404));
     assert_eq!((get(&look, &one).await.status, ack(&look, &one).await), (200, 403));
-    assert_eq!((get(&vnfs_own, &one).await.status, ack(&vnfs_own, &one).await), (200, 403));
+    // An element manager that the VNF is not in the charge of.
+    assert_eq!((get(&vnfs_own, &one).await.status, ack(&vnfs_own, &one).await), (404, 403));
     assert_eq!((get(&ours, &one).await.status, ack(&ours, &one).await), (200, 200));
 
     // Without libvirt twice in a row it is an alarm of the box.

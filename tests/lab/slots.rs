@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::kit::{
-    Lab, bootenv,
+    Lab,
     bundles::{GOOD, NEXT, OLDER, OTHER_KEY},
     harness::Test,
 };
@@ -14,8 +14,8 @@ pub const TESTS: &[Test] = tests![
     data_takes_the_rest_of_a_larger_disk,
     an_update_of_another_key_is_refused,
     an_update_with_an_older_counter_is_refused,
-    an_update_goes_to_the_other_slot_and_nothing_else_changes,
-    the_other_slot_is_tried_and_has_what_the_box_is,
+    an_update_goes_to_the_other_slot_and_waits_for_a_restart,
+    the_other_slot_is_tried_and_kept_by_bothy_and_has_what_the_box_is,
     a_slot_with_a_changed_byte_is_refused_and_left,
 ];
 
@@ -70,25 +70,26 @@ fn an_update_with_an_older_counter_is_refused(lab: &mut Lab) {
     refused(lab, OLDER, "the bundle's counter is 0");
 }
 
-fn an_update_goes_to_the_other_slot_and_nothing_else_changes(lab: &mut Lab) {
-    let block = lab.sh(&format!("cat {}", bootenv::FILE));
-    lab.sh_within(WRITING, &format!("mountpoint -q {MEDIUM}; rauc install {MEDIUM}/{GOOD}"));
-    assert_eq!(lab.sh(&format!("cat {}", bootenv::FILE)), block, "when it is booted is bothy's to say");
+fn an_update_goes_to_the_other_slot_and_waits_for_a_restart(lab: &mut Lab) {
+    lab.sh_within(WRITING, &format!("mountpoint -q {MEDIUM}; bothy update install {MEDIUM}/{GOOD} --on-box --no-restart"));
+    let block = ["bothy_slot_try", "bothy_try"].map(|name| lab.boot_variable(name).unwrap_or_default());
+    assert_eq!(block, ["B", "1"], "the next boot is the trial");
+    assert_ne!(lab.boot_variable("bothy_slot").as_deref(), Some("B"), "and no other");
     let status = lab.sh("rauc status --detailed --output-format=shell");
     assert!(status.contains("RAUC_BOOT_PRIMARY='rootfs.0'") && status.contains(NEXT), "{status}");
 }
 
-fn the_other_slot_is_tried_and_has_what_the_box_is(lab: &mut Lab) {
+fn the_other_slot_is_tried_and_kept_by_bothy_and_has_what_the_box_is(lab: &mut Lab) {
     let before = lab.sh(IS_WHAT_IT_WAS);
-    lab.set_boot_variables(&[("bothy_slot_try", "B"), ("bothy_args_try", ""), ("bothy_try", "1")]);
     lab.reboot();
     on_slot(lab, "B", "trial");
     assert_eq!(lab.boot_variable("bothy_try").as_deref(), Some("0"), "the menu clears the mark before it boots");
     assert_eq!(lab.sh(". /etc/os-release; echo $IMAGE_ID $IMAGE_VERSION"), format!("bothy {NEXT}"));
-    lab.eventually("healthy", Duration::from_secs(600), "bothy health", |said| said.contains(" is OK"));
+    lab.eventually("kept", Duration::from_secs(900), "bothy update status --json", |said| said.contains("\"COMMITTED\""));
+    assert_eq!(lab.boot_variable("bothy_slot").as_deref(), Some("B"));
     assert_eq!(lab.sh(IS_WHAT_IT_WAS), before);
-    lab.set_boot_variables(&[("bothy_slot", "B"), ("bothy_slot_try", "")]);
     lab.sh("/usr/lib/bothy/are-kept");
+    lab.eventually("healthy", Duration::from_secs(600), "bothy health", |said| said.contains(" is OK"));
 }
 
 /// The first block of the first slot, where a root begins: whatever reads there stops the kernel.
