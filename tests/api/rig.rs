@@ -51,6 +51,7 @@ pub struct Rig {
     pub socket: Utf8PathBuf,
     pub token: String,
     pub server: Server,
+    _elements: Server,
     pub client: Arc<ClientConfig>,
     pub config_path: Utf8PathBuf,
     /// Certificate and key of the box.
@@ -146,7 +147,9 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     let patience = if connections < 16 { impatient() } else { Patience { header_timeout: PATIENT, idle_timeout: PATIENT, ..impatient() } };
     let mut server = Server::new(patience, connections);
     server.listen_tls(listener, tls.clone(), router.clone());
-    server.listen_tls(for_elements, tls.clone(), element);
+    // Places of its own: a listener that waits for a connection holds one, and some tests have but one.
+    let mut elements = Server::new(patience, 16);
+    elements.listen_tls(for_elements, tls.clone(), element);
     server.listen_local(bind_local(&socket).await.expect("socket"), router);
 
     let mut roots = RootCertStore::empty();
@@ -159,6 +162,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         socket,
         token,
         server,
+        _elements: elements,
         client: Arc::new(client),
         config_path,
         identity,

@@ -140,7 +140,7 @@ async fn delete(State(s): Ctx, Id(id): Id<SnapshotId>, _: NoQuery, headers: Head
 /// Neither parameters nor single guests: what is not acted on must not be passed over, or more is undone than was asked for.
 fn whole(given: &KeyValuePairs, one: &[(&str, &Option<String>)], what: &str) -> Result<()> {
     let mut faults = Faults::default();
-    one.iter().for_each(|(name, value)| faults.refuse(value.is_some(), *name, "not offered: a snapshot is of a whole VNF"));
+    one.iter().for_each(|(name, value)| faults.refuse(value.is_some(), name, "not offered: a snapshot is of a whole VNF"));
     given.keys().for_each(|name| faults.add(format!("additionalParams.{name}"), "is not known; none is"));
     faults.end(what, ())
 }
