@@ -71,6 +71,8 @@ fn an_update_with_an_older_counter_is_refused(lab: &mut Lab) {
 }
 
 fn an_update_goes_to_the_other_slot_and_waits_for_a_restart(lab: &mut Lab) {
+    // Arguments that an earlier test has put on trial would have theirs first.
+    lab.set_boot_variables(&[("bothy_args_try", ""), ("bothy_try", "0")]);
     lab.sh_within(WRITING, &format!("mountpoint -q {MEDIUM}; bothy update install {MEDIUM}/{GOOD} --on-box --no-restart"));
     let block = ["bothy_slot_try", "bothy_try"].map(|name| lab.boot_variable(name).unwrap_or_default());
     assert_eq!(block, ["B", "1"], "the next boot is the trial");
