@@ -36,6 +36,11 @@ pub enum Chain {
         #[command(flatten)]
         wait: Wait,
     },
+    /// End a handover: connections that are still on the way before take the new one now, and may break
+    Settle {
+        /// By its id or the beginning of it, or by its path's name if only one has it
+        chain: String,
+    },
 }
 
 impl Chain {
@@ -50,7 +55,11 @@ impl Chain {
                     let owner = owners.get(&plain(&c["ns"])).cloned().unwrap_or_else(|| "-".into());
                     let hops: Vec<String> = list(c, "hops").iter().map(|h| plain(&h["name"])).collect();
                     let missing = list(c, "hops").iter().any(|h| h["live"] == 0);
-                    let state = if missing { format!("{} ({})", plain(&c["state"]), plain(&c["onLoss"])) } else { plain(&c["state"]) };
+                    let state = match (missing, c["handover"].is_object()) {
+                        (true, _) => format!("{} ({})", plain(&c["state"]), plain(&c["onLoss"])),
+                        (false, true) => format!("{} ({})", plain(&c["state"]), plain(&c["handover"]["stage"])),
+                        (false, false) => plain(&c["state"]),
+                    };
                     vec![short(&plain(&c["id"])).to_owned(), plain(&c["nfp"]), owner, state, plain(&c["classifiers"]), hops.join(" > ")]
                 };
                 let rows = all.iter().map(row).collect();
@@ -59,6 +68,12 @@ impl Chain {
             }
             Chain::Show { chain } => {
                 show(find(&all, &chain)?, out);
+                Ok(())
+            }
+            Chain::Settle { chain } => {
+                let c = find(&all, &chain)?;
+                client.post(&format!("/bothy/v1/chains/{}/settle", plain(&c["id"])), &Value::Null)?;
+                out.done(c, &format!("chain {} has one way", plain(&c["nfp"])));
                 Ok(())
             }
             Chain::Change { chain, functions, plan, wait } => {
@@ -173,7 +188,14 @@ fn changes(plan: &Value) -> String {
 fn show(c: &Value, out: &Out) {
     let members = ["id", "vnffg", "state", "classifiers", "symmetric", "onLoss"];
     let head = members.iter().map(|m| format!("{m}: {}", plain(&c[*m])));
-    let head: Vec<String> = std::iter::once(format!("chain {}", plain(&c["nfp"]))).chain(head).collect();
+    let mut head: Vec<String> = std::iter::once(format!("chain {}", plain(&c["nfp"]))).chain(head).collect();
+    let h = &c["handover"];
+    if h.is_object() {
+        let before: Vec<String> = list(h, "before").iter().map(plain).collect();
+        let by = if before.is_empty() { "its link".to_owned() } else { before.join(", ") };
+        let (stage, until, kept) = (plain(&h["stage"]), plain(&h["until"]), plain(&h["kept"]["packets"]));
+        head.push(format!("{stage} until {until}: connections by {by} stay there ({kept} packets since)"));
+    }
     let counts = |v: &Value| ["out", "back"].map(|w| plain(&v[w]["packets"]));
     let row = |h: &Value| {
         let [out, back] = counts(h);

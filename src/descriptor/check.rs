@@ -34,7 +34,8 @@ pub fn attach_by_id(nsd: &mut Nsd, vnfds: &[&Vnfd]) {
         }
     }
     for f in &mut nsd.flavours {
-        for c in f.paths.iter_mut().flat_map(|p| p.cps_mut()) {
+        let spare = f.spare.iter_mut().flat_map(|h| [&mut h.entry, &mut h.exit]);
+        for c in f.paths.iter_mut().flat_map(|p| p.cps_mut()).chain(spare) {
             let member = f.members.iter().find(|m| m.id == c.member);
             let vnfd = member.and_then(|m| Some((m, vnfds.iter().find(|v| v.id == m.vnfd_id)?)));
             let flavour = vnfd.and_then(|(m, v)| v.flavour(m.flavour.as_ref().unwrap_or(&v.default_flavour)));

@@ -1,7 +1,7 @@
 //! Which traffic a service function chain takes, by which functions, and what it does without one.
 //!
 //! Owns `Chain`, the record from which the switch's chains are projected, and `Classifier` (NfpRule of
-//! SOL001) with how two of them lie to each other. Never: ports, flows.
+//! SOL001) with how two of them lie to each other. And `Handover`, a chain between two ways. Never: ports, flows.
 
 use std::fmt;
 
@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use super::{
     id::{NfpId, NsId, ProjectId, VnfId},
     net::{Cidr, VlanId},
+    time::Stamp,
 };
 
 /// A network forwarding path of a service, as planned (NFP, IFA014 6.4.3).
@@ -32,17 +33,60 @@ pub struct Chain {
     /// Functions that were taken out of it: their ports stay ends of wires, for on a link they would
     /// make a loop of it.
     pub idle: Vec<ChainHop>,
+    /// Seconds that connections keep their way at most when the chain takes another; 0: none do.
+    pub drain_s: u32,
+    pub handover: Option<Handover>,
+}
+
+/// Where a descriptor says nothing of `drain_s`.
+pub const DRAIN_S: u32 = 300;
+
+/// A chain that has taken another way, or is about to, while connections keep the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handover {
+    /// The way before.
+    pub old: ChainWay,
+    /// What the switch calls connections by that are on the way before; those on the new one are one more.
+    pub mark: u32,
+    pub stage: Stage,
+}
+
+/// ```text
+/// Noting ──> Draining ──> over: the chain has no handover any more
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// All goes the way before. What has no beginning that shows (all but TCP) is noted.
+    Noting { until: Stamp },
+    /// Connections that were there keep the way before, others take the new one.
+    Draining { until: Stamp },
+}
+
+impl Stage {
+    /// Nobody needs it any more. Noting whose operation was given up is over a while after it should have been.
+    pub fn is_over(self, now: Stamp) -> bool {
+        const GIVEN_UP_MS: u64 = 60_000;
+        match self {
+            Stage::Noting { until } => until.0.saturating_add(GIVEN_UP_MS) <= now.0,
+            Stage::Draining { until } => until <= now,
+        }
+    }
 }
 
 impl Chain {
     pub fn way(&self) -> ChainWay {
         ChainWay { classifiers: self.classifiers.clone(), hops: self.hops.clone(), idle: self.idle.clone() }
     }
-    /// The same chain on another way.
+    /// The same chain on another way, and on no other.
     #[must_use]
     pub fn on(&self, way: &ChainWay) -> Chain {
         let ChainWay { classifiers, hops, idle } = way.clone();
-        Chain { classifiers, hops, idle, ..self.clone() }
+        Chain { classifiers, hops, idle, handover: None, ..self.clone() }
+    }
+    /// Functions that it leads by, or did: those of the way before among them.
+    pub fn functions(&self) -> impl Iterator<Item = &ChainHop> {
+        let before = self.handover.iter().flat_map(|h| &h.old.hops);
+        self.hops.iter().chain(&self.idle).chain(before)
     }
 }
 
@@ -88,6 +132,25 @@ pub enum HopKind {
     Transparent,
     /// A next hop: takes frames for its own MAC.
     Routed,
+    /// As transparent, and knows connections from their beginning: it has no use for the rest of one.
+    Stateful,
+}
+
+impl HopKind {
+    /// Its ports are ends of a wire.
+    pub fn is_wire(self) -> bool {
+        match self {
+            HopKind::Transparent | HopKind::Stateful => true,
+            HopKind::Routed => false,
+        }
+    }
+    /// A connection cannot come to it, or leave it, once it is there.
+    pub fn holds_connections(self) -> bool {
+        match self {
+            HopKind::Routed | HopKind::Stateful => true,
+            HopKind::Transparent => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -46,6 +46,8 @@ pub struct NsFlavour {
     pub levels: Vec<NsLevel>,
     pub paths: Vec<ForwardingPath>,
     pub aspects: Vec<NsAspect>,
+    /// Functions that the descriptor describes and that are on no path yet.
+    pub spare: Vec<PathHop>,
 }
 
 /// A scaling aspect (NsScalingAspect, IFA014 6.7.6): how many of some members each of its levels has, level 0
@@ -76,6 +78,8 @@ pub struct ForwardingPath {
     pub to: MemberCp,
     pub symmetric: bool,
     pub on_loss: OnLoss,
+    /// Seconds; `None`: the usual.
+    pub drain_s: Option<u32>,
 }
 
 impl ForwardingPath {

@@ -174,6 +174,17 @@ pub enum NsStep {
         before: ChainWay,
         after: ChainWay,
     },
+    /// Changes a running chain for connections that begin from now on; undone by the way it had before, at once.
+    HandOver {
+        chain: NfpId,
+        before: ChainWay,
+        after: ChainWay,
+        /// As in `Handover`.
+        mark: u32,
+        /// What has no beginning that shows is noted for so long before; 0: there is no such traffic.
+        noting_s: u32,
+        drain_s: u32,
+    },
 }
 
 /// A guest that has functions of a PF, and what of it that PF gave.
@@ -245,7 +256,7 @@ impl Step {
             Step::Ns(s) => match s {
                 NsStep::Segment(_) | NsStep::Instantiate { .. } | NsStep::Chain(_) => Effect::Creates,
                 NsStep::Terminate { .. } | NsStep::RemoveSegment(_) | NsStep::Alter { .. } | NsStep::RemoveChain(_) => Effect::Removes,
-                NsStep::Reroute { .. } => Effect::Changes,
+                NsStep::Reroute { .. } | NsStep::HandOver { .. } => Effect::Changes,
             },
             // All alike, so that a retry takes the whole way again.
             Step::Pf(s) => match s {
@@ -302,6 +313,9 @@ impl Step {
                 NsStep::Chain(id) => format!("chain {id}"),
                 NsStep::RemoveChain(id) => format!("remove chain {id}"),
                 NsStep::Reroute { chain, before, after } => format!("chain {chain}: from {} to {}", before.path(), after.path()),
+                NsStep::HandOver { chain, before, after, .. } => {
+                    format!("chain {chain}: new connections from {} to {}", before.path(), after.path())
+                }
             },
             Step::Pf(s) => match s {
                 PfStep::Unplug { user, within_s, .. } => format!("unplug {} from {} within {within_s} s", user.functions(), user.name),

@@ -495,7 +495,12 @@ pub fn children(steps: &[PlanStep]) -> Vec<OpId> {
             Step::Ns(NsStep::Instantiate { op, undo_op, .. }) => [Some(*op), Some(*undo_op)],
             Step::Ns(NsStep::Terminate { op, .. } | NsStep::Alter { op, .. }) => [Some(*op), None],
             Step::Ns(
-                NsStep::Segment(_) | NsStep::RemoveSegment(_) | NsStep::Chain(_) | NsStep::RemoveChain(_) | NsStep::Reroute { .. },
+                NsStep::Segment(_)
+                | NsStep::RemoveSegment(_)
+                | NsStep::Chain(_)
+                | NsStep::RemoveChain(_)
+                | NsStep::Reroute { .. }
+                | NsStep::HandOver { .. },
             )
             | Step::Vnf(_)
             | Step::Pf(_) => [None, None],

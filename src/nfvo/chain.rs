@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use super::plan::MemberPlan;
 use crate::{
     model::{
-        chain::{Chain, ChainHop, ChainState, CpOf, HopKind},
+        chain::{Chain, ChainHop, ChainState, CpOf, DRAIN_S, HopKind},
         error::Fault,
         id::{NfpId, SegmentId, VnfId},
         ns::NsInstance,
@@ -54,6 +54,8 @@ pub fn plan(
             on_loss: p.on_loss,
             state: ChainState::Wanted,
             idle: Vec::new(),
+            drain_s: p.drain_s.unwrap_or(DRAIN_S),
+            handover: None,
         };
         let why = obstacles(&chain, &bodies, segments);
         if !why.is_empty() {
@@ -102,7 +104,7 @@ pub(super) fn obstacles(c: &Chain, bodies: &HashMap<VnfId, Body>, segments: &[&S
                         "'{}' is routed, and port security of '{cp}' stops what it forwards: set bothy.port_security: \"false\"",
                         h.name
                     )),
-                    (Some(_), HopKind::Routed | HopKind::Transparent) => {}
+                    (Some(_), HopKind::Routed | HopKind::Transparent | HopKind::Stateful) => {}
                 }
             }
         }

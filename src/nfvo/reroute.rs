@@ -92,9 +92,16 @@ impl Nfvo {
         let nsd = store.get::<NsDescriptor>(&ns.nsd_info)?.and_then(|d| d.nsd);
         let flavour = nsd.as_ref().zip(ns.flavour.as_ref()).and_then(|(n, f)| n.flavour(f));
         let paths = flavour.map(|f| f.paths.as_slice()).unwrap_or_default();
-        let changes = plan(ask, &Running { ns: &ns, paths, chains: &chains, bodies: &bodies, segments: &segments })?;
+        let spare = flavour.map(|f| f.spare.as_slice()).unwrap_or_default();
+        let changes = plan(ask, &Running { ns: &ns, paths, spare, chains: &chains, bodies: &bodies, segments: &segments })?;
         Ok((ns, changes))
     }
+}
+
+/// Connections that the switch knows from an earlier change have another: an even number, and the one after it.
+fn mark(op: OpId) -> u32 {
+    let [a, b, c, d, ..] = *op.0.as_bytes();
+    (u32::from_be_bytes([a, b, c, d]) & !1).max(2)
 }
 
 /// Chains stay apart by what their traffic is, so each changes by itself.
@@ -103,7 +110,12 @@ fn steps_of(changes: &[Rerouted], op: OpId) -> Vec<PlanStep> {
     for c in changes {
         let (before, after) = c.ways();
         if before != after {
-            steps.add(Step::Ns(NsStep::Reroute { chain: c.before.id, before, after }), &[]);
+            let chain = c.before.id;
+            let step = match c.cutover.noting_s {
+                None => NsStep::Reroute { chain, before, after },
+                Some(noting_s) => NsStep::HandOver { chain, before, after, mark: mark(op), noting_s, drain_s: c.before.drain_s },
+            };
+            steps.add(Step::Ns(step), &[]);
         }
     }
     steps.into_vec()

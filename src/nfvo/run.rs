@@ -15,6 +15,7 @@ use crate::{
         step::NsStep,
         vnf::VnfInstance,
     },
+    vim::links::HandOver,
 };
 
 /// A child's end wakes its parent; this is the net below.
@@ -57,6 +58,13 @@ impl Nfvo {
             NsStep::Chain(id) => self.vnfm.links().ensure_chain(*id)?,
             NsStep::RemoveChain(id) => self.vnfm.links().remove_chain(*id)?,
             NsStep::Reroute { chain, before, after } => self.vnfm.links().reroute(*chain, before, after)?,
+            NsStep::HandOver { chain, before, after, mark, noting_s, drain_s } => {
+                let (mark, noting_s, drain_s) = (*mark, *noting_s, *drain_s);
+                let ask = HandOver { chain: *chain, before, after, mark, noting_s, drain_s };
+                if let Some(after) = self.vnfm.links().hand_over(&ask, self.vnfm.clock().now())? {
+                    return Ok(Outcome::Again { after, why: "connections that are there are noted".into(), wake: None });
+                }
+            }
             NsStep::Instantiate { vnf, op, .. } => return self.see_through(cx, *vnf, *op, "the VNF is being instantiated"),
             NsStep::Alter { vnf, op } => return self.see_through(cx, *vnf, *op, "the VNF is being scaled or healed"),
             NsStep::Terminate { vnf, op } => return self.see_through(cx, *vnf, *op, "the VNF is being terminated"),
@@ -74,7 +82,7 @@ impl Nfvo {
                 self.vnfm.links().remove_chain(*id)?;
                 Ok(Outcome::Done)
             }
-            NsStep::Reroute { chain, before, after } => {
+            NsStep::Reroute { chain, before, after } | NsStep::HandOver { chain, before, after, .. } => {
                 self.vnfm.links().reroute(*chain, after, before)?;
                 Ok(Outcome::Done)
             }

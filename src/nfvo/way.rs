@@ -10,15 +10,18 @@ use smol_str::SmolStr;
 use super::chain::obstacles;
 use crate::{
     model::{
-        chain::{Chain, ChainHop, ChainWay, Classifier, CpOf, HopKind, OnLoss},
+        chain::{Chain, ChainHop, ChainWay, Classifier, CpOf, HopKind, OnLoss, Stage},
         error::{Fault, Result},
         id::{ExtCpId, NfpId, VnfId},
         ns::NsInstance,
-        nsd::ForwardingPath,
+        nsd::{ForwardingPath, PathHop},
         segment::Segment,
         vnf::{Body, RunState},
     },
-    sdn::chain::{SwitchChain, contradictions, cutover},
+    sdn::{
+        chain::{SwitchChain, contradictions},
+        handover::{Cutover, cutover},
+    },
     vim::chains,
 };
 
@@ -42,6 +45,8 @@ pub struct Running<'a> {
     pub ns: &'a NsInstance,
     /// Of its descriptor.
     pub paths: &'a [ForwardingPath],
+    /// Functions of its descriptor that are on none of them.
+    pub spare: &'a [PathHop],
     pub chains: &'a [Chain],
     pub bodies: &'a HashMap<VnfId, Body>,
     pub segments: &'a [Segment],
@@ -52,8 +57,7 @@ pub struct Running<'a> {
 pub struct Rerouted {
     pub before: Chain,
     pub after: Chain,
-    /// What it means for each classifier.
-    pub cutover: Vec<String>,
+    pub cutover: Cutover,
     pub warnings: Vec<String>,
 }
 
@@ -137,7 +141,7 @@ fn one(ask: &PathChange, chain: &Chain, on: &Running<'_>) -> Result<Rerouted, Ve
     if !why.is_empty() {
         return Err(vec![Fault::invalid(format!("path {} cannot be changed so", chain.nfp)).with_reasons(why)]);
     }
-    for h in chain.hops.iter().chain(&chain.idle).filter(|h| h.kind == HopKind::Transparent) {
+    for h in chain.hops.iter().chain(&chain.idle).filter(|h| h.kind.is_wire()) {
         let is = |o: &ChainHop| (&o.vnfs, &o.entry, &o.exit) == (&h.vnfs, &h.entry, &h.exit);
         if way.hops.iter().any(is) {
             way.idle.retain(|o| !is(o));
@@ -153,15 +157,29 @@ fn one(ask: &PathChange, chain: &Chain, on: &Running<'_>) -> Result<Rerouted, Ve
         faults.push(Fault::invalid(format!("path {} cannot be a chain", chain.nfp)).with_reasons(why));
     }
     faults.extend(next.check().err());
-    let cutover = cutover(&now, &next).unwrap_or_else(|f| {
-        faults.push(f);
-        Vec::new()
-    });
+    if chain.way() != after.way() {
+        faults.extend(still(chain));
+    }
+    let cutover = cutover(&now, &next, chain.drain_s);
     if faults.is_empty() {
         Ok(Rerouted { before: chain.clone(), warnings: doubts(chain, &after, on), after, cutover })
     } else {
         Err(faults)
     }
+}
+
+/// A chain has two ways at most.
+fn still(c: &Chain) -> Option<Fault> {
+    let h = c.handover.as_ref()?;
+    Some(match h.stage {
+        Stage::Noting { .. } => Fault::conflict(format!("path {} is about to take another way: wait for the operation", c.nfp)),
+        Stage::Draining { .. } => Fault::conflict(format!(
+            "connections are still on the way that path {} had before ({}): wait until their time is up, or end it with 'bothy chain settle {}'",
+            c.nfp,
+            h.old.path(),
+            c.nfp
+        )),
+    })
 }
 
 /// The connection point with this id, as a VNF of the service has it.
@@ -226,7 +244,7 @@ fn hop(position: &Position, place: usize, chain: &Chain, on: &Running<'_>, why: 
 fn kind(name: &SmolStr, entry: &CpOf, exit: &CpOf, chain: &Chain, on: &Running<'_>) -> HopKind {
     let known = chain.hops.iter().chain(&chain.idle).find(|h| (&h.name, &h.entry, &h.exit) == (name, &entry.cp, &exit.cp)).map(|h| h.kind);
     let told = || {
-        let mut hops = on.paths.iter().flat_map(|p| &p.hops);
+        let mut hops = on.paths.iter().flat_map(|p| &p.hops).chain(on.spare);
         hops.find(|h| (&h.entry.member, &h.entry.cp, &h.exit.cp) == (name, &entry.cp, &exit.cp)).map(|h| h.kind)
     };
     known.or_else(told).unwrap_or_default()

@@ -1,13 +1,19 @@
 //! From rules of a chain to flows. Pure.
 //!
-//! Owns: table 2, the frames that a classifier means in OpenFlow's words, and which flow is which counter
+//! Owns: tables 2 and 3, the frames that a classifier means in OpenFlow's words, and which flow is which counter
 //! of a chain. Ports of links come here when a chain names them (`flows`), after their guards and rates.
 //! Never: where a chain leads.
 //!
 //! ```text
 //! table 2   2000 +  rules of chains, the narrower first
 //!              1    ports of links: on to the learning switch; ends of wires have no such flow
+//! table 3            a chain between two ways (`sdn::handover`), by what is known of the frame's connection:
+//!           5002 +  begins: the new way            2002 +  TCP that did not begin here: the way before
+//!           4002 +  begins, off the new way        1002 +  the same where only the new way goes: its link
+//!           3002 +  marked: the way of the mark       2 +  anything else: the new way
+//!              1    as in table 2
 //! ```
+//! Nothing is asked or marked while a chain has one way.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,18 +26,25 @@ use super::{
 };
 use crate::{
     model::{
-        chain::{Classifier, Family, Ports},
+        chain::{Classifier, Family, IpProto, Ports},
         id::{IfName, NfpId},
     },
-    sdn::chain::{ChainState, Count, For, HopState, Rule, SwitchChain, Then, Way},
+    sdn::{
+        chain::{ChainState, Count, For, HopState, Rule, SwitchChain, Then, Way},
+        handover::{Led, Side, Who, unseen, zone},
+    },
 };
 
 pub const CHAIN: u8 = 2;
 const FIRST: u16 = 2000;
 
+/// Where a frame is looked at again whose connection was asked for.
+const AGAIN: u8 = 3;
+
 /// Which counter of the chain a flow is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Counts {
+    by: Side,
     way: Way,
     into: Option<usize>,
 }
@@ -40,7 +53,8 @@ struct Counts {
 struct Cached {
     chain: Arc<SwitchChain>,
     numbers: Vec<Option<u16>>,
-    flows: Vec<(u64, Counts, Flow)>,
+    /// One that leads nowhere yet counts nothing.
+    flows: Vec<(u64, Option<Counts>, Flow)>,
 }
 
 /// The flows of all chains.
@@ -70,11 +84,20 @@ impl Chains {
     pub fn state(&self, chain: &SwitchChain, places: &HashMap<String, Numbered>, seen: &[FlowSeen]) -> ChainState {
         let is_live = |name: &IfName| places.get(name.as_str()).is_some_and(|p| p.up);
         let hops = chain.hops.iter().map(|h| HopState { live: h.live(&is_live), ..HopState::default() });
-        let mut state = ChainState { hops: hops.collect(), out: Count::default(), back: Count::default() };
+        let mut state = ChainState { hops: hops.collect(), out: Count::default(), back: Count::default(), kept: Count::default() };
         let flows = self.0.get(&chain.id).map(|c| c.flows.as_slice()).unwrap_or_default();
-        let of: HashMap<u64, Counts> = flows.iter().map(|(cookie, counts, _)| (*cookie, *counts)).collect();
+        let of: HashMap<u64, Counts> = flows.iter().filter_map(|(cookie, counts, _)| Some((*cookie, (*counts)?))).collect();
+        // While all go the way before, it is the chain's own.
+        let kept = chain.handover.as_ref().is_some_and(|h| !h.noting);
         for flow in seen {
-            let Some(Counts { way, into }) = of.get(&flow.cookie) else { continue };
+            let Some(Counts { by, way, into }) = of.get(&flow.cookie) else { continue };
+            if kept && *by == Side::Before {
+                if into.is_none() {
+                    state.kept.packets += flow.packets;
+                    state.kept.bytes += flow.bytes;
+                }
+                continue;
+            }
             let (out, back) = match into.map(|hop| state.hops.get_mut(hop)) {
                 Some(Some(h)) => (&mut h.out, &mut h.back),
                 Some(None) => continue,
@@ -97,19 +120,101 @@ pub fn rest(from: Match) -> Flow {
 }
 
 /// The flows of a chain, with the port that each begins at. `number` knows the ports that are there.
-fn of_chain(chain: &SwitchChain, number: &dyn Fn(&IfName) -> Option<u16>) -> Vec<(u16, Counts, Flow)> {
+fn of_chain(chain: &SwitchChain, number: &dyn Fn(&IfName) -> Option<u16>) -> Vec<(u16, Option<Counts>, Flow)> {
     let mut out = Vec::new();
-    for rule in chain.rules(&|name| number(name).is_some()) {
-        let Some(at) = number(&rule.at) else { continue };
-        let counts = Counts { way: rule.way, into: rule.into };
-        let actions = actions(&rule.then, number);
-        let priority = FIRST + rule.rank();
-        for more in frames(&rule.traffic) {
-            let on = [vec![Match::InPort(port_number(at)), bound(&rule)], more].concat();
-            out.push((at, counts, Flow { table: CHAIN, priority, on, meter: None, actions: actions.clone(), goto: None }));
+    for led in chain.led(&|name| number(name).is_some()) {
+        let Some(at) = number(&led.rule.at) else { continue };
+        out.extend(of_rule(&led, chain, at, number).into_iter().map(|(counts, flow)| (at, counts, flow)));
+    }
+    out
+}
+
+/// Which frames of a rule a flow is for. Of two that meet, the later is the narrower.
+#[derive(Clone, Copy)]
+enum Sort {
+    /// All.
+    Any,
+    /// Those of connections that can be tracked.
+    Ip,
+    Tcp,
+    /// Those that no connection is of.
+    Other,
+}
+
+fn of_rule(led: &Led, chain: &SwitchChain, at: u16, number: &dyn Fn(&IfName) -> Option<u16>) -> Vec<(Option<Counts>, Flow)> {
+    let (rule, from) = (&led.rule, Match::InPort(port_number(at)));
+    let counts = Counts { by: led.by, way: rule.way, into: rule.into };
+    let then = |then: &Then| actions(then, number);
+    let mut out = Vec::new();
+    let mut put = |table: u8, priority: u16, sort: Sort, with: &[Match], counts: Option<Counts>, actions: Vec<Action>| {
+        for more in sorted(&rule.traffic, sort) {
+            let on = [&[from.clone(), bound(rule)], with, &more].concat();
+            out.push((counts, Flow { table, priority, on, meter: None, actions: actions.clone(), goto: None }));
+        }
+    };
+    let first = FIRST + 3 * rule.rank();
+    let (zone, ways) = (zone(chain.id), chain.handover.as_ref());
+    let (old, new) = ways.map_or((0, 0), |h| (h.mark, h.new_mark()));
+    let mark = match led.by {
+        Side::Before => old,
+        Side::New => new,
+    };
+    let known = |mark: u32, then: Vec<Action>| [vec![Action::Know { zone, mark }], then].concat();
+    match led.who {
+        Who::All => put(CHAIN, first, Sort::Any, &[], Some(counts), then(&rule.then)),
+        Who::Noted => {
+            put(CHAIN, first, Sort::Other, &[], Some(counts), then(&rule.then));
+            put(CHAIN, first + 1, Sort::Ip, &[], Some(counts), known(mark, then(&rule.then)));
+            put(CHAIN, first + 2, Sort::Tcp, &[], Some(counts), then(&rule.then));
+        }
+        Who::Own => {
+            put(CHAIN, first, Sort::Other, &[], Some(counts), then(&rule.then));
+            put(CHAIN, first + 1, Sort::Ip, &[], Some(counts), known(mark, then(&rule.then)));
+        }
+        Who::Apart { wire } => {
+            let ask = vec![Action::Ask { zone, table: AGAIN }];
+            put(CHAIN, first + 1, Sort::Ip, &[], None, ask);
+            // The kinds of connections come before what the rules say of each other.
+            let after = |kind: u16| 2 + 1000 * kind + rule.rank();
+            let here = Match::CtZone(zone);
+            let of = |mark: u32| [here.clone(), Match::CtMark(mark)];
+            let begins = [here.clone(), Match::TcpBegins];
+            match led.by {
+                Side::New => {
+                    put(CHAIN, first, Sort::Other, &[], Some(counts), then(&rule.then));
+                    put(AGAIN, after(5), Sort::Tcp, &begins, Some(counts), known(new, then(&rule.then)));
+                    put(AGAIN, after(3), Sort::Ip, &of(new), Some(counts), then(&rule.then));
+                    put(AGAIN, after(1), Sort::Tcp, &[here.clone()], Some(counts), then(&unseen(rule, wire)));
+                    put(AGAIN, after(0), Sort::Ip, &[here], Some(counts), known(new, then(&rule.then)));
+                }
+                Side::Before => {
+                    let rest = if wire { Vec::new() } else { vec![Action::Normal] };
+                    put(AGAIN, after(4), Sort::Tcp, &begins, None, known(new, rest));
+                    put(AGAIN, after(3), Sort::Ip, &of(old), Some(counts), then(&rule.then));
+                    put(AGAIN, after(2), Sort::Tcp, &[here], Some(counts), then(&rule.then));
+                }
+            }
+            if !wire {
+                out.push((None, Flow { table: AGAIN, ..rest(from) }));
+            }
         }
     }
     out
+}
+
+/// The frames of a classifier that are of one sort.
+fn sorted(c: &Classifier, sort: Sort) -> Vec<Vec<Match>> {
+    match sort {
+        Sort::Any => frames(c),
+        Sort::Other if c.families().is_some() => Vec::new(),
+        Sort::Other => frames(c),
+        Sort::Ip if c.families().is_some() => frames(c),
+        Sort::Ip => [Family::Ipv4, Family::Ipv6].iter().flat_map(|f| frames(&Classifier { family: Some(*f), ..c.clone() })).collect(),
+        Sort::Tcp => match c.proto {
+            None | Some(IpProto::TCP) => frames(&Classifier { proto: Some(IpProto::TCP), ..c.clone() }),
+            Some(_) => Vec::new(),
+        },
+    }
 }
 
 fn bound(rule: &Rule) -> Match {
@@ -173,7 +278,6 @@ fn ether_type(f: Family) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::chain::IpProto;
 
     #[test]
     fn the_frames_of_a_classifier_are_its_families_and_masks_and_no_more() {

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
+use super::handover::TwoWays;
 use crate::model::{
     chain::{Classifier, HopKind, OnLoss},
     error::{Fault, Result},
@@ -35,6 +36,8 @@ pub struct SwitchChain {
     /// What comes back takes the same way.
     pub symmetric: bool,
     pub on_loss: OnLoss,
+    /// It has another way besides, for connections that were there.
+    pub handover: Option<TwoWays>,
 }
 
 /// A port where frames enter and leave the chain.
@@ -114,6 +117,8 @@ pub struct ChainState {
     /// What left the chain at its ends.
     pub out: Count,
     pub back: Count,
+    /// What left it, either way, by connections that keep the way before.
+    pub kept: Count,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -175,7 +180,8 @@ impl SwitchChain {
     /// Every port that the chain names.
     pub fn ports(&self) -> BTreeSet<&IfName> {
         let ends = self.from.iter().chain(&self.to).map(|e| &e.port);
-        ends.chain(self.hops.iter().flat_map(Hop::ports)).collect()
+        let before = self.handover.iter().flat_map(|h| &h.hops);
+        ends.chain(self.hops.iter().chain(before).flat_map(Hop::ports)).collect()
     }
 
     /// Everything that is wrong with the chain by itself.
@@ -213,7 +219,7 @@ impl SwitchChain {
                 HopKind::Routed if h.instances.len() > 1 => {
                     why.push(format!("hop {} is routed and has {} instances: one of them cannot be chosen", h.name, h.instances.len()));
                 }
-                HopKind::Routed | HopKind::Transparent => {}
+                HopKind::Routed | HopKind::Transparent | HopKind::Stateful => {}
             }
         }
         if why.is_empty() {
@@ -222,7 +228,7 @@ impl SwitchChain {
         if why.is_empty() { Ok(()) } else { Err(Fault::invalid(format!("chain {} cannot be", self.name)).with_reasons(why)) }
     }
 
-    /// The rules, given which ports are there.
+    /// The rules of its own way, given which ports are there.
     pub fn rules(&self, is_there: &dyn Fn(&IfName) -> bool) -> Vec<Rule> {
         let mut out = self.walk(Way::Out, is_there);
         if self.symmetric {
@@ -265,7 +271,7 @@ impl SwitchChain {
         let mut sources: Vec<&IfName> = from.iter().map(|e| &e.port).collect();
         let mut rest = stops.as_slice();
         loop {
-            let router = rest.iter().position(|s| s.kind == HopKind::Routed);
+            let router = rest.iter().position(|s| !s.kind.is_wire());
             let (leg, after) = match router {
                 Some(at) => rest.split_at(at + 1),
                 None => (rest, &[][..]),
@@ -319,7 +325,7 @@ impl SwitchChain {
 }
 
 impl Hop {
-    fn ports(&self) -> Vec<&IfName> {
+    pub(super) fn ports(&self) -> Vec<&IfName> {
         let of = |i: &'_ Instance| i.entry.port != i.exit.port;
         self.instances.iter().flat_map(|i| std::iter::once(&i.entry.port).chain(of(i).then_some(&i.exit.port))).collect()
     }
@@ -339,18 +345,21 @@ impl Hop {
     }
 }
 
-/// Where a frame could be of two chains, or go two ways, and nothing says which.
+/// Where a frame could be of two chains, or go two ways, and nothing says which. A chain between two ways
+/// tells them apart by itself.
 pub fn contradictions(chains: &[&SwitchChain]) -> Vec<String> {
-    let rules: Vec<(usize, Vec<Rule>)> = chains.iter().enumerate().map(|(n, c)| (n, c.rules(&|_| true))).collect();
-    let mut at: BTreeMap<&IfName, Vec<(usize, &Rule)>> = BTreeMap::new();
-    for (n, rule) in rules.iter().flat_map(|(n, rules)| rules.iter().map(move |r| (*n, r))) {
-        at.entry(&rule.at).or_default().push((n, rule));
+    let before: Vec<(usize, SwitchChain)> = chains.iter().enumerate().filter_map(|(n, c)| Some((n, c.before()?))).collect();
+    let all = chains.iter().enumerate().map(|(n, c)| (n, true, *c)).chain(before.iter().map(|(n, c)| (*n, false, c)));
+    let rules: Vec<(usize, bool, Vec<Rule>)> = all.map(|(n, new, c)| (n, new, c.rules(&|_| true))).collect();
+    let mut at: BTreeMap<&IfName, Vec<(usize, bool, &Rule)>> = BTreeMap::new();
+    for (n, new, rule) in rules.iter().flat_map(|(n, new, rules)| rules.iter().map(move |r| (*n, *new, r))) {
+        at.entry(&rule.at).or_default().push((n, new, rule));
     }
     let mut out = BTreeSet::new();
     for here in at.values() {
-        for (i, (n, a)) in here.iter().enumerate() {
-            for (m, b) in here.iter().skip(i + 1) {
-                let same = n == m && a.way == b.way;
+        for (i, (n, new, a)) in here.iter().enumerate() {
+            for (m, other_new, b) in here.iter().skip(i + 1) {
+                let same = n == m && (a.way == b.way || new != other_new);
                 if same || !a.contradicts(b) {
                     continue;
                 }
@@ -366,31 +375,6 @@ pub fn contradictions(chains: &[&SwitchChain]) -> Vec<String> {
         }
     }
     out.into_iter().collect()
-}
-
-/// How a running chain becomes another: a line for each classifier, or why it cannot be. All flows change
-/// at once. A transparent function keeps no address of a connection, so what is established goes the new
-/// way with everything else; a routed one may, and taking it from under a connection ends that.
-pub fn cutover(now: &SwitchChain, next: &SwitchChain) -> Result<Vec<String>> {
-    let routed = |c: &SwitchChain| -> Vec<Hop> { c.hops.iter().filter(|h| h.kind == HopKind::Routed).cloned().collect() };
-    let (had, has) = (routed(now), routed(next));
-    let moved = had.iter().filter(|h| !has.contains(h)).chain(has.iter().filter(|h| !had.contains(h)));
-    let mut why: Vec<String> = moved.map(|h| format!("hop {} is routed", h.name)).collect();
-    if why.is_empty() && had != has {
-        why.push("its routed hops change places".into());
-    }
-    if !why.is_empty() {
-        let text = format!("chain {}: connections that a routed hop has taken part in would not outlive its coming or going", next.name);
-        return Err(Fault::conflict(text).with_reasons(why));
-    }
-    let path = |c: &SwitchChain| c.hops.iter().map(|h| h.name.as_str()).collect::<Vec<_>>().join(", ");
-    let text = |c: &SwitchChain| if c.hops.is_empty() { "no function".to_owned() } else { path(c) };
-    let new = next.classifiers.iter().filter(|c| !now.classifiers.contains(c)).map(|c| format!("'{c}': new, by {}", text(next)));
-    let gone = now.classifiers.iter().filter(|c| !next.classifiers.contains(c)).map(|c| format!("'{c}': no longer, by its link"));
-    let kept = next.classifiers.iter().filter(|c| now.classifiers.contains(c) && now.hops != next.hops);
-    let kept =
-        kept.map(|c| format!("'{c}': from {} to {}, at once: the functions that come and go are transparent", text(now), text(next)));
-    Ok(kept.chain(new).chain(gone).collect())
 }
 
 #[cfg(test)]

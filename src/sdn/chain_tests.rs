@@ -35,6 +35,7 @@ fn chain(n: u128, hops: Vec<Hop>) -> SwitchChain {
         to: vec![end("web", 2)],
         symmetric: true,
         on_loss: OnLoss::Block,
+        handover: None,
     }
 }
 /// `port[ bound]>next[:hop]`, outwards and `back`.
@@ -196,28 +197,4 @@ fn two_chains_are_refused_where_a_frame_could_be_of_both() {
     // The same the other way round: what goes out here comes back there.
     let turned = SwitchChain { from: one.to.clone(), to: one.from.clone(), classifiers: vec![wide.clone()], ..chain(2, vec![bump("b")]) };
     assert!(!contradictions(&[&SwitchChain { classifiers: vec![wide], ..one }, &turned]).is_empty());
-}
-
-#[test]
-fn a_change_is_told_by_classifier_and_routed_hops_stay() {
-    let router = |n: &str| hop(n, HopKind::Routed, &[(&format!("{n}i"), &format!("{n}o"))]);
-    let with = |hops: Vec<Hop>, classifiers: Vec<Classifier>| SwitchChain { classifiers, ..chain(1, hops) };
-    let now = with(vec![bump("a"), router("r")], vec![tcp(80)]);
-    let next = with(vec![router("r"), bump("b")], vec![tcp(80), tcp(81)]);
-    assert_eq!(
-        cutover(&now, &next).expect("transparent ones only"),
-        [
-            "'tcp to any port 80': from a, r to r, b, at once: the functions that come and go are transparent",
-            "'tcp to any port 81': new, by r, b",
-        ]
-    );
-    assert_eq!(
-        cutover(&next, &with(vec![router("r"), bump("b")], vec![tcp(81)])).expect("fine"),
-        ["'tcp to any port 80': no longer, by its link"]
-    );
-    assert_eq!(cutover(&now, &now).expect("nothing"), Vec::<String>::new());
-    let (one, two) = (with(vec![router("r"), router("s")], vec![tcp(80)]), with(vec![router("s"), router("r")], vec![tcp(80)]));
-    assert_eq!(cutover(&now, &with(vec![bump("a")], vec![tcp(80)])).expect_err("gone").reasons(), ["hop r is routed"]);
-    assert_eq!(cutover(&now, &with(vec![router("s"), router("r")], vec![])).expect_err("new").reasons(), ["hop s is routed"]);
-    assert_eq!(cutover(&one, &two).expect_err("moved").reasons(), ["its routed hops change places"]);
 }

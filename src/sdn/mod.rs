@@ -4,6 +4,7 @@
 
 pub mod chain;
 pub mod connector;
+pub mod handover;
 pub mod link;
 pub mod port;
 pub mod underlay;

@@ -134,7 +134,7 @@ impl Fabric for Sim {
             let up: std::collections::HashSet<&IfName> =
                 world.guests.values().filter(|g| g.is_up()).flat_map(|g| &g.spec.nics).map(|n| &n.ifname).collect();
             let hops = chain.hops.iter().map(|h| HopState { live: h.live(&|n| up.contains(n)), ..HopState::default() });
-            Ok(ChainState { hops: hops.collect(), out: Count::default(), back: Count::default() })
+            Ok(ChainState { hops: hops.collect(), out: Count::default(), back: Count::default(), kept: Count::default() })
         })
     }
     fn on_remade(&self, sink: Box<dyn Fn() + Send + Sync>) {

@@ -6,6 +6,7 @@
 mod alarms;
 mod aspects;
 mod chains;
+mod drains;
 mod groups;
 mod links;
 mod owners;
@@ -50,7 +51,8 @@ pub fn ns_descriptor(version: u8, body: &[u8]) -> Result<NsDescriptor> {
     match version {
         1 => decode_body::<links::NsDescriptor>(Table::NsDescriptor, version, body).map(NsDescriptor::from),
         2 => decode_body::<chains::NsDescriptor<chains::NsFlavour>>(Table::NsDescriptor, version, body).map(NsDescriptor::from),
-        _ => from::<chains::NsDescriptor<aspects::NsFlavour>, _>(Table::NsDescriptor, 3, version, body, 4),
+        3 => decode_body::<chains::NsDescriptor<aspects::NsFlavour>>(Table::NsDescriptor, version, body).map(NsDescriptor::from),
+        _ => from::<chains::NsDescriptor<drains::NsFlavour>, _>(Table::NsDescriptor, 4, version, body, 5),
     }
 }
 pub fn vnf_instance(version: u8, body: &[u8]) -> Result<VnfInstance> {
@@ -60,7 +62,10 @@ pub fn snapshot(version: u8, body: &[u8]) -> Result<VnfSnapshot> {
     from::<owners::VnfSnapshot, _>(Table::Snapshot, 1, version, body, 2)
 }
 pub fn chain(version: u8, body: &[u8]) -> Result<Chain> {
-    from::<chains::Chain, _>(Table::Chain, 1, version, body, 2)
+    match version {
+        1 => decode_body::<chains::Chain>(Table::Chain, version, body).map(Chain::from),
+        _ => from::<drains::Chain, _>(Table::Chain, 2, version, body, 3),
+    }
 }
 pub fn segment(version: u8, body: &[u8]) -> Result<Segment> {
     from::<links::Segment, _>(Table::Segment, 1, version, body, 2)

@@ -53,7 +53,7 @@ macro_rules! records {
 
 records! {
     VnfPackage, VnfPackage, 5 <- old::package, VnfPkgId, |r| r.id, |b, a, _| Ok(news::of_package(b, a));
-    NsDescriptor, NsDescriptor, 4 <- old::ns_descriptor, NsdInfoId, |r| r.id, |b, a, _| Ok(news::of_nsd(b, a));
+    NsDescriptor, NsDescriptor, 5 <- old::ns_descriptor, NsdInfoId, |r| r.id, |b, a, _| Ok(news::of_nsd(b, a));
     PnfDescriptor, PnfDescriptor, 1, PnfdInfoId, |r| r.id, |b, a, _| Ok(news::of_pnfd(b, a));
     VnfInstance, VnfInstance, 2 <- old::vnf_instance, VnfId, |r| r.id, |b, a, _| Ok(news::of_instance(b, a));
     NsInstance, NsInstance, 1, NsId, |r| r.id, news::of_service;
@@ -64,7 +64,7 @@ records! {
     Segment, Segment, 2 <- old::segment, SegmentId, |r| r.id;
     Change, Change, 1, VnfId, |r| r.vnf;
     Remake, Remake, 2 <- old::remake, VnfId, |r| r.vnf;
-    Chain, Chain, 2 <- old::chain, NfpId, |r| r.id;
+    Chain, Chain, 3 <- old::chain, NfpId, |r| r.id;
     CentralNfvo, CentralNfvo, 1, SmolStr, |r| r.account.clone();
     GrantAsk, GrantAsk, 1, OpId, |r| r.op;
     SnapshotOwner, SnapshotOwner, 1, SnapshotId, |r| r.snapshot;

@@ -6,16 +6,19 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     model::{
-        chain::{Chain, ChainHop, CpOf, HopKind},
+        chain::{Chain, ChainHop, CpOf, Stage},
         id::{IfName, VnfId},
         vnf::{Body, Port},
     },
-    sdn::chain::{Arm, End, Hop, Instance, SwitchChain},
+    sdn::{
+        chain::{Arm, End, Hop, Instance, SwitchChain},
+        handover::TwoWays,
+    },
 };
 
 /// The VNFs that a chain names, with those of functions that were taken out of it.
 pub fn vnfs(c: &Chain) -> impl Iterator<Item = VnfId> {
-    c.from.iter().chain(&c.to).map(|e| e.vnf).chain(c.hops.iter().chain(&c.idle).flat_map(|h| h.vnfs.iter().copied()))
+    c.from.iter().chain(&c.to).map(|e| e.vnf).chain(c.functions().flat_map(|h| h.vnfs.iter().copied()))
 }
 
 pub fn of(c: &Chain, bodies: &HashMap<VnfId, Body>) -> SwitchChain {
@@ -24,11 +27,21 @@ pub fn of(c: &Chain, bodies: &HashMap<VnfId, Body>) -> SwitchChain {
         name: c.nfp.clone(),
         classifiers: c.classifiers.clone(),
         from: ends(&c.from, bodies),
-        hops: c.hops.iter().map(|h| Hop { name: h.name.clone(), kind: h.kind, instances: instances(h, bodies) }).collect(),
+        hops: hops(&c.hops, bodies),
         to: ends(&c.to, bodies),
         symmetric: c.symmetric,
         on_loss: c.on_loss,
+        handover: c.handover.as_ref().map(|h| TwoWays {
+            classifiers: h.old.classifiers.clone(),
+            hops: hops(&h.old.hops, bodies),
+            mark: h.mark,
+            noting: matches!(h.stage, Stage::Noting { .. }),
+        }),
     }
+}
+
+fn hops(all: &[ChainHop], bodies: &HashMap<VnfId, Body>) -> Vec<Hop> {
+    all.iter().map(|h| Hop { name: h.name.clone(), kind: h.kind, instances: instances(h, bodies) }).collect()
 }
 
 fn ends(cps: &[CpOf], bodies: &HashMap<VnfId, Body>) -> Vec<End> {
@@ -51,6 +64,6 @@ fn instances(h: &ChainHop, bodies: &HashMap<VnfId, Body>) -> Vec<Instance> {
 
 /// Ports that are ends of wires, whether or not their chain leads by them at the moment, or any more.
 pub fn wires(chains: &[Chain], bodies: &HashMap<VnfId, Body>) -> HashSet<IfName> {
-    let transparent = chains.iter().flat_map(|c| c.hops.iter().chain(&c.idle)).filter(|h| h.kind == HopKind::Transparent);
-    transparent.flat_map(|h| instances(h, bodies)).flat_map(|i| [i.entry.port, i.exit.port]).collect()
+    let through = chains.iter().flat_map(Chain::functions).filter(|h| h.kind.is_wire());
+    through.flat_map(|h| instances(h, bodies)).flat_map(|i| [i.entry.port, i.exit.port]).collect()
 }

@@ -7,6 +7,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use smol_str::SmolStr;
@@ -18,10 +19,11 @@ use super::{
 };
 use crate::{
     model::{
-        chain::{Chain, ChainState, ChainWay},
+        chain::{Chain, ChainState, ChainWay, Handover, Stage},
         error::{Fault, Result},
         id::{IfName, NfpId, SegmentId, VnfId},
         segment::{Segment, SegmentOwner, SegmentState},
+        time::Stamp,
         vnf::{Body, VnfInstance},
         vnfd::LinkProfile,
     },
@@ -44,6 +46,16 @@ pub struct Links {
     /// takes away.
     changing: Mutex<()>,
     faces: Mutex<HashMap<SegmentId, Arc<Face>>>,
+}
+
+/// A chain comes to another way, connection by connection.
+pub struct HandOver<'a> {
+    pub chain: NfpId,
+    pub before: &'a ChainWay,
+    pub after: &'a ChainWay,
+    pub mark: u32,
+    pub noting_s: u32,
+    pub drain_s: u32,
 }
 
 /// What never changes of a segment: the link's id in its descriptor, and its profile.
@@ -173,6 +185,74 @@ impl Links {
             tx.put(&has)?;
             Ok((now.on(before), has))
         })?;
+        self.lead(had, has)
+    }
+
+    /// As `reroute`, for connections that begin from now on: the others keep the way before until their time
+    /// is up (`end_drains`). `Some`: it has to be called again, after so long.
+    pub fn hand_over(&self, ask: &HandOver<'_>, now: Stamp) -> Result<Option<Duration>> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let later = |s: u32| Stamp(now.0 + 1000 * u64::from(s));
+        let (was, is) = self.store.write(Durability::Lazy, |tx| {
+            let was = tx.require::<Chain>(&ask.chain)?;
+            // Where it was broken off it goes on: its mark says whose it is.
+            let at = was.handover.as_ref().filter(|h| h.mark == ask.mark).map(|h| h.stage);
+            let stage = match at {
+                None if ask.noting_s > 0 => Stage::Noting { until: later(ask.noting_s) },
+                Some(Stage::Noting { until }) if now < until => Stage::Noting { until },
+                None | Some(Stage::Noting { .. }) => Stage::Draining { until: later(ask.drain_s) },
+                Some(Stage::Draining { until }) => Stage::Draining { until },
+            };
+            let way = match stage {
+                Stage::Noting { .. } => ask.before,
+                Stage::Draining { .. } => ask.after,
+            };
+            let handover = Some(Handover { old: ask.before.clone(), mark: ask.mark, stage });
+            let is = Chain { handover, ..was.on(way) };
+            tx.put(&is)?;
+            Ok((was.on(ask.before), is))
+        })?;
+        let again = is.handover.as_ref().and_then(|h| match h.stage {
+            Stage::Noting { until } => Some(Duration::from_millis(until.0.saturating_sub(now.0))),
+            Stage::Draining { .. } => None,
+        });
+        self.lead(was, is)?;
+        Ok(again)
+    }
+
+    /// Chains whose connections had their time to drain have one way from now on. How many there were.
+    pub fn end_drains(&self, now: Stamp) -> Result<usize> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = |c: &Chain| c.handover.as_ref().is_some_and(|h| h.stage.is_over(now));
+        let due: Vec<Chain> = self.store.list::<Chain>()?.into_iter().filter(is_due).collect();
+        for c in &due {
+            self.end_drain_of(c.id, is_due)?;
+        }
+        Ok(due.len())
+    }
+
+    /// The same for one chain, whose time is up because somebody says so.
+    pub fn end_drain(&self, id: NfpId) -> Result<()> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.end_drain_of(id, |c| c.handover.as_ref().is_some_and(|h| matches!(h.stage, Stage::Draining { .. })))
+    }
+
+    fn end_drain_of(&self, id: NfpId, is_due: impl Fn(&Chain) -> bool) -> Result<()> {
+        let ended = self.store.write(Durability::Lazy, |tx| {
+            let Some(now) = tx.get::<Chain>(&id)?.filter(&is_due) else { return Ok(None) };
+            let ended = Chain { handover: None, ..now };
+            tx.put(&ended)?;
+            Ok(Some(ended))
+        })?;
+        match ended {
+            Some(c) if c.state == ChainState::Wanted => self.fabric.ensure_chain(&self.switched(c)?),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The switch leads a chain by another way than before.
+    fn lead(&self, had: Chain, has: Chain) -> Result<()> {
+        let id = has.id;
         self.ready()?;
         let mut others: Vec<Chain> = self.store.list::<Chain>()?.into_iter().filter(|c| c.ns == has.ns && c.id != id).collect();
         let bodies = self.bodies(&[others.as_slice(), &[had.clone(), has.clone()]].concat())?;

@@ -3,6 +3,7 @@
 mod chains;
 mod changes;
 mod function;
+mod handover;
 mod kinds;
 mod lab;
 mod repair;

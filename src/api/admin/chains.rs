@@ -1,15 +1,21 @@
-//! Service function chains: what takes them, by which functions, and what went by each.
+//! Service function chains: what takes them, by which functions, and what went by each; and the end of a handover.
 
-use axum::extract::State;
+use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
 
 use crate::{
     api::{
         Ctx,
+        convert,
+        extract::Id,
         problem::Answer,
         respond::{Json, NoQuery},
     },
-    model::chain::{Chain, ChainHop, ChainState, CpOf, HopKind, OnLoss},
+    model::{
+        chain::{Chain, ChainHop, ChainState, CpOf, HopKind, OnLoss, Stage},
+        error::Fault,
+        id::NfpId,
+    },
     nfvo::Nfvo,
     sdn::chain::HopState,
 };
@@ -36,6 +42,20 @@ pub struct Wire {
     out: Option<Count>,
     #[serde(skip_serializing_if = "Option::is_none")]
     back: Option<Count>,
+    /// Connections are still on the way that it had before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handover: Option<Handover>,
+}
+
+#[derive(Serialize)]
+struct Handover {
+    stage: &'static str,
+    until: String,
+    /// The functions of that way.
+    before: Vec<String>,
+    /// What left the chain by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<Count>,
 }
 
 #[derive(Serialize)]
@@ -79,6 +99,7 @@ pub(super) fn of(c: &Chain, state: Option<&crate::sdn::chain::ChainState>) -> Wi
         kind: match h.kind {
             HopKind::Transparent => "TRANSPARENT",
             HopKind::Routed => "ROUTED",
+            HopKind::Stateful => "STATEFUL",
         },
         vnfs: h.vnfs.iter().map(ToString::to_string).collect(),
         entry: h.entry.to_string(),
@@ -110,10 +131,35 @@ pub(super) fn of(c: &Chain, state: Option<&crate::sdn::chain::ChainState>) -> Wi
         idle: c.idle.iter().map(|h| hop(h, None)).collect(),
         out: state.and_then(|s| count(s.out.packets, s.out.bytes)),
         back: state.and_then(|s| count(s.back.packets, s.back.bytes)),
+        handover: c.handover.as_ref().map(|h| {
+            let (stage, until) = match h.stage {
+                Stage::Noting { until } => ("NOTING", until),
+                Stage::Draining { until } => ("DRAINING", until),
+            };
+            Handover {
+                stage,
+                until: convert::time(until).to_string(),
+                before: h.old.hops.iter().map(|h| h.name.to_string()).collect(),
+                kept: state.and_then(|s| count(s.kept.packets, s.kept.bytes)),
+            }
+        }),
     }
 }
 
 pub async fn all(State(s): Ctx, _: NoQuery) -> Answer<Json<Vec<Wire>>> {
     let shown = s.domain(|n| Ok(n.caller().seen(n.vnfm().store().list::<Chain>()?).iter().map(|c| one(n, c)).collect()));
     Ok(Json(shown.await?))
+}
+
+/// Connections that are still on the way before come to the new one now.
+pub async fn settle(State(s): Ctx, Id(id): Id<NfpId>, _: NoQuery) -> Answer<StatusCode> {
+    s.domain(move |n| {
+        let all = n.caller().seen(n.vnfm().store().list::<Chain>()?);
+        if !all.iter().any(|c| c.id == id) {
+            return Err(Fault::not_found(format!("there is no chain {id}")));
+        }
+        n.vnfm().links().end_drain(id)
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -71,6 +71,7 @@ pub fn routes() -> Routes {
         .post("/bothy/v1/host/shutdown", shutdown::guests)
         .delete("/bothy/v1/host/shutdown", shutdown::call_off)
         .get("/bothy/v1/chains", chains::all)
+        .post("/bothy/v1/chains/{id}/settle", chains::settle)
         .get("/bothy/v1/networks", networks::all)
         .get("/bothy/v1/notifications", notifications::all)
         .post("/bothy/v1/notifications/{id}/redeliver", notifications::redeliver)

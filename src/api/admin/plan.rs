@@ -364,7 +364,7 @@ fn of_update(nfvo: &View, ask: &AskUpdate, id: NsId) -> Result<Plan> {
         nfp: c.after.nfp.to_string(),
         before: names(&c.before),
         after: names(&c.after),
-        cutover: c.cutover.clone(),
+        cutover: c.cutover.lines.clone(),
     };
     Ok(Plan {
         chains: dry.changes.iter().map(|c| chains::of(&c.after, None)).collect(),

@@ -496,7 +496,7 @@ fn ns_changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResou
                     change_result,
                 });
             }
-            NsStep::Reroute { chain, .. } => {
+            NsStep::Reroute { chain, .. } | NsStep::HandOver { chain, .. } => {
                 let Some(graph) = around.chains.iter().find(|c| c.id == *chain).map(|c| c.vnffg.to_string()) else { continue };
                 if changes.affected_vnffgs.iter().all(|a| a.vnffg_instance_id != graph) {
                     changes.affected_vnffgs.push(AffectedVnffg {

@@ -50,10 +50,21 @@ fn a_path_is_read_with_its_ends_functions_traffic_and_hints() {
     assert_eq!(p.classifiers[0].id, "pages");
 
     let all = "protocol: udp\n          vlan_tag: [ \"7\" ]\n          dscp: \"101110\"\n          source_port_range: [ 1000, 2000 ]\n          source_ip_address_prefix: 10.0.0.0/8\n          destination_ip_address_prefix: 10.1.2.0/24";
-    let hints = "type: tosca.nodes.nfv.NFP\n      metadata: { bothy.symmetric: \"false\", bothy.on_loss: bypass }";
+    let hints = "type: tosca.nodes.nfv.NFP\n      metadata: { bothy.symmetric: \"false\", bothy.on_loss: bypass, bothy.drain_timeout: 10 m }";
     let p = path(&[("protocol: tcp", all), ("type: tosca.nodes.nfv.NFP", hints)]);
     assert_eq!(p.classifiers[0].to_string(), "udp from 10.0.0.0/8 port 1000-2000 to 10.1.2.0/24 port 80 dscp 46 vlan 7");
-    assert!(!p.symmetric && p.on_loss == crate::model::chain::OnLoss::Bypass);
+    assert!(!p.symmetric && p.on_loss == crate::model::chain::OnLoss::Bypass && p.drain_s == Some(600));
+}
+
+#[test]
+fn a_position_that_no_path_lists_is_a_function_in_reserve() {
+    assert_eq!(service(&[]).expect("reads").flavours[0].spare, []);
+    let left = [("        - nfp_position: at_firewall\n", ""), ("bothy.hop: routed", "bothy.hop: stateful")];
+    let nsd = service(&left).expect("reads");
+    let f = &nsd.flavours[0];
+    assert!(f.paths[0].hops.is_empty());
+    let [spare] = f.spare.as_slice() else { panic!("{:?}", f.spare) };
+    assert_eq!((spare.kind, spare.entry.cp.as_str(), spare.exit.cp.as_str()), (HopKind::Stateful, "lan_link", "wan_link"));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Forwarding graphs of a network service: VNFFGs, their paths, and the traffic that takes them.
 //!
 //! Owns NFP, NfpPosition, NfpPositionElement, NfpRule and VNFFG (SOL001 clause 7). A path's first and last
-//! positions are where its traffic comes from and goes to; those between are its functions. Never needs
-//! the VNFDs.
+//! positions are where its traffic comes from and goes to; those between are its functions. A position that no
+//! path lists is a function in reserve: it says what may come into a running path. Never needs the VNFDs.
 
 use smol_str::SmolStr;
 
@@ -28,7 +28,8 @@ struct Position<'a> {
     at: At<'a>,
 }
 
-pub fn paths(scope: &Scope<'_>, members: &[Member]) -> Vec<ForwardingPath> {
+/// The paths, and the functions of positions that are on none of them.
+pub fn paths(scope: &Scope<'_>, members: &[Member]) -> (Vec<ForwardingPath>, Vec<PathHop>) {
     let of_kind = |base: &str| -> Vec<At<'_>> {
         let is = |at: &At<'_>| at.get("type").and_then(|t| t.text()).is_some_and(|k| scope.types.is_a(&k, base));
         scope.templates().iter().filter_map(|(key, _)| At::template(scope, &key.text)).filter(is).collect()
@@ -47,7 +48,16 @@ pub fn paths(scope: &Scope<'_>, members: &[Member]) -> Vec<ForwardingPath> {
             at.error_hint("is a member of no VNFFG", "add a group of type tosca.groups.nfv.VNFFG with it among its members");
         }
     }
-    out
+    let listed: Vec<SmolStr> = of_kind(NFP).iter().flat_map(|at| at.requirements()).map(|(_, target, _)| target).collect();
+    let spare = positions.iter().filter(|(name, _)| !listed.contains(name)).filter_map(|(_, p)| p.hop()).collect();
+    (out, spare)
+}
+
+impl Position<'_> {
+    fn hop(&self) -> Option<PathHop> {
+        let (entry, exit) = (self.cps.first()?, self.cps.last()?);
+        Some(PathHop { kind: self.kind, entry: entry.clone(), exit: exit.clone() })
+    }
 }
 
 /// One connection point, or the one that traffic goes in by and the one it comes out by.
@@ -90,7 +100,7 @@ fn position<'a>(at: At<'a>, elements: &[(SmolStr, Vec<MemberCp>)]) -> Position<'
         p.known(&["forwarding_behaviour", "forwarding_behaviour_input_parameters"]);
         p.not_acted_on(&["forwarding_behaviour", "forwarding_behaviour_input_parameters"]);
     }
-    let kinds = [("transparent", HopKind::Transparent), ("routed", HopKind::Routed)];
+    let kinds = [("transparent", HopKind::Transparent), ("stateful", HopKind::Stateful), ("routed", HopKind::Routed)];
     let kind = hints(&at, ON_POSITION).get("hop").and_then(|h| h.choice(&kinds)).unwrap_or_default();
     let mut cps = Vec::new();
     for (n, (name, target, req)) in at.requirements().into_iter().enumerate() {
@@ -135,10 +145,6 @@ fn path(at: &At<'_>, positions: &[(SmolStr, Position<'_>)]) -> Option<Forwarding
             None
         }
     };
-    let hop = |p: &&Position<'_>| {
-        let (entry, exit) = (p.cps.first()?, p.cps.last()?);
-        Some(PathHop { kind: p.kind, entry: entry.clone(), exit: exit.clone() })
-    };
     let told = hints(at, ON_PATH);
     let losses = [("block", OnLoss::Block), ("bypass", OnLoss::Bypass)];
     Some(ForwardingPath {
@@ -146,10 +152,11 @@ fn path(at: &At<'_>, positions: &[(SmolStr, Position<'_>)]) -> Option<Forwarding
         vnffg: SmolStr::default(),
         classifiers: Vec::new(),
         from: end(first)?,
-        hops: hops.iter().filter_map(hop).collect(),
+        hops: hops.iter().filter_map(|p| p.hop()).collect(),
         to: end(last)?,
         symmetric: told.flag("symmetric").unwrap_or(true),
         on_loss: told.get("on_loss").and_then(|l| l.choice(&losses)).unwrap_or_default(),
+        drain_s: told.get("drain_timeout").and_then(|t| t.seconds()),
     })
 }
 

@@ -186,9 +186,9 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, ns: &At<'_>, level: Option<SmolStr>) 
     let members: Vec<Member> = members.into_iter().map(|(m, _)| m).collect();
     nsaffinity::check(scope, &members, &links);
     let (levels, default_level) = nslevel::levels(scope, &members, level);
-    let paths = forward::paths(scope, &members);
+    let (paths, spare) = forward::paths(scope, &members);
     let aspects = nsaspect::aspects(scope, &members);
-    NsFlavour { id, members, links, saps, default_level, levels, paths, aspects }
+    NsFlavour { id, members, links, saps, default_level, levels, paths, aspects, spare }
 }
 
 fn member(at: &At<'_>) -> Member {

@@ -255,6 +255,7 @@ impl Watcher {
             Err(fault) => warn!("finished operations stay where they are: {fault:?}"),
         }
         self.guard_reserve();
+        self.end_drains();
         self.watch_functions();
         self.keep_pins();
         self.resume_paused();
@@ -263,6 +264,15 @@ impl Watcher {
         self.review(true);
         self.monitor.forget();
         told(self.alarms.prune().map(drop));
+    }
+
+    /// By the record, so that it is seen to whatever happened meanwhile.
+    fn end_drains(&self) {
+        match self.vnfm.links().end_drains(self.vnfm.clock().now()) {
+            Ok(0) => {}
+            Ok(n) => info!(chains = n, "have one way again"),
+            Err(fault) => warn!("a chain keeps its way before for longer: {fault:?}"),
+        }
     }
 
     fn review(&mut self, thorough: bool) {

@@ -247,6 +247,7 @@ pub fn nsd(id: &str, members: &[(&str, &str, &[&str])]) -> Nsd {
         levels: vec![level],
         paths: Vec::new(),
         aspects: Vec::new(),
+        spare: Vec::new(),
     };
     Nsd {
         id: id.into(),

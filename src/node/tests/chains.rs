@@ -28,6 +28,7 @@ pub fn chained(mut nsd: Nsd) -> Nsd {
         to: cp("web"),
         symmetric: true,
         on_loss: OnLoss::Block,
+        drain_s: None,
     };
     nsd.flavours.iter_mut().for_each(|f| f.paths.push(path.clone()));
     nsd

@@ -7,6 +7,7 @@ mod alarms;
 mod alter;
 mod autoheal;
 pub mod chains;
+pub mod handover;
 mod connect;
 mod crash;
 mod drift;

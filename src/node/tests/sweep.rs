@@ -202,6 +202,9 @@ sweeps! {
     change_of_a_chain_that_fails_at_any_change fails Reroute;
     change_of_a_chain_killed_at_any_change kills Reroute;
     rollback_of_a_changed_chain_killed_at_any_change kills_in_rollback Reroute;
+    handover_of_a_chain_that_fails_at_any_change fails HandOver;
+    handover_of_a_chain_killed_at_any_change kills HandOver;
+    rollback_of_a_handover_killed_at_any_change kills_in_rollback HandOver;
     rollback_of_scaling_out_killed_at_any_change kills_in_rollback ScaleOut;
     taking_a_snapshot_that_fails_at_any_change fails Snapshot;
     taking_a_snapshot_killed_at_any_change kills Snapshot;

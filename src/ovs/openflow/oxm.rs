@@ -1,4 +1,5 @@
-//! Conditions on frames, and their bytes: OXM fields of OpenFlow 1.4.1 (7.2.2 and 7.2.3).
+//! Conditions on frames, and their bytes: OXM fields of OpenFlow 1.4.1 (7.2.2 and 7.2.3), and what Open vSwitch has
+//! beside them (ovs-fields(7)): flags of TCP, and connections it tracks.
 //!
 //! Owns: the numbers and forms of fields. Never: a message.
 
@@ -51,6 +52,10 @@ pub enum Match {
     /// All zero: the option is not there.
     NdSll([u8; 6]),
     NdTll([u8; 6]),
+    /// TCP's first packet from whoever begins: SYN without ACK.
+    TcpBegins,
+    CtZone(u16),
+    CtMark(u32),
 }
 
 /// `ofp_match` (7.2.2), padded.
@@ -64,8 +69,17 @@ pub(super) fn matches(on: &[Match]) -> Vec<u8> {
     out
 }
 
-/// One OXM field of the basic class (7.2.3.7).
+/// One OXM field of the basic class (7.2.3.7), or of Open vSwitch's.
 pub(super) fn field(m: &Match) -> Vec<u8> {
+    const SYN: u16 = 2;
+    const ACK: u16 = 16;
+    const BASIC: u16 = 0x8000;
+    const NICIRA: u16 = 1;
+    let mut class = BASIC;
+    let mut own = |number, mask, value: Vec<u8>| {
+        class = NICIRA;
+        (number, mask, value)
+    };
     let (number, mask, value): (u8, bool, Vec<u8>) = match m {
         Match::InPort(p) => (0, false, p.to_be_bytes().into()),
         Match::EthDst(a) => (3, false, a.to_vec()),
@@ -95,8 +109,12 @@ pub(super) fn field(m: &Match) -> Vec<u8> {
         Match::NdTarget(a) => (31, false, a.octets().into()),
         Match::NdSll(a) => (32, false, a.to_vec()),
         Match::NdTll(a) => (33, false, a.to_vec()),
+        Match::TcpBegins => own(34, true, u16s(&[SYN, SYN | ACK])),
+        Match::CtZone(z) => own(106, false, z.to_be_bytes().into()),
+        Match::CtMark(m) => own(107, false, m.to_be_bytes().into()),
     };
-    let mut out = vec![0x80, 0, number << 1 | u8::from(mask), value.len() as u8];
+    let mut out = class.to_be_bytes().to_vec();
+    out.extend([number << 1 | u8::from(mask), value.len() as u8]);
     out.extend(value);
     out
 }
@@ -150,6 +168,9 @@ mod tests {
             (Match::EthDst([2, 0, 0, 0, 0, 1]), "80000606020000000001"),
             (Match::Unicast, "8000070c000000000000010000000000"),
             (Match::IpDscp(46), "800010012e"),
+            (Match::TcpBegins, "0001450400020012"),
+            (Match::CtZone(0x8007), "0001d4028007"),
+            (Match::CtMark(6), "0001d60400000006"),
         ] {
             assert_eq!(hex(&m), want.replace(' ', ""), "{m:?}");
         }

@@ -65,6 +65,16 @@ pub enum Action {
     /// To one of these ports whose link is up, chosen by addresses and ports of the frame, the same for
     /// both directions of a connection. Another set of ports may be another choice for any connection.
     Spread(Vec<u16>),
+    /// Looks whether the frame's connection is known in this zone, and goes on with what is found in this table.
+    Ask {
+        zone: u16,
+        table: u8,
+    },
+    /// The frame's connection is known in this zone from now on, by this mark. The frame goes on.
+    Know {
+        zone: u16,
+        mark: u32,
+    },
 }
 
 /// One flow. Two flows of one table, priority and match are the same place: the later takes it.
@@ -262,6 +272,8 @@ fn action(a: &Action) -> Vec<u8> {
         }
         Action::SetEthDst(mac) => set_field(&Match::EthDst(*mac)),
         Action::Spread(ports) => spread(ports),
+        Action::Ask { zone, table } => track(*zone, *table, None),
+        Action::Know { zone, mark } => track(*zone, NO_TABLE, Some(*mark)),
     }
 }
 
@@ -272,10 +284,25 @@ fn set_field(to: &Match) -> Vec<u8> {
     out
 }
 
+const NICIRA: u32 = 0x2320;
+const NO_TABLE: u8 = 0xff;
+
+/// `NXAST_CT`, an extension of Open vSwitch (ovs-actions(7), `ct`).
+fn track(zone: u16, table: u8, commit: Option<u32>) -> Vec<u8> {
+    const SUBTYPE: u16 = 35;
+    const COMMIT: u16 = 1;
+    let within = commit.map(|mark| set_field(&Match::CtMark(mark))).unwrap_or_default();
+    let mut out = u16s(&[0xffff, 24 + within.len() as u16]);
+    out.extend(NICIRA.to_be_bytes());
+    out.extend(u16s(&[SUBTYPE, commit.map_or(0, |_| COMMIT), 0, 0, zone]));
+    out.extend([table, 0, 0, 0, 0, 0]);
+    out.extend(within);
+    out
+}
+
 /// `NXAST_BUNDLE`, an extension of Open vSwitch (ovs-actions(7), `bundle`): the highest random weight
 /// among the ports that are up, by addresses and ports whichever way round.
 fn spread(ports: &[u16]) -> Vec<u8> {
-    const NICIRA: u32 = 0x2320;
     const SUBTYPE: u16 = 12;
     const HIGHEST_RANDOM_WEIGHT: u16 = 1;
     const SYMMETRIC_L3_L4_UDP: u16 = 3;
@@ -309,8 +336,8 @@ mod tests {
         data_encoding::HEXLOWER.encode(bytes)
     }
 
-    /// Recorded from `ovs-ofctl -O OpenFlow14` 3.1.0 on its way to a switch, with the same flows as text; `steer` and
-    /// `spread` are as its `ofp-print` reads them.
+    /// Recorded from `ovs-ofctl -O OpenFlow14` 3.1.0 on its way to a switch, with the same flows as text; `steer`,
+    /// `spread`, `asked` and `begins` are as its `ofp-print` reads them.
     #[test]
     fn messages_are_those_that_open_vswitch_sends_itself() {
         use Action::*;
@@ -397,6 +424,22 @@ mod tests {
                 "spread",
                 add(11, 2, 2003, &[InPort(3), Unicast], &[Spread(vec![4, 5, 6])]),
                 "050e008000000006b00000000000000b000000000000000002000000000007d3ffffffffffffffffffffffff000100000001001c80000004000000038000070c000000000000010000000000000000000004003000000000ffff002800002320000c000100030000000000020003000000000000000000000004000500060000",
+            ),
+            (
+                "asked",
+                add(12, 2, 2001, &[InPort(3), EthType(0x0800), IpProto(6)], &[Ask { zone: 0x8007, table: 3 }]),
+                "050e006800000006b00000000000000c000000000000000002000000000007d1ffffffffffffffffffffffff0001000000010017800000040000000380000a0208008000140106000004002000000000ffff00180000232000230000000000008007030000000000",
+            ),
+            (
+                "begins",
+                add(
+                    13,
+                    3,
+                    5002,
+                    &[CtZone(0x8007), TcpBegins, InPort(3), EthType(0x0800), IpProto(6)],
+                    &[Know { zone: 0x8007, mark: 7 }, Output(4)],
+                ),
+                "050e009800000006b00000000000000d0000000000000000030000000000138affffffffffffffffffffffff0001000000010025800000040000000380000a020800800014010600014504000200120001d40280070000000004004000000000ffff00280000232000230001000000008007ff0000000000001900100001d604000000070000000000000010000000040000000000000000",
             ),
         ] {
             assert_eq!(hex(&flow_mod(6, &change)), want, "{what}");

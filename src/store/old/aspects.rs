@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use smol_str::SmolStr;
 
-use crate::model::nsd::{self, ForwardingPath, Member, NsLevel, NsLink, Sap};
+use super::drains::ForwardingPath;
+use crate::model::nsd::{self, Member, NsLevel, NsLink, Sap};
 
 #[derive(Deserialize)]
 pub struct NsFlavour {
@@ -25,8 +26,9 @@ impl From<NsFlavour> for nsd::NsFlavour {
             saps: o.saps,
             default_level: o.default_level,
             levels: o.levels,
-            paths: o.paths,
+            paths: o.paths.into_iter().map(Into::into).collect(),
             aspects: Vec::new(),
+            spare: Vec::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use smol_str::SmolStr;
 
 use crate::model::{
-    chain::{self, ChainHop, ChainState, Classifier, CpOf, OnLoss},
+    chain::{self, ChainHop, ChainState, Classifier, CpOf, DRAIN_S, OnLoss},
     error::FaultRecord,
     id::{NfpId, NsId, NsdInfoId, ProjectId, VnfPkgId},
     nsd::{self, Member, NsLevel, NsLink, Sap},
@@ -112,6 +112,7 @@ impl From<NsFlavour> for nsd::NsFlavour {
             levels: o.levels,
             paths: Vec::new(),
             aspects: Vec::new(),
+            spare: Vec::new(),
         }
     }
 }
@@ -131,6 +132,8 @@ impl From<Chain> for chain::Chain {
             on_loss: o.on_loss,
             state: o.state,
             idle: Vec::new(),
+            drain_s: DRAIN_S,
+            handover: None,
         }
     }
 }

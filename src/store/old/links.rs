@@ -334,6 +334,7 @@ impl From<NsFlavour> for nsd::NsFlavour {
             levels: o.levels,
             paths: Vec::new(),
             aspects: Vec::new(),
+            spare: Vec::new(),
         }
     }
 }

@@ -195,6 +195,7 @@ pub fn chain(n: u128, classifier: Classifier, hops: Vec<Hop>) -> SwitchChain {
         to: vec![end(2)],
         symmetric: true,
         on_loss: OnLoss::Block,
+        handover: None,
     }
 }
 pub fn tcp(port: u16) -> Classifier {

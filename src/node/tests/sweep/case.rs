@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{connect, flavour, guests, package, reroute, snapshots};
+use super::super::{connect, flavour, guests, handover, package, reroute, snapshots};
 use crate::{
     model::{
         id::{NsId, OpId, SnapshotId, VnfId},
@@ -45,6 +45,8 @@ pub(super) enum What {
     HealNs,
     /// A function is put into a running chain, before the one that is there.
     Reroute,
+    /// The same with one that is routed.
+    HandOver,
     /// Two more of a member come, or go.
     GrowNs,
     ShrinkNs,
@@ -102,6 +104,10 @@ impl Case {
             }
             What::Reroute => {
                 let (b, id) = reroute::four(&shape());
+                (b, Of::Ns(id))
+            }
+            What::HandOver => {
+                let (b, id) = handover::four(&shape(), crate::model::chain::HopKind::Stateful, |_| {});
                 (b, Of::Ns(id))
             }
             What::GrowNs | What::ShrinkNs => {
@@ -205,7 +211,7 @@ impl Case {
                 let heal = Alter::Heal { which: Vec::new(), anew: false };
                 nfvo.alter(id, OpKind::Heal, &[(self.b.ns(id).members[1].vnf, heal)], "{}")
             }
-            (What::Reroute, Of::Ns(id)) => nfvo.reroute(id, &[reroute::by(&self.b, id, &["ids", "fw"])], "{}"),
+            (What::Reroute | What::HandOver, Of::Ns(id)) => nfvo.reroute(id, &[reroute::by(&self.b, id, &["ids", "fw"])], "{}"),
             (What::GrowNs, Of::Ns(id)) => nfvo.scale(id, &to_level("big")),
             (What::ShrinkNs, Of::Ns(id)) => nfvo.scale(id, &to_level("default")),
             (_, Of::Vnf(id)) => vnfm.terminate(id, Stopping::AtOnce, "{}".into()),
@@ -232,6 +238,11 @@ impl Case {
             (What::Reroute, Of::Ns(id)) => {
                 self.b.assert_ns_up(id);
                 reroute::assert_path(&self.b, &["ids", "fw"], 2);
+            }
+            (What::HandOver, Of::Ns(id)) => {
+                self.b.assert_ns_up(id);
+                reroute::assert_path(&self.b, &["ids", "fw"], 1);
+                assert_eq!(self.b.sim.chains()[0].handover.as_ref().map(|h| h.hops.len()), Some(1));
             }
             (What::GrowNs, Of::Ns(id)) => self.assert_members(id, &["web", "web", "web", "fw", "client"]),
             (What::ShrinkNs, Of::Ns(id)) => self.assert_members(id, &["web", "fw", "client"]),
@@ -341,6 +352,11 @@ impl Case {
                 self.b.assert_ns_up(id);
                 reroute::assert_path(&self.b, &["fw"], 1);
             }
+            (What::HandOver, Of::Ns(id)) => {
+                self.b.assert_ns_up(id);
+                reroute::assert_path(&self.b, &["fw"], 0);
+                assert!(self.b.sim.chains()[0].handover.is_none());
+            }
             (What::GrowNs, Of::Ns(id)) => self.assert_members(id, &["web", "fw", "client"]),
             _ => self.b.assert_nothing_left(),
         }
@@ -376,7 +392,7 @@ impl Case {
             What::ScaleNs | What::HealNs | What::ShrinkNs => false,
             What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs | What::Stop | What::Start | What::ScaleOut => true,
             What::ScaleOutVf | What::RestorePf => true,
-            What::ReloadPf | What::Reboot | What::Reroute | What::GrowNs | What::Snapshot | What::Revert | What::Connect => true,
+            What::HandOver | What::ReloadPf | What::Reboot | What::Reroute | What::GrowNs | What::Snapshot | What::Revert | What::Connect => true,
             What::Flavour | What::Package => true,
         }
     }

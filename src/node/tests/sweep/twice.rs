@@ -68,6 +68,7 @@ repeat! {
     each_step_of_scaling_members_repeated ScaleNs;
     each_step_of_healing_a_member_repeated HealNs;
     each_step_of_changing_a_chain_repeated Reroute;
+    each_step_of_handing_a_chain_over_repeated HandOver;
     each_step_of_growing_a_service_repeated GrowNs;
     each_step_of_shrinking_a_service_repeated ShrinkNs;
     each_step_of_a_snapshot_repeated Snapshot;

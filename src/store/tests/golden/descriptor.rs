@@ -38,6 +38,12 @@ pub(super) fn check(g: &Golden) {
         f.aspects.push(NsAspect { id: "a".into(), name: "A".into(), levels });
     }
     g.check("nsd-aspects", &with_path);
+    for f in with_path.nsd.iter_mut().flat_map(|n| &mut n.flavours) {
+        f.paths.iter_mut().for_each(|p| p.drain_s = Some(60));
+        let spare = f.paths.iter().flat_map(|p| &p.hops).map(|h| PathHop { kind: HopKind::Stateful, ..h.clone() });
+        f.spare = spare.collect();
+    }
+    g.check("nsd-spare", &with_path);
 }
 
 pub(super) fn image(format: ImageFormat) -> SwImage {
@@ -333,6 +339,7 @@ pub(super) fn ns_descriptor() -> NsDescriptor {
             levels: vec![NsLevel { id: "l".into(), description: "d".into(), counts: vec![("m".into(), 1)] }],
             paths: Vec::new(),
             aspects: Vec::new(),
+            spare: Vec::new(),
         }],
     };
     NsDescriptor {
@@ -380,5 +387,6 @@ pub(super) fn path() -> ForwardingPath {
         to: cp("web", "lan"),
         symmetric: true,
         on_loss: OnLoss::Bypass,
+        drain_s: None,
     }
 }

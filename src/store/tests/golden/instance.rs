@@ -32,6 +32,13 @@ pub(super) fn check(g: &Golden) {
         g.check(format!("chain-{state:?}"), &chain(hop, on_loss, state));
     }
     g.check("chain-changed", &changed_chain());
+    for (name, stage) in [("noting", Stage::Noting { until: Stamp(7) }), ("draining", Stage::Draining { until: Stamp(8) })] {
+        let mut c = changed_chain();
+        let mut old = chain_way();
+        old.hops.iter_mut().for_each(|h| h.kind = HopKind::Stateful);
+        (c.drain_s, c.handover) = (60, Some(Handover { old, mark: 6, stage }));
+        g.check(format!("chain-{name}"), &c);
+    }
     for (name, page) in [("small", PageSize::Small), ("2M", PageSize::Huge2M), ("1G", PageSize::Huge1G)] {
         g.check(format!("reservation-{name}"), &Reservation { placed: vec![held_guest(page)], ..held.clone() });
     }
@@ -88,6 +95,8 @@ pub(super) fn chain(kind: HopKind, on_loss: OnLoss, state: ChainState) -> Chain 
         on_loss,
         state,
         idle: Vec::new(),
+        drain_s: DRAIN_S,
+        handover: None,
     }
 }
 
