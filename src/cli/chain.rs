@@ -105,7 +105,14 @@ fn find<'v>(all: &'v [Value], chain: &str) -> Result<&'v Value, Failure> {
 /// The chain by these functions, as UpdateNsRequest (SOL005 6.5.2.12) has it: by ids of connection points.
 fn request(c: &Value, ns: &Value, functions: &str) -> Result<Value, Failure> {
     let ends = |of: &str| -> Result<Value, Failure> {
-        let each = list(c, of).iter().map(|e| Ok(json!({ "vnfExtCpIds": [cp(ns, &plain(&e["vnf"]), &plain(&e["cp"]))?] })));
+        let one = |e: &Value| -> Result<Value, Failure> {
+            Ok(match (e["sap"].is_string(), e["pnf"].is_string()) {
+                (true, _) => json!({ "sapIds": [e["sap"]] }),
+                (false, true) => json!({ "pnfExtCpIds": [format!("{}.{}", plain(&e["pnf"]), plain(&e["cp"]))] }),
+                (false, false) => json!({ "vnfExtCpIds": [cp(ns, &plain(&e["vnf"]), &plain(&e["cp"]))?] }),
+            })
+        };
+        let each = list(c, of).iter().map(one);
         Ok(json!({ "cpPairInfo": each.collect::<Result<Vec<_>, Failure>>()? }))
     };
     let mut groups = vec![ends("from")?];

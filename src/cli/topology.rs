@@ -128,7 +128,11 @@ impl Topology {
 
 fn chain(c: &Value, owner: &dyn Fn(&Value) -> String) -> Chain {
     let packets = |v: &Value| v["out"]["packets"].as_u64().zip(v["back"]["packets"].as_u64());
-    let ends = |of: &str| list(c, of).iter().map(|e| owner(&e["vnf"])).collect::<Vec<_>>().join(", ");
+    let whose = |e: &Value| match (e["sap"].as_str(), e["pnf"].as_str()) {
+        (Some(outside), _) | (None, Some(outside)) => outside.to_owned(),
+        (None, None) => owner(&e["vnf"]),
+    };
+    let ends = |of: &str| list(c, of).iter().map(whose).collect::<Vec<_>>().join(", ");
     let end = |name: String, packets| Stop { name, routed: false, missing: false, packets };
     let hop = |h: &Value| Stop { name: plain(&h["name"]), routed: h["kind"] == "ROUTED", missing: h["live"] == 0, packets: packets(h) };
     let mut stops = vec![end(ends("from"), None)];

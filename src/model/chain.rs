@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::{
-    id::{NfpId, NsId, ProjectId, VnfId},
-    net::{Cidr, VlanId},
+    id::{NfpId, NsId, ProjectId, SegmentId, VnfId},
+    net::{Cidr, MacAddr, VlanId},
     time::Stamp,
 };
 
@@ -24,9 +24,9 @@ pub struct Chain {
     pub vnffg: SmolStr,
     pub nfp: SmolStr,
     pub classifiers: Vec<Classifier>,
-    pub from: Vec<CpOf>,
+    pub from: Vec<ChainEnd>,
     pub hops: Vec<ChainHop>,
-    pub to: Vec<CpOf>,
+    pub to: Vec<ChainEnd>,
     pub symmetric: bool,
     pub on_loss: OnLoss,
     pub state: ChainState,
@@ -104,6 +104,42 @@ impl ChainWay {
         let names: Vec<&str> = self.hops.iter().map(|h| h.name.as_str()).collect();
         if names.is_empty() { "no function".into() } else { names.join(", ") }
     }
+}
+
+/// Where a chain begins or ends.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ChainEnd {
+    Cp(CpOf),
+    /// What is behind the physical network of a link.
+    Outside {
+        of: OutsideOf,
+        segment: SegmentId,
+        /// Where it is one station, and which is told.
+        mac: Option<MacAddr>,
+    },
+}
+
+/// By the descriptor's names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum OutsideOf {
+    Sap(SmolStr),
+    /// A connection point of a PNF.
+    Pnf { pnf: SmolStr, cp: SmolStr },
+}
+
+impl OutsideOf {
+    /// What requests call it by.
+    pub fn id(&self) -> String {
+        match self {
+            OutsideOf::Sap(sap) => sap.to_string(),
+            OutsideOf::Pnf { pnf, cp } => pnf_cp_id(pnf, cp),
+        }
+    }
+}
+
+/// The id of a connection point of a service's PNF: unique in the service.
+pub fn pnf_cp_id(pnf: &str, cp: &str) -> String {
+    format!("{pnf}.{cp}")
 }
 
 /// An external connection point of a VNF: all its ports.

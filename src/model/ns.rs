@@ -1,11 +1,14 @@
 //! NS instances as records (SOL005 6.5.2.10). Owns which VNFs and links belong to a service.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::{
     error::{Fault, Result},
-    id::{NsId, NsdInfoId, OpId, ProjectId, SegmentId, VnfId},
+    id::{NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SegmentId, VnfId},
+    net::MacAddr,
     param::Params,
     time::Stamp,
 };
@@ -34,6 +37,29 @@ pub struct NsInstance {
     pub op: Option<OpId>,
     pub created: Stamp,
     pub revision: u64,
+    /// Told with the instantiation; with their links from its accept on.
+    pub pnfs: Vec<NsPnf>,
+}
+
+/// A physical box that takes part (PnfInfo, SOL005 6.5.3.13).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NsPnf {
+    /// `pnfId`: whoever asks for the service chooses it.
+    pub id: SmolStr,
+    pub name: SmolStr,
+    /// The PNF profile's id.
+    pub profile: SmolStr,
+    pub pnfd_id: SmolStr,
+    pub pnfd_info: Option<PnfdInfoId>,
+    pub cps: Vec<NsPnfCp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NsPnfCp {
+    pub cp: SmolStr,
+    pub segment: Option<SegmentId>,
+    pub mac: Option<MacAddr>,
+    pub addresses: Vec<IpAddr>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -48,6 +48,7 @@ pub struct NsFlavour {
     pub aspects: Vec<NsAspect>,
     /// Functions that the descriptor describes and that are on no path yet.
     pub spare: Vec<PathHop>,
+    pub pnfs: Vec<Pnf>,
 }
 
 /// A scaling aspect (NsScalingAspect, IFA014 6.7.6): how many of some members each of its levels has, level 0
@@ -89,7 +90,7 @@ impl ForwardingPath {
     }
 }
 
-/// A connection point of a member.
+/// A connection point of a member or a PNF; or a service access point, which has no `cp`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberCp {
     pub member: SmolStr,
@@ -120,6 +121,16 @@ pub struct Member {
     pub after: Vec<SmolStr>,
     /// Starts of lower numbers come first after a reboot; 0 where the descriptor says nothing.
     pub priority: u32,
+}
+
+/// A physical box of the service: PNF profile (IFA014 6.3.6). Each of its links has the physical network that it
+/// is plugged into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pnf {
+    /// `pnfProfileId`.
+    pub id: SmolStr,
+    pub pnfd_id: SmolStr,
+    pub attach: Vec<Attach>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

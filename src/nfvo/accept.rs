@@ -17,11 +17,11 @@ use crate::{
     model::{
         chain::Chain,
         error::{Fault, Result},
-        id::{NfpId, NsId, NsdInfoId, OpId, ProjectId, SegmentId, VnfId, VnfPkgId},
-        ns::NsInstance,
+        id::{NfpId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SegmentId, VnfId, VnfPkgId},
+        ns::{NsInstance, NsPnf},
         nsd::{Member, Nsd},
         op::{CancelMode, OpKind, OpState, Operation, Phase, Target, Trigger, VnfOpState},
-        package::{NsDescriptor, Onboarding, Operational, VnfPackage},
+        package::{NsDescriptor, Onboarding, Operational, PnfDescriptor, VnfPackage},
         param::Params,
         segment::Segment,
         step::{NsStep, PlanStep, Step},
@@ -46,6 +46,8 @@ pub struct InstantiateNs {
     /// By VNF profile.
     pub member_params: BTreeMap<SmolStr, Params>,
     pub ssh_keys: Vec<String>,
+    /// Physical boxes that take part.
+    pub pnfs: Vec<NsPnf>,
     pub request: String,
 }
 
@@ -88,6 +90,7 @@ impl Nfvo {
             op: None,
             created: self.vnfm.clock().now(),
             revision: 1,
+            pnfs: Vec::new(),
         }
     }
 
@@ -141,6 +144,15 @@ impl Nfvo {
         }
     }
 
+    /// The project's PNFDs by their own id; none where nobody asks.
+    fn pnfds_of(&self, project: ProjectId, none: bool) -> Result<BTreeMap<SmolStr, PnfdInfoId>> {
+        if none {
+            return Ok(BTreeMap::new());
+        }
+        let all = self.vnfm.store().list::<PnfDescriptor>()?.into_iter().filter(|d| d.project == project);
+        Ok(all.filter_map(|d| Some((d.pnfd.as_ref()?.id.clone(), d.id))).collect())
+    }
+
     fn plan(
         &self,
         ns: &NsInstance,
@@ -167,6 +179,7 @@ impl Nfvo {
         let mut stations: BTreeMap<SegmentId, Stations> = BTreeMap::new();
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
         let level = ask.level.clone().unwrap_or_else(|| flavour.default_level.clone());
+        let pnfds = self.pnfds_of(ns.project, flavour.pnfs.is_empty())?;
         let ns_ask = NsAsk {
             ns,
             flavour,
@@ -174,6 +187,8 @@ impl Nfvo {
             params: &ask.params,
             member_params: &ask.member_params,
             ssh_keys: &ask.ssh_keys,
+            pnfs: &ask.pnfs,
+            pnfds: &pnfds,
             op,
             generation: self.vnfm.store().generation(),
             late: false,
@@ -274,6 +289,7 @@ impl Nfvo {
             now.members = members_of(&p);
             now.links.clone_from(&p.links);
             now.saps.clone_from(&p.saps);
+            now.pnfs.clone_from(&p.pnfs);
             now.op = Some(op.id);
             now.revision += 1;
             put_births(tx, &children, &p.members)?;
@@ -414,6 +430,7 @@ fn remember(ns: &mut NsInstance, ask: &InstantiateNs) {
     ns.params.clone_from(&ask.params);
     ns.member_params = ask.member_params.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     ns.ssh_keys.clone_from(&ask.ssh_keys);
+    ns.pnfs.clone_from(&ask.pnfs);
 }
 
 fn check_instantiable(ns: &NsInstance) -> Result<()> {

@@ -54,6 +54,7 @@ impl Nfvo {
                 params: ns.params.clone(),
                 member_params: tree(ns.member_params.iter().cloned()),
                 ssh_keys: ns.ssh_keys.clone(),
+                pnfs: ns.pnfs.clone(),
                 request: op.request.clone(),
             };
             return self.commit(ns, op, &ask);

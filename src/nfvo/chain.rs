@@ -9,10 +9,10 @@ use smol_str::SmolStr;
 use super::plan::MemberPlan;
 use crate::{
     model::{
-        chain::{Chain, ChainHop, ChainState, CpOf, DRAIN_S, HopKind},
+        chain::{Chain, ChainEnd, ChainHop, ChainState, CpOf, DRAIN_S, HopKind, OutsideOf},
         error::Fault,
         id::{NfpId, SegmentId, VnfId},
-        ns::NsInstance,
+        ns::{NsInstance, NsPnf},
         nsd::{ForwardingPath, MemberCp},
         segment::{Segment, Station},
         vnf::{Body, Port},
@@ -21,15 +21,39 @@ use crate::{
     vim::chains,
 };
 
+/// What of a service is outside the box, as planned.
+pub struct Outside<'a> {
+    pub saps: &'a [(SmolStr, SegmentId)],
+    pub pnfs: &'a [NsPnf],
+}
+
+impl Outside<'_> {
+    fn end(&self, cp: &MemberCp) -> Option<ChainEnd> {
+        let sap = self.saps.iter().find(|(id, _)| *id == cp.member);
+        let of_sap = |(id, segment): &(SmolStr, SegmentId)| ChainEnd::Outside { of: OutsideOf::Sap(id.clone()), segment: *segment, mac: None };
+        let of_pnf = || {
+            let pnf = self.pnfs.iter().find(|p| p.profile == cp.member)?;
+            let plug = pnf.cps.iter().find(|c| c.cp == cp.cp)?;
+            let of = OutsideOf::Pnf { pnf: pnf.profile.clone(), cp: plug.cp.clone() };
+            Some(ChainEnd::Outside { of, segment: plug.segment?, mac: plug.mac })
+        };
+        sap.map(of_sap).or_else(of_pnf)
+    }
+}
+
 pub fn plan(
     ns: &NsInstance,
     paths: &[(NfpId, &ForwardingPath)],
     members: &[MemberPlan],
+    outside: &Outside<'_>,
     segments: &[&Segment],
 ) -> Result<Vec<Chain>, Vec<Fault>> {
     let bodies: HashMap<VnfId, Body> = members.iter().map(|m| (m.instance.id, m.plan.body.clone())).collect();
     let of = |member: &SmolStr| -> Vec<VnfId> { members.iter().filter(|m| m.profile == *member).map(|m| m.instance.id).collect() };
-    let end = |cp: &MemberCp| of(&cp.member).into_iter().map(|vnf| CpOf { vnf, cp: cp.cp.clone() }).collect();
+    let end = |cp: &MemberCp| -> Vec<ChainEnd> {
+        let vnfs = of(&cp.member).into_iter().map(|vnf| ChainEnd::Cp(CpOf { vnf, cp: cp.cp.clone() }));
+        vnfs.chain(outside.end(cp)).collect()
+    };
     let mut faults = Vec::new();
     let mut out = Vec::new();
     for (id, p) in paths {
@@ -82,6 +106,16 @@ pub(super) fn obstacles(c: &Chain, bodies: &HashMap<VnfId, Body>, segments: &[&S
     };
     let mut at_ends: Vec<SegmentId> = Vec::new();
     for (what, end) in c.from.iter().map(|e| ("begins", e)).chain(c.to.iter().map(|e| ("ends", e))) {
+        let end = match end {
+            ChainEnd::Cp(cp) => cp,
+            ChainEnd::Outside { of, segment, .. } => {
+                at_ends.push(*segment);
+                if segments.iter().any(|s| s.id == *segment && s.profile.physical.is_none()) {
+                    why.push(format!("it {what} at '{}', whose link reaches no physical network (bothy.physical)", of.id()));
+                }
+                continue;
+            }
+        };
         let found = ports(&end.vnf, &end.cp);
         at_ends.extend(found.iter().map(|p| p.segment));
         if found.is_empty() {

@@ -3,6 +3,7 @@
 //! * `catalogue` onboards descriptors: `nsds`, `pnfds`
 //! * `plan`      pure: which links, VNFs and steps a service means
 //! * `chain`     pure: which chains the paths of its VNFFGs mean
+//! * `pnfs`      pure: which physical boxes take part, and where they are plugged in
 //! * `way`       pure: what a change of running chains means
 //! * `goal`      pure: which VNFs come and go when a service is scaled
 //! * `accept`    takes a request: plan, capacity of all members together, one transaction
@@ -27,6 +28,7 @@ pub mod grants;
 mod nsds;
 pub mod plan;
 mod pnfds;
+pub mod pnfs;
 pub mod preview;
 pub mod reroute;
 pub mod run;

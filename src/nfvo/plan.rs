@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use smol_str::{SmolStr, format_smolstr};
 
-use super::chain;
+use super::{chain, pnfs};
 use crate::{
     model::{
         chain::Chain,
         error::{Fault, Result},
-        id::{NfpId, OpId, SegmentId},
-        ns::{NsInstance, NsMember},
+        id::{NfpId, OpId, PnfdInfoId, SegmentId},
+        ns::{NsInstance, NsMember, NsPnf},
         nsd::{ForwardingPath, Member, NsFlavour},
         package::VnfPackage,
         param::{Params, overlay},
@@ -41,6 +41,9 @@ pub struct NsAsk<'a> {
     /// By member.
     pub member_params: &'a BTreeMap<SmolStr, Params>,
     pub ssh_keys: &'a [String],
+    /// What the request says of physical boxes, and their descriptors that are onboarded.
+    pub pnfs: &'a [NsPnf],
+    pub pnfds: &'a BTreeMap<SmolStr, PnfdInfoId>,
     pub op: OpId,
     pub generation: u64,
     /// The service's links are up: its VNFs come to them.
@@ -60,6 +63,7 @@ pub struct MemberPlan {
 pub struct NsPlan {
     pub links: Vec<(SmolStr, SegmentId)>,
     pub saps: Vec<(SmolStr, SegmentId)>,
+    pub pnfs: Vec<NsPnf>,
     pub members: Vec<MemberPlan>,
     pub chains: Vec<Chain>,
     pub steps: Vec<PlanStep>,
@@ -121,6 +125,11 @@ pub fn instantiate(
             }
         }
     }
+    let boxes = pnfs::plan(f, ask.pnfs, &links, ask.pnfds).unwrap_or_else(|why| {
+        faults.extend(why);
+        Vec::new()
+    });
+    let saps: Vec<(SmolStr, SegmentId)> = f.saps.iter().filter_map(|s| links.get(&s.link).map(|id| (s.id.clone(), *id))).collect();
     let mut doubts = Vec::new();
     if faults.is_empty() {
         for segment in links.values().filter_map(|id| fabric.stations.get(id)).map(Stations::segment) {
@@ -131,7 +140,8 @@ pub fn instantiate(
     let mut chains = Vec::new();
     if faults.is_empty() {
         let segments: Vec<&Segment> = links.values().filter_map(|id| fabric.stations.get(id)).map(Stations::segment).collect();
-        match chain::plan(ask.ns, &paths, &members, &segments) {
+        let outside = chain::Outside { saps: &saps, pnfs: &boxes };
+        match chain::plan(ask.ns, &paths, &members, &outside, &segments) {
             Ok(planned) => chains = planned,
             Err(why) => faults.extend(why),
         }
@@ -141,16 +151,16 @@ pub fn instantiate(
         1 => return Err(faults.remove(0)),
         n => {
             let kind = faults[0].kind();
-            return Err(Fault::new(kind, format!("{n} VNFs, links or chains cannot be planned"))
+            return Err(Fault::new(kind, format!("{n} VNFs, PNFs, links or chains cannot be planned"))
                 .with_reasons(faults.iter().map(ToString::to_string)));
         }
     }
-    let saps = f.saps.iter().filter_map(|s| links.get(&s.link).map(|id| (s.id.clone(), *id))).collect();
     let of_members = members.iter().flat_map(|m| m.plan.warnings.iter().map(|w| format!("VNF {}: {w}", m.profile)));
     let warnings: BTreeSet<String> = of_members.chain(doubts).collect();
     Ok(NsPlan {
         links: links.into_iter().collect(),
         saps,
+        pnfs: boxes,
         members,
         chains,
         steps: steps.into_vec(),

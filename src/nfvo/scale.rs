@@ -145,6 +145,8 @@ impl Nfvo {
             params: &overlay(&ns.params, &ask.params),
             member_params: &member_params,
             ssh_keys: &ns.ssh_keys,
+            pnfs: &ns.pnfs,
+            pnfds: &BTreeMap::new(),
             op,
             generation: store.generation(),
             late: true,

@@ -167,6 +167,7 @@ fn clear(tx: &mut Tx<'_>, inst: &mut NsInstance) -> Result<()> {
         tx.delete::<Segment>(&segment)?;
     }
     inst.saps.clear();
+    inst.pnfs.clear();
     inst.instantiated = false;
     inst.flavour = None;
     inst.level = None;

@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 use super::chain::obstacles;
 use crate::{
     model::{
-        chain::{Chain, ChainHop, ChainWay, Classifier, CpOf, HopKind, OnLoss, Stage},
+        chain::{Chain, ChainEnd, ChainHop, ChainWay, Classifier, CpOf, HopKind, OnLoss, Stage},
         error::{Fault, Result},
         id::{ExtCpId, NfpId, VnfId},
         ns::NsInstance,
@@ -38,7 +38,30 @@ pub struct PathChange {
 
 /// Connection points at one place of a path, those of each VNF together: where traffic goes in and where
 /// it comes out, or one that is both.
-pub type Position = Vec<Vec<ExtCpId>>;
+pub type Position = Vec<Vec<CpRef>>;
+
+/// A connection point as a request names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CpRef {
+    Vnf(ExtCpId),
+    /// A SAP, or a connection point of a PNF (`OutsideOf::id`).
+    Outside(SmolStr),
+}
+
+impl From<ExtCpId> for CpRef {
+    fn from(id: ExtCpId) -> CpRef {
+        CpRef::Vnf(id)
+    }
+}
+
+impl std::fmt::Display for CpRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CpRef::Vnf(id) => id.fmt(f),
+            CpRef::Outside(id) => write!(f, "'{id}'"),
+        }
+    }
+}
 
 /// A service as it runs.
 pub struct Running<'a> {
@@ -183,14 +206,15 @@ fn still(c: &Chain) -> Option<Fault> {
 }
 
 /// The connection point with this id, as a VNF of the service has it.
-fn cp_of(id: ExtCpId, on: &Running<'_>) -> Option<CpOf> {
+fn cp_of(id: &CpRef, on: &Running<'_>) -> Option<CpOf> {
+    let CpRef::Vnf(id) = id else { return None };
     on.ns.members.iter().find_map(|m| {
-        let found = on.bodies.get(&m.vnf)?.ext_cps.iter().find(|e| e.id == id)?;
+        let found = on.bodies.get(&m.vnf)?.ext_cps.iter().find(|e| e.id == *id)?;
         Some(CpOf { vnf: m.vnf, cp: found.cpd.clone() })
     })
 }
 
-fn stranger(id: ExtCpId, place: &str, on: &Running<'_>) -> String {
+fn stranger(id: &CpRef, place: &str, on: &Running<'_>) -> String {
     format!("{place}: {id} is no connection point of a VNF of NS instance {}", on.ns.id)
 }
 
@@ -198,8 +222,8 @@ fn hop(position: &Position, place: usize, chain: &Chain, on: &Running<'_>, why: 
     let place = format!("position {place}");
     let mut hop: Option<ChainHop> = None;
     for pair in position {
-        let found: Vec<Option<CpOf>> = pair.iter().map(|id| cp_of(*id, on)).collect();
-        why.extend(pair.iter().zip(&found).filter(|(_, f)| f.is_none()).map(|(id, _)| stranger(*id, &place, on)));
+        let found: Vec<Option<CpOf>> = pair.iter().map(|id| cp_of(id, on)).collect();
+        why.extend(pair.iter().zip(&found).filter(|(_, f)| f.is_none()).map(|(id, _)| stranger(id, &place, on)));
         let (entry, exit) = match found.as_slice() {
             [Some(both)] => (both, both),
             [Some(entry), Some(exit)] => (entry, exit),
@@ -251,15 +275,22 @@ fn kind(name: &SmolStr, entry: &CpOf, exit: &CpOf, chain: &Chain, on: &Running<'
 }
 
 /// A running chain keeps its ends.
-fn end(what: &str, position: &Position, has: &[CpOf], on: &Running<'_>, why: &mut Vec<String>) {
+fn end(what: &str, position: &Position, has: &[ChainEnd], on: &Running<'_>, why: &mut Vec<String>) {
+    let outside = |id: &CpRef| has.iter().find(|e| matches!((e, id), (ChainEnd::Outside { of, .. }, CpRef::Outside(id)) if of.id() == *id));
+    let found_at = |id: &CpRef| outside(id).cloned().or_else(|| cp_of(id, on).map(ChainEnd::Cp));
     let ids = || position.iter().flatten();
-    let found: Vec<Option<CpOf>> = ids().map(|id| cp_of(*id, on)).collect();
-    why.extend(ids().zip(&found).filter(|(_, f)| f.is_none()).map(|(id, _)| stranger(*id, &format!("where it {what}"), on)));
-    let found: HashSet<CpOf> = found.into_iter().flatten().collect();
-    if found != has.iter().cloned().collect() {
-        let name = |c: &CpOf| {
-            let member = on.ns.members.iter().find(|m| m.vnf == c.vnf).map_or("?", |m| m.profile.as_str());
-            format!("'{}' of {member}", c.cp)
+    let found: Vec<Option<ChainEnd>> = ids().map(found_at).collect();
+    let unknown = ids().zip(&found).filter(|(id, f)| f.is_none() && matches!(id, CpRef::Vnf(_)));
+    why.extend(unknown.map(|(id, _)| stranger(id, &format!("where it {what}"), on)));
+    let other = ids().zip(&found).any(|(id, f)| f.is_none() && matches!(id, CpRef::Outside(_)));
+    let found: HashSet<ChainEnd> = found.into_iter().flatten().collect();
+    if other || found != has.iter().cloned().collect() {
+        let name = |c: &ChainEnd| match c {
+            ChainEnd::Cp(c) => {
+                let member = on.ns.members.iter().find(|m| m.vnf == c.vnf).map_or("?", |m| m.profile.as_str());
+                format!("'{}' of {member}", c.cp)
+            }
+            ChainEnd::Outside { of, .. } => format!("'{}'", of.id()),
         };
         let has: Vec<String> = has.iter().map(name).collect();
         why.push(format!("it {what} at {}, and a running chain keeps its ends", has.join(", ")));

@@ -11,6 +11,7 @@ mod groups;
 mod links;
 mod owners;
 mod packages;
+mod pnfs;
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -21,6 +22,7 @@ use super::{
 use crate::model::{
     chain::Chain,
     error::Result,
+    ns::NsInstance,
     package::{NsDescriptor, VnfPackage},
     segment::Segment,
     snapshot::VnfSnapshot,
@@ -54,6 +56,9 @@ pub fn ns_descriptor(version: u8, body: &[u8]) -> Result<NsDescriptor> {
         3 => decode_body::<chains::NsDescriptor<aspects::NsFlavour>>(Table::NsDescriptor, version, body).map(NsDescriptor::from),
         _ => from::<chains::NsDescriptor<drains::NsFlavour>, _>(Table::NsDescriptor, 4, version, body, 5),
     }
+}
+pub fn ns_instance(version: u8, body: &[u8]) -> Result<NsInstance> {
+    from::<pnfs::NsInstance, _>(Table::NsInstance, 1, version, body, 2)
 }
 pub fn vnf_instance(version: u8, body: &[u8]) -> Result<VnfInstance> {
     from::<owners::VnfInstance, _>(Table::VnfInstance, 1, version, body, 2)

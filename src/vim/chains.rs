@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     model::{
-        chain::{Chain, ChainHop, CpOf, Stage},
-        id::{IfName, VnfId},
+        chain::{Chain, ChainEnd, ChainHop, Stage},
+        id::{IfKind, IfName, VnfId, if_name},
         vnf::{Body, Port},
     },
     sdn::{
@@ -18,7 +18,11 @@ use crate::{
 
 /// The VNFs that a chain names, with those of functions that were taken out of it.
 pub fn vnfs(c: &Chain) -> impl Iterator<Item = VnfId> {
-    c.from.iter().chain(&c.to).map(|e| e.vnf).chain(c.functions().flat_map(|h| h.vnfs.iter().copied()))
+    let of = |e: &ChainEnd| match e {
+        ChainEnd::Cp(cp) => Some(cp.vnf),
+        ChainEnd::Outside { .. } => None,
+    };
+    c.from.iter().chain(&c.to).filter_map(of).chain(c.functions().flat_map(|h| h.vnfs.iter().copied()))
 }
 
 pub fn of(c: &Chain, bodies: &HashMap<VnfId, Body>) -> SwitchChain {
@@ -44,10 +48,14 @@ fn hops(all: &[ChainHop], bodies: &HashMap<VnfId, Body>) -> Vec<Hop> {
     all.iter().map(|h| Hop { name: h.name.clone(), kind: h.kind, instances: instances(h, bodies) }).collect()
 }
 
-fn ends(cps: &[CpOf], bodies: &HashMap<VnfId, Body>) -> Vec<End> {
-    let ports = cps.iter().filter_map(|e| Some((bodies.get(&e.vnf)?, e))).flat_map(|(b, e)| {
-        let on = |p: &&Port| p.ext_cp.as_ref() == Some(&e.cp);
-        b.vnfcs.iter().flat_map(|v| &v.ports).filter(on).map(|p| End { port: p.ifname.clone(), mac: Some(p.mac) })
+fn ends(all: &[ChainEnd], bodies: &HashMap<VnfId, Body>) -> Vec<End> {
+    let ports = all.iter().flat_map(|e| match e {
+        ChainEnd::Cp(e) => {
+            let on = |p: &&Port| p.ext_cp.as_ref() == Some(&e.cp);
+            let ports = bodies.get(&e.vnf).into_iter().flat_map(|b| &b.vnfcs).flat_map(|v| &v.ports).filter(on);
+            ports.map(|p| End { port: p.ifname.clone(), mac: Some(p.mac) }).collect()
+        }
+        ChainEnd::Outside { segment, mac, .. } => vec![End { port: if_name(IfKind::Patch, &segment.0), mac: *mac }],
     });
     ports.collect()
 }

@@ -6,6 +6,7 @@ mod function;
 mod handover;
 mod kinds;
 mod lab;
+mod outside;
 mod repair;
 mod shown;
 mod spread;

@@ -12,7 +12,7 @@ use crate::{
         respond::{Json, NoQuery},
     },
     model::{
-        chain::{Chain, ChainHop, ChainState, CpOf, HopKind, OnLoss, Stage},
+        chain::{Chain, ChainEnd, ChainHop, ChainState, HopKind, OnLoss, OutsideOf, Stage},
         error::Fault,
         id::NfpId,
     },
@@ -59,9 +59,21 @@ struct Handover {
 }
 
 #[derive(Serialize)]
-struct End {
-    vnf: String,
-    cp: String,
+#[serde(untagged)]
+enum End {
+    Vnf { vnf: String, cp: String },
+    Sap { sap: String },
+    Pnf { pnf: String, cp: String },
+}
+
+impl End {
+    fn of(e: &ChainEnd) -> End {
+        match e {
+            ChainEnd::Cp(e) => End::Vnf { vnf: e.vnf.to_string(), cp: e.cp.to_string() },
+            ChainEnd::Outside { of: OutsideOf::Sap(sap), .. } => End::Sap { sap: sap.to_string() },
+            ChainEnd::Outside { of: OutsideOf::Pnf { pnf, cp }, .. } => End::Pnf { pnf: pnf.to_string(), cp: cp.to_string() },
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -109,7 +121,7 @@ pub(super) fn of(c: &Chain, state: Option<&crate::sdn::chain::ChainState>) -> Wi
         back: seen.and_then(|s| count(s.back.packets, s.back.bytes)),
     };
     let hops = c.hops.iter().enumerate().map(|(i, h)| hop(h, state.and_then(|s| s.hops.get(i))));
-    let ends = |all: &[CpOf]| all.iter().map(|e| End { vnf: e.vnf.to_string(), cp: e.cp.to_string() }).collect();
+    let ends = |all: &[ChainEnd]| all.iter().map(End::of).collect();
     Wire {
         id: c.id.to_string(),
         ns: c.ns.to_string(),

@@ -6,15 +6,18 @@ use super::{
 };
 use crate::{
     model::{
-        chain::Chain,
-        ns::NsInstance,
+        chain::{Chain, ChainEnd, pnf_cp_id},
+        ns::{NsInstance, NsPnf},
         nsd::NsAspect,
         segment::{Segment, Station},
         vnf::VnfInstance,
         vnfd::Flavour,
     },
     sol::{
-        nslcm::{self as sol, NsCpHandle, NsInstanceLinks, NsLinkPortInfo, NsScaleInfo, NsVirtualLinkInfo, SapInfo, VnffgInfo},
+        cp::{CpProtocolData, IpAddressType, IpAddressesData, IpOverEthernetAddressData, LayerProtocol},
+        nslcm::{
+            self as sol, NsCpHandle, NsInstanceLinks, NsLinkPortInfo, NsScaleInfo, NsVirtualLinkInfo, PnfExtCpInfo, PnfInfo, SapInfo, VnffgInfo,
+        },
         vnflcm::InstantiationState,
     },
 };
@@ -72,6 +75,7 @@ pub fn instance(w: &Whole, base: &Base) -> sol::NsInstance {
                 }
             })
             .collect(),
+        pnf_info: ns.pnfs.iter().filter_map(pnf).collect(),
         vnffg_info: graphs(w),
         ns_scale_status: scale_status(w),
         ns_state: if ns.instantiated { InstantiationState::Instantiated } else { InstantiationState::NotInstantiated },
@@ -98,6 +102,41 @@ fn scale_status(w: &Whole) -> Vec<NsScaleInfo> {
     w.aspects.iter().filter_map(status).collect()
 }
 
+/// A box whose descriptor was found when the service was planned.
+fn pnf(p: &NsPnf) -> Option<PnfInfo> {
+    let cps = p.cps.iter().map(|c| {
+        let group = |kind: IpAddressType, four: bool| {
+            let of: Vec<String> = c.addresses.iter().filter(|a| a.is_ipv4() == four).map(ToString::to_string).collect();
+            (!of.is_empty()).then_some(IpAddressesData {
+                kind,
+                fixed_addresses: of,
+                num_dynamic_addresses: None,
+                address_range: None,
+                subnet_id: None,
+            })
+        };
+        let ip_addresses: Vec<_> = [group(IpAddressType::Ipv4, true), group(IpAddressType::Ipv6, false)].into_iter().flatten().collect();
+        let told = c.mac.is_some() || !ip_addresses.is_empty();
+        let data = IpOverEthernetAddressData { mac_address: c.mac.map(|m| m.to_string()), ip_addresses, ..IpOverEthernetAddressData::default() };
+        PnfExtCpInfo {
+            cp_instance_id: pnf_cp_id(&p.profile, &c.cp),
+            cpd_id: c.cp.to_string(),
+            cp_protocol_data: told
+                .then_some(CpProtocolData { layer_protocol: LayerProtocol::IpOverEthernet, ip_over_ethernet: Some(data) })
+                .into_iter()
+                .collect(),
+        }
+    });
+    Some(PnfInfo {
+        pnf_id: p.id.to_string(),
+        pnf_name: Some(p.name.to_string()),
+        pnfd_id: p.pnfd_id.to_string(),
+        pnfd_info_id: p.pnfd_info?.to_string(),
+        pnf_profile_id: p.profile.to_string(),
+        cp_info: cps.collect(),
+    })
+}
+
 /// SOL005 6.5.3.56: by VNFFGD, the VNFs and links that its paths use. Its connection points are left out:
 /// the text has all of them, the published OpenAPI has room for one.
 fn graphs(w: &Whole) -> Vec<VnffgInfo> {
@@ -108,9 +147,16 @@ fn graphs(w: &Whole) -> Vec<VnffgInfo> {
             out.len() - 1
         });
         let Some(graph) = out.get_mut(at) else { continue };
-        let ends = c.from.iter().chain(&c.to).map(|e| (e.vnf, &e.cp));
+        let ends = c.from.iter().chain(&c.to).filter_map(|e| match e {
+            ChainEnd::Cp(e) => Some((e.vnf, &e.cp)),
+            ChainEnd::Outside { segment, .. } => {
+                add(&mut graph.ns_virtual_link_info_id, [segment.to_string()]);
+                None
+            }
+        });
+        let ends: Vec<_> = ends.collect();
         let hops = c.hops.iter().flat_map(|h| h.vnfs.iter().flat_map(move |v| [(*v, &h.entry), (*v, &h.exit)]));
-        for (vnf, cp) in ends.chain(hops) {
+        for (vnf, cp) in ends.into_iter().chain(hops) {
             let body = w.vnfs.iter().find(|(v, _)| v.id == vnf).and_then(|(v, _)| v.body.as_ref());
             let segments = body.into_iter().flat_map(|b| b.ext_cps.iter().filter(|e| e.cpd == *cp).map(|e| e.segment.to_string()));
             add(&mut graph.ns_virtual_link_info_id, segments);

@@ -12,6 +12,7 @@ use crate::{
         error::{Fault, Result},
         id::{SegmentId, VnfId, VnfcId},
         net::MacAddr,
+        ns::{NsPnf, NsPnfCp},
         op::CancelMode,
         param::Params,
         tree::tree,
@@ -22,7 +23,7 @@ use crate::{
         common::KeyValuePairs,
         cp::{CpProtocolData, VnfExtCpConfig},
         nslcm::{
-            HealNsRequest, InstantiateNsRequest, NsScaleType, ParamsForVnf, ScaleNsData, ScaleNsRequest, ScaleVnfType, ScalingDirection,
+            AddPnfData, HealNsRequest, InstantiateNsRequest, NsScaleType, ParamsForVnf, ScaleNsData, ScaleNsRequest, ScaleVnfType, ScalingDirection,
             TerminateNsRequest,
         },
         vnflcm::{
@@ -431,7 +432,6 @@ fn member_params(all: &[ParamsForVnf], faults: &mut Faults) -> BTreeMap<SmolStr,
 pub fn instantiate_ns(mut r: InstantiateNsRequest) -> Result<InstantiateNs> {
     let mut faults = Faults::default();
     let no = "not offered; leave the member out";
-    faults.refuse(!r.addpnf_data.is_empty(), "addpnfData", no);
     faults.refuse(!r.vnf_instance_data.is_empty(), "vnfInstanceData", "not offered: Bothy makes the VNFs of a service itself");
     faults.refuse(!r.nested_ns_instance_data.is_empty(), "nestedNsInstanceData", no);
     faults.refuse(!r.additional_params_for_nested_ns.is_empty(), "additionalParamsForNestedNs", no);
@@ -445,15 +445,41 @@ pub fn instantiate_ns(mut r: InstantiateNsRequest) -> Result<InstantiateNs> {
     let mut given = std::mem::take(&mut r.additional_params_for_ns);
     let ssh_keys = ssh_keys(&mut given, "additionalParamsForNs", &mut faults);
     let member_params = member_params(&r.additional_params_for_vnf, &mut faults);
+    let pnfs = pnfs(&r.addpnf_data, &mut faults);
     let done = InstantiateNs {
         flavour: r.ns_flavour_id.into(),
         level: r.ns_instantiation_level_id.map(Into::into),
         params: params(&given),
         member_params,
         ssh_keys,
+        pnfs,
         request,
     };
     faults.end("InstantiateNsRequest", done)
+}
+
+/// AddPnfData (SOL005 6.5.3.14).
+fn pnfs(all: &[AddPnfData], faults: &mut Faults) -> Vec<NsPnf> {
+    let one = |(i, p): (usize, &AddPnfData)| {
+        let cps = p.cp_data.iter().enumerate().filter_map(|(j, c)| {
+            let at = format!("addpnfData[{i}].cpData[{j}]");
+            let Some(cp) = &c.cpd_id else {
+                faults.add(format!("{at}.cpdId"), "needed: which connection point of the PNF this is");
+                return None;
+            };
+            let wish = protocols(&c.cp_protocol_data, &at, faults);
+            Some(NsPnfCp { cp: cp.as_str().into(), segment: None, mac: wish.mac, addresses: wish.addresses })
+        });
+        NsPnf {
+            cps: cps.collect(),
+            id: p.pnf_id.as_str().into(),
+            name: p.pnf_name.as_str().into(),
+            profile: p.pnf_profile_id.as_str().into(),
+            pnfd_id: p.pnfd_id.as_str().into(),
+            pnfd_info: None,
+        }
+    };
+    all.iter().enumerate().map(one).collect()
 }
 
 /// SOL003 5.5.2.8. `usual`: seconds where neither the request nor the descriptor says how many.

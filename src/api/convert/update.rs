@@ -8,7 +8,7 @@ use crate::{
         id::{ExtCpId, NfpId},
         net::{Cidr, VlanId},
     },
-    nfvo::way::{PathChange, Position},
+    nfvo::way::{CpRef, PathChange, Position},
     sol::nslcm::{CpGroupInfo, EtherType, ForwardingBehaviour, NfpData, NfpProtocol, NfpRule, PortRange, UpdateNsRequest, UpdateVnffgData},
 };
 
@@ -57,13 +57,12 @@ fn position(group: &CpGroupInfo, at: &str, faults: &mut Faults) -> Position {
     let mut out = Position::new();
     for (i, pair) in group.cp_pair_info.iter().enumerate() {
         let at = format!("{at}.cpPairInfo[{i}]");
-        faults.refuse(!pair.pnf_ext_cp_ids.is_empty(), &format!("{at}.pnfExtCpIds"), "not offered: paths lead by VNFs");
-        faults.refuse(!pair.sap_ids.is_empty(), &format!("{at}.sapIds"), "not offered: paths lead by VNFs");
-        let mut ids = Vec::new();
+        let outside = pair.pnf_ext_cp_ids.iter().chain(&pair.sap_ids);
+        let mut ids: Vec<CpRef> = outside.map(|id| CpRef::Outside(id.as_str().into())).collect();
         for id in &pair.vnf_ext_cp_ids {
             // Of a CP with several instances, each names it.
             match id.get(..36).unwrap_or(id).parse::<ExtCpId>() {
-                Ok(id) => ids.push(id),
+                Ok(id) => ids.push(CpRef::Vnf(id)),
                 Err(_) => faults.add(format!("{at}.vnfExtCpIds"), format!("'{id}' is not the id of an external connection point")),
             }
         }

@@ -67,6 +67,41 @@ fn a_position_that_no_path_lists_is_a_function_in_reserve() {
     assert_eq!((spare.kind, spare.entry.cp.as_str(), spare.exit.cp.as_str()), (HopKind::Stateful, "lan_link", "wan_link"));
 }
 
+const WEB: &str = "    web:\n      type: bothy.nodes.vcpe.Web";
+
+/// A physical box on the link `wan`, before the web server.
+fn press(metadata: &str) -> String {
+    format!(
+        "    press:\n      type: tosca.nodes.nfv.PNF\n      metadata: {{ {metadata} }}\n      properties: {{ descriptor_id: press-1 }}\n      requirements:\n        - plug: wan\n\n{WEB}"
+    )
+}
+
+#[test]
+fn a_path_ends_at_a_pnf_or_a_sap_and_the_pnf_s_link_has_the_network_it_is_plugged_into() {
+    let plugged = press("bothy.physical.plug: plant");
+    let nsd = service(&[(WEB, &plugged), ("{ node: web, capability: wan_link }", "press")]).expect("reads");
+    let f = &nsd.flavours[0];
+    let [pnf] = f.pnfs.as_slice() else { panic!("{:?}", f.pnfs) };
+    assert_eq!((pnf.id.as_str(), pnf.pnfd_id.as_str(), pnf.attach[0].ext_cp.as_str()), ("press", "press-1", "plug"));
+    assert_eq!(f.links.iter().find(|l| l.id == "wan").and_then(|l| l.profile.physical.as_deref()), Some("plant"));
+    assert_eq!((f.paths[0].to.member.as_str(), f.paths[0].to.cp.as_str()), ("press", "plug"));
+
+    let sap = format!("    plant:\n      type: tosca.nodes.nfv.Sap\n      properties: {{ layer_protocols: [ ethernet ] }}\n      requirements:\n        - internal_virtual_link: wan\n\n{WEB}");
+    let nsd = service(&[(WEB, &sap), ("{ node: web, capability: wan_link }", "plant")]).expect("reads");
+    assert_eq!((nsd.flavours[0].paths[0].to.member.as_str(), nsd.flavours[0].paths[0].to.cp.as_str()), ("plant", ""));
+
+    let function = ("        - profile_element: { node: firewall, capability: lan_link }\n        - profile_element: { node: firewall, capability: wan_link }\n", "        - profile_element: press\n");
+    for (what, edits, said) in [
+        ("nowhere", vec![(WEB, press(""))], "reaches no physical network"),
+        ("misspelt", vec![(WEB, press("bothy.physical.plug: plant, bothy.physical.plub: plant"))], "did you mean 'plug'"),
+        ("a function", vec![(WEB, plugged.clone()), (function.0, function.1.to_owned())], "'press' is no VNF"),
+    ] {
+        let edits: Vec<(&str, &str)> = edits.iter().map(|(a, b)| (*a, b.as_str())).collect();
+        let all = service(&edits).map(drop).expect_err(what);
+        assert!(all.contains(said), "{what}: no {said:?} in\n{all}");
+    }
+}
+
 #[test]
 fn wrong_paths_are_refused_each_fault_at_its_place() {
     for (what, edits, said) in [

@@ -16,11 +16,25 @@ use super::{
 use crate::model::{
     chain::{Classifier, Family, HopKind, IpProto, OnLoss, Ports},
     net::{Cidr, VlanId},
-    nsd::{ForwardingPath, Member, MemberCp, PathHop},
+    nsd::{Attach, ForwardingPath, Member, MemberCp, PathHop, Pnf, Sap},
 };
 
 pub const RULE: &str = "tosca.policies.nfv.NfpRule";
 pub const VNFFG: &str = "tosca.groups.nfv.VNFFG";
+
+/// What a position can name.
+pub struct Around<'a> {
+    pub members: &'a [Member],
+    pub saps: &'a [Sap],
+    pub pnfs: &'a [Pnf],
+}
+
+impl Around<'_> {
+    fn attach(&self, name: &str) -> Option<&[Attach]> {
+        let vnf = self.members.iter().find(|m| m.id == name).map(|m| m.attach.as_slice());
+        vnf.or_else(|| self.pnfs.iter().find(|p| p.id == name).map(|p| p.attach.as_slice()))
+    }
+}
 
 struct Position<'a> {
     kind: HopKind,
@@ -29,14 +43,14 @@ struct Position<'a> {
 }
 
 /// The paths, and the functions of positions that are on none of them.
-pub fn paths(scope: &Scope<'_>, members: &[Member]) -> (Vec<ForwardingPath>, Vec<PathHop>) {
+pub fn paths(scope: &Scope<'_>, around: &Around<'_>) -> (Vec<ForwardingPath>, Vec<PathHop>) {
     let of_kind = |base: &str| -> Vec<At<'_>> {
         let is = |at: &At<'_>| at.get("type").and_then(|t| t.text()).is_some_and(|k| scope.types.is_a(&k, base));
         scope.templates().iter().filter_map(|(key, _)| At::template(scope, &key.text)).filter(is).collect()
     };
-    let elements: Vec<(SmolStr, Vec<MemberCp>)> = of_kind(NFP_ELEMENT).iter().map(|at| (at.me(), element(at, members))).collect();
+    let elements: Vec<(SmolStr, Vec<MemberCp>)> = of_kind(NFP_ELEMENT).iter().map(|at| (at.me(), element(at, around))).collect();
     let positions: Vec<(SmolStr, Position<'_>)> = of_kind(NFP_POSITION).into_iter().map(|at| (at.me(), position(at, &elements))).collect();
-    let mut out: Vec<ForwardingPath> = of_kind(NFP).iter().filter_map(|at| path(at, &positions)).collect();
+    let mut out: Vec<ForwardingPath> = of_kind(NFP).iter().filter_map(|at| path(at, &positions, around)).collect();
     rules(scope, &mut out);
     groups(scope, &mut out);
     for at in of_kind(NFP) {
@@ -49,31 +63,39 @@ pub fn paths(scope: &Scope<'_>, members: &[Member]) -> (Vec<ForwardingPath>, Vec
         }
     }
     let listed: Vec<SmolStr> = of_kind(NFP).iter().flat_map(|at| at.requirements()).map(|(_, target, _)| target).collect();
-    let spare = positions.iter().filter(|(name, _)| !listed.contains(name)).filter_map(|(_, p)| p.hop()).collect();
+    let spare = positions.iter().filter(|(name, _)| !listed.contains(name)).filter_map(|(_, p)| p.hop(around)).collect();
     (out, spare)
 }
 
 impl Position<'_> {
-    fn hop(&self) -> Option<PathHop> {
+    fn hop(&self, around: &Around<'_>) -> Option<PathHop> {
         let (entry, exit) = (self.cps.first()?, self.cps.last()?);
+        if !around.members.iter().any(|m| m.id == entry.member) {
+            self.at.error(format!("'{}' is no VNF: a PNF or a SAP is where a path begins or ends", entry.member));
+            return None;
+        }
         Some(PathHop { kind: self.kind, entry: entry.clone(), exit: exit.clone() })
     }
 }
 
 /// One connection point, or the one that traffic goes in by and the one it comes out by.
-fn element(at: &At<'_>, members: &[Member]) -> Vec<MemberCp> {
+fn element(at: &At<'_>, around: &Around<'_>) -> Vec<MemberCp> {
     let mut out = Vec::new();
     for (name, target, req) in at.requirements() {
         if name != "profile_element" {
             req.error(format!("'{name}' is no requirement of a position element, which has 'profile_element'"));
             continue;
         }
-        let Some(m) = members.iter().find(|m| m.id == target) else {
-            req.no_such("VNF", &target, members.iter().map(|m| m.id.as_str()));
+        if around.saps.iter().any(|s| s.id == target) {
+            out.push(MemberCp { member: target, cp: SmolStr::default() });
+            continue;
+        }
+        let Some(attach) = around.attach(&target) else {
+            req.no_such("VNF", &target, around.members.iter().map(|m| m.id.as_str()));
             continue;
         };
         let said = if req.is_map() { req.get("capability").and_then(|c| c.text()) } else { None };
-        let cp = match (said, m.attach.as_slice()) {
+        let cp = match (said, attach) {
             (Some(cp), all) if all.iter().any(|a| a.ext_cp == cp) => cp,
             (Some(cp), all) => {
                 req.no_such("connection point on a virtual link", &cp, all.iter().map(|a| a.ext_cp.as_str()));
@@ -120,7 +142,7 @@ fn position<'a>(at: At<'a>, elements: &[(SmolStr, Vec<MemberCp>)]) -> Position<'
     Position { kind, cps, at }
 }
 
-fn path(at: &At<'_>, positions: &[(SmolStr, Position<'_>)]) -> Option<ForwardingPath> {
+fn path(at: &At<'_>, positions: &[(SmolStr, Position<'_>)], around: &Around<'_>) -> Option<ForwardingPath> {
     let mut way: Vec<&Position<'_>> = Vec::new();
     let reqs = at.requirements();
     for (name, target, req) in &reqs {
@@ -152,7 +174,7 @@ fn path(at: &At<'_>, positions: &[(SmolStr, Position<'_>)]) -> Option<Forwarding
         vnffg: SmolStr::default(),
         classifiers: Vec::new(),
         from: end(first)?,
-        hops: hops.iter().filter_map(|p| p.hop()).collect(),
+        hops: hops.iter().filter_map(|p| p.hop(around)).collect(),
         to: end(last)?,
         symmetric: told.flag("symmetric").unwrap_or(true),
         on_loss: told.get("on_loss").and_then(|l| l.choice(&losses)).unwrap_or_default(),

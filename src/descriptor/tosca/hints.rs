@@ -28,6 +28,7 @@
 //! | | `bothy.on_loss` | `block` (default), `bypass`: what happens without one of its functions |
 //! | | `bothy.drain_timeout` | 300 s where it says nothing: how long connections keep their way when the path takes another; `0` not at all |
 //! | NfpPosition | `bothy.hop` | `transparent` (default): hands frames on as they are; `stateful`: so does it, and it has to see a connection from its beginning; `routed`: takes frames for its own MAC |
+//! | PNF of an NSD | `bothy.physical.REQUIREMENT` | the physical network of the box that it is plugged into there |
 //! | AffinityRule, AntiAffinityRule of a VNFD | `bothy.scope` | `numa_node`: the rule is for NUMA nodes of the box |
 //! | VNF of an NSD | `bothy.address.REQUIREMENT` | fixed addresses on that link |
 //! | | `bothy.priority` | lower starts first after a reboot |
@@ -46,6 +47,7 @@ pub const ON_VDU_CP: &[&str] = &["management", "model", "mac", "mtu", "port_secu
 pub const ON_EXT_CP: &[&str] = &["management"];
 pub const ON_LINK: &[&str] = &["management", "nat", "forwards", "dns", "physical"];
 pub const ON_PATH: &[&str] = &["symmetric", "on_loss", "drain_timeout"];
+pub const ON_PNF: &[&str] = &["physical.*"];
 pub const ON_POSITION: &[&str] = &["hop"];
 /// On the policies, which have metadata as nodes have.
 pub const ON_RULE: &[&str] = &["scope"];

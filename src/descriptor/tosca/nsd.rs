@@ -139,6 +139,7 @@ fn identity(ns: &At<'_>, types: &Types) -> Nsd {
 fn flavour(scope: &Scope<'_>, id: SmolStr, ns: &At<'_>, level: Option<SmolStr>) -> NsFlavour {
     let mut members: Vec<(Member, At<'_>)> = Vec::new();
     let mut links: Vec<NsLink> = Vec::new();
+    let mut pnfs: Vec<(Pnf, At<'_>)> = Vec::new();
     let mut saps = Vec::new();
     for (key, _) in scope.templates() {
         let Some(at) = At::template(scope, &key.text) else { continue };
@@ -158,7 +159,7 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, ns: &At<'_>, level: Option<SmolStr>) 
         } else if [NFP, NFP_POSITION, NFP_ELEMENT].iter().any(|b| is(b)) {
             // `forward` reads them once all members are known.
         } else if is(PNF) {
-            at.warn("a PNF is not acted on: connect it to a physical network of the box");
+            pnfs.push((pnf(&at), at));
         } else if [INT_LINK, VDU_CP, BLOCK].iter().any(|b| is(b)) {
             at.error_hint(format!("{kind} belongs in a VNFD"), "an NSD has VNFs, NsVirtualLinks and Saps");
         } else if scope.types.known_node(&kind) {
@@ -180,15 +181,17 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, ns: &At<'_>, level: Option<SmolStr>) 
         scope.sink.warn(name.pos, &format!("topology_template.groups.{}", name.text), format!("{kind} is not acted on yet"));
     }
     connect(&mut members, &links);
-    let saps = saps.iter().filter_map(|(name, at)| sap(name, at, &links)).collect();
+    plug(&mut pnfs, &mut links);
+    let pnfs: Vec<Pnf> = pnfs.into_iter().map(|(p, _)| p).collect();
+    let saps: Vec<Sap> = saps.iter().filter_map(|(name, at)| sap(name, at, &links)).collect();
     check_forwards(scope, &links, &members);
     check_cycles(&members);
     let members: Vec<Member> = members.into_iter().map(|(m, _)| m).collect();
     nsaffinity::check(scope, &members, &links);
     let (levels, default_level) = nslevel::levels(scope, &members, level);
-    let (paths, spare) = forward::paths(scope, &members);
+    let (paths, spare) = forward::paths(scope, &forward::Around { members: &members, saps: &saps, pnfs: &pnfs });
     let aspects = nsaspect::aspects(scope, &members);
-    NsFlavour { id, members, links, saps, default_level, levels, paths, aspects, spare }
+    NsFlavour { id, members, links, saps, default_level, levels, paths, aspects, spare, pnfs }
 }
 
 fn member(at: &At<'_>) -> Member {
@@ -236,6 +239,50 @@ fn member(at: &At<'_>) -> Member {
         }
     }
     out
+}
+
+fn pnf(at: &At<'_>) -> Pnf {
+    let pnfd_id = at.property("descriptor_id").and_then(|d| d.text());
+    if pnfd_id.is_none() {
+        at.error_hint("says not which PNFD it is described by", "give properties.descriptor_id the PNFD's descriptor_id");
+    }
+    Pnf { id: at.me(), pnfd_id: pnfd_id.unwrap_or_default(), attach: Vec::new() }
+}
+
+/// Requirements of the PNFs: to links, which have the physical networks that these are plugged into.
+fn plug(pnfs: &mut [(Pnf, At<'_>)], links: &mut [NsLink]) {
+    for (p, at) in pnfs {
+        let told = hints(at, ON_PNF);
+        for (name, target, req) in at.requirements() {
+            if p.attach.iter().any(|a| a.ext_cp == name) {
+                req.error(format!("'{name}' is attached twice"));
+            }
+            let known: Vec<SmolStr> = links.iter().map(|l| l.id.clone()).collect();
+            let Some(link) = links.iter_mut().find(|l| l.id == target) else {
+                req.no_such("virtual link", &target, known.iter().map(SmolStr::as_str));
+                continue;
+            };
+            let network = told.get(&format!("physical.{name}")).and_then(|n| n.text());
+            match (&link.profile.physical, network) {
+                (None, None) => req.error_hint(
+                    format!("a PNF is on '{target}', and the link reaches no physical network"),
+                    format!("write bothy.physical.{name} in the PNF's metadata, or bothy.physical in the link's"),
+                ),
+                (None, network) => link.profile.physical = network,
+                (Some(has), Some(other)) if *has != other => {
+                    req.error(format!("'{target}' has the physical network '{has}', and this is plugged into '{other}'"));
+                }
+                (Some(_), _) => {}
+            }
+            p.attach.push(Attach { ext_cp: name, link: target, addresses: Vec::new() });
+        }
+        let known: Vec<SmolStr> = p.attach.iter().map(|a| a.ext_cp.clone()).collect();
+        for (name, hint) in told.starting("physical.") {
+            if !known.iter().any(|k| k == name) {
+                hint.no_such("virtual link requirement", name, known.iter().map(SmolStr::as_str));
+            }
+        }
+    }
 }
 
 /// Requirements of the members: to links, and to members that come first.

@@ -248,6 +248,7 @@ pub fn nsd(id: &str, members: &[(&str, &str, &[&str])]) -> Nsd {
         paths: Vec::new(),
         aspects: Vec::new(),
         spare: Vec::new(),
+        pnfs: Vec::new(),
     };
     Nsd {
         id: id.into(),

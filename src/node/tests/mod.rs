@@ -12,6 +12,7 @@ mod connect;
 mod crash;
 mod drift;
 mod facts;
+mod hybrid;
 mod flavour;
 mod float;
 mod groups;

@@ -8,7 +8,7 @@ use crate::{
         op::OpKind,
         vnf::Stopping,
     },
-    nfvo::way::PathChange,
+    nfvo::way::{CpRef, PathChange},
     node::{
         kit::{Shape, TestBox, nsd, vnfd},
         tests::chains::chained,
@@ -33,8 +33,8 @@ pub fn up() -> (TestBox, NsId) {
     (b, id)
 }
 
-fn cp(b: &TestBox, id: NsId, member: &str, cp: &str) -> ExtCpId {
-    b.member(id, member).body.expect("a body").ext_cps.iter().find(|e| e.cpd == cp).expect("a connection point").id
+fn cp(b: &TestBox, id: NsId, member: &str, cp: &str) -> CpRef {
+    b.member(id, member).body.expect("a body").ext_cps.iter().find(|e| e.cpd == cp).expect("a connection point").id.into()
 }
 
 /// The path by the one arm of each of these.
@@ -130,8 +130,8 @@ fn what_cannot_be_is_refused_with_every_reason_and_changes_nothing() {
         assert_eq!(dry.detail(), told.detail(), "the dry run says the same");
         told
     };
-    let stranger = ExtCpId(uuid::Uuid::from_u128(7));
-    let with = |positions: Vec<Vec<Vec<ExtCpId>>>| PathChange { positions, ..by(&b, id, &[]) };
+    let stranger = CpRef::Vnf(ExtCpId(uuid::Uuid::from_u128(7)));
+    let with = |positions: Vec<Vec<Vec<CpRef>>>| PathChange { positions, ..by(&b, id, &[]) };
     let at = |m: &str| vec![vec![cp(&b, id, m, "ext1")]];
     let unknown = PathChange { path: NfpId(uuid::Uuid::from_u128(8)), ..by(&b, id, &[]) };
     for (ask, parts) in [

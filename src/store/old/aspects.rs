@@ -29,6 +29,7 @@ impl From<NsFlavour> for nsd::NsFlavour {
             paths: o.paths.into_iter().map(Into::into).collect(),
             aspects: Vec::new(),
             spare: Vec::new(),
+            pnfs: Vec::new(),
         }
     }
 }

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use smol_str::SmolStr;
 
+use super::drains::ends;
 use crate::model::{
     chain::{self, ChainHop, ChainState, Classifier, CpOf, DRAIN_S, OnLoss},
     error::FaultRecord,
@@ -113,6 +114,7 @@ impl From<NsFlavour> for nsd::NsFlavour {
             paths: Vec::new(),
             aspects: Vec::new(),
             spare: Vec::new(),
+            pnfs: Vec::new(),
         }
     }
 }
@@ -125,9 +127,9 @@ impl From<Chain> for chain::Chain {
             vnffg: o.vnffg,
             nfp: o.nfp,
             classifiers: o.classifiers,
-            from: o.from,
+            from: ends(o.from),
             hops: o.hops,
-            to: o.to,
+            to: ends(o.to),
             symmetric: o.symmetric,
             on_loss: o.on_loss,
             state: o.state,

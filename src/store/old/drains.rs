@@ -1,11 +1,11 @@
 //! Before connections kept their way: chains and paths without a time to drain, and descriptors without functions in
-//! reserve.
+//! reserve. Chains began and ended at VNFs only.
 
 use serde::Deserialize;
 use smol_str::SmolStr;
 
 use crate::model::{
-    chain::{self, ChainHop, ChainState, Classifier, CpOf, DRAIN_S, OnLoss},
+    chain::{self, ChainEnd, ChainHop, ChainState, Classifier, CpOf, DRAIN_S, OnLoss},
     id::{NfpId, NsId, ProjectId},
     nsd::{self, Member, MemberCp, NsAspect, NsLevel, NsLink, PathHop, Sap},
 };
@@ -63,6 +63,7 @@ impl From<NsFlavour> for nsd::NsFlavour {
             paths: o.paths.into_iter().map(Into::into).collect(),
             aspects: o.aspects,
             spare: Vec::new(),
+            pnfs: Vec::new(),
         }
     }
 }
@@ -90,9 +91,9 @@ impl From<Chain> for chain::Chain {
             vnffg: o.vnffg,
             nfp: o.nfp,
             classifiers: o.classifiers,
-            from: o.from,
+            from: ends(o.from),
             hops: o.hops,
-            to: o.to,
+            to: ends(o.to),
             symmetric: o.symmetric,
             on_loss: o.on_loss,
             state: o.state,
@@ -101,4 +102,8 @@ impl From<Chain> for chain::Chain {
             handover: None,
         }
     }
+}
+
+pub(super) fn ends(of: Vec<CpOf>) -> Vec<ChainEnd> {
+    of.into_iter().map(ChainEnd::Cp).collect()
 }

@@ -335,6 +335,7 @@ impl From<NsFlavour> for nsd::NsFlavour {
             paths: Vec::new(),
             aspects: Vec::new(),
             spare: Vec::new(),
+            pnfs: Vec::new(),
         }
     }
 }

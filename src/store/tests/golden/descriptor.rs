@@ -42,6 +42,8 @@ pub(super) fn check(g: &Golden) {
         f.paths.iter_mut().for_each(|p| p.drain_s = Some(60));
         let spare = f.paths.iter().flat_map(|p| &p.hops).map(|h| PathHop { kind: HopKind::Stateful, ..h.clone() });
         f.spare = spare.collect();
+        let attach = vec![Attach { ext_cp: "lan".into(), link: "lan".into(), addresses: Vec::new() }];
+        f.pnfs = vec![Pnf { id: "pnf".into(), pnfd_id: "pnfd".into(), attach }];
     }
     g.check("nsd-spare", &with_path);
 }
@@ -340,6 +342,7 @@ pub(super) fn ns_descriptor() -> NsDescriptor {
             paths: Vec::new(),
             aspects: Vec::new(),
             spare: Vec::new(),
+            pnfs: Vec::new(),
         }],
     };
     NsDescriptor {

@@ -12,6 +12,21 @@ pub(super) fn check(g: &Golden) {
     let owner = VnfOwner { account: "orch".into(), base: "https://box:9443".into() };
     g.check("vnf-owned", &VnfInstance { owner: Some(owner), ..vnf(None) });
     g.check("ns", &ns());
+    let cp = NsPnfCp {
+        cp: "lan".into(),
+        segment: Some(SegmentId(id(11))),
+        mac: Some(MacAddr::planned(7)),
+        addresses: vec!["10.0.0.9".parse().expect("address")],
+    };
+    let pnf = NsPnf {
+        id: "box-1".into(),
+        name: "b".into(),
+        profile: "pnf".into(),
+        pnfd_id: "pnfd".into(),
+        pnfd_info: Some(PnfdInfoId(id(29))),
+        cps: vec![cp],
+    };
+    g.check("ns-pnfs", &NsInstance { pnfs: vec![pnf], ..ns() });
 
     let owners = [SegmentOwner::Ns(NsId(id(21))), SegmentOwner::Vnf(VnfId(id(20)))];
     for (owner, state) in owners.into_iter().zip([SegmentState::Wanted, SegmentState::Leaving]) {
@@ -39,6 +54,14 @@ pub(super) fn check(g: &Golden) {
         (c.drain_s, c.handover) = (60, Some(Handover { old, mark: 6, stage }));
         g.check(format!("chain-{name}"), &c);
     }
+    let outside = |of, mac| ChainEnd::Outside { of, segment: SegmentId(id(11)), mac };
+    let pnf = OutsideOf::Pnf { pnf: "pnf".into(), cp: "lan".into() };
+    let ends = Chain {
+        from: vec![outside(OutsideOf::Sap("sap".into()), None)],
+        to: vec![outside(pnf, Some(MacAddr::planned(7)))],
+        ..changed_chain()
+    };
+    g.check("chain-outside", &ends);
     for (name, page) in [("small", PageSize::Small), ("2M", PageSize::Huge2M), ("1G", PageSize::Huge1G)] {
         g.check(format!("reservation-{name}"), &Reservation { placed: vec![held_guest(page)], ..held.clone() });
     }
@@ -88,9 +111,9 @@ pub(super) fn chain(kind: HopKind, on_loss: OnLoss, state: ChainState) -> Chain 
         vnffg: "graph".into(),
         nfp: "path".into(),
         classifiers: classifiers(),
-        from: vec![CpOf { vnf: VnfId(id(20)), cp: "lan".into() }],
+        from: vec![ChainEnd::Cp(CpOf { vnf: VnfId(id(20)), cp: "lan".into() })],
         hops: vec![ChainHop { name: "fw".into(), kind, vnfs: vec![VnfId(id(27))], entry: "left".into(), exit: "right".into() }],
-        to: vec![CpOf { vnf: VnfId(id(28)), cp: "lan".into() }],
+        to: vec![ChainEnd::Cp(CpOf { vnf: VnfId(id(28)), cp: "lan".into() })],
         symmetric: true,
         on_loss,
         state,
@@ -226,6 +249,7 @@ pub(super) fn ns() -> NsInstance {
         op: Some(OpId(id(22))),
         created: Stamp(7),
         revision: 5,
+        pnfs: Vec::new(),
     }
 }
 

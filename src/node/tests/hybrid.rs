@@ -1,0 +1,123 @@
+//! Services of VNFs and of physical boxes: where these are plugged in, and chains that end there.
+
+use crate::{
+    model::{
+        chain::{Chain, ChainEnd, OutsideOf},
+        id::{IfKind, NsId, PnfdInfoId, ProjectId, if_name},
+        net::MacAddr,
+        ns::{NsPnf, NsPnfCp},
+        nsd::{Attach, MemberCp, Nsd, Pnf, Sap},
+        package::{Onboarding, PnfDescriptor},
+        pnfd::Pnfd,
+        time::Stamp,
+        vnf::Stopping,
+    },
+    nfvo::accept::InstantiateNs,
+    node::{
+        kit::{Shape, THREE, TestBox, ask_ns, nsd, vnfd},
+        tests::chains::chained,
+    },
+    store::Durability,
+};
+
+fn pnfd(b: &TestBox) -> PnfdInfoId {
+    let text = |s: &str| s.into();
+    let pnfd = Pnfd {
+        id: text("press-1"),
+        invariant_id: text("press"),
+        name: text("Press"),
+        provider: text("P"),
+        version: text("1"),
+        function: text("presses"),
+        location: None,
+        ext_cps: Vec::new(),
+    };
+    let d = PnfDescriptor {
+        id: PnfdInfoId(uuid::Uuid::from_u128(77)),
+        project: ProjectId::DEFAULT,
+        onboarding: Onboarding::Onboarded,
+        pnfd: Some(pnfd),
+        pnfd_path: "p.yaml".into(),
+        manifest_path: None,
+        archive: None,
+        files: Vec::new(),
+        failure: None,
+        user_data: Vec::new(),
+        created: Stamp(1),
+        revision: 1,
+    };
+    b.store().write(Durability::Lazy, |tx| tx.put(&d)).expect("stored");
+    d.id
+}
+
+/// The link `lan` reaches the physical network `wan`, on which a press is; the path ends at `to`.
+fn hybrid(to: &str, cp: &str) -> Nsd {
+    let mut n = chained(nsd("ns", &THREE));
+    let f = &mut n.flavours[0];
+    f.links[1].profile.physical = Some("wan".into());
+    f.saps = vec![Sap { id: "plant".into(), link: "lan".into() }];
+    f.pnfs = vec![Pnf {
+        id: "press".into(),
+        pnfd_id: "press-1".into(),
+        attach: vec![Attach { ext_cp: "plug".into(), link: "lan".into(), addresses: Vec::new() }],
+    }];
+    f.paths[0].to = MemberCp { member: to.into(), cp: cp.into() };
+    n
+}
+
+fn given(profile: &str, pnfd: &str, cp: &str) -> NsPnf {
+    let cp = NsPnfCp { cp: cp.into(), segment: None, mac: Some(MacAddr::planned(50)), addresses: vec!["192.168.0.50".parse().expect("IP")] };
+    NsPnf { id: "serial-4711".into(), name: "big press".into(), profile: profile.into(), pnfd_id: pnfd.into(), pnfd_info: None, cps: vec![cp] }
+}
+
+fn standing(n: Nsd) -> (TestBox, NsId) {
+    let b = TestBox::new();
+    b.onboard(vnfd("vnf", &Shape::small()));
+    b.onboard_nsd(n);
+    let id = b.create_ns("ns");
+    (b, id)
+}
+
+#[test]
+fn a_path_ends_at_the_plug_of_a_physical_box_or_at_a_sap() {
+    for (to, cp, told) in [("press", "plug", true), ("press", "plug", false), ("plant", "", false)] {
+        let (b, id) = standing(hybrid(to, cp));
+        let info = pnfd(&b);
+        let pnfs = if told { vec![given("press", "press-1", "plug")] } else { Vec::new() };
+        let op = b.core().nfvo.instantiate(id, &InstantiateNs { pnfs, ..ask_ns() }).expect("accepted").id;
+        b.assert_state(op, "COMPLETED");
+        let ns = b.ns(id);
+        let lan = ns.links.iter().find(|(l, _)| l == "lan").expect("the link").1;
+        let mac = told.then(|| MacAddr::planned(50));
+        let [end] = &b.sim.chains()[0].to[..] else { panic!("{:?}", b.sim.chains()) };
+        assert_eq!((&end.port, end.mac), (&if_name(IfKind::Patch, &lan.0), mac), "{to}");
+        let of = if to == "plant" { OutsideOf::Sap("plant".into()) } else { OutsideOf::Pnf { pnf: "press".into(), cp: "plug".into() } };
+        assert_eq!(b.store().list::<Chain>().expect("read")[0].to, [ChainEnd::Outside { of, segment: lan, mac }]);
+        let [p] = &ns.pnfs[..] else { panic!("{:?}", ns.pnfs) };
+        assert_eq!((p.pnfd_info, p.cps[0].segment, p.cps[0].mac), (Some(info), Some(lan), mac));
+        assert_eq!((p.id.as_str(), p.name.as_str()), if told { ("serial-4711", "big press") } else { ("press", "press") });
+        b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
+        assert_eq!(b.ns(id).pnfs, []);
+        b.assert_nothing_left();
+    }
+}
+
+#[test]
+fn what_is_said_of_boxes_that_are_not_there_is_refused_with_every_reason() {
+    let (b, id) = standing(hybrid("press", "plug"));
+    let refusal = |pnfs: Vec<NsPnf>| b.core().nfvo.instantiate(id, &InstantiateNs { pnfs, ..ask_ns() }).map(drop).expect_err("refused").detail();
+    assert!(refusal(Vec::new()).contains("PNFD 'press-1' is not onboarded"));
+    pnfd(&b);
+    let all = refusal(vec![given("press", "press-2", "socket"), given("press", "press-1", "plug"), given("mill", "press-1", "plug")]);
+    for part in ["no PNF profile 'mill'; the service has press", "told of more than once", "of PNFD 'press-1', not of 'press-2'", "no connection point 'socket'"] {
+        assert!(all.contains(part), "no {part:?} in {all}");
+    }
+    assert!(b.ns(id).op.is_none() && b.ns(id).pnfs.is_empty());
+    // A SAP is outside only where its link is.
+    let mut inside = hybrid("plant", "");
+    inside.flavours[0].links[1].profile.physical = None;
+    let (b, id) = standing(inside);
+    pnfd(&b);
+    let f = b.core().nfvo.instantiate(id, &ask_ns()).map(drop).expect_err("refused").detail();
+    assert!(f.contains("it ends at 'plant', whose link reaches no physical network"), "{f}");
+}
