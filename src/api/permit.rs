@@ -133,6 +133,8 @@ const EXCEPT: &[(&str, &str, Resource, Action)] = &[
     ("POST", "/bothy/v1/plan/bundle", Resource::Plan, Read),
     ("POST", "/bothy/v1/config/check", Resource::Config, Read),
     ("POST", "/bothy/v1/audit/verify", Resource::Audit, Read),
+    // Whoever hears what guests say hears all of it.
+    ("GET", "/bothy/v1/networks/{id}/capture", Resource::Guest, Act),
     // Whoever may change a service's chains.
     ("POST", "/bothy/v1/chains/{id}/settle", Resource::Ns, Act),
     // Whoever types at a guest's console can do anything in it.

@@ -1,7 +1,8 @@
 //! `bothy net`: the segments of the switch, and a picture of all of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs::File, io::IsTerminal};
 
+use camino::Utf8PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -33,6 +34,23 @@ pub enum Net {
         #[arg(long)]
         svg: bool,
     },
+    /// What passes a link, as a file that tcpdump and Wireshark read: bothy net capture lan | tcpdump -r -
+    Capture {
+        /// By its id or the beginning of it, or by its name if only one has it
+        link: String,
+        /// One of its ports by its name on the switch; absent: all of them
+        #[arg(long)]
+        port: Option<String>,
+        /// For how long at most
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// How many packets at most
+        #[arg(long, default_value_t = 10_000)]
+        packets: u64,
+        /// To this file, and not to the standard output
+        #[arg(short, long)]
+        write: Option<Utf8PathBuf>,
+    },
 }
 
 impl Net {
@@ -57,20 +75,38 @@ impl Net {
             }
             Net::Show { link: None, dot, svg } => picture(client, out, &all, dot, svg),
             Net::Show { link: Some(link), .. } => {
-                let is = |s: &&Value| s["link"] == link.as_str() || (link.len() >= 4 && plain(&s["id"]).starts_with(&link));
-                let found: Vec<&Value> = all.iter().filter(is).collect();
-                match found[..] {
-                    [one] => {
-                        show(one, out);
-                        Ok(())
+                show(find(&all, &link)?, out);
+                Ok(())
+            }
+            Net::Capture { link, port, seconds, packets, write } => {
+                let id = plain(&find(&all, &link)?["id"]);
+                let port = port.map(|p| format!("&port={p}")).unwrap_or_default();
+                let path = format!("/bothy/v1/networks/{id}/capture?seconds={seconds}&packets={packets}{port}");
+                match write {
+                    Some(file) => {
+                        let mut to = File::create(&file).map_err(|e| Failure::here(format!("cannot write {file}"), e))?;
+                        client.download(&path, &mut to)?;
                     }
-                    [] => Err(Failure::Refused { status: 404, detail: format!("there is no virtual link '{link}'"), reasons: Vec::new() }),
-                    _ => {
-                        Err(Failure::Usage(format!("'{link}' could be {} virtual links: name one by its id (bothy net list)", found.len())))
+                    None if std::io::stdout().is_terminal() => {
+                        return Err(Failure::Usage("packets are not for a terminal: write -w FILE, or pipe them to tcpdump -r -".into()));
+                    }
+                    None => {
+                        client.download(&path, &mut std::io::stdout())?;
                     }
                 }
+                Ok(())
             }
         }
+    }
+}
+
+fn find<'v>(all: &'v [Value], link: &str) -> Result<&'v Value, Failure> {
+    let is = |s: &&Value| s["link"] == link || (link.len() >= 4 && plain(&s["id"]).starts_with(link));
+    let found: Vec<&Value> = all.iter().filter(is).collect();
+    match found[..] {
+        [one] => Ok(one),
+        [] => Err(Failure::Refused { status: 404, detail: format!("there is no virtual link '{link}'"), reasons: Vec::new() }),
+        _ => Err(Failure::Usage(format!("'{link}' could be {} virtual links: name one by its id (bothy net list)", found.len()))),
     }
 }
 

@@ -4,6 +4,7 @@
 //! rule; never passes a string through a shell.
 
 pub mod ballast;
+pub mod capture;
 pub mod clock;
 mod copies;
 pub mod dnsmasq;

@@ -18,6 +18,7 @@ use std::{
 use camino::Utf8Path;
 
 use super::{
+    capture,
     dnsmasq::Dnsmasq,
     netlink::{Address, Link, Netlink},
     nft, report,
@@ -28,7 +29,7 @@ use crate::{
         id::{IfKind, IfName, SegmentId},
         net::Cidr,
     },
-    vim::port::{DhcpConf, HostLink, HostNet, NatTable},
+    vim::port::{DhcpConf, Frames, HostLink, HostNet, NatTable},
 };
 
 /// The host's side of the network.
@@ -107,6 +108,16 @@ impl HostNet for LinuxNet {
 
     fn facts(&self, ovsdb: &Utf8Path) -> Vec<(String, Result<String>)> {
         report::collect(ovsdb)
+    }
+    fn listen(&self, at: &IfName) -> Result<Box<dyn Frames>> {
+        let mut net = Netlink::open()?;
+        let link = net.link(at)?.ok_or_else(|| Fault::transient(format!("interface {at} is not there: the switch has not made it")))?;
+        if !link.up {
+            // It speaks for nobody: the host's own neighbour discovery would be in what is heard.
+            let _ = write_sysctl(&Path::new("/proc/sys/net/ipv6/conf").join(at.as_str()).join("disable_ipv6"), "1");
+            net.set_up(&link, None)?;
+        }
+        Ok(Box::new(capture::Socket::open(at)?))
     }
     fn tcp_answers(&self, to: IpAddr, port: u16, wait: Duration) -> Result<bool> {
         match TcpStream::connect_timeout(&SocketAddr::new(to, port), wait) {

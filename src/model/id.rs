@@ -97,10 +97,12 @@ pub enum IfKind {
     Patch,
     /// Patch port by which a tagged network of a guest's NIC comes to its link.
     Trunk,
+    /// Where copies of what passes other ports come out.
+    Capture,
 }
 
 impl IfKind {
-    const ALL: [IfKind; 4] = [IfKind::Guest, IfKind::Host, IfKind::Patch, IfKind::Trunk];
+    const ALL: [IfKind; 5] = [IfKind::Guest, IfKind::Host, IfKind::Patch, IfKind::Trunk, IfKind::Capture];
 
     fn lead(self) -> &'static str {
         match self {
@@ -108,6 +110,7 @@ impl IfKind {
             IfKind::Host => "bh",
             IfKind::Patch => "bp",
             IfKind::Trunk => "bt",
+            IfKind::Capture => "bc",
         }
     }
     /// The kind of a name made by [`if_name`].

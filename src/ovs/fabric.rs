@@ -26,6 +26,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         id::{IfName, NfpId, SegmentId},
+        net::VlanId,
     },
     sdn::{
         chain::{ChainState, SwitchChain},
@@ -150,6 +151,19 @@ impl Fabric for OvsFabric {
 
     fn chain_state(&self, chain: NfpId) -> Result<ChainState> {
         self.keeper.chain_state(chain, Instant::now() + HEALTH_LIMIT)
+    }
+
+    fn ensure_mirror(&self, to: &IfName, of: &[IfName], vlan: VlanId) -> Result<()> {
+        self.switch().settle(&format!("mirror {to}"), |m| plan::mirror(m, BRIDGE, to, of, vlan))
+    }
+
+    fn remove_mirror(&self, to: &IfName) -> Result<()> {
+        self.switch().settle(&format!("remove mirror {to}"), |m| Ok(plan::unmirror(m, BRIDGE, to)))
+    }
+
+    fn mirrors(&self) -> Result<Vec<IfName>> {
+        self.switch().db.wait_up(Instant::now() + HEALTH_LIMIT)?;
+        Ok(self.switch().db.view(plan::mirrors)?.into_iter().collect())
     }
 
     fn on_remade(&self, sink: Box<dyn Fn() + Send + Sync>) {

@@ -419,6 +419,53 @@ pub fn was_put_back(port: &Port) -> bool {
     port.external_ids.get(OWNER).is_some_and(|o| o == OWNER_GUEST)
 }
 
+const OWNER_CAPTURE: &str = "capture";
+
+/// An internal port at which copies of what passes these ports come out. `None`: it is there.
+pub fn mirror(m: &Mirror, bridge: &str, to: &IfName, of: &[IfName], vlan: VlanId) -> Result<Option<Txn>> {
+    let (id, _) = m.bridge(bridge).ok_or_else(|| Fault::transient(format!("bridge {bridge} is not on the switch")))?;
+    if m.copiers.values().any(|c| c.name == to.as_str()) {
+        return Ok(None);
+    }
+    let ports: Vec<Atom> = of.iter().filter_map(|p| m.port(p.as_str())).map(|(id, _)| Atom::Uuid(id)).collect();
+    if ports.is_empty() {
+        return Err(Fault::conflict("none of the ports is on the switch: nothing would be heard"));
+    }
+    let ids = Datum::map([(OWNER, OWNER_CAPTURE)]);
+    let out = NewPort { vlans: Some(Vlans::Access(vlan.get())), ..NewPort::plain(to.as_str(), "internal", ids.clone()) };
+    let txn = Txn::new(format!("mirror {to}")).while_named(Table::Bridge, id, bridge).unless_named(Table::Port, to.as_str());
+    let mirror = vec![
+        ("name", Datum::text(to.as_str())),
+        ("select_src_port", Datum::Set(ports.clone())),
+        ("select_dst_port", Datum::Set(ports)),
+        ("output_port", Datum::one(Atom::Named("out".into()))),
+        ("external_ids", ids),
+    ];
+    let txn = add_port_rows(txn, "out", out).insert(Table::Mirror, "copier", mirror);
+    let txn = txn.add(Table::Bridge, id, "ports", Datum::one(Atom::Named("out".into())));
+    Ok(Some(txn.add(Table::Bridge, id, "mirrors", Datum::one(Atom::Named("copier".into())))))
+}
+
+/// Takes a mirror away, with its port. `None`: there is none.
+pub fn unmirror(m: &Mirror, bridge: &str, to: &IfName) -> Option<Txn> {
+    let (id, _) = m.bridge(bridge)?;
+    let mut txn = Txn::new(format!("remove mirror {to}"));
+    if let Some((copier, _)) = m.copiers.iter().find(|(_, c)| c.name == to.as_str()) {
+        txn = txn.take(Table::Bridge, id, "mirrors", Datum::one(Atom::Uuid(*copier)));
+    }
+    if let Some((port, _)) = m.port(to.as_str()) {
+        txn = txn.take(Table::Bridge, id, "ports", Datum::one(Atom::Uuid(port)));
+    }
+    (!txn.is_empty()).then_some(txn)
+}
+
+/// The interfaces of Bothy's mirrors, also of one of which only half is left.
+pub fn mirrors(m: &Mirror) -> BTreeSet<IfName> {
+    let is = |ids: &Ids| ids.get(OWNER).is_some_and(|o| o == OWNER_CAPTURE);
+    let copiers = m.copiers.values().filter(|c| is(&c.external_ids)).map(|c| &c.name);
+    copiers.chain(m.ports.values().filter(|p| is(&p.external_ids)).map(|p| &p.name)).filter_map(|n| n.parse().ok()).collect()
+}
+
 /// Takes the port away and, for a patch, its far end; and the far end's bridge when Bothy made
 /// it and this was its last patch. `None` when nothing is there.
 pub fn remove_port(m: &Mirror, bridge: &str, name: &IfName) -> Result<Option<Txn>> {

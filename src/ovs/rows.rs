@@ -18,10 +18,11 @@ pub enum Table {
     Bridge,
     Port,
     Interface,
+    Mirror,
 }
 
 impl Table {
-    pub const ALL: [Table; 4] = [Table::OpenVSwitch, Table::Bridge, Table::Port, Table::Interface];
+    pub const ALL: [Table; 5] = [Table::OpenVSwitch, Table::Bridge, Table::Port, Table::Interface, Table::Mirror];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -29,6 +30,7 @@ impl Table {
             Table::Bridge => "Bridge",
             Table::Port => "Port",
             Table::Interface => "Interface",
+            Table::Mirror => "Mirror",
         }
     }
     /// Statistics and status columns are left out: they change every few seconds for nothing.
@@ -38,6 +40,7 @@ impl Table {
             Table::Bridge => &["name", "ports", "datapath_type", "fail_mode", "external_ids"],
             Table::Port => &["name", "interfaces", "tag", "trunks", "vlan_mode", "protected", "external_ids"],
             Table::Interface => &["name", "type", "options", "mtu_request", "error", "ofport", "link_state", "mac_in_use", "external_ids"],
+            Table::Mirror => &["name", "external_ids"],
         }
     }
 }
@@ -97,6 +100,13 @@ pub struct Interface {
     pub external_ids: Ids,
 }
 
+/// Copies what passes some ports to another.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Copier {
+    pub name: String,
+    pub external_ids: Ids,
+}
+
 /// What happened to a row, for those who listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
@@ -121,6 +131,7 @@ pub struct Mirror {
     pub bridges: HashMap<Uuid, Bridge>,
     pub ports: HashMap<Uuid, Port>,
     pub interfaces: HashMap<Uuid, Interface>,
+    pub copiers: HashMap<Uuid, Copier>,
 }
 
 impl Mirror {
@@ -169,6 +180,7 @@ impl Mirror {
             Table::Bridge => swap(&mut self.bridges, id, new.map(|r| r.bridge()).transpose()?, |b| b.name.clone()),
             Table::Port => swap(&mut self.ports, id, new.map(|r| r.port()).transpose()?, |p| p.name.clone()),
             Table::Interface => swap(&mut self.interfaces, id, new.map(|r| r.interface()).transpose()?, |i| i.name.clone()),
+            Table::Mirror => swap(&mut self.copiers, id, new.map(|r| r.copier()).transpose()?, |c| c.name.clone()),
         };
         Ok(match (before, after) {
             (None, Some(name)) => Some(RowChange { table, name, what: What::Added }),
@@ -267,6 +279,9 @@ impl Reader<'_> {
             mac_in_use: self.first("mac_in_use", text)?,
             external_ids: self.ids("external_ids")?,
         })
+    }
+    fn copier(&self) -> Result<Copier, Unreadable> {
+        Ok(Copier { name: self.text("name")?, external_ids: self.ids("external_ids")? })
     }
 }
 

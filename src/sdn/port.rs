@@ -69,6 +69,12 @@ pub trait Fabric: Send + Sync {
     fn ensure_chain(&self, chain: &SwitchChain) -> Result<()>;
     fn remove_chain(&self, chain: NfpId) -> Result<()>;
     fn chain_state(&self, chain: NfpId) -> Result<ChainState>;
+    /// Copies of all that passes these ports, both ways, come out at an interface of the host of this name. Untagged
+    /// where they are in this VLAN. Ports that are not there are left out, and a mirror that is there stays as it is.
+    fn ensure_mirror(&self, to: &IfName, of: &[IfName], vlan: VlanId) -> Result<()>;
+    fn remove_mirror(&self, to: &IfName) -> Result<()>;
+    /// The interfaces of all mirrors, whoever of us made them.
+    fn mirrors(&self) -> Result<Vec<IfName>>;
     /// `sink` is called when ports of the host were lost and made again: their addresses are not
     /// the switch's to give.
     fn on_remade(&self, sink: Box<dyn Fn() + Send + Sync>);

@@ -99,6 +99,10 @@ methods! {
     RemoveSegment true false,
     EnsureChain true false,
     RemoveChain true false,
+    EnsureMirror true false,
+    RemoveMirror true false,
+    Mirrors false false,
+    Listen false false,
     ChainState false false,
     // Outside the box: by a thread of its own, whenever it comes to it.
     OutsideLook false false,

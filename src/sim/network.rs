@@ -13,15 +13,24 @@ use crate::{
     model::{
         error::{Fault, Result},
         id::{IfName, NfpId, SegmentId},
-        net::Cidr,
+        net::{Cidr, VlanId},
     },
     sdn::{
         chain::{ChainState, Count, HopState, SwitchChain},
         link::SwitchLink,
         port::{Datapath, Fabric, FoundPort, PortKind, SwitchPort},
     },
-    vim::port::{DhcpConf, HostLink, HostNet, NatTable},
+    vim::port::{Captured, DhcpConf, Frames, HostLink, HostNet, NatTable},
 };
+
+/// A frame each time somebody looks.
+struct Tick;
+
+impl Frames for Tick {
+    fn next(&mut self, _wait: Duration) -> Result<Option<Captured>> {
+        Ok(Some(Captured { length: 60, bytes: vec![0; 60] }))
+    }
+}
 
 impl World {
     fn has_host_port(&self, name: &IfName, what: &str) -> Result<()> {
@@ -69,6 +78,13 @@ impl HostNet for Sim {
     }
     fn facts(&self, _: &camino::Utf8Path) -> Vec<(String, Result<String>)> {
         vec![("host/nft.txt".into(), Ok(format!("{:#?}\n", self.nat())))]
+    }
+    fn listen(&self, at: &IfName) -> Result<Box<dyn Frames>> {
+        self.call(Method::Listen, at.clone(), |world, _| match world.mirrors.contains_key(at) {
+            true => Ok(()),
+            false => Err(Fault::transient(format!("interface {at} is not there"))),
+        })?;
+        Ok(Box::new(Tick))
     }
     fn tcp_answers(&self, to: IpAddr, port: u16, _wait: Duration) -> Result<bool> {
         let answers = self.call(Method::TcpAnswers, Target::Host, |world, _| Ok(world.tcp.clone()))?;
@@ -136,6 +152,21 @@ impl Fabric for Sim {
             let hops = chain.hops.iter().map(|h| HopState { live: h.live(&|n| up.contains(n)), ..HopState::default() });
             Ok(ChainState { hops: hops.collect(), out: Count::default(), back: Count::default(), kept: Count::default() })
         })
+    }
+    fn ensure_mirror(&self, to: &IfName, of: &[IfName], _vlan: VlanId) -> Result<()> {
+        self.call(Method::EnsureMirror, to.clone(), |world, _| {
+            world.mirrors.entry(to.clone()).or_insert_with(|| of.to_vec());
+            Ok(())
+        })
+    }
+    fn remove_mirror(&self, to: &IfName) -> Result<()> {
+        self.call(Method::RemoveMirror, to.clone(), |world, _| {
+            world.mirrors.remove(to);
+            Ok(())
+        })
+    }
+    fn mirrors(&self) -> Result<Vec<IfName>> {
+        self.call(Method::Mirrors, Target::Host, |world, _| Ok(world.mirrors.keys().cloned().collect()))
     }
     fn on_remade(&self, sink: Box<dyn Fn() + Send + Sync>) {
         *self.inner.remade.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);

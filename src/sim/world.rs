@@ -45,6 +45,8 @@ pub(super) struct World {
     pub links: BTreeMap<IfName, HostLink>,
     pub switch_links: BTreeMap<SegmentId, SwitchLink>,
     pub chains: BTreeMap<NfpId, SwitchChain>,
+    /// By the interface at which they come out.
+    pub mirrors: BTreeMap<IfName, Vec<IfName>>,
     /// Ports of switches outside the box.
     pub outside: Desired,
     pub dhcp: BTreeMap<SegmentId, DhcpConf>,
@@ -193,6 +195,7 @@ impl World {
             links: BTreeMap::new(),
             switch_links: BTreeMap::new(),
             chains: BTreeMap::new(),
+            mirrors: BTreeMap::new(),
             outside: Desired::new(),
             dhcp: BTreeMap::new(),
             nat: NatTable::default(),
@@ -221,6 +224,7 @@ impl World {
         all.extend(self.links.keys().cloned().map(Leftover::Link));
         all.extend(self.switch_links.keys().copied().map(Leftover::SwitchLink));
         all.extend(self.chains.keys().copied().map(Leftover::Chain));
+        all.extend(self.mirrors.keys().cloned().map(Leftover::Port));
         all.extend(self.guests.values().filter(|g| g.is_up()).flat_map(|g| &g.spec.nics).map(|n| Leftover::Port(n.ifname.clone())));
         all.extend(self.hardware.taken().map(Leftover::Device));
         all.extend(self.nat.masquerade.iter().copied().map(Leftover::Masquerade));

@@ -13,6 +13,7 @@ use std::{
 use smol_str::SmolStr;
 
 use super::{
+    captures::Captures,
     chains,
     network::{dhcp_conf, host_link, nat_table},
     port::HostNet,
@@ -46,6 +47,7 @@ pub struct Links {
     /// takes away.
     changing: Mutex<()>,
     faces: Mutex<HashMap<SegmentId, Arc<Face>>>,
+    captures: Captures,
 }
 
 /// A chain comes to another way, connection by connection.
@@ -76,7 +78,7 @@ const FACES: usize = 256;
 
 impl Links {
     pub fn new(store: Store, fabric: Arc<dyn Fabric>, host: Arc<dyn HostNet>) -> Links {
-        Links { store, fabric, host, projecting: Mutex::new(()), ready: OnceLock::new(), changing: Mutex::new(()), faces: Mutex::default() }
+        Links { store, fabric, host, projecting: Mutex::new(()), ready: OnceLock::new(), changing: Mutex::new(()), faces: Mutex::default(), captures: Captures::default() }
     }
 
     /// The switch is there, made where it was not; which datapath it has. Asked once.
@@ -374,6 +376,9 @@ impl Links {
 
     pub fn fabric(&self) -> &Arc<dyn Fabric> {
         &self.fabric
+    }
+    pub(super) fn captures(&self) -> &Captures {
+        &self.captures
     }
     pub fn host(&self) -> &Arc<dyn HostNet> {
         &self.host

@@ -2,6 +2,7 @@
 //! hypervisor, images and host network. Decisions are pure; never names virt, sysfs or a command.
 
 pub mod capacity;
+pub mod captures;
 pub mod chains;
 pub mod links;
 pub mod network;

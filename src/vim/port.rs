@@ -328,6 +328,21 @@ pub trait HostNet: Send + Sync {
     fn facts(&self, ovsdb: &Utf8Path) -> Vec<(String, Result<String>)>;
     /// A TCP connection from the host to a guest's address is accepted within `wait`.
     fn tcp_answers(&self, to: IpAddr, port: u16, wait: Duration) -> Result<bool>;
+    /// What comes in and goes out by an interface from now on; it is up then.
+    fn listen(&self, at: &IfName) -> Result<Box<dyn Frames>>;
+}
+
+pub trait Frames: Send {
+    /// The next one; `None`: none came within `wait`.
+    fn next(&mut self, wait: Duration) -> Result<Option<Captured>>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// Of the whole frame.
+    pub length: usize,
+    /// Its beginning at least.
+    pub bytes: Vec<u8>,
 }
 
 /// The host at this moment.

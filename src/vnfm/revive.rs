@@ -98,6 +98,9 @@ impl Vnfm {
         let mut found = Findings::default();
         let datapath = self.links.fabric().ensure_ready()?;
         self.hypervisor.set_datapath(datapath);
+        if let Err(fault) = self.links.end_captures() {
+            warn!("a mirror that nobody listens to stays: {fault:?}");
+        }
         if let Err(fault) = self.links.keep_chains() {
             warn!("a chain is not as it should be: {fault:?}");
         }

@@ -1,5 +1,6 @@
 //! Kinds of links, and chains, with packets: a real Open vSwitch on its userspace datapath, guests as namespaces.
 
+mod capture;
 mod chains;
 mod changes;
 mod function;

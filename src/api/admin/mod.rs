@@ -2,6 +2,7 @@
 
 mod audit;
 mod bundle;
+mod capture;
 mod chains;
 mod config;
 mod console;
@@ -73,6 +74,7 @@ pub fn routes() -> Routes {
         .get("/bothy/v1/chains", chains::all)
         .post("/bothy/v1/chains/{id}/settle", chains::settle)
         .get("/bothy/v1/networks", networks::all)
+        .get_raw("/bothy/v1/networks/{id}/capture", capture::capture)
         .get("/bothy/v1/notifications", notifications::all)
         .post("/bothy/v1/notifications/{id}/redeliver", notifications::redeliver)
         .post("/bothy/v1/notifications/{id}/test", notifications::test)

@@ -1,0 +1,99 @@
+//! Listening to a link: who listens to which mirror, and that none outlives its listener.
+//!
+//! Owns: the mirrors of this daemon that somebody listens to. Any other is one of a daemon that was killed, and goes
+//! at the next look. Never: what is done with the frames.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use super::{
+    links::Links,
+    port::{Captured, Frames},
+};
+use crate::model::{
+    error::{Fault, Result},
+    id::{IfKind, IfName, if_name},
+    segment::Segment,
+};
+
+/// At a time: each copies what it hears once more.
+const MOST: usize = 4;
+
+#[derive(Default)]
+pub struct Captures(Mutex<HashSet<IfName>>);
+
+/// A mirror and who listens to it; it goes with this.
+pub struct Capture<'a> {
+    links: &'a Links,
+    at: IfName,
+    frames: Option<Box<dyn Frames>>,
+}
+
+impl Links {
+    /// What passes these ports of a link from now on; all of its ports where none is named.
+    pub fn capture(&self, of: &Segment, only: Option<&IfName>, id: Uuid) -> Result<Capture<'_>> {
+        let ports = ports(of);
+        let ports: Vec<IfName> = match only {
+            None => ports,
+            Some(p) if ports.contains(p) => vec![p.clone()],
+            Some(p) => {
+                let all: Vec<&str> = ports.iter().map(IfName::as_str).collect();
+                return Err(Fault::not_found(format!("link {} has no port {p}; it has {}", of.link, all.join(", "))));
+            }
+        };
+        let at = if_name(IfKind::Capture, &id);
+        {
+            let mut all = self.captures().0.lock().unwrap_or_else(PoisonError::into_inner);
+            if all.len() >= MOST {
+                return Err(Fault::conflict(format!("{MOST} captures run already: end one of them first")));
+            }
+            all.insert(at.clone());
+        }
+        // From here on it goes by itself, however far it came.
+        let mut capture = Capture { links: self, at, frames: None };
+        self.fabric().ensure_mirror(&capture.at, &ports, of.vlan)?;
+        capture.frames = Some(self.host().listen(&capture.at)?);
+        Ok(capture)
+    }
+
+    /// Takes mirrors away that nobody listens to. How many there were.
+    pub fn end_captures(&self) -> Result<usize> {
+        let there = self.fabric().mirrors()?;
+        let listened = self.captures().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let left: Vec<IfName> = there.into_iter().filter(|m| !listened.contains(m)).collect();
+        left.iter().try_for_each(|m| self.fabric().remove_mirror(m))?;
+        Ok(left.len())
+    }
+}
+
+/// The link's ports on the switch, whatever they are.
+fn ports(of: &Segment) -> Vec<IfName> {
+    let mut all: Vec<IfName> = of.stations.iter().filter(|s| !s.is_kept()).map(|s| s.nic()).collect();
+    all.extend(of.wants_host_port().then(|| of.host_port()));
+    all.extend(of.profile.physical.is_some().then(|| of.patch_port()));
+    all
+}
+
+impl Capture<'_> {
+    pub fn next(&mut self, wait: Duration) -> Result<Option<Captured>> {
+        match &mut self.frames {
+            Some(frames) => frames.next(wait),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Drop for Capture<'_> {
+    fn drop(&mut self) {
+        self.frames = None;
+        if let Err(fault) = self.links.fabric().remove_mirror(&self.at) {
+            tracing::warn!(mirror = %self.at, "stays until the next look at the host: {fault:?}");
+        }
+        self.links.captures().0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.at);
+    }
+}

@@ -1,0 +1,78 @@
+//! Mirrors: what passes ports comes out at an interface of the host, and nothing is left of it.
+
+use std::time::{Duration, Instant};
+
+use bothy::{
+    host::LinuxNet,
+    model::{
+        chain::{Family, HopKind},
+        id::{IfKind, IfName, if_name},
+    },
+    sdn::port::Fabric,
+    vim::port::{Frames, HostNet},
+};
+
+use super::{function::*, lab::*};
+use crate::kit::{eventually, utf8};
+
+/// Untagged ICMP of IPv4 by its type, as often as it was heard.
+fn pings(frames: &mut dyn Frames, wait: Duration) -> [usize; 2] {
+    let (until, mut heard) = (Instant::now() + wait, [0, 0]);
+    while Instant::now() < until {
+        let Some(f) = frames.next(Duration::from_millis(100)).expect("heard") else { continue };
+        assert!(f.length >= f.bytes.len());
+        if f.bytes.get(12..14) == Some(&[8, 0]) && f.bytes.get(23) == Some(&1) {
+            match f.bytes.get(34) {
+                Some(8) => heard[0] += 1,
+                Some(0) => heard[1] += 1,
+                _ => {}
+            }
+        }
+    }
+    heard
+}
+
+#[test]
+fn what_passes_a_port_is_heard_both_ways_and_a_mirror_leaves_nothing() {
+    let Some(lab) = lab() else { return };
+    let (one, two, three) = (lab.guest(1, 7), lab.guest(2, 7), lab.guest(3, 7));
+    lab.fabric.ensure_segment(&link_with_wires(1, 7, &[1, 2, 3], &[11, 12])).expect("link");
+    let _bump = Function::wire(&lab, 11, 12, 7);
+    assert!(one.reaches(&two) && three.reaches(&two));
+    lab.fabric.ensure_chain(&chain(1, ping(Family::Ipv4), vec![hop("bump", HopKind::Transparent, &[(11, 12)])])).expect("chain");
+    assert!(soon(true, || one.peer.pings(&two.v4)));
+    eventually("the wire is one", || lab.fabric.chain_state(chain(1, ping(Family::Ipv4), vec![]).id).expect("state").hops[0].live == 1);
+    let (flows, ports) = (lab.flows(), lab.fabric.ports().expect("ports"));
+    let state = tempfile::tempdir().expect("dir");
+    let net = LinuxNet::new(utf8(state.path()));
+    let to: IfName = if_name(IfKind::Capture, &id(90));
+    // A guest of a link, and an end of a wire, where only a chain leads.
+    for (what, of) in [("a guest", nic(1)), ("an end of a wire", nic(11))] {
+        for again in [false, true] {
+            lab.fabric.ensure_mirror(&to, std::slice::from_ref(&of), 7.try_into().expect("vlan")).expect("mirror");
+            assert_eq!(lab.fabric.mirrors().expect("mirrors"), std::slice::from_ref(&to), "{what}, again: {again}");
+        }
+        let mut frames = net.listen(&to).expect("an interface");
+        one.settle();
+        let heard = std::thread::scope(|s| {
+            let listening = s.spawn(|| pings(frames.as_mut(), Duration::from_secs(3)));
+            assert!(one.peer.pings(&two.v4), "{what}: what is heard goes on");
+            assert!(three.peer.pings(&two.v4));
+            listening.join().expect("heard")
+        });
+        assert!(heard[0] >= 1 && heard[1] >= 1, "{what}: {heard:?} there and back");
+        assert_eq!(heard[0], heard[1], "{what}: and of the third guest nothing");
+        drop(frames);
+        // Whoever comes after a kill finds it and takes it away.
+        let next = another(&lab.ovs, &[]);
+        assert_eq!(next.mirrors().expect("mirrors"), std::slice::from_ref(&to));
+        next.remove_mirror(&to).expect("removed");
+        next.remove_mirror(&to).expect("removed already");
+        eventually("it is gone for everybody", || lab.fabric.mirrors().expect("mirrors").is_empty());
+        assert_eq!(lab.fabric.ports().expect("ports"), ports, "{what}");
+        eventually("as before", || lab.flows() == flows);
+        assert_eq!(lab.ovs.vsctl(&["list", "Mirror"]), "", "{what}");
+    }
+    let nobody = lab.fabric.ensure_mirror(&to, &[nic(77)], 7.try_into().expect("vlan")).expect_err("nothing to hear");
+    assert!(nobody.text().contains("none of the ports"), "{nobody}");
+}
