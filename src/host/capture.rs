@@ -35,7 +35,8 @@ impl Socket {
     pub fn open(at: &IfName) -> Result<Socket> {
         let no = |e: Errno| Fault::transient(format!("interface {at} cannot be listened at")).with_source(e);
         // The kernel's own word for the interface: its number is in it.
-        let address = getifaddrs().map_err(no)?.filter(|i| i.interface_name == at.as_str()).find_map(|i| i.address?.as_link_addr().copied());
+        let address =
+            getifaddrs().map_err(no)?.filter(|i| i.interface_name == at.as_str()).find_map(|i| i.address?.as_link_addr().copied());
         let address = address.ok_or_else(|| Fault::transient(format!("interface {at} is not there: the switch has not made it")))?;
         let fd = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll).map_err(no)?;
         bind(fd.as_raw_fd(), &address).map_err(no)?;

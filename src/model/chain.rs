@@ -124,7 +124,10 @@ pub enum ChainEnd {
 pub enum OutsideOf {
     Sap(SmolStr),
     /// A connection point of a PNF.
-    Pnf { pnf: SmolStr, cp: SmolStr },
+    Pnf {
+        pnf: SmolStr,
+        cp: SmolStr,
+    },
 }
 
 impl OutsideOf {

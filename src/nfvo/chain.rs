@@ -30,7 +30,8 @@ pub struct Outside<'a> {
 impl Outside<'_> {
     fn end(&self, cp: &MemberCp) -> Option<ChainEnd> {
         let sap = self.saps.iter().find(|(id, _)| *id == cp.member);
-        let of_sap = |(id, segment): &(SmolStr, SegmentId)| ChainEnd::Outside { of: OutsideOf::Sap(id.clone()), segment: *segment, mac: None };
+        let of_sap =
+            |(id, segment): &(SmolStr, SegmentId)| ChainEnd::Outside { of: OutsideOf::Sap(id.clone()), segment: *segment, mac: None };
         let of_pnf = || {
             let pnf = self.pnfs.iter().find(|p| p.profile == cp.member)?;
             let plug = pnf.cps.iter().find(|c| c.cp == cp.cp)?;

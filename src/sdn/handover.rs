@@ -101,8 +101,7 @@ impl SwitchChain {
         let new = self.rules(is_there);
         let ports = |rules: &[Rule]| -> HashSet<IfName> { rules.iter().map(|r| r.at.clone()).collect() };
         let both: HashSet<IfName> = ports(&old).intersection(&ports(&new)).cloned().collect();
-        let wires: BTreeSet<&IfName> =
-            self.hops.iter().chain(&ways.hops).filter(|h| h.kind.is_wire()).flat_map(|h| h.ports()).collect();
+        let wires: BTreeSet<&IfName> = self.hops.iter().chain(&ways.hops).filter(|h| h.kind.is_wire()).flat_map(|h| h.ports()).collect();
         let who = |r: &Rule| match both.contains(&r.at) {
             true => Who::Apart { wire: wires.contains(&r.at) },
             false => Who::Own,
@@ -169,7 +168,8 @@ pub fn cutover(now: &SwitchChain, next: &SwitchChain, drain_s: u32) -> Cutover {
         lines.push(format!("'{c}': new, by {}{tail}", text(next)));
     }
     for c in now.classifiers.iter().filter(|c| !next.classifiers.contains(c)) {
-        let tail = if keeps.is_some() { format!(", new connections only; {}", kept(c, &format!("by {}", text(now)))) } else { String::new() };
+        let tail =
+            if keeps.is_some() { format!(", new connections only; {}", kept(c, &format!("by {}", text(now)))) } else { String::new() };
         lines.push(format!("'{c}': no longer, by its link{tail}"));
     }
     let all_tcp = now.classifiers.iter().chain(&next.classifiers).all(|c| tcp(&c));

@@ -51,7 +51,13 @@ fn what_holds_connections_takes_new_ones_only_and_the_rest_changes_at_once() {
     for (what, now, next, noting, said) in [
         ("transparent", chain(&[("a", Transparent)], &[tcp(80)]), chain(&[("b", Transparent)], &[tcp(80)]), None, "at once: the functions"),
         ("stateful in", chain(&[], &[tcp(80)]), chain(&[("s", Stateful)], &[tcp(80)]), Some(0), "s is stateful"),
-        ("router out", chain(&[("r", Routed)], &[tcp(80)]), chain(&[], &[tcp(80)]), Some(0), "stay by r until they end, 60 s at most: r is routed"),
+        (
+            "router out",
+            chain(&[("r", Routed)], &[tcp(80)]),
+            chain(&[], &[tcp(80)]),
+            Some(0),
+            "stay by r until they end, 60 s at most: r is routed",
+        ),
         (
             "two change places",
             chain(&[("r", Routed), ("s", Stateful)], &[tcp(80)]),
@@ -67,7 +73,13 @@ fn what_holds_connections_takes_new_ones_only_and_the_rest_changes_at_once() {
             "at once: the functions",
         ),
         ("UDP", chain(&[], &[udp()]), chain(&[("r", Routed)], &[udp()]), Some(NOTING_S), "silent in the 2 s before is taken for new"),
-        ("new traffic to one", chain(&[("r", Routed)], &[tcp(80)]), chain(&[("r", Routed)], &[tls()]), Some(0), "'tcp to any port 80': no longer"),
+        (
+            "new traffic to one",
+            chain(&[("r", Routed)], &[tcp(80)]),
+            chain(&[("r", Routed)], &[tls()]),
+            Some(0),
+            "'tcp to any port 80': no longer",
+        ),
         ("new traffic to none", chain(&[("a", Transparent)], &[tcp(80)]), chain(&[("a", Transparent)], &[tls()]), None, "new, by a"),
     ] {
         let c = cutover(&now, &next, 60);

@@ -78,7 +78,16 @@ const FACES: usize = 256;
 
 impl Links {
     pub fn new(store: Store, fabric: Arc<dyn Fabric>, host: Arc<dyn HostNet>) -> Links {
-        Links { store, fabric, host, projecting: Mutex::new(()), ready: OnceLock::new(), changing: Mutex::new(()), faces: Mutex::default(), captures: Captures::default() }
+        Links {
+            store,
+            fabric,
+            host,
+            projecting: Mutex::new(()),
+            ready: OnceLock::new(),
+            changing: Mutex::new(()),
+            faces: Mutex::default(),
+            captures: Captures::default(),
+        }
     }
 
     /// The switch is there, made where it was not; which datapath it has. Asked once.

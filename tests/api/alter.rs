@@ -219,7 +219,11 @@ async fn a_running_chain_is_updated_as_sol005_says_and_a_dry_run_tells_how() {
     let dry = |request: &Value| json!({"update": {"nsInstanceId": ns["id"], "request": request}});
     let r = rig.post("/bothy/v1/plan", dry(&good)).await;
     let plan = admin::fits("/bothy/v1/plan", "post", &r);
-    let (new, gone) = ("'tcp over IPv4 to any port 80-81': new, by firewall", "'tcp to any port 80': no longer, by its link");
+    let tail = |by: &str| {
+        format!(", new connections only; connections that are there stay {by} until they end, 300 s at most: firewall is routed")
+    };
+    let new = format!("'tcp over IPv4 to any port 80-81': new, by firewall{}", tail("where they are"));
+    let gone = format!("'tcp to any port 80': no longer, by its link{}", tail("by firewall"));
     assert_eq!(plan["changes"][0]["cutover"], json!([new, gone]), "{plan:#}");
     assert_eq!((&plan["changes"][0]["before"], plan["steps"].as_array().map(Vec::len)), (&json!(["firewall"]), Some(1)));
     assert_eq!(chains().await[0]["classifiers"], chain["classifiers"], "nothing is touched");
@@ -229,7 +233,10 @@ async fn a_running_chain_is_updated_as_sol005_says_and_a_dry_run_tells_how() {
     let affected = json!([{"vnffgInstanceId": "site", "vnffgdId": "site", "changeType": "MODIFY", "changeResult": "COMPLETED"}]);
     assert_eq!(op["resourceChanges"]["affectedVnffgs"], affected);
     assert_eq!(op["operationParams"]["updateType"], "UPDATE_VNFFG");
-    assert_eq!(chains().await[0]["classifiers"], json!(["tcp over IPv4 to any port 80-81"]));
+    let changed = chains().await[0].clone();
+    assert_eq!(changed["classifiers"], json!(["tcp over IPv4 to any port 80-81"]));
+    let h = &changed["handover"];
+    assert_eq!((&h["stage"], &h["before"]), (&json!("DRAINING"), &json!(["firewall"])), "{changed:#}");
 
     let without = ask(json!({"cpGroup": [begins, ends]}));
     let bad = json!({"updateType": "UPDATE_VNFFG", "updateTime": "2030-01-01T00:00:00Z", "updateVnffg": [{"vnffgInfoId": "x",
@@ -242,14 +249,13 @@ async fn a_running_chain_is_updated_as_sol005_says_and_a_dry_run_tells_how() {
         "nfp[0].nfpInfoId",
         "nfpName",
         "forwardingBehaviour",
-        "sapIds",
         "vnfExtCpIds",
         "dscp",
         "vlanTag",
         "sourceIpAddressPrefix",
     ];
     for (request, status, says) in [
-        (&without, 422, &["ends are on different links", "hop firewall is routed"][..]),
+        (&without, 422, &["ends are on different links", "bothy chain settle to_web"][..]),
         (&bad, 422, &each),
         (&none, 422, &["updateVnffg[0].nfp: needed"]),
     ] {
@@ -258,6 +264,23 @@ async fn a_running_chain_is_updated_as_sol005_says_and_a_dry_run_tells_how() {
             assert_eq!(r.status, status, "{path}: {}", r.body);
             assert!(says.iter().all(|s| r.problem().contains(s)), "{path}: {says:?}: {}", r.body);
         }
+    }
+    for _ in 0..2 {
+        assert_eq!(rig.post(&format!("/bothy/v1/chains/{}/settle", chain["id"].as_str().expect("id")), json!({})).await.status, 204);
+        assert!(chains().await[0]["handover"].is_null());
+    }
+    let stranger = rig.post("/bothy/v1/chains/00000000-0000-4000-8000-000000000001/settle", json!({})).await;
+    assert_eq!(stranger.status, 404, "{}", stranger.body);
+
+    let lan = ns["virtualLinkInfo"].as_array().expect("links").iter().find(|l| l["nsVirtualLinkDescId"] == "lan").expect("lan");
+    let capture = |more: &str| format!("/bothy/v1/networks/{}/capture{more}", lan["id"].as_str().expect("id"));
+    let heard = rig.get(&capture("?packets=3&seconds=30")).await;
+    assert_eq!((heard.status, heard.bytes.len()), (200, 24 + 3 * (16 + 60)), "{}", heard.head);
+    for (more, status, says) in
+        [("?port=bg-none", 404, "has no port"), ("?packets=0", 400, "no number from 1"), ("?size=1", 400, "unknown query parameter")]
+    {
+        let r = rig.get(&capture(more)).await;
+        assert!(r.status == status && r.body.to_string().contains(says), "{more}: {}", r.body);
     }
     assert_eq!(rig.task(&format!("{at}/terminate"), json!({})).await["operationState"], "COMPLETED");
     assert_eq!(rig.sim.leftovers(), []);

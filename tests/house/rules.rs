@@ -21,7 +21,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     // Adapters: the model, and the ports they implement. Only `node` knows them.
     ("libvirt", &["model", "vim::port", "sdn::port"]),
     ("host", &["model", "vim::port", "sdn::port", "update::port", "ztp::port"]),
-    ("ovs", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain"]),
+    ("ovs", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain", "sdn::handover"]),
     ("sim", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain", "sdn::connector", "update::port"]),
     // What is behind `sdn::connector`, one file each. Open vSwitch outside is spoken to by the same client.
     ("controllers", &["model", "sdn::connector", "ovs"]),

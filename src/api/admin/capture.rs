@@ -50,7 +50,9 @@ impl Ask {
                 Ok(_) | Err(_) => Err(Box::new(Problem::malformed(format!("{k}: '{v}' is no number from 1 to {most}")))),
             };
             match k.as_str() {
-                "port" => ask.port = Some(v.parse().map_err(|_| Box::new(Problem::malformed(format!("port: '{v}' is no name of a port"))))?),
+                "port" => {
+                    ask.port = Some(v.parse().map_err(|_| Box::new(Problem::malformed(format!("port: '{v}' is no name of a port"))))?)
+                }
                 "seconds" => ask.seconds = number(MOST_SECONDS.into())? as u32,
                 _ => ask.packets = number(MOST_PACKETS)?,
             }
@@ -131,7 +133,6 @@ fn record(c: &Captured, at: Duration) -> Vec<u8> {
     out.extend_from_slice(&c.bytes);
     out
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -5,8 +5,7 @@ use serde::Serialize;
 
 use crate::{
     api::{
-        Ctx,
-        convert,
+        Ctx, convert,
         extract::Id,
         problem::Answer,
         respond::{Json, NoQuery},

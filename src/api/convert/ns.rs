@@ -16,7 +16,8 @@ use crate::{
     sol::{
         cp::{CpProtocolData, IpAddressType, IpAddressesData, IpOverEthernetAddressData, LayerProtocol},
         nslcm::{
-            self as sol, NsCpHandle, NsInstanceLinks, NsLinkPortInfo, NsScaleInfo, NsVirtualLinkInfo, PnfExtCpInfo, PnfInfo, SapInfo, VnffgInfo,
+            self as sol, NsCpHandle, NsInstanceLinks, NsLinkPortInfo, NsScaleInfo, NsVirtualLinkInfo, PnfExtCpInfo, PnfInfo, SapInfo,
+            VnffgInfo,
         },
         vnflcm::InstantiationState,
     },
@@ -117,7 +118,8 @@ fn pnf(p: &NsPnf) -> Option<PnfInfo> {
         };
         let ip_addresses: Vec<_> = [group(IpAddressType::Ipv4, true), group(IpAddressType::Ipv6, false)].into_iter().flatten().collect();
         let told = c.mac.is_some() || !ip_addresses.is_empty();
-        let data = IpOverEthernetAddressData { mac_address: c.mac.map(|m| m.to_string()), ip_addresses, ..IpOverEthernetAddressData::default() };
+        let data =
+            IpOverEthernetAddressData { mac_address: c.mac.map(|m| m.to_string()), ip_addresses, ..IpOverEthernetAddressData::default() };
         PnfExtCpInfo {
             cp_instance_id: pnf_cp_id(&p.profile, &c.cp),
             cpd_id: c.cp.to_string(),

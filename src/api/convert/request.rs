@@ -23,8 +23,8 @@ use crate::{
         common::KeyValuePairs,
         cp::{CpProtocolData, VnfExtCpConfig},
         nslcm::{
-            AddPnfData, HealNsRequest, InstantiateNsRequest, NsScaleType, ParamsForVnf, ScaleNsData, ScaleNsRequest, ScaleVnfType, ScalingDirection,
-            TerminateNsRequest,
+            AddPnfData, HealNsRequest, InstantiateNsRequest, NsScaleType, ParamsForVnf, ScaleNsData, ScaleNsRequest, ScaleVnfType,
+            ScalingDirection, TerminateNsRequest,
         },
         vnflcm::{
             CancelModeType, ExtVirtualLinkData, HealVnfRequest, InstantiateVnfRequest, OperateVnfRequest, ScaleType, ScaleVnfRequest,

@@ -50,7 +50,8 @@ fn a_path_is_read_with_its_ends_functions_traffic_and_hints() {
     assert_eq!(p.classifiers[0].id, "pages");
 
     let all = "protocol: udp\n          vlan_tag: [ \"7\" ]\n          dscp: \"101110\"\n          source_port_range: [ 1000, 2000 ]\n          source_ip_address_prefix: 10.0.0.0/8\n          destination_ip_address_prefix: 10.1.2.0/24";
-    let hints = "type: tosca.nodes.nfv.NFP\n      metadata: { bothy.symmetric: \"false\", bothy.on_loss: bypass, bothy.drain_timeout: 10 m }";
+    let hints =
+        "type: tosca.nodes.nfv.NFP\n      metadata: { bothy.symmetric: \"false\", bothy.on_loss: bypass, bothy.drain_timeout: 10 m }";
     let p = path(&[("protocol: tcp", all), ("type: tosca.nodes.nfv.NFP", hints)]);
     assert_eq!(p.classifiers[0].to_string(), "udp from 10.0.0.0/8 port 1000-2000 to 10.1.2.0/24 port 80 dscp 46 vlan 7");
     assert!(!p.symmetric && p.on_loss == crate::model::chain::OnLoss::Bypass && p.drain_s == Some(600));
@@ -86,11 +87,16 @@ fn a_path_ends_at_a_pnf_or_a_sap_and_the_pnf_s_link_has_the_network_it_is_plugge
     assert_eq!(f.links.iter().find(|l| l.id == "wan").and_then(|l| l.profile.physical.as_deref()), Some("plant"));
     assert_eq!((f.paths[0].to.member.as_str(), f.paths[0].to.cp.as_str()), ("press", "plug"));
 
-    let sap = format!("    plant:\n      type: tosca.nodes.nfv.Sap\n      properties: {{ layer_protocols: [ ethernet ] }}\n      requirements:\n        - internal_virtual_link: wan\n\n{WEB}");
+    let sap = format!(
+        "    plant:\n      type: tosca.nodes.nfv.Sap\n      properties: {{ layer_protocols: [ ethernet ] }}\n      requirements:\n        - internal_virtual_link: wan\n\n{WEB}"
+    );
     let nsd = service(&[(WEB, &sap), ("{ node: web, capability: wan_link }", "plant")]).expect("reads");
     assert_eq!((nsd.flavours[0].paths[0].to.member.as_str(), nsd.flavours[0].paths[0].to.cp.as_str()), ("plant", ""));
 
-    let function = ("        - profile_element: { node: firewall, capability: lan_link }\n        - profile_element: { node: firewall, capability: wan_link }\n", "        - profile_element: press\n");
+    let function = (
+        "        - profile_element: { node: firewall, capability: lan_link }\n        - profile_element: { node: firewall, capability: wan_link }\n",
+        "        - profile_element: press\n",
+    );
     for (what, edits, said) in [
         ("nowhere", vec![(WEB, press(""))], "reaches no physical network"),
         ("misspelt", vec![(WEB, press("bothy.physical.plug: plant, bothy.physical.plub: plant"))], "did you mean 'plug'"),

@@ -63,7 +63,8 @@ pub fn paths(scope: &Scope<'_>, around: &Around<'_>) -> (Vec<ForwardingPath>, Ve
         }
     }
     let listed: Vec<SmolStr> = of_kind(NFP).iter().flat_map(|at| at.requirements()).map(|(_, target, _)| target).collect();
-    let spare = positions.iter().filter(|(name, _)| !listed.contains(name)).filter_map(|(_, p)| p.hop(around)).collect();
+    let is_function = |p: &Position<'_>| p.cps.first().is_some_and(|c| around.members.iter().any(|m| m.id == c.member));
+    let spare = positions.iter().filter(|(name, p)| !listed.contains(name) && is_function(p)).filter_map(|(_, p)| p.hop(around)).collect();
     (out, spare)
 }
 

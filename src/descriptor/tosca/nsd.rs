@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 use super::{
     at::At,
     constraint, forward,
-    hints::{Hints, ON_MEMBER, hints},
+    hints::{Hints, ON_MEMBER, ON_PNF, hints},
     link,
     load::{Loaded, Template},
     nsaffinity, nsaspect, nslevel,
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     descriptor::diagnose::{Severity, Sink},
-    model::nsd::{Attach, Member, NsFlavour, NsLink, Nsd, Sap},
+    model::nsd::{Attach, Member, NsFlavour, NsLink, Nsd, Pnf, Sap},
 };
 
 const NS_KNOWN: &[&str] = &[
@@ -263,13 +263,13 @@ fn plug(pnfs: &mut [(Pnf, At<'_>)], links: &mut [NsLink]) {
                 continue;
             };
             let network = told.get(&format!("physical.{name}")).and_then(|n| n.text());
-            match (&link.profile.physical, network) {
+            match (link.profile.physical.clone(), network) {
                 (None, None) => req.error_hint(
                     format!("a PNF is on '{target}', and the link reaches no physical network"),
                     format!("write bothy.physical.{name} in the PNF's metadata, or bothy.physical in the link's"),
                 ),
                 (None, network) => link.profile.physical = network,
-                (Some(has), Some(other)) if *has != other => {
+                (Some(has), Some(other)) if has != other => {
                     req.error(format!("'{target}' has the physical network '{has}', and this is plugged into '{other}'"));
                 }
                 (Some(_), _) => {}

@@ -62,9 +62,13 @@ const FAR: Stamp = Stamp(u64::MAX);
 fn routed_and_stateful_functions_come_and_go_and_connections_keep_the_way_before() {
     for (kind, wires) in [(HopKind::Routed, 0), (HopKind::Stateful, 1)] {
         let (b, id) = up(kind, |_| {});
-        for (functions, was) in
-            [(&["ids", "fw"][..], &["fw"][..]), (&["fw", "ids"], &["ids", "fw"]), (&["ids"], &["fw", "ids"]), (&[], &["ids"]), (&["fw"], &[])]
-        {
+        for (functions, was) in [
+            (&["ids", "fw"][..], &["fw"][..]),
+            (&["fw", "ids"], &["ids", "fw"]),
+            (&["ids"], &["fw", "ids"]),
+            (&[], &["ids"]),
+            (&["fw"], &[]),
+        ] {
             reroute(&b, id, functions);
             assert_path(&b, functions, wires);
             assert_eq!(before(&b).expect("two ways"), was, "{kind:?}");

@@ -66,8 +66,16 @@ fn hybrid(to: &str, cp: &str) -> Nsd {
 }
 
 fn given(profile: &str, pnfd: &str, cp: &str) -> NsPnf {
-    let cp = NsPnfCp { cp: cp.into(), segment: None, mac: Some(MacAddr::planned(50)), addresses: vec!["192.168.0.50".parse().expect("IP")] };
-    NsPnf { id: "serial-4711".into(), name: "big press".into(), profile: profile.into(), pnfd_id: pnfd.into(), pnfd_info: None, cps: vec![cp] }
+    let cp =
+        NsPnfCp { cp: cp.into(), segment: None, mac: Some(MacAddr::planned(50)), addresses: vec!["192.168.0.50".parse().expect("IP")] };
+    NsPnf {
+        id: "serial-4711".into(),
+        name: "big press".into(),
+        profile: profile.into(),
+        pnfd_id: pnfd.into(),
+        pnfd_info: None,
+        cps: vec![cp],
+    }
 }
 
 fn standing(n: Nsd) -> (TestBox, NsId) {
@@ -89,7 +97,8 @@ fn a_path_ends_at_the_plug_of_a_physical_box_or_at_a_sap() {
         let ns = b.ns(id);
         let lan = ns.links.iter().find(|(l, _)| l == "lan").expect("the link").1;
         let mac = told.then(|| MacAddr::planned(50));
-        let [end] = &b.sim.chains()[0].to[..] else { panic!("{:?}", b.sim.chains()) };
+        let chains = b.sim.chains();
+        let [end] = &chains[0].to[..] else { panic!("{chains:?}") };
         assert_eq!((&end.port, end.mac), (&if_name(IfKind::Patch, &lan.0), mac), "{to}");
         let of = if to == "plant" { OutsideOf::Sap("plant".into()) } else { OutsideOf::Pnf { pnf: "press".into(), cp: "plug".into() } };
         assert_eq!(b.store().list::<Chain>().expect("read")[0].to, [ChainEnd::Outside { of, segment: lan, mac }]);
@@ -105,11 +114,17 @@ fn a_path_ends_at_the_plug_of_a_physical_box_or_at_a_sap() {
 #[test]
 fn what_is_said_of_boxes_that_are_not_there_is_refused_with_every_reason() {
     let (b, id) = standing(hybrid("press", "plug"));
-    let refusal = |pnfs: Vec<NsPnf>| b.core().nfvo.instantiate(id, &InstantiateNs { pnfs, ..ask_ns() }).map(drop).expect_err("refused").detail();
+    let refusal =
+        |pnfs: Vec<NsPnf>| b.core().nfvo.instantiate(id, &InstantiateNs { pnfs, ..ask_ns() }).map(drop).expect_err("refused").detail();
     assert!(refusal(Vec::new()).contains("PNFD 'press-1' is not onboarded"));
     pnfd(&b);
     let all = refusal(vec![given("press", "press-2", "socket"), given("press", "press-1", "plug"), given("mill", "press-1", "plug")]);
-    for part in ["no PNF profile 'mill'; the service has press", "told of more than once", "of PNFD 'press-1', not of 'press-2'", "no connection point 'socket'"] {
+    for part in [
+        "no PNF profile 'mill'; the service has press",
+        "told of more than once",
+        "of PNFD 'press-1', not of 'press-2'",
+        "no connection point 'socket'",
+    ] {
         assert!(all.contains(part), "no {part:?} in {all}");
     }
     assert!(b.ns(id).op.is_none() && b.ns(id).pnfs.is_empty());

@@ -11,7 +11,8 @@ use std::{
 use bothy::{
     model::chain::{Family, HopKind},
     sdn::{
-        chain::{Hop, SwitchChain, cutover},
+        chain::{Hop, SwitchChain},
+        handover::cutover,
         port::Fabric,
     },
 };
@@ -68,7 +69,8 @@ fn transparent_functions_come_go_and_change_places_and_no_connection_is_lost() {
     let (sent, lost, gap) = stream_while(&client, &web, || {
         for (what, hops) in (0..ROUNDS).flat_map(|_| &changes) {
             let next = with(hops);
-            assert!(!cutover(&now, &next).expect("transparent").is_empty(), "{what}");
+            let told = cutover(&now, &next, 300);
+            assert!(!told.lines.is_empty() && told.noting_s.is_none(), "{what}: {told:?}");
             lab.fabric.ensure_chain(&next).expect("changed");
             now = next;
             // Until then the old way may be taken.

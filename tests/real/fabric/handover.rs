@@ -29,7 +29,8 @@ const CONNECTIONS: usize = 40;
 /// The chain by new functions, while connections that are there stay by `old`.
 fn between(old: &SwitchChain, new: &SwitchChain, mark: u32, noting: bool) -> SwitchChain {
     let handover = TwoWays { classifiers: old.classifiers.clone(), hops: old.hops.clone(), mark, noting };
-    SwitchChain { handover: Some(handover), ..if noting { old.clone() } else { new.clone() } }
+    let way = if noting { old } else { new };
+    SwitchChain { handover: Some(handover), ..way.clone() }
 }
 fn by(hops: &[&Hop], classifiers: &[Classifier]) -> SwitchChain {
     SwitchChain { classifiers: classifiers.to_vec(), ..chain(1, tcp(80), hops.iter().map(|h| (*h).clone()).collect()) }

@@ -392,7 +392,14 @@ impl Case {
             What::ScaleNs | What::HealNs | What::ShrinkNs => false,
             What::InstantiateVnf | What::InstantiateVf | What::InstantiateNs | What::Stop | What::Start | What::ScaleOut => true,
             What::ScaleOutVf | What::RestorePf => true,
-            What::HandOver | What::ReloadPf | What::Reboot | What::Reroute | What::GrowNs | What::Snapshot | What::Revert | What::Connect => true,
+            What::HandOver
+            | What::ReloadPf
+            | What::Reboot
+            | What::Reroute
+            | What::GrowNs
+            | What::Snapshot
+            | What::Revert
+            | What::Connect => true,
             What::Flavour | What::Package => true,
         }
     }

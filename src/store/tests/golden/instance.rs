@@ -1,5 +1,7 @@
 //! Instances: VNFs, services, links, chains, what is reserved for them, snapshots.
 
+use crate::model::net::MacAddr;
+
 use super::{
     descriptor::{classifiers, link, rated_link},
     *,

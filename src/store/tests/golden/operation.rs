@@ -246,14 +246,7 @@ pub(super) fn steps() -> Vec<(&'static str, Step)> {
         ("ns-reroute", NsStep::Reroute { chain: NfpId(id(26)), before: changed_chain().way(), after: chain_way() }),
         (
             "ns-hand-over",
-            NsStep::HandOver {
-                chain: NfpId(id(26)),
-                before: changed_chain().way(),
-                after: chain_way(),
-                mark: 6,
-                noting_s: 2,
-                drain_s: 60,
-            },
+            NsStep::HandOver { chain: NfpId(id(26)), before: changed_chain().way(), after: chain_way(), mark: 6, noting_s: 2, drain_s: 60 },
         ),
     ];
     let user = PfUser { vnf: vnf_id, guest, name: "v/vdu0/1".into(), given: vec![given_vf(), given_whole()], runs: true };
