@@ -222,7 +222,11 @@ fn a_nat_comes_into_a_chain_and_leaves_it_and_every_connection_lives_on() {
         let mut later: Vec<TcpStream> = (0..10).map(|_| dial_now(&client, &web, 80).expect("a new connection")).collect();
         assert!(later.iter_mut().all(echoes), "{what}: new ones live");
         load.goes_on();
-        assert_eq!(seen.lock().expect("lock").iter().collect::<BTreeSet<_>>(), BTreeSet::from([&from(who)]), "{what}: new ones by the new way");
+        assert_eq!(
+            seen.lock().expect("lock").iter().collect::<BTreeSet<_>>(),
+            BTreeSet::from([&from(who)]),
+            "{what}: new ones by the new way"
+        );
         let old_by = |all: &BTreeSet<u16>| all.intersection(&old_ports).count();
         let after = [&fw, &router].map(passed);
         // The port that a NAT gives is its own: those by it are told by what it sees of the client.

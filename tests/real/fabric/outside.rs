@@ -52,10 +52,9 @@ fn a_chain_leads_from_a_guest_by_a_function_to_a_physical_device_and_back() {
     for (what, seen_as) in [("a PNF", Some(mac(50))), ("a SAP", None)] {
         let outside = End { port: plug(), mac: seen_as };
         let hops = || vec![hop("bump", HopKind::Transparent, &[(11, 12)])];
-        for (way, from, to, (speaks, listens)) in [
-            ("out", client_end.clone(), outside.clone(), (&client, &pnf)),
-            ("in", outside.clone(), client_end.clone(), (&pnf, &client)),
-        ] {
+        for (way, from, to, (speaks, listens)) in
+            [("out", client_end.clone(), outside.clone(), (&client, &pnf)), ("in", outside.clone(), client_end.clone(), (&pnf, &client))]
+        {
             let c = SwitchChain { from: vec![from], to: vec![to], ..chain(1, tcp(80), hops()) };
             c.check().expect("a chain");
             lab.fabric.ensure_chain(&c).expect("chain");
