@@ -141,7 +141,9 @@ impl Caller {
             | Thing::Alarm(_)
             | Thing::PmJob(_)
             | Thing::Threshold(_)
-            | Thing::Grant(_) => return Ok(()),
+            | Thing::Grant(_)
+            | Thing::Link(_)
+            | Thing::Chain(_) => return Ok(()),
         };
         let Some(v) = vnf else { return missing() };
         match v.ns {

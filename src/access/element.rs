@@ -64,7 +64,13 @@ impl Caller {
                 of if of.is_empty() && store.get::<SnapshotOwner>(&id)?.is_some_and(|o| o.account == self.name) => return Ok(()),
                 of => of,
             },
-            Thing::NsDescriptor(_) | Thing::PnfDescriptor(_) | Thing::VnfPackage(_) | Thing::Ns(_) | Thing::Grant(_) => Vec::new(),
+            Thing::NsDescriptor(_)
+            | Thing::PnfDescriptor(_)
+            | Thing::VnfPackage(_)
+            | Thing::Ns(_)
+            | Thing::Grant(_)
+            | Thing::Link(_)
+            | Thing::Chain(_) => Vec::new(),
         };
         if self.in_charge(store, &of)? { Ok(()) } else { Err(Fault::not_found(thing.missing())) }
     }

@@ -5,13 +5,15 @@ use uuid::Uuid;
 use crate::{
     model::{
         alarm::{Alarm, Object},
+        chain::Chain,
         error::Result,
         grant::GivenGrant,
-        id::{AlarmId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SnapshotId, VnfId, VnfPkgId},
+        id::{AlarmId, NfpId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SegmentId, SnapshotId, VnfId, VnfPkgId},
         ns::NsInstance,
         op::Operation,
         package::{NsDescriptor, PnfDescriptor, VnfPackage},
         pm::{PmJob, Threshold},
+        segment::Segment,
         snapshot::VnfSnapshot,
         subscription::Subscription,
         vnf::VnfInstance,
@@ -36,6 +38,8 @@ pub fn owner(s: &Store, thing: Thing) -> Result<Option<ProjectId>> {
         Thing::PmJob(id) => s.get::<PmJob>(&id)?.map(|r| r.project),
         Thing::Threshold(id) => s.get::<Threshold>(&id)?.map(|r| r.project),
         Thing::Grant(id) => s.get::<GivenGrant>(&id)?.map(|r| r.project),
+        Thing::Link(id) => s.get::<Segment>(&id)?.map(|r| r.project),
+        Thing::Chain(id) => s.get::<Chain>(&id)?.map(|r| r.project),
         Thing::Subscription(id) => s.get::<Subscription>(&id)?.filter(|r| !r.every_project).map(|r| r.project),
     })
 }
@@ -55,6 +59,8 @@ pub enum Thing {
     Threshold(Uuid),
     Snapshot(SnapshotId),
     Grant(Uuid),
+    Link(SegmentId),
+    Chain(NfpId),
 }
 
 impl Thing {
@@ -73,6 +79,8 @@ impl Thing {
             Thing::Alarm(id) => format!("there is no alarm {id}"),
             Thing::Snapshot(id) => format!("there is no VNF snapshot {id}"),
             Thing::Grant(id) => format!("there is no grant {id}"),
+            Thing::Link(id) => format!("there is no virtual link {id}"),
+            Thing::Chain(id) => format!("there is no chain {id}"),
         }
     }
 }

@@ -41,6 +41,8 @@ enum Names {
     Threshold,
     Snapshot,
     Grant,
+    Link,
+    Chain,
 }
 
 struct Row {
@@ -103,8 +105,8 @@ const ROWS: &[Row] = &[
     row("/bothy/v1/version", Resource::About, Names::Nothing),
     row("/bothy/v1/config", Resource::Config, Names::Nothing),
     row("/bothy/v1/host", Resource::Host, Names::Nothing),
-    row("/bothy/v1/networks", Resource::Network, Names::Nothing),
-    row("/bothy/v1/chains", Resource::Network, Names::Nothing),
+    row("/bothy/v1/networks", Resource::Network, Names::Link),
+    row("/bothy/v1/chains", Resource::Network, Names::Chain),
     // What a link has outside is of its project, which the handler looks at; controllers are the box's.
     row("/bothy/v1/sdn/services", Resource::Network, Names::Nothing),
     row("/bothy/v1/sdn", Resource::Host, Names::Nothing),
@@ -206,6 +208,8 @@ pub fn thing(route: &str, path: &str) -> Result<Option<Thing>> {
         Names::Alarm => id.parse().ok().map(Thing::Alarm),
         Names::Snapshot => id.parse().ok().map(Thing::Snapshot),
         Names::Grant => id.parse().ok().map(Thing::Grant),
+        Names::Link => id.parse().ok().map(Thing::Link),
+        Names::Chain => id.parse().ok().map(Thing::Chain),
     };
     thing.map(Some).ok_or_else(|| Fault::not_found(format!("there is no '{id}' here")))
 }
