@@ -213,11 +213,11 @@ impl Client {
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|e| Failure::Unreachable(format!("the answer broke off after {total} bytes: {e}")))?;
                 if let Some(data) = frame.data_ref() {
-                    to.write_all(data).map_err(|e| Failure::here("cannot write", e))?;
+                    // Whoever reads it along has it now: an answer may take as long as somebody listens.
+                    to.write_all(data).and_then(|()| to.flush()).map_err(|e| Failure::here("cannot write", e))?;
                     total += data.len() as u64;
                 }
             }
-            to.flush().map_err(|e| Failure::here("cannot write", e))?;
             Ok(total)
         })
     }

@@ -23,6 +23,13 @@ use crate::{
     vim::port::{Captured, DhcpConf, Frames, HostLink, HostNet, NatTable},
 };
 
+impl Sim {
+    /// What a mirror copies.
+    pub fn mirrored(&self, at: &IfName) -> Option<Vec<IfName>> {
+        self.lock().mirrors.get(at).cloned()
+    }
+}
+
 /// A frame each time somebody looks.
 struct Tick;
 

@@ -4,7 +4,7 @@
 //! at the next look. Never: what is done with the frames.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -15,17 +15,23 @@ use super::{
     links::Links,
     port::{Captured, Frames},
 };
-use crate::model::{
-    error::{Fault, Result},
-    id::{IfKind, IfName, if_name},
-    segment::Segment,
+use crate::{
+    model::{
+        error::{Fault, Result},
+        id::{IfKind, IfName, ProjectId, if_name},
+        segment::Segment,
+    },
+    sdn::link::{LinkPort, PortAt, SwitchLink},
 };
 
 /// At a time: each copies what it hears once more.
-const MOST: usize = 4;
+const MOST: usize = 8;
+/// Of one project, so that none keeps the others from theirs.
+const MOST_OF_ONE: usize = 2;
 
+/// Those that run, and for which project.
 #[derive(Default)]
-pub struct Captures(Mutex<HashSet<IfName>>);
+pub struct Captures(Mutex<HashMap<IfName, ProjectId>>);
 
 /// A mirror and who listens to it; it goes with this.
 pub struct Capture<'a> {
@@ -49,10 +55,13 @@ impl Links {
         let at = if_name(IfKind::Capture, &id);
         {
             let mut all = self.captures().0.lock().unwrap_or_else(PoisonError::into_inner);
-            if all.len() >= MOST {
-                return Err(Fault::conflict(format!("{MOST} captures run already: end one of them first")));
+            if all.values().filter(|p| **p == of.project).count() >= MOST_OF_ONE {
+                return Err(Fault::conflict(format!("{MOST_OF_ONE} captures of the project's links run already: end one of them first")));
             }
-            all.insert(at.clone());
+            if all.len() >= MOST {
+                return Err(Fault::conflict(format!("{MOST} captures run on this box already: wait until one of them ends")));
+            }
+            all.insert(at.clone(), of.project);
         }
         // From here on it goes by itself, however far it came.
         let mut capture = Capture { links: self, at, frames: None };
@@ -65,18 +74,20 @@ impl Links {
     pub fn end_captures(&self) -> Result<usize> {
         let there = self.fabric().mirrors()?;
         let listened = self.captures().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let left: Vec<IfName> = there.into_iter().filter(|m| !listened.contains(m)).collect();
+        let left: Vec<IfName> = there.into_iter().filter(|m| !listened.contains_key(m)).collect();
         left.iter().try_for_each(|m| self.fabric().remove_mirror(m))?;
         Ok(left.len())
     }
 }
 
-/// The link's ports on the switch, whatever they are.
+/// The link's ports on the switch, whatever they are. A network of a trunk has one of its own: by the NIC come
+/// other links' frames too.
 fn ports(of: &Segment) -> Vec<IfName> {
-    let mut all: Vec<IfName> = of.stations.iter().filter(|s| !s.is_kept()).map(|s| s.nic()).collect();
-    all.extend(of.wants_host_port().then(|| of.host_port()));
-    all.extend(of.profile.physical.is_some().then(|| of.patch_port()));
-    all
+    let name = |p: LinkPort| match p.at {
+        PortAt::Trunk { station, .. } => if_name(IfKind::Trunk, &station.0),
+        PortAt::Guest | PortAt::Wire | PortAt::Own => p.name,
+    };
+    SwitchLink::of(of).ports.into_iter().map(name).collect()
 }
 
 impl Capture<'_> {

@@ -8,26 +8,31 @@ use axum::{
     http::{Uri, header::CONTENT_TYPE},
     response::{IntoResponse as _, Response},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 use crate::{
     api::{
-        Ctx, Services,
+        Ctx,
         content::Pieces,
         extract::{Id, query},
         problem::{Answer, Problem},
     },
     model::{
-        error::Fault,
+        error::{Fault, Result},
         id::{IfName, SegmentId},
         segment::Segment,
+        time::Stamp,
     },
-    vim::{captures::Capture, port::Captured},
+    vim::port::Captured,
     vnfm::plan::fresh_uuid,
 };
 
-const SECONDS: u32 = 60;
-const MOST_SECONDS: u32 = 3600;
+const SECONDS: Duration = Duration::from_secs(60);
+const MOST_SECONDS: u64 = 3600;
 const PACKETS: u64 = 10_000;
 const MOST_PACKETS: u64 = 1_000_000;
 /// Of a file.
@@ -37,13 +42,14 @@ const LOOK: Duration = Duration::from_millis(200);
 
 struct Ask {
     port: Option<IfName>,
-    seconds: u32,
+    /// Whatever happens.
+    lasts: Duration,
     packets: u64,
 }
 
 impl Ask {
     fn of(uri: &Uri) -> Answer<Ask> {
-        let mut ask = Ask { port: None, seconds: SECONDS, packets: PACKETS };
+        let mut ask = Ask { port: None, lasts: SECONDS, packets: PACKETS };
         for (k, v) in query(uri, &["port", "seconds", "packets"])? {
             let number = |most: u64| match v.parse::<u64>() {
                 Ok(n) if (1..=most).contains(&n) => Ok(n),
@@ -53,7 +59,7 @@ impl Ask {
                 "port" => {
                     ask.port = Some(v.parse().map_err(|_| Box::new(Problem::malformed(format!("port: '{v}' is no name of a port"))))?)
                 }
-                "seconds" => ask.seconds = number(MOST_SECONDS.into())? as u32,
+                "seconds" => ask.lasts = Duration::from_secs(number(MOST_SECONDS)?),
                 _ => ask.packets = number(MOST_PACKETS)?,
             }
         }
@@ -76,10 +82,10 @@ pub async fn capture(State(s): Ctx, Id(id): Id<SegmentId>, uri: Uri) -> Answer<R
     tokio::task::spawn_blocking(move || {
         let vnfm = services.nfvo.vnfm();
         match vnfm.links().capture(&segment, ask.port.as_ref(), fresh_uuid(&**vnfm.dice())) {
-            Ok(capture) => {
+            Ok(mut capture) => {
                 // The client may have left meanwhile, which the stream finds out.
                 let _ = begun.send(Ok(()));
-                stream(&services, capture, &ask, &to_net);
+                stream(|wait| capture.next(wait), vnfm.clock().now(), &ask, &to_net);
             }
             Err(fault) => {
                 let _ = begun.send(Err(fault));
@@ -90,30 +96,33 @@ pub async fn capture(State(s): Ctx, Id(id): Id<SegmentId>, uri: Uri) -> Answer<R
     Ok(([(CONTENT_TYPE, "application/vnd.tcpdump.pcap")], Body::new(Pieces(pieces))).into_response())
 }
 
-/// Until enough was heard, or nobody reads any more.
-fn stream(services: &Services, mut capture: Capture<'_>, ask: &Ask, to_net: &mpsc::Sender<std::io::Result<Bytes>>) {
-    let (stamp, began) = (services.nfvo.vnfm().clock().now(), Instant::now());
-    let until = began + Duration::from_secs(ask.seconds.into());
+/// Until enough was heard, its time is up, or nobody reads any more. A client that is there and does not read keeps
+/// nobody here longer.
+fn stream(
+    mut next: impl FnMut(Duration) -> Result<Option<Captured>>,
+    stamp: Stamp,
+    ask: &Ask,
+    to_net: &mpsc::Sender<std::io::Result<Bytes>>,
+) {
+    let began = Instant::now();
+    let (left, runtime) = (|| ask.lasts.saturating_sub(began.elapsed()), Handle::current());
+    let hand = |piece| runtime.block_on(timeout(left(), to_net.send(piece))).is_ok_and(|taken| taken.is_ok());
     let (mut packets, mut bytes) = (0u64, 0usize);
-    if to_net.blocking_send(Ok(head().into())).is_err() {
+    if !hand(Ok(head().into())) {
         return;
     }
-    while packets < ask.packets && bytes < MOST_BYTES && !to_net.is_closed() {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
-        }
-        let piece = match capture.next(left.min(LOOK)) {
+    while packets < ask.packets && bytes < MOST_BYTES && !to_net.is_closed() && !left().is_zero() {
+        let piece = match next(left().min(LOOK)) {
             Ok(None) => continue,
             Ok(Some(c)) => record(&c, Duration::from_millis(stamp.0) + began.elapsed()),
             Err(fault) => {
-                let _ = to_net.blocking_send(Err(std::io::Error::other(fault.detail())));
+                hand(Err(std::io::Error::other(fault.detail())));
                 return;
             }
         };
         packets += 1;
         bytes += piece.len();
-        if to_net.blocking_send(Ok(piece.into())).is_err() {
+        if !hand(Ok(piece.into())) {
             return;
         }
     }
@@ -143,5 +152,25 @@ mod tests {
         assert_eq!(data_encoding::HEXLOWER.encode(&head()), "d4c3b2a1020004000000000000000000ffff000001000000");
         let one = record(&Captured { length: 3, bytes: vec![1, 2] }, Duration::from_micros(1_000_007));
         assert_eq!(data_encoding::HEXLOWER.encode(&one), "010000000700000002000000030000000102");
+    }
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_client_that_does_not_read_ends_nothing_later_than_it_was_to_end() {
+        let (to_net, mut pieces) = mpsc::channel(2);
+        let frame = || Ok(Some(Captured { length: 2, bytes: vec![1, 2] }));
+        let ask = |lasts, packets| Ask { port: None, lasts, packets };
+        let (late, tx) = (ask(Duration::from_millis(50), PACKETS), to_net.clone());
+        let over = tokio::task::spawn_blocking(move || stream(|_| frame(), Stamp(7), &late, &tx));
+        timeout(Duration::from_secs(60), over).await.expect("it ends though nobody reads").expect("fine");
+        assert_eq!(pieces.recv().await.expect("a head").expect("read"), head());
+        pieces.recv().await.expect("a frame").expect("read");
+        // One that reads gets what it asked for.
+        let enough = ask(Duration::from_secs(60), 5);
+        let over = tokio::task::spawn_blocking(move || stream(|_| frame(), Stamp(7), &enough, &to_net));
+        let mut heard = 0;
+        while let Some(piece) = pieces.recv().await {
+            heard += usize::from(piece.expect("read").len() == 18);
+        }
+        over.await.expect("fine");
+        assert_eq!(heard, 5);
     }
 }

@@ -6,6 +6,7 @@ mod act;
 mod alarms;
 mod alter;
 mod autoheal;
+mod captures;
 pub mod chains;
 mod connect;
 mod crash;

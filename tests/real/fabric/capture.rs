@@ -8,12 +8,12 @@ use bothy::{
         chain::{Family, HopKind},
         id::{IfKind, IfName, if_name},
     },
-    sdn::port::Fabric,
-    vim::port::{Frames, HostNet},
+    sdn::{link::SwitchLink, port::Fabric},
+    vim::port::{Captured, Frames, HostNet},
 };
 
 use super::{function::*, lab::*};
-use crate::kit::{eventually, utf8};
+use crate::kit::{eventually, sh, utf8};
 
 /// Untagged ICMP of IPv4 by its type, as often as it was heard.
 fn pings(frames: &mut dyn Frames, wait: Duration) -> [usize; 2] {
@@ -75,4 +75,39 @@ fn what_passes_a_port_is_heard_both_ways_and_a_mirror_leaves_nothing() {
     }
     let nobody = lab.fabric.ensure_mirror(&to, &[nic(77)], 7.try_into().expect("vlan")).expect_err("nothing to hear");
     assert!(nobody.text().contains("none of the ports"), "{nobody}");
+}
+
+#[test]
+fn tags_of_guests_are_in_what_is_heard() {
+    let Some(lab) = lab() else { return };
+    let guests = [1, 2].map(|n| {
+        let g = lab.guest(n, 7);
+        g.peer.run(|| {
+            sh(&["ip", "link", "add", "link", "eth0", "name", "tagged", "type", "vlan", "id", "5"]);
+            sh(&["ip", "address", "add", &format!("10.5.5.{n}/24"), "dev", "tagged"]);
+            sh(&["ip", "link", "set", "tagged", "up"]);
+        });
+        g
+    });
+    lab.fabric.ensure_segment(&SwitchLink { transparent: true, ..link(1, 7, &[1, 2]) }).expect("link");
+    guests[0].settle();
+    assert!(soon(true, || guests[0].peer.pings("10.5.5.2")));
+    let state = tempfile::tempdir().expect("dir");
+    let net = LinuxNet::new(utf8(state.path()));
+    let to: IfName = if_name(IfKind::Capture, &id(91));
+    lab.fabric.ensure_mirror(&to, &[nic(1)], 7.try_into().expect("vlan")).expect("mirror");
+    let mut frames = net.listen(&to).expect("an interface");
+    guests[0].settle();
+    assert!(guests[0].peer.pings("10.5.5.2"));
+    // Priority and flag bits aside.
+    let is_tagged =
+        |f: &Captured| f.bytes.get(12..14) == Some(&[0x81, 0]) && f.bytes.get(14..16).is_some_and(|t| t[0] & 0xf == 0 && t[1] == 5);
+    let (until, mut heard) = (Instant::now() + Duration::from_secs(10), Vec::new());
+    while Instant::now() < until && !heard.iter().any(|f: &Captured| is_tagged(f) && f.bytes.get(16..18) == Some(&[8, 0])) {
+        heard.extend(frames.next(Duration::from_millis(100)).expect("heard"));
+    }
+    let of_ip = |f: &&Captured| f.bytes.get(27) == Some(&1);
+    let ping = heard.iter().find(|f| is_tagged(f) && f.bytes.get(16..18) == Some(&[8, 0])).unwrap_or_else(|| panic!("{heard:?}"));
+    assert!(of_ip(&ping) && ping.length == ping.bytes.len(), "{ping:?}");
+    lab.fabric.remove_mirror(&to).expect("removed");
 }
