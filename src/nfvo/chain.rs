@@ -50,6 +50,7 @@ pub fn plan(
     segments: &[&Segment],
 ) -> Result<Vec<Chain>, Vec<Fault>> {
     let bodies: HashMap<VnfId, Body> = members.iter().map(|m| (m.instance.id, m.plan.body.clone())).collect();
+    let inside = chains::inside(segments.iter().copied());
     let of = |member: &SmolStr| -> Vec<VnfId> { members.iter().filter(|m| m.profile == *member).map(|m| m.instance.id).collect() };
     let end = |cp: &MemberCp| -> Vec<ChainEnd> {
         let vnfs = of(&cp.member).into_iter().map(|vnf| ChainEnd::Cp(CpOf { vnf, cp: cp.cp.clone() }));
@@ -86,10 +87,10 @@ pub fn plan(
         if !why.is_empty() {
             faults.push(Fault::invalid(format!("path {} cannot be a chain", p.id)).with_reasons(why));
         }
-        faults.extend(chains::of(&chain, &bodies).check().err());
+        faults.extend(chains::of(&chain, &bodies, &inside).check().err());
         out.push(chain);
     }
-    let all: Vec<SwitchChain> = out.iter().map(|c| chains::of(c, &bodies)).collect();
+    let all: Vec<SwitchChain> = out.iter().map(|c| chains::of(c, &bodies, &inside)).collect();
     let clashes = contradictions(&all.iter().collect::<Vec<_>>());
     if faults.is_empty() && !clashes.is_empty() {
         faults.push(Fault::invalid("chains of the service are in each other's way").with_reasons(clashes));
@@ -105,14 +106,27 @@ pub(super) fn obstacles(c: &Chain, bodies: &HashMap<VnfId, Body>, segments: &[&S
         let on = |p: &&Port| p.ext_cp.as_ref() == Some(cp);
         bodies.get(vnf).map(|b| b.vnfcs.iter().flat_map(|v| &v.ports).filter(on).collect()).unwrap_or_default()
     };
+    // All of a trunk comes in by one port of the switch.
+    let within = |p: &Port| {
+        let (_, tag) = station(p)?.access.within?;
+        Some(format!("'{}', which is the network of tag {} on a trunk port: a chain takes and leads to whole ports", p.cp, tag.get()))
+    };
     let mut at_ends: Vec<SegmentId> = Vec::new();
     for (what, end) in c.from.iter().map(|e| ("begins", e)).chain(c.to.iter().map(|e| ("ends", e))) {
         let end = match end {
             ChainEnd::Cp(cp) => cp,
-            ChainEnd::Outside { of, segment, .. } => {
+            ChainEnd::Outside { of, segment, mac } => {
                 at_ends.push(*segment);
-                if segments.iter().any(|s| s.id == *segment && s.profile.physical.is_none()) {
+                let link = segments.iter().find(|s| s.id == *segment);
+                if link.is_some_and(|s| s.profile.physical.is_none()) {
                     why.push(format!("it {what} at '{}', whose link reaches no physical network (bothy.physical)", of.id()));
+                }
+                if mac.is_none() && link.is_some_and(|s| s.wants_host_port()) {
+                    let of = of.id();
+                    why.push(format!(
+                        "it {what} at '{of}', whose link the host is on too (management, NAT or DHCP): frames to the host and to whoever is \
+                         outside cannot be told apart. End it at a PNF whose MAC is told, or take the host off that link"
+                    ));
                 }
                 continue;
             }
@@ -125,6 +139,7 @@ pub(super) fn obstacles(c: &Chain, bodies: &HashMap<VnfId, Body>, segments: &[&S
         why.extend(
             found.iter().filter(|p| station(p).is_none()).map(|p| format!("it {what} at '{}', which is not a port of the switch", p.cp)),
         );
+        why.extend(found.iter().filter_map(|p| within(p)).map(|at| format!("it {what} at {at}")));
     }
     for h in &c.hops {
         for (vnf, cp) in h.vnfs.iter().flat_map(|v| [(v, &h.entry), (v, &h.exit)]) {
@@ -133,6 +148,7 @@ pub(super) fn obstacles(c: &Chain, bodies: &HashMap<VnfId, Body>, segments: &[&S
                 why.push(format!("no guest of '{}' has '{cp}'", h.name));
             }
             for p in found {
+                why.extend(within(p).map(|at| format!("'{}' is to be led to at {at}", h.name)));
                 match (station(p), h.kind) {
                     (None, _) => why.push(format!("'{cp}' of '{}' is not a port of the switch", h.name)),
                     (Some(s), HopKind::Routed) if s.access.guarded => why.push(format!(

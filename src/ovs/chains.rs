@@ -143,7 +143,7 @@ enum Sort {
 
 fn of_rule(led: &Led, chain: &SwitchChain, at: u16, number: &dyn Fn(&IfName) -> Option<u16>) -> Vec<(Option<Counts>, Flow)> {
     let (rule, from) = (&led.rule, Match::InPort(port_number(at)));
-    let counts = Counts { by: led.by, way: rule.way, into: rule.into };
+    let counts = (!rule.is_beside()).then_some(Counts { by: led.by, way: rule.way, into: rule.into });
     let then = |then: &Then| actions(then, number);
     let mut out = Vec::new();
     let mut put = |table: u8, priority: u16, sort: Sort, with: &[Match], counts: Option<Counts>, actions: Vec<Action>| {
@@ -161,15 +161,15 @@ fn of_rule(led: &Led, chain: &SwitchChain, at: u16, number: &dyn Fn(&IfName) -> 
     };
     let known = |mark: u32, then: Vec<Action>| [vec![Action::Know { zone, mark }], then].concat();
     match led.who {
-        Who::All => put(CHAIN, first, Sort::Any, &[], Some(counts), then(&rule.then)),
+        Who::All => put(CHAIN, first, Sort::Any, &[], counts, then(&rule.then)),
         Who::Noted => {
-            put(CHAIN, first, Sort::Other, &[], Some(counts), then(&rule.then));
-            put(CHAIN, first + 1, Sort::Ip, &[], Some(counts), known(mark, then(&rule.then)));
-            put(CHAIN, first + 2, Sort::Tcp, &[], Some(counts), then(&rule.then));
+            put(CHAIN, first, Sort::Other, &[], counts, then(&rule.then));
+            put(CHAIN, first + 1, Sort::Ip, &[], counts, known(mark, then(&rule.then)));
+            put(CHAIN, first + 2, Sort::Tcp, &[], counts, then(&rule.then));
         }
         Who::Own => {
-            put(CHAIN, first, Sort::Other, &[], Some(counts), then(&rule.then));
-            put(CHAIN, first + 1, Sort::Ip, &[], Some(counts), known(mark, then(&rule.then)));
+            put(CHAIN, first, Sort::Other, &[], counts, then(&rule.then));
+            put(CHAIN, first + 1, Sort::Ip, &[], counts, known(mark, then(&rule.then)));
         }
         Who::Apart { wire } => {
             let ask = vec![Action::Ask { zone, table: AGAIN }];
@@ -181,17 +181,17 @@ fn of_rule(led: &Led, chain: &SwitchChain, at: u16, number: &dyn Fn(&IfName) -> 
             let begins = [here.clone(), Match::TcpBegins];
             match led.by {
                 Side::New => {
-                    put(CHAIN, first, Sort::Other, &[], Some(counts), then(&rule.then));
-                    put(AGAIN, after(5), Sort::Tcp, &begins, Some(counts), known(new, then(&rule.then)));
-                    put(AGAIN, after(3), Sort::Ip, &of(new), Some(counts), then(&rule.then));
-                    put(AGAIN, after(1), Sort::Tcp, &[here.clone()], Some(counts), then(&unseen(rule, wire)));
-                    put(AGAIN, after(0), Sort::Ip, &[here], Some(counts), known(new, then(&rule.then)));
+                    put(CHAIN, first, Sort::Other, &[], counts, then(&rule.then));
+                    put(AGAIN, after(5), Sort::Tcp, &begins, counts, known(new, then(&rule.then)));
+                    put(AGAIN, after(3), Sort::Ip, &of(new), counts, then(&rule.then));
+                    put(AGAIN, after(1), Sort::Tcp, &[here.clone()], counts, then(&unseen(rule, wire)));
+                    put(AGAIN, after(0), Sort::Ip, &[here], counts, known(new, then(&rule.then)));
                 }
                 Side::Before => {
                     let rest = if wire { Vec::new() } else { vec![Action::Normal] };
                     put(AGAIN, after(4), Sort::Tcp, &begins, None, known(new, rest));
-                    put(AGAIN, after(3), Sort::Ip, &of(old), Some(counts), then(&rule.then));
-                    put(AGAIN, after(2), Sort::Tcp, &[here], Some(counts), then(&rule.then));
+                    put(AGAIN, after(3), Sort::Ip, &of(old), counts, then(&rule.then));
+                    put(AGAIN, after(2), Sort::Tcp, &[here], counts, then(&rule.then));
                 }
             }
             if !wire {
@@ -227,7 +227,7 @@ fn bound(rule: &Rule) -> Match {
 fn actions(then: &Then, number: &dyn Fn(&IfName) -> Option<u16>) -> Vec<Action> {
     match then {
         Then::Drop => Vec::new(),
-        Then::Link => vec![Action::Normal],
+        Then::Link | Then::Beside => vec![Action::Normal],
         Then::To { port, set } => {
             let ports: Vec<u16> = port.iter().filter_map(number).collect();
             let to = match ports.as_slice() {

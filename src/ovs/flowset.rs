@@ -36,10 +36,13 @@ pub struct FlowSet {
     unmetered: bool,
 }
 
+fn begins_at(cookie: u64) -> u16 {
+    (cookie >> 40) as u16
+}
+
 /// Changes that bring the switch to what is wanted, those that take away first.
 fn difference(flows: &HashSet<u64>, wanted: &Wanted<'_>) -> Vec<Change> {
-    let of = |cookie: u64| (cookie >> 40) as u16;
-    let gone = flows.iter().filter(|c| !wanted.flows.contains_key(c) && !wanted.unknown.contains(&of(**c)));
+    let gone = flows.iter().filter(|c| !wanted.flows.contains_key(c) && !wanted.unknown.contains(&begins_at(**c)));
     let mut changes: Vec<Change> = gone.map(|c| Change::Remove { cookie: *c }).collect();
     let new = wanted.flows.iter().filter(|(c, _)| !flows.contains(c));
     changes.extend(new.map(|(cookie, flow)| Change::Add { flow: (*flow).clone(), cookie: *cookie }));
@@ -49,6 +52,10 @@ fn difference(flows: &HashSet<u64>, wanted: &Wanted<'_>) -> Vec<Change> {
 impl FlowSet {
     pub fn has(&self, cookie: u64) -> bool {
         self.flows.contains(&cookie)
+    }
+    /// There is one that begins at this port.
+    pub fn has_of(&self, port: u16) -> bool {
+        self.flows.iter().any(|c| begins_at(*c) == port)
     }
     pub fn is_metered(&self) -> bool {
         !self.unmetered
@@ -134,7 +141,7 @@ impl FlowSet {
         let changes = difference(&self.flows, wanted);
         if !changes.is_empty() {
             conn.change(&changes, until)?;
-            self.flows.retain(|c| wanted.flows.contains_key(c) || wanted.unknown.contains(&((c >> 40) as u16)));
+            self.flows.retain(|c| wanted.flows.contains_key(c) || wanted.unknown.contains(&begins_at(*c)));
             self.flows.extend(wanted.flows.keys());
         }
         if wanted.unknown.is_empty() {

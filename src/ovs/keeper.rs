@@ -466,7 +466,9 @@ impl Keeper {
         work.cache.retain(|name, _| places.contains_key(name));
         for (name, Numbered { number, .. }) in places.iter().filter(|(n, _)| !led.contains(n.as_str())) {
             let is_on = on.get(name).map(|(l, p)| (l.as_ref(), p));
-            if is_on.is_none() && is_guest(name) {
+            // A plug may be an end of a chain: what leads from there stays until its link is told of.
+            let untold = is_guest(name) || (is(name, IfKind::Patch) && work.flows.has_of(*number));
+            if is_on.is_none() && untold {
                 unknown.insert(*number);
                 continue;
             }
@@ -539,7 +541,10 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn is_guest(name: &str) -> bool {
-    name.parse().is_ok_and(|n| IfKind::of(&n) == Some(IfKind::Guest))
+    is(name, IfKind::Guest)
+}
+fn is(name: &str, kind: IfKind) -> bool {
+    name.parse().is_ok_and(|n| IfKind::of(&n) == Some(kind))
 }
 
 /// The host has an interface of this name.

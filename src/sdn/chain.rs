@@ -46,6 +46,8 @@ pub struct End {
     pub port: IfName,
     /// `None`: it stands for more than one station, as a physical network does.
     pub mac: Option<MacAddr>,
+    /// Stations of its link that it does not stand for, where it has no MAC: those that are in the box.
+    pub beside: Vec<MacAddr>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +109,8 @@ pub enum Then {
     },
     /// On by its link.
     Link,
+    /// The same for a frame that is not the chain's, though it looks so: it is for a station beside the chain's end.
+    Beside,
     Drop,
 }
 
@@ -140,20 +144,25 @@ impl Rule {
     /// Frames that the rule takes, as bits that it fixes: the narrower of two that meet goes first.
     /// Between the two ways outwards goes first.
     pub fn rank(&self) -> u16 {
-        let bound = match self.bound {
-            For::Mac(_) => 48,
-            For::Unicast => 1,
+        let bound = match (self.bound, self.is_beside()) {
+            (For::Mac(_), false) => 48,
+            // Whoever leads there goes first.
+            (For::Mac(_), true) => 47,
+            (For::Unicast, _) => 1,
         };
         2 * (bound + self.traffic.bits()) + u16::from(self.way == Way::Out)
     }
-    fn meets(&self, other: &Rule) -> bool {
+    pub fn is_beside(&self) -> bool {
+        self.then == Then::Beside
+    }
+    pub(super) fn meets(&self, other: &Rule) -> bool {
         let bound = match (self.bound, other.bound) {
             (For::Mac(a), For::Mac(b)) => a == b,
             (For::Unicast, _) | (_, For::Unicast) => true,
         };
         self.at == other.at && bound && self.traffic.meets(&other.traffic)
     }
-    fn covers(&self, other: &Rule) -> bool {
+    pub(super) fn covers(&self, other: &Rule) -> bool {
         let bound = match (self.bound, other.bound) {
             (For::Mac(a), For::Mac(b)) => a == b,
             (For::Unicast, _) => true,
@@ -262,6 +271,9 @@ impl SwitchChain {
                 for (e, bound) in from.iter().flat_map(|e| self.bounds(to).into_iter().map(move |b| (e, b))) {
                     put(&e.port, bound, Some(hop), Then::Drop);
                 }
+                for (e, m) in from.iter().flat_map(|e| beside(to).into_iter().map(move |m| (e, m))) {
+                    put(&e.port, For::Mac(m), None, Then::Beside);
+                }
                 return rules;
             }
             (OnLoss::Bypass, _) | (OnLoss::Block, None) => stops.retain(|s| !s.arms.is_empty()),
@@ -289,6 +301,11 @@ impl SwitchChain {
                 };
                 for (at, bound) in sources.iter().flat_map(|s| bounds.iter().map(move |b| (s, b))) {
                     put(at, *bound, Some(stop.index), Then::To { port: entries.clone(), set });
+                }
+                if n == 0 && mac.is_none() {
+                    for (at, m) in sources.iter().flat_map(|s| beside(to).into_iter().map(move |m| (s, m))) {
+                        put(at, For::Mac(m), None, Then::Beside);
+                    }
                 }
                 sources = stop.arms.iter().map(|(_, exit)| &exit.port).collect();
             }
@@ -324,6 +341,12 @@ impl SwitchChain {
     }
 }
 
+/// Stations that ends without a MAC do not stand for, and that are no ends themselves.
+fn beside(ends: &[End]) -> BTreeSet<MacAddr> {
+    let of = ends.iter().filter(|e| e.mac.is_none()).flat_map(|e| e.beside.iter().copied());
+    of.filter(|m| ends.iter().all(|e| e.mac != Some(*m))).collect()
+}
+
 impl Hop {
     pub(super) fn ports(&self) -> Vec<&IfName> {
         let of = |i: &'_ Instance| i.entry.port != i.exit.port;
@@ -357,10 +380,29 @@ pub fn contradictions(chains: &[&SwitchChain]) -> Vec<String> {
     }
     let mut out = BTreeSet::new();
     for here in at.values() {
+        // What one chain lets by to a station and another takes: the other one's rule has to be the narrower, or not
+        // mean that station either.
+        let let_by: BTreeSet<(usize, MacAddr)> = here
+            .iter()
+            .filter_map(|(n, _, r)| match (r.is_beside(), r.bound) {
+                (true, For::Mac(m)) => Some((*n, m)),
+                (true, For::Unicast) | (false, _) => None,
+            })
+            .collect();
+        let passes_by = |by: &Rule, n: usize, r: &Rule| {
+            let its_own = matches!(by.bound, For::Mac(m) if let_by.contains(&(n, m)));
+            by.way == r.way && by.meets(r) && !by.covers(r) && !its_own
+        };
         for (i, (n, new, a)) in here.iter().enumerate() {
             for (m, other_new, b) in here.iter().skip(i + 1) {
                 let same = n == m && (a.way == b.way || new != other_new);
-                if same || !a.contradicts(b) {
+                let contradicts = match (a.is_beside(), b.is_beside()) {
+                    (true, true) => false,
+                    (true, false) => passes_by(a, *m, b),
+                    (false, true) => passes_by(b, *n, a),
+                    (false, false) => a.contradicts(b),
+                };
+                if same || !contradicts {
                     continue;
                 }
                 let (Some(one), Some(other)) = (chains.get(*n), chains.get(*m)) else { continue };

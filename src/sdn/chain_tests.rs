@@ -12,7 +12,7 @@ fn mac(n: u32) -> MacAddr {
     MacAddr::planned(n)
 }
 fn end(port: &str, n: u32) -> End {
-    End { port: name(port), mac: Some(mac(n)) }
+    End { port: name(port), mac: Some(mac(n)), beside: Vec::new() }
 }
 fn tcp(port: u16) -> Classifier {
     Classifier { id: "web".into(), proto: Some(IpProto::TCP), dst_ports: Some(Ports::one(port)), ..Classifier::default() }
@@ -52,6 +52,7 @@ fn said(c: &SwitchChain, lost: &[&str]) -> Vec<String> {
                 ports.join("|") + &set.map_or_else(String::new, |m| format!(" as {:x}", m.octets()[5]))
             }
             Then::Link => "link".into(),
+            Then::Beside => "beside".into(),
             Then::Drop => "drop".into(),
         };
         let into = r.into.map_or_else(|| "out".into(), |h| h.to_string());
@@ -155,7 +156,7 @@ fn chains_that_cannot_be_are_refused_with_all_reasons() {
         classifiers: vec![Classifier { dst_ports: Some(Ports::one(1)), ..Classifier::default() }],
         from: vec![],
         hops: vec![hop("r", HopKind::Routed, &[("ri", "ro"), ("si", "so")]), Hop { instances: vec![], ..bump("a") }],
-        to: vec![End { port: name("ri"), mac: None }, End { port: name("wan"), mac: None }],
+        to: vec![End { port: name("ri"), mac: None, beside: Vec::new() }, End { port: name("wan"), mac: None, beside: Vec::new() }],
         ..chain(1, vec![])
     };
     let e = bad.check().expect_err("bad");
@@ -197,4 +198,50 @@ fn two_chains_are_refused_where_a_frame_could_be_of_both() {
     // The same the other way round: what goes out here comes back there.
     let turned = SwitchChain { from: one.to.clone(), to: one.from.clone(), classifiers: vec![wide.clone()], ..chain(2, vec![bump("b")]) };
     assert!(!contradictions(&[&SwitchChain { classifiers: vec![wide], ..one }, &turned]).is_empty());
+}
+
+/// To a physical network on whose link two stations of the box are.
+fn outwards(n: u128, hops: Vec<Hop>, classifier: Classifier) -> SwitchChain {
+    let plant = End { port: name("plant"), mac: None, beside: vec![mac(1), mac(3)] };
+    SwitchChain { to: vec![plant], classifiers: vec![classifier], ..chain(n, hops) }
+}
+
+#[test]
+fn an_end_outside_the_box_does_not_stand_for_stations_in_it() {
+    let only = |c: &SwitchChain, lost: &[&str]| said(c, lost).into_iter().filter(|l| l.starts_with("->")).collect::<Vec<_>>();
+    let c = outwards(1, vec![bump("a")], tcp(80));
+    c.check().expect("fine");
+    assert_eq!(
+        only(&c, &[]),
+        ["-> client[*] > ai (0)", "-> client[1] > beside (out)", "-> client[3] > beside (out)", "-> ao[*] > plant (out)"]
+    );
+    assert_eq!(
+        only(&c, &["ai"]),
+        ["-> client[*] > drop (0)", "-> client[1] > beside (out)", "-> client[3] > beside (out)"],
+        "nor where it is blocked"
+    );
+    let back: Vec<String> = said(&c, &[]).into_iter().filter(|l| l.starts_with("<-")).collect();
+    assert_eq!(back, ["<- plant[1] > ao (0)", "<- ai[1] > client (out)"], "from there it is who the chain began at");
+    // A router is aimed at, wherever it sends then; what it sends into a wire is looked at again.
+    let routed = outwards(1, vec![hop("r", HopKind::Routed, &[("ri", "ro")]), bump("a")], tcp(80));
+    assert_eq!(
+        only(&routed, &[])[1..],
+        ["-> ro[*] > ai (1)", "-> ro[1] > beside (out)", "-> ro[3] > beside (out)", "-> ao[*] > plant (out)"]
+    );
+    // Whoever leads to one of them goes first, and whoever takes more than that is not passed by unseen.
+    let rank =
+        |c: &SwitchChain, bound: For| c.rules(&|_| true).iter().find(|r| r.way == Way::Out && r.bound == bound).expect("a rule").rank();
+    let there = SwitchChain { to: vec![end("three", 3)], ..chain(2, vec![bump("b")]) };
+    assert!(rank(&c, For::Unicast) < rank(&c, For::Mac(mac(3))) && rank(&c, For::Mac(mac(3))) < rank(&there, For::Mac(mac(3))));
+    let wide = Classifier { proto: Some(IpProto::TCP), ..Classifier::default() };
+    let router = hop("r", HopKind::Routed, &[("ri", "ro")]);
+    for (what, other, fine) in [
+        ("to one of them", there.clone(), true),
+        ("more of it to one of them", SwitchChain { classifiers: vec![wide.clone()], ..there }, false),
+        ("more of it to a router", SwitchChain { classifiers: vec![wide.clone()], ..chain(2, vec![router]) }, false),
+        ("more of it, and outside too", outwards(2, vec![bump("b")], wide), true),
+    ] {
+        let why = contradictions(&[&c, &other]);
+        assert_eq!(why.is_empty(), fine, "{what}: {why:?}");
+    }
 }

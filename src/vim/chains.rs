@@ -7,7 +7,9 @@ use std::collections::{HashMap, HashSet};
 use crate::{
     model::{
         chain::{Chain, ChainEnd, ChainHop, Stage},
-        id::{IfKind, IfName, VnfId, if_name},
+        id::{IfKind, IfName, SegmentId, VnfId, if_name},
+        net::MacAddr,
+        segment::Segment,
         vnf::{Body, Port},
     },
     sdn::{
@@ -25,14 +27,31 @@ pub fn vnfs(c: &Chain) -> impl Iterator<Item = VnfId> {
     c.from.iter().chain(&c.to).filter_map(of).chain(c.functions().flat_map(|h| h.vnfs.iter().copied()))
 }
 
-pub fn of(c: &Chain, bodies: &HashMap<VnfId, Body>) -> SwitchChain {
+/// The links at which a chain ends outside the box, as more than one station.
+pub fn outside(c: &Chain) -> impl Iterator<Item = SegmentId> {
+    c.from.iter().chain(&c.to).filter_map(|e| match e {
+        ChainEnd::Outside { segment, mac: None, .. } => Some(*segment),
+        ChainEnd::Outside { mac: Some(_), .. } | ChainEnd::Cp(_) => None,
+    })
+}
+
+/// Stations in the box, by their links.
+pub type Inside = HashMap<SegmentId, Vec<MacAddr>>;
+
+pub fn inside<'s>(segments: impl IntoIterator<Item = &'s Segment>) -> Inside {
+    let macs = |s: &Segment| s.stations.iter().filter(|st| !st.is_kept()).map(|st| st.mac).collect();
+    segments.into_iter().map(|s| (s.id, macs(s))).collect()
+}
+
+/// `inside`: of the links that it ends at outside the box (`outside`), at least.
+pub fn of(c: &Chain, bodies: &HashMap<VnfId, Body>, inside: &Inside) -> SwitchChain {
     SwitchChain {
         id: c.id,
         name: c.nfp.clone(),
         classifiers: c.classifiers.clone(),
-        from: ends(&c.from, bodies),
+        from: ends(&c.from, bodies, inside),
         hops: hops(&c.hops, bodies),
-        to: ends(&c.to, bodies),
+        to: ends(&c.to, bodies, inside),
         symmetric: c.symmetric,
         on_loss: c.on_loss,
         handover: c.handover.as_ref().map(|h| TwoWays {
@@ -48,14 +67,17 @@ fn hops(all: &[ChainHop], bodies: &HashMap<VnfId, Body>) -> Vec<Hop> {
     all.iter().map(|h| Hop { name: h.name.clone(), kind: h.kind, instances: instances(h, bodies) }).collect()
 }
 
-fn ends(all: &[ChainEnd], bodies: &HashMap<VnfId, Body>) -> Vec<End> {
+fn ends(all: &[ChainEnd], bodies: &HashMap<VnfId, Body>, inside: &Inside) -> Vec<End> {
     let ports = all.iter().flat_map(|e| match e {
         ChainEnd::Cp(e) => {
             let on = |p: &&Port| p.ext_cp.as_ref() == Some(&e.cp);
             let ports = bodies.get(&e.vnf).into_iter().flat_map(|b| &b.vnfcs).flat_map(|v| &v.ports).filter(on);
-            ports.map(|p| End { port: p.ifname.clone(), mac: Some(p.mac) }).collect()
+            ports.map(|p| End { port: p.ifname.clone(), mac: Some(p.mac), beside: Vec::new() }).collect()
         }
-        ChainEnd::Outside { segment, mac, .. } => vec![End { port: if_name(IfKind::Patch, &segment.0), mac: *mac }],
+        ChainEnd::Outside { segment, mac, .. } => {
+            let beside = if mac.is_none() { inside.get(segment).cloned().unwrap_or_default() } else { Vec::new() };
+            vec![End { port: if_name(IfKind::Patch, &segment.0), mac: *mac, beside }]
+        }
     });
     ports.collect()
 }

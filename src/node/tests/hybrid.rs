@@ -1,14 +1,17 @@
 //! Services of VNFs and of physical boxes: where these are plugged in, and chains that end there.
 
+use std::collections::BTreeSet;
+
 use crate::{
     model::{
         chain::{Chain, ChainEnd, OutsideOf},
-        id::{IfKind, NsId, PnfdInfoId, ProjectId, if_name},
+        id::{IfKind, NsId, PnfdInfoId, PortId, ProjectId, if_name},
         net::MacAddr,
         ns::{NsPnf, NsPnfCp},
         nsd::{Attach, MemberCp, Nsd, Pnf, Sap},
         package::{Onboarding, PnfDescriptor},
         pnfd::Pnfd,
+        segment::{Segment, Station},
         time::Stamp,
         vnf::Stopping,
     },
@@ -135,4 +138,30 @@ fn what_is_said_of_boxes_that_are_not_there_is_refused_with_every_reason() {
     pnfd(&b);
     let f = b.core().nfvo.instantiate(id, &ask_ns()).map(drop).expect_err("refused").detail();
     assert!(f.contains("it ends at 'plant', whose link reaches no physical network"), "{f}");
+}
+
+#[test]
+fn stations_of_the_link_are_not_taken_for_somebody_outside() {
+    let (b, id) = standing(hybrid("plant", ""));
+    pnfd(&b);
+    b.assert_state(b.instantiate_ns(id), "COMPLETED");
+    let lan = b.ns(id).links.iter().find(|(l, _)| l == "lan").expect("the link").1;
+    let beside = || b.sim.chains()[0].to[0].beside.iter().copied().collect::<BTreeSet<_>>();
+    let stations = || b.store().require::<Segment>(&lan).expect("read").stations.iter().map(|s| s.mac).collect::<BTreeSet<_>>();
+    assert!(stations().len() > 1);
+    assert_eq!(beside(), stations());
+    // Nor those that come later.
+    let mut more = b.store().require::<Segment>(&lan).expect("read");
+    more.stations.push(Station { mac: MacAddr::planned(77), port: PortId(uuid::Uuid::from_u128(77)), ..more.stations[0].clone() });
+    b.put(&more);
+    b.core().vnfm().links().ensure(lan).expect("brought");
+    assert!(beside().contains(&MacAddr::planned(77)));
+    assert_eq!(beside(), stations());
+    // The host has no MAC that is planned: it is said, and not guessed.
+    let mut n = hybrid("plant", "");
+    n.flavours[0].links[1].profile.management = true;
+    let (b, id) = standing(n);
+    pnfd(&b);
+    let f = b.core().nfvo.instantiate(id, &ask_ns()).map(drop).expect_err("refused").detail();
+    assert!(f.contains("whose link the host is on too"), "{f}");
 }

@@ -67,6 +67,15 @@ impl Function {
         });
         f
     }
+    /// From now on it learns no MAC addresses: whoever is met on either of its sides is met on the other too.
+    pub fn forgets(&self) {
+        self.peer.run(|| {
+            for n in 0..self.ports.len() {
+                sh(&["bridge", "link", "set", "dev", &format!("port{n}"), "learning", "off"]);
+            }
+            sh(&["ip", "link", "set", "br0", "type", "bridge", "fdb_flush"]);
+        });
+    }
     /// Sends what comes by its only port back by it, as it is.
     pub fn one_arm(lab: &Lab, port: u128, vlan: u16) -> Function {
         let f = Function::start(lab, &[port], vlan, "bridge");
@@ -185,7 +194,7 @@ pub fn hop(name: &str, kind: HopKind, arms: &[(u128, u128)]) -> Hop {
 
 /// From guest 1 to guest 2 by these hops.
 pub fn chain(n: u128, classifier: Classifier, hops: Vec<Hop>) -> SwitchChain {
-    let end = |n: u128| End { port: nic(n), mac: Some(mac(n)) };
+    let end = |n: u128| End { port: nic(n), mac: Some(mac(n)), beside: Vec::new() };
     SwitchChain {
         id: NfpId(id(n)),
         name: format!("chain{n}").into(),

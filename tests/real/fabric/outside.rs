@@ -3,7 +3,7 @@
 use bothy::{
     model::{
         chain::HopKind,
-        id::{IfKind, IfName, if_name},
+        id::{IfKind, IfName, NfpId, if_name},
     },
     ovs::Uplink,
     sdn::{
@@ -36,21 +36,26 @@ fn a_chain_leads_from_a_guest_by_a_function_to_a_physical_device_and_back() {
     if kit::lacks(&NEEDS) {
         return;
     }
-    let Some(lab) = Lab::with(&[("plant", Uplink::Interface(UPLINK.parse().expect("name")))]) else { return };
-    let (client, pnf) = (talker(&lab, 1, 7), device(&lab, 50));
+    let plant = [("plant", Uplink::Interface(UPLINK.parse().expect("name")))];
+    let Some(mut lab) = Lab::with(&plant) else { return };
+    let (client, beside, pnf) = (talker(&lab, 1, 7), talker(&lab, 3, 7), device(&lab, 50));
     let kind = PortKind::Physical { network: "plant".into(), tag: None, transparent: false };
-    lab.fabric.ensure_port(&SwitchPort { name: plug(), segment: segment(1), vlan: 7.try_into().expect("vlan"), kind }).expect("plugged in");
-    let mut l: SwitchLink = link_with_wires(1, 7, &[1], &[11, 12]);
+    let plugged = SwitchPort { name: plug(), segment: segment(1), vlan: 7.try_into().expect("vlan"), kind };
+    lab.fabric.ensure_port(&plugged).expect("plugged in");
+    let mut l: SwitchLink = link_with_wires(1, 7, &[1, 3], &[11, 12]);
     l.ports.push(LinkPort { name: plug(), at: PortAt::Own, isolated: false, limit: None, guard: None });
     lab.fabric.ensure_segment(&l).expect("link");
     let bump = Function::wire(&lab, 11, 12, 7);
+    // The ends of its chain change sides.
+    bump.forgets();
     serve(&pnf, &[80, 81]);
     serve(&client, &[80]);
+    serve(&beside, &[80]);
     assert!(soon(true, || client.reaches(&pnf)), "the link itself works");
-    let client_end = End { port: nic(1), mac: Some(mac(1)) };
+    let client_end = End { port: nic(1), mac: Some(mac(1)), beside: Vec::new() };
     // A PNF whose MAC is told is one station, a SAP whoever is behind it.
     for (what, seen_as) in [("a PNF", Some(mac(50))), ("a SAP", None)] {
-        let outside = End { port: plug(), mac: seen_as };
+        let outside = End { port: plug(), mac: seen_as, beside: vec![mac(1), mac(3)] };
         let hops = || vec![hop("bump", HopKind::Transparent, &[(11, 12)])];
         for (way, from, to, (speaks, listens)) in
             [("out", client_end.clone(), outside.clone(), (&client, &pnf)), ("in", outside.clone(), client_end.clone(), (&pnf, &client))]
@@ -65,9 +70,27 @@ fn a_chain_leads_from_a_guest_by_a_function_to_a_physical_device_and_back() {
             if way == "out" {
                 bump.watch("tcp dport 81");
                 assert!(connects(&client, &pnf, 81) && bump.seen() == 0, "{what}: other traffic goes by the link");
+                bump.watch("tcp dport 80");
+                assert!(connects(&client, &beside, 80) && bump.seen() == 0, "{what}: and so does what is for a station of the box");
             }
             bump.stop(&format!("tcp {} 80", if way == "out" { "dport" } else { "sport" }));
             assert!(soon(false, || connects(speaks, listens, 80)), "{what}, {way}: it is the function that lets it through");
+
+            // Another bothy takes nothing away of what it is not told of yet, whichever it is told first.
+            let flows = lab.flows();
+            lab.fabric = another(&lab.ovs, &plant);
+            lab.fabric.ensure_ready().expect("ready");
+            let other = SwitchChain { id: NfpId(id(2)), classifiers: vec![tcp(81)], ..c.clone() };
+            lab.fabric.ensure_chain(&other).expect("another chain");
+            let kept = lab.flows();
+            let lost: Vec<&String> = flows.iter().filter(|f| !kept.contains(f)).collect();
+            assert!(lost.is_empty(), "{what}, {way}: {lost:#?}");
+            lab.fabric.remove_chain(other.id).expect("gone");
+            lab.fabric.ensure_chain(&c).expect("chain");
+            lab.fabric.ensure_port(&plugged).expect("plugged in");
+            assert!(flows.iter().all(|f| lab.flows().contains(f)), "{what}, {way}");
+            lab.fabric.ensure_segment(&l).expect("link");
+            assert_eq!(lab.flows(), flows, "{what}, {way}");
         }
     }
 }
