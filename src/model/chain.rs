@@ -83,6 +83,12 @@ impl Chain {
         let ChainWay { classifiers, hops, idle } = way.clone();
         Chain { classifiers, hops, idle, handover: None, ..self.clone() }
     }
+    /// Traffic comes from this VNF, by it or to it, on either way.
+    pub fn leads_by(&self, vnf: VnfId) -> bool {
+        let is_end = |e: &ChainEnd| matches!(e, ChainEnd::Cp(cp) if cp.vnf == vnf);
+        let before = self.handover.iter().flat_map(|h| &h.old.hops);
+        self.from.iter().chain(&self.to).any(is_end) || self.hops.iter().chain(before).any(|h| h.vnfs.contains(&vnf))
+    }
     /// Functions that it leads by, or did: those of the way before among them.
     pub fn functions(&self) -> impl Iterator<Item = &ChainHop> {
         let before = self.handover.iter().flat_map(|h| &h.old.hops);

@@ -34,6 +34,8 @@ pub struct There {
     pub profile: SmolStr,
     pub vnf: VnfId,
     pub name: SmolStr,
+    /// The path of a chain that it takes part in now, whatever the descriptor has.
+    pub chain: Option<SmolStr>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -63,9 +65,17 @@ pub fn goal(ns: &str, flavour: &NsFlavour, there: &[There], to: &NsScaleTo) -> R
             let hops = p.hops.iter().flat_map(|h| [&h.entry, &h.exit]);
             hops.chain([&p.from, &p.to]).any(|cp| cp.member == m.id)
         });
+        let before = wrong.len();
         wrong.extend(paths.map(|p| {
             format!("VNF {} takes part in path {} of VNFFG {}: the number of its instances is fixed while that stands", m.id, p.id, p.vnffg)
         }));
+        // A function that came into a running chain.
+        if let (true, Some(nfp)) = (before == wrong.len(), have.iter().find_map(|t| t.chain.as_ref())) {
+            wrong.push(format!(
+                "VNF {} takes part in chain {nfp} as it runs: the number of its instances is fixed until it is taken out (bothy chain change)",
+                m.id
+            ));
+        }
         if let NsScaleTo::Without(named) = to {
             goal.less.extend(have.iter().filter(|t| named.contains(&t.vnf)).map(|t| t.vnf));
             continue;

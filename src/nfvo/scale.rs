@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     model::{
+        chain::Chain,
         error::{Fault, Result},
         id::{NsId, OpId, SegmentId, VnfId},
         ns::{NsInstance, NsMember},
@@ -118,9 +119,11 @@ impl Nfvo {
             .and_then(|n| n.flavour(ns.flavour.as_deref().unwrap_or_default()))
             .ok_or_else(|| Fault::conflict(format!("NSD {} has no flavour {:?} any more", info.id, ns.flavour)))?;
         let mut there = Vec::new();
+        let chains: Vec<Chain> = store.list::<Chain>()?.into_iter().filter(|c| c.ns == ns.id).collect();
         for m in &ns.members {
             let name = store.get::<VnfInstance>(&m.vnf)?.map(|v| v.name).unwrap_or_default();
-            there.push(There { profile: m.profile.clone(), vnf: m.vnf, name });
+            let chain = chains.iter().find(|c| c.leads_by(m.vnf)).map(|c| c.nfp.clone());
+            there.push(There { profile: m.profile.clone(), vnf: m.vnf, name, chain });
         }
         let Goal { more, less } = goal(&ns.name, flavour, &there, &ask.to)?;
         if !more.is_empty() {

@@ -20,9 +20,9 @@ use crate::{
     },
     sdn::{
         chain::{SwitchChain, contradictions},
-        handover::{Cutover, cutover},
+        handover::{Cutover, TwoWays, cutover, in_the_way},
     },
-    vim::chains,
+    vim::chains::{self, Inside},
 };
 
 /// What is asked of one path; what is not given stays.
@@ -113,8 +113,11 @@ pub fn plan(ask: &[PathChange], on: &Running<'_>) -> Result<Vec<Rerouted>> {
     let then = |c: &Chain| out.iter().find(|r| r.after.id == c.id).map_or_else(|| c.clone(), |r| r.after.clone());
     let all: Vec<Chain> = on.chains.iter().map(then).collect();
     if faults.is_empty() {
-        let switched: Vec<SwitchChain> = all.iter().map(|c| chains::of(c, on.bodies)).collect();
-        let mut why = contradictions(&switched.iter().collect::<Vec<_>>());
+        let inside = chains::inside(on.segments);
+        let switched: Vec<SwitchChain> = all.iter().map(|c| between(c, &out, on, &inside)).collect();
+        let switched: Vec<&SwitchChain> = switched.iter().collect();
+        let mut why = contradictions(&switched);
+        why.extend(in_the_way(&switched));
         why.extend(torn_off(&all, &switched, on));
         if !why.is_empty() {
             faults.push(Fault::invalid("chains of the service would be in each other's way").with_reasons(why));
@@ -133,14 +136,22 @@ pub fn plan(ask: &[PathChange], on: &Running<'_>) -> Result<Vec<Rerouted>> {
 }
 
 /// Ends of chains that would be ends of wires too: they would not be on their links any more.
-fn torn_off(all: &[Chain], switched: &[SwitchChain], on: &Running<'_>) -> Vec<String> {
+fn torn_off(all: &[Chain], switched: &[&SwitchChain], on: &Running<'_>) -> Vec<String> {
     let wires = chains::wires(all, on.bodies);
     let of = |c: &SwitchChain| -> Vec<String> {
         let ends: HashSet<_> = c.from.iter().chain(&c.to).map(|e| &e.port).collect();
         let torn = ends.into_iter().filter(|p| wires.contains(*p));
         torn.map(|p| format!("port {p} is an end of chain {} and would be one of a function's, off its link", c.name)).collect()
     };
-    switched.iter().flat_map(of).collect()
+    switched.iter().copied().flat_map(of).collect()
+}
+
+/// A chain as it is while connections of a change keep the way before.
+fn between(c: &Chain, changes: &[Rerouted], on: &Running<'_>, inside: &Inside) -> SwitchChain {
+    let next = chains::of(c, on.bodies, inside);
+    let Some(change) = changes.iter().find(|r| r.after.id == c.id && r.cutover.noting_s.is_some()) else { return next };
+    let SwitchChain { classifiers, hops, .. } = chains::of(&change.before, on.bodies, inside);
+    SwitchChain { handover: Some(TwoWays { classifiers, hops, mark: 0, noting: false }), ..next }
 }
 
 fn one(ask: &PathChange, chain: &Chain, on: &Running<'_>) -> Result<Rerouted, Vec<Fault>> {
@@ -173,7 +184,8 @@ fn one(ask: &PathChange, chain: &Chain, on: &Running<'_>) -> Result<Rerouted, Ve
         }
     }
     let after = chain.on(&way);
-    let (now, next) = (chains::of(chain, on.bodies), chains::of(&after, on.bodies));
+    let inside = chains::inside(on.segments);
+    let (now, next) = (chains::of(chain, on.bodies, &inside), chains::of(&after, on.bodies, &inside));
     let mut faults = Vec::new();
     let why = obstacles(&after, on.bodies, &on.segments.iter().collect::<Vec<_>>());
     if !why.is_empty() {
@@ -185,7 +197,9 @@ fn one(ask: &PathChange, chain: &Chain, on: &Running<'_>) -> Result<Rerouted, Ve
     }
     let cutover = cutover(&now, &next, chain.drain_s);
     if faults.is_empty() {
-        Ok(Rerouted { before: chain.clone(), warnings: doubts(chain, &after, on), after, cutover })
+        let mut warnings = doubts(chain, &after, on);
+        warnings.extend(cutover.noting_s.map(|_| on_both_sides(chain, &after)).unwrap_or_default());
+        Ok(Rerouted { before: chain.clone(), warnings, after, cutover })
     } else {
         Err(faults)
     }
@@ -295,6 +309,25 @@ fn end(what: &str, position: &Position, has: &[ChainEnd], on: &Running<'_>, why:
         let has: Vec<String> = has.iter().map(name).collect();
         why.push(format!("it {what} at {}, and a running chain keeps its ends", has.join(", ")));
     }
+}
+
+/// Functions that would meet a router's MAC on both of their sides while connections keep the way before.
+fn on_both_sides(before: &Chain, after: &Chain) -> Vec<String> {
+    let mut out = Vec::new();
+    let place = |c: &Chain, h: &ChainHop| c.hops.iter().position(|o| (&o.vnfs, &o.entry) == (&h.vnfs, &h.entry));
+    for wire in after.hops.iter().filter(|h| h.kind.is_wire()) {
+        for router in after.hops.iter().filter(|h| !h.kind.is_wire()) {
+            let leads = |c: &Chain| Some(place(c, wire)? < place(c, router)?);
+            if leads(before).zip(leads(after)).is_some_and(|(was, is)| was != is) {
+                out.push(format!(
+                    "chain {}: {} is before {} on one way and behind it on the other: if it learns MAC addresses, as a bridge does, connections \
+                     may stall until those of the way before have ended. Take it out first, and put it in again when they have",
+                    after.nfp, wire.name, router.name
+                ));
+            }
+        }
+    }
+    out
 }
 
 fn doubts(before: &Chain, after: &Chain, on: &Running<'_>) -> Vec<String> {

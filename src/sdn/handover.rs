@@ -96,18 +96,45 @@ impl SwitchChain {
         };
         let old = before.rules(is_there);
         if ways.noting {
-            return of(Side::Before, old, &|_| Who::Noted);
+            return of(Side::Before, old, &|r| if r.is_beside() { Who::All } else { Who::Noted });
         }
         let new = self.rules(is_there);
         let ports = |rules: &[Rule]| -> HashSet<IfName> { rules.iter().map(|r| r.at.clone()).collect() };
         let both: HashSet<IfName> = ports(&old).intersection(&ports(&new)).cloned().collect();
         let wires: BTreeSet<&IfName> = self.hops.iter().chain(&ways.hops).filter(|h| h.kind.is_wire()).flat_map(|h| h.ports()).collect();
         let who = |r: &Rule| match both.contains(&r.at) {
+            // No connection of the chain's.
+            _ if r.is_beside() => Who::All,
             true => Who::Apart { wire: wires.contains(&r.at) },
             false => Who::Own,
         };
         [of(Side::Before, old, &who), of(Side::New, new, &who)].concat()
     }
+}
+
+/// Chains of which one, while it has two ways, would keep from another what is the other's: it looks at all frames of
+/// both of its ways, and those that turn out to be of neither go on by their link.
+pub fn in_the_way(chains: &[&SwitchChain]) -> Vec<String> {
+    let mut out = BTreeSet::new();
+    for c in chains {
+        let apart: Vec<Led> = c.led(&|_| true).into_iter().filter(|l| matches!(l.who, Who::Apart { .. })).collect();
+        // What both of its ways take stays its own.
+        let of_both = |l: &Led| apart.iter().any(|o| o.by != l.by && o.rule.at == l.rule.at && o.rule.covers(&l.rule));
+        let let_go: Vec<&Rule> = apart.iter().filter(|l| !of_both(l)).map(|l| &l.rule).collect();
+        for other in chains.iter().filter(|o| o.id != c.id) {
+            for theirs in other.led(&|_| true).into_iter().map(|l| l.rule).filter(|r| !r.is_beside()) {
+                let wider = |r: &&&Rule| r.at == theirs.at && r.meets(&theirs) && theirs.rank() / 2 < r.rank() / 2;
+                if let Some(ours) = let_go.iter().find(wider) {
+                    out.insert(format!(
+                        "while connections of chain {} keep the way before, what of '{}' is not on its way any more, or not yet, would pass by \
+                         the functions of chain {}, which takes the wider '{}': let their traffic not meet, or give {} a drain timeout of 0",
+                        c.name, ours.traffic, other.name, theirs.traffic, c.name
+                    ));
+                }
+            }
+        }
+    }
+    out.into_iter().collect()
 }
 
 /// What is done with connections whose beginning was not seen, where only the new way has a rule for them.

@@ -25,7 +25,7 @@ fn hop(n: &str, kind: HopKind) -> Hop {
     Hop { name: n.into(), kind, instances: vec![Instance { entry: arm("i"), exit: arm("o") }] }
 }
 fn chain(hops: &[(&str, HopKind)], classifiers: &[Classifier]) -> SwitchChain {
-    let end = |port: &str, n: u32| End { port: name(port), mac: Some(MacAddr::planned(n)) };
+    let end = |port: &str, n: u32| End { port: name(port), mac: Some(MacAddr::planned(n)), beside: Vec::new() };
     SwitchChain {
         id: NfpId(Uuid::from_u128(1)),
         name: "c".into(),
@@ -149,4 +149,29 @@ fn a_chain_between_two_ways_is_not_in_its_own_way_and_both_are_in_those_of_other
 fn zones_of_chains_are_apart_and_above_those_of_others() {
     let zones: HashSet<u16> = (0..500u128).map(|n| zone(NfpId(Uuid::from_u128(n << 64 | n * 77)))).collect();
     assert!(zones.iter().all(|z| *z >= 0x8000) && zones.len() > 490, "{}", zones.len());
+}
+
+#[test]
+fn a_chain_between_two_ways_is_in_the_way_of_those_that_take_more() {
+    let (old, new) = (chain(&[("a", Transparent)], &[tcp(80)]), chain(&[("b", Stateful)], &[tcp(81)]));
+    let other = |c: Classifier| SwitchChain { id: NfpId(Uuid::from_u128(2)), name: "other".into(), ..chain(&[("x", Transparent)], &[c]) };
+    let wide = Classifier { proto: Some(IpProto::TCP), ..Classifier::default() };
+    let narrow = Classifier { src: "10.0.0.0/8".parse().ok(), ..tcp(80) };
+    for (c, what, traffic, is) in [
+        (between(&old, &new, false), "wider", wide.clone(), true),
+        (between(&old, &new, false), "narrower", narrow, false),
+        (between(&old, &new, false), "apart", tcp(443), false),
+        (between(&old, &old, true), "wider, while all go the way before", wide.clone(), false),
+        (old.clone(), "wider than a chain of one way", wide.clone(), false),
+        (
+            between(&old, &SwitchChain { classifiers: old.classifiers.clone(), ..new.clone() }, false),
+            "wider than what both ways take",
+            wide,
+            false,
+        ),
+    ] {
+        let why = in_the_way(&[&c, &other(traffic)]);
+        assert_eq!(!why.is_empty(), is, "{what}: {why:?}");
+        assert!(why.iter().all(|w| w.contains("chain c ") && w.contains("chain other")), "{why:?}");
+    }
 }

@@ -169,11 +169,11 @@ impl Links {
             SegmentOwner::Ns(ns) => self.store.list::<Chain>()?.into_iter().filter(|c| c.ns == ns).collect(),
             SegmentOwner::Vnf(_) => Vec::new(),
         };
-        let bodies = self.bodies(&of_service)?;
+        let (bodies, inside) = (self.bodies(&of_service)?, self.inside(&of_service)?);
         self.tell(s, &chains::wires(&of_service, &bodies))?;
         // Its ports may be others than before: members are made again, and scaled.
         let wanted = of_service.iter().filter(|c| c.state == ChainState::Wanted);
-        wanted.map(|c| chains::of(c, &bodies)).try_for_each(|c| self.fabric.ensure_chain(&c))
+        wanted.map(|c| chains::of(c, &bodies, &inside)).try_for_each(|c| self.fabric.ensure_chain(&c))
     }
 
     /// The switch is told of a link some of whose ports are ends of wires.
@@ -209,6 +209,8 @@ impl Links {
             // Where it was broken off it goes on: its mark says whose it is.
             let at = was.handover.as_ref().filter(|h| h.mark == ask.mark).map(|h| h.stage);
             let stage = match at {
+                // Told once more after its time was up: those that were there have come over, and stay so.
+                None if was.handover.is_none() && was.way() == *ask.after => return Ok((was.on(ask.before), was)),
                 None if ask.noting_s > 0 => Stage::Noting { until: later(ask.noting_s) },
                 Some(Stage::Noting { until }) if now < until => Stage::Noting { until },
                 None | Some(Stage::Noting { .. }) => Stage::Draining { until: later(ask.drain_s) },
@@ -249,7 +251,8 @@ impl Links {
     }
 
     fn end_drain_of(&self, id: NfpId, is_due: impl Fn(&Chain) -> bool) -> Result<()> {
-        let ended = self.store.write(Durability::Lazy, |tx| {
+        // The switch is told next: a crash then does not bring the way before back, on which nobody knows them any more.
+        let ended = self.store.write(Durability::Barrier, |tx| {
             let Some(now) = tx.get::<Chain>(&id)?.filter(&is_due) else { return Ok(None) };
             let ended = Chain { handover: None, ..now };
             tx.put(&ended)?;
@@ -274,7 +277,7 @@ impl Links {
         let new = chains::wires(&others, &bodies);
         let both: HashSet<IfName> = old.union(&new).cloned().collect();
         self.tell_of(&has, &new.difference(&old).collect(), &both)?;
-        self.fabric.ensure_chain(&chains::of(&has, &bodies))?;
+        self.fabric.ensure_chain(&chains::of(&has, &bodies, &self.inside(std::slice::from_ref(&has))?))?;
         self.tell_of(&has, &old.difference(&new).collect(), &new)
     }
 
@@ -304,8 +307,17 @@ impl Links {
     }
 
     fn switched(&self, c: Chain) -> Result<SwitchChain> {
-        let bodies = self.bodies(std::slice::from_ref(&c))?;
-        Ok(chains::of(&c, &bodies))
+        let one = std::slice::from_ref(&c);
+        Ok(chains::of(&c, &self.bodies(one)?, &self.inside(one)?))
+    }
+
+    /// What is in the box, of links at which these chains end outside it.
+    fn inside(&self, of: &[Chain]) -> Result<chains::Inside> {
+        let mut segments = Vec::new();
+        for id in of.iter().flat_map(chains::outside) {
+            segments.extend(self.store.get::<Segment>(&id)?);
+        }
+        Ok(chains::inside(&segments))
     }
 
     /// As `ensure`, for a chain. Its members' ports need not be there.
@@ -319,13 +331,16 @@ impl Links {
         self.fabric.ensure_chain(&self.switched(c)?)
     }
 
-    /// The switch is told of chains before links when Bothy starts: what runs by them goes on.
+    /// The switch is told of chains before links when Bothy starts: what runs by them goes on. One that cannot be
+    /// keeps no other from it.
     pub fn keep_chains(&self) -> Result<()> {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = Ok(());
         for c in self.store.list::<Chain>()?.into_iter().filter(|c| c.state == ChainState::Wanted) {
-            self.fabric.ensure_chain(&self.switched(c)?)?;
+            let (nfp, told) = (c.nfp.clone(), self.switched(c).and_then(|c| self.fabric.ensure_chain(&c)));
+            first = first.and(told.map_err(|f| f.context(format!("chain {nfp}"))));
         }
-        Ok(())
+        first
     }
 
     /// As `remove`, for a chain.

@@ -188,7 +188,7 @@ fn what_cannot_be_says_why() {
     let there: Vec<There> = ["web", "fw", "client"]
         .iter()
         .zip(1..)
-        .map(|(m, n)| There { profile: (*m).into(), vnf: VnfId(uuid::Uuid::from_u128(n)), name: format!("s-{m}").into() })
+        .map(|(m, n)| There { profile: (*m).into(), vnf: VnfId(uuid::Uuid::from_u128(n)), name: format!("s-{m}").into(), chain: None })
         .collect();
     let stranger = VnfId(uuid::Uuid::from_u128(9));
     for (of, to, kind, says) in [

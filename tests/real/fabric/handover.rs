@@ -188,6 +188,8 @@ fn a_nat_comes_into_a_chain_and_leaves_it_and_every_connection_lives_on() {
     let (client, web) = (talker(&lab, 1, 7), talker(&lab, 2, 7));
     lab.fabric.ensure_segment(&with_router(21)).expect("link");
     let (fw, router) = (Function::wire(&lab, 11, 12, 7), nat(&lab, 21, 7));
+    // The router is met behind it and before it at one time (`nfvo::way` warns of that).
+    fw.forgets();
     let seen = serve_noting(&web, 80);
     let [f, n] = [hop("fw", HopKind::Stateful, &[(11, 12)]), hop("nat", HopKind::Routed, &[(21, 21)])];
     let from = |who: &str| who.parse::<IpAddr>().expect("address");
