@@ -40,6 +40,9 @@ impl Frames for Tick {
 }
 
 impl World {
+    fn has_nic(&self, name: &IfName) -> bool {
+        self.guests.values().filter(|g| g.is_up()).flat_map(|g| &g.spec.nics).any(|n| n.ifname == *name)
+    }
     fn has_host_port(&self, name: &IfName, what: &str) -> Result<()> {
         match self.ports.get(name) {
             Some(port) if matches!(port.kind, PortKind::Host { .. }) => Ok(()),
@@ -87,7 +90,7 @@ impl HostNet for Sim {
         vec![("host/nft.txt".into(), Ok(format!("{:#?}\n", self.nat())))]
     }
     fn listen(&self, at: &IfName) -> Result<Box<dyn Frames>> {
-        self.call(Method::Listen, at.clone(), |world, _| match world.mirrors.contains_key(at) {
+        self.call(Method::Listen, at.clone(), |world, _| match world.mirrors.contains_key(at) || world.has_nic(at) {
             true => Ok(()),
             false => Err(Fault::transient(format!("interface {at} is not there"))),
         })?;

@@ -41,17 +41,20 @@ pub struct Capture<'a> {
 }
 
 impl Links {
-    /// What passes these ports of a link from now on; all of its ports where none is named.
+    /// What passes these ports of a link from now on; where none is named, all that are on it. Ends of wires are not:
+    /// they are in no VLAN, and the switch copies nothing of them. One that is named is listened to at its interface.
     pub fn capture(&self, of: &Segment, only: Option<&IfName>, id: Uuid) -> Result<Capture<'_>> {
-        let ports = ports(of);
+        let (all, wires) = (ports(of), self.wires()?);
+        let names = |of: &[IfName]| of.iter().map(IfName::as_str).collect::<Vec<_>>().join(", ");
         let ports: Vec<IfName> = match only {
-            None => ports,
-            Some(p) if ports.contains(p) => vec![p.clone()],
-            Some(p) => {
-                let all: Vec<&str> = ports.iter().map(IfName::as_str).collect();
-                return Err(Fault::not_found(format!("link {} has no port {p}; it has {}", of.link, all.join(", "))));
-            }
+            None => all.iter().filter(|p| !wires.contains(*p)).cloned().collect(),
+            Some(p) if all.contains(p) => vec![p.clone()],
+            Some(p) => return Err(Fault::not_found(format!("link {} has no port {p}; it has {}", of.link, names(&all)))),
         };
+        if ports.is_empty() && !all.is_empty() {
+            let text = format!("all ports of link {} are functions' of chains, and off it: name one of {}", of.link, names(&all));
+            return Err(Fault::conflict(text));
+        }
         let at = if_name(IfKind::Capture, &id);
         {
             let mut all = self.captures().0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,8 +68,14 @@ impl Links {
         }
         // From here on it goes by itself, however far it came.
         let mut capture = Capture { links: self, at, frames: None };
-        self.fabric().ensure_mirror(&capture.at, &ports, of.vlan)?;
-        capture.frames = Some(self.host().listen(&capture.at)?);
+        let listen_at = match only.filter(|p| wires.contains(*p)) {
+            Some(wire) => wire,
+            None => {
+                self.fabric().ensure_mirror(&capture.at, &ports, of.vlan)?;
+                &capture.at
+            }
+        };
+        capture.frames = Some(self.host().listen(listen_at)?);
         Ok(capture)
     }
 

@@ -42,14 +42,24 @@ fn id(n: u128) -> Uuid {
 fn a_mirror_goes_with_its_listener_and_one_that_nobody_listens_to_at_the_next_look() {
     let b = up();
     let (lan, links) = (link(&b), b.core().vnfm().links());
-    let all: Vec<IfName> = lan.stations.iter().map(|s| s.nic()).collect();
-    assert!(all.len() > 1);
+    // One of its three ports is a function's.
+    let wire = links.wires().expect("read").into_iter().next().expect("a wire");
+    let all: Vec<IfName> = lan.stations.iter().map(|s| s.nic()).filter(|p| *p != wire).collect();
+    assert_eq!((all.len(), lan.stations.len()), (2, 3));
     let mut heard = links.capture(&lan, None, id(1)).expect("heard");
     assert_eq!((mirrors(&b), b.sim.mirrored(&at(1)).expect("a mirror")), (vec![at(1)], all.clone()));
     assert!(heard.next(Duration::from_secs(1)).expect("a frame").is_some());
     let one = links.capture(&lan, Some(&all[0]), id(2)).expect("one port");
     assert_eq!(b.sim.mirrored(&at(2)).expect("a mirror"), &all[..1]);
     drop(one);
+    // Which is listened to itself.
+    let mut one = links.capture(&lan, Some(&wire), id(2)).expect("the function's");
+    assert_eq!((b.sim.mirrored(&at(2)), mirrors(&b)), (None, vec![at(1)]));
+    assert!(one.next(Duration::from_secs(1)).expect("a frame").is_some());
+    drop(one);
+    let only = Segment { stations: lan.stations.iter().filter(|s| s.nic() == wire).cloned().collect(), ..lan.clone() };
+    let f = links.capture(&only, None, id(2)).map(drop).expect_err("nothing on it");
+    assert!(f.kind() == Kind::Conflict && f.text().contains(wire.as_str()), "{f}");
     // By a trunk's NIC other links' frames come too: its network has a port of its own.
     let mut trunk = lan.clone();
     trunk.stations[0].access.within = Some((PortId(id(70)), VlanId::try_from(5).expect("a tag")));

@@ -251,7 +251,7 @@ fn a_network_of_a_trunk_is_neither_an_end_nor_a_function() {
         b.put(&s);
     }
     let why = b.core().nfvo.dry_reroute(id, &[by(&b, id, &["ids"])]).map(drop).expect_err("refused").detail();
-    for part in ["it ends at 'ext1', which is the network of tag 5", "'ids' is to be led to at 'ext1'"] {
+    for part in ["it ends at 'nic1', which is the network of tag 5", "'ids' is to be led to at 'nic1'"] {
         assert!(why.contains(part), "no {part:?} in {why}");
     }
 }

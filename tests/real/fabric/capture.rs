@@ -12,8 +12,8 @@ use bothy::{
     vim::port::{Captured, Frames, HostNet},
 };
 
-use super::{function::*, lab::*};
-use crate::kit::{eventually, sh, utf8};
+use super::{function::*, kinds::tagging, lab::*};
+use crate::kit::{eventually, utf8};
 
 /// Untagged ICMP of IPv4 by its type, as often as it was heard.
 fn pings(frames: &mut dyn Frames, wait: Duration) -> [usize; 2] {
@@ -46,33 +46,36 @@ fn what_passes_a_port_is_heard_both_ways_and_a_mirror_leaves_nothing() {
     let state = tempfile::tempdir().expect("dir");
     let net = LinuxNet::new(utf8(state.path()));
     let to: IfName = if_name(IfKind::Capture, &id(90));
-    // A guest of a link, and an end of a wire, where only a chain leads.
-    for (what, of) in [("a guest", nic(1)), ("an end of a wire", nic(11))] {
-        for again in [false, true] {
-            lab.fabric.ensure_mirror(&to, std::slice::from_ref(&of), 7.try_into().expect("vlan")).expect("mirror");
-            assert_eq!(lab.fabric.mirrors().expect("mirrors"), std::slice::from_ref(&to), "{what}, again: {again}");
-        }
-        let mut frames = net.listen(&to).expect("an interface");
+    let hear = |what: &str, frames: &mut dyn Frames| {
         one.settle();
         let heard = std::thread::scope(|s| {
-            let listening = s.spawn(|| pings(frames.as_mut(), Duration::from_secs(3)));
+            let listening = s.spawn(|| pings(frames, Duration::from_secs(3)));
             assert!(one.peer.pings(&two.v4), "{what}: what is heard goes on");
             assert!(three.peer.pings(&two.v4));
             listening.join().expect("heard")
         });
         assert!(heard[0] >= 1 && heard[1] >= 1, "{what}: {heard:?} there and back");
         assert_eq!(heard[0], heard[1], "{what}: and of the third guest nothing");
-        drop(frames);
-        // Whoever comes after a kill finds it and takes it away.
-        let next = another(&lab.ovs, &[]);
-        assert_eq!(next.mirrors().expect("mirrors"), std::slice::from_ref(&to));
-        next.remove_mirror(&to).expect("removed");
-        next.remove_mirror(&to).expect("removed already");
-        eventually("it is gone for everybody", || lab.fabric.mirrors().expect("mirrors").is_empty());
-        assert_eq!(lab.fabric.ports().expect("ports"), ports, "{what}");
-        eventually("as before", || lab.flows() == flows);
-        assert_eq!(lab.ovs.vsctl(&["list", "Mirror"]), "", "{what}");
+    };
+    for again in [false, true] {
+        lab.fabric.ensure_mirror(&to, &[nic(1)], 7.try_into().expect("vlan")).expect("mirror");
+        assert_eq!(lab.fabric.mirrors().expect("mirrors"), std::slice::from_ref(&to), "again: {again}");
     }
+    let mut frames = net.listen(&to).expect("an interface");
+    hear("a guest", frames.as_mut());
+    drop(frames);
+    // Whoever comes after a kill finds it and takes it away.
+    let next = another(&lab.ovs, &[]);
+    assert_eq!(next.mirrors().expect("mirrors"), std::slice::from_ref(&to));
+    next.remove_mirror(&to).expect("removed");
+    next.remove_mirror(&to).expect("removed already");
+    eventually("it is gone for everybody", || lab.fabric.mirrors().expect("mirrors").is_empty());
+    assert_eq!(lab.fabric.ports().expect("ports"), ports);
+    eventually("as before", || lab.flows() == flows);
+    assert_eq!(lab.ovs.vsctl(&["list", "Mirror"]), "");
+    // An end of a wire is in no VLAN, and the switch copies nothing of it: it is heard where it is.
+    let mut frames = net.listen(&nic(11)).expect("an interface");
+    hear("an end of a wire", frames.as_mut());
     let nobody = lab.fabric.ensure_mirror(&to, &[nic(77)], 7.try_into().expect("vlan")).expect_err("nothing to hear");
     assert!(nobody.text().contains("none of the ports"), "{nobody}");
 }
@@ -80,25 +83,15 @@ fn what_passes_a_port_is_heard_both_ways_and_a_mirror_leaves_nothing() {
 #[test]
 fn tags_of_guests_are_in_what_is_heard() {
     let Some(lab) = lab() else { return };
-    let guests = [1, 2].map(|n| {
-        let g = lab.guest(n, 7);
-        g.peer.run(|| {
-            sh(&["ip", "link", "add", "link", "eth0", "name", "tagged", "type", "vlan", "id", "5"]);
-            sh(&["ip", "address", "add", &format!("10.5.5.{n}/24"), "dev", "tagged"]);
-            sh(&["ip", "link", "set", "tagged", "up"]);
-        });
-        g
-    });
+    let (one, two) = (tagging(&lab, 1, 7, 5), tagging(&lab, 2, 7, 5));
     lab.fabric.ensure_segment(&SwitchLink { transparent: true, ..link(1, 7, &[1, 2]) }).expect("link");
-    guests[0].settle();
-    assert!(soon(true, || guests[0].peer.pings("10.5.5.2")));
+    assert!(one.reaches(&two));
     let state = tempfile::tempdir().expect("dir");
     let net = LinuxNet::new(utf8(state.path()));
     let to: IfName = if_name(IfKind::Capture, &id(91));
     lab.fabric.ensure_mirror(&to, &[nic(1)], 7.try_into().expect("vlan")).expect("mirror");
     let mut frames = net.listen(&to).expect("an interface");
-    guests[0].settle();
-    assert!(guests[0].peer.pings("10.5.5.2"));
+    assert!(one.reaches(&two));
     // Priority and flag bits aside.
     let is_tagged =
         |f: &Captured| f.bytes.get(12..14) == Some(&[0x81, 0]) && f.bytes.get(14..16).is_some_and(|t| t[0] & 0xf == 0 && t[1] == 5);
