@@ -38,7 +38,7 @@ pub enum Net {
     Capture {
         /// By its id or the beginning of it, or by its name if only one has it
         link: String,
-        /// One of its ports by its name on the switch; absent: all of them
+        /// One of its ports by its name on the switch; absent: all of them but transparent functions'
         #[arg(long)]
         port: Option<String>,
         /// For how long at most
