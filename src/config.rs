@@ -19,7 +19,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use smol_str::SmolStr;
 
 pub use self::{
-    hardware::{HostPf, HostProfile},
+    hardware::{HostPf, HostProfile, NetManager},
     keys::{AccelMode, Apply, GrantOffline, Listener, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
     live::{LiveConfig, Refusal},
     read::ConfigFault,
@@ -116,6 +116,8 @@ pub struct Host {
     pub isolate: CpuSet,
     /// The boot loader's environment block; empty: none listens to Bothy.
     pub grubenv: Utf8PathBuf,
+    /// Who sets the addresses of the box's own ports.
+    pub network: NetManager,
 }
 
 /// How many times over each resource may be promised.
@@ -283,6 +285,7 @@ impl Config {
         k.key("host.governor", Live, &mut self.host.governor);
         k.key("host.isolate", Live, &mut self.host.isolate);
         k.key("host.grubenv", Restart, &mut self.host.grubenv);
+        k.key("host.network", Restart, &mut self.host.network);
         k.within("overcommit.cpu", Live, &mut self.overcommit.cpu, 0.1, 64.0);
         k.within("overcommit.memory", Live, &mut self.overcommit.memory, 0.1, 8.0);
         k.within("overcommit.disk", Live, &mut self.overcommit.disk, 0.1, 64.0);
@@ -432,7 +435,7 @@ impl Config {
         c.access = new.access.clone();
         c.overcommit = new.overcommit.clone();
         c.reserve = new.reserve.clone();
-        c.host = Host { pf: c.host.pf, grubenv: c.host.grubenv, ..new.host.clone() };
+        c.host = Host { pf: c.host.pf, grubenv: c.host.grubenv, network: c.host.network, ..new.host.clone() };
         c.network.pool = new.network.pool;
         c.limits.upload_mib = new.limits.upload_mib;
         c.limits.body_kib = new.limits.body_kib;

@@ -39,6 +39,7 @@
 //! | [`libvirt`], [`host`], [`ovs`], [`controllers`] | the adapters | decisions, names, addresses |
 //! | [`sim`] | the ports once more, in memory, with a switch for faults | bytes on disk |
 //! | [`ops`] | faults to alarms: raised, changed, cleared, one per object and cause | adapters, what to do about a fault |
+//! | [`hostnet`] | the box's own network: wanted, tried, confirmed or undone | addresses, networks of guests |
 //! | [`update`] | the box's own system: the other slot written, tried once, kept or left | slots, bundles, what a sound box is |
 //! | [`central`] | grants that are asked of central NFVOs: when, and again | what a grant means for an operation |
 //! | [`notify`] | subscriptions as they live: the outbox to each subscriber, in order, with backoff | what a notification says |
@@ -89,6 +90,7 @@ pub mod config;
 pub mod controllers;
 pub mod descriptor;
 pub mod host;
+pub mod hostnet;
 pub mod lcm;
 pub mod libvirt;
 pub mod model;

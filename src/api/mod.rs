@@ -45,6 +45,7 @@ use self::{blocking::Pool, problem::Answer, routes::Routes, tls::Rotating, who::
 use crate::{
     access::{Access, Caller},
     config::{LiveConfig, ReferencePoint},
+    hostnet::HostNets,
     model::{error::Result, health::Condition},
     nfvo::Nfvo,
     notify::Notifier,
@@ -67,6 +68,8 @@ pub struct Services {
     pub host: Arc<Keeper>,
     /// Updates of the box's own system.
     pub update: Arc<Updater>,
+    /// The box's own network.
+    pub own_net: Arc<HostNets>,
     pub notify: Arc<Notifier>,
     pub alarms: Arc<Alarms>,
     pub pm: Arc<Collector>,

@@ -139,6 +139,7 @@ const EXCEPT: &[(&str, &str, Resource, Action)] = &[
     ("GET", "/bothy/v1/networks/{id}/capture", Resource::Guest, Act),
     // Whoever may change a service's chains.
     ("POST", "/bothy/v1/chains/{id}/settle", Resource::Ns, Act),
+    ("POST", "/bothy/v1/host/network/plan", Resource::Host, Read),
     // Whoever types at a guest's console can do anything in it.
     ("GET", "/bothy/v1/vnf/{id}/console", Resource::Guest, Act),
     // No record says whose guest this is.

@@ -8,7 +8,7 @@ use super::{
     facts,
     failure::Failure,
     follow::{Wait, accepted},
-    guests, host,
+    guests, host, hostnet,
     names::list,
     output::{Out, align, plain, say},
     usage,
@@ -35,6 +35,11 @@ pub enum Host {
         #[command(subcommand)]
         what: Option<guests::Guests>,
     },
+    /// The box's own ports: their addresses, and a change that is undone unless it is confirmed
+    Network {
+        #[command(subcommand)]
+        what: Option<hostnet::Network>,
+    },
     /// What differs from the configuration's [host], and what each item needs; changes nothing
     Plan,
     /// Do what the plan says: live settings at once, kernel arguments on trial at the next boot
@@ -56,6 +61,7 @@ pub fn run(what: Option<Host>, client: &Client, out: &Out) -> Result<(), Failure
             accepted(client, out, &answer, wait)
         }
         Some(Host::Guests { what }) => guests::run(what, client, out),
+        Some(Host::Network { what }) => hostnet::run(what, client, out),
         Some(Host::Plan) => plan(client, out),
         Some(Host::Apply { undo }) => apply(client, out, undo),
     }

@@ -23,6 +23,7 @@ mod guests;
 mod hardware;
 mod health;
 mod host;
+mod hostnet;
 mod identity;
 mod login;
 mod logs;

@@ -95,4 +95,11 @@ words! {
         Throughput = "throughput",
         Realtime = "realtime",
     }
+    /// Who sets the addresses of the box's own ports: somebody else, or Bothy by systemd-networkd.
+    #[derive(Default)]
+    NetManager {
+        #[default]
+        Off = "off",
+        Networkd = "networkd",
+    }
 }

@@ -1,7 +1,7 @@
 //! The host's own hands: files of images, disks and media; programs, netlink, nftables, dnsmasq; sysfs.
 //!
-//! Owns: the adapters behind `vim::port::{Images, HostNet, Hardware}` and `update::port::Slots`. Never: decides an address, a name or a
-//! rule; never passes a string through a shell.
+//! Owns: the adapters behind `vim::port::{Images, HostNet, Hardware}` `update::port::Slots` and
+//! `hostnet::port::NetDaemon`. Never: decides an address, a name or a rule; never passes a string through a shell.
 
 pub mod ballast;
 pub mod capture;
@@ -17,6 +17,7 @@ pub mod images;
 pub mod media;
 pub mod net;
 pub mod netlink;
+pub mod networkd;
 pub mod nft;
 pub mod openssl;
 mod qcow2;
@@ -27,6 +28,7 @@ mod sriov;
 
 pub use hardware::LinuxHardware;
 pub use net::LinuxNet;
+pub use networkd::Networkd;
 pub use slots::LinuxSlots;
 
 /// Whether these programs are here; says so where they are not. `BOTHY_REQUIRE=all` makes that a

@@ -16,6 +16,7 @@ pub mod event;
 pub mod grant;
 pub mod health;
 pub mod host;
+pub mod hostnet;
 pub mod hw;
 pub mod id;
 pub mod net;

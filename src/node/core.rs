@@ -14,7 +14,7 @@
 mod watcher;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, Sender, channel},
@@ -30,6 +30,7 @@ use watcher::{LOOKS_OF_A_START, Watcher};
 
 use super::system::Rest;
 use crate::{
+    hostnet::{HostNets, port::NetDaemon},
     lcm::{
         engine::{Engine, Settings},
         port::Runner,
@@ -70,6 +71,7 @@ pub struct Ports {
     pub controllers: Arc<dyn Connectors>,
     pub hardware: Arc<dyn Hardware>,
     pub slots: Arc<dyn Slots>,
+    pub own_net: Arc<dyn NetDaemon>,
 }
 
 /// What the orchestrator is built from.
@@ -87,6 +89,8 @@ pub struct Build {
     pub engine: Settings,
     /// Interfaces that carry physical networks: one without a link is an alarm.
     pub uplinks: Vec<IfName>,
+    /// Ports that the box's own network must leave alone, and why.
+    pub taken: BTreeMap<IfName, String>,
     /// What this start means for an update that was under way; the store was opened as it says.
     pub begun: Begun,
     pub pace: Pace,
@@ -119,6 +123,7 @@ pub struct Core {
     /// Switches outside the box.
     pub outside: Arc<Outside>,
     update: Arc<Updater>,
+    own_net: Arc<HostNets>,
     uplinks: Vec<IfName>,
     reconciled: Arc<Mutex<Reconciled>>,
     post: Sender<Message>,
@@ -169,6 +174,7 @@ impl Core {
         vnfm.resume_packages()?;
         nfvo.resume::<NsDescriptor>()?;
         nfvo.resume::<PnfDescriptor>()?;
+        let own_net = HostNets::new(vnfm.store().clone(), b.ports.own_net.clone(), vnfm.clock().clone(), b.taken);
         let (post, inbox) = channel();
         let slots = b.ports.slots.clone();
         let block = host.block().clone();
@@ -186,6 +192,7 @@ impl Core {
             post,
             inbox: Mutex::new(Some(inbox)),
             watcher: Mutex::default(),
+            own_net,
             update: Updater::new(slots, block, Arc::new(Rest::new(me.clone(), b.socket)), b.pace, b.begun),
         }))
     }
@@ -193,6 +200,11 @@ impl Core {
     /// Updates of the box's own system.
     pub fn update(&self) -> &Arc<Updater> {
         &self.update
+    }
+
+    /// The box's own network.
+    pub fn own_net(&self) -> &Arc<HostNets> {
+        &self.own_net
     }
 
     /// Starts to watch the host.
@@ -236,7 +248,7 @@ impl Core {
             .map_err(|e| Fault::transient("cannot start the watcher").with_source(e))?;
         *lock(&self.watcher) = Some(thread);
         self.update().start();
-        Ok(())
+        self.own_net.start()
     }
 
     /// Looks at the host again, soon; starting what should run, or as the time since the start has it.
@@ -256,6 +268,7 @@ impl Core {
     pub fn stop(&self) {
         let _ = self.post.send(Message::Stop);
         self.update().stop();
+        self.own_net.stop();
         self.pm.stop();
         self.outside.stop();
         self.engine.stop();

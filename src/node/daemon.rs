@@ -2,6 +2,7 @@
 //!
 //! Owns: the order of start and stop. Never: domain logic.
 use std::{
+    collections::BTreeMap,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     sync::Arc,
     time::{Duration, Instant},
@@ -31,7 +32,7 @@ use crate::{
         upload,
     },
     central::{self, Granter, Offline},
-    config::{Config, GrantOffline, HostProfile, LiveConfig, LogFormat, LogLevel, ReferencePoint},
+    config::{Config, GrantOffline, HostProfile, LiveConfig, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
     host::{
         ballast::Ballast,
         clock::{OsDice, SystemClock, boot_id},
@@ -141,6 +142,7 @@ fn serve_begun(live: LiveConfig, config: &Config, tail: Tail, layout: Layout, ow
         desired: desired(config),
         outside: outside(config),
         uplinks: uplinks(config)?,
+        taken: taken(config),
         pace: Pace { limit: begun.left(limit), ..Pace::default() },
         begun,
         socket: Some(config.socket_path()),
@@ -191,6 +193,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
         nfvo: core.nfvo.clone(),
         host: core.host.clone(),
         update: core.update().clone(),
+        own_net: core.own_net().clone(),
         look: Box::new(move |missing| watcher.look_again(missing)),
         health: Box::new(move || conditions(&core)),
         log: Box::new(move || tail.text()),
@@ -274,6 +277,15 @@ fn rules(c: &Config) -> Result<Rules> {
 /// Interfaces that physical networks are on.
 fn uplinks(c: &Config) -> Result<Vec<IfName>> {
     c.physical_network.iter().filter_map(|n| n.interface.clone()).map(TryInto::try_into).collect()
+}
+
+/// Ports that the box's own network must leave alone, and what each is instead.
+fn taken(c: &Config) -> BTreeMap<IfName, String> {
+    let one = |n: &PhysicalNetwork| {
+        let port = IfName::try_from(n.interface.clone()?).ok()?;
+        Some((port, format!("the port of the physical network '{}' ([[physical_network]])", n.name)))
+    };
+    c.physical_network.iter().filter_map(one).collect()
 }
 
 /// The host as a configuration wants it.

@@ -113,11 +113,13 @@ impl TestBox {
             host: sim.clone(),
             controllers: sim.clone(),
             slots: sim.clone(),
+            own_net: sim.clone(),
             hardware: sim,
         };
         let root = camino::Utf8PathBuf::from_path_buf(self.dir.path().to_owned()).expect("UTF-8");
         let build = Build {
             uplinks: Vec::new(),
+            taken: std::collections::BTreeMap::new(),
             store,
             ports,
             layout: Layout::new(root),

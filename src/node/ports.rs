@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::core::Ports;
 use crate::{
-    config::{AccelMode, Config},
+    config::{AccelMode, Config, NetManager},
     controllers::Controllers,
-    host::{LinuxHardware, LinuxNet, LinuxSlots, hardware, images::ImageFiles},
+    host::{LinuxHardware, LinuxNet, LinuxSlots, Networkd, hardware, images::ImageFiles},
     libvirt::{self, AccelPolicy, Libvirt},
     model::{domain::Layout, error::Result},
     ovs::{OvsFabric, Settings, Uplink},
@@ -65,6 +65,7 @@ pub fn ports(own: &Own, config: &Config, layout: &Layout) -> Result<Ports> {
             host: sim.clone(),
             controllers: sim.clone(),
             slots: sim.clone(),
+            own_net: sim.clone(),
             hardware: sim,
         });
     }
@@ -93,5 +94,6 @@ pub fn ports(own: &Own, config: &Config, layout: &Layout) -> Result<Ports> {
         controllers: Arc::new(Controllers),
         hardware: own.hardware(),
         slots: own.slots(),
+        own_net: Arc::new(Networkd::new(config.host.network == NetManager::Networkd, "/", layout.root())),
     })
 }

@@ -116,6 +116,9 @@ methods! {
     RecallUpdate false false,
     RememberUpdate true false,
     KeepStore true false,
+    LookAtNetwork false false,
+    ShowNetwork true false,
+    KeepNetwork true false,
 }
 
 /// What a call is about.

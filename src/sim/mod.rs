@@ -12,6 +12,7 @@ mod behaviour;
 mod events;
 pub mod faults;
 mod hardware;
+pub mod hostnet;
 mod hypervisor;
 pub mod machine;
 mod network;

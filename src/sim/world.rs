@@ -14,6 +14,7 @@ use super::{
     behaviour::{Behaviour, Boot},
     events::{Tick, Ticker},
     hardware::Hardware,
+    hostnet::OwnNet,
     slots::System,
 };
 use crate::{
@@ -59,6 +60,8 @@ pub(super) struct World {
     pub hardware: Hardware,
     /// The slots of the system, if it has any.
     pub system: Option<System>,
+    /// The box's own network.
+    pub own: OwnNet,
     pub behaviour: Arc<dyn Fn(&DomainSpec) -> Behaviour + Send + Sync>,
     pub tcp: Arc<dyn Fn(IpAddr, u16) -> bool + Send + Sync>,
 }
@@ -204,6 +207,7 @@ impl World {
             forbidden: None,
             hardware: Hardware::new(facts),
             system: None,
+            own: OwnNet::default(),
             behaviour: Arc::new(|_| Behaviour::default()),
             tcp: Arc::new(|_, _| true),
         }

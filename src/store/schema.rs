@@ -18,6 +18,7 @@ use crate::model::{
     error::Result,
     event::Event,
     grant::GivenGrant,
+    hostnet::HostNetRecord,
     id::{AlarmId, NfpId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SegmentId, SnapshotId, VnfId, VnfPkgId},
     ns::NsInstance,
     op::Operation,
@@ -71,6 +72,7 @@ records! {
     GivenGrant, GivenGrant, 1, Uuid, |r| r.id;
     Facts, Observed, 1, (), |_r| ();
     HostRecord, Host, 1, (), |_r| ();
+    HostNetRecord, HostNet, 1, (), |_r| ();
     Event, Outbox, 1, u64, |r| r.sequence;
     EventCount, Meta, 1, &'static str, |_r| EventCount::KEY;
     Subscription, Subscription, 2 <- old::subscription, Uuid, |r| r.id;

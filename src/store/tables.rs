@@ -82,11 +82,13 @@ pub enum Table {
     SnapshotOwner,
     /// Grants that operations need of them.
     GrantAsk,
+    /// The box's own network, and a change of it that waits to be confirmed.
+    HostNet,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 38] = [
+    pub const ALL: [Table; 39] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -125,6 +127,7 @@ impl Table {
         Table::CentralNfvo,
         Table::GrantAsk,
         Table::SnapshotOwner,
+        Table::HostNet,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -168,6 +171,7 @@ impl Table {
             Table::CentralNfvo => 0x51,
             Table::GrantAsk => 0x52,
             Table::SnapshotOwner => 0x53,
+            Table::HostNet => 0x1a,
         }
     }
 
@@ -212,6 +216,7 @@ impl Table {
             Table::CentralNfvo => "central NFVO",
             Table::GrantAsk => "grant request",
             Table::SnapshotOwner => "snapshot owner",
+            Table::HostNet => "host network",
         }
     }
 
@@ -268,6 +273,7 @@ mod tests {
             (0x51, "central NFVO"),
             (0x52, "grant request"),
             (0x53, "snapshot owner"),
+            (0x1a, "host network"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -21,6 +21,7 @@ mod explain;
 mod flavour;
 mod grants;
 mod held;
+mod hostnet;
 mod identity;
 mod killed;
 mod kit;

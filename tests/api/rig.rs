@@ -116,6 +116,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         nfvo: core.nfvo.clone(),
         host: core.host.clone(),
         update: core.update().clone(),
+        own_net: core.own_net().clone(),
         config: LiveConfig::new(Some(config_path.clone()), config.clone()),
         access,
         tls: tls.clone(),
@@ -190,6 +191,7 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
     let begun = update::begin(&sim, sim.boot_args(), pace.limit).expect("begun");
     let core = Core::start(Build {
         uplinks: Vec::new(),
+        taken: std::collections::BTreeMap::new(),
         store: Store::open(layout.store(), Options { flush_every_ms: 0, ..Options::default() }).expect("store"),
         ports: Ports {
             hypervisor: port.clone(),
@@ -198,6 +200,7 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
             host: port.clone(),
             controllers: port.clone(),
             slots: port.clone(),
+            own_net: port.clone(),
             hardware: port,
         },
         layout,

@@ -74,6 +74,7 @@ impl Orchestrator {
         let begun = update::begin(&sim, sim.boot_args(), pace.limit).expect("begun");
         let core = Core::start(Build {
             uplinks: Vec::new(),
+            taken: std::collections::BTreeMap::new(),
             store: Store::open(data.join("store"), Options::default()).expect("the store opens"),
             ports: Ports {
                 hypervisor: port.clone(),
@@ -82,6 +83,7 @@ impl Orchestrator {
                 host: port.clone(),
                 controllers: port.clone(),
                 slots: port.clone(),
+                own_net: port.clone(),
                 hardware: port,
             },
             layout,

@@ -18,11 +18,12 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("nfvo", &["model", "descriptor", "store", "lcm", "vim", "sdn", "vnfm"]),
     // Of the host's set-up the boot loader's block: arguments and slots are tried by one and the same trial.
     ("update", &["model", "vim::setup"]),
+    ("hostnet", &["model", "store"]),
     // Adapters: the model, and the ports they implement. Only `node` knows them.
     ("libvirt", &["model", "vim::port", "sdn::port"]),
-    ("host", &["model", "vim::port", "sdn::port", "update::port", "ztp::port"]),
+    ("host", &["model", "vim::port", "sdn::port", "update::port", "hostnet", "ztp::port"]),
     ("ovs", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain", "sdn::handover"]),
-    ("sim", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain", "sdn::connector", "update::port"]),
+    ("sim", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain", "sdn::connector", "update::port", "hostnet"]),
     // What is behind `sdn::connector`, one file each. Open vSwitch outside is spoken to by the same client.
     ("controllers", &["model", "sdn::connector", "ovs"]),
     // On top.
@@ -34,7 +35,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("central", &["model", "sol", "notify", "vnfm"]),
     // What may be believed is pure; keys and files are behind `ztp::port`, and in `node`.
     ("ztp", &["model"]),
-    ("api", &["model", "access", "config", "sol", "descriptor", "lcm", "vim", "vnfm", "nfvo", "notify", "ops", "update"]),
+    ("api", &["model", "access", "config", "sol", "descriptor", "lcm", "vim", "vnfm", "nfvo", "notify", "ops", "update", "hostnet"]),
     // What support and `explain` show: records as they are, ports as the switches have them.
     ("api/admin", &["store::Store", "sdn::port", "sdn::chain", "sdn::connector", "sdn::underlay"]),
     (
@@ -47,6 +48,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
             "controllers",
             "descriptor",
             "host",
+            "hostnet",
             "lcm",
             "libvirt",
             "model",

@@ -13,6 +13,7 @@ mod kit;
 
 mod guest;
 mod install;
+mod network;
 mod pages;
 mod slots;
 mod sriov;
@@ -36,7 +37,9 @@ fn main() -> ExitCode {
             ("wide", wide::TESTS),
             ("trial", long),
             ("trial", trial::UNDO),
+            ("box_network", network::TESTS),
             ("box_slots", slots::TESTS),
+            ("box_network", network::AFTER_A_REBOOT),
             ("box_install", install),
         ],
     )

@@ -11,6 +11,7 @@ pub(crate) mod facts;
 mod guest;
 mod health;
 mod host;
+mod hostnet;
 mod identity;
 mod networks;
 mod nfvos;
@@ -69,6 +70,12 @@ pub fn routes() -> Routes {
         .put("/bothy/v1/host/update", update::upload)
         .post("/bothy/v1/host/update", update::by_path)
         .delete("/bothy/v1/host/update", update::call_off)
+        .get("/bothy/v1/host/network", hostnet::show)
+        .put("/bothy/v1/host/network", hostnet::attempt)
+        .delete("/bothy/v1/host/network", hostnet::forget)
+        .post("/bothy/v1/host/network/confirm", hostnet::confirm)
+        .post("/bothy/v1/host/network/undo", hostnet::undo)
+        .post("/bothy/v1/host/network/plan", hostnet::plan)
         .post("/bothy/v1/host/shutdown", shutdown::guests)
         .delete("/bothy/v1/host/shutdown", shutdown::call_off)
         .get("/bothy/v1/chains", chains::all)

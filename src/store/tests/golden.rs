@@ -7,6 +7,7 @@
 
 mod descriptor;
 mod grants;
+mod hostnet;
 mod instance;
 mod notifications;
 mod operation;
@@ -119,6 +120,7 @@ fn records_are_on_disk_as_they_always_were() {
     super::golden_access::access(&g);
 
     grants::check(&g);
+    hostnet::check(&g);
     notifications::check(&g);
     pnfds::check(&g);
     sdn::check(&g);

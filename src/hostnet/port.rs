@@ -1,0 +1,33 @@
+//! What the host's network asks of the box: the daemon that runs it, and the ports there are.
+
+use smol_str::SmolStr;
+
+use super::NetFile;
+use crate::model::{
+    error::Result,
+    id::IfName,
+    net::{Cidr, MacAddr},
+};
+
+/// A port of the box itself; virtual functions and what Bothy or libvirt has made are none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    pub name: IfName,
+    pub mac: Option<MacAddr>,
+    pub has_link: bool,
+}
+
+/// The network daemon of the host.
+pub trait NetDaemon: Send + Sync {
+    /// Why the host's network is not Bothy's to set; `None`: it is.
+    fn refuses(&self) -> Result<Option<String>>;
+    fn ports(&self) -> Result<Vec<Port>>;
+    /// Addresses as they are now, of every interface.
+    fn addresses(&self) -> Result<Vec<(IfName, Cidr)>>;
+    /// These files of Bothy's and no others count from now on, until the box restarts. Done when the daemon has read them.
+    fn show(&self, files: &[NetFile]) -> Result<()>;
+    /// These count from each start of the box on, before anything else of Bothy runs. None: the system's own.
+    fn keep(&self, files: &[NetFile]) -> Result<()>;
+    /// Which boot this is, and for how many seconds it has run.
+    fn boot(&self) -> Result<(SmolStr, u64)>;
+}

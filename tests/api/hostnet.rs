@@ -1,0 +1,123 @@
+//! The box's own network over the API, on the simulated box: tried, confirmed, undone, and every way to say it wrongly.
+
+use serde_json::{Value, json};
+
+use crate::{
+    admin::described_as,
+    cli::Site,
+    rig::{Rig, rig},
+};
+
+const NETWORK: &str = "/bothy/v1/host/network";
+const JSON: &str = "Content-Type: application/json";
+
+async fn now(rig: &Rig) -> Value {
+    let v = rig.get(NETWORK).await.json();
+    described_as(NETWORK, &v);
+    v
+}
+
+fn wanted() -> Value {
+    json!({
+        "interfaces": [
+            {"device": "lan0", "ipv4": {"method": "STATIC", "addresses": ["192.0.2.10/24"], "gateway": "192.0.2.1"}, "ipv6": {"method": "AUTO"}},
+            {"device": "52:54:00:00:00:01", "vlan": 42, "mtu": 1400, "ipv4": {"method": "AUTO"}, "ipv6": {"method": "OFF"}},
+        ],
+        "dns": ["192.0.2.53"],
+        "domains": ["example.net"],
+        "ntp": ["time.example.net"],
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_waits_to_be_confirmed_and_is_shown_as_it_was_said() {
+    let rig = rig(64, "").await;
+    let v = now(&rig).await;
+    assert_eq!((&v["state"], &v["managed"], &v["network"]), (&json!("SYSTEM"), &json!(true), &Value::Null));
+    assert_eq!(v["ports"][0], json!({"name": "lan0", "mac": "52:54:00:00:00:00", "link": true, "addresses": ["192.0.2.10/24"]}));
+
+    let plan = rig.post(&format!("{NETWORK}/plan"), wanted()).await;
+    assert_eq!(plan.status, 200, "{}", plan.body);
+    let plan = plan.json();
+    let names: Vec<&str> = plan["files"].as_array().expect("files").iter().map(|f| f["name"].as_str().expect("a name")).collect();
+    assert_eq!(names.len(), 5, "{names:?}");
+    assert_eq!(now(&rig).await["state"], "SYSTEM", "a plan changes nothing");
+
+    let r = rig.ask(&format!("PUT {NETWORK}?confirm_s=600"), &[JSON], &wanted().to_string()).await;
+    assert_eq!(r.status, 202, "{}", r.body);
+    let v = now(&rig).await;
+    assert_eq!((&v["state"], &v["network"]), (&json!("ON_TRIAL"), &wanted()));
+    assert_eq!((&v["trial"]["secondsLeft"], &v["trial"]["otherwise"]), (&json!(600), &Value::Null));
+    let r = rig.ask(&format!("PUT {NETWORK}"), &[JSON], &wanted().to_string()).await;
+    assert_eq!((r.status, r.problem().contains("waits to be confirmed")), (409, true), "{}", r.body);
+
+    let r = rig.post(&format!("{NETWORK}/undo"), json!({})).await;
+    assert_eq!((r.status, &r.json()["state"]), (200, &json!("SYSTEM")), "{}", r.body);
+    assert!(now(&rig).await["lastUndone"]["why"].as_str().expect("why").contains("called it off"));
+    for task in ["confirm", "undo"] {
+        let r = rig.post(&format!("{NETWORK}/{task}"), json!({})).await;
+        assert_eq!((r.status, r.problem().contains("called it off")), (409, true), "{}", r.body);
+    }
+
+    assert_eq!(rig.ask(&format!("PUT {NETWORK}"), &[JSON], &wanted().to_string()).await.status, 202);
+    let r = rig.post(&format!("{NETWORK}/confirm"), json!({})).await;
+    assert_eq!((r.status, &r.json()["state"]), (200, &json!("KEPT")), "{}", r.body);
+    let r = rig.ask(&format!("DELETE {NETWORK}"), &[], "").await;
+    assert_eq!(r.status, 202, "{}", r.body);
+    let v = now(&rig).await;
+    assert_eq!((&v["state"], &v["network"], &v["trial"]["otherwise"]), (&json!("ON_TRIAL"), &Value::Null, &wanted()));
+    assert_eq!(rig.post(&format!("{NETWORK}/confirm"), json!({})).await.json()["state"], "SYSTEM");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_is_refused_with_every_reason() {
+    let rig = rig(64, "").await;
+    let of = |ipv4: Value| json!({"interfaces": [{"device": "lan0", "ipv4": ipv4}]});
+    for (body, status, words) in [
+        (json!({}), 422, &["interfaces"][..]),
+        (json!({"interfaces": []}), 422, &["there is none"]),
+        (of(json!({"method": "DHCP"})), 422, &["DHCP"]),
+        (of(json!({"method": "AUTO", "gateway": "192.0.2.1"})), 422, &["interfaces[0].ipv4: addresses and a gateway are STATIC's"]),
+        (of(json!({"method": "STATIC", "addresses": ["192.0.2.10"]})), 422, &["interfaces[0].ipv4.addresses[0]", "with its prefix"]),
+        (of(json!({"method": "STATIC", "addresses": ["192.0.2.10/24"], "gateway": "x"})), 422, &["interfaces[0].ipv4.gateway: 'x'"]),
+        (
+            json!({"interfaces": [{"device": "no/name", "vlan": 5000, "ipv4": {"method": "AUTO"}}], "dns": ["x"]}),
+            422,
+            &["interfaces[0].device", "interfaces[0].vlan", "dns[0]: 'x'"],
+        ),
+        (
+            json!({"interfaces": [{"device": "lan7", "mtu": 100, "ipv4": {"method": "AUTO"}}], "ntp": ["-"]}),
+            422,
+            &["lan7 is no port of this box; it has lan0", "mtu: 100", "ntp[0]"],
+        ),
+    ] {
+        for how in [format!("PUT {NETWORK}"), format!("POST {NETWORK}/plan")] {
+            let r = rig.ask(&how, &[JSON], &body.to_string()).await;
+            assert_eq!(r.status, status, "{how} {body} {}", r.body);
+            words.iter().for_each(|w| assert!(r.body.contains(w), "{w}: {}", r.body));
+        }
+    }
+    for query in ["?confirm_s=9", "?confirm_s=3601", "?confirm_s=x", "?other=1"] {
+        assert_eq!(rig.ask(&format!("PUT {NETWORK}{query}"), &[JSON], &wanted().to_string()).await.status, 400, "{query}");
+    }
+    assert_eq!(now(&rig).await["state"], "SYSTEM");
+}
+
+#[test]
+fn the_command_line_plans_applies_confirms_and_undoes() {
+    let site = Site::start();
+    let file = site.path("network.json");
+    std::fs::write(&file, wanted().to_string()).expect("written");
+    let file = file.display().to_string();
+    assert!(site.says(0, &["host", "network"]).contains("system's own files"));
+    assert!(site.says(0, &["host", "network", "plan", &file]).contains("Address=192.0.2.10/24"));
+    let said = site.says(0, &["host", "network", "apply", &file, "--within", "600"]);
+    assert!(said.contains("on trial by") && said.contains("bothy host network confirm"), "{said}");
+    assert!(site.says(0, &["host", "network", "undo"]).contains("did not stay"));
+    let said = site.says(0, &["host", "network", "apply", &file, "--confirm"]);
+    assert!(said.contains("set by bothy") && said.contains("192.0.2.10/24 via 192.0.2.1"), "{said}");
+    let said = site.says(0, &["host", "network", "forget", "--confirm"]);
+    assert!(said.contains("system's own files"), "{said}");
+    site.says(3, &["host", "network", "confirm"]);
+    site.says(1, &["host", "network", "plan", "/nonexistent/x"]);
+}
