@@ -121,7 +121,7 @@ fn shown(now: &Value, out: &Out) -> Result<(), Failure> {
     Ok(())
 }
 
-fn text(now: &Value) -> String {
+pub(super) fn text(now: &Value) -> String {
     let mut lines = vec![match (now["managed"] == true, now["state"].as_str()) {
         (false, _) => format!("not set by bothy: {}", plain(&now["notManagedBecause"])),
         (true, Some("ON_TRIAL")) => {

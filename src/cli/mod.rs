@@ -44,6 +44,7 @@ mod pm;
 mod project;
 mod resource;
 mod scale;
+mod screen;
 mod sdn;
 mod secret;
 mod serve;
@@ -236,6 +237,8 @@ enum Command {
     /// Zero touch: become what signed bootstrapping data says (RFC 8572)
     #[command(subcommand)]
     Ztp(ztp::Ztp),
+    /// The page and the menu of the box's own console
+    Screen(screen::Screen),
     /// Completions for a shell
     Completions(completions::Completions),
 }
@@ -301,6 +304,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Explain(c) => c.run(&client()?, &out),
         Command::Support(c) => c.run(&client()?, &out),
         Command::Ztp(c) => c.run(&out),
+        Command::Screen(c) => c.run(&client()?),
         Command::Completions(c) => c.run::<Cli>(),
     }
 }

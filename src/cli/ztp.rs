@@ -35,6 +35,10 @@ pub struct Where {
 }
 
 impl Where {
+    fn usual() -> Self {
+        Where { identity: "/etc/bothy/ztp".into(), state: "/var/lib/bothy/ztp".into(), config: "/etc/bothy/bothy.toml".into() }
+    }
+
     fn place(self) -> Place {
         let work = self.state.join("work");
         Place { identity: self.identity, state: self.state, config: self.config, work }
@@ -233,6 +237,11 @@ fn line(r: &Report) -> String {
     let word = serde_json::to_value(r.progress).unwrap_or_default();
     let word = word.as_str().unwrap_or_default();
     if r.message.is_empty() { word.to_owned() } else { format!("{word}: {}", r.message) }
+}
+
+/// This box's, at its console.
+pub(super) fn status_here(out: &Out) -> Result<(), Failure> {
+    status(&Where::usual().place(), out)
 }
 
 fn status(place: &Place, out: &Out) -> Result<(), Failure> {

@@ -213,8 +213,11 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     let everything = ReferencePoint::TOGETHER;
     server.listen_local(bind_local(&socket).await?, api::router(&services, everything));
     tracing::info!(%socket, fingerprint = tls.fingerprint(), fresh, "ready");
-    if !provisioned {
-        announce(&services.access, &tls.fingerprint())?;
+    let first = config.run_dir.join("first-start");
+    if provisioned {
+        crate::host::durable::remove(&first)?;
+    } else {
+        announce(&services.access, &tls.fingerprint(), &first)?;
     }
     say(&[NotifyState::Ready]);
 
@@ -370,8 +373,10 @@ async fn until_told(services: &Arc<Services>) -> Result<()> {
 }
 
 /// The first token, in the clear, once: to whoever watches the first start, never to the log.
-fn announce(access: &Access, fingerprint: &str) -> Result<()> {
+/// `file`: for the box's own screen, until the next start of Bothy or of the box.
+fn announce(access: &Access, fingerprint: &str, file: &Utf8Path) -> Result<()> {
     let token = access.bootstrap()?;
+    crate::host::durable::ensure_file(file, token.reveal().as_bytes(), 0o600)?;
     println!(
         "\nThis box has no administrator yet. Its token, shown this one time:\n\n    {}\n\n\
          Certificate fingerprint (SHA-256):\n\n    {fingerprint}\n\n\

@@ -61,7 +61,7 @@ impl Site {
         self.command(args).output().expect("run")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut c = Command::new(BOTHY);
         c.args(args).env_clear().env("BOTHY_SOCKET", self.path("run/bothy.sock")).current_dir(self.dir.path());
         c

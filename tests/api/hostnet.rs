@@ -1,5 +1,7 @@
 //! The box's own network over the API, on the simulated box: tried, confirmed, undone, and every way to say it wrongly.
 
+use std::{io::Write as _, process::Stdio};
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -120,4 +122,41 @@ fn the_command_line_plans_applies_confirms_and_undoes() {
     assert!(said.contains("system's own files"), "{said}");
     site.says(3, &["host", "network", "confirm"]);
     site.says(1, &["host", "network", "plan", "/nonexistent/x"]);
+}
+
+/// What somebody types at the box's own console, and what it says to that.
+fn typed(site: &Site, lines: &str) -> String {
+    let mut c = site.command(&["screen", "--first-start", "run/first-start"]);
+    let mut screen = c.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("started");
+    screen.stdin.take().expect("a pipe").write_all(lines.as_bytes()).expect("typed");
+    let o = screen.wait_with_output().expect("ended");
+    assert!(o.status.success(), "{o:?}");
+    String::from_utf8(o.stdout).expect("text")
+}
+
+#[test]
+fn the_boxs_console_shows_where_it_is_and_changes_its_network() {
+    let site = Site::start();
+    let said = typed(&site, "");
+    for words in ["Bothy", "Port lan0    192.0.2.10/24", "Fingerprint", "First token", "[n] network"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let said = typed(&site, "n\n1\ns\n192.0.2.20/24\n192.0.2.1\n\ny\n");
+    assert!(said.contains("on trial") && said.contains("192.0.2.20/24 via 192.0.2.1") && said.contains("kept"), "{said}");
+    let now = site.json(&["host", "network"]);
+    assert_eq!((&now["state"], &now["network"]["interfaces"][1]["ipv4"]["method"]), (&json!("KEPT"), &json!("AUTO")), "{now}");
+    for (lines, words) in [
+        ("n\n1\ns\n192.0.2.20\n\n\n", "with its prefix"),
+        ("n\n9\n", "none of the numbers"),
+        ("x\n", "none of the letters"),
+        ("c\n", "no change of the network waits"),
+        ("n\n2\no\nn\n", "undone"),
+        // Gone in the middle of it: nothing is kept.
+        ("n\n2\no\n", "undone"),
+    ] {
+        let said = typed(&site, lines);
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let again = site.json(&["host", "network"]);
+    assert_eq!((&again["state"], &again["network"]), (&now["state"], &now["network"]));
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::kit::{Lab, harness::Test, machine::PF_MACS};
 
 pub const TESTS: &[Test] = tests![a_change_that_cuts_the_box_off_heals_itself, a_confirmed_change_counts_and_is_kept];
+/// Whoever stands at the box, by VGA or serial line, sees where it is reached and by which certificate.
+pub const FIRST: &[Test] = tests![the_serial_console_shows_the_boxs_page_and_no_login];
 pub const AFTER_A_REBOOT: &[Test] = tests![the_kept_network_is_there_from_the_start];
 
 /// What QEMU's DHCP gives.
@@ -77,4 +79,18 @@ fn kept(lab: &mut Lab) {
     assert!(!all.lines().any(|l| l.starts_with(&format!("{other} ")) && l.contains(LEASE)), "{all}");
     let said = lab.sh("bothy host network --json");
     assert!(said.contains("\"KEPT\""), "{said}");
+}
+
+fn the_serial_console_shows_the_boxs_page_and_no_login(lab: &mut Lab) {
+    let fingerprint = lab.bothy(&["tls", "show"])["fingerprint"].as_str().expect("one").to_owned();
+    for _ in 0..60 {
+        if lab.console().contains(&fingerprint) {
+            break;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let console = lab.console();
+    assert!(console.contains(&fingerprint) && console.contains("[n] network"), "its page");
+    assert!(!console.contains(" login: "), "nobody is asked for a name");
+    assert_eq!(lab.sh("systemctl is-active getty@tty1 serial-getty@ttyS0"), "active\nactive");
 }
