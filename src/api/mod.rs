@@ -14,6 +14,7 @@ pub mod content;
 pub mod convert;
 pub mod extract;
 pub mod gate;
+pub mod indicators;
 pub mod json;
 pub mod leftover;
 pub mod list;

@@ -1,4 +1,4 @@
-//! SOL002 as the VNFM serves it to VNFs and their element managers: vnflcm, vnffm and vnfpm.
+//! SOL002 as the VNFM serves it to VNFs and their element managers: vnflcm, vnffm, vnfpm and vnfind.
 //!
 //! The paths are SOL003's, so it has listeners of its own. What is in an element manager's charge, and that it sees nothing
 //! else, is `access::element`'s to say; what it may do, its roles'. Never: handlers that SOL003 has as well.

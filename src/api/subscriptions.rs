@@ -70,7 +70,7 @@ impl Of {
     fn shape(self) -> &'static Shape {
         match self.source {
             Source::NsLcm | Source::VnfLcm => &SUBSCRIPTION_WITH_VERBOSITY,
-            Source::Nsd | Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfFm | Source::NsFm => &SUBSCRIPTION,
+            Source::Nsd | Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfFm | Source::NsFm | Source::VnfInd => &SUBSCRIPTION,
             // They are shown as jobs and thresholds.
             Source::VnfPmJob | Source::VnfThreshold | Source::NsPmJob | Source::NsThreshold => &SUBSCRIPTION,
         }
@@ -128,6 +128,7 @@ fn told_of(source: Source) -> Resource {
         Source::VnfLcm => Resource::Vnf,
         Source::VnfFm | Source::NsFm => Resource::Alarm,
         Source::VnfPmJob | Source::VnfThreshold | Source::NsPmJob | Source::NsThreshold => Resource::Performance,
+        Source::VnfInd => Resource::Indicator,
     }
 }
 

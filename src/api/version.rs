@@ -25,9 +25,10 @@ pub static VNFFM: Api = Api { name: "vnffm", version: (1, 5, 0), all: "/vnffm/ap
 pub static NSFM: Api = Api { name: "nsfm", version: (1, 3, 0), all: "/nsfm/api_versions", one: "/nsfm/v1/api_versions" };
 pub static VNFPM: Api = Api { name: "vnfpm", version: (2, 2, 0), all: "/vnfpm/api_versions", one: "/vnfpm/v2/api_versions" };
 pub static GRANT: Api = Api { name: "grant", version: (1, 7, 0), all: "/grant/api_versions", one: "/grant/v1/api_versions" };
+pub static VNFIND: Api = Api { name: "vnfind", version: (1, 4, 0), all: "/vnfind/api_versions", one: "/vnfind/v1/api_versions" };
 pub static NSPM: Api = Api { name: "nspm", version: (2, 3, 0), all: "/nspm/api_versions", one: "/nspm/v2/api_versions" };
 
-static APIS: [&Api; 9] = [&NSD, &VNFPKGM, &NSLCM, &VNFLCM, &VNFFM, &NSFM, &VNFPM, &NSPM, &GRANT];
+static APIS: [&Api; 10] = [&NSD, &VNFPKGM, &NSLCM, &VNFLCM, &VNFFM, &NSFM, &VNFPM, &NSPM, &GRANT, &VNFIND];
 
 /// Every API served.
 pub fn all() -> impl Iterator<Item = &'static Api> {

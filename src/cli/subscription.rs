@@ -26,6 +26,8 @@ pub enum Api {
     Vnflcm,
     /// Alarms of VNFs
     Vnffm,
+    /// What VNFs tell of themselves
+    Vnfind,
 }
 
 const fn kind(path: &'static str) -> Kind {
@@ -41,6 +43,7 @@ impl Api {
             Api::Nsfm => kind("/nsfm/v1/subscriptions"),
             Api::Vnflcm => kind("/vnflcm/v2/subscriptions"),
             Api::Vnffm => kind("/vnffm/v1/subscriptions"),
+            Api::Vnfind => kind("/vnfind/v1/subscriptions"),
         }
     }
     fn word(self) -> String {

@@ -155,6 +155,12 @@ pub enum Vnf {
     /// Its snapshots
     #[command(subcommand)]
     Snapshot(Snapshot),
+    /// What it tells of itself, by its guests; one that is named and cannot be read is refused with the reason
+    Indicators {
+        vnf: String,
+        /// One of them
+        indicator: Option<String>,
+    },
     /// Remove the record of a VNF that is down
     Delete {
         vnf: String,
@@ -274,6 +280,17 @@ impl Vnf {
             Vnf::Day0 { vnf, preview: _ } => {
                 let media = client.get(&ours(client, &vnf, "day0")?)?;
                 out.done(&media, &day0(&media));
+                Ok(())
+            }
+            Vnf::Indicators { vnf, indicator } => {
+                let vnf = VNFS.find(client, &vnf)?;
+                let at = format!("/vnfind/v1/indicators/{}", vnf.rsplit('/').next().unwrap_or_default());
+                let all = match indicator {
+                    Some(id) => vec![client.get(&format!("{at}/{id}"))?],
+                    None => client.get(&at)?.as_array().cloned().unwrap_or_default(),
+                };
+                let rows = all.iter().map(|i| vec![plain(&i["id"]), i["value"].to_string()]).collect();
+                out.table(&Value::Array(all), &["INDICATOR", "VALUE"], rows);
                 Ok(())
             }
             Vnf::Xml { vnf } => {

@@ -77,6 +77,11 @@ pub fn is_silent_agent(e: &Error) -> bool {
     ])
 }
 
+/// The agent answered that it does not do it; the message has its words.
+pub fn is_refused_by_agent(e: &Error) -> bool {
+    e.code().is_any(vec![ErrorNumber::InternalError, ErrorNumber::AgentCommandFailed])
+}
+
 /// A guest's state, finer than the port's: a start under way is to be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Now {

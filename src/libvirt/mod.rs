@@ -53,6 +53,7 @@ use crate::{
 };
 
 mod accel;
+mod agent;
 mod conn;
 mod console;
 mod event;
@@ -483,6 +484,12 @@ impl Hypervisor for Libvirt {
 
     fn agent_ping(&self, id: VnfcId, wait: Duration) -> Result<bool> {
         self.look(format!("asking the agent of guest {id}"), wait + deadline::LOOK, move |c, _| guest::agent_ping(c, id, wait))
+    }
+
+    fn agent_file(&self, id: VnfcId, path: &str, most: u32, wait: Duration) -> Result<Vec<u8>> {
+        let path = path.to_owned();
+        // Three commands, each of which may take so long.
+        self.look(format!("reading {path} of guest {id}"), wait * 3 + deadline::LOOK, move |c, _| agent::file(c, id, &path, most, wait))
     }
 
     fn functions(&self, id: VnfcId) -> Result<Option<Vec<PciAddr>>> {

@@ -11,6 +11,7 @@ use super::{
     alarm::Alarm,
     error::FaultRecord,
     id::{NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, VnfId, VnfPkgId},
+    indicator::IndicatorNews,
     op::{NsOpState, OpKind, OpState, Target, VnfOpState},
     package::Operational,
     pm::PmNews,
@@ -35,6 +36,7 @@ pub enum News {
     AlarmsRebuilt,
     Performance(PmNews),
     Pnfd(PnfdInfoId, CatalogueNews),
+    Indicator(IndicatorNews),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +129,8 @@ impl Event {
             News::AlarmCleared(a) => format!("alarm {} cleared", a.id),
             News::Performance(PmNews::Ready { report, object, .. }) => format!("report {report} {object}"),
             News::Performance(PmNews::Crossed { threshold, crossing, .. }) => format!("threshold {threshold} {}", crossing.number),
+            News::Indicator(IndicatorNews::Value { vnf, id, revision, .. }) => format!("indicator {vnf} {id} {revision}"),
+            News::Indicator(IndicatorNews::Supported { vnf, revision, .. }) => format!("indicators {vnf} {revision}"),
             News::AlarmsRebuilt => format!("alarms rebuilt {}", self.sequence),
         }
     }

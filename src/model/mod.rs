@@ -19,6 +19,7 @@ pub mod host;
 pub mod hostnet;
 pub mod hw;
 pub mod id;
+pub mod indicator;
 pub mod net;
 pub mod ns;
 pub mod nsd;

@@ -12,6 +12,7 @@ use super::{
     alarm::{self, Alarm, Object},
     event::{About, CatalogueNews, Event, News},
     id::ProjectId,
+    indicator::IndicatorNews,
     op::{OpState, Target},
     package::Operational,
     pm::PmNews,
@@ -34,6 +35,7 @@ pub enum Source {
     VnfThreshold,
     NsPmJob,
     NsThreshold,
+    VnfInd,
 }
 
 /// The sorts of notification; append only.
@@ -54,6 +56,8 @@ pub enum Sort {
     PnfdOnboarded,
     PnfdFailed,
     PnfdGone,
+    IndicatorValue,
+    IndicatorsSupported,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,7 +124,7 @@ impl EventCount {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Filter {
     pub sorts: Vec<Sort>,
-    /// Names of operations, and of states of operations or onboarding.
+    /// Names of operations, or of indicators; and of states of operations or onboarding.
     pub operations: Vec<SmolStr>,
     pub states: Vec<SmolStr>,
     pub ids: Vec<Uuid>,
@@ -213,6 +217,8 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
         (Source::VnfPmJob | Source::NsPmJob, News::Performance(PmNews::Ready { .. }))
         | (Source::VnfThreshold | Source::NsThreshold, News::Performance(PmNews::Crossed { .. })) => Some(Sort::Performance),
         (Source::VnfFm | Source::NsFm, News::AlarmsRebuilt) => Some(Sort::AlarmsRebuilt),
+        (Source::VnfInd, News::Indicator(IndicatorNews::Value { .. })) => Some(Sort::IndicatorValue),
+        (Source::VnfInd, News::Indicator(IndicatorNews::Supported { .. })) => Some(Sort::IndicatorsSupported),
         (
             Source::VnfLcm
             | Source::NsLcm
@@ -224,7 +230,8 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             | Source::VnfPmJob
             | Source::VnfThreshold
             | Source::NsPmJob
-            | Source::NsThreshold,
+            | Source::NsThreshold
+            | Source::VnfInd,
             News::Op(_)
             | News::VnfMade(_)
             | News::VnfGone(_)
@@ -236,7 +243,8 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             | News::AlarmRaised(_)
             | News::AlarmCleared(_)
             | News::AlarmsRebuilt
-            | News::Performance(_),
+            | News::Performance(_)
+            | News::Indicator(_),
         ) => None,
     }
 }
@@ -272,6 +280,10 @@ impl Filter {
             }
             News::VnfMade(_) | News::VnfGone(_) | News::NsMade(_) | News::NsGone(_) | News::Performance(_) => true,
             News::AlarmRaised(alarm) | News::AlarmCleared(alarm) => self.alarms.wants(alarm),
+            News::Indicator(IndicatorNews::Value { id, .. }) => asks(&self.operations, id),
+            News::Indicator(IndicatorNews::Supported { ids, .. }) => {
+                self.operations.is_empty() || ids.iter().any(|id| self.operations.contains(id))
+            }
             // Of no instance and no alarm: only the sort can be asked for.
             News::AlarmsRebuilt => return !self.never && asks(&self.sorts, &sort),
         };

@@ -34,6 +34,27 @@ pub struct Vnfd {
     pub flavours: Vec<Flavour>,
     /// To this version and from it, where its makers say so.
     pub paths: Vec<VersionPath>,
+    /// What the VNF tells of itself; ids are unique, and there are no more than `MOST_INDICATORS`.
+    pub indicators: Vec<Indicator>,
+}
+
+/// Indicators that one VNFD may have.
+pub const MOST_INDICATORS: usize = 64;
+
+/// A VNF indicator (IFA011 7.1.11.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Indicator {
+    pub id: SmolStr,
+    /// `None`: nobody can read it.
+    pub source: Option<GuestFile>,
+}
+
+/// A file that each guest of a VDU has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestFile {
+    pub vdu: SmolStr,
+    /// Absolute, of the guest.
+    pub path: String,
 }
 
 /// A way from a flavour of one VNFD to a flavour of another (IFA011 7.1.15.2).

@@ -45,7 +45,7 @@ use crate::{
         time::{Clock, Dice},
     },
     nfvo::{Nfvo, runner::Steps},
-    ops::{alarms::Alarms, collect::Collector, heal::Healer, watch::Monitor},
+    ops::{alarms::Alarms, collect::Collector, heal::Healer, indicate::Indicators, watch::Monitor},
     sdn::{connector::Connectors, port::Fabric},
     store::Store,
     update::{Begun, Pace, Updater, port::Slots},
@@ -120,6 +120,7 @@ pub struct Core {
     pub host: Arc<Keeper>,
     pub alarms: Arc<Alarms>,
     pub pm: Arc<Collector>,
+    pub indicators: Arc<Indicators>,
     /// Switches outside the box.
     pub outside: Arc<Outside>,
     update: Arc<Updater>,
@@ -170,6 +171,7 @@ impl Core {
         vnfm.connect_outside(outside.clone());
         let alarms = Arc::new(Alarms::open(vnfm.store().clone(), vnfm.clock().clone(), vnfm.dice().clone())?);
         let pm = Collector::open(vnfm.store().clone(), vnfm.clock().clone(), vnfm.dice().clone(), vnfm.hypervisor().clone())?;
+        let indicators = Indicators::new(vnfm.store().clone(), vnfm.clock().clone(), vnfm.hypervisor().clone());
         let recovered = engine.recover()?;
         vnfm.resume_packages()?;
         nfvo.resume::<NsDescriptor>()?;
@@ -186,6 +188,7 @@ impl Core {
             host,
             alarms,
             pm,
+            indicators,
             outside,
             uplinks: b.uplinks,
             reconciled: Arc::default(),
@@ -241,6 +244,7 @@ impl Core {
             sweep: Instant::now(),
             spread: None,
             update: self.update().clone(),
+            indicators: self.indicators.clone(),
         };
         let thread = std::thread::Builder::new()
             .name("watch".into())
@@ -270,6 +274,7 @@ impl Core {
         self.update().stop();
         self.own_net.stop();
         self.pm.stop();
+        self.indicators.stop();
         self.outside.stop();
         self.engine.stop();
         if let Some(w) = lock(&self.watcher).take()

@@ -5,6 +5,7 @@
 //! * `heal`    which crashed guest is to be made again, and when that is given up
 //! * `collect` PM jobs and thresholds: when what is read, and what becomes of it
 //! * `measure` counters to values
+//! * `indicate` what VNFs tell of themselves, read from their guests
 //!
 //! Owns correlation: one alarm stands per object, part and cause, and a VNF's alarm brings one of its
 //! network service. Never: HTTP, which adapters there are, what to do about a fault.
@@ -12,6 +13,7 @@
 pub mod alarms;
 pub mod collect;
 pub mod heal;
+pub mod indicate;
 pub mod measure;
 pub mod watch;
 

@@ -44,6 +44,7 @@ methods! {
     State false true,
     List false true,
     AgentPing false true,
+    AgentFile false true,
     Functions false true,
     Unplug true true,
     Plug true true,

@@ -261,6 +261,18 @@ impl Hypervisor for Sim {
         }
     }
 
+    fn agent_file(&self, id: VnfcId, path: &str, most: u32, wait: Duration) -> Result<Vec<u8>> {
+        if !self.agent_ping(id, wait)? {
+            return Err(Fault::conflict(format!("guest {id}: its agent does not answer")));
+        }
+        self.call(Method::AgentFile, id, |world, _| {
+            let file = world.guest(id)?.files.get(path).cloned();
+            let mut file = file.ok_or_else(|| Fault::invalid(format!("guest {id}: its agent does not read {path}: no such file")))?;
+            file.truncate(most as usize);
+            Ok(file)
+        })
+    }
+
     fn functions(&self, id: VnfcId) -> Result<Option<Vec<PciAddr>>> {
         self.call(Method::Functions, id, |world, _| {
             Ok(world.guests.get(&id).filter(|g| g.is_up()).map(|g| g.functions.iter().copied().collect()))

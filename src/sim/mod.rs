@@ -230,6 +230,13 @@ impl Sim {
         self.post(events);
         Ok(())
     }
+    /// A file in a guest, for its agent to read; it is there until the guest is removed.
+    pub fn write_file(&self, id: VnfcId, path: &str, content: &[u8]) -> Result<()> {
+        let mut world = self.lock();
+        let guest = world.guests.get_mut(&id).ok_or_else(|| Fault::not_found(format!("guest {id} is not defined")))?;
+        guest.files.insert(path.into(), content.into());
+        Ok(())
+    }
     /// What a guest has used so far.
     pub fn set_stats(&self, id: VnfcId, stats: GuestStats) {
         self.lock().stats.insert(id, stats);

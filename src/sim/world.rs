@@ -83,6 +83,8 @@ pub(super) struct Guest {
     pub does: Behaviour,
     /// Functions of the host that it has while it runs.
     pub functions: BTreeSet<PciAddr>,
+    /// Of its own, as its agent reads them.
+    pub files: BTreeMap<String, Vec<u8>>,
     /// Where its threads may run.
     pub pins: Vec<(Thread, CpuSet)>,
     run: u64,
@@ -98,6 +100,7 @@ impl Guest {
             agent_up: false,
             does: Behaviour::default(),
             functions: BTreeSet::new(),
+            files: BTreeMap::new(),
             run: 0,
         }
     }

@@ -17,6 +17,7 @@ pub mod pm;
 pub mod problem;
 pub mod shape;
 pub mod subscription;
+pub mod vnfind;
 pub mod vnflcm;
 
 #[cfg(test)]

@@ -123,6 +123,13 @@ pub static ALARM: Shape = alarm!();
 /// SOL002 7.4.2.3.2.
 pub static ELEMENT_ALARM: Shape = alarm!("vnfcInstanceIds");
 
+/// SOL003 8.4.2.3.2.
+pub static INDICATOR: Shape = Shape {
+    members: &["id", "name", "value", "vnfInstanceId", "_links"],
+    required: &["id", "value", "vnfInstanceId", "_links"],
+    left_out: &[],
+};
+
 /// SOL005 8.4.2.3.2.
 pub static NS_ALARM: Shape = alarm!("rootCauseFaultyComponent");
 
@@ -539,6 +546,8 @@ mod tests {
             (schema::VNFFM, "Alarm", &ALARM),
             (schema::NSFM, "Alarm", &NS_ALARM),
             (schema::VNFFM_OF_SOL002, "Alarm", &ELEMENT_ALARM),
+            (schema::VNFIND, "VnfIndicator", &INDICATOR),
+            (schema::VNFIND, "VnfIndicatorSubscription", &SUBSCRIPTION),
             (schema::VNFPM, "PmJob", &PM_JOB),
             (schema::NSPM, "PmJob", &PM_JOB),
             (schema::VNFPM, "Threshold", &THRESHOLD),

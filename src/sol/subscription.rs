@@ -296,12 +296,12 @@ pub enum NsdNotificationType {
     PnfdDeletionNotification,
 }
 
-fn one_or_many<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<PkgmNotificationType>, D::Error> {
+pub(super) fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Either {
-        One(PkgmNotificationType),
-        Many(Vec<PkgmNotificationType>),
+    enum Either<T> {
+        One(T),
+        Many(Vec<T>),
     }
     Ok(match Either::deserialize(d)? {
         Either::One(one) => vec![one],

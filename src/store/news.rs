@@ -13,6 +13,7 @@ use crate::model::{
     error::Result,
     event::{About, CatalogueNews, Event, News, OpNews},
     id::ProjectId,
+    indicator::{IndicatorNews, VnfIndicators},
     ns::NsInstance,
     op::{OpState, Operation, Target, VnfOpState},
     package::{NsDescriptor, Onboarding, Operational, PnfDescriptor, VnfPackage},
@@ -228,6 +229,24 @@ pub(super) fn of_threshold(before: Option<&Threshold>, after: Option<&Threshold>
         about: About { id: t.id, ..About::default() },
     };
     crossing.map(told).into_iter().collect()
+}
+
+/// Values that are others than before, and a set that is.
+pub(super) fn of_indicators(before: Option<&VnfIndicators>, after: Option<&VnfIndicators>, tx: &Tx<'_>) -> Result<Vec<Told>> {
+    let Some(now) = after else { return Ok(Vec::new()) };
+    let mut news = Vec::new();
+    if before.map(VnfIndicators::ids) != Some(now.ids()) {
+        news.push(IndicatorNews::Supported { vnf: now.vnf, ids: now.ids(), revision: now.revision });
+    }
+    let was = |id: &str| before.and_then(|b| b.reading(id)).map(|r| &r.values);
+    let changed = now.all.iter().filter(|r| !r.values.is_empty() && was(&r.id) != Some(&r.values));
+    news.extend(changed.map(|r| IndicatorNews::Value { vnf: now.vnf, id: r.id.clone(), values: r.values.clone(), revision: now.revision }));
+    if news.is_empty() {
+        return Ok(Vec::new());
+    }
+    let about = tx.get::<VnfInstance>(&now.vnf)?.map(|v| of_vnf(&v)).unwrap_or(About { id: now.vnf.0, ..About::default() });
+    let told = |n| Told { project: now.project, at: Some(now.changed), news: News::Indicator(n), about: about.clone() };
+    Ok(news.into_iter().map(told).collect())
 }
 
 fn of_vnf(v: &VnfInstance) -> About {

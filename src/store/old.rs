@@ -8,6 +8,7 @@ mod aspects;
 mod chains;
 mod drains;
 mod groups;
+mod indicators;
 mod links;
 mod owners;
 mod packages;
@@ -46,7 +47,8 @@ pub fn package(version: u8, body: &[u8]) -> Result<VnfPackage> {
         2 => decode_body::<links::VnfPackage<links::Flavour>>(Table::VnfPackage, version, body).map(VnfPackage::from),
         3 => decode_body::<links::VnfPackage<groups::Flavour>>(Table::VnfPackage, version, body).map(VnfPackage::from),
         // Before VNFDs said to which versions a VNF can come.
-        _ => from::<links::VnfPackage<Flavour>, _>(Table::VnfPackage, 4, version, body, 5),
+        4 => decode_body::<links::VnfPackage<Flavour>>(Table::VnfPackage, version, body).map(VnfPackage::from),
+        _ => from::<indicators::VnfPackage, _>(Table::VnfPackage, 5, version, body, 6),
     }
 }
 pub fn ns_descriptor(version: u8, body: &[u8]) -> Result<NsDescriptor> {
@@ -281,6 +283,7 @@ mod v1 {
                 default_flavour: o.default_flavour,
                 flavours: o.flavours.into_iter().map(Into::into).collect(),
                 paths: Vec::new(),
+                indicators: Vec::new(),
             }
         }
     }

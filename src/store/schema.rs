@@ -20,6 +20,7 @@ use crate::model::{
     grant::GivenGrant,
     hostnet::HostNetRecord,
     id::{AlarmId, NfpId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SegmentId, SnapshotId, VnfId, VnfPkgId},
+    indicator::VnfIndicators,
     ns::NsInstance,
     op::Operation,
     package::{NsDescriptor, PnfDescriptor, VnfPackage},
@@ -53,7 +54,7 @@ macro_rules! records {
 }
 
 records! {
-    VnfPackage, VnfPackage, 5 <- old::package, VnfPkgId, |r| r.id, |b, a, _| Ok(news::of_package(b, a));
+    VnfPackage, VnfPackage, 6 <- old::package, VnfPkgId, |r| r.id, |b, a, _| Ok(news::of_package(b, a));
     NsDescriptor, NsDescriptor, 5 <- old::ns_descriptor, NsdInfoId, |r| r.id, |b, a, _| Ok(news::of_nsd(b, a));
     PnfDescriptor, PnfDescriptor, 1, PnfdInfoId, |r| r.id, |b, a, _| Ok(news::of_pnfd(b, a));
     VnfInstance, VnfInstance, 2 <- old::vnf_instance, VnfId, |r| r.id, |b, a, _| Ok(news::of_instance(b, a));
@@ -82,6 +83,7 @@ records! {
     AlarmList, Meta, 1, &'static str, |_r| AlarmList::KEY, |b, a, _| Ok(news::of_alarms(b, a));
     PmJob, PmJob, 1, Uuid, |r| r.id;
     PmReport, PmReport, 1, (Uuid, Uuid), |r| (r.job, r.id), news::of_report;
+    VnfIndicators, Indicator, 1, VnfId, |r| r.vnf, news::of_indicators;
     Threshold, Threshold, 1, Uuid, |r| r.id, |b, a, _| Ok(news::of_threshold(b, a));
     VnfSnapshot, Snapshot, 2 <- old::snapshot, SnapshotId, |r| r.id;
     Secret, Secret, 1, SmolStr, |r| r.key();

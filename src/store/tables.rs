@@ -84,11 +84,13 @@ pub enum Table {
     GrantAsk,
     /// The box's own network, and a change of it that waits to be confirmed.
     HostNet,
+    /// What VNFs tell of themselves.
+    Indicator,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 39] = [
+    pub const ALL: [Table; 40] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -128,6 +130,7 @@ impl Table {
         Table::GrantAsk,
         Table::SnapshotOwner,
         Table::HostNet,
+        Table::Indicator,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -172,6 +175,7 @@ impl Table {
             Table::GrantAsk => 0x52,
             Table::SnapshotOwner => 0x53,
             Table::HostNet => 0x1a,
+            Table::Indicator => 0x34,
         }
     }
 
@@ -217,6 +221,7 @@ impl Table {
             Table::GrantAsk => "grant request",
             Table::SnapshotOwner => "snapshot owner",
             Table::HostNet => "host network",
+            Table::Indicator => "VNF indicator",
         }
     }
 
@@ -274,6 +279,7 @@ mod tests {
             (0x52, "grant request"),
             (0x53, "snapshot owner"),
             (0x1a, "host network"),
+            (0x34, "VNF indicator"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -183,6 +183,9 @@ pub trait Hypervisor: Send + Sync {
     fn list(&self) -> Result<Vec<FoundGuest>>;
     /// The guest agent answered within `wait`.
     fn agent_ping(&self, id: VnfcId, wait: Duration) -> Result<bool>;
+    /// The beginning of a file of the guest, read by its agent: `most` bytes at most. `Conflict`: it does not run, or no agent
+    /// answers within `wait`; `Invalid`: the agent does not read it, in its own words.
+    fn agent_file(&self, id: VnfcId, path: &str, most: u32, wait: Duration) -> Result<Vec<u8>>;
     /// Functions of the host that the guest has now; `None`: it does not run, or is not there.
     fn functions(&self, id: VnfcId) -> Result<Option<Vec<PciAddr>>>;
     /// Asks the guest to let go of a function, and does not wait for it: `functions` shows when it has. One

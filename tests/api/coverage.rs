@@ -42,10 +42,12 @@ pub const PRODUCED: &[(Face, &str, &str)] = &[
     (Main, "VNFLifecycleManagement", "sol003"),
     (Main, "VNFFaultManagement", "sol003"),
     (Main, "VNFPerformanceManagement", "sol003"),
+    (Main, "VNFIndicator", "sol003"),
     (Main, "VNFLifecycleOperationGranting", "sol003"),
     (Element, "VNFLifecycleManagement", "sol002"),
     (Element, "VNFFaultManagement", "sol002"),
     (Element, "VNFPerformanceManagement", "sol002"),
+    (Element, "VNFIndicator", "sol002"),
 ];
 const FACES: [Face; 2] = [Main, Element];
 
@@ -57,7 +59,12 @@ fn told(face: Face, path: &str) -> String {
     }
 }
 /// ETSI's slips in paths.
-pub const SLIPS: &[(&str, &str)] = &[("//", "/"), ("/nslcm/v2/nslcm/v1/", "/nslcm/v2/"), ("/api-versions", "/api_versions")];
+pub const SLIPS: &[(&str, &str)] = &[
+    ("//", "/"),
+    ("/nslcm/v2/nslcm/v1/", "/nslcm/v2/"),
+    ("/api-versions", "/api_versions"),
+    ("/indicators/subscriptions/", "/subscriptions/"),
+];
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// Declared and not served yet: what comes to be served has to leave this list.

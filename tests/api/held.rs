@@ -22,8 +22,8 @@ use serde_json::{Value, json};
 use crate::{
     coverage::{FILES, PRODUCED, SLIPS, matches},
     schema::{
-        self, GRANT, NSD, NSFM, NSLCM, NSPM, SOL002, SOL003, SOL005, VNFFM, VNFFM_OF_SOL002, VNFLCM, VNFLCM_OF_SOL002, VNFPKGM, VNFPM,
-        VNFPM_OF_SOL002,
+        self, GRANT, NSD, NSFM, NSLCM, NSPM, SOL002, SOL003, SOL005, VNFFM, VNFFM_OF_SOL002, VNFIND, VNFIND_OF_SOL002, VNFLCM,
+        VNFLCM_OF_SOL002, VNFPKGM, VNFPM, VNFPM_OF_SOL002,
     },
     shape::described,
 };
@@ -56,12 +56,17 @@ const TYPES: &[(&str, &str, &str)] = &[
     ("vnflcm", VNFLCM, SOL003),
     ("vnffm", VNFFM, SOL003),
     ("vnfpm", VNFPM, SOL003),
+    ("vnfind", VNFIND, SOL003),
     ("grant", GRANT, SOL003),
 ];
 
 /// The same of SOL002.
-const ELEMENT_TYPES: &[(&str, &str, &str)] =
-    &[("vnflcm", VNFLCM_OF_SOL002, SOL002), ("vnffm", VNFFM_OF_SOL002, SOL002), ("vnfpm", VNFPM_OF_SOL002, SOL002)];
+const ELEMENT_TYPES: &[(&str, &str, &str)] = &[
+    ("vnflcm", VNFLCM_OF_SOL002, SOL002),
+    ("vnffm", VNFFM_OF_SOL002, SOL002),
+    ("vnfpm", VNFPM_OF_SOL002, SOL002),
+    ("vnfind", VNFIND_OF_SOL002, SOL002),
+];
 
 /// Routes of the rig's own.
 const OF_THE_RIG: &[&str] = &["/slow", "/stuck", "/flood"];
@@ -73,6 +78,8 @@ const OTHERWISE: &[(Face, &str, &str, u16, &str, &str)] = &[
     (Main, "GET", "/vnffm/v1/alarms", 200, "Alarm[]", "one in the file; SOL003 7.4.2.3.2 has a list"),
     (Main, "GET", "/vnffm/v1/subscriptions", 200, "FmSubscription[]", "one in the file; SOL003 7.4.4.3.2 has a list"),
     (Main, "GET", "/vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}", 200, "VnfSnapshotInfo", "a list in the file; the path names one"),
+    (Main, "POST", "/vnfind/v1/subscriptions", 201, "VnfIndicatorSubscription", "a list in the file; one is made"),
+    (Element, "POST", "/vnfind/v1/subscriptions", 201, "VnfIndicatorSubscription", "a list in the file; one is made"),
     (Main, "PATCH", "/vnflcm/v2/vnf_instances/{vnfInstanceId}", 202, "", "a VNF in the file; SOL003 5.4.3.3.4 has an empty body"),
     (Element, "GET", "/vnflcm/v2/vnf_lcm_op_occs", 200, "VnfLcmOpOcc[]", "one in the file; SOL002 5.4.12.3.2 and the path have a list"),
     (Element, "GET", "/vnflcm/v2/subscriptions", 200, "LccnSubscription[]", "one in the file; SOL002 5.4.18.3.2 has a list"),
@@ -336,6 +343,7 @@ const NEWS: &[(&str, &str)] = &[
     ("vnflcm", schema::VNFLCM_NOTIFICATION),
     ("vnffm", schema::VNFFM_NOTIFICATION),
     ("vnfpm", schema::VNFPM_NOTIFICATION),
+    ("vnfind", schema::VNFIND_NOTIFICATION),
 ];
 /// Everything at which a notification that Bothy sent differs from what is declared.
 pub fn notification(version: &str, media: &str, body: &[u8]) -> Vec<String> {

@@ -23,6 +23,7 @@ mod grants;
 mod held;
 mod hostnet;
 mod identity;
+mod indicators;
 mod killed;
 mod kit;
 mod lists;

@@ -44,6 +44,8 @@ const APIS: &[Api] = &[
     api("nfv-sol002-sol003/SOL003/VNFLifecycleManagement/VNFLifecycleManagement.yaml", "vnflcm/v2", "2.3.0", Point::Sol003Vnfm),
     api("nfv-sol002-sol003/SOL003/VNFFaultManagement/VNFFaultManagement.yaml", "vnffm/v1", "1.5.0", Point::Sol003Vnfm),
     api("nfv-sol002-sol003/SOL003/VNFPerformanceManagement/VNFPerformanceManagement.yaml", "vnfpm/v2", "2.2.0", Point::Sol003Vnfm),
+    api("nfv-sol002-sol003/SOL003/VNFIndicator/VNFIndicator.yaml", "vnfind/v1", "1.4.0", Point::Sol003Vnfm),
+    api("nfv-sol002-sol003/SOL002/VNFIndicator/VNFIndicator.yaml", "vnfind/v1", "1.4.0", Point::Sol002),
     api("nfv-sol002-sol003/SOL002/VNFLifecycleManagement/VNFLifecycleManagement.yaml", "vnflcm/v2", "2.3.0", Point::Sol002),
     api("nfv-sol002-sol003/SOL002/VNFFaultManagement/VNFFaultManagement.yaml", "vnffm/v1", "1.5.0", Point::Sol002),
     api("nfv-sol002-sol003/SOL002/VNFPerformanceManagement/VNFPerformanceManagement.yaml", "vnfpm/v2", "2.2.0", Point::Sol002),

@@ -236,6 +236,7 @@ fn vnfd() -> Vnfd {
         default_flavour: "df".into(),
         flavours: vec![flavour],
         paths: Vec::new(),
+        indicators: Vec::new(),
     }
 }
 

@@ -120,6 +120,8 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
             // OVSDB speaks JSON, and so does OpenStack's network_data.json.
             "ovs",
             "vnfm/day0",
+            // Guests' agents speak it too.
+            "libvirt/agent.rs",
             "central",
             "ztp",
             // RAUC says in JSON what a bundle is.

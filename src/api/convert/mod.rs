@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod connect;
 pub mod flavour;
 pub mod grant;
+pub mod indicator;
 pub mod notification;
 pub mod ns;
 pub mod opocc;

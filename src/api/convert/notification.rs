@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Base,
     alarm::{alarm, collection as alarms_of},
+    indicator::value,
     opocc::{self, Around},
     pm::object_path,
     problem,
@@ -25,6 +26,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         event::{CatalogueNews, Event, News, OpNews, Status},
+        indicator::IndicatorNews,
         op::Target,
         package::Operational,
         pm::{Direction, PmNews},
@@ -44,6 +46,7 @@ fn api(source: Source) -> &'static Api {
         Source::NsFm => &version::NSFM,
         Source::VnfPmJob | Source::VnfThreshold => &version::VNFPM,
         Source::NsPmJob | Source::NsThreshold => &version::NSPM,
+        Source::VnfInd => &version::VNFIND,
     }
 }
 
@@ -117,6 +120,7 @@ pub fn render(nfvo: &Nfvo, s: &Subscription, e: &Event) -> Result<Rendered> {
             b.link("alarm", format!("{}/{}", alarms_of(a.object), a.id));
         }
         News::Performance(news) => performance(s, news, &mut b),
+        News::Indicator(news) => indicator(news, &mut b),
         News::AlarmsRebuilt => {
             b.put("notificationType", "AlarmListRebuiltNotification");
             b.link("alarms", if s.source == Source::NsFm { "/nsfm/v1/alarms" } else { "/vnffm/v1/alarms" }.into());
@@ -164,6 +168,26 @@ fn performance(s: &Subscription, news: &PmNews, b: &mut Body) {
     b.put("objectType", of.word());
     b.put("objectInstanceId", object.to_string());
     b.link("objectInstance", object_path(of, object));
+}
+
+/// SOL003 8.5.2.5 and 8.5.2.6.
+fn indicator(news: &IndicatorNews, b: &mut Body) {
+    let vnf = match news {
+        IndicatorNews::Value { vnf, id, values, .. } => {
+            b.put("notificationType", "VnfIndicatorValueChangeNotification");
+            b.put("vnfIndicatorId", id.as_str());
+            b.put("value", value(values));
+            vnf
+        }
+        IndicatorNews::Supported { vnf, ids, .. } => {
+            b.put("notificationType", "SupportedIndicatorsChangeNotification");
+            let all: Vec<Value> = ids.iter().map(|id| json!({ "vnfIndicatorId": id.as_str() })).collect();
+            b.put("supportedIndicators", all);
+            vnf
+        }
+    };
+    b.put("vnfInstanceId", vnf.to_string());
+    b.link("vnfInstance", format!("/vnflcm/v2/vnf_instances/{vnf}"));
 }
 
 fn op_occ(nfvo: &Nfvo, s: &Subscription, o: &OpNews, b: &mut Body) -> Result<()> {

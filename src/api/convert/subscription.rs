@@ -23,6 +23,7 @@ use crate::{
             PkgmNotificationType, ProductsOfProvider, SubscriptionAuthentication, SubscriptionInfo, SubscriptionLinks, Verbosity,
             VnfInstanceSubscriptionFilter, VnfLcmFilter, VnfLcmNotificationType,
         },
+        vnfind::{IndicatorFilter, IndicatorNotificationType},
     },
 };
 
@@ -140,6 +141,24 @@ impl IntoFilter for FmFilter {
         }
         if let Some(of) = self.ns_instance_subscription_filter {
             of_services(of, &mut f, faults);
+        }
+        f
+    }
+}
+
+impl IntoFilter for IndicatorFilter {
+    fn into_filter(self, faults: &mut Vec<String>) -> Filter {
+        let sort = |t: &IndicatorNotificationType| match t {
+            IndicatorNotificationType::VnfIndicatorValueChangeNotification => Sort::IndicatorValue,
+            IndicatorNotificationType::SupportedIndicatorsChangeNotification => Sort::IndicatorsSupported,
+        };
+        let mut f = Filter {
+            sorts: self.notification_types.iter().map(sort).collect(),
+            operations: names(self.indicator_ids),
+            ..Filter::default()
+        };
+        if let Some(of) = self.vnf_instance_subscription_filter {
+            of_vnfs(of, &mut f, faults);
         }
         f
     }
@@ -294,6 +313,7 @@ pub fn collection(source: Source) -> &'static str {
         Source::VnfLcm => "/vnflcm/v2/subscriptions",
         Source::VnfFm => "/vnffm/v1/subscriptions",
         Source::NsFm => "/nsfm/v1/subscriptions",
+        Source::VnfInd => "/vnfind/v1/subscriptions",
         Source::VnfPmJob => "/vnfpm/v2/pm_jobs",
         Source::VnfThreshold => "/vnfpm/v2/thresholds",
         Source::NsPmJob => "/nspm/v2/pm_jobs",
@@ -314,7 +334,7 @@ pub fn info(s: &Subscription, base: &Base) -> Result<SubscriptionInfo> {
         callback_uri: s.callback.clone(),
         verbosity: match s.source {
             Source::NsLcm | Source::VnfLcm => Some(if s.short { Verbosity::Short } else { Verbosity::Full }),
-            Source::Nsd | Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfFm | Source::NsFm => None,
+            Source::Nsd | Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfFm | Source::NsFm | Source::VnfInd => None,
             Source::VnfPmJob | Source::VnfThreshold | Source::NsPmJob | Source::NsThreshold => None,
         },
         links: SubscriptionLinks { self_: base.link(format!("{}/{}", collection(s.source), s.id)) },

@@ -1,4 +1,4 @@
-//! SOL003 as the VNFM serves it: vnflcm, vnffm and vnfpm. What SOL002 has of it is served by `sol002` with the same handlers.
+//! SOL003 as the VNFM serves it: vnflcm, vnffm, vnfpm and vnfind. What SOL002 has of it is served by `sol002` with the same handlers.
 
 mod connect;
 mod flavour;
@@ -10,7 +10,7 @@ mod vnflcm_ops;
 use super::{
     alarms::{self, Of},
     convert::vnf::Dialect,
-    pm,
+    indicators, pm,
     routes::Routes,
     subscriptions,
     version::{VNFFM, VNFLCM, VNFPM},
@@ -43,6 +43,7 @@ pub fn common(of: Dialect) -> Routes {
                 "/vnfpm/v2/thresholds/{thresholdId}",
             ],
         ))
+        .and(indicators::routes())
         .and(VNFFM.routes())
         .and(subscriptions::routes::<FmFilter>(Source::VnfFm, "/vnffm/v1/subscriptions", "/vnffm/v1/subscriptions/{subscriptionId}"))
 }

@@ -6,6 +6,7 @@ mod bad;
 mod forward;
 mod fuzz;
 mod good;
+mod indicators;
 mod pnf;
 mod samples;
 mod shipped;

@@ -30,6 +30,7 @@
 //! | NfpPosition | `bothy.hop` | `transparent` (default): hands frames on as they are; `stateful`: so does it, and it has to see a connection from its beginning; `routed`: takes frames for its own MAC |
 //! | PNF of an NSD | `bothy.physical.REQUIREMENT` | the physical network of the box that it is plugged into there |
 //! | AffinityRule, AntiAffinityRule of a VNFD | `bothy.scope` | `numa_node`: the rule is for NUMA nodes of the box |
+//! | VNF of a VNFD | `bothy.indicator.ID` | `VDU:/path`: the file in its guests that says what the indicator is |
 //! | VNF of an NSD | `bothy.address.REQUIREMENT` | fixed addresses on that link |
 //! | | `bothy.priority` | lower starts first after a reboot |
 
@@ -49,6 +50,8 @@ pub const ON_LINK: &[&str] = &["management", "nat", "forwards", "dns", "physical
 pub const ON_PATH: &[&str] = &["symmetric", "on_loss", "drain_timeout"];
 pub const ON_PNF: &[&str] = &["physical.*"];
 pub const ON_POSITION: &[&str] = &["hop"];
+/// `indicator.ID`: where an indicator of the VNF is read.
+pub const ON_VNF: &[&str] = &["indicator.*"];
 /// On the policies, which have metadata as nodes have.
 pub const ON_RULE: &[&str] = &["scope"];
 /// `address.REQUIREMENT`: fixed addresses of a member of a network service.

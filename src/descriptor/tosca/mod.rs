@@ -11,6 +11,7 @@ pub(super) mod epa;
 pub(super) mod forward;
 pub(super) mod hints;
 pub(super) mod image;
+mod indicator;
 pub(super) mod level;
 pub(super) mod link;
 pub(super) mod load;

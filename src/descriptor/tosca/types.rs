@@ -31,6 +31,8 @@ pub const PNF_CP: &str = "tosca.nodes.nfv.PnfExtCp";
 pub const SAP: &str = "tosca.nodes.nfv.Sap";
 pub const NFP: &str = "tosca.nodes.nfv.NFP";
 pub const NFP_POSITION: &str = "tosca.nodes.nfv.NfpPosition";
+/// What interfaces of a VNF are derived from whose notifications are its indicators.
+pub const VNF_INDICATOR: &str = "tosca.interfaces.nfv.VnfIndicator";
 pub const NFP_ELEMENT: &str = "tosca.nodes.nfv.NfpPositionElement";
 
 /// Node types that SOL001 brings, with what each is derived from where that matters here.
@@ -68,6 +70,10 @@ struct UserType {
     parent: SmolStr,
     pos: Pos,
     properties: Vec<(SmolStr, Rc<Node>)>,
+    /// Of a node type, by name.
+    interfaces: Vec<(SmolStr, Rc<Node>)>,
+    /// Of an interface type: what it tells.
+    notifications: Vec<SmolStr>,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +87,8 @@ const LONGEST_CHAIN: usize = 32;
 impl Types {
     /// Takes over what a file defines under `node_types`, `policy_types` and so on.
     pub fn add_file(&mut self, root: &Node, sink: &Sink) {
-        for section in ["node_types", "policy_types", "artifact_types", "group_types", "data_types", "capability_types"] {
+        for section in ["node_types", "policy_types", "artifact_types", "group_types", "data_types", "capability_types", "interface_types"]
+        {
             let Some(defs) = root.get(section) else { continue };
             for (name, def) in defs.entries() {
                 // ETSI's names mean what ETSI says, whatever a copy in the package says.
@@ -98,7 +105,10 @@ impl Types {
                     let text = format!("the type is also defined in {}:{}", sink.file_name(first.pos), first.pos.line);
                     sink.error(name.pos, &format!("{section}.{}", name.text), text);
                 }
-                self.user.insert(name.text.clone(), UserType { parent, pos: name.pos, properties });
+                let interfaces = def.get("interfaces").map(|i| i.entries().to_vec()).unwrap_or_default();
+                let interfaces = interfaces.into_iter().map(|(k, v)| (k.text, v)).collect();
+                let notifications = notifications(def);
+                self.user.insert(name.text.clone(), UserType { parent, pos: name.pos, properties, interfaces, notifications });
             }
         }
     }
@@ -147,6 +157,16 @@ impl Types {
         did_you_mean(name, NODES.iter().map(|(n, _)| *n).chain(self.user.keys().map(SmolStr::as_str)))
     }
 
+    /// Interfaces that the package gives a node type, the nearest to the type first.
+    pub fn interfaces(&self, name: &str) -> Vec<(SmolStr, Rc<Node>)> {
+        self.chain(name).iter().filter_map(|t| self.user.get(t)).flat_map(|u| u.interfaces.iter().cloned()).collect()
+    }
+
+    /// What an interface type tells, its own and what those tell that it is derived from.
+    pub fn notifications(&self, name: &str) -> Vec<SmolStr> {
+        self.chain(name).iter().filter_map(|t| self.user.get(t)).flat_map(|u| u.notifications.iter().cloned()).collect()
+    }
+
     /// Property definitions that the package gives a type, the nearest to the type first.
     pub fn properties(&self, name: &str) -> Vec<(SmolStr, Rc<Node>)> {
         let mut out: Vec<(SmolStr, Rc<Node>)> = Vec::new();
@@ -159,4 +179,9 @@ impl Types {
         }
         out
     }
+}
+
+/// `notifications` of TOSCA 1.3, `operations` before it had them.
+pub fn notifications(interface: &Node) -> Vec<SmolStr> {
+    ["notifications", "operations"].iter().filter_map(|k| interface.get(k)).flat_map(|n| n.entries()).map(|(k, _)| k.text.clone()).collect()
 }

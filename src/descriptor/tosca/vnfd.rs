@@ -13,6 +13,7 @@ use super::{
     at::At,
     constraint,
     hints::{ON_EXT_CP, hints},
+    indicator::{self, Declared},
     level, link,
     load::{Files, Loaded, Template},
     scope::Scope,
@@ -76,6 +77,7 @@ pub fn read(loaded: &Loaded, files: &Files<'_>, sink: &Sink) -> Option<Vnfd> {
     // The abstract VNF node on top, when there is one apart from the flavours' own.
     let top = entry.topology().filter(|n| node_of(n, types, VNF).is_some());
     let mut vnfd: Option<Vnfd> = None;
+    let mut told: Vec<Declared> = Vec::new();
     for template in &flavours {
         let Some(topology) = template.topology() else { continue };
         let id = flavour_id(topology, types);
@@ -111,6 +113,12 @@ pub fn read(loaded: &Loaded, files: &Files<'_>, sink: &Sink) -> Option<Vnfd> {
             let text = format!("the flavour '{id}' is described in another file already");
             sink.error(sink.file(&template.path), "topology_template.substitution_mappings.properties.flavour_id", text);
         }
+        // A top node, which all flavours have, says it once for all of them.
+        let apart = above.is_some() && template.path != entry.path;
+        for v in if apart { &above } else { &own }.iter().filter(|_| !apart || out.flavours.is_empty()) {
+            let new = indicator::declared(v).into_iter().filter(|d| !told.iter().any(|t| t.indicator.id == d.indicator.id));
+            told.extend(new.collect::<Vec<_>>());
+        }
         // Those of the top node are read once: with the first flavour.
         let above = top_scope.as_ref().filter(|_| template.path != entry.path && out.flavours.is_empty());
         for s in above.into_iter().chain([&scope]) {
@@ -120,6 +128,9 @@ pub fn read(loaded: &Loaded, files: &Files<'_>, sink: &Sink) -> Option<Vnfd> {
         out.flavours.push(flavour(&scope, id, flavour_vnf, files));
     }
     let mut vnfd = vnfd?;
+    let vdus: Vec<&Vdu> = vnfd.flavours.iter().flat_map(|f| &f.vdus).collect();
+    told.iter().for_each(|d| d.check(&vdus, sink));
+    vnfd.indicators = told.into_iter().map(|d| d.indicator).collect();
     part_images(&mut vnfd);
     settle_default(&mut vnfd, entry, types, sink);
     Some(vnfd)
@@ -236,6 +247,7 @@ fn identity(vnf: &At<'_>, _: &Types) -> Vnfd {
         default_flavour: SmolStr::default(),
         flavours: Vec::new(),
         paths: Vec::new(),
+        indicators: Vec::new(),
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
     ops::{
         alarms::Alarms,
         heal::Healer,
+        indicate::Indicators,
         watch::{Look, Monitor},
     },
     sdn::port::Fabric,
@@ -86,6 +87,7 @@ pub(super) struct Watcher {
     /// When to give guests that float what operations gave back; `None`: none is over since.
     pub(super) spread: Option<Instant>,
     pub(super) update: Arc<Updater>,
+    pub(super) indicators: Arc<Indicators>,
 }
 
 impl Watcher {
@@ -119,6 +121,7 @@ impl Watcher {
             }
             if self.host_look <= now {
                 self.look_at_host();
+                self.read_indicators();
                 self.host_look = Instant::now() + if self.monitor.is_uneasy() { TRY_AGAIN } else { HOST };
             }
             if review <= now {
@@ -175,6 +178,17 @@ impl Watcher {
         self.spread.get_or_insert_with(|| Instant::now() + SPREAD);
         if self.awaited.remove(&op) {
             self.look_now(Missing::Start);
+        }
+        // It may have made or ended what tells of itself.
+        self.read_indicators();
+    }
+
+    fn read_indicators(&self) {
+        if self.vnfm.is_draining() {
+            return;
+        }
+        if let Err(fault) = self.indicators.look() {
+            warn!("VNF indicators are not read: {fault:?}");
         }
     }
 

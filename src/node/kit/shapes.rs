@@ -104,6 +104,7 @@ pub fn vnfd(id: &str, shape: &Shape) -> Vnfd {
         default_flavour: "df".into(),
         flavours: vec![flavour],
         paths: Vec::new(),
+        indicators: Vec::new(),
     }
 }
 

@@ -209,6 +209,7 @@ impl<F: Into<vnfd::Flavour>> From<Vnfd<F>> for vnfd::Vnfd {
             default_flavour: o.default_flavour,
             flavours: o.flavours.into_iter().map(Into::into).collect(),
             paths: Vec::new(),
+            indicators: Vec::new(),
         }
     }
 }

@@ -8,10 +8,13 @@ const VNFLCM: &str = "nfv-sol002-sol003/SOL003/VNFLifecycleManagement/VNFLifecyc
 const VNFFM: &str = "nfv-sol002-sol003/SOL003/VNFFaultManagement/VNFFaultManagement.yaml";
 const VNFLCM_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFLifecycleManagement/VNFLifecycleManagement.yaml";
 const VNFFM_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFFaultManagement/VNFFaultManagement.yaml";
+const VNFIND: &str = "nfv-sol002-sol003/SOL003/VNFIndicator/VNFIndicator.yaml";
+const VNFIND_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFIndicator/VNFIndicator.yaml";
 const PARAMS: &str = "nfv-sol002-sol003/components/SOL003_params.yaml";
 const PARAMS_OF_SOL002: &str = "nfv-sol002-sol003/components/SOL002_params.yaml";
 const HTTP_DATE: &str = "a date as JSON has it; HTTP's is another, and RFC 9110 13.1.4 has what is none passed over";
 const A_LIST: &str = "one in the file; the text and the path have a list";
+const ONE: &str = "a list in the file; one is made";
 
 #[rustfmt::skip]
 pub const SLIPS: &[(&str, &str, Option<&str>, &str)] = &[
@@ -31,4 +34,6 @@ pub const SLIPS: &[(&str, &str, Option<&str>, &str)] = &[
     (VNFLCM_TYPES_OF_SOL002, "/definitions/VnfSnapshot/required", Some(r#"["id", "vnfInstanceId", "vnfdId"]"#), "SOL002 5.4.23.3.2 has lists without the rest unless it is asked for"),
     (VNFFM_OF_SOL002, "/components/responses/Alarms.Get.200/content/application~1json/schema", Some(r##"{"type": "array", "items": {"$ref": "./definitions/SOL002VNFFaultManagement_def.yaml#/definitions/Alarm"}}"##), A_LIST),
     (VNFFM_OF_SOL002, "/components/responses/Subscriptions.Get.200/content/application~1json/schema", Some(r##"{"type": "array", "items": {"$ref": "./definitions/SOL002VNFFaultManagement_def.yaml#/definitions/FmSubscription"}}"##), A_LIST),
+    (VNFIND, "/components/responses/Subscriptions.Post.201/content/application~1json/schema", Some(r##"{"$ref": "./definitions/SOL003VNFIndicator_def.yaml#/definitions/VnfIndicatorSubscription"}"##), ONE),
+    (VNFIND_OF_SOL002, "/components/responses/VnfIndicatorSubscription.Post.201/content/application~1json/schema", Some(r##"{"$ref": "./definitions/SOL002VNFIndicator_def.yaml#/definitions/VnfIndicatorSubscription"}"##), ONE),
 ];

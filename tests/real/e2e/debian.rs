@@ -48,6 +48,11 @@ fn a_debian_guest_applies_its_seed_answers_by_its_agent_and_goes_down_when_it_is
     let address = address.iter().find(|a| instance.contains(&format!("\"{a}\""))).unwrap_or_else(|| panic!("{instance}"));
     within("SSH is open on its planned address", BOOT, || host.reads(&format!("{address}:22")).filter(|b| b.starts_with("SSH-2.0-")));
 
+    // Its agent reads what the VNFD declares.
+    let told = within("its indicator is read", BOOT, || host.get(&format!("/vnfind/v1/indicators/{}", text(&made, "id"))).get(0).cloned());
+    let boot = told["value"].as_object().and_then(|v| v.values().next()).and_then(|v| v.as_str()).unwrap_or_default();
+    assert!(text(&told, "id") == "boot" && boot.len() == 36 && boot.matches('-').count() == 4, "{told}");
+
     // Longer than anybody waits here: a guest that does not go by itself fails this.
     let ask = json!({ "terminationType": "GRACEFUL", "gracefulTerminationTimeout": 3600 });
     let op = host.post(&format!("{path}/terminate"), &ask).expect(202).location.expect("op");

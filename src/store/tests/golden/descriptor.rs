@@ -23,6 +23,7 @@ pub(super) fn check(g: &Golden) {
     g.check("package-links", &package_with_links());
     g.check("package-groups", &package_with_groups());
     g.check("package-paths", &package_with_paths());
+    g.check("package-indicators", &package_with_indicators());
     let mut rated = ns_descriptor();
     for l in rated.nsd.iter_mut().flat_map(|n| &mut n.flavours).flat_map(|f| &mut f.links) {
         l.profile = rated_link(LinkKind::Etree);
@@ -223,6 +224,15 @@ pub(super) fn package_with_paths() -> VnfPackage {
     p
 }
 
+pub(super) fn package_with_indicators() -> VnfPackage {
+    let mut p = package_with_paths();
+    if let Some(v) = &mut p.vnfd {
+        let file = GuestFile { vdu: "vdu0".into(), path: "/run/load".into() };
+        v.indicators = vec![Indicator { id: "load".into(), source: Some(file) }, Indicator { id: "mood".into(), source: None }];
+    }
+    p
+}
+
 pub(super) fn package_with_links() -> VnfPackage {
     let mut p = package();
     for f in p.vnfd.iter_mut().flat_map(|v| &mut v.flavours) {
@@ -280,6 +290,7 @@ pub(super) fn vnfd() -> Vnfd {
             graceful_stop_s: Some(30),
         }],
         paths: Vec::new(),
+        indicators: Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Events, subscriptions, and how far each has got.
 
 use super::*;
-use crate::model::{alarm::*, event::*, pm::*, subscription::*};
+use crate::model::{alarm::*, event::*, indicator::*, pm::*, subscription::*};
 
 pub(super) fn check(g: &Golden) {
     let op = |target, kind, state| {
@@ -106,6 +106,24 @@ pub(super) fn check(g: &Golden) {
             revision: 3,
         },
     );
+    let values = vec![("web-0".into(), "3".to_owned())];
+    let news = news.chain([
+        (
+            "indicator",
+            News::Indicator(IndicatorNews::Value { vnf: VnfId(id(20)), id: "load".into(), values: values.clone(), revision: 300 }),
+        ),
+        ("indicators", News::Indicator(IndicatorNews::Supported { vnf: VnfId(id(20)), ids: vec!["load".into()], revision: 300 })),
+    ]);
+    g.check(
+        "indicator",
+        &VnfIndicators {
+            vnf: VnfId(id(20)),
+            project: ProjectId::DEFAULT,
+            all: vec![Reading { id: "load".into(), values, why: vec!["off".into()] }],
+            changed: Stamp(9),
+            revision: 300,
+        },
+    );
     let about = About {
         id: id(20),
         name: "n".into(),
@@ -183,7 +201,9 @@ pub(super) fn check(g: &Golden) {
     };
     g.check("subscription-pm", &pm);
     let sorts = vec![Sort::PnfdOnboarded, Sort::PnfdFailed, Sort::PnfdGone];
-    g.check("subscription-pnfd", &Subscription { source: Source::Nsd, filter: Filter { sorts, ..Filter::default() }, ..pm });
+    g.check("subscription-pnfd", &Subscription { source: Source::Nsd, filter: Filter { sorts, ..Filter::default() }, ..pm.clone() });
+    let sorts = vec![Sort::IndicatorValue, Sort::IndicatorsSupported];
+    g.check("subscription-VnfInd", &Subscription { source: Source::VnfInd, filter: Filter { sorts, ..Filter::default() }, ..pm });
     for source in [Source::VnfFm, Source::NsFm, Source::VnfPmJob, Source::VnfThreshold, Source::NsPmJob, Source::NsThreshold] {
         let alarms = AlarmFilter {
             resources: vec!["COMPUTE".into()],
