@@ -48,6 +48,12 @@ enum Kind {
     Ovsdb,
     /// By Faucet's file
     Faucet,
+    /// A WAN manager, by IETF's L2VPN service model (RFC 8466) over RESTCONF
+    L2vpn,
+    /// OpenDaylight's RESTCONF
+    Opendaylight,
+    /// ONOS' REST API
+    Onos,
 }
 
 #[derive(Args)]
@@ -55,7 +61,7 @@ pub struct SetController {
     name: String,
     #[arg(long = "type", value_enum)]
     kind: Kind,
-    /// The database (unix:/PATH, tcp:ADDRESS:PORT), or Faucet's Prometheus endpoint (http://127.0.0.1:9302)
+    /// The database (unix:/PATH, tcp:ADDRESS:PORT), Faucet's Prometheus endpoint (http://127.0.0.1:9302), or the API (https://HOST:PORT)
     #[arg(long)]
     url: String,
     /// A physical network that its switches carry; repeat for more
@@ -73,12 +79,15 @@ pub struct SetController {
     /// The file that names Faucet's process
     #[arg(long, default_value = "")]
     pid_file: String,
-    /// Who may read Faucet's metrics
+    /// Who may use the API, or read Faucet's metrics
     #[arg(long, default_value = "", requires = "secret")]
     user: String,
     /// The name of the secret that is the password
     #[arg(long, default_value = "", requires = "user")]
     secret: String,
+    /// A PEM file on the box: the authorities that are believed over https, instead of the system's
+    #[arg(long, default_value = "", value_name = "FILE")]
+    ca: String,
 }
 
 #[derive(Subcommand)]
@@ -156,10 +165,13 @@ impl SetController {
         let kind = match self.kind {
             Kind::Ovsdb => "ovsdb",
             Kind::Faucet => "faucet",
+            Kind::L2vpn => "l2vpn",
+            Kind::Opendaylight => "opendaylight",
+            Kind::Onos => "onos",
         };
         Ok(json!({
             "type": kind, "url": self.url, "file": self.file, "pid_file": self.pid_file, "user": self.user, "secret": self.secret,
-            "networks": self.networks, "datapaths": self.datapaths, "external": external,
+            "ca": self.ca, "networks": self.networks, "datapaths": self.datapaths, "external": external,
         }))
     }
 }
@@ -268,6 +280,12 @@ fn plan(client: &Client, out: &Out) -> Result<(), Failure> {
             say!("controller {name}: all is as links want it");
         } else {
             say!("controller {name}:\n{}", align(&["SWITCH", "PORT", "IS", "WANTED"], &rows));
+        }
+        for r in list(c, "requests") {
+            say!("  {} {}", plain(&r["method"]), plain(&r["url"]));
+            if let Some(body) = r["body"].as_str() {
+                say!("      {}", plain(&json!(body)));
+            }
         }
     }
     if away == 0 { Ok(()) } else { Err(Failure::Here(format!("{away} controllers cannot be looked at"))) }

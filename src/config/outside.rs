@@ -25,14 +25,15 @@ impl Setting for OutsidePort {
 
 impl Setting for Controller {
     fn read(v: &DeValue<'_>, at: &mut At<'_>) -> Option<Self> {
-        const KEYS: &[&str] = &["name", "type", "url", "file", "pid_file", "user", "secret", "networks", "datapaths", "external"];
+        const KEYS: &[&str] = &["name", "type", "url", "file", "pid_file", "user", "secret", "ca", "networks", "datapaths", "external"];
         let mut t = at.table(v, KEYS)?;
         let (name, kind, url): (Option<SmolStr>, Option<SmolStr>, Option<SmolStr>) = (t.need("name"), t.need("type"), t.need("url"));
         let (networks, datapaths): (Option<Vec<SmolStr>>, Option<Vec<SmolStr>>) = (t.need("networks"), t.need("datapaths"));
-        let (file, pid_file): (Option<SmolStr>, Option<SmolStr>) = (t.may("file"), t.may("pid_file"));
+        let [file, pid_file, ca] = ["file", "pid_file", "ca"].map(|key| t.may::<SmolStr>(key).unwrap_or_default());
         let draft = ControllerDraft {
-            file: file.unwrap_or_default().into(),
-            pid_file: pid_file.unwrap_or_default().into(),
+            file: file.into(),
+            pid_file: pid_file.into(),
+            ca: ca.into(),
             user: t.may("user").unwrap_or_default(),
             secret: t.may("secret").unwrap_or_default(),
             external: t.may("external").unwrap_or_default(),
@@ -55,7 +56,7 @@ impl Setting for Controller {
         let may = |key: &str, value: &str| if value.is_empty() { String::new() } else { format!(", {key} = {}", quoted(value)) };
         let external = if d.external.is_empty() { String::new() } else { format!(", external = {}", d.external.show()) };
         format!(
-            "{{ name = {}, type = {}, url = {}{}{}{}{}, networks = {}, datapaths = {}{external} }}",
+            "{{ name = {}, type = {}, url = {}{}{}{}{}{}, networks = {}, datapaths = {}{external} }}",
             quoted(&d.name),
             quoted(&d.kind),
             quoted(&d.url),
@@ -63,6 +64,7 @@ impl Setting for Controller {
             may("pid_file", &d.pid_file),
             may("user", &d.user),
             may("secret", &d.secret),
+            may("ca", &d.ca),
             d.networks.show(),
             d.datapaths.show(),
         )
@@ -110,5 +112,27 @@ impl Setting for PortMap {
     }
     fn show(&self) -> String {
         format!("{{ compute_node = {}, ports = {} }}", quoted(self.node.as_str()), self.ports.show())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn a_controller_with_an_api_is_read_and_shown_and_what_is_not_its_is_refused() {
+        let text = |more: &str| {
+            format!(
+                "[[sdn_controller]]\nname = \"odl\"\ntype = \"opendaylight\"\nurl = \"https://odl:8443/rests/\"\nuser = \"bothy\"\nsecret = \"odl\"\n\
+                 networks = [\"wan\"]\ndatapaths = [\"openflow:1\"]\n{more}"
+            )
+        };
+        let c = Config::check(&text("ca = \"/etc/odl.pem\"\n")).expect("sound").sdn_controller.remove(0);
+        let shown = super::Setting::show(&c);
+        let again = Config::check(&format!("sdn_controller = [{shown}]\n")).expect("as it is shown").sdn_controller.remove(0);
+        assert_eq!((&again, c.draft().ca.as_str(), c.draft().url.as_str()), (&c, "/etc/odl.pem", "https://odl:8443/rests"), "{shown}");
+        let faults = Config::check(&text("file = \"/f\"\nca = \"odl.pem\"\n")).expect_err("two faults");
+        let why: String = faults.iter().map(ToString::to_string).collect();
+        assert!(why.contains("means nothing to a controller of type opendaylight") && why.contains("must be an absolute path"), "{why}");
     }
 }

@@ -4,9 +4,14 @@
 //! `model::sdn::Speaks` and an arm below. Never: decides which port carries what; touches what others wrote,
 //! as each file says how it tells them apart.
 
+mod cross;
 mod faucet;
+mod l2vpn;
 mod metrics;
+mod onos;
+mod opendaylight;
 mod ovsdb;
+mod rest;
 mod yaml;
 
 use std::sync::Arc;
@@ -31,6 +36,9 @@ impl Connectors for Controllers {
                 let login = user.zip(with.secret);
                 Arc::new(faucet::Faucet::new(file, pid_file.as_deref(), *metrics, login, &c.datapaths, &with.owner))
             }
+            Speaks::L2vpn(at) => Arc::new(l2vpn::L2vpn::open(at, &c.datapaths, with)?),
+            Speaks::OpenDaylight(at) => Arc::new(opendaylight::OpenDaylight::open(at, &c.datapaths, with)?),
+            Speaks::Onos(at) => Arc::new(onos::Onos::open(at, &c.datapaths, with)?),
         })
     }
 }

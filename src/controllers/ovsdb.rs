@@ -128,7 +128,7 @@ impl Connector for Direct {
                 is: Setting::of(port).vlans.to_string(),
                 wanted: to.vlans.to_string(),
             });
-            Look { differs: differs.collect(), ports }
+            Look { differs: differs.collect(), ports, sends: Vec::new() }
         })
     }
 

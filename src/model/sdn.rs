@@ -71,6 +71,22 @@ pub enum Speaks {
         /// Of the metrics, where something asks for it.
         login: Option<Login>,
     },
+    /// A WAN manager, by IETF's model of L2VPN services (RFC 8466) over RESTCONF (RFC 8040).
+    L2vpn(WebAddr),
+    /// OpenDaylight: OpenFlow rules by RESTCONF.
+    OpenDaylight(WebAddr),
+    /// ONOS: OpenFlow rules by its REST API.
+    Onos(WebAddr),
+}
+
+/// Where a controller's API is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebAddr {
+    /// Without a slash at its end; the path is the API's root, where it is told.
+    pub url: String,
+    pub login: Option<Login>,
+    /// A PEM file: the authorities that are believed, instead of the system's.
+    pub ca: Option<String>,
 }
 
 impl Speaks {
@@ -78,6 +94,16 @@ impl Speaks {
         match self {
             Speaks::Ovsdb { .. } => "ovsdb",
             Speaks::Faucet { .. } => "faucet",
+            Speaks::L2vpn(_) => "l2vpn",
+            Speaks::OpenDaylight(_) => "opendaylight",
+            Speaks::Onos(_) => "onos",
+        }
+    }
+    pub fn login(&self) -> Option<&Login> {
+        match self {
+            Speaks::Ovsdb { .. } => None,
+            Speaks::Faucet { login, .. } => login.as_ref(),
+            Speaks::L2vpn(at) | Speaks::OpenDaylight(at) | Speaks::Onos(at) => at.login.as_ref(),
         }
     }
 }
@@ -111,6 +137,7 @@ pub struct ControllerDraft {
     pub pid_file: String,
     pub user: SmolStr,
     pub secret: SmolStr,
+    pub ca: String,
     pub networks: Vec<SmolStr>,
     pub datapaths: Vec<SmolStr>,
     pub external: Vec<OutsidePort>,
@@ -139,8 +166,11 @@ impl ControllerDraft {
         let speaks = match self.kind.as_str() {
             "ovsdb" => self.ovsdb(&mut wrong),
             "faucet" => self.faucet(&mut wrong),
+            "l2vpn" => self.web(&mut wrong).map(Speaks::L2vpn),
+            "opendaylight" => self.web(&mut wrong).map(Speaks::OpenDaylight),
+            "onos" => self.web(&mut wrong).map(Speaks::Onos),
             other => {
-                wrong.push(("type", format!("'{other}' is none of ovsdb, faucet")));
+                wrong.push(("type", format!("'{other}' is none of ovsdb, faucet, l2vpn, opendaylight, onos")));
                 None
             }
         };
@@ -151,6 +181,10 @@ impl ControllerDraft {
             for (i, name) in all.iter().enumerate() {
                 if !is_word(name) {
                     wrong.push((member, format!("'{name}' is no name")));
+                } else if member == "datapaths"
+                    && let Some(form) = self.datapath_form(name)
+                {
+                    wrong.push((member, format!("'{name}' is no switch of a controller of type {}: {form}", self.kind)));
                 }
                 if all[..i].contains(name) {
                     wrong.push((member, format!("'{name}' is named twice")));
@@ -173,12 +207,72 @@ impl ControllerDraft {
         }
     }
 
-    fn ovsdb(&self, wrong: &mut Vec<Wrong>) -> Option<Speaks> {
-        for (member, value) in [("file", &*self.file), ("pid_file", &*self.pid_file), ("user", &*self.user), ("secret", &*self.secret)] {
-            if !value.is_empty() {
-                wrong.push((member, "means nothing to a controller of type ovsdb".into()));
+    /// What a switch would be called, if it is not called so.
+    fn datapath_form(&self, name: &str) -> Option<&'static str> {
+        let number = || name.strip_prefix("openflow:").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+        match self.kind.as_str() {
+            "opendaylight" if !number() => Some("they are called openflow:N, with N the decimal datapath id"),
+            "onos" if !name.contains(':') => Some("they are called such as of:0000000000000001"),
+            _ => None,
+        }
+    }
+
+    fn nothing(&self, members: &[(&'static str, &str)], wrong: &mut Vec<Wrong>) {
+        for (member, _) in members.iter().filter(|(_, value)| !value.is_empty()) {
+            wrong.push((*member, format!("means nothing to a controller of type {}", self.kind)));
+        }
+    }
+
+    fn login(&self, wrong: &mut Vec<Wrong>) -> Option<Login> {
+        match (self.user.is_empty(), self.secret.is_empty()) {
+            (true, true) => None,
+            (false, false) => Some(Login { user: self.user.clone(), secret: self.secret.clone() }),
+            (true, false) | (false, true) => {
+                wrong.push(("user", "user and secret belong together".into()));
+                None
             }
         }
+    }
+
+    fn web(&self, wrong: &mut Vec<Wrong>) -> Option<WebAddr> {
+        self.nothing(&[("file", &self.file), ("pid_file", &self.pid_file)], wrong);
+        let login = self.login(wrong);
+        if self.user.contains(':') {
+            wrong.push(("user", format!("'{}' must have no ':' (RFC 7617)", self.user)));
+        }
+        let ca = Some(self.ca.clone()).filter(|p| !p.is_empty());
+        if let Some(path) = ca.as_ref().filter(|p| !p.starts_with('/')) {
+            wrong.push(("ca", format!("'{path}' must be an absolute path")));
+        }
+        let url = self.url.trim_end_matches('/');
+        let parts = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+            (Some(rest), _) => Some((true, rest)),
+            (None, Some(rest)) => Some((false, rest)),
+            (None, None) => None,
+        };
+        let sound =
+            |rest: &str| !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(|b| b.is_ascii_graphic() && !b"@?#".contains(&b));
+        let Some((tls, rest)) = parts.filter(|(_, rest)| sound(rest)) else {
+            wrong.push(("url", format!("'{}' must be such as https://HOST:PORT, without credentials or a query in it", self.url)));
+            return None;
+        };
+        if !tls {
+            let authority = rest.split('/').next().unwrap_or_default();
+            let here = authority.parse::<SocketAddr>().map(|a| a.ip()).or_else(|_| authority.trim_matches(['[', ']']).parse());
+            if login.is_some() && !here.is_ok_and(|ip| ip.is_loopback()) {
+                wrong.push(("url", format!("'{url}': a password goes over https, or to an address of this box itself")));
+            }
+            if ca.is_some() {
+                wrong.push(("ca", "means something over https only".into()));
+            }
+        }
+        Some(WebAddr { url: url.to_owned(), login, ca })
+    }
+
+    fn ovsdb(&self, wrong: &mut Vec<Wrong>) -> Option<Speaks> {
+        let members =
+            [("file", &*self.file), ("pid_file", &*self.pid_file), ("user", &*self.user), ("secret", &*self.secret), ("ca", &*self.ca)];
+        self.nothing(&members, wrong);
         match self.url.parse() {
             Ok(at) => Some(Speaks::Ovsdb { at }),
             Err(fault) => {
@@ -194,14 +288,8 @@ impl ControllerDraft {
                 wrong.push((member, format!("'{path}' must be an absolute path")));
             }
         }
-        let login = match (self.user.is_empty(), self.secret.is_empty()) {
-            (true, true) => None,
-            (false, false) => Some(Login { user: self.user.clone(), secret: self.secret.clone() }),
-            (true, false) | (false, true) => {
-                wrong.push(("user", "user and secret belong together".into()));
-                None
-            }
-        };
+        self.nothing(&[("ca", &self.ca)], wrong);
+        let login = self.login(wrong);
         // In the clear over HTTP: what is asked and answered stays on this box.
         let at = self.url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')).and_then(|at| at.parse::<SocketAddr>().ok());
         let Some(metrics) = at.filter(|a| a.ip().is_loopback()) else {
@@ -227,14 +315,18 @@ impl Controller {
         };
         match &self.speaks {
             Speaks::Ovsdb { at } => draft.url = at.to_string().into(),
-            Speaks::Faucet { file, pid_file, metrics, login } => {
+            Speaks::Faucet { file, pid_file, metrics, login: _ } => {
                 draft.url = format!("http://{metrics}").into();
                 draft.file.clone_from(file);
                 draft.pid_file = pid_file.clone().unwrap_or_default();
-                if let Some(l) = login {
-                    (draft.user, draft.secret) = (l.user.clone(), l.secret.clone());
-                }
             }
+            Speaks::L2vpn(at) | Speaks::OpenDaylight(at) | Speaks::Onos(at) => {
+                draft.url = at.url.as_str().into();
+                draft.ca = at.ca.clone().unwrap_or_default();
+            }
+        }
+        if let Some(l) = self.speaks.login() {
+            (draft.user, draft.secret) = (l.user.clone(), l.secret.clone());
         }
         draft
     }
@@ -357,90 +449,5 @@ pub fn mapped<'a>(maps: &'a [PortMap], node: &str, function: PciAddr, card: PciA
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ovsdb() -> ControllerDraft {
-        ControllerDraft {
-            name: "tor".into(),
-            kind: "ovsdb".into(),
-            url: "unix:/run/tor/db.sock".into(),
-            networks: vec!["wan".into()],
-            datapaths: vec!["br-tor".into()],
-            ..ControllerDraft::default()
-        }
-    }
-
-    fn faucet() -> ControllerDraft {
-        ControllerDraft {
-            kind: "faucet".into(),
-            url: "http://127.0.0.1:9302".into(),
-            file: "/etc/faucet/faucet.yaml".into(),
-            user: "look".into(),
-            secret: "faucet".into(),
-            ..ovsdb()
-        }
-    }
-
-    #[test]
-    fn a_controller_reads_back_as_it_was_written() {
-        let tcp = ControllerDraft { url: "tcp:[::1]:6640".into(), ..ovsdb() };
-        for draft in [ovsdb(), tcp, faucet(), ControllerDraft { pid_file: "/run/faucet.pid".into(), ..faucet() }] {
-            assert_eq!(draft.clone().check().expect("sound").draft(), draft);
-        }
-    }
-
-    #[test]
-    fn every_fault_of_a_controller_is_told_at_once() {
-        let bad = ControllerDraft {
-            name: "a/b".into(),
-            url: "tcp:switch:6640".into(),
-            user: "me".into(),
-            networks: vec!["wan".into(), "wan".into()],
-            datapaths: Vec::new(),
-            external: vec![OutsidePort { switch: "x".into(), port: "1".into() }],
-            ..ovsdb()
-        };
-        let of = |d: ControllerDraft| d.check().expect_err("refused").into_iter().map(|(m, _)| m).collect::<Vec<_>>();
-        assert_eq!(of(bad), ["name", "user", "url", "networks", "datapaths", "external"]);
-        assert_eq!(of(ControllerDraft { kind: "onos".into(), ..ovsdb() }), ["type"]);
-        assert_eq!(of(ControllerDraft { url: "http://192.0.2.1:9302".into(), ..faucet() }), ["url"], "not in the clear over a network");
-        assert_eq!(of(ControllerDraft { secret: "".into(), file: "f".into(), ..faucet() }), ["file", "user"]);
-    }
-
-    #[test]
-    fn a_function_is_found_by_itself_then_by_its_card_and_the_closest_line_counts() {
-        let line = |pci: &str, port: &str| {
-            let draft = MappedDraft { pci: pci.into(), switch_id: "s".into(), switch_port: port.into(), switch_mac: "".into() };
-            draft.check().expect("a line")
-        };
-        let map = |node: &str, ports| PortMap { node: Pattern::of_node(node).expect("a node"), ports };
-        let maps = [
-            map("edge-*", vec![line("0000:3b:00.0", "card"), line("*", "any"), line("3b:10.*", "vfs"), line("0000:3B:10.2", "two")]),
-            map("other", vec![line("0000:3b:10.3", "elsewhere")]),
-        ];
-        let card: PciAddr = "3b:00.0".parse().expect("address");
-        let at = |node: &str, function: &str| {
-            mapped(&maps, node, function.parse().expect("address"), card).map(|p| p.at.port.to_string()).unwrap_or_default()
-        };
-        for (node, function, want) in
-            [("edge-1", "3b:10.2", "two"), ("edge-1", "3b:10.3", "vfs"), ("edge-1", "1:3b:10.2", "any"), ("centre", "3b:10.2", "")]
-        {
-            assert_eq!(at(node, function), want, "{node} {function}");
-        }
-        let by_card = [map("*", vec![line("0000:3b:00.0", "card")])];
-        let found = mapped(&by_card, "x", "3b:10.2".parse().expect("address"), card);
-        assert_eq!(found.map(|p| p.at.port.as_str()), Some("card"), "a VF's frames leave by its card's port");
-    }
-
-    #[test]
-    fn a_line_of_a_map_that_is_no_line_says_why() {
-        let bad = MappedDraft { pci: "eth0".into(), switch_id: "".into(), switch_port: "a b".into(), switch_mac: "x".into() };
-        let members: Vec<_> = bad.check().expect_err("refused").into_iter().map(|(m, _)| m).collect();
-        assert_eq!(members, ["pci", "switch_id", "switch_port", "switch_mac"]);
-        let line = MappedDraft { pci: "3b:10.*".into(), switch_id: "s".into(), switch_port: "1".into(), switch_mac: "".into() };
-        let twice =
-            PortMap { node: Pattern::of_node("*").expect("any"), ports: vec![line.check().expect("one"), line.check().expect("two")] };
-        assert_eq!(twice.check(), Err("'0000:3b:10.*' is named twice".into()));
-    }
-}
+#[path = "sdn_tests.rs"]
+mod tests;

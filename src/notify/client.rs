@@ -71,6 +71,15 @@ impl Target {
         self.tls
     }
 
+    /// An address of this box itself.
+    pub fn is_here(&self) -> bool {
+        self.host.parse::<std::net::IpAddr>().is_ok_and(|a| a.is_loopback())
+    }
+
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The path that a `Location` names, if it is here: credentials are for nobody else.
     fn path_of(&self, location: &str) -> Option<String> {
         if location.starts_with('/') && !location.starts_with("//") {
@@ -98,15 +107,17 @@ pub struct Heard {
 }
 
 /// A connection that is opened when it is needed, and kept.
-struct Line {
-    target: Target,
-    tls: Arc<ClientConfig>,
-    timeout: Duration,
-    open: Option<SendRequest<Full<Bytes>>>,
+pub(super) struct Line {
+    pub(super) target: Target,
+    pub(super) tls: Arc<ClientConfig>,
+    pub(super) timeout: Duration,
+    /// Of an answer no more bytes than this are read.
+    pub(super) most: usize,
+    pub(super) open: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Line {
-    async fn ask(&mut self, request: Request<Full<Bytes>>, path: Option<&str>) -> Result<Heard, String> {
+    pub(super) async fn ask(&mut self, request: Request<Full<Bytes>>, path: Option<&str>) -> Result<Heard, String> {
         let limit = self.timeout;
         let answer = timeout(limit, self.ask_now(request, path))
             .await
@@ -132,7 +143,7 @@ impl Line {
         let response = sender.send_request(request).await.map_err(|e| format!("the connection broke: {e}"))?;
         let status = response.status().as_u16();
         let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok()).and_then(|l| self.target.path_of(l));
-        let body = Limited::new(response.into_body(), MOST_ANSWER).collect().await.map_err(|e| format!("the answer broke off: {e}"))?;
+        let body = Limited::new(response.into_body(), self.most).collect().await.map_err(|e| format!("the answer broke off: {e}"))?;
         self.open = Some(sender);
         Ok(Heard { status, location, body: body.to_bytes() })
     }
@@ -174,7 +185,7 @@ pub struct Caller {
     credentials: Credentials,
 }
 
-fn basic(user: &str, password: &[u8]) -> Result<HeaderValue> {
+pub(super) fn basic(user: &str, password: &[u8]) -> Result<HeaderValue> {
     let plain = [user.as_bytes(), b":", password].concat();
     let mut v =
         HeaderValue::try_from(format!("Basic {}", BASE64.encode(&plain))).map_err(|_| Fault::bug("credentials cannot be a header"))?;
@@ -185,7 +196,7 @@ fn basic(user: &str, password: &[u8]) -> Result<HeaderValue> {
 impl Caller {
     pub fn new(to: &Dial<'_>, open: impl Fn(&[u8]) -> Result<Vec<u8>>, tls: &Tls, timeout: Duration) -> Result<Caller> {
         let line = |what: &str, uri: &str, tls: &Arc<ClientConfig>| -> Result<Line> {
-            Ok(Line { target: Target::parse(what, uri)?, tls: tls.clone(), timeout, open: None })
+            Ok(Line { target: Target::parse(what, uri)?, tls: tls.clone(), timeout, most: MOST_ANSWER, open: None })
         };
         let secret = |l: &Line, what: &str| {
             if l.target.is_tls() {

@@ -15,12 +15,15 @@
 //!   subscriber has a task of its own. When the outbox has more than `notify.backlog` events, the
 //!   oldest are dropped for those who are behind, and counted.
 //!
+//! Beside it `web`: the same client for adapters that wait for each answer.
+//!
 //! Never: what a notification's body looks like (that is handed in), who may subscribe.
 
 pub mod client;
 mod deliver;
 mod outbox;
 mod tls;
+pub mod web;
 
 use std::{
     collections::HashMap,

@@ -66,11 +66,22 @@ pub enum PortState {
     Fault(String),
 }
 
+/// A request that would be made, as it would be made; credentials are not part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sending {
+    pub method: &'static str,
+    pub url: String,
+    /// Empty: there is none.
+    pub body: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Look {
     pub differs: Vec<Difference>,
     /// Each desired port.
     pub ports: BTreeMap<OutsidePort, PortState>,
+    /// What `apply` would send now, in this order, where a controller is spoken to by single requests.
+    pub sends: Vec<Sending>,
 }
 
 /// One controller. Calls take seconds at most.

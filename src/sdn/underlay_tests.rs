@@ -122,7 +122,7 @@ fn the_worst_port_makes_the_state_of_a_service() {
     let look = |p0: Option<PortState>, up: PortState, differs: &[&str]| {
         let differs = differs.iter().map(|n| Difference { at: port(n), is: "nothing".into(), wanted: "VLAN 7 tagged".into() }).collect();
         let ports = p0.map(|s| (port("p0"), s)).into_iter().chain([(port("up"), up)]).collect();
-        Ok(Look { differs, ports })
+        Ok(Look { differs, ports, sends: Vec::new() })
     };
     let (down, fault) = (|| PortState::Down("no link".into()), || PortState::Fault("no such port".into()));
     use PortState::Up;

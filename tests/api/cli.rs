@@ -433,6 +433,13 @@ fn switches_outside_are_told_listed_and_forgotten() {
     assert!(listed.contains("TOLD BY") && listed.contains("tcp:127.0.0.1:6640") && listed.contains("API"), "{listed}");
     assert!(site.says(0, &["sdn", "controller", "show", "tor"]).contains("switch_port: 48"));
 
+    let wim = ["sdn", "controller", "set", "wim", "--type", "l2vpn", "--network", "far", "--datapath", "site-7", "--ca", "/w.pem", "--url"];
+    assert!(site.says(3, &[&wim[..], &["http://wim.example"]].concat()).contains("ca: means something over https only"));
+    assert_eq!(site.says(0, &[&wim[..], &["https://wim.example:8443/restconf/"]].concat()), "controller wim is taken up");
+    let shown = site.says(0, &["sdn", "controller", "show", "wim"]);
+    assert!(shown.contains("url: https://wim.example:8443/restconf") && shown.contains("ca: /w.pem"), "{shown}");
+    site.says(0, &["sdn", "controller", "delete", "wim"]);
+
     let map = "- compute_node: \"edge-*\"\n  ports:\n    - {pci: \"0000:3b:10.*\", switch_id: sw1, switch_port: \"7\"}\n";
     fs::write(site.path("map.yaml"), map).expect("written");
     assert_eq!(site.says(0, &["sdn", "portmap", "set", "map.yaml"]), "the port map of edge-* is taken up");

@@ -77,6 +77,20 @@ async fn controllers_and_maps_are_told_shown_and_forgotten_and_each_fault_is_sai
     let r = put(&rig, "controllers/tor", faucet.clone()).await;
     assert!(r.status == 422 && r.problem().contains("bothy secret set none"), "{}", r.body);
 
+    let onos = |url: &str| {
+        json!({"type": "onos", "url": url, "user": "bothy", "secret": "sdn", "ca": "/etc/onos.pem", "networks": ["fast"],
+               "datapaths": ["of:0000000000000001"]})
+    };
+    let kept = rig.ask("PUT /bothy/v1/secrets/sdn", &["content-type: application/json"], &json!({"value": "hush-hush"}).to_string()).await;
+    assert_eq!(kept.status, 204, "{}", kept.body);
+    assert_eq!(put(&rig, "controllers/tor", onos("https://onos.example:8443")).await.status, 204);
+    let r = rig.get("/bothy/v1/sdn/controllers/tor").await;
+    let one = fits("/bothy/v1/sdn/controllers/{name}", "get", &r);
+    assert_eq!((&one["type"], &one["secret"], &one["ca"]), (&json!("onos"), &json!("sdn"), &json!("/etc/onos.pem")));
+    assert!(!r.body.contains("hush-hush"));
+    let r = put(&rig, "controllers/tor", onos("http://onos.example:8181")).await;
+    assert!(r.status == 422 && r.problem().contains("a password goes over https"), "{}", r.body);
+
     let line = json!({"pci": "0000:20:*", "switch_id": "sw2", "switch_port": "7", "switch_mac": "52:54:00:00:00:01"});
     assert_eq!(put(&rig, "portmaps/b%2A", json!({"ports": [line]})).await.status, 204);
     let maps = fits("/bothy/v1/sdn/portmaps", "get", &rig.get("/bothy/v1/sdn/portmaps").await);

@@ -24,8 +24,9 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("host", &["model", "vim::port", "sdn::port", "update::port", "hostnet", "ztp::port"]),
     ("ovs", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain", "sdn::handover"]),
     ("sim", &["model", "vim::port", "sdn::port", "sdn::link", "sdn::chain", "sdn::connector", "update::port", "hostnet"]),
-    // What is behind `sdn::connector`, one file each. Open vSwitch outside is spoken to by the same client.
-    ("controllers", &["model", "sdn::connector", "ovs"]),
+    // What is behind `sdn::connector`, one file each. Open vSwitch outside is spoken to by the same client, and
+    // REST APIs by the client that calls subscribers.
+    ("controllers", &["model", "sdn::connector", "ovs", "notify::web"]),
     // On top.
     // Bodies of notifications are handed in by `node`: only who is told, and when, is known here.
     ("notify", &["model", "store"]),
@@ -126,6 +127,8 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
             "ztp",
             // RAUC says in JSON what a bundle is.
             "host/rauc.rs",
+            // RESTCONF and ONOS speak JSON.
+            "controllers",
             // The answer of an OAuth2 token endpoint.
             "notify/client.rs",
         ],

@@ -49,6 +49,8 @@ pub struct SetController {
     user: SmolStr,
     #[serde(default)]
     secret: SmolStr,
+    #[serde(default)]
+    ca: String,
     networks: Vec<SmolStr>,
     datapaths: Vec<SmolStr>,
     #[serde(default)]
@@ -69,6 +71,8 @@ pub struct Shown {
     user: SmolStr,
     #[serde(skip_serializing_if = "SmolStr::is_empty")]
     secret: SmolStr,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    ca: String,
     networks: Vec<SmolStr>,
     datapaths: Vec<SmolStr>,
     external: Vec<Port>,
@@ -92,6 +96,7 @@ fn shown((c, origin): &(Controller, Origin)) -> Shown {
         pid_file: d.pid_file,
         user: d.user,
         secret: d.secret,
+        ca: d.ca,
         networks: d.networks,
         datapaths: d.datapaths,
         external: d.external.iter().map(Port::from).collect(),
@@ -124,6 +129,7 @@ pub async fn set_controller(
         pid_file: c.pid_file,
         user: c.user,
         secret: c.secret,
+        ca: c.ca,
         networks: c.networks,
         datapaths: c.datapaths,
         external: c.external.into_iter().map(|p| OutsidePort { switch: p.switch_id, port: p.switch_port }).collect(),
@@ -269,6 +275,17 @@ pub struct Differences {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     differences: Vec<Difference>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    requests: Vec<Request>,
+}
+
+/// What would be sent.
+#[derive(Serialize)]
+struct Request {
+    method: &'static str,
+    url: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    body: String,
 }
 
 #[derive(Serialize)]
@@ -282,10 +299,16 @@ struct Difference {
 pub async fn plan(State(s): Ctx, _: NoQuery) -> Answer<Json<Vec<Differences>>> {
     let all = s.domain(|n| n.vnfm().outside()?.plan()).await?;
     let of = |(controller, seen): (SmolStr, Seen)| match seen {
-        Err(why) => Differences { controller, error: Some(why), differences: Vec::new() },
+        Err(why) => Differences { controller, error: Some(why), differences: Vec::new(), requests: Vec::new() },
         Ok(look) => {
             let one = |d: connector::Difference| Difference { at: Port::from(&d.at), is: d.is, wanted: d.wanted };
-            Differences { controller, error: None, differences: look.differs.into_iter().map(one).collect() }
+            let send = |s: connector::Sending| Request { method: s.method, url: s.url, body: s.body };
+            Differences {
+                controller,
+                error: None,
+                differences: look.differs.into_iter().map(one).collect(),
+                requests: look.sends.into_iter().map(send).collect(),
+            }
         }
     };
     Ok(Json(all.into_iter().map(of).collect()))

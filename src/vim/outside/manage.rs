@@ -7,7 +7,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         id::ProjectId,
-        sdn::{Controller, PortMap, Speaks},
+        sdn::{Controller, PortMap},
         secret::Secret,
     },
     sdn::underlay::{Service, Underlay},
@@ -74,7 +74,7 @@ impl Outside {
                 return Err(Fault::conflict(format!("{what}: physical network '{n}' is in the hands of controller {}", other.name)));
             }
         }
-        if let Speaks::Faucet { login: Some(login), .. } = &c.speaks
+        if let Some(login) = c.speaks.login()
             && self.store.get::<Secret>(&Secret::key_of(ProjectId::DEFAULT, &login.secret))?.is_none()
         {
             return Err(Fault::invalid(format!("there is no secret '{0}'; store it with `bothy secret set {0}`", login.secret)));

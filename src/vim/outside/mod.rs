@@ -32,7 +32,7 @@ use crate::{
         access::Owned,
         error::{Fault, Result},
         id::ProjectId,
-        sdn::{Controller, PortMap, Speaks},
+        sdn::{Controller, PortMap},
         secret::Secret,
         segment::Segment,
         vnf::Facts,
@@ -312,7 +312,7 @@ impl Outside {
     }
 
     fn secret_of(&self, c: &Controller) -> Result<Option<String>> {
-        let Speaks::Faucet { login: Some(login), .. } = &c.speaks else { return Ok(None) };
+        let Some(login) = c.speaks.login() else { return Ok(None) };
         let key = Secret::key_of(ProjectId::DEFAULT, &login.secret);
         let Some(sealed) = self.store.get::<Secret>(&key)? else {
             return Err(Fault::conflict(format!("there is no secret '{0}'; store it with `bothy secret set {0}`", login.secret)));

@@ -101,10 +101,15 @@ impl Lab {
     }
 
     pub fn settings(&self, controller: Controller, functions: &[Function]) -> Settings {
+        self.settings_at(SWITCH, controller, functions)
+    }
+
+    /// Where the controller has another name for the switch.
+    pub fn settings_at(&self, switch: &str, controller: Controller, functions: &[Function]) -> Settings {
         let line = |f: &Function| {
             let draft = MappedDraft {
                 pci: address(f).to_string().into(),
-                switch_id: SWITCH.into(),
+                switch_id: switch.into(),
                 switch_port: f.port.into(),
                 switch_mac: "".into(),
             };
