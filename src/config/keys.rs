@@ -6,8 +6,11 @@ use camino::Utf8PathBuf;
 use smol_str::SmolStr;
 use toml::de::DeValue;
 
-use super::read::At;
-use crate::model::net::Cidr;
+use super::read::{At, TableAt};
+use crate::model::{
+    id::IfName,
+    net::{BondMode, Cidr, Lacp},
+};
 
 /// When a changed key counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,23 +208,86 @@ pub struct PhysicalNetwork {
     pub name: SmolStr,
     /// An existing Open vSwitch bridge, or
     pub bridge: Option<SmolStr>,
-    /// an interface that Bothy puts on a bridge of its own.
+    /// an interface that Bothy puts on a bridge of its own, or
     pub interface: Option<SmolStr>,
+    /// several of them, which are one uplink.
+    pub bond: Option<Bond>,
+}
+
+/// Interfaces that are one uplink together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bond {
+    pub legs: Vec<IfName>,
+    pub mode: BondMode,
+    pub lacp: Lacp,
+}
+
+/// A word out of a few that the model has; the first one, where none is given.
+fn one_of<T: Copy>(t: &mut TableAt<'_>, key: &str, given: Option<SmolStr>, all: &[T], word: fn(T) -> &'static str) -> Option<T> {
+    let Some(text) = given else { return all.first().copied() };
+    let found = all.iter().copied().find(|w| word(*w) == text);
+    if found.is_none() {
+        let words: Vec<&str> = all.iter().map(|w| word(*w)).collect();
+        t.fault(key, format!("'{text}' is none of {}", words.join(", ")));
+    }
+    found
 }
 
 impl Setting for PhysicalNetwork {
     fn read(v: &DeValue<'_>, at: &mut At<'_>) -> Option<Self> {
-        let mut t = at.table(v, &["name", "bridge", "interface"])?;
+        let mut t = at.table(v, &["name", "bridge", "interface", "interfaces", "bond", "lacp"])?;
         let name: Option<SmolStr> = t.need("name");
-        let (bridge, interface) = (t.may("bridge"), t.may("interface"));
+        let (bridge, interface): (Option<SmolStr>, Option<SmolStr>) = (t.may("bridge"), t.may("interface"));
+        let legs: Option<Vec<SmolStr>> = t.may("interfaces");
+        let (bond, lacp): (Option<SmolStr>, Option<SmolStr>) = (t.may("bond"), t.may("lacp"));
+        let tells = bond.is_some() || lacp.is_some();
+        let mode = one_of(&mut t, "bond", bond, &BondMode::ALL, BondMode::word);
+        let lacp = one_of(&mut t, "lacp", lacp, &Lacp::ALL, Lacp::word);
         let name = name?;
-        if bridge.is_some() == interface.is_some() {
-            t.fault("name", format!("'{name}' needs either a bridge or an interface, one of the two"));
+        if [bridge.is_some(), interface.is_some(), legs.is_some()].iter().filter(|given| **given).count() != 1 {
+            t.fault("name", format!("'{name}' needs either a bridge, an interface or interfaces, one of the three"));
             return None;
         }
-        Some(PhysicalNetwork { name, bridge, interface })
+        let Some(legs) = legs else {
+            if tells {
+                t.fault("bond", "bond and lacp are for several interfaces: name them as interfaces = [\"eth1\", \"eth2\"]");
+                return None;
+            }
+            return Some(PhysicalNetwork { name, bridge, interface, bond: None });
+        };
+        let (mode, lacp) = (mode?, lacp?);
+        let (mut names, given) = (Vec::new(), legs.len());
+        for leg in legs {
+            match IfName::try_from(leg.clone()) {
+                Ok(n) if names.contains(&n) => t.fault("interfaces", format!("'{leg}' is named twice")),
+                Ok(n) => names.push(n),
+                Err(fault) => t.fault("interfaces", fault.text().to_owned()),
+            }
+        }
+        if names.len() < given {
+            return None;
+        }
+        if given < 2 {
+            t.fault("interfaces", "a bond has two interfaces or more: one alone is given as interface");
+            return None;
+        }
+        if mode == BondMode::BalanceTcp && lacp == Lacp::Off {
+            t.fault("bond", "balance-tcp needs LACP at both ends: give lacp = \"active\" or \"passive\"");
+            return None;
+        }
+        Some(PhysicalNetwork { name, bridge, interface, bond: Some(Bond { legs: names, mode, lacp }) })
     }
     fn show(&self) -> String {
+        if let Some(b) = &self.bond {
+            let legs: Vec<String> = b.legs.iter().map(|l| quoted(l.as_str())).collect();
+            return format!(
+                "{{ name = {}, interfaces = [{}], bond = {}, lacp = {} }}",
+                quoted(&self.name),
+                legs.join(", "),
+                quoted(b.mode.word()),
+                quoted(b.lacp.word())
+            );
+        }
         let (key, value) = match (&self.bridge, &self.interface) {
             (Some(b), _) => ("bridge", b.as_str()),
             (None, Some(i)) => ("interface", i.as_str()),

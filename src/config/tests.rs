@@ -89,7 +89,23 @@ fn single_faults_say_what_to_write_instead() {
         ),
         (
             "[[physical_network]]\nname = \"wan\"\nbridge = \"b\"\ninterface = \"eth1\"",
-            "line 2: physical_network[0].name: 'wan' needs either a bridge or an interface, one of the two",
+            "line 2: physical_network[0].name: 'wan' needs either a bridge, an interface or interfaces, one of the three",
+        ),
+        (
+            "[[physical_network]]\nname = \"wan\"\ninterface = \"eth1\"\nlacp = \"active\"",
+            "line 1: physical_network[0].bond: bond and lacp are for several interfaces: name them as interfaces = [\"eth1\", \"eth2\"]",
+        ),
+        (
+            "[[physical_network]]\nname = \"wan\"\ninterfaces = [\"eth1\"]",
+            "line 3: physical_network[0].interfaces: a bond has two interfaces or more: one alone is given as interface",
+        ),
+        (
+            "[[physical_network]]\nname = \"wan\"\ninterfaces = [\"eth1\", \"eth2\"]\nbond = \"802.3ad\"",
+            "line 4: physical_network[0].bond: '802.3ad' is none of active-backup, balance-slb, balance-tcp",
+        ),
+        (
+            "[[physical_network]]\nname = \"wan\"\ninterfaces = [\"eth1\", \"eth2\"]\nbond = \"balance-tcp\"",
+            "line 4: physical_network[0].bond: balance-tcp needs LACP at both ends: give lacp = \"active\" or \"passive\"",
         ),
         ("[[listen]]\naddress = \"[::]:1\"\n", "line 1: listen[0]: 'reference_points' is missing"),
     ] {
@@ -133,4 +149,22 @@ fn every_live_key_is_taken_up_and_no_restart_key_is() {
         let taken = base.with_live_of(&new) == new;
         assert_eq!(taken, shown.apply == Apply::Live, "{}", shown.path);
     }
+}
+
+#[test]
+fn a_bond_is_read_and_shown_as_it_is() {
+    let text = "[[physical_network]]\nname = \"wan\"\ninterfaces = [\"eth1\", \"eth2\"]\n";
+    for (more, shown) in [
+        ("", r#"{ name = "wan", interfaces = ["eth1", "eth2"], bond = "active-backup", lacp = "off" }"#),
+        (
+            "bond = \"balance-tcp\"\nlacp = \"active\"",
+            r#"{ name = "wan", interfaces = ["eth1", "eth2"], bond = "balance-tcp", lacp = "active" }"#,
+        ),
+    ] {
+        let n = Config::check(&format!("{text}{more}")).expect("sound").physical_network.remove(0);
+        assert_eq!(super::keys::Setting::show(&n), shown);
+        assert_eq!(Config::check(&format!("physical_network = [{shown}]")).expect("as shown").physical_network, [n]);
+    }
+    let twice = faults("[[physical_network]]\nname = \"wan\"\ninterfaces = [\"eth1\", \"eth1\", \"eth2\", \"way-too-long-for-linux\"]");
+    assert!(twice.iter().any(|f| f.contains("'eth1' is named twice")) && twice.len() == 2, "{twice:?}");
 }

@@ -89,6 +89,47 @@ impl fmt::Display for VlanId {
     }
 }
 
+/// How the legs of a bond share the frames that leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BondMode {
+    /// One leg, until it has no link.
+    ActiveBackup,
+    /// By source MAC and VLAN; the switch beyond need not know of it.
+    BalanceSlb,
+    /// By addresses and ports; only where both ends speak LACP.
+    BalanceTcp,
+}
+
+/// Who begins to speak LACP (IEEE 802.1AX).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lacp {
+    Off,
+    Passive,
+    Active,
+}
+
+impl BondMode {
+    pub const ALL: [BondMode; 3] = [BondMode::ActiveBackup, BondMode::BalanceSlb, BondMode::BalanceTcp];
+    pub fn word(self) -> &'static str {
+        match self {
+            BondMode::ActiveBackup => "active-backup",
+            BondMode::BalanceSlb => "balance-slb",
+            BondMode::BalanceTcp => "balance-tcp",
+        }
+    }
+}
+
+impl Lacp {
+    pub const ALL: [Lacp; 3] = [Lacp::Off, Lacp::Passive, Lacp::Active];
+    pub fn word(self) -> &'static str {
+        match self {
+            Lacp::Off => "off",
+            Lacp::Passive => "passive",
+            Lacp::Active => "active",
+        }
+    }
+}
+
 /// An address with its prefix length; /31, /32, /127 and /128 are as good as any other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cidr {

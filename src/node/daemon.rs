@@ -277,9 +277,10 @@ fn rules(c: &Config) -> Result<Rules> {
     })
 }
 
-/// Interfaces that physical networks are on.
+/// Interfaces that physical networks are on: of a bond each leg.
 fn uplinks(c: &Config) -> Result<Vec<IfName>> {
-    c.physical_network.iter().filter_map(|n| n.interface.clone()).map(TryInto::try_into).collect()
+    let legs = c.physical_network.iter().filter_map(|n| n.bond.as_ref()).flat_map(|b| b.legs.iter().cloned().map(Ok));
+    c.physical_network.iter().filter_map(|n| n.interface.clone()).map(TryInto::try_into).chain(legs).collect()
 }
 
 /// Ports that the box's own network must leave alone, and what each is instead.

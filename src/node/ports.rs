@@ -9,7 +9,7 @@ use crate::{
     host::{LinuxHardware, LinuxNet, LinuxSlots, Networkd, hardware, images::ImageFiles},
     libvirt::{self, AccelPolicy, Libvirt},
     model::{domain::Layout, error::Result},
-    ovs::{OvsFabric, Settings, Uplink},
+    ovs::{Bond, OvsFabric, Settings, Uplink},
     sim::Sim,
     update::port::Slots,
     vim::port::Hardware,
@@ -79,10 +79,11 @@ pub fn ports(own: &Own, config: &Config, layout: &Layout) -> Result<Ports> {
     virt.bridge = crate::ovs::BRIDGE.into();
     let mut physical = std::collections::BTreeMap::new();
     for n in &config.physical_network {
-        let uplink = match (&n.bridge, &n.interface) {
-            (Some(b), _) => Uplink::Bridge(b.clone()),
-            (None, Some(i)) => Uplink::Interface(i.clone().try_into()?),
-            (None, None) => continue,
+        let uplink = match (&n.bridge, &n.interface, &n.bond) {
+            (Some(b), ..) => Uplink::Bridge(b.clone()),
+            (None, Some(i), _) => Uplink::Interface(i.clone().try_into()?),
+            (None, None, Some(b)) => Uplink::Bond(Bond { legs: b.legs.clone(), mode: b.mode, lacp: b.lacp }),
+            (None, None, None) => continue,
         };
         physical.insert(n.name.clone(), uplink);
     }

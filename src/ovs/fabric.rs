@@ -26,7 +26,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         id::{IfName, NfpId, SegmentId},
-        net::VlanId,
+        net::{BondMode, Lacp, VlanId},
     },
     sdn::{
         chain::{ChainState, SwitchChain},
@@ -50,6 +50,15 @@ pub enum Uplink {
     /// An interface that is put into a bridge of Bothy's while something needs the network; the
     /// host's own addresses on it stop working meanwhile.
     Interface(IfName),
+    /// The same with several, which are one: a leg that loses its link is not used.
+    Bond(Bond),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bond {
+    pub legs: Vec<IfName>,
+    pub mode: BondMode,
+    pub lacp: Lacp,
 }
 
 /// What the adapter is told once.

@@ -8,6 +8,7 @@
 pub mod openflow;
 pub mod ovsdb;
 
+mod bond;
 mod chains;
 mod datapath;
 mod fabric;
@@ -22,7 +23,7 @@ mod switch;
 mod txn;
 mod value;
 
-pub use fabric::{BRIDGE, DB_SOCKET, OvsFabric, Settings, Uplink};
+pub use fabric::{BRIDGE, Bond, DB_SOCKET, OvsFabric, Settings, Uplink};
 pub use plan::trouble;
 pub use rows::{Bridge, Interface, Mirror, Port, Root, RowChange, Table, What};
 pub use txn::{Columns, Txn};

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::{
+    bond::{self, Up},
     rows::{Bridge, Ids, Interface, Mirror, Port, Table},
     txn::{Columns, Txn},
     value::{Atom, Datum},
@@ -37,8 +38,8 @@ pub struct NewBridge<'a> {
     pub name: &'a str,
     /// `system` or `netdev`.
     pub datapath_type: &'a str,
-    /// An interface of the host to be put in, for a physical network.
-    pub uplink: Option<&'a IfName>,
+    /// What of the host is to be put in, for a physical network.
+    pub uplink: Option<Up<'a>>,
 }
 
 /// Adds the bridge with its local port (and uplink). `named` is the row's name in the transaction.
@@ -50,7 +51,7 @@ pub fn add_bridge(mut txn: Txn, root: Uuid, b: &NewBridge<'_>, named: &str) -> T
     if let Some(up) = b.uplink {
         let row = format!("{named}_u");
         ports.push(Atom::Named(row.clone()));
-        txn = add_port_rows(txn, &row, NewPort::plain(up.as_str(), "", marks.clone()));
+        txn = bond::add_up(txn, &row, up, &marks);
     }
     txn.insert(
         Table::Bridge,
@@ -83,7 +84,7 @@ pub fn set_datapath(txn: Txn, bridge: Uuid, datapath_type: &str) -> Txn {
 }
 
 /// A port and its interface as they are first written.
-struct NewPort<'a> {
+pub(super) struct NewPort<'a> {
     name: &'a str,
     kind: &'a str,
     vlans: Option<Vlans>,
@@ -94,7 +95,7 @@ struct NewPort<'a> {
 }
 
 impl<'a> NewPort<'a> {
-    fn plain(name: &'a str, kind: &'a str, ids: Datum) -> Self {
+    pub(super) fn plain(name: &'a str, kind: &'a str, ids: Datum) -> Self {
         NewPort { name, kind, vlans: None, isolated: false, mtu: None, options: Datum::Map(Vec::new()), ids }
     }
 }
@@ -107,7 +108,7 @@ fn numbers(all: BTreeSet<u16>) -> Datum {
     Datum::Set(all.into_iter().map(|n| Atom::Int(n.into())).collect())
 }
 
-fn add_port_rows(txn: Txn, row: &str, p: NewPort<'_>) -> Txn {
+pub(super) fn add_port_rows(txn: Txn, row: &str, p: NewPort<'_>) -> Txn {
     let interface = format!("{row}_i");
     let vlans = p.vlans.unwrap_or(Vlans::All);
     txn.insert(

@@ -38,7 +38,9 @@ impl Table {
         match self {
             Table::OpenVSwitch => &["bridges", "next_cfg", "cur_cfg", "datapath_types", "dpdk_initialized", "ovs_version", "other_config"],
             Table::Bridge => &["name", "ports", "datapath_type", "fail_mode", "external_ids"],
-            Table::Port => &["name", "interfaces", "tag", "trunks", "vlan_mode", "protected", "external_ids"],
+            Table::Port => {
+                &["name", "interfaces", "tag", "trunks", "vlan_mode", "protected", "bond_mode", "lacp", "other_config", "external_ids"]
+            }
             Table::Interface => &["name", "type", "options", "mtu_request", "error", "ofport", "link_state", "mac_in_use", "external_ids"],
             Table::Mirror => &["name", "external_ids"],
         }
@@ -81,6 +83,10 @@ pub struct Port {
     pub vlan_mode: Option<String>,
     /// Exchanges nothing with other protected ports of the bridge.
     pub protected: bool,
+    /// Of a port with several interfaces.
+    pub bond_mode: Option<String>,
+    pub lacp: Option<String>,
+    pub other_config: Ids,
     pub external_ids: Ids,
 }
 
@@ -151,6 +157,11 @@ impl Mirror {
     /// A port's interface; Bothy never bonds, so the first is the one.
     pub fn interface_of(&self, port: &Port) -> Option<(Uuid, &Interface)> {
         port.interfaces.iter().find_map(|u| self.interfaces.get(u).map(|i| (*u, i)))
+    }
+
+    /// Those of a port that are there: of a bond each leg.
+    pub fn interfaces_of<'m>(&'m self, port: &'m Port) -> impl Iterator<Item = &'m Interface> {
+        port.interfaces.iter().filter_map(|u| self.interfaces.get(u))
     }
 
     /// Takes in `<table-updates>` (RFC 7047, 4.1.6). A row that cannot be read is an error: the
@@ -264,6 +275,9 @@ impl Reader<'_> {
             trunks: self.set("trunks", vlan)?,
             vlan_mode: self.first("vlan_mode", text)?,
             protected: self.first("protected", boolean)?.unwrap_or(false),
+            bond_mode: self.first("bond_mode", text)?,
+            lacp: self.first("lacp", text)?,
+            other_config: self.ids("other_config")?,
             external_ids: self.ids("external_ids")?,
         })
     }
@@ -307,6 +321,7 @@ mod tests {
 
     fn port(name: &str, tag: Value) -> Value {
         json!({"name": name, "interfaces": ["uuid", Uuid::from_u128(7).to_string()], "tag": tag, "trunks": ["set", []], "vlan_mode": ["set", []],
+               "bond_mode": ["set", []], "lacp": ["set", []], "other_config": ["map", []],
                "protected": false,
                "external_ids": ["map", [["bothy-id", "x"]]]})
     }

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 
 use super::{
+    bond::{self, Up},
     datapath,
     fabric::{BRIDGE, Uplink},
     ovsdb::Ovsdb,
@@ -103,14 +104,15 @@ impl Switch {
 
     /// A bridge of ours is there and was really made. The kernel's datapath is tried when the
     /// kernel says it has one, and given up for userspace when ovs-vswitchd then fails.
-    fn ensure_bridge(&self, name: &str, datapath_type: &str, uplink: Option<&IfName>) -> Result<()> {
+    fn ensure_bridge(&self, name: &str, datapath_type: &str, uplink: Option<Up<'_>>) -> Result<()> {
         let what = format!("make bridge {name}");
         self.settle(&what, |m| {
             let (root, _) = m.root().ok_or_else(|| Fault::transient("the Open vSwitch database is empty"))?;
             match m.bridge(name) {
                 Some((_, row)) => {
                     owned(row)?;
-                    Ok(made(m, name).is_err().then(|| plan::nudge(&what)))
+                    let other = uplink.and_then(|up| bond::uplink(m, name, up));
+                    Ok(other.or_else(|| made(m, name).is_err().then(|| plan::nudge(&what))))
                 }
                 None => Ok(Some(plan::add_bridge(Txn::new(&what), root, &NewBridge { name, datapath_type, uplink }, "new_bridge"))),
             }
@@ -158,9 +160,15 @@ impl Switch {
             .ok_or_else(|| Fault::transient(format!("bridge {BRIDGE} is not on the switch")))?;
         let name = match uplink {
             Uplink::Bridge(b) => b.to_string(),
-            Uplink::Interface(i) => {
+            Uplink::Interface(_) | Uplink::Bond(_) => {
                 let name = uplink_bridge(network);
-                self.ensure_bridge(&name, &ours_type, Some(i)).map_err(|e| e.context(format!("physical network '{network}'")))?;
+                let bond = bond_name(&name);
+                let up = match uplink {
+                    Uplink::Bond(b) => Some(Up::Bond(&bond, b)),
+                    Uplink::Interface(i) => Some(Up::Interface(i)),
+                    Uplink::Bridge(_) => None,
+                };
+                self.ensure_bridge(&name, &ours_type, up).map_err(|e| e.context(format!("physical network '{network}'")))?;
                 name
             }
         };
@@ -238,10 +246,10 @@ fn port_made(m: &Mirror, name: &str) -> Result<()> {
     let Some((_, port)) = m.port(name) else {
         return Err(Fault::transient(format!("port {name} is gone again: somebody removed it")));
     };
-    let trouble = match m.interface_of(port) {
-        Some((_, i)) => plan::trouble(i),
-        None => Some("it has no interface".into()),
-    };
+    // A bond is there while one of its legs is.
+    let mut all: Vec<Option<String>> = m.interfaces_of(port).map(plan::trouble).collect();
+    all.sort();
+    let trouble = all.into_iter().next().unwrap_or_else(|| Some("it has no interface".into()));
     trouble.map_or(Ok(()), |why| Err(Fault::transient(format!("port {name}: {why}"))))
 }
 
@@ -249,4 +257,9 @@ fn port_made(m: &Mirror, name: &str) -> Result<()> {
 fn uplink_bridge(network: &str) -> String {
     let digest = BASE32_NOPAD.encode(&Sha256::digest(network.as_bytes())).to_ascii_lowercase();
     format!("bx{}", digest.get(..12).unwrap_or(&digest))
+}
+
+/// The port of a bond in that bridge.
+fn bond_name(bridge: &str) -> String {
+    bridge.replacen("bx", "by", 1)
 }

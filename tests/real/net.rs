@@ -11,10 +11,10 @@ use bothy::{
     model::{
         error::Kind,
         id::{IfKind, IfName, SegmentId, if_name},
-        net::{Cidr, VlanId},
+        net::{BondMode, Cidr, Lacp, VlanId},
         segment::NatForward,
     },
-    ovs::{BRIDGE, OvsFabric, Settings, Uplink},
+    ovs::{BRIDGE, Bond, OvsFabric, Settings, Uplink},
     sdn::port::{Datapath, Fabric, PortKind, SwitchPort},
     vim::port::{DhcpConf, DhcpLease, DhcpNetwork, HostLink, HostNet, NatTable},
 };
@@ -246,6 +246,75 @@ fn a_physical_network_is_reached_with_and_without_a_tag_and_its_bridge_goes_with
     }
     assert_eq!(ovs.vsctl(&["list-br"]).lines().collect::<Vec<_>>(), ["bothy0", "br-lan"], "ours is gone, the other stays");
     assert_eq!(ovs.vsctl(&["list-ports", "br-lan"]).trim(), "lan0");
+}
+
+#[test]
+fn a_bond_carries_a_physical_network_whichever_leg_is_cut() {
+    if kit::lacks(&ovs::NEEDS) {
+        return;
+    }
+    netns::enter_new();
+    let ovs = Ovs::start();
+    // The switch beyond: a bridge with the other ends of both cables, and a neighbour behind it.
+    ovs.vsctl(&["add-br", "far", "--", "set", "bridge", "far", "datapath_type=netdev"]);
+    let outside = Peer::new();
+    outside.connect("beyond", "eth0", None, &["192.0.2.1/24"]);
+    ovs.vsctl(&["add-port", "far", "beyond"]);
+    for n in ["0", "1"] {
+        sh(&["ip", "link", "add", &format!("up{n}"), "type", "veth", "peer", "name", &format!("far{n}")]);
+        sh(&["ip", "link", "set", &format!("up{n}"), "up"]);
+        sh(&["ip", "link", "set", &format!("far{n}"), "up"]);
+    }
+    let guest = Peer::new();
+    guest.connect("guest0", "eth0", None, &["192.0.2.9/24"]);
+    let wan = SwitchPort {
+        name: if_name(IfKind::Patch, &segment(1).0),
+        segment: segment(1),
+        vlan: vlan(7),
+        kind: PortKind::Physical { network: "wan".into(), tag: None, transparent: false },
+    };
+    let plain: &[&[&str]] = &[&["add-port", "far", "far0"], &["add-port", "far", "far1"]];
+    let speaks: &[&[&str]] = &[&["add-bond", "far", "far-bond", "far0", "far1", "bond_mode=balance-slb", "lacp=active"]];
+    for (mode, lacp, far) in [
+        (BondMode::ActiveBackup, Lacp::Off, plain),
+        // The switch beyond does not answer.
+        (BondMode::ActiveBackup, Lacp::Active, plain),
+        (BondMode::BalanceSlb, Lacp::Passive, speaks),
+        (BondMode::BalanceTcp, Lacp::Active, speaks),
+    ] {
+        let what = format!("{mode:?}, LACP {lacp:?}");
+        for port in ["far0", "far1", "far-bond"] {
+            ovs.vsctl(&["--if-exists", "del-port", port]);
+        }
+        far.iter().for_each(|f| drop(ovs.vsctl(f)));
+        let legs = ["up0", "up1"].map(|l| l.parse().expect("name")).to_vec();
+        // As after another start: the bridge is there, and its bond becomes this one.
+        let fabric = fabric(&ovs, &[("wan", Uplink::Bond(Bond { legs, mode, lacp }))]);
+        fabric.ensure_ready().expect("ready");
+        guest_port(&ovs, "guest0", 7);
+        fabric.ensure_port(&wan).expect("wan");
+        let port = ovs.vsctl(&["--bare", "--columns=name", "find", "port", "external_ids:bothy-owner=bothy"]);
+        let port = port.split_whitespace().find(|p| p.starts_with("by")).expect("a bond").to_owned();
+        let columns = || ovs.vsctl(&["get", "port", &port, "bond_mode", "lacp"]).replace('\n', " ").trim().to_owned();
+        assert_eq!(columns(), format!("{} {}", mode.word(), lacp.word()), "{what}");
+        eventually(&what, || guest.pings("192.0.2.1"));
+        for cut in ["far0", "far1"] {
+            sh(&["ip", "link", "set", cut, "down"]);
+            eventually(&format!("{what}, without {cut}"), || guest.pings("192.0.2.1"));
+            sh(&["ip", "link", "set", cut, "up"]);
+            eventually(&format!("{what}, with {cut} again"), || guest.pings("192.0.2.1"));
+        }
+        ovs.vsctl(&["set", "port", &port, "lacp=off", "bond_mode=active-backup", "other_config={}"]);
+        fabric.ensure_port(&wan).expect("wan");
+        assert_eq!(columns(), format!("{} {}", mode.word(), lacp.word()), "{what}: put right");
+        ovs.vsctl(&["del-port", "guest0"]);
+    }
+    let fabric = fabric(&ovs, &[("wan", Uplink::Interface("up1".parse().expect("name")))]);
+    fabric.ensure_ready().expect("ready");
+    fabric.ensure_port(&wan).expect("from a bond to one of its legs");
+    assert!(ovs.vsctl(&["list-ports", &ovs.vsctl(&["iface-to-br", "up1"]).trim()]).lines().any(|p| p == "up1"));
+    fabric.remove_port(&wan.name).expect("removed");
+    assert_eq!(ovs.vsctl(&["list-br"]).lines().collect::<Vec<_>>(), ["bothy0", "far"]);
 }
 
 #[test]
