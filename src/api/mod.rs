@@ -121,19 +121,25 @@ pub fn routes(point: ReferencePoint) -> Routes {
     match point {
         ReferencePoint::Sol005 => sol005::routes(),
         ReferencePoint::Sol003Vnfm => sol003::routes(),
-        ReferencePoint::Sol003Nfvo => sol003nfvo::routes(),
+        ReferencePoint::Sol003Nfvo => sol003nfvo::routes().and(sol003nfvo::packages()),
         ReferencePoint::Sol002 => sol002::routes(),
         ReferencePoint::Admin => admin::routes(),
     }
 }
 
+/// What is met where these are served together: SOL003 has paths of SOL005's, which are SOL005's there.
+pub fn together(points: &[ReferencePoint]) -> Routes {
+    let mut all = oauth::routes();
+    for (_, p) in points.iter().enumerate().filter(|(i, p)| !points[..*i].contains(p)) {
+        all = all.and(match p {
+            ReferencePoint::Sol003Nfvo if points.contains(&ReferencePoint::Sol005) => sol003nfvo::routes(),
+            p => routes(*p),
+        });
+    }
+    all
+}
+
 /// Everything one listener serves, behind the gate.
 pub fn router(services: &Arc<Services>, points: &[ReferencePoint]) -> Router {
-    let mut all = oauth::routes();
-    for (i, p) in points.iter().enumerate() {
-        if !points[..i].contains(p) {
-            all = all.and(routes(*p));
-        }
-    }
-    gate::close(all, services.clone())
+    gate::close(together(points), services.clone())
 }

@@ -62,6 +62,8 @@ const ROWS: &[Row] = &[
     // Whoever may write descriptors of services may write those of the boxes in them.
     row("/nsd/v2/pnf_descriptors", Resource::NsDescriptor, Names::PnfDescriptor),
     row("/vnfpkgm/v2/vnf_packages", Resource::VnfPackage, Names::VnfPackage),
+    // By the ids of VNFDs, which the handler looks for among what the caller sees.
+    row("/vnfpkgm/v2/onboarded_vnf_packages", Resource::VnfPackage, Names::Nothing),
     row("/nslcm/v2/ns_instances", Resource::Ns, Names::Ns),
     row("/nslcm/v2/ns_lcm_op_occs", Resource::Ns, Names::Operation),
     row("/vnflcm/v2/vnf_instances", Resource::Vnf, Names::Vnf),
@@ -259,6 +261,7 @@ mod tests {
     #[test]
     fn each_id_of_a_route_is_one_the_gate_knows_or_one_that_no_project_owns() {
         let free = [
+            "/vnfpkgm/v2/onboarded_vnf_packages",
             "/bothy/v1/secrets",
             "/bothy/v1/explain",
             "/bothy/v1/tokens",

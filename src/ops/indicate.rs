@@ -9,7 +9,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Weak,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -41,13 +41,15 @@ pub struct Indicators {
     /// A round is under way.
     busy: AtomicBool,
     over: AtomicBool,
+    /// One round at a time: a reading must not be written over a newer one.
+    turn: Mutex<()>,
     me: Weak<Indicators>,
 }
 
 impl Indicators {
     pub fn new(store: Store, clock: Arc<dyn Clock>, hypervisor: Arc<dyn Hypervisor>) -> Arc<Indicators> {
-        let (busy, over) = Default::default();
-        Arc::new_cyclic(|me| Indicators { store, clock, hypervisor, busy, over, me: me.clone() })
+        let (busy, over, turn) = Default::default();
+        Arc::new_cyclic(|me| Indicators { store, clock, hypervisor, busy, over, turn, me: me.clone() })
     }
 
     /// No round begins after it, and one that is under way asks no other guest.
@@ -85,6 +87,7 @@ impl Indicators {
 
     /// Reads every indicator once, and keeps what was read.
     pub fn round(&self) -> Result<()> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let declared = self.declared()?;
         let mut kept: HashMap<VnfId, VnfIndicators> = self.store.list::<VnfIndicators>()?.into_iter().map(|r| (r.vnf, r)).collect();
         if declared.is_empty() && kept.is_empty() {

@@ -16,15 +16,12 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use bothy::{
-    api::{routes, routes::Routes},
-    config::ReferencePoint,
-};
+use bothy::{api::together, config::ReferencePoint};
 use serde_json::{Value, json};
 
 use crate::{
     held::{
-        Face::{self, Element, Main},
+        Face::{self, Element, Main, Vnfm},
         Held,
     },
     identity::{bare, bearer},
@@ -48,14 +45,16 @@ pub const PRODUCED: &[(Face, &str, &str)] = &[
     (Element, "VNFFaultManagement", "sol002"),
     (Element, "VNFPerformanceManagement", "sol002"),
     (Element, "VNFIndicator", "sol002"),
+    (Vnfm, "VNFPackageManagement", "sol003"),
 ];
-const FACES: [Face; 2] = [Main, Element];
+const FACES: [Face; 3] = [Main, Element, Vnfm];
 
 /// How a path is written where both faces have it.
 fn told(face: Face, path: &str) -> String {
     match face {
         Main => path.to_owned(),
         Element => format!("sol002:{path}"),
+        Vnfm => format!("sol003-nfvo:{path}"),
     }
 }
 /// ETSI's slips in paths.
@@ -76,6 +75,8 @@ pub const NOT_YET: &[&str] = &[
     "GET /vnfpkgm/v2/vnf_packages/{vnfPkgId}/artifacts",
     "GET /vnfpkgm/v2/vnf_packages/{vnfPkgId}/ext_artifacts_access",
     "PUT /vnfpkgm/v2/vnf_packages/{vnfPkgId}/ext_artifacts_access",
+    "GET sol003-nfvo:/vnfpkgm/v2/onboarded_vnf_packages/{vnfdId}/artifacts",
+    "GET sol003-nfvo:/vnfpkgm/v2/vnf_packages/{vnfPkgId}/artifacts",
 ];
 
 /// Resources that are files.
@@ -113,9 +114,11 @@ fn served(face: Face) -> BTreeMap<&'static str, BTreeSet<String>> {
     let points: &[ReferencePoint] = match face {
         Main => &[ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Sol003Nfvo],
         Element => &[ReferencePoint::Sol002],
+        Vnfm => &[ReferencePoint::Sol003Nfvo],
     };
-    let all = points.iter().copied().fold(Routes::default(), |all, p| all.and(routes(p)));
-    all.table().iter().map(|(path, methods)| (*path, methods.iter().map(ToString::to_string).collect())).collect()
+    let all = together(points);
+    let of_etsi = all.table().iter().filter(|(path, _)| **path != "/oauth2/token");
+    of_etsi.map(|(path, methods)| (*path, methods.iter().map(ToString::to_string).collect())).collect()
 }
 
 pub fn matches(template: &str, path: &str) -> bool {

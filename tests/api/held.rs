@@ -3,7 +3,7 @@
 //!
 //! What Bothy does otherwise than declared stands in [`OTHERWISE`], one by one, with the reason.
 
-use Face::{Element, Main};
+use Face::{Element, Main, Vnfm};
 use std::{
     collections::BTreeMap,
     fs,
@@ -35,6 +35,8 @@ pub enum Face {
     #[default]
     Main,
     Element,
+    /// SOL003's NFVO alone, as foreign VNFMs meet it.
+    Vnfm,
 }
 
 impl Face {
@@ -42,6 +44,7 @@ impl Face {
         match self {
             Face::Main => TYPES,
             Face::Element => ELEMENT_TYPES,
+            Face::Vnfm => VNFM_TYPES,
         }
     }
 }
@@ -68,6 +71,8 @@ const ELEMENT_TYPES: &[(&str, &str, &str)] = &[
     ("vnfind", VNFIND_OF_SOL002, SOL002),
 ];
 
+const VNFM_TYPES: &[(&str, &str, &str)] = &[("vnfpkgm", VNFPKGM_OF_SOL003, SOL003), ("grant", GRANT, SOL003)];
+
 /// Routes of the rig's own.
 const OF_THE_RIG: &[&str] = &["/slow", "/stuck", "/flood"];
 
@@ -80,6 +85,7 @@ const OTHERWISE: &[(Face, &str, &str, u16, &str, &str)] = &[
     (Main, "GET", "/vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}", 200, "VnfSnapshotInfo", "a list in the file; the path names one"),
     (Main, "POST", "/vnfind/v1/subscriptions", 201, "VnfIndicatorSubscription", "a list in the file; one is made"),
     (Element, "POST", "/vnfind/v1/subscriptions", 201, "VnfIndicatorSubscription", "a list in the file; one is made"),
+    (Vnfm, "POST", "/vnfpkgm/v2/subscriptions", 201, "PkgmSubscription", "a list in the file; one is made"),
     (Main, "PATCH", "/vnflcm/v2/vnf_instances/{vnfInstanceId}", 202, "", "a VNF in the file; SOL003 5.4.3.3.4 has an empty body"),
     (Element, "GET", "/vnflcm/v2/vnf_lcm_op_occs", 200, "VnfLcmOpOcc[]", "one in the file; SOL002 5.4.12.3.2 and the path have a list"),
     (Element, "GET", "/vnflcm/v2/subscriptions", 200, "LccnSubscription[]", "one in the file; SOL002 5.4.18.3.2 has a list"),
@@ -286,7 +292,7 @@ fn read(face: Face) -> Declared {
 }
 
 fn etsi(face: Face, path: &str, method: &str, status: u16) -> Due {
-    static READ: [OnceLock<Declared>; 2] = [OnceLock::new(), OnceLock::new()];
+    static READ: [OnceLock<Declared>; 3] = [OnceLock::new(), OnceLock::new(), OnceLock::new()];
     if status >= 400 {
         return refusal(status);
     }
@@ -360,6 +366,8 @@ pub fn notification(version: &str, media: &str, body: &[u8]) -> Vec<String> {
     let Some((_, file)) = NEWS.iter().find(|(api, _)| cause.split('/').any(|p| p == *api)) else {
         return vec![format!("a notification that does not say what it was sent for: {v:#}")];
     };
+    // SOL003 and SOL005 tell of packages by one path; only SOL003 has this link.
+    let file = if links["vnfPackageByVnfdId"].is_null() { file } else { &schema::VNFPKGM_NOTIFICATION_OF_SOL003 };
     let kind = v["notificationType"].as_str().unwrap_or_default();
     // These types are spelt with another capital than the values that name them.
     let name = &kind.replace("dOnboarding", "dOnBoarding");

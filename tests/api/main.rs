@@ -19,6 +19,7 @@ mod element;
 mod epa;
 mod explain;
 mod flavour;
+mod foreign;
 mod grants;
 mod held;
 mod hostnet;

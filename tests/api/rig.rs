@@ -46,8 +46,8 @@ use crate::held::{Face, Held};
 
 pub struct Rig {
     pub addr: SocketAddr,
-    /// Where SOL005 and SOL003 are met, and where SOL002 is.
-    faces: [SocketAddr; 2],
+    /// Where SOL005 and SOL003 are met, where SOL002 is, and where SOL003's NFVO is alone.
+    faces: [SocketAddr; 3],
     pub socket: Utf8PathBuf,
     pub token: String,
     pub server: Server,
@@ -139,10 +139,14 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     let router = router.merge(slow(&at_work)).layer(axum::middleware::from_fn_with_state(held.clone(), crate::coverage::record));
     let element = api::router(&services, &[ReferencePoint::Sol002])
         .layer(axum::middleware::from_fn_with_state(held.as_seen_by(Face::Element), crate::coverage::record));
+    let vnfm = api::router(&services, &[ReferencePoint::Sol003Nfvo])
+        .layer(axum::middleware::from_fn_with_state(held.as_seen_by(Face::Vnfm), crate::coverage::record));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let addr = listener.local_addr().expect("addr");
     let for_elements = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let element_addr = for_elements.local_addr().expect("addr");
+    let for_vnfms = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let vnfm_addr = for_vnfms.local_addr().expect("addr");
     let socket = root.join("s");
     // Only few connections are for tests of those that hold them up; a host that stands still is no slow client.
     let patience = if connections < 16 { impatient() } else { Patience { header_timeout: PATIENT, idle_timeout: PATIENT, ..impatient() } };
@@ -151,6 +155,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     // Places of its own: a listener that waits for a connection holds one, and some tests have but one.
     let mut elements = Server::new(patience, 16);
     elements.listen_tls(for_elements, tls.clone(), element);
+    elements.listen_tls(for_vnfms, tls.clone(), vnfm);
     server.listen_local(bind_local(&socket).await.expect("socket"), router);
 
     let mut roots = RootCertStore::empty();
@@ -159,7 +164,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     let identity = config.tls_paths();
     Rig {
         addr,
-        faces: [addr, element_addr],
+        faces: [addr, element_addr, vnfm_addr],
         socket,
         token,
         server,

@@ -31,6 +31,10 @@ pub const VNFLCM_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFLifecycleManagem
 pub const VNFFM_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFFaultManagement/definitions/SOL002VNFFaultManagement_def.yaml";
 pub const VNFPM_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFPerformanceManagement/definitions/SOL002VNFPerformanceManagement_def.yaml";
 
+/// Packages as foreign VNFMs read them.
+pub const VNFPKGM_OF_SOL003: &str = "nfv-sol002-sol003/SOL003/VNFPackageManagement/definitions/SOL003VNFPackageManagement_def.yaml";
+pub const VNFPKGM_NOTIFICATION_OF_SOL003: &str =
+    "nfv-sol002-sol003/SOL003/VNFPackageManagementNotification/definitions/SOL003VNFPackageManagementNotification_def.yaml";
 pub const VNFIND: &str = "nfv-sol002-sol003/SOL003/VNFIndicator/definitions/SOL003VNFIndicator_def.yaml";
 pub const VNFIND_NOTIFICATION: &str =
     "nfv-sol002-sol003/SOL003/VNFIndicatorNotification/definitions/SOL003VNFIndicatorNotification_def.yaml";
@@ -160,6 +164,7 @@ const MISTAKES: &[(&str, &str, Mend, &str)] = &[
     (NSFM, "/Alarm/properties/_links/properties", Put(r##"{"self": {"$ref": "../../definitions/SOL005_def.yaml#/definitions/Link"}, "objectInstance": {"$ref": "../../definitions/SOL005_def.yaml#/definitions/Link"}}"##), "objectInstance stands inside self"),
     (NSFM, "/FaultyComponentInfo/properties", Put(r#"{"faultyNestedNsInstanceId": {"type": "string"}, "faultyNsVirtualLinkInstanceId": {"type": "string"}, "faultyVnfInstanceId": {"type": "string"}}"#), "each name stands on the description of the one after it"),
     (NSFM_NOTIFICATION, "/AlarmNotification/properties/notificationType/enum/0", Put(r#""AlarmNotification""#), "the name of the other notification"),
+    (VNFPKGM_OF_SOL003, "/PkgmNotificationsFilter/anyOf", Drop, "wants one of alternatives that are all optional"),
     (VNFIND_NOTIFICATION, "/SupportedIndicatorsChangeNotification/properties/notificationType/enum/0", Put(r#""SupportedIndicatorsChangeNotification""#), "the name of the other notification"),
     (VNFLCM, "/VnfLcmOpOcc/oneOf", Drop, "wants changedInfo in operations that change no information"),
     (VNFLCM, "/VnfSnapshot/required", Put(r#"["id", "vnfInstanceId", "vnfdId", "vnfInstance", "vnfcSnapshots"]"#), "requires triggeredAt and vnfInfo, which are not members"),

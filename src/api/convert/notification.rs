@@ -105,7 +105,12 @@ pub fn render(nfvo: &Nfvo, s: &Subscription, e: &Event) -> Result<Rendered> {
             b.put("nsInstanceId", id.to_string());
             b.link("nsInstance", format!("/nslcm/v2/ns_instances/{id}"));
         }
-        News::Package(id, change) => package(e, &id.to_string(), change, &mut b),
+        News::Package(id, change) => {
+            package(e, &id.to_string(), change, &mut b);
+            if s.source == Source::Sol003VnfPkgm {
+                b.link("vnfPackageByVnfdId", format!("/vnfpkgm/v2/onboarded_vnf_packages/{}", e.about.descriptor));
+            }
+        }
         News::Nsd(id, change) => nsd(e, &id.to_string(), change, &mut b)?,
         News::Pnfd(id, change) => pnfd(e, &id.to_string(), change, &mut b)?,
         News::AlarmRaised(a) => {

@@ -1,4 +1,4 @@
-//! SOL003 as the NFVO serves it to foreign VNFMs: the granting of their operations (9.4).
+//! SOL003 as the NFVO serves it to foreign VNFMs: the granting of their operations (9.4), and VNF packages to read (10.4).
 
 use axum::{
     extract::State,
@@ -15,7 +15,9 @@ use super::{
     problem::{Answer, Problem},
     respond::{NoQuery, accepted, created, shown},
     routes::Routes,
-    version::GRANT,
+    sol005::vnfpkgm,
+    subscriptions,
+    version::{GRANT, VNFPKGM},
     who::caller,
 };
 use crate::{
@@ -23,15 +25,26 @@ use crate::{
         error::{Fault, Result},
         grant::{Decision, GivenGrant},
         id::ProjectId,
+        subscription::Source,
     },
-    sol::grant::GrantRequest,
+    sol::{grant::GrantRequest, subscription::PkgmFilter},
 };
 
 /// Version of the resource: what was decided never changes.
 const ONLY: u64 = 1;
 
 pub fn routes() -> Routes {
-    GRANT.routes().and(Routes::default().post("/grant/v1/grants", create).get("/grant/v1/grants/{grantId}", one))
+    let grants = GRANT.routes().and(Routes::default().post("/grant/v1/grants", create).get("/grant/v1/grants/{grantId}", one));
+    grants.and(vnfpkgm::by_vnfd())
+}
+
+/// What has paths of SOL005's, which has more methods there: for listeners without it.
+pub fn packages() -> Routes {
+    VNFPKGM.routes().and(vnfpkgm::reading()).and(subscriptions::routes::<PkgmFilter>(
+        Source::Sol003VnfPkgm,
+        "/vnfpkgm/v2/subscriptions",
+        "/vnfpkgm/v2/subscriptions/{subscriptionId}",
+    ))
 }
 
 /// For the account that asked, whoever reads the answer.

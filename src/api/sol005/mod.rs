@@ -4,7 +4,7 @@ mod nsd;
 mod nslcm;
 mod nslcm_ops;
 mod pnfd;
-mod vnfpkgm;
+pub(super) mod vnfpkgm;
 
 use super::{
     alarms::{self, Of},

@@ -1,4 +1,4 @@
-//! SOL005 9.4: VNF packages.
+//! VNF packages (SOL005 9.4), and what foreign VNFMs read of them (SOL003 10.4): the same handlers, told apart by how a package is named.
 
 use axum::{
     body::Body,
@@ -21,6 +21,7 @@ use crate::{
         respond::{NoQuery, created, not_offered, shown},
         routes::{Routes, accepts},
         upload,
+        who::View,
     },
     model::{
         error::{Fault, Result},
@@ -34,33 +35,88 @@ use crate::{
     },
 };
 
+const ALL: &str = "/vnfpkgm/v2/vnf_packages";
+const ONE: &str = "/vnfpkgm/v2/vnf_packages/{vnfPkgId}";
+const CONTENT: &str = "/vnfpkgm/v2/vnf_packages/{vnfPkgId}/package_content";
+
 pub fn routes() -> Routes {
-    const ONE: &str = "/vnfpkgm/v2/vnf_packages/{vnfPkgId}";
+    reading().post(ALL, create).patch(ONE, modify).delete(ONE, delete).put(CONTENT, upload).post(
+        "/vnfpkgm/v2/vnf_packages/{vnfPkgId}/package_content/upload_from_uri",
+        not_offered("upload_from_uri is not offered: PUT the package to package_content"),
+    )
+}
+
+/// What SOL003 has of it (10.4.2, 10.4.3).
+pub fn reading() -> Routes {
+    type Of = Id<VnfPkgId>;
+    type Part = IdPath<VnfPkgId>;
     Routes::default()
-        .get("/vnfpkgm/v2/vnf_packages", all)
-        .post("/vnfpkgm/v2/vnf_packages", create)
-        .get(ONE, one)
-        .patch(ONE, modify)
-        .delete(ONE, delete)
-        .get_raw("/vnfpkgm/v2/vnf_packages/{vnfPkgId}/package_content", download)
-        .put("/vnfpkgm/v2/vnf_packages/{vnfPkgId}/package_content", upload)
-        .get_raw("/vnfpkgm/v2/vnf_packages/{vnfPkgId}/vnfd", descriptor)
-        .get_raw("/vnfpkgm/v2/vnf_packages/{vnfPkgId}/manifest", manifest)
-        .get_raw("/vnfpkgm/v2/vnf_packages/{vnfPkgId}/artifacts/{*artifactPath}", artefact)
-        .post(
-            "/vnfpkgm/v2/vnf_packages/{vnfPkgId}/package_content/upload_from_uri",
-            not_offered("upload_from_uri is not offered: PUT the package to package_content"),
+        .get(ALL, |s: Ctx, base: Base, uri: Uri| all(s, base, uri, false))
+        .get(ONE, |s: Ctx, base: Base, Id(id): Of, q: NoQuery, h: HeaderMap| one(s, base, Named::Package(id), q, h))
+        .get_raw(CONTENT, |s: Ctx, Id(id): Of, q: NoQuery, h: HeaderMap| download(s, Named::Package(id), q, h))
+        .get_raw("/vnfpkgm/v2/vnf_packages/{vnfPkgId}/vnfd", |s: Ctx, Id(id): Of, q: NoQuery, h: HeaderMap| {
+            descriptor(s, Named::Package(id), q, h)
+        })
+        .get_raw("/vnfpkgm/v2/vnf_packages/{vnfPkgId}/manifest", |s: Ctx, Id(id): Of, q: NoQuery, h: HeaderMap| {
+            manifest(s, Named::Package(id), q, h)
+        })
+        .get_raw(
+            "/vnfpkgm/v2/vnf_packages/{vnfPkgId}/artifacts/{*artifactPath}",
+            |s: Ctx, IdPath(id, path): Part, q: NoQuery, h: HeaderMap| artefact(s, Named::Package(id), path, q, h),
         )
 }
 
-fn find(nfvo: &Nfvo, id: VnfPkgId) -> Result<VnfPackage> {
-    nfvo.vnfm().store().get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF package {id}")))
+/// SOL003 alone: those that are onboarded, by their VNFDs.
+pub fn by_vnfd() -> Routes {
+    type Of = Id<SmolStr>;
+    type Part = IdPath<SmolStr>;
+    Routes::default()
+        .get("/vnfpkgm/v2/onboarded_vnf_packages", |s: Ctx, base: Base, uri: Uri| all(s, base, uri, true))
+        .get("/vnfpkgm/v2/onboarded_vnf_packages/{vnfdId}", |s: Ctx, base: Base, Id(id): Of, q: NoQuery, h: HeaderMap| {
+            one(s, base, Named::Vnfd(id), q, h)
+        })
+        .get_raw("/vnfpkgm/v2/onboarded_vnf_packages/{vnfdId}/package_content", |s: Ctx, Id(id): Of, q: NoQuery, h: HeaderMap| {
+            download(s, Named::Vnfd(id), q, h)
+        })
+        .get_raw("/vnfpkgm/v2/onboarded_vnf_packages/{vnfdId}/vnfd", |s: Ctx, Id(id): Of, q: NoQuery, h: HeaderMap| {
+            descriptor(s, Named::Vnfd(id), q, h)
+        })
+        .get_raw("/vnfpkgm/v2/onboarded_vnf_packages/{vnfdId}/manifest", |s: Ctx, Id(id): Of, q: NoQuery, h: HeaderMap| {
+            manifest(s, Named::Vnfd(id), q, h)
+        })
+        .get_raw(
+            "/vnfpkgm/v2/onboarded_vnf_packages/{vnfdId}/artifacts/{*artifactPath}",
+            |s: Ctx, IdPath(id, path): Part, q: NoQuery, h: HeaderMap| artefact(s, Named::Vnfd(id), path, q, h),
+        )
 }
 
-async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
+/// How a path names a package.
+enum Named {
+    Package(VnfPkgId),
+    /// One that is onboarded, and that the caller sees: the gate knows nothing of these names.
+    Vnfd(SmolStr),
+}
+
+fn find(view: &View, of: &Named) -> Result<VnfPackage> {
+    let store = view.vnfm().store();
+    match of {
+        Named::Package(id) => store.get(id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF package {id}"))),
+        Named::Vnfd(id) => {
+            let is = |p: &VnfPackage| {
+                p.onboarding == Onboarding::Onboarded && p.vnfd.as_ref().is_some_and(|v| v.id == *id) && view.caller().sees_all_of(p)
+            };
+            let found = store.list::<VnfPackage>()?.into_iter().find(is);
+            found.ok_or_else(|| Fault::not_found(format!("there is no onboarded VNF package with the VNFD '{id}'")))
+        }
+    }
+}
+
+async fn all(State(s): Ctx, base: Base, uri: Uri, onboarded: bool) -> Answer<Response> {
     let query = Query::parse(&uri, &VNF_PKG_INFO)?;
-    let page = |n: &Nfvo, after: Option<Uuid>, limit| {
-        Ok(Page::of(n.vnfm().store().page::<VnfPackage>(after.map(VnfPkgId).as_ref(), limit)?, limit, |p| p.id.0))
+    let page = move |n: &Nfvo, after: Option<Uuid>, limit| {
+        let mut page = Page::of(n.vnfm().store().page::<VnfPackage>(after.map(VnfPkgId).as_ref(), limit)?, limit, |p| p.id.0);
+        page.entries.retain(|(_, p)| !onboarded || p.onboarding == Onboarding::Onboarded);
+        Ok(page)
     };
     let to = base.clone();
     list(&s, &base, query, page, move |_, p| Ok(catalogue::package(&p, &to))).await
@@ -72,8 +128,8 @@ async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract
     created(&format!("/vnfpkgm/v2/vnf_packages/{}", d.id), catalogue::package_version(&d), &catalogue::package(&d, &base))
 }
 
-async fn one(State(s): Ctx, base: Base, Id(id): Id<VnfPkgId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
-    let d = s.domain(move |n| find(n, id)).await?;
+async fn one(State(s): Ctx, base: Base, of: Named, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    let d = s.domain(move |n| find(n, &of)).await?;
     Ok(shown(&headers, catalogue::package_version(&d), &catalogue::package(&d, &base)))
 }
 
@@ -100,19 +156,19 @@ async fn delete(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: Header
 }
 
 /// 409 while there is no content to show (SOL005 9.4.5.3.2).
-async fn onboarded(s: &Services, id: VnfPkgId) -> Answer<VnfPackage> {
-    let d = s.domain(move |n| find(n, id)).await?;
+async fn onboarded(s: &Services, of: Named) -> Answer<VnfPackage> {
+    let d = s.domain(move |n| find(n, &of)).await?;
     match d.onboarding {
         Onboarding::Onboarded => Ok(d),
         Onboarding::Created | Onboarding::Uploading | Onboarding::Processing | Onboarding::Error => {
-            Err(Fault::conflict(format!("VNF package {id} is not onboarded: it has no content yet")).into())
+            Err(Fault::conflict(format!("VNF package {} is not onboarded: it has no content yet", d.id)).into())
         }
     }
 }
 
-async fn download(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+async fn download(State(s): Ctx, of: Named, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
     accepts(&headers, &["application/zip"])?;
-    let d = onboarded(&s, id).await?;
+    let d = onboarded(&s, of).await?;
     let file = d.archive.ok_or_else(|| Fault::bug("an onboarded package without archive"))?;
     content::file(&headers, s.nfvo.vnfm().layout(), &file, "application/zip").await
 }
@@ -126,18 +182,18 @@ async fn upload(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: Header
     upload::content(s, &TO, id.0, headers, body).await
 }
 
-async fn descriptor(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
-    let d = onboarded(&s, id).await?;
+async fn descriptor(State(s): Ctx, of: Named, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    let d = onboarded(&s, of).await?;
     content::descriptor(&headers, s.nfvo.vnfm().layout(), &d.files, &d.vnfd_path)
 }
 
-async fn manifest(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+async fn manifest(State(s): Ctx, of: Named, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
     accepts(&headers, &["text/plain"])?;
-    let d = onboarded(&s, id).await?;
+    let d = onboarded(&s, of).await?;
     content::manifest(&headers, s.nfvo.vnfm().layout(), &d.files, d.manifest_path.as_deref()).await
 }
 
-async fn artefact(State(s): Ctx, IdPath(id, path): IdPath<VnfPkgId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
-    let d = onboarded(&s, id).await?;
+async fn artefact(State(s): Ctx, of: Named, path: String, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    let d = onboarded(&s, of).await?;
     content::artefact(&headers, s.nfvo.vnfm().layout(), &d.files, &path).await
 }

@@ -8,6 +8,7 @@ const VNFLCM: &str = "nfv-sol002-sol003/SOL003/VNFLifecycleManagement/VNFLifecyc
 const VNFFM: &str = "nfv-sol002-sol003/SOL003/VNFFaultManagement/VNFFaultManagement.yaml";
 const VNFLCM_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFLifecycleManagement/VNFLifecycleManagement.yaml";
 const VNFFM_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFFaultManagement/VNFFaultManagement.yaml";
+const VNFPKGM_OF_SOL003: &str = "nfv-sol002-sol003/SOL003/VNFPackageManagement/VNFPackageManagement.yaml";
 const VNFIND: &str = "nfv-sol002-sol003/SOL003/VNFIndicator/VNFIndicator.yaml";
 const VNFIND_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFIndicator/VNFIndicator.yaml";
 const PARAMS: &str = "nfv-sol002-sol003/components/SOL003_params.yaml";
@@ -34,6 +35,7 @@ pub const SLIPS: &[(&str, &str, Option<&str>, &str)] = &[
     (VNFLCM_TYPES_OF_SOL002, "/definitions/VnfSnapshot/required", Some(r#"["id", "vnfInstanceId", "vnfdId"]"#), "SOL002 5.4.23.3.2 has lists without the rest unless it is asked for"),
     (VNFFM_OF_SOL002, "/components/responses/Alarms.Get.200/content/application~1json/schema", Some(r##"{"type": "array", "items": {"$ref": "./definitions/SOL002VNFFaultManagement_def.yaml#/definitions/Alarm"}}"##), A_LIST),
     (VNFFM_OF_SOL002, "/components/responses/Subscriptions.Get.200/content/application~1json/schema", Some(r##"{"type": "array", "items": {"$ref": "./definitions/SOL002VNFFaultManagement_def.yaml#/definitions/FmSubscription"}}"##), A_LIST),
+    (VNFPKGM_OF_SOL003, "/components/responses/Subscriptions.Post.201/content/application~1json/schema", Some(r##"{"$ref": "./definitions/SOL003VNFPackageManagement_def.yaml#/definitions/PkgmSubscription"}"##), ONE),
     (VNFIND, "/components/responses/Subscriptions.Post.201/content/application~1json/schema", Some(r##"{"$ref": "./definitions/SOL003VNFIndicator_def.yaml#/definitions/VnfIndicatorSubscription"}"##), ONE),
     (VNFIND_OF_SOL002, "/components/responses/VnfIndicatorSubscription.Post.201/content/application~1json/schema", Some(r##"{"$ref": "./definitions/SOL002VNFIndicator_def.yaml#/definitions/VnfIndicatorSubscription"}"##), ONE),
 ];
