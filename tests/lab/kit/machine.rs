@@ -78,6 +78,8 @@ impl Machine {
             qemu.arg("-netdev").arg(format!("user,id=net{node},restrict=on"));
             qemu.arg("-device").arg(format!("igb,netdev=net{node},bus=port{node},mac={mac},romfile="));
         }
+        // A watchdog of its own, and not the chipset's: systemd asking that one makes QEMU's q35 stand still.
+        qemu.args(["-global", "ICH9-LPC.enable_tco=off", "-device", "i6300esb,bus=pcie.0", "-action", "watchdog=reset"]);
         // A device that is no NIC and has a driver of the host's: NVMe without anything on it.
         qemu.args(["-device", "pcie-root-port,id=port2,bus=pxb1,chassis=3,slot=3", "-device", "nvme,serial=lab,bus=port2"]);
         let socket = |name: &str| format!("{},server=on,wait=off", sockets.path().join(name).display());
