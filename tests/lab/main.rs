@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         &[
             ("trial", trial::FALLBACK),
             ("up", up::TESTS),
+            ("trial", trial::HANGS),
             ("box_network", network::FIRST),
             ("sriov", sriov::TESTS),
             ("pages", pages::TESTS),

@@ -13,6 +13,8 @@ use crate::{
 };
 
 pub const FALLBACK: &[Test] = tests![a_trial_that_does_not_boot_falls_back];
+/// Before there is anything on the box.
+pub const HANGS: &[Test] = tests![a_box_that_hangs_is_reset_and_a_trial_that_hangs_falls_back];
 /// While the guest runs.
 pub const TESTS: &[Test] = tests![a_profile_and_gib_pages_are_planned_tried_and_then_kept];
 /// Only where there is time (`--long`): it is a boot of its own, and ends as the one before it.
@@ -20,6 +22,9 @@ pub const LONG: &[Test] = tests![a_trial_that_comes_up_without_bothy_falls_back_
 /// After the guest that has the page.
 pub const UNDO: &[Test] = tests![an_undo_takes_back_what_it_can_and_puts_the_rest_on_trial];
 
+/// Seconds, of a box that runs and of one on its way up: nobody waits for the times that it has.
+const SOON: u32 = 20;
+const UP: u32 = 30;
 pub const GIB: u32 = 1 << 20;
 /// The node of the guest's function.
 const NODE: u32 = 1;
@@ -41,6 +46,30 @@ fn a_trial_that_does_not_boot_falls_back(lab: &mut Lab) {
     on_boot(lab, "committed", COMMITTED);
     assert_eq!(lab.boot_variable("bothy_try").as_deref(), Some("0"));
     kept(lab, COMMITTED);
+}
+
+/// Two hangs, and nobody's hand: systemd stands still, and the boot that follows, a trial, never has one.
+fn a_box_that_hangs_is_reset_and_a_trial_that_hangs_falls_back(lab: &mut Lab) {
+    let watchdog = |lab: &mut Lab| lab.bothy(&["host", "facts"])["watchdog"].take();
+    let sound = json!({ "identity": "i6300ESB timer", "seconds": 120, "runs": true, "hasReset": false });
+    assert_eq!(watchdog(lab), sound, "as systemd has it");
+    let began = lab.sh("journalctl -k -b -o cat | grep '^bothy: the watchdog'");
+    assert_eq!(began, "bothy: the watchdog (i6300ESB timer) resets a boot that hangs for 300 s");
+    let trials = |lab: &Lab| lab.console().matches("Booting `Bothy, on trial'").count();
+    let (tried, panicked) = (trials(lab), panics(lab));
+    // A kernel that starts this has no more to do than to wait for a key.
+    lab.try_arguments(&format!("{COMMITTED} bothy.watchdog={UP} init=/bin/sh"));
+    let manager = "org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager";
+    let stand_still = format!("sync; busctl set-property {manager} RuntimeWatchdogUSec t {SOON}000000; kill -SEGV 1");
+    lab.end_by(&["/bin/sh", "-c", &stand_still]);
+    assert_eq!((trials(lab), panics(lab)), (tried + 1, panicked), "the trial was begun, and nothing gave up");
+    on_boot(lab, "committed", COMMITTED);
+    kept(lab, COMMITTED);
+    assert_eq!(watchdog(lab)["hasReset"], true);
+    let said = lab.sh("bothy host facts | grep watchdog; journalctl -b -u bothy -o cat");
+    for words in ["it ended the boot before this one", "did not come up: the box is back on those before"] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
 }
 
 fn a_profile_and_gib_pages_are_planned_tried_and_then_kept(lab: &mut Lab) {

@@ -38,7 +38,7 @@ pub enum Settled {
 }
 
 /// What the kernel shows of a boot on trial; the boot menu puts it there.
-const TRIAL: (&str, &str) = ("bothy.boot", "trial");
+pub(super) const TRIAL: (&str, &str) = ("bothy.boot", "trial");
 
 pub struct Keeper {
     store: Store,

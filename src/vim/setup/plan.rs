@@ -5,6 +5,7 @@
 use super::{
     Desired, Profile,
     args::{self, has},
+    keeper::TRIAL,
 };
 use crate::model::{
     host::{BootArgs, DriverName, HostFacts, HostSetting, KernelArg, KernelArgs, PciDevice, PfName},
@@ -245,9 +246,15 @@ fn kernel(p: &mut HostPlan, desired: &Desired, facts: &HostFacts, boot: Option<&
         Some(b) if !b.armed && b.committed == p.args => Needs::Booting,
         Some(_) => Needs::Reboot,
     };
+    // What was on trial, and is not what this boot has.
+    let tried = |b: &BootArgs| !b.armed && b.slot_try.is_none() && b.trial.as_ref() == Some(&p.args);
+    let fell_back = boot.is_some_and(tried) && !running.has(TRIAL.0, TRIAL.1);
     let mut item = |what: String, why: String| p.items.push(Item { what, why, needs, changes: Vec::new() });
     for w in wanted.iter().filter(|w| !has(running, &w.args)) {
-        item(format!("kernel argument {}", arguments(&w.args)), w.why.clone());
+        item(
+            format!("kernel argument {}", arguments(&w.args)),
+            if fell_back { format!("{}; tried, and did not come up", w.why) } else { w.why.clone() },
+        );
     }
     let Some(boot) = boot else { return };
     let unwanted: KernelArgs = boot.committed.iter().filter(|a| !p.args.iter().any(|w| w == *a)).cloned().collect();

@@ -278,9 +278,13 @@ fn a_trial_that_comes_up_is_committed_and_one_that_does_not_is_offered_again() {
     assert_eq!(r.keeper.settle_boot().expect("asked"), Settled::FellBack(trial.clone()), "that was the old boot");
     assert_eq!(r.boot(), BootArgs { trial: Some(trial.clone()), ..BootArgs::default() });
     assert!(r.left().iter().any(|(needs, _)| *needs == Needs::Reboot), "it can be tried again");
+    let said = |r: &Rig| r.keeper.plan().expect("planned").items.iter().filter(|i| i.why.ends_with("; tried, and did not come up")).count();
+    assert!(said(&r) > 1, "and says what came of the last time");
 
     r.keeper.apply().expect("applied");
+    assert_eq!(said(&r), 0, "on trial once more");
     r.sim.boot_box(true);
+    assert_eq!(said(&r), 0, "nobody has judged this one");
     assert_eq!(r.keeper.settle_boot().expect("asked"), Settled::Kept);
     let sound = BootArgs { committed: trial.clone(), ..BootArgs::default() };
     assert_eq!(r.boot(), sound);

@@ -114,8 +114,13 @@ impl Lab {
     /// Restarts the box in order, and waits until it is up again.
     #[track_caller]
     pub fn reboot(&mut self) {
+        self.end_by(&["/usr/bin/systemctl", "reboot"]);
+    }
+    /// Runs a program that ends this boot, and waits until the box is up again.
+    #[track_caller]
+    pub fn end_by(&mut self, argv: &[&str]) {
         let before = self.boot_id();
-        self.agent().start(&["/usr/bin/systemctl", "reboot"]).expect("told to reboot");
+        self.agent().start(argv).expect("told to end");
         self.await_boot(Some(before));
     }
 
