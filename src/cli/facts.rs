@@ -51,6 +51,7 @@ fn text(f: &Value) -> String {
     if f["mhz"].is_number() {
         lines.push(format!("clock: {} MHz", plain(&f["mhz"])));
     }
+    lines.push(watchdog(&f["watchdog"]));
     for g in list(f, "governors") {
         lines.push(format!("governor {}: CPUs {} (there are: {})", plain(&g["name"]), plain(&g["cpus"]), plain(&g["available"])));
     }
@@ -66,6 +67,15 @@ fn text(f: &Value) -> String {
     ];
     lines.extend(tables.iter().filter(|(_, rows)| !rows.is_empty()).map(|(head, rows)| format!("\n{}", align(head, rows))));
     lines.join("\n")
+}
+
+fn watchdog(w: &Value) -> String {
+    if w.is_null() {
+        return "watchdog: none, a host that hangs waits for a hand".into();
+    }
+    let does = if w["runs"] == true { "resets the host when it hangs for" } else { "nobody has started it; it would wait for" };
+    let has = if w["hasReset"] == true { "; it ended the boot before this one" } else { "" };
+    format!("watchdog {}: {does} {} s{has}", plain(&w["identity"]), plain(&w["seconds"]))
 }
 
 fn node(n: &Value) -> Vec<String> {
@@ -128,7 +138,10 @@ fn device(d: &Value) -> Vec<String> {
     };
     let interfaces: Vec<String> = list(d, "interfaces").iter().map(interface).collect();
     let id = format!("{}:{}", plain(&d["vendor"]), plain(&d["device"]));
-    let [address, class, node, driver, group] = [&d["address"], &d["class"], &d["node"], &d["driver"], &d["iommuGroup"]].map(plain);
+    let [address, class, node, mut driver, group] = [&d["address"], &d["class"], &d["node"], &d["driver"], &d["iommuGroup"]].map(plain);
+    if let Some(user) = d["user"].as_str() {
+        driver += &format!(", {user}");
+    }
     vec![address, id, class, node, driver, group, interfaces.join(", "), sriov]
 }
 
@@ -156,6 +169,7 @@ mod tests {
         let mut f = json!({
             "kernel": "6.12", "kernelArguments": "ro quiet", "wantedKernelArguments": "isolcpus=domain,1-2", "cpus": "0-7", "sockets": 2,
             "smt": true, "iommu": false, "isolated": "1-2", "nohzFull": "2", "mhz": 2400,
+            "watchdog": {"identity": "iTCO_wdt", "seconds": 121, "runs": true, "hasReset": true},
             "nodes": [
                 {"id": 0, "cpus": "0-1,4-5", "memoryMib": 4000, "memoryFreeMib": 3000, "distances": [10, 21],
                  "hugepages": [{"sizeKib": 2048, "total": 64, "free": 60}, {"sizeKib": 1_048_576, "total": 2, "free": 1}]},
@@ -178,12 +192,17 @@ mod tests {
                     {"index": 0, "address": "0000:01:10.0", "settings": {"mac": "02:00:00:00:00:02", "vlan": 42, "linkState": "DOWN",
                         "trust": true, "spoofCheck": false, "minRateMbps": 5, "maxRateMbps": 100}},
                     {"index": 1, "address": "0000:01:10.2"}]}},
-                {"address": "0000:01:10.0", "vendor": "8086", "device": "10ca", "class": "020001", "driver": "vfio-pci",
+                {"address": "0000:01:10.0", "vendor": "8086", "device": "10ca", "class": "020001", "driver": "vfio-pci", "user": "qemu (7)",
                  "interfaces": [], "physicalFunction": "0000:01:00.0"},
                 {"address": "0000:02:00.0", "vendor": "1af4", "device": "1041", "class": "020002", "interfaces": [
                     {"name": "eth1", "mtu": 1500, "up": true, "carrier": false}, {"name": "eth2", "mtu": 1400, "up": false, "carrier": false}]}]);
         insta::assert_snapshot!("facts", text(&f));
         let few = json!({"kernel": "6.12", "kernelArguments": "", "wantedKernelArguments": "", "sockets": 1});
-        assert_eq!(text(&few), "kernel 6.12: \nkernel arguments wanted: none\n1 sockets, 0 cores, CPUs -, SMT no, IOMMU no");
+        assert_eq!(
+            text(&few),
+            "kernel 6.12: \nkernel arguments wanted: none\n1 sockets, 0 cores, CPUs -, SMT no, IOMMU no\nwatchdog: none, a host that hangs waits for a hand"
+        );
+        let idle = json!({"identity": "iTCO_wdt", "seconds": 31, "runs": false, "hasReset": false});
+        assert_eq!(watchdog(&idle), "watchdog iTCO_wdt: nobody has started it; it would wait for 31 s");
     }
 }

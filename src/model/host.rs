@@ -93,7 +93,21 @@ pub struct HostFacts {
     pub devices: Vec<PciDevice>,
     /// DMA is remapped: devices can be handed to guests.
     pub iommu: bool,
+    pub watchdog: Option<Watchdog>,
     pub kernel: Kernel,
+}
+
+/// What resets a host that hangs. Without one that runs a hang waits for a hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watchdog {
+    /// What its driver calls it.
+    pub identity: SmolStr,
+    /// How long it waits.
+    pub seconds: u32,
+    /// Somebody has started it, and feeds it.
+    pub runs: bool,
+    /// It ended the boot before this one.
+    pub has_reset: bool,
 }
 
 /// Memory and CPUs that are close to each other. A host without NUMA is one node 0.
@@ -172,6 +186,8 @@ pub struct PciDevice {
     pub driver: Option<DriverName>,
     /// Devices of one group can only go to one guest together; `None`: no IOMMU before it.
     pub iommu_group: Option<u32>,
+    /// A program that has it open by vfio-pci, and is no guest that Bothy gave it to.
+    pub user: Option<SmolStr>,
     /// Network interfaces of its present driver.
     pub ports: Vec<NetPort>,
     pub function: Function,

@@ -29,6 +29,7 @@ pub(super) struct Hardware {
     /// Each function as the host has it while no guest does.
     home: BTreeMap<PciAddr, Home>,
     boot: BootArgs,
+    pub recalled: Vec<(PciAddr, SmolStr)>,
 }
 
 /// A function at home.
@@ -45,7 +46,7 @@ fn conf_of(facts: &HostFacts, addr: PciAddr) -> Option<VfConf> {
 impl Hardware {
     pub fn new(facts: HostFacts) -> Self {
         let home = tree(facts.devices.iter().map(|d| (d.addr, Home { conf: conf_of(&facts, d.addr), driver: d.driver.clone() })));
-        Hardware { facts, home, boot: BootArgs::default() }
+        Hardware { facts, home, boot: BootArgs::default(), recalled: Vec::new() }
     }
 
     /// Functions that are not as the host has them.
@@ -217,6 +218,9 @@ fn vf_index(f: &Function) -> u16 {
 impl port::Hardware for Sim {
     fn facts(&self) -> Result<HostFacts> {
         self.call(Method::Facts, Target::Host, |world, _| Ok(world.hardware.facts.clone()))
+    }
+    fn recall(&self, given: &[(PciAddr, SmolStr)]) {
+        self.lock().hardware.recalled = given.to_vec();
     }
     fn pulse(&self, links: &[IfName]) -> Result<port::HostPulse> {
         self.call(Method::Pulse, Target::Host, |world, _| {

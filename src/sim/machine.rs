@@ -123,6 +123,7 @@ impl Machine {
             irqs: (0..4).map(|n| Irq { number: 40 + n, cpus: cpus.clone() }).collect(),
             devices: self.devices(),
             iommu: self.iommu,
+            watchdog: None,
             kernel: Kernel { release: "6.12.0-simulated".into(), args: KernelArgs::parse(&self.args) },
             cores,
         }
@@ -182,6 +183,7 @@ impl Machine {
                 node: Some(nic.node),
                 driver: Some(driver),
                 iommu_group: self.iommu.then_some(20 + 100 * n as u32),
+                user: None,
                 ports: port.into_iter().collect(),
                 function: Function::Plain,
             };

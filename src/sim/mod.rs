@@ -184,6 +184,10 @@ impl Sim {
     pub fn set_hardware(&self, facts: HostFacts) {
         self.lock().hardware = hardware::Hardware::new(facts);
     }
+    /// What the last bothy that started said that guests have: functions, and what their cards were called.
+    pub fn recalled(&self) -> Vec<(PciAddr, SmolStr)> {
+        self.lock().hardware.recalled.clone()
+    }
     /// A PF loses its driver behind everybody's back, and guests what they had of it.
     pub fn lose_pf(&self, pf: PciAddr) {
         let mut world = self.lock();

@@ -7,6 +7,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use smol_str::SmolStr;
 
 use crate::model::{
     domain::{DiskSpec, DomainSpec, Owner},
@@ -376,6 +377,8 @@ pub trait Hardware: Send + Sync {
     fn release_vf(&self, before: &VfSetting) -> Result<()>;
     /// This driver has the device (`None`: none has). For whole functions; a gone one is `NotFound`.
     fn ensure_driver(&self, device: PciAddr, driver: Option<&DriverName>) -> Result<()>;
+    /// Guests have these since before this process: of each its address, and what its card was called when it was given.
+    fn recall(&self, given: &[(PciAddr, SmolStr)]);
     /// What changes from moment to moment, cheap to ask for; of `links` those that are there.
     fn pulse(&self, links: &[IfName]) -> Result<HostPulse>;
     /// Takes the PF from its driver and gives it back, then as `ensure_pf`. `Conflict` while one of its VFs

@@ -25,6 +25,8 @@ pub struct Facts {
     sockets: usize,
     smt: bool,
     iommu: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watchdog: Option<Watchdog>,
     isolated: String,
     nohz_full: String,
     nodes: Vec<Node>,
@@ -34,6 +36,15 @@ pub struct Facts {
     #[serde(skip_serializing_if = "Option::is_none")]
     mhz: Option<u32>,
     devices: Vec<Device>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Watchdog {
+    identity: String,
+    seconds: u32,
+    runs: bool,
+    has_reset: bool,
 }
 
 #[derive(Serialize)]
@@ -92,6 +103,8 @@ struct Device {
     driver: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     iommu_group: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
     interfaces: Vec<Interface>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sriov: Option<Sriov>,
@@ -160,6 +173,12 @@ impl Facts {
             sockets: sockets.len(),
             smt: f.has_smt(),
             iommu: f.iommu,
+            watchdog: f.watchdog.as_ref().map(|w| Watchdog {
+                identity: w.identity.to_string(),
+                seconds: w.seconds,
+                runs: w.runs,
+                has_reset: w.has_reset,
+            }),
             isolated: f.isolated.to_string(),
             nohz_full: f.nohz_full.to_string(),
             nodes: f.nodes.iter().map(Node::from).collect(),
@@ -219,6 +238,7 @@ impl From<&host::PciDevice> for Device {
             node: d.node.map(|n| n.0),
             driver: d.driver.as_ref().map(ToString::to_string),
             iommu_group: d.iommu_group,
+            user: d.user.as_ref().map(ToString::to_string),
             interfaces: d.ports.iter().map(Interface::from).collect(),
             sriov,
             physical_function,

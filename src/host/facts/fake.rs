@@ -69,6 +69,13 @@ impl Fake {
         if facts.iommu {
             f.link("sys/class/iommu/dmar0", "../../devices/virtual/iommu/dmar0");
         }
+        if let Some(w) = &facts.watchdog {
+            let put = |file: &str, value: &dyn ToString| f.put(&format!("sys/class/watchdog/watchdog0/{file}"), value.to_string());
+            put("identity", &w.identity);
+            put("timeout", &w.seconds);
+            put("state", &if w.runs { "active" } else { "inactive" });
+            put("bootstatus", &if w.has_reset { 32 } else { 0 });
+        }
         facts.devices.iter().for_each(|d| f.device(d));
         for i in &facts.irqs {
             f.put(&format!("proc/irq/{}/smp_affinity_list", i.number), &i.cpus);

@@ -9,20 +9,22 @@
 
 mod cpu;
 mod memory;
-mod pci;
+pub(super) mod pci;
 mod tree;
 
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watchdog_tests;
 
 pub use memory::memory_now;
 pub use tree::Tree;
 
 use crate::model::{
     error::{Fault, Result},
-    host::{HostFacts, Irq, Kernel, KernelArgs, VfTold},
+    host::{HostFacts, Irq, Kernel, KernelArgs, VfTold, Watchdog},
     id::IfName,
 };
 
@@ -45,6 +47,7 @@ pub fn read(tree: &Tree, vfs: ToldVfs<'_>) -> Result<HostFacts> {
         governors: cpu::governors(tree),
         mhz: cpu::mhz(tree),
         irqs: irqs(tree),
+        watchdog: watchdog(tree),
         iommu: has_group || !tree.list("sys/class/iommu").is_empty(),
         devices,
         kernel: Kernel {
@@ -52,6 +55,20 @@ pub fn read(tree: &Tree, vfs: ToldVfs<'_>) -> Result<HostFacts> {
             args: KernelArgs::parse(&tree.read("proc/cmdline").unwrap_or_default()),
         },
         cores,
+    })
+}
+
+/// `WDIOF_CARDRESET` in `bootstatus` (linux/watchdog.h).
+const CARD_RESET: u32 = 0x20;
+
+/// The first one, which is the one that is fed: who starts one takes that, and systemd as well.
+fn watchdog(tree: &Tree) -> Option<Watchdog> {
+    let at = |file: &str| format!("sys/class/watchdog/watchdog0/{file}");
+    Some(Watchdog {
+        identity: tree.read(at("identity"))?.into(),
+        seconds: tree.parse(at("timeout")).unwrap_or(0),
+        runs: tree.read(at("state")).as_deref() == Some("active"),
+        has_reset: tree.parse::<u32>(at("bootstatus")).is_some_and(|b| b & CARD_RESET != 0),
     })
 }
 

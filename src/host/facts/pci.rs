@@ -1,5 +1,7 @@
 //! PCI devices, their interfaces, physical and virtual functions.
 
+use std::collections::BTreeMap;
+
 use super::{ToldVfs, Tree};
 use crate::model::{
     host::{Function, Mbps, NetPort, NodeId, PciClass, PciDevice, Pf, Vf},
@@ -32,8 +34,30 @@ fn device(tree: &Tree, addr: PciAddr, vfs: ToldVfs<'_>) -> Option<PciDevice> {
         driver: tree.link(at("driver")).and_then(|d| d.parse().ok()),
         iommu_group: tree.link(at("iommu_group")).and_then(|g| g.parse().ok()),
         function: function(tree, addr, &dir, &ports, vfs),
+        user: None,
         ports,
     })
+}
+
+/// Programs that have these devices, which are with vfio-pci, open: each by its group's file, or its own (iommufd). The
+/// kernel lets one program at a time; it tells by the files of each process only.
+pub(in super::super) fn users(tree: &Tree, devices: &mut [&mut PciDevice]) {
+    let mut files: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (n, d) in devices.iter().enumerate() {
+        let group = d.iommu_group.map(|g| format!("/dev/vfio/{g}"));
+        let own = tree.list(format!("{DEVICES}/{}/vfio-dev", d.addr)).into_iter().map(|v| format!("/dev/vfio/devices/{v}"));
+        group.into_iter().chain(own).for_each(|f| files.entry(f).or_default().push(n));
+    }
+    if files.is_empty() {
+        return;
+    }
+    for pid in tree.list("proc").iter().filter(|p| p.bytes().all(|b| b.is_ascii_digit())) {
+        let open = |fd: String| tree.target(format!("proc/{pid}/fd/{fd}"));
+        for n in tree.list(format!("proc/{pid}/fd")).into_iter().filter_map(open).filter_map(|f| files.get(&f)).flatten() {
+            let name = tree.read(format!("proc/{pid}/comm")).unwrap_or_else(|| "process".into());
+            devices[*n].user = Some(smol_str::format_smolstr!("{name} ({pid})"));
+        }
+    }
 }
 
 fn function(tree: &Tree, addr: PciAddr, dir: &str, ports: &[NetPort], vfs: ToldVfs<'_>) -> Function {

@@ -52,8 +52,9 @@ fn a_box_is_read_as_it_was_written() {
         nics: vec![nic(Model::Igb, 0, "eth0", 7, 4, 1000)],
         ..Machine::default()
     };
-    for (name, facts) in [("server", edge_server()), ("64 cores", big()), ("no IOMMU", igb.facts())] {
-        let want = without_words(facts);
+    let watchdog = |n: u32| Watchdog { identity: "iTCO_wdt".into(), seconds: 30 + n, runs: n == 1, has_reset: n == 2 };
+    for (n, (name, facts)) in (0..).zip([("server", edge_server()), ("64 cores", big()), ("no IOMMU", igb.facts()), ("none", big())]) {
+        let want = HostFacts { watchdog: (n < 3).then(|| watchdog(n)), ..without_words(facts) };
         let got = read(&Fake::of(&want).tree(), NONE).expect(name);
         assert_eq!(got, want, "{name}");
     }

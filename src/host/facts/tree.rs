@@ -67,6 +67,10 @@ impl Tree {
     pub fn link(&self, below: impl AsRef<Utf8Path>) -> Option<String> {
         self.path(below).read_link_utf8().ok()?.file_name().map(str::to_owned)
     }
+    /// The whole of it.
+    pub fn target(&self, below: impl AsRef<Utf8Path>) -> Option<String> {
+        Some(self.path(below).read_link_utf8().ok()?.into_string())
+    }
     /// Into a file that is there: sysfs makes none. A value the kernel refuses is a fault with its words.
     pub fn write(&self, below: impl AsRef<Utf8Path>, value: &str) -> Result<()> {
         let path = self.path(below);

@@ -6,7 +6,7 @@ use crate::{
     api::admin::facts::Facts,
     host::facts::{fake::Fake, read},
     model::{
-        host::{Function, Governor, HostFacts, KernelArgs, Mbps, NodeId, VfConf, VfLink, VfTold},
+        host::{Function, Governor, HostFacts, KernelArgs, Mbps, NodeId, VfConf, VfLink, VfTold, Watchdog},
         hw::PageSize,
         id::IfName,
         net::MacAddr,
@@ -29,6 +29,7 @@ fn described() -> HostFacts {
     };
     let mut f = m.facts();
     f.nohz_full = "1".parse().expect("CPUs");
+    f.watchdog = Some(Watchdog { identity: "i6300ESB timer".into(), seconds: 120, runs: true, has_reset: false });
     f.nodes[1].memory_free = MiB(2000);
     f.nodes[1].hugepages[0].free = 60;
     f.governors = ["0,2", "1,3"].map(|cpus| (if cpus == "0,2" { "powersave" } else { "performance" }, cpus)).map(governor).to_vec();
@@ -79,6 +80,7 @@ fn every_fact_of_a_tree_has_its_place_in_the_api() {
             json!({
                 "kernel": "6.12.0-simulated", "kernelArguments": "ro quiet", "wantedKernelArguments": "isolcpus=domain,3",
                 "cpus": "0-3", "sockets": 2, "smt": true, "iommu": true, "isolated": "3", "nohzFull": "1", "mhz": 2000,
+                "watchdog": {"identity": "i6300ESB timer", "seconds": 120, "runs": true, "hasReset": false},
             }),
         ),
         (
