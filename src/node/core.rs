@@ -165,6 +165,7 @@ impl Core {
             layout: b.layout,
             rules: b.rules,
         });
+        vnfm.recall_devices()?;
         let nfvo = Nfvo::new(vnfm.clone(), crate::api::convert::asked::read);
         let engine = Engine::start(b.store, b.clock, around(Steps::new(nfvo.clone())), b.engine)?;
         vnfm.connect(&engine);

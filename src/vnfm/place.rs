@@ -307,7 +307,18 @@ pub fn inherit(p: &mut VnfPlan, old: &[Held]) {
         (Some(Given::Whole { before: first, .. }), Given::Whole { before, .. }) => before.clone_from(first),
         (Some(Given::Vf { .. } | Given::Whole { .. }) | None, Given::Vf { .. } | Given::Whole { .. }) => {}
     };
-    p.reservation.placed.iter_mut().filter(|h| old.iter().all(|o| o.guest != h.guest)).flat_map(|h| &mut h.given).for_each(fix);
+    // A whole card has no interface while a guest has it; what it was called tells its network after a restart.
+    let called = |d: &mut PlacedDevice| {
+        let whole = |o: &&PlacedDevice| o.vf.is_none() && o.address == d.address;
+        if let Some(o) = old.iter().flat_map(|h| &h.at.devices).find(whole) {
+            d.card_name.clone_from(&o.card_name);
+        }
+    };
+    let new = |h: &&mut Held| old.iter().all(|o| o.guest != h.guest);
+    for h in p.reservation.placed.iter_mut().filter(new) {
+        h.given.iter_mut().for_each(fix);
+        h.at.devices.iter_mut().filter(|d| d.vf.is_none()).for_each(called);
+    }
     for s in &mut p.steps {
         if let Step::Vnf(VnfStep::Give { given, .. }) = &mut s.step {
             fix(given);

@@ -155,6 +155,14 @@ impl Vnfm {
         Ok((usage, drift))
     }
 
+    /// Tells the hardware at the start what guests have of it.
+    pub fn recall_devices(&self) -> Result<()> {
+        let reserved = self.store.list::<Reservation>()?;
+        let held = reserved.iter().flat_map(|r| &r.placed).flat_map(|h| &h.at.devices);
+        self.hardware.recall(&held.map(|d| (d.address, d.card_name.clone())).collect::<Vec<_>>());
+        Ok(())
+    }
+
     /// Guests with a place; and those of them whose functions no operation changes just now.
     pub(super) fn held(&self, vnfs: &[VnfInstance]) -> Result<(Vec<Held>, HashSet<VnfcId>)> {
         let held = self.store.list::<Reservation>()?.into_iter().flat_map(|r| r.placed).collect();

@@ -30,6 +30,8 @@ pub struct Shape {
     pub grace_s: u32,
     /// The first VDU has a VF on the physical network `wan`, VLAN 42, pinned vCPUs and 2 MiB pages.
     pub vf: bool,
+    /// It has all of a card on `wan` in place of that VF.
+    pub whole: bool,
     /// The first VDU's last NIC is a vhost-user port on the VNF's own link.
     pub vhost: bool,
     /// How many guests the first VDU may have; aspect `more` adds one a step.
@@ -48,6 +50,7 @@ impl Default for Shape {
             readiness: Readiness::Running,
             grace_s: 20,
             vf: false,
+            whole: false,
             vhost: false,
             most: 1,
             volume: false,
@@ -134,7 +137,10 @@ fn vdu(n: u32, shape: &Shape) -> Vdu {
         nics.push(VduCp { wish, ..nic("forwarded".into(), CpLink::Internal("int".into())) });
     }
     if n == 0 && shape.vf {
-        let wish = NicWish { attach: NicAttach::Vf, bandwidth: Some(1000), ..NicWish::default() };
+        let wish = match shape.whole {
+            false => NicWish { attach: NicAttach::Vf, bandwidth: Some(1000), ..NicWish::default() },
+            true => NicWish { attach: NicAttach::Pf, ..NicWish::default() },
+        };
         nics.push(VduCp { wish, ..nic("fast".into(), CpLink::Internal("wire".into())) });
         epa = Epa { pinning: PinPolicy::Dedicated, threads: ThreadPolicy::Isolate, pages: PagePolicy::Size2M, ..epa };
     }

@@ -26,6 +26,7 @@ mod package;
 mod pf;
 mod place;
 mod reboot;
+mod recall;
 mod reroute;
 mod restore;
 mod rival;

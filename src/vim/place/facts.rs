@@ -74,9 +74,11 @@ fn card(d: &PciDevice, facts: &HostFacts) -> Option<Card> {
     };
     let port = d.ports.first();
     let grouped = |vf: PciAddr| facts.device(vf).is_some_and(|d| d.iommu_group.is_some());
-    let vfs: Vec<(u16, PciAddr)> = made.iter().copied().filter(|(_, vf)| facts.iommu && grouped(*vf)).collect();
+    let taken = |vf: PciAddr| facts.device(vf).is_some_and(|d| d.user.is_some());
+    let vfs: Vec<(u16, PciAddr)> = made.iter().copied().filter(|(_, vf)| facts.iommu && grouped(*vf) && !taken(*vf)).collect();
     let shared = match (facts.iommu, made.is_empty(), vfs.is_empty()) {
         (false, _, _) => Err(NO_IOMMU.into()),
+        (true, false, true) if made.iter().any(|(_, vf)| taken(*vf)) => Err("other programs have its VFs (their end would do)".into()),
         (true, false, true) => Err(format_smolstr!("its VFs are {NO_GROUP}")),
         (true, _, _) => Ok(()),
     };
@@ -103,6 +105,11 @@ fn whole(d: &PciDevice, facts: &HostFacts) -> Result<(), SmolStr> {
         return Err(NO_IOMMU.into());
     }
     let Some(group) = d.iommu_group else { return Err(format_smolstr!("it is {NO_GROUP}")) };
+    let of_it = |o: &&PciDevice| o.addr == d.addr || matches!(o.function, Function::Vf { pf, .. } if pf == d.addr);
+    if let Some((other, user)) = facts.devices.iter().filter(of_it).find_map(|o| Some((o.addr, o.user.as_ref()?))) {
+        let what = if other == d.addr { "it".into() } else { format_smolstr!("its VF {other}") };
+        return Err(format_smolstr!("{user} has {what}, and is no guest of Bothy's (its end would do)"));
+    }
     let ours = |o: &&PciDevice| o.iommu_group == Some(group) && o.addr != d.addr && !o.class.is_bridge();
     if let Some(other) = facts.devices.iter().find(ours) {
         return Err(format_smolstr!(

@@ -146,6 +146,25 @@ fn what_no_guest_can_be_given_is_refused_at_placement_with_what_would_make_it() 
         said(&used, &id),
         "a: fast: ens2f0 (0000:20:00.0, node 0): the host uses its interface (the interface down, or a `network` for it in [host] pf, would do)"
     );
+    // Another program has the device, or a function of it.
+    let qemu = |f: &mut HostFacts, of: fn(&Function) -> bool| {
+        f.devices.iter_mut().filter(|d| of(&d.function)).for_each(|d| d.user = Some("qemu (42)".into()));
+    };
+    let theirs = |what: &str| format!("qemu (42) has {what}, and is no guest of Bothy's (its end would do)");
+    for kind in [&pf, &id] {
+        let first = |f: &mut HostFacts| {
+            f.devices.retain(|d| d.addr.bus() == 0x10);
+            qemu(f, |d| matches!(d, Function::Pf(_)));
+        };
+        assert_eq!(said(&first, kind), wan(&theirs("it")));
+        let second = |f: &mut HostFacts| {
+            f.devices.retain(|d| d.addr.bus() == 0x10);
+            qemu(f, |d| matches!(d, Function::Vf { index: 1, .. }));
+        };
+        assert_eq!(said(&second, kind), wan(&theirs("its VF 0000:10:02.1")));
+    }
+    assert_eq!(said(&|f| qemu(f, |d| matches!(d, Function::Vf { index: 0, .. })), &vf), "0000:10:02.1", "the one that is free");
+    assert_eq!(said(&|f| qemu(f, |d| matches!(d, Function::Vf { .. })), &vf), wan("other programs have its VFs (their end would do)"));
     let other = DeviceKind::Pci { vendor: 0x8086, device: 1 };
     assert_eq!(said(&|_| {}, &other), "a: fast: the host has nothing that is the PCI device 8086:0001");
 }
