@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub use super::thing::{Thing, owner};
 use super::{
-    ADMIN, Access, Caller, Directory,
+    ADMIN, Access, Caller, Directory, FIRST,
     digest::{Fresh, random},
     lock, password,
     roles::{BUILT_IN, BuiltIn, together},
@@ -151,7 +151,7 @@ impl Access {
                 d.accounts.insert(a.name.clone(), a.clone());
             },
         )?;
-        self.issue(ADMIN, "first".into(), None, Durability::Barrier).map(|(fresh, _)| fresh)
+        self.issue(ADMIN, FIRST.into(), None, Durability::Barrier).map(|(fresh, _)| fresh)
     }
 
     /// Who `by` may manage: accounts of his own project, or all.

@@ -31,7 +31,10 @@ mod thing;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -51,6 +54,8 @@ use crate::{
 
 /// The account of the first token.
 pub const ADMIN: &str = "admin";
+/// The label of the token that a first start makes.
+const FIRST: &str = "first";
 
 /// A caller that was let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +140,8 @@ pub struct Access {
     recent: Mutex<Recent>,
     checks: Checks,
     trail: Mutex<Trail>,
+    /// Somebody has used the first token.
+    first_used: AtomicBool,
     /// Keeps a check of an unknown name as slow as one of a known one.
     decoy: crate::model::access::Password,
 }
@@ -176,9 +183,20 @@ impl Access {
             recent: Mutex::new(Recent::new(digest::random()?)),
             checks: Checks::default(),
             trail: Mutex::new(trail),
+            first_used: AtomicBool::new(false),
             decoy: password::decoy()?,
         };
         Ok((access, provisioned))
+    }
+
+    /// The box has got an administrator: by the first token, or by another way. It need not be shown any more.
+    pub fn is_claimed(&self) -> bool {
+        let d = self.directory();
+        let others = d.accounts.values().any(|a| {
+            let user = matches!(&a.credentials, Credentials::User { password } if password.is_some());
+            a.name != ADMIN || user || matches!(&a.credentials, Credentials::Client { .. })
+        });
+        self.first_used.load(Ordering::Relaxed) || others || !d.tokens.values().any(|t| t.account == ADMIN && t.label == FIRST)
     }
 
     pub fn settings(&self) -> Settings {

@@ -68,15 +68,29 @@ pub fn run(what: Option<Network>, client: &Client, out: &Out) -> Result<(), Fail
         }
         Some(Network::Apply(a)) => {
             let wanted = read(&a.file)?;
+            a.trial.may(client)?;
             a.trial.tried(client.put(&format!("{PATH}?confirm_s={}", a.trial.within), &wanted), client, out)
         }
-        Some(Network::Forget(t)) => t.tried(client.delete(&format!("{PATH}?confirm_s={}", t.within)), client, out),
+        Some(Network::Forget(t)) => {
+            t.may(client)?;
+            t.tried(client.delete(&format!("{PATH}?confirm_s={}", t.within)), client, out)
+        }
         Some(Network::Confirm) => shown(&client.task(&format!("{PATH}/confirm"))?.body, out),
         Some(Network::Undo) => shown(&client.task(&format!("{PATH}/undo"))?.body, out),
     }
 }
 
 impl Trial {
+    /// What is asked on the box itself proves nothing of the ways to it.
+    fn may(&self, client: &Client) -> Result<(), Failure> {
+        if self.confirm && !client.endpoint().starts_with("https://") {
+            let why =
+                "--confirm is for another box (--endpoint): that it answers there proves that it can; here: bothy host network confirm";
+            return Err(Failure::Usage(why.into()));
+        }
+        Ok(())
+    }
+
     fn tried(&self, sent: Result<(), Failure>, client: &Client, out: &Out) -> Result<(), Failure> {
         match sent {
             // The answer may have met the change on its way: if the box has not taken it, there is nothing to confirm.

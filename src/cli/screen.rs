@@ -225,12 +225,12 @@ impl Console<'_> {
         if now["managed"] != true {
             return Err(Failure::Here(plain(&now["notManagedBecause"])));
         }
-        let ports = list(&now, "ports");
+        let ports: Vec<&Value> = free(&now).collect();
         let rows: Vec<Vec<String>> =
             ports.iter().enumerate().map(|(n, p)| vec![(n + 1).to_string(), plain(&p["name"]), plain(&p["mac"])]).collect();
         tell(&format!("{}\n", align(&["", "PORT", "MAC"], &rows)));
         let Some(answer) = self.ask("Which port (number, empty: none)?", wait).filter(|a| !a.is_empty()) else { return Ok(()) };
-        let port = answer.parse::<usize>().ok().and_then(|n| ports.get(n.checked_sub(1)?));
+        let port = answer.parse::<usize>().ok().and_then(|n| ports.get(n.checked_sub(1)?)).copied();
         let port = port.ok_or_else(|| Failure::Usage(format!("'{}' is none of the numbers", visible(&answer))))?;
         let Some(how) = self.ask("Addresses: [d] DHCP, [s] static, [o] off?", wait) else { return Ok(()) };
         let mut dns = Vec::new();
@@ -269,19 +269,29 @@ impl Console<'_> {
     }
 }
 
+/// Ports that nothing else of the box has.
+fn free(now: &Value) -> impl Iterator<Item = &Value> {
+    list(now, "ports").iter().filter(|p| p["usedBy"].is_null())
+}
+
 /// The network as it is, with this port so. Where nobody has said anything yet, each port asks for an address.
 fn changed(now: &Value, port: &Value, new: &Value, dns: Vec<String>) -> Value {
     let mut wanted = now["network"].clone();
     if !wanted.is_object() {
         let auto = json!({"method": "AUTO"});
-        let all: Vec<Value> = list(now, "ports").iter().map(|p| json!({"device": p["name"], "ipv4": auto, "ipv6": auto})).collect();
+        let all: Vec<Value> = free(now).map(|p| json!({"device": p["name"], "ipv4": auto, "ipv6": auto})).collect();
         wanted = json!({ "interfaces": all });
     }
-    let is_it = |i: &Value| i["vlan"].is_null() && (i["device"] == port["name"] || i["device"] == port["mac"]);
+    let is_it = |i: &&mut Value| i["device"] == port["name"] || i["device"] == port["mac"];
     if let Some(all) = wanted["interfaces"].as_array_mut() {
-        match all.iter_mut().find(|i| is_it(i)) {
-            Some(there) => *there = new.clone(),
-            None => all.push(new.clone()),
+        // A port is named one way, with its VLANs.
+        let mut new = new.clone();
+        if let Some(there) = all.iter_mut().find(is_it) {
+            new["device"] = there["device"].clone();
+        }
+        match all.iter_mut().filter(is_it).find(|i| i["vlan"].is_null()) {
+            Some(there) => *there = new,
+            None => all.push(new),
         }
     }
     if !dns.is_empty() {
@@ -335,11 +345,12 @@ mod tests {
         let wanted = changed(&now, &now["ports"][0], &new, vec!["192.0.2.53".into()]);
         assert_eq!(wanted, json!({"interfaces": [new, {"device": "enp2s0", "ipv4": auto, "ipv6": auto}], "dns": ["192.0.2.53"]}));
         let mut kept = now.clone();
-        let vlan = json!({"device": "enp1s0", "vlan": 42, "ipv4": auto});
+        let vlan = json!({"device": "52:54:00:00:00:01", "vlan": 42, "ipv4": auto});
         let by_mac = json!({"device": "52:54:00:00:00:01", "ipv4": auto});
         kept["network"] = json!({"interfaces": [vlan, by_mac], "dns": ["192.0.2.1"]});
         let wanted = changed(&kept, &now["ports"][0], &new, Vec::new());
-        assert_eq!(wanted, json!({"interfaces": [vlan, new], "dns": ["192.0.2.1"]}));
+        let named = json!({"device": "52:54:00:00:00:01", "ipv4": {"method": "OFF"}});
+        assert_eq!(wanted, json!({"interfaces": [vlan, named], "dns": ["192.0.2.1"]}));
         let other = json!({"device": "enp2s0", "ipv4": auto});
         assert_eq!(changed(&kept, &now["ports"][1], &other, Vec::new())["interfaces"].as_array().map(Vec::len), Some(3));
     }

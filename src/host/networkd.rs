@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     hostnet::{
-        LEAD, NetFile,
+        LEAD, NetFile, USUAL_MTU,
         port::{NetDaemon, Port},
     },
     model::{
@@ -50,6 +50,23 @@ impl Networkd {
         Networkd { is_ours, tree: Tree::new(root), kept: data.join("network") }
     }
 
+    /// Ports whose files give them another MTU than the usual one, which the daemon leaves to them when the file goes.
+    fn tall(&self) -> Result<Vec<String>> {
+        let dir = self.tree.path(COUNTS);
+        if !dir.exists() {
+            return Ok(Vec::new());
+        }
+        let text = |name: &String| std::fs::read_to_string(dir.join(name)).ok();
+        let is_tall = |t: &String| t.lines().any(|l| l.strip_prefix("MTUBytes=").is_some_and(|m| m != USUAL_MTU.to_string()));
+        Ok(others(&dir, &[])?.iter().filter_map(text).filter(is_tall).filter_map(|t| matching(&t)).collect())
+    }
+
+    fn port_of(&self, matching: &str) -> Option<IfName> {
+        let (key, value) = matching.split_once('=')?;
+        let ports = self.ports().ok()?;
+        ports.into_iter().find(|p| if key == "Name" { p.name.as_str() == value } else { p.mac == value.parse().ok() }).map(|p| p.name)
+    }
+
     /// What was there and is not wanted, removed by whoever has seen to it.
     fn write(&self, files: &[NetFile]) -> Result<Vec<Utf8PathBuf>> {
         let dir = self.tree.path(COUNTS);
@@ -57,6 +74,24 @@ impl Networkd {
         files.iter().try_for_each(|f| ensure_file(&dir.join(&f.name), f.text.as_bytes(), 0o644))?;
         Ok(others(&dir, files)?.into_iter().map(|name| dir.join(name)).collect())
     }
+}
+
+/// What a port is known by in its file.
+fn matching(text: &str) -> Option<String> {
+    text.lines().find(|l| l.starts_with("Name=") || l.starts_with("MACAddress=")).map(str::to_owned)
+}
+
+fn usual(port: &IfName) -> Result<()> {
+    let mut net = Netlink::open()?;
+    match net.link(port)? {
+        Some(link) => net.set_up(&link, Some(USUAL_MTU.into())),
+        None => Ok(()),
+    }
+}
+
+/// `pf0vf3`, `c1pf0sf7`: a card's switch has a port for each function that it gives to guests.
+fn is_representor(port_name: &str) -> bool {
+    port_name.contains("pf") && (port_name.contains("vf") || port_name.contains("sf"))
 }
 
 /// Names of Bothy's in this folder that are not among these.
@@ -81,6 +116,10 @@ fn made_by(path: &Utf8Path) -> Option<String> {
 }
 
 impl NetDaemon for Networkd {
+    fn is_ours(&self) -> bool {
+        self.is_ours
+    }
+
     fn refuses(&self) -> Result<Option<String>> {
         if !self.is_ours {
             return Ok(Some("the configuration leaves it to somebody else; [host] network = \"networkd\" hands it over".into()));
@@ -93,9 +132,10 @@ impl NetDaemon for Networkd {
     fn ports(&self) -> Result<Vec<Port>> {
         let one = |name: String| {
             let of = |what: &str| format!("sys/class/net/{name}/{what}");
-            // A VF is a guest's; what has no device was made by somebody.
+            // A VF is a guest's, and so is what stands for one on a card's own switch; what has no device was made by somebody.
             if !self.tree.exists(of("device"))
                 || self.tree.exists(of("device/physfn"))
+                || self.tree.read(of("phys_port_name")).is_some_and(|p| is_representor(p.trim()))
                 || self.tree.parse::<u32>(of("type")) != Some(ETHERNET)
             {
                 return None;
@@ -119,18 +159,20 @@ impl NetDaemon for Networkd {
     }
 
     fn show(&self, files: &[NetFile]) -> Result<()> {
+        let tall = self.tall()?;
         let stale = self.write(files)?;
-        let (devices, networks): (Vec<_>, Vec<_>) = stale.into_iter().partition(|p| p.extension() == Some("netdev"));
-        networks.iter().try_for_each(|p| remove(p))?;
-        Exec::new("networkctl").arg("reload").limit(LIMIT).run()?;
-        // Their files go last: until then it is known what they have made.
-        for path in &devices {
+        // First, since a port takes a VLAN once, whatever the interface's name; its file is what knows what it has made.
+        for path in &stale {
             if let Some(name) = made_by(path).filter(|n| self.tree.exists(format!("sys/class/net/{n}"))) {
                 Exec::new("networkctl").args(["delete", &name]).limit(LIMIT).run()?;
             }
-            remove(path)?;
         }
-        Ok(())
+        stale.iter().try_for_each(|p| remove(p))?;
+        Exec::new("networkctl").arg("reload").limit(LIMIT).run()?;
+        // Ports that nothing is said of any more.
+        let said = |of: &str| files.iter().any(|f| matching(&f.text).as_deref() == Some(of));
+        let names = tall.iter().filter(|of| !said(of)).filter_map(|of| self.port_of(of));
+        names.collect::<Vec<_>>().iter().try_for_each(usual)
     }
 
     fn keep(&self, files: &[NetFile]) -> Result<()> {

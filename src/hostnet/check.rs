@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use super::port::Port;
+use super::{files::USUAL_MTU, port::Port};
 use crate::model::{
     hostnet::{Device, HostInterface, HostNetwork, Way},
     id::{IfKind, IfName},
@@ -32,10 +32,18 @@ pub fn check(want: &HostNetwork, ports: &[Port], taken: &BTreeMap<IfName, String
         why.push("interfaces: none has an address, and nobody would reach the box".to_owned());
     }
     let mut seen = BTreeSet::new();
+    // Two files for one port would be one too many: the daemon takes the first.
+    let mut spelled: BTreeMap<IfName, &Device> = BTreeMap::new();
     let mut subnets: Vec<(usize, Cidr)> = Vec::new();
     for (n, i) in want.interfaces.iter().enumerate() {
         let at = format!("interfaces[{n}]");
         let name = device(&at, &i.device, ports, taken, &mut why);
+        if let Some(name) = &name {
+            let first = *spelled.entry(name.clone()).or_insert(&i.device);
+            if *first != i.device {
+                why.push(format!("{at}.device: {} is the port that is named {first} above: name it one way", i.device));
+            }
+        }
         let port = name.map_or_else(|| i.device.clone(), Device::Name);
         if !seen.insert((port, i.vlan.map(|v| v.get()))) {
             let vlan = i.vlan.map_or_else(|| "untagged".to_owned(), |v| format!("in VLAN {v}"));
@@ -63,10 +71,7 @@ pub fn check(want: &HostNetwork, ports: &[Port], taken: &BTreeMap<IfName, String
 }
 
 fn device(at: &str, d: &Device, ports: &[Port], taken: &BTreeMap<IfName, String>, why: &mut Vec<String>) -> Option<IfName> {
-    let found = ports.iter().find(|p| match d {
-        Device::Name(name) => p.name == *name,
-        Device::Mac(mac) => p.mac == Some(*mac),
-    });
+    let found = ports.iter().find(|p| p.is(d));
     let Some(port) = found else {
         let ours = matches!(d, Device::Name(n) if IfKind::of(n).is_some());
         let all: Vec<String> = ports.iter().map(|p| p.mac.map_or_else(|| p.name.to_string(), |m| format!("{} ({m})", p.name))).collect();
@@ -89,7 +94,8 @@ fn mtu(at: &str, i: &HostInterface, want: &HostNetwork, why: &mut Vec<String>) {
         why.push(format!("{at}.mtu: {mtu} is not between {least} and {MOST_MTU}{v6}"));
     }
     // A tagged frame goes through the port below it.
-    let below = want.interfaces.iter().find(|o| i.vlan.is_some() && o.vlan.is_none() && o.device == i.device).and_then(|o| o.mtu);
+    let below =
+        want.interfaces.iter().find(|o| i.vlan.is_some() && o.vlan.is_none() && o.device == i.device).map(|o| o.mtu.unwrap_or(USUAL_MTU));
     if let Some(below) = below.filter(|b| *b < mtu) {
         why.push(format!("{at}.mtu: {mtu} is more than the {below} of the port below"));
     }

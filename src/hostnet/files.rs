@@ -17,6 +17,8 @@ pub struct NetFile {
 pub const LEAD: &str = "20-bothy-";
 /// The least metric of a way out; the next interface's is as much more.
 const METRIC: usize = 100;
+/// Ethernet's (RFC 894).
+pub const USUAL_MTU: u16 = 1500;
 const HEAD: &str = "# Written by bothy: bothy host network. Changes here are lost.\n";
 
 pub fn render(want: &HostNetwork) -> Vec<NetFile> {
@@ -34,8 +36,8 @@ pub fn render(want: &HostNetwork) -> Vec<NetFile> {
     // Not a virtual function: these are guests'.
     files.push(file(
         "rest.network",
-        "[Match]\nName=en* eth*\nDriver=!igbvf ixgbevf iavf i40evf mlx5_core_vf\n\n[Link]\nRequiredForOnline=no\n\n\
-         [Network]\nDHCP=no\nIPv6AcceptRA=no\nLinkLocalAddressing=no\n",
+        "[Match]\nKind=!*\nName=en* eth*\nDriver=!igbvf ixgbevf iavf i40evf\n\n[Link]\nRequiredForOnline=no\n\n\
+         [Network]\nKeepMaster=yes\nDHCP=no\nIPv6AcceptRA=no\nLinkLocalAddressing=no\n",
     ));
     files
 }
@@ -49,23 +51,24 @@ fn port(n: usize, d: &Device, want: &HostNetwork) -> NetFile {
     let of = |i: &&HostInterface| i.device == *d;
     let matching = match d {
         Device::Name(name) => format!("Name={name}\n"),
-        // A VLAN's interface has the MAC address of the port below it.
-        Device::Mac(mac) => format!("MACAddress={mac}\nName=!*.*\n"),
+        // VLANs and bridges may have the MAC address of a port of theirs.
+        Device::Mac(mac) => format!("MACAddress={mac}\nType=ether\nKind=!*\n"),
     };
     let vlans = want.interfaces.iter().enumerate().filter(|(_, i)| of(i) && i.vlan.is_some());
-    let vlans: String = vlans.map(|(n, i)| format!("VLAN={}\n", vlan_name(n, i))).collect();
+    let tallest = vlans.clone().filter_map(|(_, i)| i.mtu).max().map_or(USUAL_MTU, |m| m.max(USUAL_MTU));
+    let vlans: String = vlans.map(|(_, i)| format!("VLAN={}\n", vlan_name(i))).collect();
     let own = want.interfaces.iter().enumerate().find(|(_, i)| of(i) && i.vlan.is_none());
     let text = match own {
         Some((n, i)) => network(&matching, n, i, want, &vlans),
         None => format!(
-            "[Match]\n{matching}\n[Link]\nRequiredForOnline=no\n\n[Network]\nDHCP=no\nIPv6AcceptRA=no\nLinkLocalAddressing=no\n{vlans}"
+            "[Match]\n{matching}\n[Link]\nRequiredForOnline=no\nMTUBytes={tallest}\n\n[Network]\nDHCP=no\nIPv6AcceptRA=no\nLinkLocalAddressing=no\n{vlans}"
         ),
     };
     file(&format!("{n:02}.network"), &text)
 }
 
 fn tagged(n: usize, i: &HostInterface, want: &HostNetwork) -> [NetFile; 2] {
-    let name = vlan_name(n, i);
+    let name = vlan_name(i);
     let id = i.vlan.map_or(0, |v| v.get());
     [
         file(&format!("{n:02}-vlan.netdev"), &format!("[NetDev]\nName={name}\nKind=vlan\n\n[VLAN]\nId={id}\n")),
@@ -73,22 +76,37 @@ fn tagged(n: usize, i: &HostInterface, want: &HostNetwork) -> [NetFile; 2] {
     ]
 }
 
-/// At most 15 characters; every one has a dot, and a port of the box has none.
-fn vlan_name(n: usize, i: &HostInterface) -> String {
+/// At most 15 characters. Of the port and the VLAN alone: an interface that is there is told from another by its name.
+pub(super) fn vlan_name(i: &HostInterface) -> String {
     let id = i.vlan.map_or(0, |v| v.get());
     match &i.device {
         Device::Name(d) if d.as_str().len() <= 10 => format!("{d}.{id}"),
-        Device::Name(_) | Device::Mac(_) => format!("port{n}.{id}"),
+        Device::Name(d) => format!("p{:08x}.{id}", short(d.as_str())),
+        Device::Mac(m) => {
+            let [.., a, b, c] = m.octets();
+            format!("m{a:02x}{b:02x}{c:02x}.{id}")
+        }
     }
+}
+
+/// FNV-1a of 32 bits.
+fn short(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |h: u32, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
+}
+
+/// Its own; else the usual one, and for a VLAN that of the port below.
+fn mtu(n: usize, want: &HostNetwork) -> u16 {
+    let Some(i) = want.interfaces.get(n) else { return USUAL_MTU };
+    let below = || want.interfaces.iter().find(|o| i.vlan.is_some() && o.vlan.is_none() && o.device == i.device).and_then(|o| o.mtu);
+    i.mtu.or_else(below).unwrap_or(USUAL_MTU)
 }
 
 fn network(matching: &str, n: usize, i: &HostInterface, want: &HostNetwork, vlans: &str) -> String {
     let metric = METRIC * (n + 1);
     let mut t = format!("[Match]\n{matching}\n[Link]\nRequiredForOnline=no\n");
     // The rest is `write!` into a String, which cannot fail.
-    if let Some(mtu) = i.mtu {
-        let _ = writeln!(t, "MTUBytes={mtu}");
-    }
+    // Said always: the daemon leaves one that a change before has set.
+    let _ = writeln!(t, "MTUBytes={}", mtu(n, want));
     let yes = |b: bool| if b { "yes" } else { "no" };
     let _ = write!(
         t,

@@ -17,5 +17,5 @@ mod work;
 mod tests;
 
 pub use check::check;
-pub use files::{LEAD, NetFile, render};
+pub use files::{LEAD, NetFile, USUAL_MTU, render};
 pub use work::{HostNets, LIMITS_S, Status};

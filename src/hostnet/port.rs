@@ -5,6 +5,7 @@ use smol_str::SmolStr;
 use super::NetFile;
 use crate::model::{
     error::Result,
+    hostnet::Device,
     id::IfName,
     net::{Cidr, MacAddr},
 };
@@ -17,8 +18,19 @@ pub struct Port {
     pub has_link: bool,
 }
 
+impl Port {
+    pub fn is(&self, d: &Device) -> bool {
+        match d {
+            Device::Name(name) => self.name == *name,
+            Device::Mac(mac) => self.mac == Some(*mac),
+        }
+    }
+}
+
 /// The network daemon of the host.
 pub trait NetDaemon: Send + Sync {
+    /// The configuration leaves the host's network to Bothy.
+    fn is_ours(&self) -> bool;
     /// Why the host's network is not Bothy's to set; `None`: it is.
     fn refuses(&self) -> Result<Option<String>>;
     fn ports(&self) -> Result<Vec<Port>>;

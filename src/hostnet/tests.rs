@@ -112,7 +112,14 @@ fn each_reason_why_a_network_cannot_be_is_told_at_once_with_its_place() {
         (dhcp("lan2"), &["interfaces[0].device: lan2 is the port of the physical network 'wan'"]),
         (
             network(vec![interface("lan0", None, Way::Auto, Way::Off), interface("52:54:00:00:00:00", None, Way::Auto, Way::Off)]),
-            &["interfaces[1]: 52:54:00:00:00:00 untagged is there twice"],
+            &[
+                "interfaces[1].device: 52:54:00:00:00:00 is the port that is named lan0 above",
+                "interfaces[1]: 52:54:00:00:00:00 untagged is there twice",
+            ],
+        ),
+        (
+            network(vec![interface("52:54:00:00:00:00", Some(7), Way::Auto, Way::Off), interface("lan0", None, Way::Auto, Way::Off)]),
+            &["interfaces[1].device: lan0 is the port that is named 52:54:00:00:00:00 above"],
         ),
         (
             network(vec![interface("lan0", Some(7), Way::Auto, Way::Off), interface("lan0", Some(7), Way::Auto, Way::Off)]),

@@ -31,6 +31,7 @@ use crate::{
 pub const LIMITS_S: (u32, u32) = (10, 3600);
 /// Between two attempts where the network daemon does not take it.
 const AGAIN: Duration = Duration::from_secs(5);
+const ANOTHER_BOOT: &str = "the box restarted before it was confirmed";
 
 /// The box's network: as it is wanted, and as it is.
 #[derive(Debug, Clone, Default)]
@@ -41,9 +42,12 @@ pub struct Status {
     /// Seconds that a change on trial has left.
     pub left_s: Option<u64>,
     pub ports: Vec<Port>,
+    /// As they are now; those of the VLANs that Bothy has made are their ports'.
     pub addresses: Vec<(IfName, Cidr)>,
     /// Why what is wanted does not count yet.
     pub fault: Option<String>,
+    /// Ports that something else of the box has.
+    pub taken: BTreeMap<IfName, String>,
 }
 
 pub struct HostNets {
@@ -71,6 +75,17 @@ struct State {
     fault: Option<String>,
 }
 
+/// The thread ends, by a panic too: the next change starts another one.
+struct Gone<'a>(&'a HostNets);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.state().idle = true;
+        }
+    }
+}
+
 impl HostNets {
     pub fn new(store: Store, daemon: Arc<dyn NetDaemon>, clock: Arc<dyn Clock>, taken: BTreeMap<IfName, String>) -> Arc<Self> {
         let state = Mutex::new(State { idle: true, ..State::default() });
@@ -79,9 +94,13 @@ impl HostNets {
 
     /// What was left by the last run of Bothy is put right. Nothing where nobody ever said anything.
     pub fn start(self: &Arc<Self>) -> Result<()> {
+        if !self.daemon.is_ours() {
+            // Handed back: the image must not copy to the next boot what counts no more.
+            return self.daemon.keep(&[]);
+        }
         if self.record()? != HostNetRecord::default() {
             self.state().unsettled = true;
-            self.work();
+            self.work()?;
         }
         Ok(())
     }
@@ -109,12 +128,21 @@ impl HostNets {
             }
             None => None,
         };
+        let ports = self.daemon.ports()?;
+        let mut addresses = self.daemon.addresses()?;
+        for i in record.current().iter().flat_map(|n| &n.interfaces).filter(|i| i.vlan.is_some()) {
+            let made = files::vlan_name(i);
+            if let Some(port) = ports.iter().find(|p| p.is(&i.device)) {
+                addresses.iter_mut().filter(|(name, _)| name.as_str() == made).for_each(|(name, _)| *name = port.name.clone());
+            }
+        }
         Ok(Status {
             refuses: self.daemon.refuses()?,
             left_s,
-            ports: self.daemon.ports()?,
-            addresses: self.daemon.addresses()?,
+            ports,
+            addresses,
             fault: self.state().fault.clone(),
+            taken: self.taken.clone(),
             record,
         })
     }
@@ -139,30 +167,38 @@ impl HostNets {
         let files = self.plan(wanted.as_ref())?;
         let (boot, began_s) = self.daemon.boot()?;
         let trial = NetTrial { wanted, boot, began_s, limit_s, by: SmolStr::new(by) };
+        // Whoever undoes it is there before it counts.
+        self.work()?;
         self.event(NetEvent::Tried(trial))?;
-        // From here on it is undone in time, whatever becomes of this call.
         let shown = self.daemon.show(&files);
-        if let Err(fault) = &shown {
-            self.undo(format!("it could not be set: {}", fault.detail()))?;
-        }
-        self.work();
-        shown
+        let undone = match &shown {
+            Ok(()) => Ok(()),
+            Err(fault) => self.undo(format!("it could not be set: {}", fault.detail())),
+        };
+        self.work()?;
+        undone.and(shown)
     }
 
     pub fn confirm(self: &Arc<Self>) -> Result<()> {
         let _one = self.alone();
+        if let Some(t) = self.record()?.trial {
+            let (boot, uptime) = self.daemon.boot()?;
+            if t.left_s(&boot, uptime).is_none() {
+                self.undo(ANOTHER_BOOT.into())?;
+                self.work()?;
+                return Err(Fault::conflict(format!("the change is undone: {ANOTHER_BOOT}")));
+            }
+        }
         self.event(NetEvent::Confirmed)?;
         // Its files are written by the thread, as often as it takes: they are as good as written.
         self.state().unsettled = true;
-        self.work();
-        Ok(())
+        self.work()
     }
 
     pub fn call_off(self: &Arc<Self>, by: &str) -> Result<()> {
         let _one = self.alone();
         self.undo(format!("{by} called it off"))?;
-        self.work();
-        Ok(())
+        self.work()
     }
 
     fn undo(&self, why: String) -> Result<()> {
@@ -182,10 +218,10 @@ impl HostNets {
     }
 
     /// Has the thread look, which is there as long as there is anything to wait for.
-    fn work(self: &Arc<Self>) {
+    fn work(self: &Arc<Self>) -> Result<()> {
         let mut s = self.state();
         if s.stop {
-            return;
+            return Err(Fault::transient("bothy is going down"));
         }
         s.again = true;
         if s.idle {
@@ -195,14 +231,16 @@ impl HostNets {
                 Ok(w) => s.worker = Some(w),
                 Err(e) => {
                     s.idle = true;
-                    tracing::error!("nobody watches the network's change: {e}");
+                    return Err(Fault::transient("there is no thread to watch the network's change").with_source(e));
                 }
             }
         }
         self.poked.notify_all();
+        Ok(())
     }
 
     fn run(self: &Arc<Self>) {
+        let _gone = Gone(self);
         loop {
             self.state().again = false;
             let wait = self.look().unwrap_or_else(|fault| {
@@ -234,7 +272,7 @@ impl HostNets {
             None => None,
             Some(t) => match t.left_s(&boot, uptime) {
                 None => {
-                    self.undo("the box restarted before it was confirmed".into())?;
+                    self.undo(ANOTHER_BOOT.into())?;
                     None
                 }
                 Some(0) => {

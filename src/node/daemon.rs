@@ -221,7 +221,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     }
     say(&[NotifyState::Ready]);
 
-    until_told(&services).await?;
+    until_told(&services, &first).await?;
     say(&[NotifyState::Stopping]);
     let drain = services.config.now().limits.drain_s;
     tracing::info!(seconds = drain, "stopping: requests under way may finish");
@@ -334,7 +334,9 @@ const STORE_CHECK: Duration = Duration::from_secs(1);
 const BARRIER_EACH: u32 = 5;
 
 /// Waits for the signal that ends the daemon; takes the configuration up anew on SIGHUP.
-async fn until_told(services: &Arc<Services>) -> Result<()> {
+/// `first`: what the box's screen shows until it has an administrator.
+async fn until_told(services: &Arc<Services>, first: &Utf8Path) -> Result<()> {
+    let mut is_shown = first.exists();
     let on = |kind| signal(kind).map_err(|e| Fault::transient(format!("cannot wait for signals: {e}")).with_source(e));
     let (mut term, mut int, mut hup) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
     let mut checks = tokio::time::interval(STORE_CHECK);
@@ -345,6 +347,10 @@ async fn until_told(services: &Arc<Services>) -> Result<()> {
             _ = checks.tick() => {
                 count = count.wrapping_add(1);
                 services.tls.look();
+                if is_shown && services.access.is_claimed() {
+                    crate::host::durable::remove(first)?;
+                    is_shown = false;
+                }
                 let store = services.nfvo.vnfm().store().clone();
                 let sound = if count.is_multiple_of(BARRIER_EACH) {
                     tokio::task::spawn_blocking(move || store.settle()).await

@@ -49,6 +49,9 @@ impl Sim {
 }
 
 impl NetDaemon for Sim {
+    fn is_ours(&self) -> bool {
+        true
+    }
     fn refuses(&self) -> Result<Option<String>> {
         self.look_at_network(|own| own.refuses.clone())
     }

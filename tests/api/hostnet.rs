@@ -116,9 +116,15 @@ fn the_command_line_plans_applies_confirms_and_undoes() {
     let said = site.says(0, &["host", "network", "apply", &file, "--within", "600"]);
     assert!(said.contains("on trial by") && said.contains("bothy host network confirm"), "{said}");
     assert!(site.says(0, &["host", "network", "undo"]).contains("did not stay"));
-    let said = site.says(0, &["host", "network", "apply", &file, "--confirm"]);
+    for refused in [&["apply", &file, "--confirm"][..], &["forget", "--confirm"]] {
+        let said = site.says(2, &[&["host", "network"], refused].concat());
+        assert!(said.contains("--endpoint"), "{said}");
+    }
+    site.says(0, &["host", "network", "apply", &file]);
+    let said = site.says(0, &["host", "network", "confirm"]);
     assert!(said.contains("set by bothy") && said.contains("192.0.2.10/24 via 192.0.2.1"), "{said}");
-    let said = site.says(0, &["host", "network", "forget", "--confirm"]);
+    site.says(0, &["host", "network", "forget"]);
+    let said = site.says(0, &["host", "network", "confirm"]);
     assert!(said.contains("system's own files"), "{said}");
     site.says(3, &["host", "network", "confirm"]);
     site.says(1, &["host", "network", "plan", "/nonexistent/x"]);

@@ -116,11 +116,15 @@ struct Undone {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Port {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     mac: Option<String>,
     link: bool,
+    /// What else of the box has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used_by: Option<String>,
     /// Of the port, and of the VLANs on it.
     addresses: Vec<String>,
 }
@@ -225,10 +229,7 @@ fn shown(s: Status) -> Shown {
         seconds_left: s.left_s.unwrap_or(0),
         otherwise: wanted(s.record.kept.as_ref()),
     });
-    let of = |name: &str| {
-        let own = |i: &str| i == name || i.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
-        s.addresses.iter().filter(|(i, _)| own(i.as_str())).map(|(_, a)| a.to_string()).collect()
-    };
+    let of = |name: &str| s.addresses.iter().filter(|(i, _)| i.as_str() == name).map(|(_, a)| a.to_string()).collect();
     Shown {
         managed: s.refuses.is_none(),
         state: match (&trial, &s.record.kept) {
@@ -243,7 +244,13 @@ fn shown(s: Status) -> Shown {
         ports: s
             .ports
             .iter()
-            .map(|p| Port { name: p.name.to_string(), mac: p.mac.map(|m| m.to_string()), link: p.has_link, addresses: of(p.name.as_str()) })
+            .map(|p| Port {
+                name: p.name.to_string(),
+                mac: p.mac.map(|m| m.to_string()),
+                link: p.has_link,
+                used_by: s.taken.get(&p.name).cloned(),
+                addresses: of(p.name.as_str()),
+            })
             .collect(),
         not_managed_because: s.refuses,
     }
