@@ -433,7 +433,8 @@ pub fn mirror(m: &Mirror, bridge: &str, to: &IfName, of: &[IfName], vlan: VlanId
         return Err(Fault::conflict("none of the ports is on the switch: nothing would be heard"));
     }
     let ids = Datum::map([(OWNER, OWNER_CAPTURE)]);
-    let out = NewPort { vlans: Some(Vlans::Access(vlan.get())), ..NewPort::plain(to.as_str(), "internal", ids.clone()) };
+    // An access port would take guests' own tags off too.
+    let out = NewPort { vlans: Some(Vlans::Tunnel(vlan.get())), ..NewPort::plain(to.as_str(), "internal", ids.clone()) };
     let txn = Txn::new(format!("mirror {to}")).while_named(Table::Bridge, id, bridge).unless_named(Table::Port, to.as_str());
     let mirror = vec![
         ("name", Datum::text(to.as_str())),
