@@ -117,7 +117,8 @@ async fn one(State(s): Ctx, base: Base, IdPath(vnf, id): IdPath<VnfId>, _: NoQue
         .look(move |n| {
             there(n, vnf)?;
             let record = n.vnfm().store().get::<VnfIndicators>(&vnf)?;
-            let (revision, reading) = record.map(|r| (r.revision, r.reading(&id).cloned())).unwrap_or_default();
+            // Its age, for a VNF that came to an end and was instantiated again counts from the beginning.
+            let (revision, reading) = record.map(|r| (r.changed.0, r.reading(&id).cloned())).unwrap_or_default();
             let Some(reading) = reading else { return Err(Fault::not_found(format!("the VNF instance {vnf} has no indicator '{id}'"))) };
             if reading.values.is_empty() {
                 let why = format!("the indicator '{id}' of the VNF instance {vnf} has no value: nobody can read it now");

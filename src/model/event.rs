@@ -129,8 +129,8 @@ impl Event {
             News::AlarmCleared(a) => format!("alarm {} cleared", a.id),
             News::Performance(PmNews::Ready { report, object, .. }) => format!("report {report} {object}"),
             News::Performance(PmNews::Crossed { threshold, crossing, .. }) => format!("threshold {threshold} {}", crossing.number),
-            News::Indicator(IndicatorNews::Value { vnf, id, revision, .. }) => format!("indicator {vnf} {id} {revision}"),
-            News::Indicator(IndicatorNews::Supported { vnf, revision, .. }) => format!("indicators {vnf} {revision}"),
+            News::Indicator(IndicatorNews::Value { vnf, id, .. }) => format!("indicator {vnf} {id} {}", self.sequence),
+            News::Indicator(IndicatorNews::Supported { vnf, .. }) => format!("indicators {vnf} {}", self.sequence),
             News::AlarmsRebuilt => format!("alarms rebuilt {}", self.sequence),
         }
     }

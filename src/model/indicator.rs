@@ -20,6 +20,8 @@ pub struct VnfIndicators {
     pub all: Vec<Reading>,
     pub changed: Stamp,
     pub revision: u64,
+    /// Somebody wanted to be told of indicators when it was read: else it is no event, which others would wait behind.
+    pub listened: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,6 +21,7 @@ use crate::{
         id::{VnfId, VnfPkgId, VnfcId},
         indicator::{Reading, VnfIndicators},
         package::VnfPackage,
+        subscription::{Source, Subscription},
         time::Clock,
         vnf::{Body, VnfInstance},
         vnfd::{GuestFile, Indicator},
@@ -31,6 +32,9 @@ use crate::{
 
 /// What a reading may have, in bytes.
 const MOST: u32 = 1024;
+/// A guest whose agent says nothing time after time is left alone for 1, 3, 7 and more rounds, so many at most: the others
+/// wait behind it.
+const LONGEST_SILENCE: u32 = 30;
 /// How long an agent may take for each command.
 const WAIT: Duration = Duration::from_secs(2);
 
@@ -43,13 +47,24 @@ pub struct Indicators {
     over: AtomicBool,
     /// One round at a time: a reading must not be written over a newer one.
     turn: Mutex<()>,
+    /// Guests whose agent did not answer: how often in a row, how many rounds they are still left alone, and why.
+    silent: Mutex<HashMap<VnfcId, (u32, u32, String)>>,
     me: Weak<Indicators>,
+}
+
+/// The round is over, by a panic too.
+struct Idle<'a>(&'a AtomicBool);
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 impl Indicators {
     pub fn new(store: Store, clock: Arc<dyn Clock>, hypervisor: Arc<dyn Hypervisor>) -> Arc<Indicators> {
-        let (busy, over, turn) = Default::default();
-        Arc::new_cyclic(|me| Indicators { store, clock, hypervisor, busy, over, turn, me: me.clone() })
+        let (busy, over, turn, silent) = Default::default();
+        Arc::new_cyclic(|me| Indicators { store, clock, hypervisor, busy, over, turn, silent, me: me.clone() })
     }
 
     /// No round begins after it, and one that is under way asks no other guest.
@@ -67,10 +82,10 @@ impl Indicators {
             return Ok(());
         }
         let round = move || {
+            let _idle = Idle(&me.busy);
             if let Err(fault) = me.round() {
                 tracing::warn!("VNF indicators are not read: {fault:?}");
             }
-            me.busy.store(false, Ordering::Release);
         };
         let begun = std::thread::Builder::new().name("indicators".into()).stack_size(512 * 1024).spawn(round);
         begun.map(drop).map_err(|e| {
@@ -93,11 +108,14 @@ impl Indicators {
         if declared.is_empty() && kept.is_empty() {
             return Ok(());
         }
+        let mut guests = Vec::new();
+        let listened = self.store.list::<Subscription>()?.iter().any(|s| s.source == Source::VnfInd);
         for v in self.store.list::<VnfInstance>()? {
             let (Some(of), Some(body)) = (declared.get(&v.package).filter(|_| v.instantiated), &v.body) else { continue };
             if self.over.load(Ordering::Acquire) {
                 return Ok(());
             }
+            guests.extend(body.vnfcs.iter().map(|g| g.id));
             let all = self.read(of, body);
             let before = kept.remove(&v.id);
             if before.as_ref().is_some_and(|b| b.all == all) {
@@ -109,6 +127,7 @@ impl Indicators {
                 all,
                 changed: self.clock.now(),
                 revision: before.map_or(0, |b| b.revision) + 1,
+                listened,
             };
             // It may have come to an end while its guests were asked.
             self.store.write(Durability::Soon, |tx| {
@@ -116,6 +135,7 @@ impl Indicators {
                 if same { tx.put(&now) } else { Ok(()) }
             })?;
         }
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| guests.contains(id));
         // What is left is of VNFs that are no more.
         if !kept.is_empty() {
             self.store.write(Durability::Lazy, |tx| kept.keys().try_for_each(|id| tx.delete::<VnfIndicators>(id).map(|_| ())))?;
@@ -124,8 +144,8 @@ impl Indicators {
     }
 
     fn read(&self, of: &[Indicator], body: &Body) -> Vec<Reading> {
-        // A guest that does not answer is asked once in a round.
-        let mut silent: HashMap<VnfcId, String> = HashMap::new();
+        // A guest that does not answer is asked once in a round, and not in each.
+        let mut silent = self.left_alone(body);
         let one = |i: &Indicator| {
             let mut r = Reading { id: i.id.clone(), values: Vec::new(), why: Vec::new() };
             let Some(file) = &i.source else {
@@ -146,6 +166,31 @@ impl Indicators {
         of.iter().map(one).collect()
     }
 
+    /// Guests that are not asked in this round.
+    fn left_alone(&self, body: &Body) -> HashMap<VnfcId, String> {
+        let mut all = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = HashMap::new();
+        for g in &body.vnfcs {
+            if let Some((_, rounds, why)) = all.get_mut(&g.id).filter(|(_, rounds, _)| *rounds > 0) {
+                *rounds -= 1;
+                out.insert(g.id, why.clone());
+            }
+        }
+        out
+    }
+
+    /// What came of asking: one that answers is asked in each round again.
+    fn heard(&self, guest: VnfcId, silence: Option<String>) {
+        let mut all = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        match silence {
+            None => drop(all.remove(&guest)),
+            Some(why) => {
+                let times = all.get(&guest).map_or(0, |(times, _, _)| *times).saturating_add(1);
+                all.insert(guest, (times, ((1 << times.min(16) >> 1) - 1).min(LONGEST_SILENCE), why));
+            }
+        }
+    }
+
     fn ask(&self, guest: VnfcId, file: &GuestFile, silent: &mut HashMap<VnfcId, String>) -> Result<String, String> {
         if let Some(why) = silent.get(&guest) {
             return Err(why.clone());
@@ -157,12 +202,16 @@ impl Indicators {
             Err(Fault::conflict("the guest does not run"))
         };
         let read = asked.map_err(|f| {
-            // What the agent refuses is of this file alone.
+            // What the agent refuses is of this file alone; a guest that does not run costs nothing to ask.
             if f.kind() != Kind::Invalid {
                 silent.insert(guest, f.detail());
+                if runs {
+                    self.heard(guest, Some(f.detail()));
+                }
             }
             f.detail()
         })?;
+        self.heard(guest, None);
         if read.len() > MOST as usize {
             return Err(format!("{} is longer than {MOST} bytes", file.path));
         }

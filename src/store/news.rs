@@ -233,7 +233,7 @@ pub(super) fn of_threshold(before: Option<&Threshold>, after: Option<&Threshold>
 
 /// Values that are others than before, and a set that is.
 pub(super) fn of_indicators(before: Option<&VnfIndicators>, after: Option<&VnfIndicators>, tx: &Tx<'_>) -> Result<Vec<Told>> {
-    let Some(now) = after else { return Ok(Vec::new()) };
+    let Some(now) = after.filter(|n| n.listened) else { return Ok(Vec::new()) };
     let mut news = Vec::new();
     if before.map(VnfIndicators::ids) != Some(now.ids()) {
         news.push(IndicatorNews::Supported { vnf: now.vnf, ids: now.ids(), revision: now.revision });

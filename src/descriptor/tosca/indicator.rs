@@ -43,6 +43,12 @@ pub fn declared(vnf: &At<'_>) -> Vec<Declared> {
             }
         }
     }
+    // They are parts of paths in the API.
+    let is_id = |id: &SmolStr| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    for id in ids.iter().filter(|id| !is_id(id)) {
+        vnf.error(format!("'{id}' is no name of an indicator: 1 to 64 letters, digits, '.', '_' and '-'"));
+    }
+    ids.retain(is_id);
     if ids.len() > MOST_INDICATORS {
         vnf.error(format!("has {} indicators; {MOST_INDICATORS} at most", ids.len()));
         ids.truncate(MOST_INDICATORS);

@@ -122,6 +122,7 @@ pub(super) fn check(g: &Golden) {
             all: vec![Reading { id: "load".into(), values, why: vec!["off".into()] }],
             changed: Stamp(9),
             revision: 300,
+            listened: true,
         },
     );
     let about = About {
