@@ -1,9 +1,9 @@
 //! From what a request offers to a caller, or the way to come again. Deny by default.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::atomic::Ordering, time::Duration};
 
 use super::{
-    Access, Caller, Directory,
+    ADMIN, Access, Caller, Directory, FIRST,
     certificate::Certificate,
     digest::{LEAD, same, sha256},
     lock, password, roles,

@@ -38,7 +38,8 @@ fn a_flow_reads_back_as_it_was_written() {
 
 #[test]
 fn a_flow_that_is_another_is_told_from_ours() {
-    let spoil: [(fn(&mut Value), bool); 7] = [
+    type Spoil = (fn(&mut Value), bool);
+    let spoil: [Spoil; 7] = [
         (|f| f["priority"] = json!(8199), true),
         (|f| f["isPermanent"] = json!(false), true),
         (|f| f["selector"]["criteria"][1]["vlanId"] = json!(9), false),

@@ -31,6 +31,8 @@ use crate::{
 
 /// As much of a frame as is given; a jumbo frame fits.
 const MOST: usize = 9216;
+/// Frames of other interfaces that may wait when the socket is opened.
+const MOST_BEFORE: usize = 65_536;
 /// What comes in a burst waits here.
 const ROOM: usize = 4 << 20;
 
@@ -62,7 +64,11 @@ impl Socket {
         let _ = setsockopt(&fd, sockopt::RcvBufForce, &ROOM);
         // What came by another interface before the socket was bound.
         let mut buf = [0u8; 1];
-        while recv(fd.as_raw_fd(), &mut buf, MsgFlags::MSG_DONTWAIT).is_ok() {}
+        for _ in 0..MOST_BEFORE {
+            if recv(fd.as_raw_fd(), &mut buf, MsgFlags::MSG_DONTWAIT).is_err() {
+                break;
+            }
+        }
         Ok(Socket(fd))
     }
 }

@@ -313,7 +313,7 @@ fn a_kill_at_each_step_leaves_the_old_network_or_the_new_one() {
             r.nets.attempt(Some(old.clone()), 60, "ada").expect("tried");
             r.nets.confirm().expect("confirmed");
             r.until(Some(&old), Some(&old));
-            r.sim.faults().add(Rule::nth_change(n, then.clone()));
+            r.sim.faults().add(Rule::nth_change(n, then));
             let tried = r.nets.attempt(Some(new.clone()), 60, "ada");
             let confirmed = tried.and_then(|()| r.nets.confirm()).is_ok();
             if confirmed && !r.sim.faults().is_dead() {

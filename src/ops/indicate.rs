@@ -186,7 +186,7 @@ impl Indicators {
             None => drop(all.remove(&guest)),
             Some(why) => {
                 let times = all.get(&guest).map_or(0, |(times, _, _)| *times).saturating_add(1);
-                all.insert(guest, (times, ((1 << times.min(16) >> 1) - 1).min(LONGEST_SILENCE), why));
+                all.insert(guest, (times, ((1u32 << times.min(16).saturating_sub(1)) - 1).min(LONGEST_SILENCE), why));
             }
         }
     }

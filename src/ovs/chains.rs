@@ -184,7 +184,7 @@ fn of_rule(led: &Led, chain: &SwitchChain, at: u16, number: &dyn Fn(&IfName) -> 
                     put(CHAIN, first, Sort::Other, &[], counts, then(&rule.then));
                     put(AGAIN, after(5), Sort::Tcp, &begins, counts, known(new, then(&rule.then)));
                     put(AGAIN, after(3), Sort::Ip, &of(new), counts, then(&rule.then));
-                    put(AGAIN, after(1), Sort::Tcp, &[here.clone()], counts, then(&unseen(rule, wire)));
+                    put(AGAIN, after(1), Sort::Tcp, std::slice::from_ref(&here), counts, then(&unseen(rule, wire)));
                     put(AGAIN, after(0), Sort::Ip, &[here], counts, known(new, then(&rule.then)));
                 }
                 Side::Before => {

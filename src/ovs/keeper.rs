@@ -467,7 +467,7 @@ impl Keeper {
         for (name, Numbered { number, .. }) in places.iter().filter(|(n, _)| !led.contains(n.as_str())) {
             let is_on = on.get(name).map(|(l, p)| (l.as_ref(), p));
             // A plug may be an end of a chain: what leads from there stays until its link is told of.
-            let untold = is_guest(name) || (is(name, IfKind::Patch) && work.flows.has_of(*number));
+            let untold = is_guest(name) || (is(name, IfKind::Patch) && !work.cache.contains_key(name) && work.flows.has_of(*number));
             if is_on.is_none() && untold {
                 unknown.insert(*number);
                 continue;

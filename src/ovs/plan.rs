@@ -422,6 +422,9 @@ pub fn was_put_back(port: &Port) -> bool {
 
 const OWNER_CAPTURE: &str = "capture";
 
+/// What NICs call jumbo frames.
+const LARGEST: u16 = 9216;
+
 /// An internal port at which copies of what passes these ports come out. `None`: it is there.
 pub fn mirror(m: &Mirror, bridge: &str, to: &IfName, of: &[IfName], vlan: VlanId) -> Result<Option<Txn>> {
     let (id, _) = m.bridge(bridge).ok_or_else(|| Fault::transient(format!("bridge {bridge} is not on the switch")))?;
@@ -434,7 +437,9 @@ pub fn mirror(m: &Mirror, bridge: &str, to: &IfName, of: &[IfName], vlan: VlanId
     }
     let ids = Datum::map([(OWNER, OWNER_CAPTURE)]);
     // An access port would take guests' own tags off too.
-    let out = NewPort { vlans: Some(Vlans::Tunnel(vlan.get())), ..NewPort::plain(to.as_str(), "internal", ids.clone()) };
+    // Else it is as small as the smallest port of the bridge, and larger copies are lost.
+    let out =
+        NewPort { vlans: Some(Vlans::Tunnel(vlan.get())), mtu: Some(LARGEST), ..NewPort::plain(to.as_str(), "internal", ids.clone()) };
     let txn = Txn::new(format!("mirror {to}")).while_named(Table::Bridge, id, bridge).unless_named(Table::Port, to.as_str());
     let mirror = vec![
         ("name", Datum::text(to.as_str())),

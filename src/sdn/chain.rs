@@ -268,11 +268,14 @@ impl SwitchChain {
         let lost = stops.iter().find(|s| s.arms.is_empty()).map(|s| s.index);
         match (self.on_loss, lost) {
             (OnLoss::Block, Some(hop)) => {
-                for (e, bound) in from.iter().flat_map(|e| self.bounds(to).into_iter().map(move |b| (e, b))) {
-                    put(&e.port, bound, Some(hop), Then::Drop);
-                }
-                for (e, m) in from.iter().flat_map(|e| beside(to).into_iter().map(move |m| (e, m))) {
-                    put(&e.port, For::Mac(m), None, Then::Beside);
+                // What the chain takes while it is whole.
+                let routed = stops.iter().any(|s| !s.kind.is_wire());
+                for e in from {
+                    let bounds = if routed { aimed(e, None, to) } else { self.bounds(to) };
+                    bounds.into_iter().for_each(|bound| put(&e.port, bound, Some(hop), Then::Drop));
+                    if !routed {
+                        beside(to).into_iter().for_each(|m| put(&e.port, For::Mac(m), None, Then::Beside));
+                    }
                 }
                 return rules;
             }
@@ -282,6 +285,7 @@ impl SwitchChain {
         // The chain in legs: each from where a MAC is chosen to where it is reached.
         let mut sources: Vec<&IfName> = from.iter().map(|e| &e.port).collect();
         let mut rest = stops.as_slice();
+        let mut is_first = true;
         loop {
             let router = rest.iter().position(|s| !s.kind.is_wire());
             let (leg, after) = match router {
@@ -299,8 +303,14 @@ impl SwitchChain {
                     Some(m) if n > 0 => (vec![For::Mac(m)], None),
                     Some(_) | None => (first.clone(), mac),
                 };
-                for (at, bound) in sources.iter().flat_map(|s| bounds.iter().map(move |b| (s, b))) {
-                    put(at, *bound, Some(stop.index), Then::To { port: entries.clone(), set });
+                if let Some(m) = mac.filter(|_| is_first && n == 0) {
+                    for (e, bound) in from.iter().flat_map(|e| aimed(e, Some(m), to).into_iter().map(move |b| (e, b))) {
+                        put(&e.port, bound, Some(stop.index), Then::To { port: entries.clone(), set });
+                    }
+                } else {
+                    for (at, bound) in sources.iter().flat_map(|s| bounds.iter().map(move |b| (s, b))) {
+                        put(at, *bound, Some(stop.index), Then::To { port: entries.clone(), set });
+                    }
                 }
                 if n == 0 && mac.is_none() {
                     for (at, m) in sources.iter().flat_map(|s| beside(to).into_iter().map(move |m| (s, m))) {
@@ -309,6 +319,7 @@ impl SwitchChain {
                 }
                 sources = stop.arms.iter().map(|(_, exit)| &exit.port).collect();
             }
+            is_first = false;
             if router.is_some() {
                 rest = after;
                 continue;
@@ -339,6 +350,16 @@ impl SwitchChain {
         }
         out
     }
+}
+
+/// What a routed function is given at an end: whatever a guest sends, but of what comes in at an end that stands for many
+/// only what is for the router itself or for the other end.
+fn aimed(at: &End, router: Option<MacAddr>, to: &[End]) -> Vec<For> {
+    if at.mac.is_some() {
+        return vec![For::Unicast];
+    }
+    let all: BTreeSet<MacAddr> = router.into_iter().chain(to.iter().filter_map(|t| t.mac)).collect();
+    all.into_iter().map(For::Mac).collect()
 }
 
 /// Stations that ends without a MAC do not stand for, and that are no ends themselves.
@@ -391,7 +412,7 @@ pub fn contradictions(chains: &[&SwitchChain]) -> Vec<String> {
             .collect();
         let passes_by = |by: &Rule, n: usize, r: &Rule| {
             let its_own = matches!(by.bound, For::Mac(m) if let_by.contains(&(n, m)));
-            by.way == r.way && by.meets(r) && !by.covers(r) && !its_own
+            (by.way == r.way || by.rank() > r.rank()) && by.meets(r) && !by.covers(r) && !its_own
         };
         for (i, (n, new, a)) in here.iter().enumerate() {
             for (m, other_new, b) in here.iter().skip(i + 1) {

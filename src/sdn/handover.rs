@@ -99,8 +99,9 @@ impl SwitchChain {
             return of(Side::Before, old, &|r| if r.is_beside() { Who::All } else { Who::Noted });
         }
         let new = self.rules(is_there);
-        let ports = |rules: &[Rule]| -> HashSet<IfName> { rules.iter().map(|r| r.at.clone()).collect() };
-        let both: HashSet<IfName> = ports(&old).intersection(&ports(&new)).cloned().collect();
+        // By their shape, whoever is there now: else a port that goes would hand what is on the new way to the old one.
+        let ports = |c: &SwitchChain| -> HashSet<IfName> { c.rules(&|_| true).into_iter().map(|r| r.at).collect() };
+        let both: HashSet<IfName> = ports(&before).intersection(&ports(self)).cloned().collect();
         let wires: BTreeSet<&IfName> = self.hops.iter().chain(&ways.hops).filter(|h| h.kind.is_wire()).flat_map(|h| h.ports()).collect();
         let who = |r: &Rule| match both.contains(&r.at) {
             // No connection of the chain's.

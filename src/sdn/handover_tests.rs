@@ -147,7 +147,7 @@ fn a_chain_between_two_ways_is_not_in_its_own_way_and_both_are_in_those_of_other
 
 #[test]
 fn zones_of_chains_are_apart_and_above_those_of_others() {
-    let zones: HashSet<u16> = (0..500u128).map(|n| zone(NfpId(Uuid::from_u128(n << 64 | n * 77)))).collect();
+    let zones: HashSet<u16> = (0..500u128).map(|n| zone(NfpId(Uuid::from_u128((n << 64) | (n * 77))))).collect();
     assert!(zones.iter().all(|z| *z >= 0x8000) && zones.len() > 490, "{}", zones.len());
 }
 

@@ -247,6 +247,9 @@ impl Links {
     /// The same for one chain, whose time is up because somebody says so.
     pub fn end_drain(&self, id: NfpId) -> Result<()> {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.store.get::<Chain>(&id)?.and_then(|c| c.handover).is_some_and(|h| matches!(h.stage, Stage::Noting { .. })) {
+            return Err(Fault::conflict("the chain is about to take another way: wait for the operation, then its connections drain"));
+        }
         self.end_drain_of(id, |c| c.handover.as_ref().is_some_and(|h| matches!(h.stage, Stage::Draining { .. })))
     }
 

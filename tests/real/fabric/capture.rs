@@ -1,6 +1,9 @@
 //! Mirrors: what passes ports comes out at an interface of the host, and nothing is left of it.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use bothy::{
     host::LinuxNet,
@@ -15,13 +18,15 @@ use bothy::{
 use super::{function::*, kinds::tagging, lab::*};
 use crate::kit::{eventually, utf8};
 
-/// Untagged ICMP of IPv4 by its type, as often as it was heard.
-fn pings(frames: &mut dyn Frames, wait: Duration) -> [usize; 2] {
-    let (until, mut heard) = (Instant::now() + wait, [0, 0]);
+/// Untagged ICMP of IPv4 by its type, as often as it was heard; and how often this station had to do with it.
+fn pings(frames: &mut dyn Frames, wait: Duration, other: Ipv4Addr) -> [usize; 3] {
+    let (until, mut heard) = (Instant::now() + wait, [0; 3]);
     while Instant::now() < until {
         let Some(f) = frames.next(Duration::from_millis(100)).expect("heard") else { continue };
         assert!(f.length >= f.bytes.len());
         if f.bytes.get(12..14) == Some(&[8, 0]) && f.bytes.get(23) == Some(&1) {
+            let is_other = |at| f.bytes.get(at..at + 4) == Some(&other.octets()[..]);
+            heard[2] += usize::from(is_other(26) || is_other(30));
             match f.bytes.get(34) {
                 Some(8) => heard[0] += 1,
                 Some(0) => heard[1] += 1,
@@ -49,13 +54,14 @@ fn what_passes_a_port_is_heard_both_ways_and_a_mirror_leaves_nothing() {
     let hear = |what: &str, frames: &mut dyn Frames| {
         one.settle();
         let heard = std::thread::scope(|s| {
-            let listening = s.spawn(|| pings(frames, Duration::from_secs(3)));
+            let listening = s.spawn(|| pings(frames, Duration::from_secs(3), three.v4.parse().expect("an address")));
             assert!(one.peer.pings(&two.v4), "{what}: what is heard goes on");
             assert!(three.peer.pings(&two.v4));
             listening.join().expect("heard")
         });
         assert!(heard[0] >= 1 && heard[1] >= 1, "{what}: {heard:?} there and back");
-        assert_eq!(heard[0], heard[1], "{what}: and of the third guest nothing");
+        assert_eq!(heard[0], heard[1], "{what}: as many there as back");
+        assert_eq!(heard[2], 0, "{what}: and of the third guest nothing");
     };
     for again in [false, true] {
         lab.fabric.ensure_mirror(&to, &[nic(1)], 7.try_into().expect("vlan")).expect("mirror");
