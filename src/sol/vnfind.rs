@@ -1,6 +1,6 @@
 //! VNF indicators (SOL003 8.5, SOL002 8.5).
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{
@@ -37,7 +37,7 @@ pub struct IndicatorFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vnf_instance_subscription_filter: Option<VnfInstanceSubscriptionFilter>,
     /// One in the file; a list is understood too.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many", serialize_with = "many_or_one")]
     pub notification_types: Vec<IndicatorNotificationType>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indicator_ids: Vec<Identifier>,
@@ -47,4 +47,11 @@ pub struct IndicatorFilter {
 pub enum IndicatorNotificationType {
     VnfIndicatorValueChangeNotification,
     SupportedIndicatorsChangeNotification,
+}
+
+fn many_or_one<S: Serializer>(all: &[IndicatorNotificationType], to: S) -> Result<S::Ok, S::Error> {
+    match all {
+        [one] => one.serialize(to),
+        all => all.serialize(to),
+    }
 }

@@ -26,13 +26,13 @@ async fn up(rig: &Rig, vnfd: &Value, metadata: Value) -> String {
     id
 }
 
-/// The Debian package with another id, and with indicators beside its own.
-async fn other_version(rig: &Rig, id: &str, more: &str) -> Value {
+/// The Debian package with another id, and with something else in the place of what it has.
+async fn other_version(rig: &Rig, id: &str, (old, new): (&str, &str)) -> Value {
     let dir = tempfile::tempdir().expect("dir");
     copy_dir(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors/debian"), dir.path());
     let at = dir.path().join("Definitions/debian.yaml");
     let text = fs::read_to_string(&at).expect("text").replace("b0714104-0000-4000-8000-000000000001", id);
-    fs::write(at, text.replace("      boot:\n", &format!("{more}      boot:\n"))).expect("text");
+    fs::write(at, text.replace(old, new)).expect("text");
     rig.onboard_vnf(dir.path().to_str().expect("utf-8")).await["vnfdId"].clone()
 }
 
@@ -55,7 +55,8 @@ impl Rig {
 async fn indicators_are_what_guests_say_and_nothing_else() {
     let rig = rig(64, "[limits]\npage = 1\n").await;
     let vnfd = rig.onboard_vnf("descriptors/debian").await["vnfdId"].clone();
-    let (a, b) = (up(&rig, &vnfd, json!({})).await, up(&rig, &vnfd, json!({})).await);
+    let elsewhere = other_version(&rig, "b0714104-0000-4000-8000-000000000003", ("10.10.3.", "10.10.4.")).await;
+    let (a, b) = (up(&rig, &vnfd, json!({})).await, up(&rig, &elsewhere, json!({})).await);
     // No guest has the file: no value, and the reason for whoever asks by name.
     rig.read_indicators();
     assert_eq!(rig.show(ALL).await, json!([]));
@@ -114,7 +115,7 @@ async fn indicators_are_what_guests_say_and_nothing_else() {
 async fn subscribers_hear_of_values_and_of_sets_that_change() {
     let rig = rig(64, "").await;
     let vnfd = rig.onboard_vnf("descriptors/debian").await["vnfdId"].clone();
-    let next = other_version(&rig, "b0714104-0000-4000-8000-000000000002", "      mood: {}\n").await;
+    let next = other_version(&rig, "b0714104-0000-4000-8000-000000000002", ("      boot:\n", "      mood: {}\n      boot:\n")).await;
     let (all, moods, sets) = (Subscriber::start(None).await, Subscriber::start(None).await, Subscriber::start(None).await);
     for (to, filter) in [
         (&all, json!({})),
@@ -148,14 +149,15 @@ async fn subscribers_hear_of_values_and_of_sets_that_change() {
         "each change once"
     );
     assert_eq!(told(&moods.until(1).await[0]), json!([null, null, ["mood", "boot"]]), "filtered by the indicator");
-    assert_eq!(sets.until(2).await.iter().map(told).collect::<Vec<_>>().len(), 2);
+    assert_eq!(sets.until(2).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_does_not_see_a_vnf_sees_none_of_its_indicators() {
     let mut rig = rig(64, "").await;
     let vnfd = rig.onboard_vnf("descriptors/debian").await["vnfdId"].clone();
-    let (his, other) = (up(&rig, &vnfd, json!({"bothy.em": "em"})).await, up(&rig, &vnfd, json!({})).await);
+    let elsewhere = other_version(&rig, "b0714104-0000-4000-8000-000000000003", ("10.10.3.", "10.10.4.")).await;
+    let (his, other) = (up(&rig, &vnfd, json!({"bothy.em": "em"})).await, up(&rig, &elsewhere, json!({})).await);
     for vnf in [&his, &other] {
         rig.says(&guest(&rig, vnf).await, "up");
     }

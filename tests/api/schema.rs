@@ -164,6 +164,7 @@ const MISTAKES: &[(&str, &str, Mend, &str)] = &[
     (NSFM, "/Alarm/properties/_links/properties", Put(r##"{"self": {"$ref": "../../definitions/SOL005_def.yaml#/definitions/Link"}, "objectInstance": {"$ref": "../../definitions/SOL005_def.yaml#/definitions/Link"}}"##), "objectInstance stands inside self"),
     (NSFM, "/FaultyComponentInfo/properties", Put(r#"{"faultyNestedNsInstanceId": {"type": "string"}, "faultyNsVirtualLinkInstanceId": {"type": "string"}, "faultyVnfInstanceId": {"type": "string"}}"#), "each name stands on the description of the one after it"),
     (NSFM_NOTIFICATION, "/AlarmNotification/properties/notificationType/enum/0", Put(r#""AlarmNotification""#), "the name of the other notification"),
+    (SOL003, "/Checksum", Put(r#"{"type": "object", "required": ["algorithm", "hash"], "properties": {"algorithm": {"type": "string"}, "hash": {"type": "string"}}}"#), "a text that the file itself calls undefined; SOL005's has both members"),
     (VNFPKGM_OF_SOL003, "/PkgmNotificationsFilter/anyOf", Drop, "wants one of alternatives that are all optional"),
     (VNFIND_NOTIFICATION, "/SupportedIndicatorsChangeNotification/properties/notificationType/enum/0", Put(r#""SupportedIndicatorsChangeNotification""#), "the name of the other notification"),
     (VNFLCM, "/VnfLcmOpOcc/oneOf", Drop, "wants changedInfo in operations that change no information"),
