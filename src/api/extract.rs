@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 use super::{
-    Services, json,
+    Services, json, older,
     problem::{Answer, Problem},
 };
 
@@ -50,12 +50,14 @@ fn json_bytes(req: Request, s: &Services) -> Boxed<'static, Vec<u8>> {
     let reading = Reading::of(s);
     Box::pin(async move {
         let (parts, body) = req.into_parts();
+        let of_first = older::is(parts.uri.path());
         require_type(
             &parts.headers,
             |m| m == "application/json" || (m.starts_with("application/") && m.ends_with("+json")),
             "application/json",
         )?;
-        read_body(&parts.headers, body, &reading).await
+        let bytes = read_body(&parts.headers, body, &reading).await?;
+        Ok(if of_first { older::request(bytes) } else { bytes })
     })
 }
 

@@ -19,6 +19,7 @@ pub mod json;
 pub mod leftover;
 pub mod list;
 pub mod oauth;
+pub mod older;
 pub mod ops;
 pub mod permit;
 pub mod pm;

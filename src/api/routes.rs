@@ -23,7 +23,7 @@ type S = Arc<Services>;
 /// entries.
 #[derive(Default)]
 pub struct Routes {
-    router: Router<S>,
+    parts: Vec<(&'static str, Method, MethodRouter<S>)>,
     table: BTreeMap<&'static str, Vec<Method>>,
 }
 
@@ -61,13 +61,13 @@ impl Routes {
     }
     #[must_use]
     fn add(mut self, path: &'static str, method: Method, h: MethodRouter<S>) -> Self {
-        self.router = self.router.route(path, h);
-        self.table.entry(path).or_default().push(method);
+        self.table.entry(path).or_default().push(method.clone());
+        self.parts.push((path, method, h));
         self
     }
     #[must_use]
     pub fn and(mut self, other: Routes) -> Self {
-        self.router = self.router.merge(other.router);
+        self.parts.extend(other.parts);
         // One path may come in two halves: each keeps its methods.
         for (path, methods) in other.table {
             self.table.entry(path).or_default().extend(methods);
@@ -79,7 +79,18 @@ impl Routes {
         &self.table
     }
     pub fn into_router(self) -> Router<S> {
-        self.router
+        self.parts.into_iter().fold(Router::new(), |r, (path, _, h)| r.route(path, h))
+    }
+    /// Of these, what is at the second of each pair of paths, at the first, and dressed.
+    #[must_use]
+    pub fn again_at(self, paths: &[(&'static str, &'static str)], dress: impl Fn(MethodRouter<S>) -> MethodRouter<S>) -> Self {
+        let mut out = Routes::default();
+        for (path, method, h) in self.parts {
+            if let Some((at, _)) = paths.iter().find(|(_, from)| *from == path) {
+                out = out.add(at, method, dress(h));
+            }
+        }
+        out
     }
 }
 

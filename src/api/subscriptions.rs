@@ -70,7 +70,9 @@ impl Of {
     fn shape(self) -> &'static Shape {
         match self.source {
             Source::NsLcm | Source::VnfLcm => &SUBSCRIPTION_WITH_VERBOSITY,
-            Source::Nsd | Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfFm | Source::NsFm | Source::VnfInd => &SUBSCRIPTION,
+            Source::Nsd | Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfFm | Source::NsFm | Source::VnfInd | Source::VnfLcmFirst => {
+                &SUBSCRIPTION
+            }
             // They are shown as jobs and thresholds.
             Source::VnfPmJob | Source::VnfThreshold | Source::NsPmJob | Source::NsThreshold => &SUBSCRIPTION,
         }
@@ -125,7 +127,7 @@ fn told_of(source: Source) -> Resource {
         Source::Nsd => Resource::NsDescriptor,
         Source::VnfPkgm | Source::Sol003VnfPkgm => Resource::VnfPackage,
         Source::NsLcm => Resource::Ns,
-        Source::VnfLcm => Resource::Vnf,
+        Source::VnfLcm | Source::VnfLcmFirst => Resource::Vnf,
         Source::VnfFm | Source::NsFm => Resource::Alarm,
         Source::VnfPmJob | Source::VnfThreshold | Source::NsPmJob | Source::NsThreshold => Resource::Performance,
         Source::VnfInd => Resource::Indicator,

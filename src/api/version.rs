@@ -21,6 +21,8 @@ pub static NSD: Api = Api { name: "nsd", version: (2, 3, 0), all: "/nsd/api_vers
 pub static VNFPKGM: Api = Api { name: "vnfpkgm", version: (2, 4, 0), all: "/vnfpkgm/api_versions", one: "/vnfpkgm/v2/api_versions" };
 pub static NSLCM: Api = Api { name: "nslcm", version: (2, 3, 0), all: "/nslcm/api_versions", one: "/nslcm/v2/api_versions" };
 pub static VNFLCM: Api = Api { name: "vnflcm", version: (2, 3, 0), all: "/vnflcm/api_versions", one: "/vnflcm/v2/api_versions" };
+/// The first major, as SOL003 V2.7.1 numbers it.
+pub static VNFLCM_FIRST: Api = Api { name: "vnflcm", version: (1, 3, 0), all: "/vnflcm/api_versions", one: "/vnflcm/v1/api_versions" };
 pub static VNFFM: Api = Api { name: "vnffm", version: (1, 5, 0), all: "/vnffm/api_versions", one: "/vnffm/v1/api_versions" };
 pub static NSFM: Api = Api { name: "nsfm", version: (1, 3, 0), all: "/nsfm/api_versions", one: "/nsfm/v1/api_versions" };
 pub static VNFPM: Api = Api { name: "vnfpm", version: (2, 2, 0), all: "/vnfpm/api_versions", one: "/vnfpm/v2/api_versions" };
@@ -28,7 +30,7 @@ pub static GRANT: Api = Api { name: "grant", version: (1, 7, 0), all: "/grant/ap
 pub static VNFIND: Api = Api { name: "vnfind", version: (1, 4, 0), all: "/vnfind/api_versions", one: "/vnfind/v1/api_versions" };
 pub static NSPM: Api = Api { name: "nspm", version: (2, 3, 0), all: "/nspm/api_versions", one: "/nspm/v2/api_versions" };
 
-static APIS: [&Api; 10] = [&NSD, &VNFPKGM, &NSLCM, &VNFLCM, &VNFFM, &NSFM, &VNFPM, &NSPM, &GRANT, &VNFIND];
+static APIS: [&Api; 11] = [&NSD, &VNFPKGM, &NSLCM, &VNFLCM, &VNFLCM_FIRST, &VNFFM, &NSFM, &VNFPM, &NSPM, &GRANT, &VNFIND];
 
 /// Every API served.
 pub fn all() -> impl Iterator<Item = &'static Api> {
@@ -36,10 +38,12 @@ pub fn all() -> impl Iterator<Item = &'static Api> {
 }
 
 impl Api {
-    /// The API a path belongs to.
+    /// The API a path belongs to: its newest major where the path names none.
     pub fn of(path: &str) -> Option<&'static Api> {
-        let first = path.trim_start_matches('/').split('/').next()?;
-        APIS.iter().copied().find(|a| a.name == first)
+        let mut parts = path.trim_start_matches('/').split('/');
+        let (first, major) = (parts.next()?, parts.next().unwrap_or_default());
+        let of_name = || APIS.iter().copied().filter(|a| a.name == first);
+        of_name().find(|a| major.strip_prefix('v').is_some_and(|m| m == a.version.0.to_string())).or_else(|| of_name().next())
     }
 
     pub fn text(&self) -> String {
@@ -48,17 +52,26 @@ impl Api {
     }
 
     /// `ApiVersionInformation`, SOL013 9.1.2.
-    fn information(&self) -> Value {
-        json!({
-            "uriPrefix": format!("/{}", self.name),
-            "apiVersions": [{ "version": self.text(), "isDeprecated": false }],
-        })
+    fn information(majors: &[&Api]) -> Value {
+        let versions: Vec<Value> = majors.iter().map(|a| json!({ "version": a.text(), "isDeprecated": false })).collect();
+        json!({ "uriPrefix": format!("/{}", majors[0].name), "apiVersions": versions })
     }
 
     /// The two `api_versions` resources.
     pub fn routes(&'static self) -> Routes {
-        let info = move || async move { super::respond::Json(self.information()) };
-        Routes::default().get(self.all, info).get(self.one, info)
+        self.and_before(&[])
+    }
+
+    /// The same where older majors are served beside it.
+    pub fn and_before(&'static self, older: &[&'static Api]) -> Routes {
+        let all: Vec<&Api> = older.iter().copied().chain([self]).collect();
+        let all = Self::information(&all);
+        Routes::default().get(self.all, move || async move { super::respond::Json(all) }).and(self.one())
+    }
+
+    /// That of this major alone.
+    pub fn one(&'static self) -> Routes {
+        Routes::default().get(self.one, move || async move { super::respond::Json(Self::information(&[self])) })
     }
 
     /// Checks `Version`; gives the value to answer with. It may be absent, for real clients omit
@@ -106,6 +119,8 @@ mod tests {
         }
         assert_eq!(VNFPKGM.negotiate(&HeaderMap::new()).expect("absent"), "2.4.0");
         assert_eq!(Api::of("/vnflcm/v2/vnf_instances"), Some(&VNFLCM));
+        assert_eq!(Api::of("/vnflcm/v1/vnf_instances"), Some(&VNFLCM_FIRST));
+        assert_eq!(Api::of("/vnflcm/api_versions"), Some(&VNFLCM));
         assert_eq!(Api::of("/bothy/v1/health"), None);
     }
 }

@@ -314,7 +314,7 @@ impl Owned for super::subscription::Subscription {
     }
     fn of_vnfs(&self) -> Vec<VnfId> {
         match self.source {
-            Source::VnfLcm | Source::VnfFm | Source::VnfInd => self.filter.ids.iter().copied().map(VnfId).collect(),
+            Source::VnfLcm | Source::VnfLcmFirst | Source::VnfFm | Source::VnfInd => self.filter.ids.iter().copied().map(VnfId).collect(),
             Source::Nsd
             | Source::VnfPkgm
             | Source::NsLcm

@@ -36,6 +36,8 @@ pub enum Source {
     NsPmJob,
     NsThreshold,
     VnfInd,
+    /// The first major of vnflcm: what `VnfLcm` tells, in its form.
+    VnfLcmFirst,
 }
 
 /// The sorts of notification; append only.
@@ -187,6 +189,7 @@ impl Product {
 
 /// Which sort of notification tells of it, in which API; `None`: that API has none.
 pub fn sort(source: Source, news: &News) -> Option<Sort> {
+    let source = if source == Source::VnfLcmFirst { Source::VnfLcm } else { source };
     match (source, news) {
         (Source::VnfLcm, News::Op(o)) => matches!(o.target, Target::Vnf(_)).then_some(Sort::Operation),
         (Source::NsLcm, News::Op(o)) => matches!(o.target, Target::Ns(_)).then_some(Sort::Operation),
@@ -231,7 +234,8 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             | Source::VnfThreshold
             | Source::NsPmJob
             | Source::NsThreshold
-            | Source::VnfInd,
+            | Source::VnfInd
+            | Source::VnfLcmFirst,
             News::Op(_)
             | News::VnfMade(_)
             | News::VnfGone(_)

@@ -18,6 +18,7 @@ mod daemon;
 mod element;
 mod epa;
 mod explain;
+mod first_major;
 mod flavour;
 mod foreign;
 mod grants;

@@ -104,11 +104,15 @@ async fn the_unix_socket_needs_no_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_are_told_and_echoed() {
     let rig = rig(16, "").await;
-    for (path, version) in [("/nsd", "2.3.0"), ("/vnfpkgm", "2.4.0"), ("/nslcm", "2.3.0"), ("/vnflcm", "2.3.0")] {
-        for major in ["", "/v2"] {
+    let all: [(&str, &[&str]); 4] =
+        [("/nsd", &["2.3.0"]), ("/vnfpkgm", &["2.4.0"]), ("/nslcm", &["2.3.0"]), ("/vnflcm", &["1.3.0", "2.3.0"])];
+    for (path, versions) in all {
+        // Below the root each major that is served, below a major that one alone.
+        for (major, those) in [("", versions), ("/v2", &versions[versions.len() - 1..])] {
             let r = rig.ask(&format!("GET {path}{major}/api_versions"), &["version: 2.0.0"], "").await;
             assert_eq!(r.header("version"), Some("2.0.0"));
-            assert_eq!(r.json(), serde_json::json!({"uriPrefix": path, "apiVersions": [{"version": version, "isDeprecated": false}]}));
+            let told: Vec<_> = those.iter().map(|v| serde_json::json!({"version": v, "isDeprecated": false})).collect();
+            assert_eq!(r.json(), serde_json::json!({"uriPrefix": path, "apiVersions": told}));
         }
     }
     assert_eq!(rig.get("/nslcm/v2/api_versions").await.header("version"), Some("2.3.0"));

@@ -1,5 +1,5 @@
-//! OpenStack's command line with python-tackerclient (PyPI, in `build/clients`) drives a VNF's whole life over SOL003 v2,
-//! with subscriptions, a PM job and a threshold of its.
+//! OpenStack's command line with python-tackerclient (PyPI, in `build/clients`) drives a VNF's whole life over both majors of SOL003,
+//! over the second with subscriptions, a PM job and a threshold of its.
 
 use std::{
     path::Path,
@@ -9,7 +9,15 @@ use std::{
 use crate::stage::{Point, Stage, clients, subscriber};
 
 #[test]
-fn tackerclient_drives_a_vnfs_whole_life() {
+fn tackerclient_drives_a_vnfs_whole_life_over_both_majors() {
+    std::thread::scope(|s| {
+        for major in ["1", "2"] {
+            s.spawn(move || whole_life(major));
+        }
+    });
+}
+
+fn whole_life(major: &str) {
     let Some(bin) = clients() else { return };
     let stage = Stage::set();
     let vnfd = stage.onboard_web();
@@ -18,7 +26,7 @@ fn tackerclient_drives_a_vnfs_whole_life() {
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/tacker.py"))
         .arg(format!("https://localhost:{}", stage.port(Point::Sol003Vnfm)))
         .arg(stage.certificate())
-        .args(["osc", client["secret"].as_str().expect("a secret"), &vnfd, &subscriber()])
+        .args(["osc", client["secret"].as_str().expect("a secret"), &vnfd, &subscriber(), major])
         .stdin(Stdio::null())
         .output()
         .expect("python");

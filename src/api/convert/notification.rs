@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{
-        ops,
+        older, ops,
         version::{self, Api},
     },
     lcm::timeline::find_operation,
@@ -42,6 +42,7 @@ fn api(source: Source) -> &'static Api {
         Source::VnfPkgm | Source::Sol003VnfPkgm => &version::VNFPKGM,
         Source::NsLcm => &version::NSLCM,
         Source::VnfLcm => &version::VNFLCM,
+        Source::VnfLcmFirst => &version::VNFLCM_FIRST,
         Source::VnfFm => &version::VNFFM,
         Source::NsFm => &version::NSFM,
         Source::VnfPmJob | Source::VnfThreshold => &version::VNFPM,
@@ -136,6 +137,10 @@ pub fn render(nfvo: &Nfvo, s: &Subscription, e: &Event) -> Result<Rendered> {
     }
     let Body { mut members, links, .. } = b;
     members.insert("_links".into(), Value::Object(links));
+    let mut members = Value::Object(members);
+    if s.source == Source::VnfLcmFirst {
+        older::reply(&mut members);
+    }
     let body = serde_json::to_vec(&members).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?;
     Ok(Rendered { version: api(s.source).text(), body })
 }

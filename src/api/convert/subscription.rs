@@ -311,6 +311,7 @@ pub fn collection(source: Source) -> &'static str {
         Source::VnfPkgm | Source::Sol003VnfPkgm => "/vnfpkgm/v2/subscriptions",
         Source::NsLcm => "/nslcm/v2/subscriptions",
         Source::VnfLcm => "/vnflcm/v2/subscriptions",
+        Source::VnfLcmFirst => "/vnflcm/v1/subscriptions",
         Source::VnfFm => "/vnffm/v1/subscriptions",
         Source::NsFm => "/nsfm/v1/subscriptions",
         Source::VnfInd => "/vnfind/v1/subscriptions",
@@ -334,7 +335,9 @@ pub fn info(s: &Subscription, base: &Base) -> Result<SubscriptionInfo> {
         callback_uri: s.callback.clone(),
         verbosity: match s.source {
             Source::NsLcm | Source::VnfLcm => Some(if s.short { Verbosity::Short } else { Verbosity::Full }),
-            Source::Nsd | Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfFm | Source::NsFm | Source::VnfInd => None,
+            Source::Nsd | Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfFm | Source::NsFm | Source::VnfInd | Source::VnfLcmFirst => {
+                None
+            }
             Source::VnfPmJob | Source::VnfThreshold | Source::NsPmJob | Source::NsThreshold => None,
         },
         links: SubscriptionLinks { self_: base.link(format!("{}/{}", collection(s.source), s.id)) },

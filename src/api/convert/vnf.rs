@@ -30,6 +30,8 @@ use crate::{
 pub enum Dialect {
     Sol002,
     Sol003,
+    /// SOL003's first major, for what its view cannot tell by itself.
+    First,
     Sol005,
 }
 
@@ -72,6 +74,7 @@ pub fn instance(v: &VnfInstance, around: &Around<'_>, base: &Base) -> sol::VnfIn
         vnf_product_name: v.product_name.to_string(),
         vnf_software_version: v.software_version.to_string(),
         vnfd_version: v.vnfd_version.to_string(),
+        vnf_pkg_id: (around.dialect == Dialect::First).then(|| v.package.to_string()),
         vnf_configurable_properties: pairs(&v.configurable),
         instantiation_state: state(v),
         instantiated_vnf_info: info(v, around),

@@ -4,16 +4,16 @@ mod connect;
 mod flavour;
 mod package;
 mod snapshots;
-mod vnflcm;
-mod vnflcm_ops;
+pub(super) mod vnflcm;
+pub(super) mod vnflcm_ops;
 
 use super::{
     alarms::{self, Of},
     convert::vnf::Dialect,
-    indicators, pm,
+    indicators, older, pm,
     routes::Routes,
     subscriptions,
-    version::{VNFFM, VNFLCM, VNFPM},
+    version::{VNFFM, VNFLCM, VNFLCM_FIRST, VNFPM},
 };
 use crate::{
     model::subscription::Source,
@@ -21,14 +21,16 @@ use crate::{
 };
 
 pub fn routes() -> Routes {
-    common(Dialect::Sol003).and(snapshots::patch()).and(alarms::routes(Of::Vnf, "/vnffm/v1/alarms", "/vnffm/v1/alarms/{alarmId}"))
+    VNFLCM.and_before(&[&VNFLCM_FIRST]).and(older::routes()).and(common(Dialect::Sol003)).and(snapshots::patch()).and(alarms::routes(
+        Of::Vnf,
+        "/vnffm/v1/alarms",
+        "/vnffm/v1/alarms/{alarmId}",
+    ))
 }
 
 /// What SOL002 and SOL003 have alike.
 pub fn common(of: Dialect) -> Routes {
-    VNFLCM
-        .routes()
-        .and(vnflcm::routes(of))
+    vnflcm::routes(of)
         .and(vnflcm_ops::routes())
         .and(snapshots::routes(of))
         .and(subscriptions::routes::<VnfLcmFilter>(Source::VnfLcm, "/vnflcm/v2/subscriptions", "/vnflcm/v2/subscriptions/{subscriptionId}"))

@@ -23,6 +23,9 @@ pub struct VnfInstance {
     pub vnf_product_name: String,
     pub vnf_software_version: String,
     pub vnfd_version: String,
+    /// Of the first major alone (V2.4.1, 5.5.2.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnf_pkg_id: Option<Identifier>,
     #[serde(default, skip_serializing_if = "KeyValuePairs::is_empty")]
     pub vnf_configurable_properties: KeyValuePairs,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -205,7 +205,9 @@ pub(super) fn check(g: &Golden) {
     g.check("subscription-pnfd", &Subscription { source: Source::Nsd, filter: Filter { sorts, ..Filter::default() }, ..pm.clone() });
     let sorts = vec![Sort::IndicatorValue, Sort::IndicatorsSupported];
     g.check("subscription-VnfInd", &Subscription { source: Source::VnfInd, filter: Filter { sorts, ..Filter::default() }, ..pm });
-    for source in [Source::VnfFm, Source::NsFm, Source::VnfPmJob, Source::VnfThreshold, Source::NsPmJob, Source::NsThreshold] {
+    for source in
+        [Source::VnfLcmFirst, Source::VnfFm, Source::NsFm, Source::VnfPmJob, Source::VnfThreshold, Source::NsPmJob, Source::NsThreshold]
+    {
         let alarms = AlarmFilter {
             resources: vec!["COMPUTE".into()],
             severities: vec!["MAJOR".into()],
