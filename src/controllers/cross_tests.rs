@@ -82,6 +82,7 @@ fn what_is_right_is_left_and_what_differs_is_put_right() {
     assert_eq!(settle(&lost, "a", &d).1.put.len(), 2);
     let mut unread = s.clone();
     unread.rules[0].member = None;
+    unread.rules[0].cross = None;
     let todo = settle(&unread, "a", &d).1;
     assert_eq!((todo.put.len(), todo.delete.len()), (1, 1));
     assert!(done(s, "a", &Desired::new()).rules.is_empty());
