@@ -302,6 +302,8 @@ fn service(id: &str, members: usize, addresses: Addresses) -> Nsd {
         levels: vec![NsLevel { id: "default".into(), description: "".into(), counts }],
         paths: Vec::new(),
         aspects: Vec::new(),
+        spare: Vec::new(),
+        pnfs: Vec::new(),
     };
     let id = SmolStr::new(id);
     Nsd {
