@@ -93,7 +93,8 @@ async fn indicators_are_what_guests_say_and_nothing_else() {
         next = page.header("link").and_then(|l| l.split_once('>')?.0.split_once("localhost").map(|(_, p)| p.to_owned()));
     }
     let mut both = vec![a.clone(), b.clone()];
-    (both.sort(), seen.sort());
+    both.sort();
+    seen.sort();
     assert_eq!(seen, both);
     let filtered = rig.show(&format!("{ALL}?filter=(eq,vnfInstanceId,{b})")).await;
     assert_eq!(filtered.as_array().map(Vec::len), Some(1), "{filtered:#}");
