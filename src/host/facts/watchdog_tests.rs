@@ -9,16 +9,16 @@ use crate::sim::machine::edge_server;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/image/initramfs/conf/conf.d/bothy-watchdog");
 
-/// Has the hardware `$has`, which waits `$most` seconds at most, and 30 where it is asked for more.
+/// Has the hardware `$hardware`, which waits `$longest` seconds at most, and 30 where it is asked for more.
 const MODPROBE: &str = r#"#!/bin/sh
 own=$bothy_root/sys/class/watchdog/watchdog0
 echo "$*" >>"$bothy_root/asked"
 case $1 in
     -a) ;;
     -r) rm -rf "$own" "$bothy_root/dev/watchdog0" ;;
-    "$has")
+    "$hardware")
         mkdir -p "$own" "$bothy_root/dev"
-        [ "${2#*=}" -le "$most" ] && echo "${2#*=}" >"$own/timeout" || echo 30 >"$own/timeout"
+        [ "${2#*=}" -le "$longest" ] && echo "${2#*=}" >"$own/timeout" || echo 30 >"$own/timeout"
         echo "$1 timer" >"$own/identity"
         echo active >"$own/state"
         echo "nobody has opened it" >"$bothy_root/dev/watchdog0"
@@ -77,8 +77,8 @@ fn booted(args: &str, has: &str, most: u32) -> (Fake, String, String) {
     init.args(["-c", ". \"$1\"", "init", SCRIPT])
         .env("PATH", path)
         .env("bothy_root", f.root())
-        .env("has", has)
-        .env("most", most.to_string());
+        .env("hardware", has)
+        .env("longest", most.to_string());
     assert!(init.status().expect("sh").success(), "{args}");
     let read = |name: &str| fs::read_to_string(f.root().join(name)).expect("there");
     let (said, asked) = (read("dev/kmsg"), read("asked"));
