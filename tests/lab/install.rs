@@ -52,7 +52,7 @@ fn a_stick_installs_a_box_that_comes_up(_: &mut Lab) {
     machine.answers("bothy health", |said| said.contains(" is OK") || said.contains("KVM"));
     // This computer has none, and the box works.
     assert!(machine.answers("bothy host facts", |_| true).contains("\nwatchdog: none, a host that hangs waits for a hand"));
-    assert!(machine.answers("journalctl -k -b -o cat", |_| true).contains("bothy: no hardware watchdog that waits for a boot"));
+    assert!(machine.answers("journalctl -k -b -o cat", |_| true).contains("no hardware watchdog that waits for a boot"));
     assert!(machine.answers("tail -n 1 /etc/bothy/bothy.toml", |_| true).contains("# From the seed."));
 }
 
