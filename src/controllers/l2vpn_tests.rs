@@ -1,3 +1,5 @@
+//! Unit tests of `l2vpn`.
+
 use super::*;
 
 #[test]

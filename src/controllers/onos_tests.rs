@@ -1,3 +1,5 @@
+//! Unit tests of `onos`.
+
 use super::*;
 use crate::model::net::VlanId;
 

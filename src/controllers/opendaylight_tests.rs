@@ -1,3 +1,5 @@
+//! Unit tests of `opendaylight`.
+
 use super::*;
 
 fn vlan(v: u16) -> VlanId {

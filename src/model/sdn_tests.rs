@@ -1,3 +1,5 @@
+//! Unit tests of `sdn`.
+
 use super::*;
 
 fn ovsdb() -> ControllerDraft {

@@ -90,7 +90,9 @@ def rules(document, path, all_of):
     for way, item in list(document["paths"].items()):
         if "$ref" in item:
             # `api_versions`, which all APIs share.
-            file = (path.parent / item["$ref"].partition("#")[0]).resolve()
+            elsewhere = item["$ref"].partition("#")[0]
+            # A path may be another one of the same file.
+            file = (path.parent / elsewhere).resolve() if elsewhere else path
             item = absolute(json.loads(json.dumps(look(document, path, item["$ref"], all_of))), file)
             document["paths"][way] = item
         for of in [item, *(item[m] for m in METHODS if m in item)]:
