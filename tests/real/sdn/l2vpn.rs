@@ -321,7 +321,8 @@ fn what_is_lost_or_spoilt_at_the_manager_is_put_right() {
     let d: Desired = [(port("west", "ge1"), carries(None, &[7])), (port("east", "ge2"), carries(None, &[7]))].into();
     settle(&*c, &d);
     s.log();
-    let spoil: [(&str, &dyn Fn(&mut Value), usize); 4] = [
+    type Spoil<'a> = (&'a str, &'a dyn Fn(&mut Value), usize);
+    let spoil: [Spoil<'_>; 4] = [
         ("all of it", &|t| *t = json!({}), 5),
         ("an access", &|t| t["sites"]["site"][0]["site-network-accesses"] = json!({}), 1),
         (
