@@ -151,6 +151,9 @@ pub fn scale_to_level(r: &ScaleVnfToLevelRequest) -> Result<Alter> {
 /// and `all`, true to make their volumes again too.
 pub fn heal(r: &HealVnfRequest) -> Result<Alter> {
     let mut faults = Faults::default();
+    if r.heal_script.is_some() {
+        faults.add("healScript", "no script of a request is run in a VNF; leave it out");
+    }
     let mut which = Vec::new();
     let mut anew = false;
     let mut named: Vec<Value> = r.vnfc_instance_id.iter().map(|i| Value::String(i.to_string())).collect();

@@ -181,6 +181,9 @@ pub struct HealVnfRequest {
     pub vnfc_instance_id: Vec<Identifier>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// SOL002's: where a script is that heals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heal_script: Option<String>,
     #[serde(default, skip_serializing_if = "KeyValuePairs::is_empty")]
     pub additional_params: KeyValuePairs,
 }
