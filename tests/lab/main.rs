@@ -22,7 +22,7 @@ mod up;
 mod wide;
 
 fn main() -> ExitCode {
-    // Boots of their own. The hang, and the kept network before bothy, have not passed yet.
+    // Boots of their own: minutes more than the plain run has.
     let long = |tests| if std::env::var_os("BOTHY_LONG").is_some() { tests } else { &[][..] };
     kit::harness::run(
         &trial::hopeless(),
@@ -41,8 +41,8 @@ fn main() -> ExitCode {
             ("trial", trial::UNDO),
             ("box_network", network::TESTS),
             ("box_slots", slots::TESTS),
+            ("box_network", network::AFTER_A_REBOOT),
             ("box_slots", long(slots::LONG)),
-            ("box_network", long(network::AFTER_A_REBOOT)),
             ("box_install", long(install::TESTS)),
         ],
     )

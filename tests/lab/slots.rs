@@ -53,9 +53,13 @@ fn data_takes_the_rest_of_a_larger_disk(lab: &mut Lab) {
     assert!(file_system > size * 512 / 10 * 9, "{said}");
 }
 
+fn medium(lab: &mut Lab) {
+    lab.sh(&format!("mkdir -p {MEDIUM}; mountpoint -q {MEDIUM} || mount -t squashfs -o ro /dev/disk/by-id/virtio-medium {MEDIUM}"));
+}
+
 #[track_caller]
 fn refused(lab: &mut Lab, bundle: &str, why: &str) {
-    lab.sh(&format!("mkdir -p {MEDIUM}; mountpoint -q {MEDIUM} || mount -t squashfs -o ro /dev/disk/by-id/virtio-medium {MEDIUM}"));
+    medium(lab);
     let before = lab.sh("head -c 1048576 /dev/bothy/root-b | sha256sum");
     let e = lab.run(&["/usr/bin/rauc", "install", &format!("{MEDIUM}/{bundle}")], b"", WRITING);
     let said = format!("{}{}{}", e.out, e.err, lab.sh("journalctl -u rauc -b -o cat | tail -n 20"));
@@ -72,9 +76,10 @@ fn an_update_with_an_older_counter_is_refused(lab: &mut Lab) {
 }
 
 fn an_update_goes_to_the_other_slot_and_waits_for_a_restart(lab: &mut Lab) {
+    medium(lab);
     // Arguments that an earlier test has put on trial would have theirs first.
     lab.set_boot_variables(&[("bothy_args_try", ""), ("bothy_try", "0")]);
-    lab.sh_within(WRITING, &format!("mountpoint -q {MEDIUM}; bothy update install {MEDIUM}/{GOOD} --on-box --no-restart"));
+    lab.sh_within(WRITING, &format!("bothy update install {MEDIUM}/{GOOD} --on-box --no-restart"));
     let block = ["bothy_slot_try", "bothy_try"].map(|name| lab.boot_variable(name).unwrap_or_default());
     assert_eq!(block, ["B", "1"], "the next boot is the trial");
     assert_ne!(lab.boot_variable("bothy_slot").as_deref(), Some("B"), "and no other");
