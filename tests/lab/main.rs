@@ -32,6 +32,7 @@ fn main() -> ExitCode {
             ("trial", long(trial::HANGS)),
             ("box_network", network::FIRST),
             ("sriov", sriov::TESTS),
+            ("trial", trial::AT_ONCE),
             ("pages", pages::TESTS),
             ("guest", guest::TESTS),
             ("trial", trial::TESTS),

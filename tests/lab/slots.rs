@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::kit::{
     Lab,
     bundles::{GOOD, NEXT, OLDER, OTHER_KEY},
+    disk::COMMITTED,
     harness::Test,
 };
 
@@ -77,8 +78,9 @@ fn an_update_with_an_older_counter_is_refused(lab: &mut Lab) {
 
 fn an_update_goes_to_the_other_slot_and_waits_for_a_restart(lab: &mut Lab) {
     medium(lab);
-    // Arguments that an earlier test has put on trial would have theirs first.
-    lab.set_boot_variables(&[("bothy_args_try", ""), ("bothy_try", "0")]);
+    // Arguments that an earlier test has put on trial would have theirs first; that they are kept has been shown, and with
+    // the profile's the box would have one CPU for all that follows.
+    lab.set_boot_variables(&[("bothy_args", COMMITTED), ("bothy_args_try", ""), ("bothy_try", "0")]);
     lab.sh_within(WRITING, &format!("bothy update install {MEDIUM}/{GOOD} --on-box --no-restart"));
     let block = ["bothy_slot_try", "bothy_try"].map(|name| lab.boot_variable(name).unwrap_or_default());
     assert_eq!(block, ["B", "1"], "the next boot is the trial");

@@ -15,6 +15,8 @@ use crate::{
 pub const FALLBACK: &[Test] = tests![a_trial_that_does_not_boot_falls_back];
 /// Before there is anything on the box.
 pub const HANGS: &[Test] = tests![a_box_that_hangs_is_reset_and_a_trial_that_hangs_falls_back];
+/// Nothing of it waits for a reboot.
+pub const AT_ONCE: &[Test] = tests![the_throughput_profile_moves_interrupts_at_once_and_its_undo_moves_them_back];
 /// While the guest runs.
 pub const TESTS: &[Test] = tests![a_profile_and_gib_pages_are_planned_tried_and_then_kept];
 /// Only where there is time (`--long`): it is a boot of its own, and ends as the one before it.
@@ -28,12 +30,12 @@ const UP: u32 = 30;
 pub const GIB: u32 = 1 << 20;
 /// The node of the guest's function.
 const NODE: u32 = 1;
-/// A CPU of each node is for guests alone; the others are enough for the box.
-const PROFILE: &str = "profile = \"realtime\"\nisolate = \"1,3\"\n";
-const GIANT: &str = ", { node = 0, size = \"1 GiB\", pages = 1 }, { node = 1, size = \"1 GiB\", pages = 1 }";
+/// CPUs of each node are for guests alone; the others are enough for the box.
+const PROFILE: &str = "profile = \"realtime\"\nisolate = \"2,4-5\"\n";
+const GIANT: &str = ", { node = 0, size = \"1 GiB\", pages = 1 }, { node = 1, size = \"1 GiB\", pages = 2 }";
 /// What these want of the kernel.
 const ARGUMENTS: [&str; 5] =
-    ["hugepagesz=1G hugepages=0:1,1:1", "isolcpus=managed_irq,domain,1,3", "nohz_full=1,3", "rcu_nocbs=1,3", "irqaffinity=0"];
+    ["hugepagesz=1G hugepages=0:1,1:2", "isolcpus=managed_irq,domain,2,4-5", "nohz_full=2,4-5", "rcu_nocbs=2,4-5", "irqaffinity=0"];
 
 /// A kernel with these gives up before it has a root.
 pub fn hopeless() -> String {
@@ -73,11 +75,31 @@ fn a_box_that_hangs_is_reset_and_a_trial_that_hangs_falls_back(lab: &mut Lab) {
     }
 }
 
+fn the_throughput_profile_moves_interrupts_at_once_and_its_undo_moves_them_back(lab: &mut Lab) {
+    // A line each: number and CPUs.
+    let look = "cd /proc/irq; for n in [0-9]*; do echo $n $(cat $n/smp_affinity_list); done";
+    let elsewhere =
+        |said: &str| said.lines().filter(|l| !matches!(l.split_once(' '), Some((_, "0" | "1" | "2" | "0-1" | "1-2" | "0-2")))).count();
+    let before = lab.sh(look);
+    lab.configure("profile = \"throughput\"\n[reserve]\ncpus = \"0-2\"\n");
+    let planned = lab.planned();
+    let [(what, needs)] = &planned[..] else { panic!("{planned:?}") };
+    assert!(what.ends_with(" interrupts to CPUs 0-2") && needs == "NOTHING", "{planned:?}");
+    assert!(!lab.apply_profile(), "no reboot for it");
+    let (after, left) = (lab.sh(look), lab.planned());
+    assert!(elsewhere(&after) < elsewhere(&before), "{before}\n\n{after}");
+    // Those that the kernel keeps are all that there is still to say.
+    let kept = left.first().map_or(0, |(what, _)| what.split(' ').next().and_then(|n| n.parse().ok()).expect("a number"));
+    assert!(left.len() <= 1 && kept <= elsewhere(&after), "{left:?}\n{after}");
+    assert!(!lab.apply(&["--undo"]), "nor to undo it");
+    assert_eq!(lab.sh(look), before);
+}
+
 fn a_profile_and_gib_pages_are_planned_tried_and_then_kept(lab: &mut Lab) {
     let all = format!("{COMMITTED} {}", ARGUMENTS.join(" "));
     let items = |needs: &str| ARGUMENTS.map(|a| (format!("kernel argument {a}"), needs.to_owned())).to_vec();
     // Where the tests of the guest have not run before, its set-up is not there yet.
-    let before = guest::set_up_lines(lab, NODE, "", "0-1");
+    let before = guest::set_up_lines(lab, NODE, "", "0-2");
     lab.configure(&before);
     lab.apply(&[]);
     let lines = guest::set_up_lines(lab, NODE, GIANT, "0");
@@ -93,18 +115,18 @@ fn a_profile_and_gib_pages_are_planned_tried_and_then_kept(lab: &mut Lab) {
     lab.reboot();
     on_boot(lab, "trial", &all);
     assert_eq!(lab.boot_variable("bothy_try").as_deref(), Some("0"), "the menu clears the mark before it boots");
-    assert_eq!([0, 1].map(|node| pages(lab, node, GIB)), [(1, 1); 2]);
+    assert_eq!([0, 1].map(|node| pages(lab, node, GIB)), [(1, 1), (2, 2)]);
     kept(lab, &all);
     assert_eq!(lab.boot_variable("bothy_args_try").as_deref(), Some(""));
     assert_eq!(lab.planned(), []);
     // By the kernel's word, and by Bothy's.
-    assert_eq!(lab.sh("cd /sys/devices/system/cpu; cat isolated nohz_full"), "1,3\n1,3");
+    assert_eq!(lab.sh("cd /sys/devices/system/cpu; cat isolated nohz_full"), "2,4-5\n2,4-5");
     assert_eq!(lab.sh("cat /proc/irq/default_smp_affinity"), "1", "CPU 0");
     let facts = lab.bothy(&["host", "facts"]);
-    assert_eq!((&facts["isolated"], &facts["nohzFull"]), (&json!("1,3"), &json!("1,3")), "{facts}");
+    assert_eq!((&facts["isolated"], &facts["nohzFull"]), (&json!("2,4-5"), &json!("2,4-5")), "{facts}");
     let usage = lab.bothy(&["host", "usage"]);
     let of = |member: &str| [0, 1].map(|n: usize| usage["nodes"][n][member].as_str().unwrap_or("?").to_owned());
-    assert_eq!((of("hostCpus"), of("isolatedCpus")), (["0", ""].map(Into::into), ["1", "3"].map(Into::into)), "{usage}");
+    assert_eq!((of("hostCpus"), of("isolatedCpus")), (["0", ""].map(Into::into), ["2", "4-5"].map(Into::into)), "{usage}");
 }
 
 /// That is not booted: that a trial is, the tests above have shown. The host is as it came otherwise.

@@ -33,7 +33,7 @@ fn bothy_is_ready(lab: &mut Lab) {
 
 fn the_host_is_seen(lab: &mut Lab) {
     let host = lab.bothy(&["host"]);
-    assert_eq!(host["cpus"], 4, "{host}");
+    assert_eq!(host["cpus"], 6, "{host}");
     assert_eq!(lab.sh("ls -d /sys/devices/system/node/node* | wc -l"), "2");
 }
 

@@ -53,14 +53,14 @@ impl Machine {
         // It ends with us, however we end.
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
-        qemu.args(["-nodefaults", "-display", "none", "-cpu", CPU, "-smp", "4,sockets=2,cores=2", "-m", "6G"]);
+        qemu.args(["-nodefaults", "-display", "none", "-cpu", CPU, "-smp", "6,sockets=2,cores=3", "-m", "6656M"]);
         qemu.args(["-machine", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi"]);
         // Of the first node 2 GiB are below what belongs to devices, with the firmware and the kernel in them: the
-        // rest holds a GiB in one piece.
-        for (node, mib) in [(0, 3584), (1, 2560)] {
+        // rest holds a GiB in one piece, and the second node two.
+        for (node, mib) in [(0, 3584), (1, 3072)] {
             qemu.arg("-object").arg(format!("memory-backend-ram,id=m{node},size={mib}M"));
         }
-        qemu.args(["-numa", "node,nodeid=0,cpus=0-1,memdev=m0", "-numa", "node,nodeid=1,cpus=2-3,memdev=m1"]);
+        qemu.args(["-numa", "node,nodeid=0,cpus=0-2,memdev=m0", "-numa", "node,nodeid=1,cpus=3-5,memdev=m1"]);
         qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", FIRMWARE[0]));
         qemu.arg("-drive").arg(format!("if=pflash,format=raw,file={}", vars.display()));
         qemu.args(["-fw_cfg", "name=opt/ovmf/X-PciMmio64Mb,string=0"]);
@@ -99,7 +99,17 @@ impl Machine {
 
     /// What the processors are doing, as far as QEMU knows: for the logs of a box that answers nobody.
     pub fn processors(&self) -> String {
-        let looks = ["info status", "info registers -a", "info lapic 0", "info lapic 1", "info lapic 2", "info lapic 3", "info irq"];
+        let looks = [
+            "info status",
+            "info registers -a",
+            "info lapic 0",
+            "info lapic 1",
+            "info lapic 2",
+            "info lapic 3",
+            "info lapic 4",
+            "info lapic 5",
+            "info irq",
+        ];
         let ask = |line: &&str| json!({ "execute": "human-monitor-command", "arguments": { "command-line": line } });
         match self.tell(&looks.iter().map(ask).collect::<Vec<_>>()) {
             Ok(said) => looks.iter().zip(said).map(|(look, said)| format!("== {look}\n{}\n", said.as_str().unwrap_or_default())).collect(),
