@@ -134,6 +134,8 @@ pub struct Libvirt {
     bridge: SmolStr,
     offloads_off: AtomicBool,
     float: Mutex<Option<CpuSet>>,
+    /// The clock that was told.
+    mhz: Mutex<Option<u32>>,
     uefi: Uefi,
     accel: Arc<accel::Chooser>,
     sessions: console::Sessions,
@@ -161,7 +163,7 @@ impl Sinks {
 }
 
 impl Libvirt {
-    /// Clock of the host's CPUs in MHz, where libvirt knows it.
+    /// Clock of the host's CPUs in MHz, where libvirt knows it: that of the moment.
     fn clock(&self) -> Result<Option<u32>> {
         self.look("asking libvirt for the host's clock".into(), deadline::LOOK, |c, _| {
             Ok(Some(c.node_info().map_err(map::fault)?.mhz).filter(|mhz| *mhz > 0))
@@ -185,6 +187,7 @@ impl Libvirt {
             bridge,
             offloads_off: AtomicBool::new(offloads_off),
             float: Mutex::default(),
+            mhz: Mutex::default(),
             uefi,
             accel: chooser,
             sessions: console::Sessions::default(),
@@ -358,6 +361,9 @@ impl Hypervisor for Libvirt {
     fn set_float(&self, cpus: Option<CpuSet>) {
         *self.float.lock().unwrap_or_else(PoisonError::into_inner) = cpus;
     }
+    fn set_clock(&self, mhz: Option<u32>) {
+        *self.mhz.lock().unwrap_or_else(PoisonError::into_inner) = mhz;
+    }
     fn health(&self) -> Result<String> {
         self.look("asking libvirt for its version".into(), deadline::LOOK, |c, _| {
             let dotted = |v: u32| format!("{}.{}.{}", v / 1_000_000, v / 1000 % 1000, v % 1000);
@@ -405,7 +411,9 @@ impl Hypervisor for Libvirt {
             make_run_dir(&vhost)?;
         }
         // Asked for only where a limit needs it: defining a guest is one call otherwise.
-        let mhz = spec.epa.quotas.cpu.limit.map(|_| self.clock()).transpose()?.flatten();
+        let told = *self.mhz.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock = || told.map_or_else(|| self.clock(), |mhz| Ok(Some(mhz)));
+        let mhz = spec.epa.quotas.cpu.limit.map(|_| clock()).transpose()?.flatten();
         let float = self.float.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let host = xml::Host {
             accel,
@@ -414,6 +422,7 @@ impl Hypervisor for Libvirt {
             layout: &self.layout,
             console: &console,
             mhz,
+            weights: std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
             float: float.as_ref(),
             vhost: &vhost,
             uefi: (&self.uefi.code, &self.uefi.vars),

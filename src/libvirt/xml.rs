@@ -65,6 +65,8 @@ pub struct Host<'a> {
     pub console: &'a Utf8Path,
     /// Clock of the host's CPUs, by which a CPU limit in MHz becomes time.
     pub mhz: Option<u32>,
+    /// The kernel weighs guests by cgroups of the second version: 100 is usual there, not 1024.
+    pub weights: bool,
     /// CPUs that guests without a place float over; `None`: all.
     pub float: Option<&'a CpuSet>,
     /// Folder of vhost-user sockets.

@@ -90,6 +90,7 @@ impl Hypervisor for Sim {
     fn set_float(&self, cpus: Option<CpuSet>) {
         self.lock().float = cpus;
     }
+    fn set_clock(&self, _: Option<u32>) {}
     fn vhost_socket(&self, nic: &IfName) -> Utf8PathBuf {
         Utf8PathBuf::from("/run/sim").join(nic.as_str())
     }

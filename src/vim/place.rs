@@ -98,21 +98,25 @@ pub fn place(board: &Board, held: &[Held], asks: &[GuestAsk]) -> Result<Placed> 
 
 /// As `place`, with a budget of its own.
 pub fn place_within(board: &Board, held: &[Held], asks: &[GuestAsk], budget: u32) -> Result<Placed> {
-    let never: Vec<String> = asks.iter().filter_map(|a| time::promised(a, board.mhz).err()).collect();
-    if !never.is_empty() && !board.nodes.is_empty() {
-        return Err(Fault::capacity("this host cannot promise the CPU time that is asked for").with_reasons(never));
+    let unkept: Vec<String> = asks.iter().filter_map(|a| time::promised(a, board.mhz).err()).collect();
+    if !unkept.is_empty() && !board.nodes.is_empty() {
+        return Err(Fault::capacity("this host cannot promise the CPU time that is asked for").with_reasons(unkept));
     }
     let free = board::Free::of(board, held);
     // One that has no place alone would be found out at each leaf of the tree.
-    let alone = |a: &GuestAsk| match search::best(&free, std::slice::from_ref(a), budget) {
+    let never = |a: &&GuestAsk| match search::best(&free, std::slice::from_ref(*a), budget) {
         search::Found::None { proven } => proven,
         search::Found::Best(_) => false,
     };
-    if asks.len() > 1 && asks.iter().any(alone) {
-        return Err(refuse::why(board, held, asks, true));
+    let lost: Vec<&GuestAsk> = if asks.len() > 1 { asks.iter().filter(never).collect() } else { Vec::new() };
+    if !lost.is_empty() {
+        return Err(refuse::why(board, held, asks, &lost, true));
     }
     match search::best(&free, asks, budget) {
         search::Found::Best(placed) => Ok(*placed),
-        search::Found::None { proven } => Err(refuse::why(board, held, asks, proven)),
+        search::Found::None { proven } => {
+            let lost: Vec<&GuestAsk> = if proven && asks.len() == 1 { asks.iter().collect() } else { Vec::new() };
+            Err(refuse::why(board, held, asks, &lost, proven))
+        }
     }
 }

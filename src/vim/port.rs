@@ -158,6 +158,9 @@ pub trait Hypervisor: Send + Sync {
     /// The CPUs over which guests without a place float; `None`: over all. Told before each `define`, which writes
     /// them into the guest.
     fn set_float(&self, cpus: Option<CpuSet>);
+    /// The clock, without boost, by which a CPU limit in MHz is counted; `None`: the hypervisor asks itself. Told with
+    /// `set_float`.
+    fn set_clock(&self, mhz: Option<u32>);
     /// The socket on which a guest's vhost-user NIC listens for the switch.
     fn vhost_socket(&self, nic: &IfName) -> Utf8PathBuf;
     /// Defined exactly so; a running guest of another form is a `Conflict`.

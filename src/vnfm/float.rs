@@ -111,6 +111,7 @@ impl Vnfm {
         let kept = self.floats.try_lock().ok().and_then(|kept| kept.float.clone());
         let float = kept.map_or_else(|| self.float(), |f| Ok(Some(f)))?;
         self.hypervisor.set_float(float.map(|f| f.anywhere().clone()));
+        self.hypervisor.set_clock(self.facts_seen().and_then(|f| f.mhz));
         Ok(())
     }
 

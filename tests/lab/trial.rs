@@ -121,7 +121,7 @@ fn a_profile_and_gib_pages_are_planned_tried_and_then_kept(lab: &mut Lab) {
     assert_eq!(lab.planned(), []);
     // By the kernel's word, and by Bothy's.
     assert_eq!(lab.sh("cd /sys/devices/system/cpu; cat isolated nohz_full"), "2,4-5\n2,4-5");
-    assert_eq!(lab.sh("cat /proc/irq/default_smp_affinity"), "1", "CPU 0");
+    assert_eq!(lab.sh("cat /proc/irq/default_smp_affinity"), "01", "CPU 0");
     let facts = lab.bothy(&["host", "facts"]);
     assert_eq!((&facts["isolated"], &facts["nohzFull"]), (&json!("2,4-5"), &json!("2,4-5")), "{facts}");
     let usage = lab.bothy(&["host", "usage"]);

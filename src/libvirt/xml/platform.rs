@@ -97,7 +97,9 @@ fn cputune(w: &mut Out, spec: &DomainSpec, host: &Host<'_>) -> Wrote {
     }
     node(w, "cputune", &[], |w| {
         if let Some(shares) = quota.shares {
-            text(w, "shares", &[], &shares.to_string())?;
+            // libvirt hands on what it is given, whatever that means to the kernel.
+            let value = if host.weights { (shares * 100).div_ceil(1024).max(1) } else { shares };
+            text(w, "shares", &[], &value.to_string())?;
         }
         if let (Some(limit), Some(mhz)) = (quota.limit, host.mhz) {
             // Of each vCPU: its part of the limit, in time of a CPU of this host.

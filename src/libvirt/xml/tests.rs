@@ -62,13 +62,31 @@ fn made(spec: &DomainSpec, accel: Accel, offloads_off: bool) -> Written {
     floating(spec, accel, offloads_off, None)
 }
 
+#[test]
+fn shares_are_the_weight_that_the_kernel_of_this_host_means() {
+    // Version 1 of cgroups has 1024 as the usual, version 2 has 100.
+    for (shares, weight) in [(2, 1), (512, 50), (1024, 100), (10_000, 977)] {
+        let mut s = spec();
+        s.epa.quotas.cpu.shares = Some(shares);
+        for (weights, wanted) in [(false, shares), (true, weight)] {
+            let xml = on(&s, Accel::Kvm, false, None, weights).xml;
+            assert!(xml.contains(&format!("<shares>{wanted}</shares>")), "{xml}");
+        }
+    }
+}
+
 /// Guests without a place float over these CPUs.
 fn floating(spec: &DomainSpec, accel: Accel, offloads_off: bool, float: Option<&CpuSet>) -> Written {
+    on(spec, accel, offloads_off, float, false)
+}
+
+fn on(spec: &DomainSpec, accel: Accel, offloads_off: bool, float: Option<&CpuSet>, weights: bool) -> Written {
     let layout = Layout::new("/var/lib/bothy");
     let console = console::socket(Utf8Path::new("/run/bothy"), spec.id).expect("short");
     let uefi = (Utf8Path::new("/usr/share/OVMF/OVMF_CODE_4M.fd"), Utf8Path::new("/usr/share/OVMF/OVMF_VARS_4M.fd"));
     let vhost = Utf8Path::new("/run/bothy/vhost");
-    let host = Host { accel, bridge: "bothy0", offloads_off, layout: &layout, console: &console, mhz: Some(2000), float, vhost, uefi };
+    let host =
+        Host { accel, bridge: "bothy0", offloads_off, layout: &layout, console: &console, mhz: Some(2000), weights, float, vhost, uefi };
     domain(spec, &host).expect("written")
 }
 
@@ -270,6 +288,7 @@ fn what_cannot_be_a_guest_is_refused_with_all_reasons() {
         layout: &layout,
         console: p,
         mhz: None,
+        weights: false,
         float: None,
         vhost: p,
         uefi: (p, p),

@@ -7,11 +7,12 @@ use crate::{
         hw::{CpuSet, PageSize},
         id::VnfId,
         place::Given,
+        setup::PagePool,
         vnf::Reservation,
     },
     node::kit::{Shape, TestBox, vnf_box},
     store::Durability,
-    vim::port::Hardware,
+    vim::{port::Hardware, setup::Desired},
 };
 
 /// A VNF whose guest has CPUs, pages and a VF of its own.
@@ -100,4 +101,19 @@ fn a_whole_device_that_left_its_guest_is_drift() {
     assert_eq!(says(), away, "none has it");
     changed(&b, |f| f.devices.retain(|d| d.addr != device));
     assert_eq!(says(), [format!("guest v/vdu0/0: PCI device {device} is gone")]);
+}
+
+#[test]
+fn pages_that_a_stopped_guest_holds_are_not_given_back_to_the_kernel() {
+    let (b, id) = one_up();
+    let at = held(&b, id).at;
+    let (node, pages) = (NodeId(at.cells[0].memory_node), PageSize::Huge2M.pages(at.cells[0].memory));
+    let wanted = |pages: u64| {
+        let pool = PagePool { node, size: PageSize::Huge2M, pages };
+        b.core().host.set_desired(Desired { hugepages: vec![pool], ..Desired::default() });
+        b.core().host.plan().expect("a plan").blocked.into_iter().map(|x| x.why).collect::<Vec<_>>()
+    };
+    changed(&b, |f| f.nodes.iter_mut().flat_map(|n| &mut n.hugepages).for_each(|p| p.free = p.total));
+    assert_eq!(wanted(pages), [] as [String; 0]);
+    assert_eq!(wanted(pages - 1), [format!("{pages} are held by v/vdu0/0, running or not: they go first")]);
 }

@@ -455,8 +455,19 @@ fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
             proptest::option::weighted(0.4, cpus()),
         )
     };
-    // Few enough that many have a place.
-    prop_oneof![4 => proptest::collection::vec(one(), 1..=2), 1 => proptest::collection::vec(one(), 1..=most)].prop_map(|all| {
+    // As many as there may be, each with one vCPU and nothing else.
+    let small = || {
+        one().prop_map(|(_, cpus, pages, strict, _, _, _, _, _, other)| {
+            (vec![(1u16, 1u64)], cpus, pages, strict, false, Vec::new(), false, false, 0, other)
+        })
+    };
+    let all = prop_oneof![
+        // Few enough that many have a place.
+        4 => proptest::collection::vec(one(), 1..=2),
+        1 => proptest::collection::vec(one(), 1..=most),
+        1 => proptest::collection::vec(small(), most)
+    ];
+    all.prop_map(|all| {
         let (mut cells, mut wanted) = (0, 0);
         all.into_iter()
             .enumerate()
@@ -499,12 +510,13 @@ fn guests(most: usize) -> impl Strategy<Value = Vec<GuestAsk>> {
 }
 
 /// What the comparison has to see: requests that are placed and refused, and NICs that are near a guest by its second
-/// cell alone; NICs that are far; and guests whose nodes have CPUs of different kinds.
-static SEEN: [AtomicU32; 5] = [const { AtomicU32::new(0) }; 5];
+/// cell alone; NICs that are far; guests whose nodes have CPUs of different kinds; and five guests at once.
+static SEEN: [AtomicU32; 6] = [const { AtomicU32::new(0) }; 6];
 
 fn see(board: &Board, asks: &[GuestAsk], p: &Placed) {
     let mixed = |a: &&GuestAsk| a.cells.iter().any(|c| c.cpus != a.cells[0].cpus);
     SEEN[4].fetch_add(asks.iter().filter(mixed).count() as u32, Relaxed);
+    SEEN[5].fetch_add(u32::from(asks.len() == 5), Relaxed);
     for at in &p.guests {
         let node = |d: &PlacedDevice| board.cards.iter().find(|c| c.address == d.card).and_then(|c| c.node);
         for n in at.devices.iter().filter_map(node) {
@@ -520,10 +532,11 @@ fn see(board: &Board, asks: &[GuestAsk], p: &Placed) {
 #[test]
 fn the_place_found_is_the_one_brute_force_finds() {
     compared();
-    let [placed, refused, second, far, mixed] = SEEN.each_ref().map(|n| n.load(Relaxed));
-    let text =
-        format!("{placed} placed, {refused} refused; {second} NICs near by a second cell alone, {far} far; {mixed} guests of mixed nodes");
-    assert!(placed > 20 && refused > 20 && second > 0 && mixed > 5, "the requests are of one kind: {text}");
+    let [placed, refused, second, far, mixed, five] = SEEN.each_ref().map(|n| n.load(Relaxed));
+    let text = format!(
+        "{placed} placed, {refused} refused; {second} NICs near by a second cell alone, {far} far; {mixed} guests of mixed nodes; {five} of five guests"
+    );
+    assert!(placed > 20 && refused > 20 && second > 0 && mixed > 5 && five > 5, "the requests are of one kind: {text}");
     println!("{text}");
 }
 

@@ -15,16 +15,15 @@ use crate::model::{error::Fault, hw::PageSize, id::VnfcId, place::Held, size::Mi
 /// What is looked at to explain: a guest alone, or with those before it.
 const BUDGET: u32 = 5_000;
 
-pub(super) fn why(board: &Board, held: &[Held], asks: &[GuestAsk], proven: bool) -> Fault {
+/// `lost`: those that have been shown to have no place alone. `proven`: nothing was left out for want of time.
+pub(super) fn why(board: &Board, held: &[Held], asks: &[GuestAsk], lost: &[&GuestAsk], proven: bool) -> Fault {
     let free = Free::of(board, held);
     if board.nodes.is_empty() {
         return Fault::transient("the host's CPUs and memory are not known yet, so nothing can be placed: `bothy host facts` says why");
     }
-    let fits = |asks: &[GuestAsk]| match best(&free, asks, BUDGET) {
-        Found::Best(p) => Some(*p),
-        Found::None { .. } => None,
-    };
-    let lost: Vec<&GuestAsk> = asks.iter().filter(|a| fits(std::slice::from_ref(a)).is_none()).collect();
+    let found = |asks: &[GuestAsk]| best(&free, asks, BUDGET);
+    // What was only not found in time may fit.
+    let may = |asks: &[GuestAsk]| !matches!(found(asks), Found::None { proven: true });
     if !lost.is_empty() {
         let names: Vec<&str> = lost.iter().map(|a| a.name.as_str()).collect();
         return Fault::capacity(format!("this host has no place for {}", names.join(", ")))
@@ -41,13 +40,16 @@ pub(super) fn why(board: &Board, held: &[Held], asks: &[GuestAsk], proven: bool)
     let (mut most, mut k) = (1, asks.len().saturating_sub(1));
     while most < k {
         let middle = most + (k - most) / 2;
-        if fits(&asks[..=middle]).is_some() { most = middle + 1 } else { k = middle }
+        if may(&asks[..=middle]) { most = middle + 1 } else { k = middle }
     }
     if k > 0 {
         let names: Vec<&str> = asks[..k].iter().map(|a| a.name.as_str()).collect();
         let text = format!("this host has a place for {} alone, but not beside {}", asks[k].name, names.join(", "));
         let mut with: Vec<Held> = held.to_vec();
-        for (a, at) in asks.iter().zip(fits(&asks[..k]).map(|p| p.guests).unwrap_or_default()) {
+        let Found::Best(placed) = found(&asks[..k]) else {
+            return Fault::capacity(text).with_reasons(had(&free, asks));
+        };
+        for (a, at) in asks.iter().zip(placed.guests) {
             with.push(Held { guest: VnfcId(uuid::Uuid::nil()), name: a.name.clone(), at, given: Vec::new() });
         }
         return Fault::capacity(text).with_reasons(reasons(&Free::of(board, &with), &asks[k]));
@@ -122,6 +124,10 @@ fn had(free: &Free<'_>, asks: &[GuestAsk]) -> Vec<String> {
     };
     let wished = |c: &&FreeCard<'_>| asks.iter().flat_map(|a| &a.devices).any(|d| Room::of(c).is_kind(&d.kind));
     let card = |c: &FreeCard<'_>| {
+        if c.closed {
+            let who: Vec<&str> = c.holders.iter().map(smol_str::SmolStr::as_str).collect();
+            return format!("{} is whole with {}", titled(c), who.join(", "));
+        }
         let vfs = format!("{} of {} VFs free", c.vfs.len(), c.card.vfs.len());
         let speed = c.card.mbps.zip(c.mbps).map(|(all, left)| format!("; {left} of {all} Mbit/s left")).unwrap_or_default();
         format!("{} has: {vfs}{speed}", titled(c))

@@ -10,7 +10,9 @@ use crate::{
     model::{
         error::{Fault, Kind, Result},
         host::{BootArgs, DriverName, HostFacts, HostSetting, KernelArgs},
+        place::Held,
         setup::HostRecord,
+        vnf::Reservation,
     },
     store::{Durability, Store},
     vim::port::Hardware,
@@ -74,7 +76,10 @@ impl Keeper {
     }
     pub fn plan(&self) -> Result<HostPlan> {
         let (facts, boot) = (self.hardware.facts()?, self.block.read()?);
-        Ok(plan(&lock(&self.desired), &facts, boot.as_ref()))
+        let mut p = plan(&lock(&self.desired), &facts, boot.as_ref());
+        let held: Vec<Held> = self.store.list::<Reservation>()?.into_iter().flat_map(|r| r.placed).collect();
+        p.keep_promises(&held);
+        Ok(p)
     }
     /// The kernel arguments that the configuration means for such a host; none while the CPUs or pages that it names
     /// cannot be.

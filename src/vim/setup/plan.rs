@@ -8,8 +8,9 @@ use super::{
     keeper::TRIAL,
 };
 use crate::model::{
-    host::{BootArgs, DriverName, HostFacts, HostSetting, KernelArg, KernelArgs, PciDevice, PfName},
+    host::{BootArgs, DriverName, HostFacts, HostSetting, KernelArg, KernelArgs, NodeId, PciDevice, PfName},
     hw::{CpuSet, PageSize},
+    place::Held,
 };
 
 /// What an item needs to count.
@@ -60,6 +61,26 @@ impl HostPlan {
     }
     fn block(&mut self, what: impl Into<String>, why: impl Into<String>) {
         self.blocked.push(Blocked { what: what.into(), why: why.into() });
+    }
+    /// Pages that guests hold, also while they are off, are not given back to the kernel: their next start needs them.
+    pub(super) fn keep_promises(&mut self, held: &[Held]) {
+        let on = |h: &Held, node: NodeId, size: PageSize| -> u64 {
+            let cells = h.at.cells.iter().filter(|c| h.at.page == size && c.memory_node == node.0);
+            cells.map(|c| size.pages(c.memory)).sum()
+        };
+        for item in std::mem::take(&mut self.items) {
+            let broken = item.changes.iter().find_map(|change| {
+                let (HostSetting::HugePages { pages: now, .. }, HostSetting::HugePages { node, size, pages }) = change else { return None };
+                let who: Vec<(&str, u64)> = held.iter().map(|h| (h.name.as_str(), on(h, *node, *size))).filter(|(_, n)| *n > 0).collect();
+                let all: u64 = who.iter().map(|(_, n)| n).sum();
+                let names: Vec<&str> = who.iter().map(|(name, _)| *name).collect();
+                (pages < now && *pages < all).then(|| format!("{all} are held by {}, running or not: they go first", names.join(", ")))
+            });
+            match broken {
+                Some(why) => self.block(item.what, why),
+                None => self.items.push(item),
+            }
+        }
     }
     fn live(&mut self, what: String, why: &str, changes: Vec<(HostSetting, HostSetting)>) {
         self.items.push(Item { what, why: why.to_owned(), needs: Needs::Nothing, changes });

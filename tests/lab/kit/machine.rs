@@ -161,8 +161,8 @@ impl Drop for Machine {
     }
 }
 
-/// What this host lacks to be the lab's, if anything.
-pub fn lacks() -> Option<String> {
+/// What this host lacks to be the lab's, if anything, and whether that is nothing but what its QEMU cannot.
+pub fn lacks() -> Option<(String, bool)> {
     let mut missing: Vec<String> = Vec::new();
     for name in [
         "qemu-system-x86_64",
@@ -185,10 +185,11 @@ pub fn lacks() -> Option<String> {
     if !nix::unistd::geteuid().is_root() {
         missing.push("root".into());
     }
-    if missing.is_empty() && !qemu_has_igb() {
+    let old = missing.is_empty() && !qemu_has_igb();
+    if old {
         missing.push("a QEMU with the igb NIC (8.0 or newer)".into());
     }
-    (!missing.is_empty()).then(|| missing.join(", "))
+    (!missing.is_empty()).then(|| (missing.join(", "), old))
 }
 
 fn qemu_has_igb() -> bool {
