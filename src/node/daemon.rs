@@ -225,6 +225,8 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     say(&[NotifyState::Stopping]);
     let drain = services.config.now().limits.drain_s;
     tracing::info!(seconds = drain, "stopping: requests under way may finish");
+    // They last as long as their clients wish, and are not waited for.
+    services.nfvo.vnfm().links().stop_captures();
     server.drain(Duration::from_secs(drain)).await;
     granter.stop();
     notifier.stop();
