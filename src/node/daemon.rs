@@ -265,7 +265,12 @@ fn granter(vnfm: Arc<Vnfm>, services: &Arc<Services>) -> Granter {
 /// The rules of a configuration for what runs.
 fn rules(c: &Config) -> Result<Rules> {
     Ok(Rules {
-        links: LinkRules { pool: c.network.pool, pool_prefix: 24, physical: c.physical_network.iter().map(|n| n.name.clone()).collect() },
+        links: LinkRules {
+            pool: c.network.pool,
+            pool_prefix: 24,
+            physical: c.physical_network.iter().map(|n| n.name.clone()).collect(),
+            tunnels: c.tunnel.clone(),
+        },
         overcommit: Overcommit { cpu: c.overcommit.cpu, memory: c.overcommit.memory, disk: c.overcommit.disk },
         reserve: HostReserve {
             cpus: c.reserve.cpus.clone(),
