@@ -33,6 +33,7 @@ use crate::model::{
     net::Cidr,
     sdn::{Controller, PortMap},
     setup::PagePool,
+    tunnel::Tunnel,
 };
 
 /// The file `config/bothy.toml` as shipped: every key with its default.
@@ -53,6 +54,7 @@ pub struct Config {
     pub reserve: Reserve,
     pub network: Network,
     pub physical_network: Vec<PhysicalNetwork>,
+    pub tunnel: Vec<Tunnel>,
     pub sdn_controller: Vec<Controller>,
     pub sdn_portmap: Vec<PortMap>,
     pub limits: Limits,
@@ -216,6 +218,7 @@ impl Default for Config {
             reserve: Reserve { disk_mib: 1024, memory_mib: 512, cpus: CpuSet::new(), hugepages: Vec::new() },
             network: Network { ovsdb: "/run/openvswitch/db.sock".into(), pool: keys::default_pool() },
             physical_network: Vec::new(),
+            tunnel: Vec::new(),
             sdn_controller: Vec::new(),
             sdn_portmap: Vec::new(),
             limits: Limits {
@@ -296,6 +299,7 @@ impl Config {
         k.key("network.ovsdb", Restart, &mut self.network.ovsdb);
         k.key("network.pool", Live, &mut self.network.pool);
         k.key("physical_network", Restart, &mut self.physical_network);
+        k.key("tunnel", Restart, &mut self.tunnel);
         k.key("sdn_controller", Live, &mut self.sdn_controller);
         k.key("sdn_portmap", Live, &mut self.sdn_portmap);
         k.within("limits.upload_mib", Live, &mut self.limits.upload_mib, 1, 1 << 20);
@@ -348,6 +352,7 @@ impl Config {
         }
         self.host_check(r);
         self.outside_check(r);
+        self.tunnel_check(r);
         if !self.network.pool.is_ipv4() || self.network.pool.prefix() > 24 {
             r.fault_at("network.pool", format!("{} has no room for links: an IPv4 network of /24 or shorter is needed", self.network.pool));
         }
@@ -377,6 +382,22 @@ impl Config {
         for (i, m) in self.sdn_portmap.iter().enumerate() {
             if self.sdn_portmap[..i].iter().any(|o| o.node == m.node) {
                 r.fault_at("sdn_portmap", format!("compute node '{}' has two port maps", m.node.as_str()));
+            }
+        }
+    }
+
+    fn tunnel_check(&self, r: &mut Reader<'_>) {
+        for (i, t) in self.tunnel.iter().enumerate() {
+            if self.physical_network.iter().any(|n| n.name == t.name) {
+                r.fault_at("tunnel", format!("'{}' is a physical network too: links know both by one kind of name", t.name));
+            }
+            for o in &self.tunnel[..i] {
+                if o.name == t.name {
+                    r.fault_at("tunnel", format!("'{}' is named twice", t.name));
+                } else if o.meets(t) {
+                    let text = format!("{} and {} have remote ends in common: each is in one tunnel of its kind and port", o.name, t.name);
+                    r.fault_at("tunnel", text);
+                }
             }
         }
     }

@@ -16,8 +16,10 @@ pub fn run(client: &Client, out: &Out) -> Result<(), Failure> {
     }
     say!("{}  {}  {} CPUs", plain(&host["hostname"]), plain(&host["kernel"]), plain(&host["cpus"]));
     say!("guests run under {}: {}", plain(&host["accel"]["mode"]), plain(&host["accel"]["text"]));
-    for (member, what) in [("hypervisor", "hypervisor"), ("switch", "switch"), ("physicalNetworks", "physical networks")] {
-        if !host[member].is_null() {
+    let shown = [("hypervisor", "hypervisor"), ("switch", "switch"), ("physicalNetworks", "physical networks"), ("tunnels", "tunnels")];
+    for (member, what) in shown {
+        let none = host[member].is_null() || (member == "tunnels" && host[member] == json!([]));
+        if !none {
             say!("{what}: {}", plain(&host[member]));
         }
     }

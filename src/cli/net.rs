@@ -130,13 +130,23 @@ fn picture(client: &Client, out: &Out, networks: &[Value], dot: bool, svg: bool)
 }
 
 fn show(s: &Value, out: &Out) {
-    let members = ["id", "vlan", "state", "networks", "addresses", "interface", "physicalNetwork", "dhcp", "nat"];
+    let members = ["id", "vlan", "state", "networks", "addresses", "interface", "physicalNetwork", "mtu", "dhcp", "nat"];
+    let through = tunnel(&s["tunnel"]).map(|t| format!("tunnel: {t}"));
     let head = members.iter().filter(|m| !s[**m].is_null()).map(|m| format!("{m}: {}", plain(&s[*m])));
-    let head: Vec<String> = std::iter::once(format!("link {}", plain(&s["link"]))).chain(head).collect();
-    let rows: Vec<Vec<String>> =
-        list(s, "stations").iter().map(|t| ["hostname", "mac", "addresses"].map(|m| plain(&t[m])).to_vec()).collect();
+    let head: Vec<String> = std::iter::once(format!("link {}", plain(&s["link"]))).chain(head).chain(through).collect();
+    let row = |t: &Value| {
+        let tag = t["tag"].as_u64().map(|n| format!(" (tag {n})")).unwrap_or_default();
+        vec![plain(&t["hostname"]) + &tag, plain(&t["mac"]), plain(&t["addresses"])]
+    };
+    let rows: Vec<Vec<String>> = list(s, "stations").iter().map(row).collect();
     let ports = if rows.is_empty() { String::new() } else { format!("\n\n{}", align(&["GUEST", "MAC", "ADDRESSES"], &rows)) };
     out.done(s, &format!("{}{ports}", head.join("\n  ")));
+}
+
+/// How a link leads to its remote ends.
+pub fn tunnel(t: &Value) -> Option<String> {
+    let vni = t["vni"].as_u64().map(|v| format!(", VNI {v}")).unwrap_or_default();
+    t.is_object().then(|| format!("{} to {}{vni}", plain(&t["type"]), plain(&t["remotes"])))
 }
 
 /// Names of network services and VNFs by id.

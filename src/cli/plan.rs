@@ -159,7 +159,8 @@ fn ports(v: &Value, g: &Value) -> Vec<Vec<String>> {
     let mut name = called(v, g);
     let row = |p: &Value| {
         let first = std::mem::take(&mut name);
-        vec![first, plain(&p["cp"]), plain(&p["link"]), plain(&p["mac"]), plain(&p["addresses"])]
+        let cp = p["tag"].as_u64().map_or_else(|| plain(&p["cp"]), |t| format!("{} (tag {t})", plain(&p["cp"])));
+        vec![first, cp, plain(&p["link"]), plain(&p["mac"]), plain(&p["addresses"])]
     };
     list(g, "ports").iter().map(row).collect()
 }

@@ -93,14 +93,16 @@ impl Topology {
             if let Some(p) = s["physicalNetwork"].as_str() {
                 ports.push(Port {
                     node: node(format!("net {p}"), plain(&s["physicalNetwork"]), NodeKind::Physical),
-                    details: Vec::new(),
+                    details: super::net::tunnel(&s["tunnel"]).into_iter().collect(),
                     wire: false,
                 });
             }
             for st in list(s, "stations") {
                 let name = plain(&st["hostname"]);
                 let at = node(format!("{}/{name}", plain(&st["vnf"])), name, NodeKind::Guest);
-                ports.push(Port { node: at, details: [&st["mac"], &st["addresses"]].map(plain).to_vec(), wire: st["wire"] == true });
+                let mut details = [&st["mac"], &st["addresses"]].map(plain).to_vec();
+                details.extend(st["tag"].as_u64().map(|t| format!("tag {t}")));
+                ports.push(Port { node: at, details, wire: st["wire"] == true });
             }
             let of = if s["ns"].is_string() { owner(&s["ns"]) } else { owner(&s["vnf"]) };
             let mut details = vec![format!("of {of}"), format!("VLAN {}", plain(&s["vlan"]))];

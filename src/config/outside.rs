@@ -1,6 +1,6 @@
-//! The types of keys that speak of switches outside the box: SDN controllers and port maps.
+//! The types of keys that speak of what is outside the box: SDN controllers, port maps and tunnels.
 //!
-//! Owns how each is read and shown; what is wrong with one is `model::sdn`'s to say. Never: whether anything
+//! Owns how each is read and shown; what is wrong with one is `model::sdn`'s and `model::tunnel`'s to say. Never: whether anything
 //! answers there.
 
 use smol_str::SmolStr;
@@ -10,7 +10,10 @@ use super::{
     keys::{Setting, quoted},
     read::At,
 };
-use crate::model::sdn::{Controller, ControllerDraft, MappedDraft, MappedPort, OutsidePort, Pattern, PortMap};
+use crate::model::{
+    sdn::{Controller, ControllerDraft, MappedDraft, MappedPort, OutsidePort, Pattern, PortMap},
+    tunnel::{Tunnel, TunnelDraft},
+};
 
 impl Setting for OutsidePort {
     fn read(v: &DeValue<'_>, at: &mut At<'_>) -> Option<Self> {
@@ -115,9 +118,54 @@ impl Setting for PortMap {
     }
 }
 
+impl Setting for Tunnel {
+    fn read(v: &DeValue<'_>, at: &mut At<'_>) -> Option<Self> {
+        let mut t = at.table(v, &["name", "type", "remotes", "local", "vni", "dst_port", "mtu"])?;
+        let (name, kind, remotes): (Option<SmolStr>, Option<SmolStr>, Option<Vec<SmolStr>>) =
+            (t.need("name"), t.need("type"), t.need("remotes"));
+        let local = t.may("local");
+        let [vni, dst_port, mtu] = ["vni", "dst_port", "mtu"].map(|key| t.may::<u64>(key));
+        match (TunnelDraft { name: name?, kind: kind?, remotes: remotes?, local, vni, dst_port, mtu }).check() {
+            Ok(tunnel) => Some(tunnel),
+            Err(wrong) => {
+                wrong.into_iter().for_each(|(member, text)| t.fault(member, text));
+                None
+            }
+        }
+    }
+    fn show(&self) -> String {
+        let remotes: Vec<String> = self.remotes.iter().map(|r| quoted(&r.to_string())).collect();
+        let local = self.local.map(|l| format!(", local = {}", quoted(&l.to_string()))).unwrap_or_default();
+        let vni = self.vni.map(|v| format!(", vni = {v}")).unwrap_or_default();
+        let (name, kind, remotes) = (quoted(&self.name), quoted(self.kind.word()), remotes.join(", "));
+        format!("{{ name = {name}, type = {kind}, remotes = [{remotes}]{local}{vni}, dst_port = {}, mtu = {} }}", self.dst_port, self.mtu)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::config::Config;
+
+    #[test]
+    fn a_tunnel_is_read_and_shown_and_clashes_are_refused() {
+        let one = "[[tunnel]]\nname = \"hq\"\ntype = \"vxlan\"\nremotes = [\"192.0.2.7\", \"192.0.2.8\"]\n";
+        let t = Config::check(&format!("{one}local = \"192.0.2.1\"\nvni = 5000\nmtu = 9000\n")).expect("sound").tunnel.remove(0);
+        let shown = super::Setting::show(&t);
+        assert_eq!(Config::check(&format!("tunnel = [{shown}]")).expect("as it is shown").tunnel, [t], "{shown}");
+        let said =
+            |more: &str| Config::check(&format!("{one}{more}")).expect_err("refused").iter().map(ToString::to_string).collect::<String>();
+        let other = one.replace("\"hq\"", "\"branch\"");
+        for (more, says) in [
+            ("vni = 0", "tunnel[0].vni: is not in 1 to 16777215"),
+            ("[[physical_network]]\nname = \"hq\"\nbridge = \"br\"", "'hq' is a physical network too"),
+            (one, "'hq' is named twice"),
+            (&other, "hq and branch have remote ends in common"),
+        ] {
+            assert!(said(more).contains(says), "{more}: {}", said(more));
+        }
+        let apart = other.replace("vxlan", "geneve");
+        assert!(Config::check(&format!("{one}{apart}")).is_ok(), "another kind is another way");
+    }
 
     #[test]
     fn a_controller_with_an_api_is_read_and_shown_and_what_is_not_its_is_refused() {

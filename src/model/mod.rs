@@ -39,6 +39,7 @@ pub mod step;
 pub mod subscription;
 pub mod time;
 pub mod tree;
+pub mod tunnel;
 pub mod update;
 pub mod vnf;
 pub mod vnfd;

@@ -68,7 +68,7 @@ pub struct Access {
     pub guarded: bool,
     /// Bits a second that the switch takes from it at most.
     pub rate_limit: Option<u64>,
-    /// On another port's NIC, under this tag.
+    /// On another port's NIC, under this tag; where that is on the same link, a VLAN of it.
     pub within: Option<(PortId, VlanId)>,
 }
 
@@ -91,6 +91,11 @@ impl Segment {
     }
     pub fn patch_port(&self) -> IfName {
         if_name(IfKind::Patch, &self.id.0)
+    }
+    /// A station that is no port but a VLAN of this link, which the NIC may carry that is on it too.
+    pub fn vlan_of(&self, st: &Station) -> Option<VlanId> {
+        let (nic, tag) = st.access.within?;
+        self.stations.iter().any(|s| s.port == nic && !s.is_kept()).then_some(tag)
     }
     pub fn wants_host_port(&self) -> bool {
         !self.host.is_empty()

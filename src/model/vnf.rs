@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 
 use super::{
     error::{Fault, Result},
-    id::{DiskId, ExtCpId, IfName, NsId, OpId, PortId, ProjectId, SegmentId, VnfId, VnfPkgId, VnfcId},
+    id::{DiskId, ExtCpId, IfKind, IfName, NsId, OpId, PortId, ProjectId, SegmentId, VnfId, VnfPkgId, VnfcId},
     net::MacAddr,
     param::{Param, Params},
     place::Held,
@@ -260,6 +260,13 @@ pub struct Port {
     pub ifname: IfName,
     pub mac: MacAddr,
     pub addresses: Vec<IpAddr>,
+}
+
+impl Port {
+    /// A NIC of its own, and no network under a tag of another.
+    pub fn is_nic(&self) -> bool {
+        IfKind::of(&self.ifname) != Some(IfKind::Trunk)
+    }
 }
 
 /// `VnfExtCpInfo`.

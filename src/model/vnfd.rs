@@ -183,6 +183,13 @@ pub struct Vdu {
     pub epa: Epa,
 }
 
+impl Vdu {
+    /// The NIC that carries a network under a tag, by that network's connection point.
+    pub fn trunk_of(&self, cp: &str) -> Option<(&VduCp, &SubCp)> {
+        self.nics.iter().find_map(|n| Some((n, n.subports.iter().find(|s| s.id == cp)?)))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Firmware {
     #[default]
@@ -266,6 +273,13 @@ pub struct VduCp {
     pub subports: Vec<SubCp>,
 }
 
+impl VduCp {
+    /// All that it is on: its own link, then those under tags.
+    pub fn links(&self) -> impl Iterator<Item = &CpLink> {
+        std::iter::once(&self.link).chain(self.subports.iter().map(|s| &s.link))
+    }
+}
+
 /// The part a connection point plays on a link whose traffic flows as a tree (IFA011 7.1.6.3, `cpRole`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CpRole {
@@ -276,7 +290,7 @@ pub enum CpRole {
     Root,
 }
 
-/// A network that a trunk NIC carries under a VLAN tag.
+/// A network that a trunk NIC carries under a VLAN tag; on the NIC's own link, a VLAN of that link that may pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubCp {
     pub id: SmolStr,

@@ -15,6 +15,7 @@ use crate::{
         ns::{NsInstance, NsPnf},
         nsd::{ForwardingPath, MemberCp},
         segment::{Segment, Station},
+        tunnel::Tunnel,
         vnf::{Body, Port},
     },
     sdn::chain::{SwitchChain, contradictions},
@@ -48,6 +49,7 @@ pub fn plan(
     members: &[MemberPlan],
     outside: &Outside<'_>,
     segments: &[&Segment],
+    tunnels: &[Tunnel],
 ) -> Result<Vec<Chain>, Vec<Fault>> {
     let bodies: HashMap<VnfId, Body> = members.iter().map(|m| (m.instance.id, m.plan.body.clone())).collect();
     let inside = chains::inside(segments.iter().copied());
@@ -83,7 +85,8 @@ pub fn plan(
             drain_s: p.drain_s.unwrap_or(DRAIN_S),
             handover: None,
         };
-        let why = obstacles(&chain, &bodies, segments);
+        let mut why = obstacles(&chain, &bodies, segments);
+        why.extend(many_ends(&chain, segments, tunnels));
         if !why.is_empty() {
             faults.push(Fault::invalid(format!("path {} cannot be a chain", p.id)).with_reasons(why));
         }
@@ -96,6 +99,21 @@ pub fn plan(
         faults.push(Fault::invalid("chains of the service are in each other's way").with_reasons(clashes));
     }
     if faults.is_empty() { Ok(out) } else { Err(faults) }
+}
+
+/// A chain leads to one port at an end outside.
+fn many_ends(c: &Chain, segments: &[&Segment], tunnels: &[Tunnel]) -> Option<String> {
+    let ends = c.from.iter().chain(&c.to).filter_map(|e| match e {
+        ChainEnd::Outside { of, segment, .. } => Some((of, segment)),
+        ChainEnd::Cp(_) => None,
+    });
+    let through = |id: &SegmentId| {
+        let link = segments.iter().find(|s| s.id == *id)?;
+        tunnels.iter().find(|t| link.profile.physical.as_ref() == Some(&t.name) && t.remotes.len() > 1)
+    };
+    let (of, tunnel) = ends.filter_map(|(of, segment)| Some((of, through(segment)?))).next()?;
+    let count = tunnel.remotes.len();
+    Some(format!("it ends at '{}', whose link has {count} remote ends (tunnel '{}'): a chain leads to one", of.id(), tunnel.name))
 }
 
 /// What of the service's links and ports does not allow the chain.

@@ -225,6 +225,8 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     say(&[NotifyState::Stopping]);
     let drain = services.config.now().limits.drain_s;
     tracing::info!(seconds = drain, "stopping: requests under way may finish");
+    // They last as long as their clients wish, and are not waited for.
+    services.nfvo.vnfm().links().stop_captures();
     server.drain(Duration::from_secs(drain)).await;
     granter.stop();
     notifier.stop();
@@ -263,7 +265,12 @@ fn granter(vnfm: Arc<Vnfm>, services: &Arc<Services>) -> Granter {
 /// The rules of a configuration for what runs.
 fn rules(c: &Config) -> Result<Rules> {
     Ok(Rules {
-        links: LinkRules { pool: c.network.pool, pool_prefix: 24, physical: c.physical_network.iter().map(|n| n.name.clone()).collect() },
+        links: LinkRules {
+            pool: c.network.pool,
+            pool_prefix: 24,
+            physical: c.physical_network.iter().map(|n| n.name.clone()).collect(),
+            tunnels: c.tunnel.clone(),
+        },
         overcommit: Overcommit { cpu: c.overcommit.cpu, memory: c.overcommit.memory, disk: c.overcommit.disk },
         reserve: HostReserve {
             cpus: c.reserve.cpus.clone(),

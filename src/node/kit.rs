@@ -38,6 +38,7 @@ use crate::{
         size::{Bytes, MiB},
         step::{Effect, PlanStep, StepLog},
         time::Dice,
+        tunnel::{Tunnel, TunnelDraft},
         vnf::{Autoheal, Reservation, VnfInstance},
         vnfd::{ImageFormat, Vnfd},
     },
@@ -292,7 +293,7 @@ impl TestBox {
             assert_eq!(state, Some(crate::vim::port::GuestState::Running), "{}", self.picture());
             let d = self.sim.domain(c.id).expect("defined");
             let nics: Vec<_> = d.nics.iter().map(|n| n.port).collect();
-            assert_eq!(nics, c.ports.iter().map(|p| p.id).collect::<Vec<_>>(), "NICs in the planned order");
+            assert_eq!(nics, c.ports.iter().filter(|p| p.is_nic()).map(|p| p.id).collect::<Vec<_>>(), "NICs in the planned order");
             assert_eq!(d.disks.len(), c.disks.len());
             assert_eq!(self.sim.medium(c.id).is_some(), c.medium);
         }
@@ -357,9 +358,20 @@ fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
+/// One that links may lead through, where the simulated switch has it too.
+pub fn tunnel() -> Tunnel {
+    let draft = TunnelDraft { name: "hq".into(), kind: "vxlan".into(), remotes: vec!["192.0.2.7".into()], ..TunnelDraft::default() };
+    draft.check().expect("a tunnel")
+}
+
 pub fn rules() -> Rules {
     Rules {
-        links: LinkRules { pool: "10.177.0.0/16".parse().expect("cidr"), pool_prefix: 24, physical: vec!["wan".into()] },
+        links: LinkRules {
+            pool: "10.177.0.0/16".parse().expect("cidr"),
+            pool_prefix: 24,
+            physical: vec!["wan".into()],
+            tunnels: vec![tunnel()],
+        },
         overcommit: Overcommit::default(),
         reserve: HostReserve::default(),
         reserve_disk: MiB(0),

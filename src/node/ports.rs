@@ -10,7 +10,7 @@ use crate::{
     libvirt::{self, AccelPolicy, Libvirt},
     model::{domain::Layout, error::Result},
     ovs::{Bond, OvsFabric, Settings, Uplink},
-    sim::Sim,
+    sim::{Sim, SimConfig},
     update::port::Slots,
     vim::port::Hardware,
 };
@@ -26,7 +26,7 @@ pub enum Own {
 impl Own {
     pub fn new(config: &Config, layout: &Layout) -> Own {
         if config.sim.enabled {
-            let sim = Sim::default();
+            let sim = Sim::new(SimConfig { tunnels: config.tunnel.clone(), ..SimConfig::default() });
             sim.start_delay(std::time::Duration::from_millis(config.sim.start_ms));
             return Own::Sim(Arc::new(sim));
         }
@@ -87,6 +87,7 @@ pub fn ports(own: &Own, config: &Config, layout: &Layout) -> Result<Ports> {
         };
         physical.insert(n.name.clone(), uplink);
     }
+    physical.extend(config.tunnel.iter().map(|t| (t.name.clone(), Uplink::Tunnel(t.clone()))));
     Ok(Ports {
         hypervisor: Arc::new(Libvirt::open(virt)?),
         images: Arc::new(ImageFiles::open(layout.clone())?),

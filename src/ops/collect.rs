@@ -288,7 +288,7 @@ impl Collector {
             for g in v.iter().filter_map(|v| v.body.as_ref()).flat_map(|b| &b.vnfcs) {
                 all.push(StatsAsk {
                     id: g.id,
-                    nics: g.ports.iter().map(|p| p.ifname.clone()).collect(),
+                    nics: g.ports.iter().filter(|p| p.is_nic()).map(|p| p.ifname.clone()).collect(),
                     disks: g.disks.iter().map(|d| d.id).collect(),
                 });
             }

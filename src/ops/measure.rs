@@ -58,7 +58,8 @@ pub fn of_vnf(v: &VnfInstance, of: ObjectType) -> Vec<Group> {
             body.ext_cps.iter().map(one).collect()
         }
         ObjectType::VnfIntCp => {
-            let ports = body.vnfcs.iter().flat_map(|c| c.ports.iter().map(move |p| (c.id, p))).filter(|(_, p)| p.ext_cp.is_none());
+            let ports =
+                body.vnfcs.iter().flat_map(|c| c.ports.iter().map(move |p| (c.id, p))).filter(|(_, p)| p.ext_cp.is_none() && p.is_nic());
             let one = |(guest, p): (VnfcId, &crate::model::vnf::Port)| Group {
                 object,
                 part: Some(SmolStr::new(p.id.to_string())),
@@ -90,7 +91,7 @@ pub fn of_ns(ns: &NsInstance, members: &[VnfInstance], of: ObjectType) -> Vec<Gr
 fn nics(body: &Body, of: impl Fn(&crate::model::vnf::Port) -> Option<Point> + Copy) -> Vec<(VnfcId, IfName, Point)> {
     let one = |c: &crate::model::vnf::Vnfc| {
         let id = c.id;
-        c.ports.iter().filter_map(move |p| Some((id, p.ifname.clone(), of(p)?))).collect::<Vec<_>>()
+        c.ports.iter().filter(|p| p.is_nic()).filter_map(move |p| Some((id, p.ifname.clone(), of(p)?))).collect::<Vec<_>>()
     };
     body.vnfcs.iter().flat_map(one).collect()
 }

@@ -27,6 +27,7 @@ use crate::{
         error::{Fault, Result},
         id::{IfName, NfpId, SegmentId},
         net::{BondMode, Lacp, VlanId},
+        tunnel::Tunnel,
     },
     sdn::{
         chain::{ChainState, SwitchChain},
@@ -52,6 +53,8 @@ pub enum Uplink {
     Interface(IfName),
     /// The same with several, which are one: a leg that loses its link is not used.
     Bond(Bond),
+    /// No network of the box, but the other ends of a tunnel.
+    Tunnel(Tunnel),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,7 +203,15 @@ impl Fabric for OvsFabric {
     }
 
     fn physical(&self) -> Vec<SmolStr> {
-        self.switch().physical.keys().cloned().collect()
+        self.switch().physical.iter().filter(|(_, u)| !matches!(u, Uplink::Tunnel(_))).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn tunnels(&self) -> Vec<Tunnel> {
+        let tunnel = |u: &Uplink| match u {
+            Uplink::Tunnel(t) => Some(t.clone()),
+            Uplink::Bridge(_) | Uplink::Interface(_) | Uplink::Bond(_) => None,
+        };
+        self.switch().physical.values().filter_map(tunnel).collect()
     }
 
     fn health(&self) -> Result<String> {

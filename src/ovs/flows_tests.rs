@@ -21,6 +21,7 @@ fn port(addresses: Option<&[&str]>, limit: Option<u64>) -> LinkPort {
         limit,
         guard: addresses
             .map(|a| Guard { mac: MacAddr::new(MAC).expect("mac"), addresses: a.iter().map(|a| a.parse().expect("ip")).collect() }),
+        only: Vec::new(),
     }
 }
 

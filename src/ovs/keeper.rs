@@ -12,7 +12,7 @@
 //! a guest seems to have lost may still be libvirt's to take. Never: the form of rows and flows.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -171,7 +171,13 @@ impl Keeper {
         if lock(&self.desired).links.remove(&segment).is_none() {
             return Ok(());
         }
-        self.see(until, None)
+        self.see(until, None)?;
+        // Networks of trunks have ports that are Bothy's own, and go with their link.
+        let _one = lock(&self.work);
+        let is_of = |p: &super::rows::Port| is_inner(&p.name) && plan::segment_of(p) == Some(segment);
+        let left: Vec<IfName> =
+            self.switch.db.view(|m| m.ports.values().filter(|p| is_of(p)).filter_map(|p| p.name.parse().ok()).collect())?;
+        left.iter().try_for_each(|name| self.switch.remove_port(name))
     }
 
     pub fn want_chain(&self, chain: &SwitchChain, until: Instant) -> Result<()> {
@@ -300,7 +306,7 @@ impl Keeper {
         self.switch.db.wait_up(until)?;
         self.own_ports(&mut work, &ports, &links, &mut look)?;
         self.guests(&mut work, &links, &mut look, until)?;
-        self.flows(&mut work, &links, &chains, until)?;
+        self.flows(&mut work, &ports, &links, &chains, until)?;
         Ok(look)
     }
 
@@ -315,6 +321,10 @@ impl Keeper {
         if self.switch.db.view(|m| m.bridge(BRIDGE).is_none())? {
             tracing::warn!(bridge = BRIDGE, "the bridge is gone: it is made again");
             self.switch.ensure_ready()?;
+        }
+        let mut ends: HashMap<&IfName, Vec<Wanted>> = HashMap::new();
+        for p in ports.values() {
+            ends.insert(&p.name, self.switch.tunnel_ends(p)?);
         }
         let mut inner = Vec::new();
         for l in links.values() {
@@ -331,6 +341,10 @@ impl Keeper {
             let lost = |p: &&SwitchPort| {
                 let far = match p.kind {
                     PortKind::Physical { .. } => plan::far_name(&p.name).is_ok_and(|far| !there(&far)),
+                    PortKind::Tunnel { .. } => {
+                        let whole = |w: &Wanted| by_name.get(w.name.as_str()).is_some_and(|p| plan::is_whole(m, p, w));
+                        !ends.get(&p.name).is_some_and(|all| all.iter().all(whole))
+                    }
                     PortKind::Host { .. } | PortKind::VhostUser { .. } => false,
                 };
                 // A guest's tag is its link's to say.
@@ -341,8 +355,9 @@ impl Keeper {
                 |w: &&(SegmentId, [Wanted; 2])| w.1.iter().any(|w| by_name.get(w.name.as_str()).is_none_or(|p| !plan::is_as(p, w)));
             let wanted: HashSet<&str> = inner.iter().flat_map(|(_, w)| w).map(|w| w.name.as_str()).collect();
             let extra = |p: &&&super::rows::Port| {
-                let trunk = p.name.starts_with("bt") || p.name.starts_with("bu");
-                trunk && !wanted.contains(p.name.as_str()) && plan::segment_of(p).is_some_and(|s| links.contains_key(&s) || s.0.is_nil())
+                is_inner(&p.name)
+                    && !wanted.contains(p.name.as_str())
+                    && plan::segment_of(p).is_some_and(|s| links.contains_key(&s) || s.0.is_nil())
             };
             (
                 ports.values().filter(lost).cloned().collect::<Vec<_>>(),
@@ -382,7 +397,10 @@ impl Keeper {
                     PortAt::Wire => (Vlans::Nowhere, false),
                     PortAt::Trunk { .. } | PortAt::Own => return None,
                 };
-                Some((p.name.as_str(), GuestPort { name: p.name.clone(), vlans, isolated }))
+                // Frames without a tag of their own are the link's, whichever tags pass.
+                let listed = matches!(vlans, Vlans::Tunnel(_)) && !p.only.is_empty();
+                let only = if listed { p.only.iter().map(|v| v.get()).chain([0]).collect() } else { BTreeSet::new() };
+                Some((p.name.as_str(), GuestPort { name: p.name.clone(), vlans, isolated, only }))
             })
             .collect();
         let (bridge, absent, gone, change) = self.switch.db.view(|m| {
@@ -438,6 +456,7 @@ impl Keeper {
     fn flows(
         &self,
         work: &mut Work,
+        ports: &BTreeMap<IfName, SwitchPort>,
         links: &BTreeMap<SegmentId, Arc<SwitchLink>>,
         chains: &BTreeMap<NfpId, Arc<SwitchChain>>,
         until: Instant,
@@ -456,6 +475,14 @@ impl Keeper {
                         on.insert(near.to_string(), (l, LinkPort { guard: None, ..p.clone() }));
                         trunks.push((p.name.to_string(), far.to_string(), tag, p.guard.as_ref()));
                     }
+                }
+            }
+        }
+        // The other ends of a tunnel are on the link as the first is.
+        for p in ports.values() {
+            for end in self.switch.tunnel_ends(p)?.into_iter().skip(1) {
+                if let Some(first) = on.get(p.name.as_str()).cloned() {
+                    on.insert(end.name.to_string(), first);
                 }
             }
         }
@@ -517,7 +544,7 @@ impl Keeper {
         if !work.flows.is_metered() && metered {
             // The same once more without rates.
             work.cache.clear();
-            return self.flows(work, links, chains, until);
+            return self.flows(work, ports, links, chains, until);
         }
         let changed = changed?;
         if changed > 0 {
@@ -545,6 +572,11 @@ fn is_guest(name: &str) -> bool {
 }
 fn is(name: &str, kind: IfKind) -> bool {
     name.parse().is_ok_and(|n| IfKind::of(&n) == Some(kind))
+}
+
+/// An end of the patch by which a network of a trunk comes to its link.
+fn is_inner(name: &str) -> bool {
+    name.starts_with("bt") || name.starts_with("bu")
 }
 
 /// The host has an interface of this name.

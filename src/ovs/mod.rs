@@ -20,6 +20,7 @@ mod places;
 mod plan;
 mod rows;
 mod switch;
+mod tunnel;
 mod txn;
 mod value;
 

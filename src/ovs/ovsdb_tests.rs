@@ -195,7 +195,7 @@ fn listeners_hear_of_rows_by_name() {
     db.wait_up(soon()).expect("up");
     let changes = db.subscribe();
     assert_eq!(changes.recv().ok(), Some(Change::Up { epoch: 1 }));
-    let port = json!({"name": "p", "interfaces": ["set", []], "tag": 5, "trunks": ["set", []], "vlan_mode": ["set", []], "bond_mode": ["set", []],
+    let port = json!({"name": "p", "interfaces": ["set", []], "tag": 5, "trunks": ["set", []], "vlan_mode": ["set", []], "cvlans": ["set", []], "bond_mode": ["set", []],
                       "lacp": ["set", []], "other_config": ["map", []],
                       "protected": false, "external_ids": ["map", []]});
     s.write(&json!({"id": null, "method": "update", "params": ["mirror", {"Port": {Uuid::from_u128(1).to_string(): {"new": port}}}]}));

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     bond::{self, Up},
     rows::{Bridge, Ids, Interface, Mirror, Port, Table},
+    tunnel,
     txn::{Columns, Txn},
     value::{Atom, Datum},
 };
@@ -18,6 +19,7 @@ use crate::model::{
     error::{Fault, Result},
     id::{IfName, SegmentId},
     net::VlanId,
+    tunnel::TunnelKind,
 };
 
 /// Key in `external_ids` of what Bothy made; the value says what it is.
@@ -205,6 +207,11 @@ pub enum WantedKind {
     Patch {
         peer: IfName,
     },
+    /// Packets to one remote end.
+    Tunnel {
+        kind: TunnelKind,
+        options: Ids,
+    },
     /// QEMU listens, the data plane connects: it may restart while guests run.
     VhostUser {
         socket: Utf8PathBuf,
@@ -253,6 +260,7 @@ impl Wanted {
         match self.kind {
             WantedKind::Internal => "internal",
             WantedKind::Patch { .. } => "patch",
+            WantedKind::Tunnel { kind, .. } => kind.word(),
             WantedKind::VhostUser { .. } => "dpdkvhostuserclient",
         }
     }
@@ -260,6 +268,7 @@ impl Wanted {
         match &self.kind {
             WantedKind::Internal => Ids::new(),
             WantedKind::Patch { peer } => Ids::from([("peer".to_owned(), peer.to_string())]),
+            WantedKind::Tunnel { options, .. } => options.clone(),
             WantedKind::VhostUser { socket } => Ids::from([("vhost-server-path".to_owned(), socket.to_string())]),
         }
     }
@@ -330,6 +339,11 @@ pub fn ensure_port(txn: Txn, m: &Mirror, bridge: &str, w: &Wanted) -> Result<Opt
     Ok(Some(txn))
 }
 
+/// The port is there, and all of it as wanted.
+pub fn is_whole(m: &Mirror, port: &Port, w: &Wanted) -> bool {
+    is_as(port, w) && m.interface_of(port).is_some_and(|(_, i)| interface_diff(i, w).is_empty())
+}
+
 /// The port's row is as wanted; its interface is another matter.
 pub fn is_as(port: &Port, w: &Wanted) -> bool {
     port_diff(port, w).is_empty()
@@ -369,6 +383,8 @@ pub struct GuestPort {
     pub name: IfName,
     pub vlans: Vlans,
     pub isolated: bool,
+    /// Of the tags within its VLAN, those that pass; none: all of them.
+    pub only: BTreeSet<u16>,
 }
 
 const OWNER_GUEST: &str = "guest";
@@ -382,6 +398,9 @@ pub fn guests(m: &Mirror, bridge: Uuid, row: &Bridge, wanted: &HashMap<&str, Gue
         let mut diff = w.vlans.diff(port);
         if port.protected != w.isolated {
             diff.push(("protected", Datum::one(Atom::Bool(w.isolated))));
+        }
+        if port.cvlans != w.only {
+            diff.push(("cvlans", numbers(w.only.clone())));
         }
         if !diff.is_empty() {
             txn = txn.while_named(Table::Port, *id, &port.name).update(Table::Port, *id, diff);
@@ -489,6 +508,10 @@ pub fn remove_port(m: &Mirror, bridge: &str, name: &IfName) -> Result<Option<Txn
             }
             None => {}
         }
+    }
+    if let Some((b, ends)) = tunnel::ends(m, bridge, name) {
+        txn = txn.take(Table::Bridge, b, "ports", ends);
+        found = true;
     }
     // Looked for by what it points at, and even when the near end is gone already.
     for (id, port) in &m.ports {

@@ -43,7 +43,7 @@ fn mirror(bridges: &[(&str, bool, &[PortOf<'_>])]) -> Mirror {
             p_rows.insert(
                 p.clone(),
                 json!({"new": {"name": port, "interfaces": ["uuid", i], "tag": tag, "trunks": none(),
-                               "vlan_mode": none(), "protected": false, "bond_mode": none(), "lacp": none(),
+                               "vlan_mode": none(), "cvlans": none(), "protected": false, "bond_mode": none(), "lacp": none(),
                                "other_config": map(&[]), "external_ids": ids}}),
             );
             port_ids.push(json!(["uuid", p]));

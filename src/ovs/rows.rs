@@ -38,9 +38,19 @@ impl Table {
         match self {
             Table::OpenVSwitch => &["bridges", "next_cfg", "cur_cfg", "datapath_types", "dpdk_initialized", "ovs_version", "other_config"],
             Table::Bridge => &["name", "ports", "datapath_type", "fail_mode", "external_ids"],
-            Table::Port => {
-                &["name", "interfaces", "tag", "trunks", "vlan_mode", "protected", "bond_mode", "lacp", "other_config", "external_ids"]
-            }
+            Table::Port => &[
+                "name",
+                "interfaces",
+                "tag",
+                "trunks",
+                "vlan_mode",
+                "cvlans",
+                "protected",
+                "bond_mode",
+                "lacp",
+                "other_config",
+                "external_ids",
+            ],
             Table::Interface => &["name", "type", "options", "mtu_request", "error", "ofport", "link_state", "mac_in_use", "external_ids"],
             Table::Mirror => &["name", "external_ids"],
         }
@@ -81,6 +91,8 @@ pub struct Port {
     pub tag: Option<u16>,
     pub trunks: BTreeSet<u16>,
     pub vlan_mode: Option<String>,
+    /// Inner tags that a port of VLANs within a VLAN carries; none: all.
+    pub cvlans: BTreeSet<u16>,
     /// Exchanges nothing with other protected ports of the bridge.
     pub protected: bool,
     /// Of a port with several interfaces.
@@ -274,6 +286,7 @@ impl Reader<'_> {
             tag: self.first("tag", vlan)?,
             trunks: self.set("trunks", vlan)?,
             vlan_mode: self.first("vlan_mode", text)?,
+            cvlans: self.set("cvlans", vlan)?,
             protected: self.first("protected", boolean)?.unwrap_or(false),
             bond_mode: self.first("bond_mode", text)?,
             lacp: self.first("lacp", text)?,
@@ -321,7 +334,7 @@ mod tests {
 
     fn port(name: &str, tag: Value) -> Value {
         json!({"name": name, "interfaces": ["uuid", Uuid::from_u128(7).to_string()], "tag": tag, "trunks": ["set", []], "vlan_mode": ["set", []],
-               "bond_mode": ["set", []], "lacp": ["set", []], "other_config": ["map", []],
+               "cvlans": ["set", []], "bond_mode": ["set", []], "lacp": ["set", []], "other_config": ["map", []],
                "protected": false,
                "external_ids": ["map", [["bothy-id", "x"]]]})
     }

@@ -20,6 +20,7 @@ use super::{
     ovsdb::Ovsdb,
     plan::{self, NewBridge, Wanted},
     rows::{Bridge, Mirror},
+    tunnel,
     txn::Txn,
 };
 use crate::{
@@ -73,6 +74,13 @@ impl Switch {
                 }
                 self.ensure_all(&[(BRIDGE, &Wanted::vhost_user(&port.name, port.segment, port.vlan, socket))])
             }
+            PortKind::Tunnel { .. } => {
+                self.db.wait_up(Instant::now() + LIMIT)?;
+                let ends = self.tunnel_ends(port)?;
+                self.ensure_all(&ends.iter().map(|w| (BRIDGE, w)).collect::<Vec<_>>())?;
+                let what = format!("remote ends of {} that are no more", port.name);
+                self.settle(&what, |m| Ok(tunnel::take_others(m, BRIDGE, &what, &port.name, &ends)))
+            }
             PortKind::Physical { network, tag, transparent } => {
                 self.db.wait_up(Instant::now() + LIMIT)?;
                 let far_bridge = self.physical_bridge(network)?;
@@ -80,6 +88,17 @@ impl Switch {
                 self.ensure_all(&[(BRIDGE, &near), (&far_bridge, &far)])
             }
         }
+    }
+
+    /// The switch's ports of one that is at the ends of a tunnel: the first has its name.
+    pub fn tunnel_ends(&self, port: &SwitchPort) -> Result<Vec<Wanted>> {
+        let PortKind::Tunnel { tunnel: name, vni, transparent } = &port.kind else { return Ok(Vec::new()) };
+        let Some(Uplink::Tunnel(t)) = self.physical.get(name) else {
+            return Err(Fault::invalid(format!("port {}: there is no tunnel '{name}' in the configuration", port.name)));
+        };
+        let key =
+            t.key(*vni).ok_or_else(|| Fault::invalid(format!("port {}: neither its link nor tunnel '{name}' has a VNI", port.name)))?;
+        tunnel::wanted(port, t, key, *transparent)
     }
 
     pub fn remove_port(&self, name: &IfName) -> Result<()> {
@@ -159,6 +178,7 @@ impl Switch {
             .map(|t| (BRIDGE, t))
             .ok_or_else(|| Fault::transient(format!("bridge {BRIDGE} is not on the switch")))?;
         let name = match uplink {
+            Uplink::Tunnel(_) => return Err(Fault::bug(format!("'{network}' is a tunnel, and no physical network"))),
             Uplink::Bridge(b) => b.to_string(),
             Uplink::Interface(_) | Uplink::Bond(_) => {
                 let name = uplink_bridge(network);
@@ -166,7 +186,7 @@ impl Switch {
                 let up = match uplink {
                     Uplink::Bond(b) => Some(Up::Bond(&bond, b)),
                     Uplink::Interface(i) => Some(Up::Interface(i)),
-                    Uplink::Bridge(_) => None,
+                    Uplink::Bridge(_) | Uplink::Tunnel(_) => None,
                 };
                 self.ensure_bridge(&name, &ours_type, up).map_err(|e| e.context(format!("physical network '{network}'")))?;
                 name

@@ -42,6 +42,8 @@ pub struct LinkPort {
     /// Bits a second that it may send.
     pub limit: Option<u64>,
     pub guard: Option<Guard>,
+    /// Of a guest's own tags those that pass, where the link is transparent; none: all of them.
+    pub only: Vec<VlanId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +69,11 @@ pub struct Guard {
 
 impl SwitchLink {
     pub fn of(s: &Segment) -> SwitchLink {
-        let mut ports: Vec<LinkPort> = s.stations.iter().filter(|st| !st.is_kept()).map(|st| station(s, st)).collect();
-        let own = |name| LinkPort { name, at: PortAt::Own, isolated: false, limit: limit(s, CpRole::Root), guard: None };
+        // Few stations are VLANs that another one carries, and most links have none.
+        let carried: Vec<(PortId, VlanId)> = s.stations.iter().filter_map(|st| Some((st.access.within?.0, s.vlan_of(st)?))).collect();
+        let is_port = |st: &&Station| !st.is_kept() && s.vlan_of(st).is_none();
+        let mut ports: Vec<LinkPort> = s.stations.iter().filter(is_port).map(|st| station(s, st, &carried)).collect();
+        let own = |name| LinkPort { name, at: PortAt::Own, isolated: false, limit: limit(s, CpRole::Root), guard: None, only: Vec::new() };
         ports.extend(s.wants_host_port().then(|| own(s.host_port())));
         ports.extend(s.profile.physical.is_some().then(|| own(s.patch_port())));
         let whole = match s.profile.kind {
@@ -79,7 +84,7 @@ impl SwitchLink {
     }
 }
 
-fn station(s: &Segment, st: &Station) -> LinkPort {
+fn station(s: &Segment, st: &Station, carried: &[(PortId, VlanId)]) -> LinkPort {
     let access = &st.access;
     let isolated = match (s.profile.kind, access.role) {
         (LinkKind::Etree, CpRole::Leaf) => true,
@@ -92,6 +97,7 @@ fn station(s: &Segment, st: &Station) -> LinkPort {
         isolated,
         limit: [limit(s, access.role), access.rate_limit].into_iter().flatten().min(),
         guard: access.guarded.then(|| Guard { mac: st.mac, addresses: st.addresses.clone() }),
+        only: carried.iter().filter(|(nic, _)| *nic == st.port).map(|(_, tag)| *tag).collect(),
     }
 }
 

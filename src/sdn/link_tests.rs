@@ -114,3 +114,16 @@ fn a_guard_holds_the_planned_addresses_and_a_trunk_s_network_is_on_its_nic() {
     );
     assert_eq!(link.ports[1].at, PortAt::Trunk { station: PortId(Uuid::from_u128(2 << 100)), tag: VlanId::MAX });
 }
+
+#[test]
+fn a_trunk_s_vlan_of_its_own_link_is_no_port_but_one_that_its_nic_carries() {
+    let nic = PortId(Uuid::from_u128(1 << 100));
+    let tag = |n: u16| VlanId::try_from(n).expect("tag");
+    let vlan = |n: u128, of, t| station(n, Access { within: Some((of, tag(t))), ..Access::default() });
+    let elsewhere = PortId(Uuid::from_u128(9 << 100));
+    let stations = vec![station(1, Access::default()), vlan(2, nic, 10), vlan(3, nic, 20), vlan(4, elsewhere, 30)];
+    let link = SwitchLink::of(&segment(LinkProfile { transparent: true, ..LinkProfile::default() }, false, stations));
+    let shown: Vec<_> = link.ports.iter().map(|p| (p.at, p.only.clone())).collect();
+    let other = PortAt::Trunk { station: PortId(Uuid::from_u128(4 << 100)), tag: tag(30) };
+    assert_eq!(shown, [(PortAt::Guest, vec![tag(10), tag(20)]), (other, vec![])]);
+}

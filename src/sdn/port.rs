@@ -11,6 +11,7 @@ use crate::model::{
     error::Result,
     id::{IfName, NfpId, SegmentId},
     net::VlanId,
+    tunnel::Tunnel,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub enum PortKind {
     /// Towards a physical network, by its name in the configuration; with its VLAN there. Frames
     /// with tags of their own pass when `transparent`.
     Physical { network: SmolStr, tag: Option<VlanId>, transparent: bool },
+    /// To the remote ends of a tunnel, by its name in the configuration; `vni`: the link's own word.
+    Tunnel { tunnel: SmolStr, vni: Option<u16>, transparent: bool },
     /// The switch's side of a guest's vhost-user NIC: its data plane connects to the socket on which QEMU
     /// listens. Only with `Datapath::Dpdk`. Tag and isolation are the link's.
     VhostUser { socket: Utf8PathBuf },
@@ -81,6 +84,8 @@ pub trait Fabric: Send + Sync {
     fn ports(&self) -> Result<Vec<FoundPort>>;
     /// Names of physical networks that descriptors may use.
     fn physical(&self) -> Vec<SmolStr>;
+    /// Tunnels that they may use by the same kind of name.
+    fn tunnels(&self) -> Vec<Tunnel>;
     /// Answers when the switch does; its version for people.
     fn health(&self) -> Result<String>;
 }

@@ -40,6 +40,7 @@ use crate::{
         place::Thread,
         segment::NatForward,
         size::{Bytes, MiB},
+        tunnel::Tunnel,
     },
     sdn::{chain::SwitchChain, link::SwitchLink, port::Datapath},
     vim::port::{Accel, DhcpConf, DiskRoom, GuestEvent, GuestFault, GuestState, GuestStats, HostCapacity, ImageInfo, NatTable},
@@ -58,6 +59,7 @@ pub struct SimConfig {
     pub datapath: Datapath,
     /// Names of physical networks.
     pub physical: Vec<SmolStr>,
+    pub tunnels: Vec<Tunnel>,
     pub hardware: HostFacts,
     /// Version and security counter of the system in the first slot, where the box has slots.
     pub system: Option<(&'static str, u64)>,
@@ -72,6 +74,7 @@ impl Default for SimConfig {
             accel: Accel::Tcg,
             datapath: Datapath::Kernel,
             physical: vec![SmolStr::new_static("wan")],
+            tunnels: Vec::new(),
             hardware: machine::edge_server(),
             system: None,
         }

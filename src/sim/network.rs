@@ -14,6 +14,7 @@ use crate::{
         error::{Fault, Result},
         id::{IfName, NfpId, SegmentId},
         net::{Cidr, VlanId},
+        tunnel::Tunnel,
     },
     sdn::{
         chain::{ChainState, Count, HopState, SwitchChain},
@@ -117,6 +118,11 @@ impl Fabric for Sim {
                 self.inner.config.physical.join(", ")
             )));
         }
+        if let PortKind::Tunnel { tunnel, .. } = &port.kind
+            && !self.inner.config.tunnels.iter().any(|t| t.name == *tunnel)
+        {
+            return Err(Fault::invalid(format!("port {}: no tunnel is named '{tunnel}'", port.name)));
+        }
         self.call(Method::EnsurePort, port.name.clone(), |world, _| {
             world.ports.insert(port.name.clone(), port.clone());
             Ok(())
@@ -197,6 +203,9 @@ impl Fabric for Sim {
     }
     fn physical(&self) -> Vec<SmolStr> {
         self.inner.config.physical.clone()
+    }
+    fn tunnels(&self) -> Vec<Tunnel> {
+        self.inner.config.tunnels.clone()
     }
     fn health(&self) -> Result<String> {
         self.call(Method::FabricHealth, Target::Host, |_, _| Ok("simulated switch".into()))

@@ -5,7 +5,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -31,7 +34,11 @@ const MOST_OF_ONE: usize = 2;
 
 /// Those that run, and for which project.
 #[derive(Default)]
-pub struct Captures(Mutex<HashMap<IfName, ProjectId>>);
+pub struct Captures {
+    running: Mutex<HashMap<IfName, ProjectId>>,
+    /// Bothy stops: nobody listens any longer.
+    over: AtomicBool,
+}
 
 /// A mirror and who listens to it; it goes with this.
 pub struct Capture<'a> {
@@ -55,9 +62,12 @@ impl Links {
             let text = format!("all ports of link {} are functions' of chains, and off it: name one of {}", of.link, names(&all));
             return Err(Fault::conflict(text));
         }
+        if self.captures().over.load(Ordering::Relaxed) {
+            return Err(Fault::transient("bothy is being stopped: no capture begins any more"));
+        }
         let at = if_name(IfKind::Capture, &id);
         {
-            let mut all = self.captures().0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.captures().running.lock().unwrap_or_else(PoisonError::into_inner);
             if all.values().filter(|p| **p == of.project).count() >= MOST_OF_ONE {
                 return Err(Fault::conflict(format!("{MOST_OF_ONE} captures of the project's links run already: end one of them first")));
             }
@@ -79,10 +89,15 @@ impl Links {
         Ok(capture)
     }
 
+    /// Those that run are over, and no other begins: Bothy stops.
+    pub fn stop_captures(&self) {
+        self.captures().over.store(true, Ordering::Relaxed);
+    }
+
     /// Takes mirrors away that nobody listens to. How many there were.
     pub fn end_captures(&self) -> Result<usize> {
         let there = self.fabric().mirrors()?;
-        let listened = self.captures().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let listened = self.captures().running.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let left: Vec<IfName> = there.into_iter().filter(|m| !listened.contains_key(m)).collect();
         left.iter().try_for_each(|m| self.fabric().remove_mirror(m))?;
         Ok(left.len())
@@ -100,6 +115,11 @@ fn ports(of: &Segment) -> Vec<IfName> {
 }
 
 impl Capture<'_> {
+    /// No more is to be heard.
+    pub fn is_over(&self) -> bool {
+        self.links.captures().over.load(Ordering::Relaxed)
+    }
+
     pub fn next(&mut self, wait: Duration) -> Result<Option<Captured>> {
         match &mut self.frames {
             Some(frames) => frames.next(wait),
@@ -114,6 +134,6 @@ impl Drop for Capture<'_> {
         if let Err(fault) = self.links.fabric().remove_mirror(&self.at) {
             tracing::warn!(mirror = %self.at, "stays until the next look at the host: {fault:?}");
         }
-        self.links.captures().0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.at);
+        self.links.captures().running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.at);
     }
 }

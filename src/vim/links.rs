@@ -152,8 +152,14 @@ impl Links {
     fn bring(&self, s: &Segment) -> Result<()> {
         self.ready()?;
         if let Some(network) = &s.profile.physical {
-            let tag = s.profile.segmentation.map(TryInto::try_into).transpose()?;
-            let kind = PortKind::Physical { network: network.clone(), tag, transparent: s.profile.transparent };
+            let (network, transparent) = (network.clone(), s.profile.transparent);
+            let kind = match self.fabric.tunnels().iter().any(|t| t.name == network) {
+                true => PortKind::Tunnel { tunnel: network, vni: s.profile.segmentation, transparent },
+                false => {
+                    let tag = s.profile.segmentation.map(TryInto::try_into).transpose()?;
+                    PortKind::Physical { network, tag, transparent }
+                }
+            };
             self.fabric.ensure_port(&SwitchPort { name: s.patch_port(), segment: s.id, vlan: s.vlan, kind })?;
         }
         if let Some(link) = host_link(s) {

@@ -13,3 +13,4 @@ pub mod quota;
 pub mod room;
 pub mod setup;
 pub mod strangers;
+mod uplink;

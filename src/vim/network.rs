@@ -11,7 +11,10 @@ use std::{
 
 use smol_str::SmolStr;
 
-use super::port::{DhcpConf, DhcpLease, DhcpNetwork, HostLink, NatTable};
+use super::{
+    port::{DhcpConf, DhcpLease, DhcpNetwork, HostLink, NatTable},
+    uplink,
+};
 use crate::model::{
     error::{Fault, Result},
     id::{PortId, ProjectId, SegmentId, VnfId},
@@ -19,6 +22,7 @@ use crate::model::{
     segment::{Access, NatForward, Segment, SegmentOwner, SegmentState, Station},
     time::Dice,
     tree::tree,
+    tunnel::Tunnel,
     vnfd::{Layer3, LinkProfile},
 };
 use crate::sdn;
@@ -30,6 +34,8 @@ pub struct Taken {
     /// Networks the host is on: a second link of the same range would be unreachable.
     pub host_networks: Vec<Cidr>,
     pub host_ports: HashSet<(bool, u16)>,
+    /// Networks outside, and what their links are called there.
+    pub outside: BTreeSet<(SmolStr, Option<u16>)>,
 }
 
 impl Taken {
@@ -43,6 +49,7 @@ impl Taken {
     pub fn add(&mut self, s: &Segment) {
         self.vlans.insert(s.vlan);
         self.host_networks.extend(s.host.iter().map(|c| c.network()));
+        self.outside.extend(s.profile.physical.iter().map(|n| (n.clone(), s.profile.segmentation)));
         self.host_ports.extend(s.profile.forwards.iter().map(|f| (f.proto == crate::model::vnfd::Transport::Tcp, f.host_port)));
     }
 }
@@ -56,6 +63,7 @@ pub struct LinkRules {
     pub pool_prefix: u8,
     /// Physical networks of the configuration.
     pub physical: Vec<SmolStr>,
+    pub tunnels: Vec<Tunnel>,
 }
 
 /// Identity of a link to be planned.
@@ -76,17 +84,7 @@ pub fn plan_segment(of: LinkOf<'_>, rules: &LinkRules, taken: &mut Taken) -> Res
         let cidr = free_network(rules, &taken.host_networks)?;
         profile.layer3.push(Layer3 { cidr, gateway: None, dhcp: true, pools: Vec::new(), dns: Vec::new() });
     }
-    if let Some(name) = &profile.physical
-        && !rules.physical.contains(name)
-    {
-        return Err(Fault::invalid(format!("link {}: this box has no physical network '{name}'", of.link)).with_reasons([
-            if rules.physical.is_empty() {
-                "none is configured ([[physical_network]])".to_string()
-            } else {
-                format!("there are: {}", rules.physical.join(", "))
-            },
-        ]));
-    }
+    uplink::check(of.link, &mut profile, rules, taken)?;
     for f in &profile.forwards {
         if taken.host_ports.contains(&(f.proto == crate::model::vnfd::Transport::Tcp, f.host_port)) {
             return Err(Fault::conflict(format!("link {}: port {} of the host is forwarded already", of.link, f.host_port)));
@@ -225,6 +223,19 @@ impl Stations {
         Ok((mac, addresses))
     }
 
+    /// A VLAN of this link that a NIC on it may carry: it has no addresses that anybody plans.
+    pub fn carry(&mut self, port: PortId, vnf: VnfId, hostname: &SmolStr, mac: MacAddr, access: Access) -> Result<()> {
+        if !self.segment.profile.transparent {
+            return Err(Fault::invalid(format!(
+                "link {}: its NIC is on it untagged, and takes a VLAN of it only where it is vlan_transparent",
+                self.segment.link
+            )));
+        }
+        self.segment.stations.push(Station { port, vnf, mac, addresses: Vec::new(), hostname: hostname.clone(), access });
+        self.changed = true;
+        Ok(())
+    }
+
     /// A station may have this address here.
     pub fn check_wish(&self, wished: IpAddr) -> Result<()> {
         let layer3 = &self.segment.profile.layer3;
@@ -267,9 +278,11 @@ impl Stations {
 
     /// What is a port's station is another's too, with the same MAC and addresses, until one of the two
     /// ports is gone: the guests behind them are never there at once.
-    pub fn share(&mut self, from: PortId, to: PortId) -> Result<()> {
+    /// `nic`: the port on whose NIC it comes under its tag.
+    pub fn share(&mut self, from: PortId, to: PortId, nic: Option<PortId>) -> Result<()> {
         let station = self.segment.stations.iter().find(|s| s.port == from).cloned();
-        let station = station.ok_or_else(|| Fault::bug(format!("port {from} is not on link {}", self.segment.link)))?;
+        let mut station = station.ok_or_else(|| Fault::bug(format!("port {from} is not on link {}", self.segment.link)))?;
+        station.access.within = station.access.within.and_then(|(_, tag)| Some((nic?, tag)));
         self.segment.stations.push(Station { port: to, ..station });
         self.changed = true;
         Ok(())
@@ -381,6 +394,7 @@ pub fn nat_table<'a>(segments: impl IntoIterator<Item = &'a Segment>) -> NatTabl
 
 #[cfg(test)]
 mod tests {
+    use crate::model::vnfd::LinkKind;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use uuid::Uuid;
@@ -406,7 +420,17 @@ mod tests {
         }
     }
     fn rules() -> LinkRules {
-        LinkRules { pool: "10.177.0.0/16".parse().expect("cidr"), pool_prefix: 24, physical: vec!["wan0".into()] }
+        LinkRules {
+            pool: "10.177.0.0/16".parse().expect("cidr"),
+            pool_prefix: 24,
+            physical: vec!["wan0".into()],
+            tunnels: vec![hq(&["192.0.2.7"])],
+        }
+    }
+    fn hq(remotes: &[&str]) -> Tunnel {
+        let remotes = remotes.iter().map(|r| SmolStr::new(r)).collect();
+        let draft = crate::model::tunnel::TunnelDraft { name: "hq".into(), kind: "vxlan".into(), remotes, ..Default::default() };
+        draft.check().expect("a tunnel")
     }
     fn plan(profile: &LinkProfile, taken: &mut Taken) -> Result<Segment> {
         let link = SmolStr::new("lan");
@@ -476,8 +500,31 @@ mod tests {
         let phys = LinkProfile { physical: Some("lte".into()), ..LinkProfile::default() };
         assert_eq!(
             plan(&phys, &mut taken).expect_err("unknown").detail(),
-            "link lan: this box has no physical network 'lte': there are: wan0"
+            "link lan: this box has no physical network 'lte': there are: wan0; tunnels: hq"
         );
+    }
+
+    #[test]
+    fn a_link_through_a_tunnel_is_what_comes_through_there_or_is_refused_with_every_reason() {
+        let out = |segmentation| LinkProfile { physical: Some("hq".into()), segmentation, ..LinkProfile::default() };
+        let mut taken = Taken::default();
+        assert_eq!(plan(&out(Some(60_000)), &mut taken).expect("planned").profile.mtu, Some(1450));
+        let clear = LinkProfile { transparent: true, mtu: Some(1446), ..out(Some(7)) };
+        assert_eq!(plan(&clear, &mut taken).expect("it fits").profile.mtu, Some(1446));
+        let f = plan(&LinkProfile { mtu: Some(1500), ..out(Some(7)) }, &mut taken).expect_err("refused").detail();
+        assert!(f.contains("VNI 7 is another link's") && f.contains("more than the 1450"), "{f}");
+        assert!(plan(&out(None), &mut taken).expect_err("no VNI").detail().contains("no segmentation_id"));
+
+        let rules = LinkRules { tunnels: vec![hq(&["192.0.2.7", "192.0.2.8"])], ..rules() };
+        for (kind, fits) in [(LinkKind::Elan, true), (LinkKind::Eline, false), (LinkKind::Etree, false)] {
+            let profile = LinkProfile { kind, ..out(Some(9)) };
+            let link = SmolStr::new("lan");
+            let owner = SegmentOwner::Vnf(VnfId(Uuid::from_u128(1)));
+            let of = LinkOf { id: SegmentId(Uuid::from_u128(8)), project: ProjectId::DEFAULT, owner, link: &link, profile: &profile };
+            assert_eq!(plan_segment(of, &rules, &mut Taken::default()).is_ok(), fits, "{kind:?}");
+        }
+        let far = LinkProfile { physical: Some("wan0".into()), segmentation: Some(5000), ..LinkProfile::default() };
+        assert!(plan(&far, &mut taken).expect_err("no VLAN").text().contains("is no VLAN"));
     }
 
     #[test]

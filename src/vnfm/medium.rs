@@ -184,9 +184,15 @@ fn guest<'a>(
     faces: &'a [Arc<Face>],
     secrets: &'a [(SmolStr, String)],
 ) -> Guest<'a> {
-    let nic = |(p, face): (&'a Port, &'a Arc<Face>)| {
-        let mtu = vdu.nics.iter().find(|n| n.id == p.cp).and_then(|n| n.mtu);
-        Nic::new(p, &face.link, &face.profile, mtu)
+    let own_mtu = |cp: &str| vdu.nics.iter().find(|n| n.id == cp).and_then(|n| n.mtu);
+    let nic = |(p, face): (&'a Port, &'a Arc<Face>)| match vdu.trunk_of(&p.cp) {
+        None => Nic::new(p, &face.link, &face.profile, own_mtu(&p.cp)),
+        Some((trunk, sub)) => {
+            // What is under a tag is no longer than the NIC's own.
+            let of_nic = vnfc.ports.iter().zip(faces).find(|(q, _)| q.cp == trunk.id).and_then(|(_, f)| f.profile.mtu);
+            let mtu = [own_mtu(&trunk.id).or(of_nic), face.profile.mtu].into_iter().flatten().min();
+            Nic { within: Some((trunk.id.clone(), sub.tag)), ..Nic::new(p, &face.link, &face.profile, mtu) }
+        }
     };
     Guest {
         vnf: inst.id,

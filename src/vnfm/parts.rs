@@ -23,7 +23,7 @@ use crate::{
         size::MiB,
         step::VnfStep,
         vnf::{ExtCpInst, Port, Vnfc, VnfcDisk},
-        vnfd::{Disk, Flavour, Vdu, VduCp},
+        vnfd::{Disk, Flavour, SubCp, Vdu, VduCp},
     },
     vim::network::{Stations, Wish},
 };
@@ -38,14 +38,51 @@ impl Planner<'_> {
     /// A NIC in the place of another guest's, which has another port on the switch.
     pub(super) fn same_port(&self, cp: &VduCp, had: &Port, fabric: &mut Fabric<'_>) -> Result<Port> {
         let id = PortId(fresh_uuid(self.dice));
-        stations(fabric, had.segment)?.share(had.id, id)?;
+        stations(fabric, had.segment)?.share(had.id, id, None)?;
         let ifname = if_name(IfKind::Guest, &id.0);
         Ok(Port { id, cp: cp.id.clone(), ifname, ..had.clone() })
     }
 
+    /// The networks that come under tags on a NIC, with the NIC's MAC; `had`: the ports of the guest in whose place
+    /// this one is.
+    pub(super) fn sub_ports(
+        &self,
+        (vdu, cp, nic): (&Vdu, &VduCp, &Port),
+        index: u32,
+        hostname: &SmolStr,
+        had: &[Port],
+        fabric: &mut Fabric<'_>,
+    ) -> Result<Vec<Port>> {
+        let mut one = |sub: &SubCp| {
+            let id = PortId(fresh_uuid(self.dice));
+            let ifname = if_name(IfKind::Trunk, &id.0);
+            if let Some(had) = had.iter().find(|p| p.cp == sub.id) {
+                stations(fabric, had.segment)?.share(had.id, id, Some(nic.id))?;
+                return Ok(Port { id, ifname, ..had.clone() });
+            }
+            let (segment, ext_cp, wish) = self.place(&sub.id, &sub.link, index)?;
+            let within = Some((nic.id, sub.tag));
+            let access = Access { role: sub.role, guarded: cp.port_security, rate_limit: port_rate(vdu, cp), within };
+            let on = stations(fabric, segment)?;
+            let vnf = self.ask.instance.id;
+            let addresses = if segment == nic.segment {
+                on.carry(id, vnf, hostname, nic.mac, access)?;
+                Vec::new()
+            } else {
+                if let Some(m) = wish.mac.filter(|m| *m != nic.mac) {
+                    return Err(Fault::invalid(format!("it has the MAC address of its NIC {}, and {m} is wished for", cp.id)));
+                }
+                on.attach(id, vnf, hostname, &Wish { mac: Some(nic.mac), ..wish }, access, self.dice)?.1
+            };
+            Ok(Port { id, cp: sub.id.clone(), ext_cp, segment, ifname, mac: nic.mac, addresses })
+        };
+        let named = |sub: &SubCp, e: Fault| e.context(format!("network {} of trunk {}", sub.id, cp.id));
+        cp.subports.iter().map(|sub| one(sub).map_err(|e| named(sub, e))).collect()
+    }
+
     /// A NIC that was not there before, with its station.
     pub(super) fn new_port(&self, vdu: &Vdu, cp: &VduCp, index: u32, hostname: &SmolStr, fabric: &mut Fabric<'_>) -> Result<Port> {
-        let (segment, ext_cp, wish) = self.place(cp, index)?;
+        let (segment, ext_cp, wish) = self.place(&cp.id, &cp.link, index)?;
         let id = PortId(fresh_uuid(self.dice));
         let wish = Wish { mac: wish.mac.or(cp.mac), addresses: wish.addresses };
         let access = Access { role: cp.role, guarded: cp.port_security, rate_limit: port_rate(vdu, cp), within: None };
@@ -94,13 +131,15 @@ impl Planner<'_> {
         for cp in &vdu.nics {
             let p = c.ports.iter().find(|p| p.cp == cp.id).ok_or_else(|| Fault::conflict(format!("it has no NIC {}", cp.id)))?;
             let segment = stations(fabric, p.segment)?.segment();
+            // Through a tunnel it may be no VLAN.
+            let of_card = matches!(cp.wish.attach, NicAttach::Vf | NicAttach::Pf);
             functions.push(NicOf {
                 cp: cp.id.clone(),
                 wish: cp.wish.clone(),
                 port_security: cp.port_security,
                 mac: p.mac,
                 physical: segment.profile.physical.clone(),
-                vlan: segment.profile.segmentation.map(TryInto::try_into).transpose()?,
+                vlan: segment.profile.segmentation.filter(|_| of_card).map(TryInto::try_into).transpose()?,
             });
             let (vlan, mtu) = (segment.vlan, nic_mtu(cp, segment)?);
             nics.push(DomainNic { port: p.id, ifname: p.ifname.clone(), mac: p.mac, vlan, model: cp.model, mtu, wish: cp.wish.clone() });

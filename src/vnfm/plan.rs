@@ -30,7 +30,7 @@ use crate::{
         step::{Effect, PlanStep, Step, VnfStep},
         time::Dice,
         vnf::{Body, ExtCpInst, Port, Reservation, RunState, Stopping, VnfInstance, Vnfc},
-        vnfd::{CpLink, ExtCpThrough, Flavour, LinkProfile, Readiness, Vdu, VduCp},
+        vnfd::{CpLink, ExtCpThrough, Flavour, LinkProfile, Readiness, Vdu},
     },
     sdn::link,
     vim::{
@@ -353,9 +353,19 @@ impl Planner<'_> {
                 None => self.new_port(vdu, cp, index, &hostname, fabric)?,
             };
             before.extend(self.segment_step(port.segment, fabric));
-            self.expose(&port, ext);
             ports.push(port);
         }
+        let had = old.map(|o| o.ports.as_slice()).unwrap_or_default();
+        for (place, cp) in vdu.nics.iter().enumerate().filter(|(_, cp)| !cp.subports.is_empty()) {
+            // NICs first, in their order.
+            let nic = ports[place].clone();
+            let subs = self.sub_ports((vdu, cp, &nic), index, &hostname, had, fabric)?;
+            for p in &subs {
+                before.extend(self.segment_step(p.segment, fabric));
+            }
+            ports.extend(subs);
+        }
+        ports.iter().for_each(|p| self.expose(p, ext));
 
         let mut disks = Vec::new();
         for d in &vdu.disks {
@@ -405,17 +415,15 @@ impl Planner<'_> {
 
     /// The segment of a NIC, its external connection point and what is wished there. Fixed
     /// addresses go to the first VNFC only: two guests cannot have them.
-    pub(super) fn place(&self, cp: &VduCp, index: u32) -> Result<(SegmentId, Option<SmolStr>, Wish)> {
-        match &cp.link {
+    pub(super) fn place(&self, cp: &SmolStr, link: &CpLink, index: u32) -> Result<(SegmentId, Option<SmolStr>, Wish)> {
+        match link {
             CpLink::Internal(link) => {
-                let id = *self.links.get(link).ok_or_else(|| Fault::invalid(format!("NIC {}: there is no internal link {link}", cp.id)))?;
+                let id = *self.links.get(link).ok_or_else(|| Fault::invalid(format!("NIC {cp}: there is no internal link {link}")))?;
                 Ok((id, None, Wish::default()))
             }
             CpLink::External(e) => {
-                let id = *self
-                    .attached
-                    .get(e)
-                    .ok_or_else(|| Fault::invalid(format!("NIC {}: there is no external connection point {e}", cp.id)))?;
+                let id =
+                    *self.attached.get(e).ok_or_else(|| Fault::invalid(format!("NIC {cp}: there is no external connection point {e}")))?;
                 let wish = if index == 0 { self.ask.attach.get(e).map(|a| a.wish.clone()).unwrap_or_default() } else { Wish::default() };
                 Ok((id, Some(e.clone()), wish))
             }

@@ -13,7 +13,7 @@ use crate::{
     model::{
         error::{Fault, Kind, Result},
         host::DriverName,
-        id::{IfName, VnfId, VnfcId},
+        id::{IfKind, IfName, VnfId, VnfcId},
         op::{OpKind, Target},
         place::Given,
         step::VnfStep,
@@ -197,7 +197,9 @@ impl Vnfm {
             return Ok(());
         }
         let fabric = self.links.fabric();
-        let left: Vec<IfName> = fabric.ports()?.into_iter().map(|p| p.name).filter(|n| nics.contains(n)).collect();
+        // Networks of trunks are ports of their links, which take them away.
+        let is_of_guest = |n: &IfName| nics.contains(n) && IfKind::of(n) != Some(IfKind::Trunk);
+        let left: Vec<IfName> = fabric.ports()?.into_iter().map(|p| p.name).filter(is_of_guest).collect();
         left.iter().try_for_each(|name| fabric.remove_port(name))
     }
 

@@ -45,5 +45,6 @@ mod server;
 mod shape;
 mod stage;
 mod tacker;
+mod trunk;
 mod update;
 mod vnf_snapshots;

@@ -188,7 +188,7 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
     for folder in layout.folders() {
         std::fs::create_dir_all(folder).expect("folder");
     }
-    let physical = host.physical.clone();
+    let (physical, tunnels) = (host.physical.clone(), host.tunnels.clone());
     let sim = Sim::new(host);
     sim.set_guests(|_| Behaviour { serial: b"bothy-tiny ready\nrouter ready\n".to_vec(), ..Behaviour::default() });
     let port = Arc::new(sim.clone());
@@ -212,7 +212,7 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
         desired: Desired::default(),
         outside: outside.clone(),
         rules: Rules {
-            links: LinkRules { pool: "10.177.0.0/16".parse().expect("cidr"), pool_prefix: 24, physical },
+            links: LinkRules { pool: "10.177.0.0/16".parse().expect("cidr"), pool_prefix: 24, physical, tunnels },
             overcommit: Overcommit::default(),
             reserve: HostReserve::default(),
             reserve_disk: MiB(0),

@@ -4,6 +4,7 @@
 
 mod daemon;
 mod durable;
+mod fabric;
 mod get;
 #[allow(dead_code, unused_macros)]
 #[path = "../real/kit/mod.rs"]
@@ -25,11 +26,12 @@ use table::Row;
 type Bench = (&'static str, fn() -> Vec<Row>);
 
 /// In the order they run.
-const ALL: [Bench; 6] = [
+const ALL: [Bench; 7] = [
     ("ns_scale", ns_scale::measure),
     ("store", durable::measure),
     ("place", place::measure),
     ("notify", notify::measure),
+    ("fabric", fabric::measure),
     ("daemon", daemon::measure),
     ("overhead", overhead::measure),
 ];

@@ -151,7 +151,7 @@ impl Orchestrator {
 
 fn rules() -> Rules {
     Rules {
-        links: LinkRules { pool: "10.213.0.0/16".parse().expect("a network"), pool_prefix: 24, physical: Vec::new() },
+        links: LinkRules { pool: "10.213.0.0/16".parse().expect("a network"), pool_prefix: 24, physical: Vec::new(), tunnels: Vec::new() },
         overcommit: Overcommit::default(),
         reserve: HostReserve::default(),
         reserve_disk: MiB(0),

@@ -11,3 +11,4 @@ mod outside;
 mod repair;
 mod shown;
 mod spread;
+mod tunnel;

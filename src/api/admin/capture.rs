@@ -85,7 +85,8 @@ pub async fn capture(State(s): Ctx, Id(id): Id<SegmentId>, uri: Uri) -> Answer<R
             Ok(mut capture) => {
                 // The client may have left meanwhile, which the stream finds out.
                 let _ = begun.send(Ok(()));
-                stream(|wait| capture.next(wait), vnfm.clock().now(), &ask, &to_net);
+                let next = |wait| if capture.is_over() { Ok(Heard::End) } else { capture.next(wait).map(Heard::of) };
+                stream(next, vnfm.clock().now(), &ask, &to_net);
             }
             Err(fault) => {
                 let _ = begun.send(Err(fault));
@@ -96,14 +97,23 @@ pub async fn capture(State(s): Ctx, Id(id): Id<SegmentId>, uri: Uri) -> Answer<R
     Ok(([(CONTENT_TYPE, "application/vnd.tcpdump.pcap")], Body::new(Pieces(pieces))).into_response())
 }
 
-/// Until enough was heard, its time is up, or nobody reads any more. A client that is there and does not read keeps
+enum Heard {
+    Frame(Captured),
+    /// In the time that it had.
+    Nothing,
+    /// Bothy stops.
+    End,
+}
+
+impl Heard {
+    fn of(found: Option<Captured>) -> Heard {
+        found.map_or(Heard::Nothing, Heard::Frame)
+    }
+}
+
+/// Until enough was heard, its time is up, Bothy stops, or nobody reads any more. A client that is there and does not read keeps
 /// nobody here longer.
-fn stream(
-    mut next: impl FnMut(Duration) -> Result<Option<Captured>>,
-    stamp: Stamp,
-    ask: &Ask,
-    to_net: &mpsc::Sender<std::io::Result<Bytes>>,
-) {
+fn stream(mut next: impl FnMut(Duration) -> Result<Heard>, stamp: Stamp, ask: &Ask, to_net: &mpsc::Sender<std::io::Result<Bytes>>) {
     let began = Instant::now();
     let (left, runtime) = (|| ask.lasts.saturating_sub(began.elapsed()), Handle::current());
     let hand = |piece| runtime.block_on(timeout(left(), to_net.send(piece))).is_ok_and(|taken| taken.is_ok());
@@ -113,8 +123,9 @@ fn stream(
     }
     while packets < ask.packets && bytes < MOST_BYTES && !to_net.is_closed() && !left().is_zero() {
         let piece = match next(left().min(LOOK)) {
-            Ok(None) => continue,
-            Ok(Some(c)) => record(&c, Duration::from_millis(stamp.0) + began.elapsed()),
+            Ok(Heard::Nothing) => continue,
+            Ok(Heard::End) => return,
+            Ok(Heard::Frame(c)) => record(&c, Duration::from_millis(stamp.0) + began.elapsed()),
             Err(fault) => {
                 hand(Err(std::io::Error::other(fault.detail())));
                 return;
@@ -156,7 +167,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_client_that_does_not_read_ends_nothing_later_than_it_was_to_end() {
         let (to_net, mut pieces) = mpsc::channel(2);
-        let frame = || Ok(Some(Captured { length: 2, bytes: vec![1, 2] }));
+        let frame = || Ok(Heard::Frame(Captured { length: 2, bytes: vec![1, 2] }));
         let ask = |lasts, packets| Ask { port: None, lasts, packets };
         let (late, tx) = (ask(Duration::from_millis(50), PACKETS), to_net.clone());
         let over = tokio::task::spawn_blocking(move || stream(|_| frame(), Stamp(7), &late, &tx));
@@ -164,13 +175,18 @@ mod tests {
         assert_eq!(pieces.recv().await.expect("a head").expect("read"), head());
         pieces.recv().await.expect("a frame").expect("read");
         // One that reads gets what it asked for.
-        let enough = ask(Duration::from_secs(60), 5);
-        let over = tokio::task::spawn_blocking(move || stream(|_| frame(), Stamp(7), &enough, &to_net));
+        let (enough, tx) = (ask(Duration::from_secs(60), 5), to_net.clone());
+        let over = tokio::task::spawn_blocking(move || stream(|_| frame(), Stamp(7), &enough, &tx));
         let mut heard = 0;
-        while let Some(piece) = pieces.recv().await {
-            heard += usize::from(piece.expect("read").len() == 18);
+        while heard < 5 {
+            heard += usize::from(pieces.recv().await.expect("a piece").expect("read").len() == 18);
         }
         over.await.expect("fine");
-        assert_eq!(heard, 5);
+        // And none waits for its time where Bothy stops, which is the whole of a file so far.
+        let hour = ask(Duration::from_secs(3600), PACKETS);
+        let over = tokio::task::spawn_blocking(move || stream(|_| Ok(Heard::End), Stamp(7), &hour, &to_net));
+        assert_eq!(pieces.recv().await.expect("a head").expect("read"), head());
+        assert!(pieces.recv().await.is_none(), "and its end");
+        over.await.expect("fine");
     }
 }

@@ -123,7 +123,8 @@ impl<'a> Records<'a> {
                         |s| matches!(s, VnfStep::Define(g) if g.nics.iter().any(|n| n.port == p.id)),
                     )?);
                     why.extend(self.addressed(v, c, p)?);
-                    return say("port", format!("NIC {} of {}/{} of VNF {}", p.cp, c.vdu, c.index, v.name), why);
+                    let what = if p.is_nic() { "NIC" } else { "tagged network" };
+                    return say("port", format!("{what} {} of {}/{} of VNF {}", p.cp, c.vdu, c.index, v.name), why);
                 }
                 if let Some(d) = c.disks.iter().find(|d| d.id.0 == id) {
                     let mut why = self.guest(v, c)?;
@@ -265,7 +266,18 @@ impl<'a> Records<'a> {
             }
         };
         why.extend(self.chosen(s, &self.rules)?);
+        let through = self.rules.tunnels.iter().find(|t| s.profile.physical.as_ref() == Some(&t.name));
         match (&s.profile.physical, s.profile.segmentation) {
+            (Some(_), said) if through.is_some() => why.extend(through.map(|t| {
+                format!(
+                    "it leads through the tunnel {} ({}) as VNI {}, by port {}; frames of {} bytes and less come through whole",
+                    t.name,
+                    t.text(),
+                    t.key(said).map(|k| k.to_string()).unwrap_or_default(),
+                    s.patch_port().as_str(),
+                    t.room(s.profile.transparent)
+                )
+            })),
             (Some(net), Some(tag)) => why.push(format!(
                 "it leads to the physical network {net}, VLAN {tag} there as its descriptor says, by port {}",
                 s.patch_port().as_str()

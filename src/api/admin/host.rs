@@ -29,6 +29,7 @@ pub struct Host {
     memory: Promised,
     disk: Promised,
     physical_networks: Vec<String>,
+    tunnels: Vec<String>,
     /// The box's own system, where it has slots.
     #[serde(skip_serializing_if = "Option::is_none")]
     system: Option<update::System>,
@@ -84,6 +85,7 @@ pub(super) fn look(s: &Services) -> Result<Host> {
         memory: Promised::of(has.map_or(supply.memory, |c| c.memory).0, account.memory),
         disk: Promised::of(vnfm.images().room()?.total.0 >> 20, account.disk),
         physical_networks: fabric.physical().iter().map(ToString::to_string).collect(),
+        tunnels: fabric.tunnels().iter().map(|t| format!("{} ({})", t.name, t.text())).collect(),
         system: update::system(s)?,
     })
 }

@@ -269,6 +269,9 @@ struct Port {
     interface: String,
     mac: String,
     addresses: Vec<String>,
+    /// Of a trunk: the tag on its NIC under which the link comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<u16>,
 }
 
 #[derive(Serialize)]
@@ -297,6 +300,7 @@ fn planned(name: &str, profile: Option<&str>, body: &Body, held: &[Held], links:
             interface: p.ifname.as_str().into(),
             mac: p.mac.to_string(),
             addresses: p.addresses.iter().map(ToString::to_string).collect(),
+            tag: on.and_then(|l| l.stations.iter().find(|st| st.port == p.id.to_string())).and_then(|st| st.tag),
         }
     };
     Vnf {

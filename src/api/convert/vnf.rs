@@ -280,6 +280,11 @@ fn internal_link(link: &str, segment: SegmentId, body: &Body, dialect: Dialect) 
     }
 }
 
+/// The NIC that carries a network under a tag: the two have one MAC.
+fn trunk<'c>(c: &'c Vnfc, p: &Port) -> Option<&'c Port> {
+    c.ports.iter().filter(|_| !p.is_nic()).find(|nic| nic.is_nic() && nic.mac == p.mac)
+}
+
 fn vnfc(c: &Vnfc, body: &Body, dialect: Dialect) -> VnfcResourceInfo {
     let is_internal = |p: &Port| body.links.iter().any(|(_, s)| *s == p.segment);
     VnfcResourceInfo {
@@ -294,6 +299,7 @@ fn vnfc(c: &Vnfc, body: &Body, dialect: Dialect) -> VnfcResourceInfo {
                 id: p.id.to_string(),
                 cpd_id: p.cp.to_string(),
                 vnf_ext_cp_id: ext_cp_of(body, p.id),
+                parent_cp_id: trunk(c, p).map(|nic| nic.id.to_string()),
                 cp_protocol_info: vec![protocol(Some(p.mac), &p.addresses)],
                 vnf_link_port_id: is_internal(p).then(|| p.id.to_string()),
                 ..VnfcCpInfo::default()

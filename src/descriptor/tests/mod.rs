@@ -10,6 +10,7 @@ mod indicators;
 mod pnf;
 mod samples;
 mod shipped;
+mod trunk;
 mod versions;
 
 use std::{

@@ -18,12 +18,12 @@
 //! | | `bothy.mac`, `bothy.mtu` | |
 //! | | `bothy.port_security` | `false` where the guest forwards for others: its frames may come from any address |
 //! | | `bothy.rate_limit` | what the switch takes from the NIC at most: bits a second, or `10 Mbps` |
-//! | VnfExtCp | `bothy.management` | |
+//! | VduSubCp, VnfExtCp | `bothy.management` | |
 //! | virtual links | `bothy.management` | `true`: the host has an address on it |
 //! | | `bothy.nat` | `true`: guests reach the uplink, translated |
 //! | | `bothy.forwards` | `tcp/8080->web:80, udp/53->dns/vdu:53` |
 //! | | `bothy.dns` | addresses, separated by commas |
-//! | | `bothy.physical` | name of a physical network of the box |
+//! | | `bothy.physical` | name of a physical network of the box, or of a tunnel |
 //! | NFP | `bothy.symmetric` | `false`: what comes back takes its link |
 //! | | `bothy.on_loss` | `block` (default), `bypass`: what happens without one of its functions |
 //! | | `bothy.drain_timeout` | 300 s where it says nothing: how long connections keep their way when the path takes another; `0` not at all |
@@ -45,6 +45,7 @@ use crate::{
 pub const ON_COMPUTE: &[&str] = &["readiness", "readiness_timeout", "firmware", "day0.medium", "day0.bus", "day0.label"];
 pub const ON_STORAGE: &[&str] = &["bus"];
 pub const ON_VDU_CP: &[&str] = &["management", "model", "mac", "mtu", "port_security", "rate_limit"];
+pub const ON_VDU_SUB_CP: &[&str] = &["management"];
 pub const ON_EXT_CP: &[&str] = &["management"];
 pub const ON_LINK: &[&str] = &["management", "nat", "forwards", "dns", "physical"];
 pub const ON_PATH: &[&str] = &["symmetric", "on_loss", "drain_timeout"];

@@ -16,6 +16,14 @@ use crate::model::{
     vnfd::{Layer3, LinkKind, LinkProfile, LinkRates},
 };
 
+/// What a network outside the box is reached by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outside {
+    Plug,
+    Tunnel,
+    No,
+}
+
 /// Description and profile of a `VnfVirtualLink` or an `NsVirtualLink`.
 pub fn link(template: &At<'_>) -> (SmolStr, LinkProfile) {
     if let Some(p) = template.get("properties") {
@@ -135,20 +143,22 @@ fn protocol_data(data: &At<'_>, profile: &mut LinkProfile) {
             }
         }
         profile.transparent |= l2.get("vlan_transparent").and_then(|v| v.bool()) == Some(true);
-        let network_type = l2.get("network_type").and_then(|t| {
-            let known = [("flat", true), ("vlan", true), ("vxlan", false), ("gre", false)];
-            t.choice(&known)
-        });
-        // A flat or VLAN network with a name is one of the box's physical networks.
-        if network_type == Some(true) {
+        let kinds = [("flat", Outside::Plug), ("vlan", Outside::Plug), ("vxlan", Outside::Tunnel), ("gre", Outside::No)];
+        let kind = l2.get("network_type").and_then(|t| t.choice(&kinds));
+        // A flat or VLAN network with a name is one of the box's physical networks, VXLAN a tunnel of it.
+        if matches!(kind, Some(Outside::Plug | Outside::Tunnel)) {
             profile.physical = l2.get("name").and_then(|n| n.text());
         }
         if let Some(id) = l2.get("segmentation_id")
             && let Some(v) = id.int()
         {
-            match u16::try_from(v).ok().and_then(|v| VlanId::try_from(v).ok()) {
-                Some(v) => profile.segmentation = Some(v.get()),
-                None => id.error(format!("VLAN {v} is not in 1 to 4094")),
+            let number = u16::try_from(v).ok().filter(|v| *v > 0);
+            match (kind, number.filter(|v| kind == Some(Outside::Tunnel) || VlanId::try_from(*v).is_ok())) {
+                (_, Some(v)) => profile.segmentation = Some(v),
+                (Some(Outside::Tunnel), None) => {
+                    id.error_hint(format!("VNI {v} is not in 1 to 65535"), "a larger one is given with the tunnel, as its vni");
+                }
+                (Some(Outside::Plug | Outside::No) | None, None) => id.error(format!("VLAN {v} is not in 1 to 4094")),
             }
         }
     }

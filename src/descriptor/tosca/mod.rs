@@ -22,6 +22,7 @@ pub(super) mod nslevel;
 pub(super) mod pnfd;
 pub(super) mod scalar;
 pub(super) mod scope;
+pub(super) mod trunk;
 pub(super) mod types;
 pub(super) mod vdu;
 pub(super) mod versions;

@@ -11,6 +11,7 @@ use super::{
     hints::{self, hints},
     image::{self, ReadImage},
     load::Files,
+    trunk,
     types::{BLOCK, CONTAINER, CONTAINER_UNIT, FILE, MCIOP, OBJECT},
 };
 use crate::{
@@ -284,6 +285,10 @@ pub struct ReadCp<'a> {
     pub order: Option<u64>,
     pub nic: VduCp,
     pub management: bool,
+    /// `trunk_mode`: tagged frames are its too.
+    pub trunk: bool,
+    /// A `VduSubCp` has no NIC of its own.
+    pub sub: Option<trunk::Sub<'a>>,
 }
 
 /// `role` (SOL001 9.8.1): its part on a link whose flow pattern is a tree.
@@ -308,9 +313,6 @@ pub fn cp<'a>(at: &At<'a>) -> ReadCp<'a> {
             "vnic_type",
         ]);
         p.not_acted_on(&["protocol"]);
-        if p.get("trunk_mode").and_then(|t| t.bool()) == Some(true) {
-            p.error("trunk_mode is not offered: a NIC carries one untagged network");
-        }
     }
     let h = hints(at, hints::ON_VDU_CP);
     let (mut vdu, mut binding) = (SmolStr::default(), None);
@@ -345,5 +347,7 @@ pub fn cp<'a>(at: &At<'a>) -> ReadCp<'a> {
         order: at.property("order").and_then(|o| o.int()).or(keys.position),
         nic,
         management: h.flag("management").unwrap_or(false),
+        trunk: at.property("trunk_mode").and_then(|t| t.bool()).unwrap_or(false),
+        sub: None,
     }
 }

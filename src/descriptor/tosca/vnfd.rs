@@ -17,6 +17,7 @@ use super::{
     level, link,
     load::{Files, Loaded, Template},
     scope::Scope,
+    trunk,
     types::{BLOCK, COMPUTE, EXT_CP, INT_LINK, Types, VDU_CP, VDU_SUB_CP, VIP_CP, VIRTUAL_CP, VNF},
     vdu::{self, ReadCp},
     versions,
@@ -290,7 +291,7 @@ fn part_images(vnfd: &mut Vnfd) {
 fn check_reach(scope: &Scope<'_>, vdus: &[Vdu], links: &[IntLink]) {
     for l in links {
         for f in &l.profile.forwards {
-            let on_link = |v: &&Vdu| v.nics.iter().any(|n| n.link == CpLink::Internal(l.id.clone()));
+            let on_link = |v: &&Vdu| v.nics.iter().flat_map(VduCp::links).any(|n| *n == CpLink::Internal(l.id.clone()));
             let Some(at) = At::template(scope, &l.id) else { continue };
             match vdus.iter().find(|v| v.id == f.to) {
                 None => at.no_such("VDU", &f.to, vdus.iter().map(|v| v.id.as_str())),
@@ -325,8 +326,10 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, vnf: &At<'_>, files: &Files<'_>) -> F
         } else if is(INT_LINK) {
             let (description, profile) = link::link(&at);
             links.push(IntLink { id: key.text.clone(), description, profile });
-        } else if is(VDU_SUB_CP) || is(VIRTUAL_CP) {
+        } else if is(VIRTUAL_CP) {
             at.error(format!("{kind} is not offered"));
+        } else if is(VDU_SUB_CP) {
+            cps.push((trunk::sub(&at), at));
         } else if is(VDU_CP) {
             cps.push((vdu::cp(&at), at));
         } else if is(EXT_CP) {
@@ -344,6 +347,7 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, vnf: &At<'_>, files: &Files<'_>) -> F
         }
     }
     let read = level::levels(scope, &vdus);
+    trunk::bind(&mut cps);
     expose(scope, &mut cps, &mut ext, &read.management);
     for e in &mut ext {
         e.management |= read.management.contains(&e.id);
@@ -352,13 +356,13 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, vnf: &At<'_>, files: &Files<'_>) -> F
     for s in storages.iter().filter(|s| !used.contains(&s.me())) {
         s.warn_hint("no VDU uses this storage", "attach it by a 'virtual_storage' requirement of a VDU");
     }
-    attach(scope, &mut vdus, &links, cps);
+    attach(scope, &mut vdus, &links, &cps);
     for (vdu, wanted) in vdus.iter_mut().zip(queues) {
         vdu.nics.iter_mut().for_each(|n| wanted.fill(n));
     }
     check_reach(scope, &vdus, &links);
     for l in &links {
-        let by_cp = vdus.iter().flat_map(|v| &v.nics).any(|n| n.link == CpLink::Internal(l.id.clone()));
+        let by_cp = vdus.iter().flat_map(|v| &v.nics).flat_map(VduCp::links).any(|n| *n == CpLink::Internal(l.id.clone()));
         if !by_cp && let Some(at) = At::template(scope, &l.id) {
             at.warn("no VDU is attached to this link");
         }
@@ -466,9 +470,9 @@ fn ext_cp(read: &ReadCp<'_>, at: &At<'_>, requirement: SmolStr) -> ExtCp {
 }
 
 /// Puts each NIC on its VDU, in the order the descriptor gives.
-fn attach(scope: &Scope<'_>, vdus: &mut [Vdu], links: &[IntLink], cps: Vec<(ReadCp<'_>, At<'_>)>) {
+fn attach(scope: &Scope<'_>, vdus: &mut [Vdu], links: &[IntLink], cps: &[(ReadCp<'_>, At<'_>)]) {
     let names: Vec<SmolStr> = vdus.iter().map(|v| v.id.clone()).collect();
-    for (read, at) in &cps {
+    for (read, at) in cps {
         if !read.vdu.is_empty() && !names.contains(&read.vdu) {
             read.binding.as_ref().unwrap_or(at).no_such("VDU", &read.vdu, names.iter().map(SmolStr::as_str));
         }
@@ -478,15 +482,16 @@ fn attach(scope: &Scope<'_>, vdus: &mut [Vdu], links: &[IntLink], cps: Vec<(Read
             read.linked.as_ref().unwrap_or(at).no_such("virtual link", l, links.iter().map(|k| k.id.as_str()));
         }
     }
-    for vdu in vdus {
+    for vdu in vdus.iter_mut() {
         let mut mine: Vec<(Option<u64>, VduCp)> =
-            cps.iter().filter(|(r, _)| r.vdu == vdu.id).map(|(r, _)| (r.order, r.nic.clone())).collect();
+            cps.iter().filter(|(r, _)| r.vdu == vdu.id && r.sub.is_none()).map(|(r, _)| (r.order, r.nic.clone())).collect();
         // A stable sort: those without a place follow the others as they are written.
         mine.sort_by_key(|(order, _)| order.unwrap_or(u64::MAX));
         check_order(scope, &vdu.id, &mine);
         vdu.nics = mine.into_iter().map(|(_, n)| n).collect();
         check_places(scope, vdu);
     }
+    trunk::load(vdus, links, cps);
 }
 
 /// NICs that have a place of their own in the guest must not come before others that are first.

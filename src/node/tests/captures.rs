@@ -115,3 +115,16 @@ fn no_project_takes_the_places_of_the_others() {
     running.truncate(1);
     links.capture(&of(4), None, id(30)).expect("there is a place again");
 }
+
+#[test]
+fn a_stop_of_bothy_ends_those_that_run_and_begins_no_other() {
+    let b = up();
+    let (lan, links) = (link(&b), b.core().vnfm().links());
+    let heard = links.capture(&lan, None, id(1)).expect("heard");
+    assert!(!heard.is_over());
+    links.stop_captures();
+    assert!(heard.is_over());
+    assert!(links.capture(&lan, None, id(2)).map(drop).expect_err("refused").is_transient());
+    drop(heard);
+    assert_eq!(mirrors(&b), [], "and its mirror is gone");
+}

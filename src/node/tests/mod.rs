@@ -35,6 +35,8 @@ mod shutdown;
 mod snapshots;
 mod sweep;
 mod told;
+mod trunk;
+mod tunnels;
 mod update;
 
 fn guests(v: &VnfInstance) -> Vec<VnfcId> {

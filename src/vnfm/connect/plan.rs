@@ -174,6 +174,9 @@ impl Planner<'_> {
             return Err(vec![told(Fault::conflict(why))]);
         }
         let Some(link) = goal.ask.link.filter(|l| self.fabric.stations.contains_key(l)) else { return Ok(()) };
+        if let Some(why) = beside(self.of.flavour, guest, port, link) {
+            return Err(vec![told(Fault::conflict(why))]);
+        }
         let mut after = Vec::new();
         let to = match &goal.ask.to {
             To::Link { wish, link_port } => {
@@ -282,6 +285,16 @@ fn distinct(all: &[IpAddr]) -> Vec<IpAddr> {
         }
     }
     out
+}
+
+/// Why a NIC and the networks under its tags cannot be there together: those of one trunk that are on one link are
+/// VLANs of it, which was fixed when they were made.
+fn beside(flavour: &Flavour, guest: &Vnfc, port: &Port, link: SegmentId) -> Option<String> {
+    let vdu = flavour.vdu(&guest.vdu)?;
+    let nic = vdu.trunk_of(&port.cp).map(|(nic, _)| nic).or_else(|| vdu.nics.iter().find(|n| n.id == port.cp))?;
+    let of_it = |p: &&Port| p.id != port.id && (p.cp == nic.id || nic.subports.iter().any(|s| s.id == p.cp));
+    let other = guest.ports.iter().filter(of_it).find(|p| p.segment == link || p.segment == port.segment)?;
+    Some(format!("'{}' of the same trunk is on that link too: which VLANs a NIC carries of its link was fixed at instantiation", other.cp))
 }
 
 /// Why a NIC cannot leave its link.

@@ -2,14 +2,14 @@
 //!
 //! Owns NoCloud's `meta-data`, `network-config` (version 2) and `user-data`, and config-drive's
 //! `meta_data.json`, `network_data.json` and `user_data`. NICs are named `eth0`, `eth1`... in the
-//! descriptor's order, matched by their MAC. Never: templates.
+//! descriptor's order, matched by their MAC; networks of a trunk by their NIC and tag, `eth0.5`. Never: templates.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::Serialize;
 use smol_str::SmolStr;
 
-use super::{Guest, Nic, NicNetwork, netmask};
+use super::{Guest, Nic, NicNetwork, names, netmask};
 use crate::{
     model::{
         error::{Fault, Result},
@@ -71,13 +71,22 @@ fn user_data(guest: &Guest) -> Result<String> {
 struct NetworkConfig {
     version: u8,
     ethernets: BTreeMap<SmolStr, Ethernet>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    vlans: BTreeMap<SmolStr, Ethernet>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Ethernet {
-    r#match: Match,
-    set_name: SmolStr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#match: Option<Match>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set_name: Option<SmolStr>,
+    /// The tag and the NIC of what comes under one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<SmolStr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mtu: Option<u16>,
     dhcp4: bool,
@@ -125,19 +134,30 @@ struct Nameservers {
 }
 
 fn network_config(guest: &Guest) -> Result<String> {
-    let ethernets = tree(guest.ports.iter().enumerate().map(|(place, nic)| (Nic::name(place), ethernet(place, nic))));
-    yaml(&NetworkConfig { version: 2, ethernets })
+    let all = names(&guest.ports);
+    let each = |under: bool| {
+        let named = all.iter().zip(&guest.ports).enumerate().filter(move |(_, (_, nic))| nic.within.is_some() == under);
+        tree(named.map(|(place, (name, nic))| (name.clone(), ethernet(place, name, nic))))
+    };
+    yaml(&NetworkConfig { version: 2, ethernets: each(false), vlans: each(true) })
 }
 
-fn ethernet(place: usize, nic: &Nic) -> Ethernet {
+/// The name of the NIC in that of what comes under a tag of it.
+fn nic_of(name: &SmolStr) -> SmolStr {
+    name.split('.').next().unwrap_or_default().into()
+}
+
+fn ethernet(place: usize, name: &SmolStr, nic: &Nic) -> Ethernet {
     let dhcp = |v4: bool| nic.networks.iter().any(|n| n.dhcp && n.address.is_ipv4() == v4);
     let metric = (place > 0).then_some(place as u32 * METRIC_STEP);
     let overrides = |on: bool| metric.filter(|_| on).map(|route_metric| Overrides { route_metric });
     let fixed: Vec<&NicNetwork> = nic.networks.iter().filter(|n| !dhcp(n.address.is_ipv4())).collect();
     let dns: Vec<IpAddr> = fixed.iter().flat_map(|n| n.dns.iter().copied()).collect();
     Ethernet {
-        r#match: Match { macaddress: nic.mac.to_string() },
-        set_name: Nic::name(place),
+        r#match: nic.within.is_none().then(|| Match { macaddress: nic.mac.to_string() }),
+        set_name: nic.within.is_none().then(|| name.clone()),
+        id: nic.within.as_ref().map(|(_, tag)| tag.get()),
+        link: nic.within.as_ref().map(|_| nic_of(name)),
         mtu: nic.mtu,
         dhcp4: dhcp(true),
         dhcp6: dhcp(false),
@@ -185,7 +205,14 @@ struct Link<'a> {
     id: SmolStr,
     name: SmolStr,
     r#type: &'static str,
-    ethernet_mac_address: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ethernet_mac_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vlan_mac_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vlan_id: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vlan_link: Option<SmolStr>,
     mtu: Option<u16>,
     vif_id: &'a str,
 }
@@ -218,13 +245,18 @@ struct Service {
 
 fn network_data_json(guest: &Guest) -> Result<String> {
     let mut data = NetworkData { links: Vec::new(), networks: Vec::new(), services: Vec::new() };
-    for (place, nic) in guest.ports.iter().enumerate() {
-        let name = Nic::name(place);
+    for (name, nic) in names(&guest.ports).into_iter().zip(&guest.ports) {
+        let tag = nic.within.as_ref().map(|(_, tag)| tag.get());
+        let mac = Some(nic.mac.to_string());
+        let (ethernet_mac_address, vlan_mac_address) = if tag.is_none() { (mac, None) } else { (None, mac) };
         data.links.push(Link {
             id: name.clone(),
             name: name.clone(),
-            r#type: "phy",
-            ethernet_mac_address: nic.mac.to_string(),
+            r#type: if tag.is_none() { "phy" } else { "vlan" },
+            ethernet_mac_address,
+            vlan_mac_address,
+            vlan_id: tag,
+            vlan_link: tag.map(|_| nic_of(&name)),
             mtu: nic.mtu,
             vif_id: &nic.cp,
         });

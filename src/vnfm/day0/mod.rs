@@ -11,7 +11,8 @@
 //! vdu.id vdu.name            its VDU
 //! vnfc.id vnfc.index         this guest; index from 0 among those of its VDU
 //! hostname
-//! ports.CP.*                 each connection point by its id: name mac link mtu dhcp, address cidr
+//! ports.CP.*                 each connection point by its id: name mac link mtu dhcp, address cidr;
+//!                            tag, where it is a network of a trunk
 //! nics[N].*                  prefix netmask gateway (the first network's), addresses gateways dns
 //! ssh_keys                   list
 //! params.NAME                parameters; also plain NAME where nothing above has it
@@ -34,7 +35,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         id::{VnfId, VnfcId},
-        net::{Cidr, MacAddr},
+        net::{Cidr, MacAddr, VlanId},
         param::{Param, Params},
         tree::tree,
         vnf,
@@ -72,6 +73,8 @@ pub struct Nic {
     pub mac: MacAddr,
     pub mtu: Option<u16>,
     pub networks: Vec<NicNetwork>,
+    /// Under this tag of another: its connection point.
+    pub within: Option<(SmolStr, VlanId)>,
 }
 
 /// A planned address with the network it is in.
@@ -97,12 +100,18 @@ impl Nic {
                 dhcp: net.is_some_and(|l| l.dhcp),
             })
         });
-        Nic { cp: port.cp.clone(), link: link.into(), mac: port.mac, mtu: mtu.or(profile.mtu), networks: networks.collect() }
+        Nic { cp: port.cp.clone(), link: link.into(), mac: port.mac, mtu: mtu.or(profile.mtu), networks: networks.collect(), within: None }
     }
-    /// The name the guest gives it: `eth` and its place in the order.
-    fn name(place: usize) -> SmolStr {
-        format_smolstr!("eth{place}")
-    }
+}
+
+/// What the guest calls each of them: `eth` and its place in the order; `eth0.5` what comes under tag 5 of the first.
+fn names(all: &[Nic]) -> Vec<SmolStr> {
+    let place = |cp: &SmolStr| all.iter().filter(|n| n.within.is_none()).position(|n| n.cp == *cp).unwrap_or(0);
+    let name = |n: &Nic| match &n.within {
+        None => format_smolstr!("eth{}", place(&n.cp)),
+        Some((trunk, tag)) => format_smolstr!("eth{}.{}", place(trunk), tag.get()),
+    };
+    all.iter().map(name).collect()
 }
 
 /// The files of the medium. `artefact` reads a file of the package.
@@ -180,8 +189,9 @@ fn maybe(name: &'static str, v: Option<Value>) -> Option<(&'static str, Value)> 
 fn context(day0: &Day0, guest: &Guest) -> Value {
     let mut params: BTreeMap<SmolStr, Value> = tree(day0.defaults.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))));
     params.extend(guest.params.iter().map(|(k, v)| (k.clone(), value(v, guest.secrets))));
-    let nics: Vec<Value> = guest.ports.iter().enumerate().map(|(place, nic)| nic_value(place, nic)).collect();
-    let ports = guest.ports.iter().zip(&nics).map(|(nic, v)| (nic.cp.as_str(), v.clone()));
+    let all: Vec<Value> = names(&guest.ports).iter().zip(&guest.ports).map(|(name, nic)| nic_value(name, nic)).collect();
+    let ports = guest.ports.iter().zip(&all).map(|(nic, v)| (nic.cp.as_str(), v.clone()));
+    let nics: Vec<Value> = guest.ports.iter().zip(&all).filter(|(nic, _)| nic.within.is_none()).map(|(_, v)| v.clone()).collect();
     let ours = [
         ("vnf", map([("id", text(guest.vnf)), ("name", text(guest.vnf_name))])),
         ("vdu", map([("id", text(guest.vdu)), ("name", text(guest.vdu_name))])),
@@ -198,12 +208,12 @@ fn context(day0: &Day0, guest: &Guest) -> Value {
     map(all)
 }
 
-fn nic_value(place: usize, nic: &Nic) -> Value {
+fn nic_value(name: &SmolStr, nic: &Nic) -> Value {
     let first = nic.networks.first();
     let netmask = first.filter(|n| n.address.is_ipv4()).map(|n| text(netmask(n.address.prefix())));
     let list = |items: Vec<String>| Value::from(items);
     let fixed = [
-        ("name", text(Nic::name(place))),
+        ("name", text(name)),
         ("mac", text(nic.mac)),
         ("link", text(&nic.link)),
         ("dhcp", Value::from(nic.networks.iter().any(|n| n.dhcp))),
@@ -212,6 +222,7 @@ fn nic_value(place: usize, nic: &Nic) -> Value {
         ("dns", list(nic.networks.iter().flat_map(|n| &n.dns).map(ToString::to_string).collect())),
     ];
     let optional = [
+        maybe("tag", nic.within.as_ref().map(|(_, tag)| Value::from(tag.get()))),
         maybe("mtu", nic.mtu.map(Value::from)),
         maybe("address", first.map(|n| text(n.address.addr()))),
         maybe("cidr", first.map(|n| text(n.address))),

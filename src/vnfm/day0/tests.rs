@@ -10,7 +10,7 @@ use crate::model::{
 };
 
 fn nic(place: u32, cp: &str, networks: Vec<NicNetwork>) -> Nic {
-    Nic { cp: cp.into(), link: format_smolstr!("{cp}-link"), mac: MacAddr::planned(place), mtu: None, networks }
+    Nic { cp: cp.into(), link: format_smolstr!("{cp}-link"), mac: MacAddr::planned(place), mtu: None, networks, within: None }
 }
 fn net(address: &str, gateway: Option<&str>) -> NicNetwork {
     let gateway = gateway.map(|g| g.parse().expect("gateway"));
@@ -213,6 +213,52 @@ fn onboarding_finds_templates_that_cannot_be_read() {
 fn made(medium: Medium, guest: &Guest) -> BTreeMap<String, String> {
     let files = render(&day0(medium, &[]), guest, &no_artefact).expect("rendered");
     files.into_iter().map(|f| (f.path, String::from_utf8(f.content).expect("text"))).collect()
+}
+
+#[test]
+fn a_network_of_a_trunk_is_under_its_tag_of_its_nic() {
+    let trunk = || {
+        let voice = Nic {
+            within: Some(("lan".into(), 10.try_into().expect("tag"))),
+            mtu: Some(1400),
+            ..nic(2, "voice", vec![net("10.0.10.2/24", Some("10.0.10.1"))])
+        };
+        let bare = Nic { within: Some(("lan".into(), 20.try_into().expect("tag"))), ..nic(2, "bare", vec![]) };
+        vec![nic(1, "wan", vec![dhcp("10.0.0.9/24")]), nic(2, "lan", vec![]), voice, bare]
+    };
+    let of = |medium, path: &str| {
+        let params = vec![];
+        let files = made(medium, &guest(trunk(), &params, &[], &[]));
+        files.into_iter().find(|(p, _)| p == path).expect("made").1
+    };
+    let net: serde_json::Value = serde_saphyr::from_str(&of(Medium::NoCloud, "network-config")).expect("YAML");
+    let nics: Vec<&String> = net["ethernets"].as_object().expect("NICs").keys().collect();
+    assert_eq!(nics, ["eth0", "eth1"]);
+    let voice = &net["vlans"]["eth1.10"];
+    assert_eq!(
+        (&voice["id"], &voice["link"], &voice["mtu"], &voice["addresses"][0]),
+        (&10.into(), &"eth1".into(), &1400.into(), &"10.0.10.2/24".into())
+    );
+    assert!(voice["match"].is_null() && voice["set-name"].is_null() && net["vlans"]["eth1.20"]["optional"] == true, "{net}");
+
+    let data: serde_json::Value = serde_json::from_str(&of(Medium::ConfigDrive, "openstack/latest/network_data.json")).expect("JSON");
+    let vlan = &data["links"][2];
+    assert_eq!(
+        (&vlan["type"], &vlan["vlan_id"], &vlan["vlan_link"], &vlan["id"]),
+        (&"vlan".into(), &10.into(), &"eth1".into(), &"eth1.10".into())
+    );
+    assert!(vlan["vlan_mac_address"] == data["links"][1]["ethernet_mac_address"] && vlan["ethernet_mac_address"].is_null(), "{data}");
+    assert_eq!(data["networks"][1]["link"], "eth1.10");
+
+    let told = |template: &str| {
+        let params = vec![];
+        let files = render(&day0(Medium::Iso, &[("x", template)]), &guest(trunk(), &params, &[], &[]), &no_artefact).expect("rendered");
+        String::from_utf8(files.into_iter().next().expect("one").content).expect("text")
+    };
+    assert_eq!(
+        told("{{ ports.voice.name }} {{ ports.voice.tag }} {{ ports.voice.address }} {{ nics | length }}"),
+        "eth1.10 10 10.0.10.2 2"
+    );
 }
 
 #[test]

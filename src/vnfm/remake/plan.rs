@@ -28,8 +28,8 @@ use crate::{
         step::{Effect, Gone, PlanStep, Shed, Step, VnfStep},
         time::Dice,
         tree::tree,
-        vnf::{Body, ExtCpInst, PackageChange, Reservation, RunState, Stopping, Vnfc, VnfcDisk},
-        vnfd::{Day0Source, Flavour, Vdu},
+        vnf::{Body, ExtCpInst, PackageChange, Port, Reservation, RunState, Stopping, Vnfc, VnfcDisk},
+        vnfd::{Day0Source, Flavour, Vdu, VduCp},
     },
     vim::capacity::{Need, reservation},
     vnfm::{
@@ -158,7 +158,7 @@ impl<'a> Maker<'a> {
         let old = self.now.flavour.vdu(&vdu.id);
         let mut faults = check::nics(vdu, old, was, self.p.ask.attach);
         let mut made = Vec::new();
-        let mut ports = Vec::new();
+        let (mut ports, mut subs) = (Vec::new(), Vec::new());
         for cp in &vdu.nics {
             let has = was.ports.iter().find(|p| p.cp == cp.id).cloned();
             match has.map_or_else(|| self.p.new_port(vdu, cp, was.index, &was.hostname, fabric).map(|p| (p, true)), |p| Ok((p, false))) {
@@ -167,11 +167,16 @@ impl<'a> Maker<'a> {
                         made.extend(self.p.segment_step(port.segment, fabric));
                         self.p.expose(&port, &mut self.ext);
                     }
+                    match self.subs(vdu, cp, was, (&port, new), fabric, &mut made) {
+                        Ok(more) => subs.extend(more),
+                        Err(e) => faults.push(e),
+                    }
                     ports.push(port);
                 }
                 Err(e) => faults.push(e),
             }
         }
+        ports.extend(subs);
         let (mut disks, mut grown) = (Vec::new(), Vec::new());
         for d in &vdu.disks {
             let Some(has) = was.disks.iter().find(|h| h.storage == d.id) else {
@@ -233,6 +238,28 @@ impl<'a> Maker<'a> {
             ..was.clone()
         };
         Ok(Kept { vdu, old, was, is, made, grown })
+    }
+
+    /// The networks under tags of a NIC that is new, or as it was (`check::nics`).
+    fn subs(
+        &mut self,
+        vdu: &Vdu,
+        cp: &VduCp,
+        was: &Vnfc,
+        (nic, new): (&Port, bool),
+        fabric: &mut Fabric<'_>,
+        made: &mut Vec<u32>,
+    ) -> Result<Vec<Port>> {
+        if !new {
+            let is = |p: &&Port| cp.subports.iter().any(|s| s.id == p.cp);
+            return Ok(was.ports.iter().filter(is).cloned().collect());
+        }
+        let subs = self.p.sub_ports((vdu, cp, nic), was.index, &was.hostname, &[], fabric)?;
+        for p in &subs {
+            made.extend(self.p.segment_step(p.segment, fabric));
+            self.p.expose(p, &mut self.ext);
+        }
+        Ok(subs)
     }
 
     fn held(&self, guest: VnfcId) -> Option<&'a Held> {

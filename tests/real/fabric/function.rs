@@ -221,7 +221,7 @@ pub fn ping(family: Family) -> Classifier {
 /// A link with these guests, and these ends of wires.
 pub fn link_with_wires(n: u128, vlan: u16, guests: &[u128], wires: &[u128]) -> SwitchLink {
     let mut l = link(n, vlan, guests);
-    let wire = |n: &u128| LinkPort { name: nic(*n), at: PortAt::Wire, isolated: false, limit: None, guard: None };
+    let wire = |n: &u128| LinkPort { name: nic(*n), at: PortAt::Wire, isolated: false, limit: None, guard: None, only: Vec::new() };
     l.ports.extend(wires.iter().map(wire));
     l
 }

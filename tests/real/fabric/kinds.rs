@@ -179,6 +179,30 @@ fn a_transparent_link_carries_the_guests_own_tags_and_others_do_not() {
 }
 
 #[test]
+fn a_trunk_carries_those_vlans_of_a_transparent_link_that_it_names_and_is_repaired() {
+    let Some(lab) = Lab::start() else { return };
+    let (one, two) = (tagging(&lab, 1, 7, 5), tagging(&lab, 2, 7, 5));
+    let (one6, two6) = (inside(&lab, 1, 6), inside(&lab, 2, 6));
+    let named = |tags: &[u16]| {
+        let mut l = SwitchLink { transparent: true, ..link(1, 7, &[1, 2]) };
+        l.ports[0].only = tags.iter().map(|t| (*t).try_into().expect("tag")).collect();
+        lab.fabric.ensure_segment(&l).expect("link");
+    };
+    named(&[5]);
+    assert!(one.reaches(&two) && !one6.reaches(&two6), "tag 5 alone, and back");
+    assert!(!two6.reaches(&one6), "nor from the other side");
+    named(&[5, 6]);
+    assert!(one.reaches(&two) && one6.reaches(&two6), "tag 6 too");
+    named(&[6]);
+    assert!(!one.reaches(&two) && one6.reaches(&two6));
+    lab.ovs.vsctl(&["clear", "port", nic(1).as_str(), "cvlans"]);
+    let listed = || lab.ovs.vsctl(&["get", "port", nic(1).as_str(), "cvlans"]).trim() == "[0, 6]";
+    eventually("somebody's change is put right", listed);
+    named(&[]);
+    assert!(one.reaches(&two) && one6.reaches(&two6), "all of them");
+}
+
+#[test]
 fn a_trunk_carries_links_of_its_own_tags_each_to_its_stations() {
     let Some(lab) = Lab::start() else { return };
     let trunked = tagging(&lab, 1, 7, 5);
@@ -209,8 +233,11 @@ fn a_trunk_carries_links_of_its_own_tags_each_to_its_stations() {
     assert!(!trunked.peer.pings(&stations[1].v4), "links stay apart");
     lab.fabric.ensure_segment(&link(2, 8, &[2])).expect("link 2 without the trunk");
     assert!(!trunked.reaches(&stations[0]) && six.reaches(&stations[1]), "one network less");
+    let inner = || lab.ovs.vsctl(&["list-ports", BRIDGE]).lines().filter(|p| p.starts_with("bt") || p.starts_with("bu")).count();
+    assert_eq!(inner(), 2, "one network is left, of two ports");
     lab.fabric.remove_segment(segment(2)).expect("gone");
     lab.fabric.remove_segment(segment(3)).expect("gone");
+    assert_eq!(inner(), 0, "and they go with their link");
 }
 
 #[test]

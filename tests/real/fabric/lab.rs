@@ -151,7 +151,7 @@ impl Guest {
 
 /// A link with these guests, all alike.
 pub fn link(n: u128, vlan: u16, guests: &[u128]) -> SwitchLink {
-    let port = |g: &u128| LinkPort { name: nic(*g), at: PortAt::Guest, isolated: false, limit: None, guard: None };
+    let port = |g: &u128| LinkPort { name: nic(*g), at: PortAt::Guest, isolated: false, limit: None, guard: None, only: Vec::new() };
     SwitchLink {
         segment: segment(n),
         vlan: vlan.try_into().expect("vlan"),
@@ -166,7 +166,7 @@ pub fn guard(n: u128, vlan: u16) -> Option<Guard> {
 }
 pub fn trunk(station: u128, nic_of: u128, tag: u16) -> LinkPort {
     let at = PortAt::Trunk { station: PortId(id(station)), tag: tag.try_into().expect("vlan") };
-    LinkPort { name: nic(nic_of), at, isolated: false, limit: None, guard: None }
+    LinkPort { name: nic(nic_of), at, isolated: false, limit: None, guard: None, only: Vec::new() }
 }
 pub fn host_port(n: u128, vlan: u16, mtu: Option<u16>) -> SwitchPort {
     SwitchPort {
@@ -177,7 +177,7 @@ pub fn host_port(n: u128, vlan: u16, mtu: Option<u16>) -> SwitchPort {
     }
 }
 pub fn own(port: &SwitchPort) -> LinkPort {
-    LinkPort { name: port.name.clone(), at: PortAt::Own, isolated: false, limit: None, guard: None }
+    LinkPort { name: port.name.clone(), at: PortAt::Own, isolated: false, limit: None, guard: None, only: Vec::new() }
 }
 
 /// A switch that the host lets stand still loses nothing by itself: what comes meanwhile waits in its sockets, which have

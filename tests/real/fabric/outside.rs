@@ -43,7 +43,7 @@ fn a_chain_leads_from_a_guest_by_a_function_to_a_physical_device_and_back() {
     let plugged = SwitchPort { name: plug(), segment: segment(1), vlan: 7.try_into().expect("vlan"), kind };
     lab.fabric.ensure_port(&plugged).expect("plugged in");
     let mut l: SwitchLink = link_with_wires(1, 7, &[1, 3], &[11, 12]);
-    l.ports.push(LinkPort { name: plug(), at: PortAt::Own, isolated: false, limit: None, guard: None });
+    l.ports.push(LinkPort { name: plug(), at: PortAt::Own, isolated: false, limit: None, guard: None, only: Vec::new() });
     lab.fabric.ensure_segment(&l).expect("link");
     let bump = Function::wire(&lab, 11, 12, 7);
     // The ends of its chain change sides.
