@@ -203,9 +203,9 @@ impl Of {
         let (job, callback) = s.domain(make).await.map_err(unprocessable)?;
         s.notify.probe(&callback).await.map_err(|f| unprocessable(f.into()))?;
         let (pm, notify, made, told) = (s.pm.clone(), s.notify.clone(), job.clone(), callback.clone());
-        s.domain(move |_| {
+        s.domain(move |n| {
             pm.add_job(&made)?;
-            notify.subscribe(told)
+            notify.subscribe(told, n.caller().as_element())
         })
         .await?;
         created(&format!("{}/{}", convert::collection(self.job_source()), job.id), job.revision, &convert::job(&job, &callback, &base))
@@ -299,9 +299,9 @@ impl Of {
         let (t, callback) = s.domain(make).await.map_err(unprocessable)?;
         s.notify.probe(&callback).await.map_err(|f| unprocessable(f.into()))?;
         let (pm, notify, made, told) = (s.pm.clone(), s.notify.clone(), t.clone(), callback.clone());
-        s.domain(move |_| {
+        s.domain(move |n| {
             pm.add_threshold(&made)?;
-            notify.subscribe(told)
+            notify.subscribe(told, n.caller().as_element())
         })
         .await?;
         let at = format!("{}/{}", convert::collection(self.threshold_source()), t.id);
@@ -344,8 +344,9 @@ impl Of {
         s.notify.probe(&told).await.map_err(|f| unprocessable(f.into()))?;
         let notify = s.notify.clone();
         s.domain(move |_| {
+            let element = notify.element_of(id)?;
             notify.unsubscribe(source, id)?;
-            notify.subscribe(told)
+            notify.subscribe(told, element)
         })
         .await?;
         Ok(shown(&HeaderMap::new(), revision, &PmModifications { callback_uri: r.callback_uri, authentication: None }))

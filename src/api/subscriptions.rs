@@ -101,7 +101,7 @@ impl Of {
         }
         s.notify.probe(&asked).await?;
         let (notify, made) = (s.notify.clone(), asked.clone());
-        s.domain(move |_| notify.subscribe(made)).await?;
+        s.domain(move |n| notify.subscribe(made, n.caller().as_element())).await?;
         created(&format!("{}/{}", collection(self.source), asked.id), ONLY, &info(&asked, base)?)
     }
 

@@ -250,6 +250,10 @@ pub trait Owned {
     fn of_vnfs(&self) -> Vec<VnfId> {
         Vec::new()
     }
+    /// The subscription that it is.
+    fn told(&self) -> Option<uuid::Uuid> {
+        None
+    }
     /// It is there for the central NFVO of that account, if for anybody of its project.
     fn is_for_nfvo(&self, _account: &str) -> bool {
         true
@@ -308,6 +312,9 @@ impl Owned for super::vnf::VnfInstance {
 impl Owned for super::subscription::Subscription {
     fn project(&self) -> ProjectId {
         self.project
+    }
+    fn told(&self) -> Option<uuid::Uuid> {
+        Some(self.id)
     }
     fn of_every_project(&self) -> bool {
         self.every_project

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::{
-    alarm::Alarm,
+    alarm::{Alarm, Object},
     error::FaultRecord,
     id::{NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, VnfId, VnfPkgId},
     indicator::IndicatorNews,
@@ -95,7 +95,8 @@ pub struct About {
     /// VNFDs that an NSD names.
     pub vnfds: Vec<SmolStr>,
     pub invariant: SmolStr,
-    pub vnfm_info: Vec<SmolStr>,
+    /// Which VNFMs a package is for; the accounts of a VNF's element managers.
+    pub managers: Vec<SmolStr>,
     pub operational: Option<Operational>,
     pub in_use: bool,
 }
@@ -114,6 +115,26 @@ pub struct Event {
 }
 
 impl Event {
+    /// The VNF that it tells of.
+    pub fn vnf(&self) -> Option<VnfId> {
+        match &self.news {
+            News::Op(o) => match o.target {
+                Target::Vnf(id) => Some(id),
+                Target::Ns(_) | Target::Pf(_) => None,
+            },
+            News::VnfMade(id) | News::VnfGone(id) => Some(*id),
+            News::AlarmRaised(a) | News::AlarmCleared(a) => match a.object {
+                Object::Vnf(id) => Some(id),
+                Object::Ns(_) | Object::Host => None,
+            },
+            News::Performance(PmNews::Ready { object_type, object, .. } | PmNews::Crossed { object_type, object, .. }) => {
+                (!object_type.of_service()).then_some(VnfId(*object))
+            }
+            News::Indicator(IndicatorNews::Value { vnf, .. } | IndicatorNews::Supported { vnf, .. }) => Some(*vnf),
+            News::NsMade(_) | News::NsGone(_) | News::Package(..) | News::Nsd(..) | News::Pnfd(..) | News::AlarmsRebuilt => None,
+        }
+    }
+
     /// What the id of its notifications is made of: the same for each repeat and each subscriber.
     pub fn identity(&self) -> String {
         match &self.news {

@@ -89,6 +89,20 @@ pub enum Auth {
     Certificate,
 }
 
+/// The element manager that made a subscription, a PM job or a threshold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ElementListener {
+    pub subscription: Uuid,
+    pub account: SmolStr,
+}
+
+impl ElementListener {
+    /// It is told of what happened to a VNF while that was in its charge.
+    pub fn hears(&self, e: &Event) -> bool {
+        e.vnf().is_none() || e.about.managers.contains(&self.account)
+    }
+}
+
 /// How far a subscriber has got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -267,6 +281,12 @@ impl Filter {
             all.is_empty() || all.contains(is)
         }
         let a = &e.about;
+        // A job hears of itself, a subscription of what is measured.
+        let measured = if let News::Performance(PmNews::Ready { job: id, .. } | PmNews::Crossed { threshold: id, .. }) = &e.news {
+            Some(*id)
+        } else {
+            None
+        };
         let by_state = match &e.news {
             News::Op(o) => {
                 let state = match o.state {
@@ -294,7 +314,7 @@ impl Filter {
         !self.never
             && asks(&self.sorts, &sort)
             && by_state
-            && asks(&self.ids, &a.id)
+            && (asks(&self.ids, &a.id) || measured.is_some_and(|id| self.ids.contains(&id)))
             && asks(&self.names, &a.name)
             && asks(&self.descriptors, &a.descriptor)
             && (self.vnfds.is_empty() || self.vnfds.iter().any(|v| a.vnfds.contains(v)))
@@ -302,7 +322,7 @@ impl Filter {
             && asks(&self.versions, &a.descriptor_version)
             && asks(&self.designers, &a.provider)
             && asks(&self.invariants, &a.invariant)
-            && (self.vnfm_info.is_empty() || self.vnfm_info.iter().any(|v| a.vnfm_info.contains(v)))
+            && (self.vnfm_info.is_empty() || self.vnfm_info.iter().any(|v| a.managers.contains(v)))
             && (self.operational.is_empty() || a.operational.is_some_and(|o| self.operational.contains(&o)))
             && asks(&self.in_use, &a.in_use)
     }

@@ -31,7 +31,7 @@ use crate::model::{
     setup::HostRecord,
     snapshot::VnfSnapshot,
     step::{PlanStep, StepLog},
-    subscription::{DeadLetter, EventCount, Progress, Subscription},
+    subscription::{DeadLetter, ElementListener, EventCount, Progress, Subscription},
     vnf::{Change, Facts, Remake, Reservation, VnfInstance},
 };
 use smol_str::SmolStr;
@@ -77,6 +77,7 @@ records! {
     Event, Outbox, 1, u64, |r| r.sequence;
     EventCount, Meta, 1, &'static str, |_r| EventCount::KEY;
     Subscription, Subscription, 2 <- old::subscription, Uuid, |r| r.id;
+    ElementListener, ElementListener, 1, Uuid, |r| r.subscription;
     Progress, Delivery, 1, Uuid, |r| r.subscription;
     DeadLetter, DeadLetter, 1, (Uuid, u64), |r| (r.subscription, r.event.sequence);
     Alarm, Alarm, 1, AlarmId, |r| r.id, news::of_alarm;
@@ -84,7 +85,7 @@ records! {
     PmJob, PmJob, 1, Uuid, |r| r.id;
     PmReport, PmReport, 1, (Uuid, Uuid), |r| (r.job, r.id), news::of_report;
     VnfIndicators, Indicator, 1, VnfId, |r| r.vnf, news::of_indicators;
-    Threshold, Threshold, 1, Uuid, |r| r.id, |b, a, _| Ok(news::of_threshold(b, a));
+    Threshold, Threshold, 1, Uuid, |r| r.id, news::of_threshold;
     VnfSnapshot, Snapshot, 2 <- old::snapshot, SnapshotId, |r| r.id;
     Secret, Secret, 1, SmolStr, |r| r.key();
     Controller, Controller, 1, SmolStr, |r| r.name.clone();

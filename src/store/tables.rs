@@ -86,11 +86,13 @@ pub enum Table {
     HostNet,
     /// What VNFs tell of themselves.
     Indicator,
+    /// Which element managers made which subscriptions.
+    ElementListener,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 40] = [
+    pub const ALL: [Table; 41] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -131,6 +133,7 @@ impl Table {
         Table::SnapshotOwner,
         Table::HostNet,
         Table::Indicator,
+        Table::ElementListener,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -176,6 +179,7 @@ impl Table {
             Table::SnapshotOwner => 0x53,
             Table::HostNet => 0x1a,
             Table::Indicator => 0x34,
+            Table::ElementListener => 0x23,
         }
     }
 
@@ -222,6 +226,7 @@ impl Table {
             Table::SnapshotOwner => "snapshot owner",
             Table::HostNet => "host network",
             Table::Indicator => "VNF indicator",
+            Table::ElementListener => "element listener",
         }
     }
 
@@ -280,6 +285,7 @@ mod tests {
             (0x53, "snapshot owner"),
             (0x1a, "host network"),
             (0x34, "VNF indicator"),
+            (0x23, "element listener"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -394,6 +394,8 @@ pub fn notification(version: &str, media: &str, body: &[u8]) -> Vec<String> {
     };
     // SOL003 and SOL005 tell of packages by one path; only SOL003 has this link.
     let file = if links["vnfPackageByVnfdId"].is_null() { file } else { &schema::VNFPKGM_NOTIFICATION_OF_SOL003 };
+    // What only element managers are told.
+    let file = if v["alarm"]["vnfcInstanceIds"].is_null() { file } else { &schema::VNFFM_NOTIFICATION_OF_SOL002 };
     let kind = v["notificationType"].as_str().unwrap_or_default();
     // These types are spelt with another capital than the values that name them.
     let name = &kind.replace("dOnboarding", "dOnBoarding");

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Base,
-    alarm::{alarm, collection as alarms_of},
+    alarm::{alarm, collection as alarms_of, to_element},
     indicator::value,
     opocc::{self, Around},
     pm::object_path,
@@ -30,7 +30,7 @@ use crate::{
         op::Target,
         package::Operational,
         pm::{Direction, PmNews},
-        subscription::{Source, Subscription, operation},
+        subscription::{ElementListener, Source, Subscription, operation},
     },
     nfvo::Nfvo,
     notify::Rendered,
@@ -116,7 +116,9 @@ pub fn render(nfvo: &Nfvo, s: &Subscription, e: &Event) -> Result<Rendered> {
         News::Pnfd(id, change) => pnfd(e, &id.to_string(), change, &mut b)?,
         News::AlarmRaised(a) => {
             b.put("notificationType", "AlarmNotification");
-            let shown = serde_json::to_value(alarm(a, &b.base));
+            // Whoever manages elements knows guests by their ids.
+            let of_element = nfvo.vnfm().store().get::<ElementListener>(&s.id)?.is_some();
+            let shown = serde_json::to_value(if of_element { to_element(a, &b.base) } else { alarm(a, &b.base) });
             b.put("alarm", shown.map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?);
         }
         News::AlarmCleared(a) => {
@@ -284,7 +286,7 @@ fn package(e: &Event, id: &str, change: &CatalogueNews, b: &mut Body) {
     };
     b.put("notificationType", kind);
     match changed {
-        None => b.put("vnfmInfo", e.about.vnfm_info.iter().map(|v| Value::from(v.as_str())).collect::<Vec<_>>()),
+        None => b.put("vnfmInfo", e.about.managers.iter().map(|v| Value::from(v.as_str())).collect::<Vec<_>>()),
         Some(changed) => b.put("changeType", changed),
     }
     if let CatalogueNews::Operational(to) = change {

@@ -135,7 +135,7 @@ pub(super) fn check(g: &Golden) {
         descriptor_version: "2".into(),
         vnfds: vec!["v".into()],
         invariant: "i".into(),
-        vnfm_info: vec!["m".into()],
+        managers: vec!["m".into()],
         operational: Some(Operational::Enabled),
         in_use: true,
     };
@@ -229,6 +229,7 @@ pub(super) fn check(g: &Golden) {
         };
         g.check(format!("subscription-{source:?}"), &s);
     }
+    g.check("element-listener", &ElementListener { subscription: id(30), account: "em".into() });
     g.check("progress", &Progress { subscription: id(30), done: 300, attempts: 2, why: "no".into(), lost: 4 });
     let event = Event { sequence: 300, project: ProjectId::DEFAULT, at: None, news: News::VnfMade(VnfId(id(20))), about: About::default() };
     g.check("dead-letter", &DeadLetter { subscription: id(30), event, attempts: 40, why: "no".into(), given_up: Stamp(9) });
