@@ -321,7 +321,9 @@ impl Owned for super::subscription::Subscription {
     }
     fn of_vnfs(&self) -> Vec<VnfId> {
         match self.source {
-            Source::VnfLcm | Source::VnfLcmFirst | Source::VnfFm | Source::VnfInd => self.filter.ids.iter().copied().map(VnfId).collect(),
+            Source::VnfLcm | Source::VnfLcmFirst | Source::VnfFm | Source::VnfInd | Source::VnfPmFirst => {
+                self.filter.ids.iter().copied().map(VnfId).collect()
+            }
             Source::Nsd
             | Source::VnfPkgm
             | Source::NsLcm
@@ -330,7 +332,13 @@ impl Owned for super::subscription::Subscription {
             | Source::VnfPmJob
             | Source::VnfThreshold
             | Source::NsPmJob
-            | Source::NsThreshold => Vec::new(),
+            | Source::NsThreshold
+            | Source::NsdFirst
+            | Source::VnfPkgmFirst
+            | Source::Sol003VnfPkgmFirst
+            | Source::NsLcmFirst
+            | Source::NsPmFirst
+            | Source::VrQuota => Vec::new(),
         }
     }
 }

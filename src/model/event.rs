@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     alarm::{Alarm, Object},
     error::FaultRecord,
+    grant::ResourceKind,
     id::{NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, VnfId, VnfPkgId},
     indicator::IndicatorNews,
     op::{NsOpState, OpKind, OpState, Target, VnfOpState},
@@ -37,6 +38,11 @@ pub enum News {
     Performance(PmNews),
     Pnfd(PnfdInfoId, CatalogueNews),
     Indicator(IndicatorNews),
+    /// There is room and quota again for what this grant was refused for.
+    Room {
+        grant: Uuid,
+        kinds: Vec<ResourceKind>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,7 +137,13 @@ impl Event {
                 (!object_type.of_service()).then_some(VnfId(*object))
             }
             News::Indicator(IndicatorNews::Value { vnf, .. } | IndicatorNews::Supported { vnf, .. }) => Some(*vnf),
-            News::NsMade(_) | News::NsGone(_) | News::Package(..) | News::Nsd(..) | News::Pnfd(..) | News::AlarmsRebuilt => None,
+            News::NsMade(_)
+            | News::NsGone(_)
+            | News::Package(..)
+            | News::Nsd(..)
+            | News::Pnfd(..)
+            | News::AlarmsRebuilt
+            | News::Room { .. } => None,
         }
     }
 
@@ -152,6 +164,7 @@ impl Event {
             News::Performance(PmNews::Crossed { threshold, crossing, .. }) => format!("threshold {threshold} {}", crossing.number),
             News::Indicator(IndicatorNews::Value { vnf, id, .. }) => format!("indicator {vnf} {id} {}", self.sequence),
             News::Indicator(IndicatorNews::Supported { vnf, .. }) => format!("indicators {vnf} {}", self.sequence),
+            News::Room { grant, .. } => format!("room for {grant} {}", self.sequence),
             News::AlarmsRebuilt => format!("alarms rebuilt {}", self.sequence),
         }
     }

@@ -38,6 +38,46 @@ pub enum Source {
     VnfInd,
     /// The first major of vnflcm: what `VnfLcm` tells, in its form.
     VnfLcmFirst,
+    NsdFirst,
+    VnfPkgmFirst,
+    Sol003VnfPkgmFirst,
+    NsLcmFirst,
+    /// All jobs and thresholds of VNFs, and of services: those of the first majors have no callbacks of their own.
+    VnfPmFirst,
+    NsPmFirst,
+    /// Room and quota for foreign VNFMs (`vrqan`).
+    VrQuota,
+}
+
+impl Source {
+    /// That of the second major whose news a first major's subscribers hear, in their own form.
+    pub fn second(self) -> Source {
+        match self {
+            Source::VnfLcmFirst => Source::VnfLcm,
+            Source::NsdFirst => Source::Nsd,
+            Source::VnfPkgmFirst => Source::VnfPkgm,
+            Source::Sol003VnfPkgmFirst => Source::Sol003VnfPkgm,
+            Source::NsLcmFirst => Source::NsLcm,
+            Source::Nsd
+            | Source::VnfPkgm
+            | Source::NsLcm
+            | Source::VnfLcm
+            | Source::Sol003VnfPkgm
+            | Source::VnfFm
+            | Source::NsFm
+            | Source::VnfPmJob
+            | Source::VnfThreshold
+            | Source::NsPmJob
+            | Source::NsThreshold
+            | Source::VnfInd
+            | Source::VnfPmFirst
+            | Source::NsPmFirst
+            | Source::VrQuota => self,
+        }
+    }
+    pub fn is_first(self) -> bool {
+        self.second() != self || matches!(self, Source::VnfPmFirst | Source::NsPmFirst)
+    }
 }
 
 /// The sorts of notification; append only.
@@ -60,6 +100,8 @@ pub enum Sort {
     PnfdGone,
     IndicatorValue,
     IndicatorsSupported,
+    ThresholdCrossed,
+    Room,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +182,7 @@ impl EventCount {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Filter {
     pub sorts: Vec<Sort>,
-    /// Names of operations, or of indicators; and of states of operations or onboarding.
+    /// Names of operations, of indicators, or of sorts of resources; and of states of operations or onboarding.
     pub operations: Vec<SmolStr>,
     pub states: Vec<SmolStr>,
     pub ids: Vec<Uuid>,
@@ -203,8 +245,7 @@ impl Product {
 
 /// Which sort of notification tells of it, in which API; `None`: that API has none.
 pub fn sort(source: Source, news: &News) -> Option<Sort> {
-    let source = if source == Source::VnfLcmFirst { Source::VnfLcm } else { source };
-    match (source, news) {
+    match (source.second(), news) {
         (Source::VnfLcm, News::Op(o)) => matches!(o.target, Target::Vnf(_)).then_some(Sort::Operation),
         (Source::NsLcm, News::Op(o)) => matches!(o.target, Target::Ns(_)).then_some(Sort::Operation),
         (Source::VnfLcm, News::VnfMade(_)) | (Source::NsLcm, News::NsMade(_)) => Some(Sort::Made),
@@ -233,7 +274,15 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
         (Source::NsFm, News::AlarmCleared(a)) => matches!(a.object, Object::Ns(_)).then_some(Sort::AlarmCleared),
         (Source::VnfPmJob | Source::NsPmJob, News::Performance(PmNews::Ready { .. }))
         | (Source::VnfThreshold | Source::NsThreshold, News::Performance(PmNews::Crossed { .. })) => Some(Sort::Performance),
+        (Source::VnfPmFirst | Source::NsPmFirst, News::Performance(news)) => {
+            let (of, sort) = match news {
+                PmNews::Ready { object_type, .. } => (object_type, Sort::Performance),
+                PmNews::Crossed { object_type, .. } => (object_type, Sort::ThresholdCrossed),
+            };
+            (of.of_service() == (source == Source::NsPmFirst)).then_some(sort)
+        }
         (Source::VnfFm | Source::NsFm, News::AlarmsRebuilt) => Some(Sort::AlarmsRebuilt),
+        (Source::VrQuota, News::Room { .. }) => Some(Sort::Room),
         (Source::VnfInd, News::Indicator(IndicatorNews::Value { .. })) => Some(Sort::IndicatorValue),
         (Source::VnfInd, News::Indicator(IndicatorNews::Supported { .. })) => Some(Sort::IndicatorsSupported),
         (
@@ -249,7 +298,14 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             | Source::NsPmJob
             | Source::NsThreshold
             | Source::VnfInd
-            | Source::VnfLcmFirst,
+            | Source::VnfLcmFirst
+            | Source::NsdFirst
+            | Source::VnfPkgmFirst
+            | Source::Sol003VnfPkgmFirst
+            | Source::NsLcmFirst
+            | Source::VnfPmFirst
+            | Source::NsPmFirst
+            | Source::VrQuota,
             News::Op(_)
             | News::VnfMade(_)
             | News::VnfGone(_)
@@ -262,7 +318,8 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             | News::AlarmCleared(_)
             | News::AlarmsRebuilt
             | News::Performance(_)
-            | News::Indicator(_),
+            | News::Indicator(_)
+            | News::Room { .. },
         ) => None,
     }
 }
@@ -307,6 +364,9 @@ impl Filter {
             News::Indicator(IndicatorNews::Value { id, .. }) => asks(&self.operations, id),
             News::Indicator(IndicatorNews::Supported { ids, .. }) => {
                 self.operations.is_empty() || ids.iter().any(|id| self.operations.contains(id))
+            }
+            News::Room { kinds, .. } => {
+                self.operations.is_empty() || kinds.iter().any(|k| self.operations.iter().any(|asked| asked == k.sort()))
             }
             // Of no instance and no alarm: only the sort can be asked for.
             News::AlarmsRebuilt => return !self.never && asks(&self.sorts, &sort),

@@ -12,6 +12,7 @@ use crate::model::{
     alarm::{Alarm, AlarmList, Object},
     error::Result,
     event::{About, CatalogueNews, Event, News, OpNews},
+    grant::Wanting,
     id::{NsId, ProjectId, VnfId},
     indicator::{IndicatorNews, VnfIndicators},
     ns::NsInstance,
@@ -258,6 +259,13 @@ pub(super) fn of_indicators(before: Option<&VnfIndicators>, after: Option<&VnfIn
     let about = tx.get::<VnfInstance>(&now.vnf)?.map(|v| of_vnf(&v)).unwrap_or(About { id: now.vnf.0, ..About::default() });
     let told = |n| Told { project: now.project, at: Some(now.changed), news: News::Indicator(n), about: about.clone() };
     Ok(news.into_iter().map(told).collect())
+}
+
+/// There is enough now. Filters look at whose it is: the VNFM's account, and the project as the group of resources.
+pub(super) fn of_wanting(before: Option<&Wanting>, after: Option<&Wanting>) -> Vec<Told> {
+    let Some(w) = after.filter(|w| w.free.is_some() && before.is_none_or(|b| b.free.is_none())) else { return Vec::new() };
+    let about = About { id: w.grant, name: w.vnfm.clone(), descriptor: smol_str::format_smolstr!("{}", w.project), ..About::default() };
+    vec![Told { project: w.project, at: w.free, news: News::Room { grant: w.grant, kinds: w.kinds() }, about }]
 }
 
 fn of_vnf(v: &VnfInstance) -> About {

@@ -17,7 +17,7 @@ use crate::model::{
     chain::Chain,
     error::Result,
     event::Event,
-    grant::GivenGrant,
+    grant::{GivenGrant, Wanting},
     hostnet::HostNetRecord,
     id::{AlarmId, NfpId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SegmentId, SnapshotId, VnfId, VnfPkgId},
     indicator::VnfIndicators,
@@ -71,6 +71,7 @@ records! {
     GrantAsk, GrantAsk, 1, OpId, |r| r.op;
     SnapshotOwner, SnapshotOwner, 1, SnapshotId, |r| r.snapshot;
     GivenGrant, GivenGrant, 1, Uuid, |r| r.id;
+    Wanting, Wanting, 1, Uuid, |r| r.grant, |b, a, _| Ok(news::of_wanting(b, a));
     Facts, Observed, 1, (), |_r| ();
     HostRecord, Host, 1, (), |_r| ();
     HostNetRecord, HostNet, 1, (), |_r| ();

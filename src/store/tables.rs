@@ -88,11 +88,13 @@ pub enum Table {
     Indicator,
     /// Which element managers made which subscriptions.
     ElementListener,
+    /// What foreign VNFMs were refused for want of room.
+    Wanting,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 41] = [
+    pub const ALL: [Table; 42] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -134,6 +136,7 @@ impl Table {
         Table::HostNet,
         Table::Indicator,
         Table::ElementListener,
+        Table::Wanting,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -180,6 +183,7 @@ impl Table {
             Table::HostNet => 0x1a,
             Table::Indicator => 0x34,
             Table::ElementListener => 0x23,
+            Table::Wanting => 0x54,
         }
     }
 
@@ -227,6 +231,7 @@ impl Table {
             Table::HostNet => "host network",
             Table::Indicator => "VNF indicator",
             Table::ElementListener => "element listener",
+            Table::Wanting => "refused grant",
         }
     }
 
@@ -286,6 +291,7 @@ mod tests {
             (0x1a, "host network"),
             (0x34, "VNF indicator"),
             (0x23, "element listener"),
+            (0x54, "refused grant"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -41,6 +41,7 @@ pub const PRODUCED: &[(Face, &str, &str)] = &[
     (Main, "VNFPerformanceManagement", "sol003"),
     (Main, "VNFIndicator", "sol003"),
     (Main, "VNFLifecycleOperationGranting", "sol003"),
+    (Main, "VirtualisedResourcesQuotaAvailableNotification", "sol003"),
     (Element, "VNFLifecycleManagement", "sol002"),
     (Element, "VNFFaultManagement", "sol002"),
     (Element, "VNFPerformanceManagement", "sol002"),

@@ -155,6 +155,7 @@ async fn an_element_manager_with_a_role_for_it_heals_modifies_and_escalates() {
     fits(VNFFM_OF_SOL002, "Alarm", &alarm);
     assert_eq!(alarm["vnfcInstanceIds"], json!([guest]), "{alarm:#}");
     let at = format!("/vnffm/v1/alarms/{}", alarm["id"].as_str().expect("id"));
+    assert_eq!(ask(&rig, &em, &format!("GET {at}"), Value::Null).await.json(), alarm);
     let escalate = async |to: &str| ask(&rig, &em, &format!("POST {at}/escalate"), json!({"proposedPerceivedSeverity": to})).await.status;
     assert_eq!(escalate("CRITICAL").await, 204);
     assert_eq!(rig.show(&at).await["perceivedSeverity"], "CRITICAL");

@@ -1,7 +1,7 @@
 //! Events, subscriptions, and how far each has got.
 
 use super::*;
-use crate::model::{alarm::*, event::*, indicator::*, pm::*, subscription::*};
+use crate::model::{alarm::*, event::*, grant::ResourceKind, indicator::*, pm::*, subscription::*};
 
 pub(super) fn check(g: &Golden) {
     let op = |target, kind, state| {
@@ -125,6 +125,8 @@ pub(super) fn check(g: &Golden) {
             listened: true,
         },
     );
+    let kinds = [ResourceKind::Compute, ResourceKind::Storage, ResourceKind::Link, ResourceKind::LinkPort];
+    let news = news.chain([("room", News::Room { grant: id(60), kinds: kinds.to_vec() })]);
     let about = About {
         id: id(20),
         name: "n".into(),
@@ -204,7 +206,19 @@ pub(super) fn check(g: &Golden) {
     let sorts = vec![Sort::PnfdOnboarded, Sort::PnfdFailed, Sort::PnfdGone];
     g.check("subscription-pnfd", &Subscription { source: Source::Nsd, filter: Filter { sorts, ..Filter::default() }, ..pm.clone() });
     let sorts = vec![Sort::IndicatorValue, Sort::IndicatorsSupported];
-    g.check("subscription-VnfInd", &Subscription { source: Source::VnfInd, filter: Filter { sorts, ..Filter::default() }, ..pm });
+    g.check("subscription-VnfInd", &Subscription { source: Source::VnfInd, filter: Filter { sorts, ..Filter::default() }, ..pm.clone() });
+    for source in [
+        Source::NsdFirst,
+        Source::VnfPkgmFirst,
+        Source::Sol003VnfPkgmFirst,
+        Source::NsLcmFirst,
+        Source::VnfPmFirst,
+        Source::NsPmFirst,
+        Source::VrQuota,
+    ] {
+        let filter = Filter { sorts: vec![Sort::ThresholdCrossed, Sort::Room], ..Filter::default() };
+        g.check(format!("subscription-{source:?}"), &Subscription { source, filter, ..pm.clone() });
+    }
     for source in
         [Source::VnfLcmFirst, Source::VnfFm, Source::NsFm, Source::VnfPmJob, Source::VnfThreshold, Source::NsPmJob, Source::NsThreshold]
     {
