@@ -15,7 +15,7 @@ use crate::{
         op::Operation,
         pm::{PmJob, Threshold},
         snapshot::VnfSnapshot,
-        subscription::Subscription,
+        subscription::{ElementListener, Subscription},
         vnf::VnfInstance,
     },
     store::Store,
@@ -44,6 +44,17 @@ impl Caller {
         Ok(!of.is_empty())
     }
 
+    /// The same of any record; a subscription is there for the element manager that made it, whatever has become of its VNFs.
+    pub fn has_in_charge<R: Owned>(&self, store: &Store, r: &R) -> Result<bool> {
+        if !self.element {
+            return Ok(true);
+        }
+        match r.told().map(|id| store.get::<ElementListener>(&id)).transpose()?.flatten() {
+            Some(by) => Ok(by.account == self.name),
+            None => self.in_charge(store, &r.of_vnfs()),
+        }
+    }
+
     /// The VNFs of his project that name him.
     pub fn charges(&self, store: &Store) -> Result<Vec<VnfId>> {
         let mut all = store.list::<VnfInstance>()?;
@@ -58,7 +69,10 @@ impl Caller {
             Thing::Alarm(id) => vnfs(store.get::<Alarm>(&id)?),
             Thing::PmJob(id) => vnfs(store.get::<PmJob>(&id)?),
             Thing::Threshold(id) => vnfs(store.get::<Threshold>(&id)?),
-            Thing::Subscription(id) => vnfs(store.get::<Subscription>(&id)?),
+            Thing::Subscription(id) => match store.get::<Subscription>(&id)? {
+                Some(s) if self.has_in_charge(store, &s)? => return Ok(()),
+                Some(_) | None => Vec::new(),
+            },
             Thing::Snapshot(id) => match vnfs(store.get::<VnfSnapshot>(&id)?) {
                 // No VNF says whose it is before it is filled.
                 of if of.is_empty() && store.get::<SnapshotOwner>(&id)?.is_some_and(|o| o.account == self.name) => return Ok(()),

@@ -84,6 +84,10 @@ impl Caller {
             element: false,
         }
     }
+    /// Whose charge what he subscribes to is held against, when it is told.
+    pub fn as_element(&self) -> Option<SmolStr> {
+        self.element.then(|| self.name.clone())
+    }
     /// What belongs to `project` is there for him; the rest is as if it were not.
     pub fn sees(&self, project: ProjectId) -> bool {
         self.every_project || self.project == project

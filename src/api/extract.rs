@@ -50,14 +50,17 @@ fn json_bytes(req: Request, s: &Services) -> Boxed<'static, Vec<u8>> {
     let reading = Reading::of(s);
     Box::pin(async move {
         let (parts, body) = req.into_parts();
-        let of_first = older::is(parts.uri.path());
+        let first = older::of(parts.uri.path());
         require_type(
             &parts.headers,
             |m| m == "application/json" || (m.starts_with("application/") && m.ends_with("+json")),
             "application/json",
         )?;
         let bytes = read_body(&parts.headers, body, &reading).await?;
-        Ok(if of_first { older::request(bytes) } else { bytes })
+        Ok(match first {
+            Some(f) => f.request(parts.uri.path(), bytes),
+            None => bytes,
+        })
     })
 }
 

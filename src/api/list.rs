@@ -190,7 +190,7 @@ pub async fn list<T: Owned, S: Serialize>(
                 if n.caller().element {
                     let mut of_his = Vec::new();
                     for (key, e) in p.entries {
-                        if n.caller().in_charge(n.vnfm().store(), &e.of_vnfs())? {
+                        if n.caller().has_in_charge(n.vnfm().store(), &e)? {
                             of_his.push((key, e));
                         }
                     }

@@ -5,6 +5,7 @@
 
 use axum::http::Method;
 
+use super::older;
 use crate::{
     access::manage::Thing,
     model::{
@@ -56,7 +57,7 @@ const fn row(under: &'static str, resource: Resource, names: Names) -> Row {
     Row { under, resource, names }
 }
 
-/// The first row whose path a route is, or lies below, counts.
+/// The first row whose path a route is, or lies below, counts; for a first major's path the second's.
 const ROWS: &[Row] = &[
     row("/nsd/v2/ns_descriptors", Resource::NsDescriptor, Names::NsDescriptor),
     // Whoever may write descriptors of services may write those of the boxes in them.
@@ -67,15 +68,14 @@ const ROWS: &[Row] = &[
     row("/nslcm/v2/ns_instances", Resource::Ns, Names::Ns),
     row("/nslcm/v2/ns_lcm_op_occs", Resource::Ns, Names::Operation),
     row("/vnflcm/v2/vnf_instances", Resource::Vnf, Names::Vnf),
-    row("/vnflcm/v1/vnf_instances", Resource::Vnf, Names::Vnf),
-    row("/vnflcm/v1/vnf_lcm_op_occs", Resource::Vnf, Names::Operation),
-    row("/vnflcm/v1/subscriptions", Resource::Subscription, Names::Subscription),
-    row("/vnflcm/v1/api_versions", Resource::About, Names::Nothing),
     row("/vnflcm/v2/vnf_lcm_op_occs", Resource::Vnf, Names::Operation),
     row("/vnflcm/v2/vnf_snapshots", Resource::Vnf, Names::Snapshot),
     row("/grant/v1/grants", Resource::Grant, Names::Grant),
     row("/grant/api_versions", Resource::About, Names::Nothing),
     row("/grant/v1/api_versions", Resource::About, Names::Nothing),
+    row("/vrqan/v1/subscriptions", Resource::Subscription, Names::Subscription),
+    row("/vrqan/api_versions", Resource::About, Names::Nothing),
+    row("/vrqan/v1/api_versions", Resource::About, Names::Nothing),
     row("/nsd/v2/subscriptions", Resource::Subscription, Names::Subscription),
     row("/vnfpkgm/v2/subscriptions", Resource::Subscription, Names::Subscription),
     row("/nslcm/v2/subscriptions", Resource::Subscription, Names::Subscription),
@@ -94,6 +94,9 @@ const ROWS: &[Row] = &[
     row("/vnfpm/v2/thresholds", Resource::Performance, Names::Threshold),
     row("/nspm/v2/pm_jobs", Resource::Performance, Names::PmJob),
     row("/nspm/v2/thresholds", Resource::Performance, Names::Threshold),
+    // Of the first majors alone.
+    row("/vnfpm/v1/subscriptions", Resource::Subscription, Names::Subscription),
+    row("/nspm/v1/subscriptions", Resource::Subscription, Names::Subscription),
     row("/vnfpm/api_versions", Resource::About, Names::Nothing),
     row("/vnfpm/v2/api_versions", Resource::About, Names::Nothing),
     row("/nspm/api_versions", Resource::About, Names::Nothing),
@@ -174,7 +177,8 @@ pub fn in_a_trial(method: &Method, path: &str) -> bool {
 }
 
 fn find(path: &str) -> Option<&'static Row> {
-    ROWS.iter().find(|r| path.strip_prefix(r.under).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    let of = |path: &str| ROWS.iter().find(|r| path.strip_prefix(r.under).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    of(path).or_else(|| of(&older::second(path)?))
 }
 
 /// What a route of the table needs; `None`: nobody thought of it, so nobody may.
@@ -191,7 +195,7 @@ pub fn need(method: &Method, path: &str) -> Option<Need> {
         Method::PUT | Method::PATCH => Change,
         Method::DELETE => Delete,
         // POST to a collection makes one more; below it, it is a task.
-        Method::POST if path == row.under => Create,
+        Method::POST if path.len() == row.under.len() => Create,
         Method::POST => Act,
         _ => return None,
     };

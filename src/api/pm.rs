@@ -23,8 +23,8 @@ use super::{
 use crate::{
     access::manage::Thing,
     model::{
-        error::{Fault, Result},
-        id::{NsId, VnfId},
+        error::{Fault, Kind, Result},
+        id::{NsId, ProjectId, VnfId},
         pm::{self, Milli, ObjectType, PmJob, PmReport, Threshold},
         subscription::{Filter, Source, Subscription},
         time::Stamp,
@@ -46,29 +46,67 @@ pub enum Of {
 }
 
 /// Paths of an API's jobs, one of them, a report, thresholds, one of them.
-pub fn routes(of: Of, [jobs, job, report, thresholds, threshold]: [&'static str; 5]) -> Routes {
+type Paths = [&'static str; 5];
+
+pub const OF_VNFS: Paths = [
+    "/vnfpm/v2/pm_jobs",
+    "/vnfpm/v2/pm_jobs/{pmJobId}",
+    "/vnfpm/v2/pm_jobs/{pmJobId}/reports/{reportId}",
+    "/vnfpm/v2/thresholds",
+    "/vnfpm/v2/thresholds/{thresholdId}",
+];
+pub const OF_SERVICES: Paths = [
+    "/nspm/v2/pm_jobs",
+    "/nspm/v2/pm_jobs/{pmJobId}",
+    "/nspm/v2/pm_jobs/{pmJobId}/reports/{reportId}",
+    "/nspm/v2/thresholds",
+    "/nspm/v2/thresholds/{thresholdId}",
+];
+
+/// Each job and threshold with a callback, which can be changed.
+pub fn routes(of: Of, paths: Paths) -> Routes {
+    let [_, job, _, _, threshold] = paths;
+    common(of, Tells::Itself, paths)
+        .patch(job, move |s: Ctx, base: Base, id: Id<Uuid>, _: NoQuery, h: HeaderMap, r: extract::Json<PmModifications>| {
+            of.modify(of.job_source(), s, base, id, h, r)
+        })
+        .patch(threshold, move |s: Ctx, base: Base, id: Id<Uuid>, _: NoQuery, h: HeaderMap, r: extract::Json<PmModifications>| {
+            of.modify(of.threshold_source(), s, base, id, h, r)
+        })
+}
+
+/// The same as the first major has it: subscriptions are told, and nothing changes.
+pub fn first(of: Of, paths: Paths) -> Routes {
+    common(of, Tells::Subscribers, paths)
+}
+
+/// Who hears of a job or a threshold that is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tells {
+    /// Its callback.
+    Itself,
+    /// Subscribers of the first major.
+    Subscribers,
+}
+
+fn common(of: Of, tells: Tells, [jobs, job, report, thresholds, threshold]: Paths) -> Routes {
     Routes::default()
         .get(jobs, move |s: Ctx, base: Base, uri: Uri| of.jobs(s, base, uri))
-        .post(jobs, move |s: Ctx, base: Base, q: NoQuery, r: extract::Json<CreatePmJobRequest>| of.create_job(s, base, q, r))
+        .post(jobs, move |s: Ctx, base: Base, q: NoQuery, r: extract::Json<CreatePmJobRequest>| of.create_job(tells, s, base, q, r))
         .get(job, move |s: Ctx, base: Base, id: Id<Uuid>, q: NoQuery, h: HeaderMap| of.job(s, base, id, q, h))
-        .patch(job, move |s: Ctx, id: Id<Uuid>, q: NoQuery, h: HeaderMap, r: extract::Json<PmModifications>| {
-            of.modify(of.job_source(), s, id, q, h, r)
-        })
         .delete(job, move |s: Ctx, id: Id<Uuid>, q: NoQuery, h: HeaderMap| of.delete(of.job_source(), s, id, q, h))
         .get(report, move |s: Ctx, id: IdPath<Uuid>, q: NoQuery, h: HeaderMap| of.report(s, id, q, h))
         .get(thresholds, move |s: Ctx, base: Base, uri: Uri| of.thresholds(s, base, uri))
         .post(thresholds, move |s: Ctx, base: Base, q: NoQuery, r: extract::Json<CreateThresholdRequest>| {
-            of.create_threshold(s, base, q, r)
+            of.create_threshold(tells, s, base, q, r)
         })
         .get(threshold, move |s: Ctx, base: Base, id: Id<Uuid>, q: NoQuery, h: HeaderMap| of.threshold(s, base, id, q, h))
-        .patch(threshold, move |s: Ctx, id: Id<Uuid>, q: NoQuery, h: HeaderMap, r: extract::Json<PmModifications>| {
-            of.modify(of.threshold_source(), s, id, q, h, r)
-        })
         .delete(threshold, move |s: Ctx, id: Id<Uuid>, q: NoQuery, h: HeaderMap| of.delete(of.threshold_source(), s, id, q, h))
 }
 
-fn subscription(n: &Nfvo, id: Uuid) -> Result<Subscription> {
-    n.vnfm().store().get::<Subscription>(&id)?.ok_or_else(|| Fault::not_found(format!("nobody is told of {id} any more: delete it")))
+/// Who is told of a job or a threshold, where it has a callback.
+fn subscription(n: &Nfvo, id: Uuid) -> Result<Option<Subscription>> {
+    n.vnfm().store().get::<Subscription>(&id)
 }
 
 /// What a request of either kind has in common.
@@ -134,20 +172,7 @@ impl Of {
         let Some(object_type) = object_type.filter(|_| faults.is_empty()) else {
             return Err(Fault::invalid("this cannot be measured").with_reasons(faults));
         };
-        let callback = Subscription {
-            id,
-            project: n.project(),
-            // It hears of what it measures, and of nothing else.
-            every_project: false,
-            source,
-            callback: r.callback,
-            base: base.0.clone(),
-            filter: Filter { ids: vec![id], ..Filter::default() },
-            filter_text: None,
-            short: false,
-            auth,
-            created: n.vnfm().clock().now(),
-        };
+        let callback = Subscription { auth, ..told_of(id, n.project(), source, r.callback, base, n) };
         Ok(Asked { object_type, objects, metrics, callback })
     }
 
@@ -159,11 +184,12 @@ impl Of {
             page.entries.retain(|(_, j)| self.has(j.object_type));
             Ok(page)
         };
-        list(&s, &base, query, page, move |n, j: PmJob| Ok(convert::job(&j, &subscription(n, j.id)?, &to))).await
+        list(&s, &base, query, page, move |n, j: PmJob| Ok(convert::job(&j, subscription(n, j.id)?.as_ref(), &to))).await
     }
 
     async fn create_job(
         self,
+        tells: Tells,
         State(s): Ctx,
         base: Base,
         _: NoQuery,
@@ -201,19 +227,26 @@ impl Of {
             Ok((job, a.callback))
         };
         let (job, callback) = s.domain(make).await.map_err(unprocessable)?;
-        s.notify.probe(&callback).await.map_err(|f| unprocessable(f.into()))?;
+        let callback = (tells == Tells::Itself).then_some(callback);
+        if let Some(callback) = &callback {
+            s.notify.probe(callback).await.map_err(|f| unprocessable(f.into()))?;
+        }
         let (pm, notify, made, told) = (s.pm.clone(), s.notify.clone(), job.clone(), callback.clone());
-        s.domain(move |_| {
+        s.domain(move |n| {
             pm.add_job(&made)?;
-            notify.subscribe(told)
+            told.map_or(Ok(()), |told| notify.subscribe(told, n.caller().as_element()))
         })
         .await?;
-        created(&format!("{}/{}", convert::collection(self.job_source()), job.id), job.revision, &convert::job(&job, &callback, &base))
+        created(
+            &format!("{}/{}", convert::collection(self.job_source()), job.id),
+            job.revision,
+            &convert::job(&job, callback.as_ref(), &base),
+        )
     }
 
     async fn job(self, State(s): Ctx, base: Base, Id(id): Id<Uuid>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
         let (j, told) = s.look(move |n| Ok((self.find_job(n, id)?, subscription(n, id)?))).await?;
-        Ok(shown(&headers, j.revision, &convert::job(&j, &told, &base)))
+        Ok(shown(&headers, j.revision, &convert::job(&j, told.as_ref(), &base)))
     }
 
     fn find_job(self, n: &Nfvo, id: Uuid) -> Result<PmJob> {
@@ -226,8 +259,13 @@ impl Of {
         found.ok_or_else(|| Fault::not_found(format!("there is no threshold {id}")))
     }
 
-    fn revision(self, source: Source, n: &Nfvo, id: Uuid) -> Result<u64> {
-        if source == self.job_source() { Ok(self.find_job(n, id)?.revision) } else { Ok(self.find_threshold(n, id)?.revision) }
+    /// Its revision and whose it is.
+    fn made(self, source: Source, n: &Nfvo, id: Uuid) -> Result<(u64, ProjectId)> {
+        if source == self.job_source() {
+            self.find_job(n, id).map(|j| (j.revision, j.project))
+        } else {
+            self.find_threshold(n, id).map(|t| (t.revision, t.project))
+        }
     }
 
     async fn report(self, State(s): Ctx, IdPath(job, report): IdPath<Uuid>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
@@ -248,11 +286,12 @@ impl Of {
             page.entries.retain(|(_, t)| self.has(t.object_type));
             Ok(page)
         };
-        list(&s, &base, query, page, move |n, t: Threshold| Ok(convert::threshold(&t, &subscription(n, t.id)?, &to))).await
+        list(&s, &base, query, page, move |n, t: Threshold| Ok(convert::threshold(&t, subscription(n, t.id)?.as_ref(), &to))).await
     }
 
     async fn create_threshold(
         self,
+        tells: Tells,
         State(s): Ctx,
         base: Base,
         _: NoQuery,
@@ -297,20 +336,23 @@ impl Of {
             Ok((t, a.callback))
         };
         let (t, callback) = s.domain(make).await.map_err(unprocessable)?;
-        s.notify.probe(&callback).await.map_err(|f| unprocessable(f.into()))?;
+        let callback = (tells == Tells::Itself).then_some(callback);
+        if let Some(callback) = &callback {
+            s.notify.probe(callback).await.map_err(|f| unprocessable(f.into()))?;
+        }
         let (pm, notify, made, told) = (s.pm.clone(), s.notify.clone(), t.clone(), callback.clone());
-        s.domain(move |_| {
+        s.domain(move |n| {
             pm.add_threshold(&made)?;
-            notify.subscribe(told)
+            told.map_or(Ok(()), |told| notify.subscribe(told, n.caller().as_element()))
         })
         .await?;
         let at = format!("{}/{}", convert::collection(self.threshold_source()), t.id);
-        created(&at, t.revision, &convert::threshold(&t, &callback, &base))
+        created(&at, t.revision, &convert::threshold(&t, callback.as_ref(), &base))
     }
 
     async fn threshold(self, State(s): Ctx, base: Base, Id(id): Id<Uuid>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
         let (t, told) = s.look(move |n| Ok((self.find_threshold(n, id)?, subscription(n, id)?))).await?;
-        Ok(shown(&headers, t.revision, &convert::threshold(&t, &told, &base)))
+        Ok(shown(&headers, t.revision, &convert::threshold(&t, told.as_ref(), &base)))
     }
 
     /// Another callback or other credentials; 200 with what was changed, without credentials.
@@ -318,20 +360,24 @@ impl Of {
         self,
         source: Source,
         State(s): Ctx,
+        base: Base,
         Id(id): Id<Uuid>,
-        _: NoQuery,
         headers: HeaderMap,
         extract::Json(r): extract::Json<PmModifications>,
     ) -> Answer<Response> {
         let (services, asked) = (s.clone(), r.clone());
         let change = move |n: &View| {
-            let revision = self.revision(source, n, id)?;
+            let (revision, project) = self.made(source, n, id)?;
             if_match(&headers, revision)?;
             if asked.callback_uri.is_none() && asked.authentication.is_none() {
                 return Err(Fault::invalid("one of callbackUri and authentication is needed"));
             }
             let mut faults = Vec::new();
-            let mut told = subscription(n, id)?;
+            let found = subscription(n, id)?;
+            if found.is_none() && asked.callback_uri.is_none() {
+                return Err(Fault::invalid("callbackUri is needed: nobody is told of it yet"));
+            }
+            let mut told = found.unwrap_or_else(|| told_of(id, project, source, String::new(), &base, n));
             if asked.authentication.is_some() {
                 told.auth = auth_of(&services.notify, id, asked.authentication.clone(), &mut faults)?;
             }
@@ -344,8 +390,9 @@ impl Of {
         s.notify.probe(&told).await.map_err(|f| unprocessable(f.into()))?;
         let notify = s.notify.clone();
         s.domain(move |_| {
-            notify.unsubscribe(source, id)?;
-            notify.subscribe(told)
+            let element = notify.element_of(id)?;
+            gone_already(notify.unsubscribe(source, id))?;
+            notify.subscribe(told, element)
         })
         .await?;
         Ok(shown(&HeaderMap::new(), revision, &PmModifications { callback_uri: r.callback_uri, authentication: None }))
@@ -354,17 +401,38 @@ impl Of {
     async fn delete(self, source: Source, State(s): Ctx, Id(id): Id<Uuid>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
         let (pm, notify) = (s.pm.clone(), s.notify.clone());
         let remove = move |n: &View| {
-            self.revision(source, n, id)?;
+            self.made(source, n, id)?;
             let check = |revision| if_match(&headers, revision);
             if source == self.job_source() { pm.remove_job(id, check) } else { pm.remove_threshold(id, check) }?;
-            match notify.unsubscribe(source, id) {
-                // A kill between making the two can leave one of them.
-                Err(fault) if fault.kind() == crate::model::error::Kind::NotFound => Ok(()),
-                other => other,
-            }
+            gone_already(notify.unsubscribe(source, id))
         };
         s.domain(remove).await?;
         Ok(StatusCode::NO_CONTENT)
+    }
+}
+
+/// What is to be told by a callback: it hears of what it measures, and of nothing else.
+fn told_of(id: Uuid, project: ProjectId, source: Source, callback: String, base: &Base, n: &View) -> Subscription {
+    Subscription {
+        id,
+        project,
+        every_project: false,
+        source,
+        callback,
+        base: base.0.clone(),
+        filter: Filter { ids: vec![id], ..Filter::default() },
+        filter_text: None,
+        short: false,
+        auth: None,
+        created: n.vnfm().clock().now(),
+    }
+}
+
+/// A first major's have no callback, and a kill between making the two can leave one of them.
+fn gone_already(ended: Result<()>) -> Result<()> {
+    match ended {
+        Err(fault) if fault.kind() == Kind::NotFound => Ok(()),
+        other => other,
     }
 }
 

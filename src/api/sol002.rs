@@ -8,12 +8,13 @@ use super::{
     convert::vnf::Dialect,
     routes::Routes,
     sol003,
-    version::VNFLCM,
+    version::{VNFLCM, VNFPM},
 };
 
 pub fn routes() -> Routes {
     VNFLCM
         .routes()
+        .and(VNFPM.routes())
         .and(sol003::common(Dialect::Sol002))
         .and(alarms::routes(Of::Element, "/vnffm/v1/alarms", "/vnffm/v1/alarms/{alarmId}"))
         .and(alarms::escalation("/vnffm/v1/alarms/{alarmId}/escalate"))

@@ -70,9 +70,11 @@ impl Of {
     fn shape(self) -> &'static Shape {
         match self.source {
             Source::NsLcm | Source::VnfLcm => &SUBSCRIPTION_WITH_VERBOSITY,
-            Source::Nsd | Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfFm | Source::NsFm | Source::VnfInd | Source::VnfLcmFirst => {
+            Source::Nsd | Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfFm | Source::NsFm | Source::VnfInd => &SUBSCRIPTION,
+            Source::VnfLcmFirst | Source::NsdFirst | Source::VnfPkgmFirst | Source::Sol003VnfPkgmFirst | Source::NsLcmFirst => {
                 &SUBSCRIPTION
             }
+            Source::VnfPmFirst | Source::NsPmFirst | Source::VrQuota => &SUBSCRIPTION,
             // They are shown as jobs and thresholds.
             Source::VnfPmJob | Source::VnfThreshold | Source::NsPmJob | Source::NsThreshold => &SUBSCRIPTION,
         }
@@ -101,7 +103,7 @@ impl Of {
         }
         s.notify.probe(&asked).await?;
         let (notify, made) = (s.notify.clone(), asked.clone());
-        s.domain(move |_| notify.subscribe(made)).await?;
+        s.domain(move |n| notify.subscribe(made, n.caller().as_element())).await?;
         created(&format!("{}/{}", collection(self.source), asked.id), ONLY, &info(&asked, base)?)
     }
 
@@ -124,13 +126,15 @@ impl Of {
 /// What notifications of an API tell of: nobody hears of what he may not read.
 fn told_of(source: Source) -> Resource {
     match source {
-        Source::Nsd => Resource::NsDescriptor,
-        Source::VnfPkgm | Source::Sol003VnfPkgm => Resource::VnfPackage,
-        Source::NsLcm => Resource::Ns,
+        Source::Nsd | Source::NsdFirst => Resource::NsDescriptor,
+        Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfPkgmFirst | Source::Sol003VnfPkgmFirst => Resource::VnfPackage,
+        Source::NsLcm | Source::NsLcmFirst => Resource::Ns,
         Source::VnfLcm | Source::VnfLcmFirst => Resource::Vnf,
         Source::VnfFm | Source::NsFm => Resource::Alarm,
         Source::VnfPmJob | Source::VnfThreshold | Source::NsPmJob | Source::NsThreshold => Resource::Performance,
+        Source::VnfPmFirst | Source::NsPmFirst => Resource::Performance,
         Source::VnfInd => Resource::Indicator,
+        Source::VrQuota => Resource::Grant,
     }
 }
 
@@ -169,7 +173,11 @@ fn ask<F: IntoFilter>(notify: &Notifier, r: SubscriptionRequest<F>, n: &View, so
     let id = Uuid::new_v4();
     let filter_text = r.filter.as_ref().and_then(|f| serde_json::to_string(f).ok());
     let filter = r.filter.map(|f| f.into_filter(&mut faults)).unwrap_or_default();
-    let filter = if n.caller().element { in_charge(n, filter, &mut faults)? } else { filter };
+    let mut filter = if n.caller().element { in_charge(n, filter, &mut faults)? } else { filter };
+    // A VNFM hears of what it was refused itself.
+    if source == Source::VrQuota && !n.caller().every_project {
+        filter.names = vec![n.caller().name.clone()];
+    }
     let auth = auth_of(notify, id, r.authentication, &mut faults)?;
     if !faults.is_empty() {
         return Err(Fault::invalid("the subscription cannot be made").with_reasons(faults));

@@ -21,16 +21,41 @@ pub static NSD: Api = Api { name: "nsd", version: (2, 3, 0), all: "/nsd/api_vers
 pub static VNFPKGM: Api = Api { name: "vnfpkgm", version: (2, 4, 0), all: "/vnfpkgm/api_versions", one: "/vnfpkgm/v2/api_versions" };
 pub static NSLCM: Api = Api { name: "nslcm", version: (2, 3, 0), all: "/nslcm/api_versions", one: "/nslcm/v2/api_versions" };
 pub static VNFLCM: Api = Api { name: "vnflcm", version: (2, 3, 0), all: "/vnflcm/api_versions", one: "/vnflcm/v2/api_versions" };
-/// The first major, as SOL003 V2.7.1 numbers it.
+/// The first majors, as SOL003 and SOL005 V2.7.1 number them.
+pub static NSD_FIRST: Api = Api { name: "nsd", version: (1, 3, 0), all: "/nsd/api_versions", one: "/nsd/v1/api_versions" };
+pub static VNFPKGM_FIRST: Api = Api { name: "vnfpkgm", version: (1, 3, 0), all: "/vnfpkgm/api_versions", one: "/vnfpkgm/v1/api_versions" };
+pub static NSLCM_FIRST: Api = Api { name: "nslcm", version: (1, 3, 0), all: "/nslcm/api_versions", one: "/nslcm/v1/api_versions" };
 pub static VNFLCM_FIRST: Api = Api { name: "vnflcm", version: (1, 3, 0), all: "/vnflcm/api_versions", one: "/vnflcm/v1/api_versions" };
+pub static VNFPM_FIRST: Api = Api { name: "vnfpm", version: (1, 3, 0), all: "/vnfpm/api_versions", one: "/vnfpm/v1/api_versions" };
+pub static NSPM_FIRST: Api = Api { name: "nspm", version: (1, 3, 0), all: "/nspm/api_versions", one: "/nspm/v1/api_versions" };
 pub static VNFFM: Api = Api { name: "vnffm", version: (1, 5, 0), all: "/vnffm/api_versions", one: "/vnffm/v1/api_versions" };
 pub static NSFM: Api = Api { name: "nsfm", version: (1, 3, 0), all: "/nsfm/api_versions", one: "/nsfm/v1/api_versions" };
 pub static VNFPM: Api = Api { name: "vnfpm", version: (2, 2, 0), all: "/vnfpm/api_versions", one: "/vnfpm/v2/api_versions" };
 pub static GRANT: Api = Api { name: "grant", version: (1, 7, 0), all: "/grant/api_versions", one: "/grant/v1/api_versions" };
 pub static VNFIND: Api = Api { name: "vnfind", version: (1, 4, 0), all: "/vnfind/api_versions", one: "/vnfind/v1/api_versions" };
+pub static VRQAN: Api = Api { name: "vrqan", version: (1, 3, 0), all: "/vrqan/api_versions", one: "/vrqan/v1/api_versions" };
 pub static NSPM: Api = Api { name: "nspm", version: (2, 3, 0), all: "/nspm/api_versions", one: "/nspm/v2/api_versions" };
 
-static APIS: [&Api; 11] = [&NSD, &VNFPKGM, &NSLCM, &VNFLCM, &VNFLCM_FIRST, &VNFFM, &NSFM, &VNFPM, &NSPM, &GRANT, &VNFIND];
+/// The newest major of each before the older.
+static APIS: [&Api; 17] = [
+    &NSD,
+    &VNFPKGM,
+    &NSLCM,
+    &VNFLCM,
+    &VNFPM,
+    &NSPM,
+    &NSD_FIRST,
+    &VNFPKGM_FIRST,
+    &NSLCM_FIRST,
+    &VNFLCM_FIRST,
+    &VNFPM_FIRST,
+    &NSPM_FIRST,
+    &VNFFM,
+    &NSFM,
+    &GRANT,
+    &VNFIND,
+    &VRQAN,
+];
 
 /// Every API served.
 pub fn all() -> impl Iterator<Item = &'static Api> {

@@ -28,6 +28,8 @@ pub enum Api {
     Vnffm,
     /// What VNFs tell of themselves
     Vnfind,
+    /// Room for what foreign VNFMs were refused
+    Vrqan,
 }
 
 const fn kind(path: &'static str) -> Kind {
@@ -44,6 +46,7 @@ impl Api {
             Api::Vnflcm => kind("/vnflcm/v2/subscriptions"),
             Api::Vnffm => kind("/vnffm/v1/subscriptions"),
             Api::Vnfind => kind("/vnfind/v1/subscriptions"),
+            Api::Vrqan => kind("/vrqan/v1/subscriptions"),
         }
     }
     fn word(self) -> String {
@@ -91,7 +94,12 @@ impl Subscription {
             Subscription::List { api } => {
                 let (mut raw, mut rows) = (Vec::new(), Vec::new());
                 for of in Api::value_variants().iter().filter(|a| api.is_none_or(|one| one == **a)) {
-                    for s in of.kind().list(client)? {
+                    let there = match of.kind().list(client) {
+                        // Not every listener has what is for foreign VNFMs.
+                        Err(Failure::Refused { status: 404, .. }) if *of == Api::Vrqan && api.is_none() => Vec::new(),
+                        listed => listed?,
+                    };
+                    for s in there {
                         let filter = if s["filter"].is_null() { "everything".to_owned() } else { s["filter"].to_string() };
                         rows.push(vec![plain(&s["id"]), of.word(), plain(&s["callbackUri"]), filter]);
                         raw.push(s);

@@ -250,6 +250,10 @@ pub trait Owned {
     fn of_vnfs(&self) -> Vec<VnfId> {
         Vec::new()
     }
+    /// The subscription that it is.
+    fn told(&self) -> Option<uuid::Uuid> {
+        None
+    }
     /// It is there for the central NFVO of that account, if for anybody of its project.
     fn is_for_nfvo(&self, _account: &str) -> bool {
         true
@@ -309,12 +313,17 @@ impl Owned for super::subscription::Subscription {
     fn project(&self) -> ProjectId {
         self.project
     }
+    fn told(&self) -> Option<uuid::Uuid> {
+        Some(self.id)
+    }
     fn of_every_project(&self) -> bool {
         self.every_project
     }
     fn of_vnfs(&self) -> Vec<VnfId> {
         match self.source {
-            Source::VnfLcm | Source::VnfLcmFirst | Source::VnfFm | Source::VnfInd => self.filter.ids.iter().copied().map(VnfId).collect(),
+            Source::VnfLcm | Source::VnfLcmFirst | Source::VnfFm | Source::VnfInd | Source::VnfPmFirst => {
+                self.filter.ids.iter().copied().map(VnfId).collect()
+            }
             Source::Nsd
             | Source::VnfPkgm
             | Source::NsLcm
@@ -323,7 +332,13 @@ impl Owned for super::subscription::Subscription {
             | Source::VnfPmJob
             | Source::VnfThreshold
             | Source::NsPmJob
-            | Source::NsThreshold => Vec::new(),
+            | Source::NsThreshold
+            | Source::NsdFirst
+            | Source::VnfPkgmFirst
+            | Source::Sol003VnfPkgmFirst
+            | Source::NsLcmFirst
+            | Source::NsPmFirst
+            | Source::VrQuota => Vec::new(),
         }
     }
 }

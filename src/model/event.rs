@@ -8,8 +8,9 @@ use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::{
-    alarm::Alarm,
+    alarm::{Alarm, Object},
     error::FaultRecord,
+    grant::ResourceKind,
     id::{NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, VnfId, VnfPkgId},
     indicator::IndicatorNews,
     op::{NsOpState, OpKind, OpState, Target, VnfOpState},
@@ -37,6 +38,11 @@ pub enum News {
     Performance(PmNews),
     Pnfd(PnfdInfoId, CatalogueNews),
     Indicator(IndicatorNews),
+    /// There is room and quota again for what this grant was refused for.
+    Room {
+        grant: Uuid,
+        kinds: Vec<ResourceKind>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +101,8 @@ pub struct About {
     /// VNFDs that an NSD names.
     pub vnfds: Vec<SmolStr>,
     pub invariant: SmolStr,
-    pub vnfm_info: Vec<SmolStr>,
+    /// Which VNFMs a package is for; the accounts of a VNF's element managers.
+    pub managers: Vec<SmolStr>,
     pub operational: Option<Operational>,
     pub in_use: bool,
 }
@@ -114,6 +121,32 @@ pub struct Event {
 }
 
 impl Event {
+    /// The VNF that it tells of.
+    pub fn vnf(&self) -> Option<VnfId> {
+        match &self.news {
+            News::Op(o) => match o.target {
+                Target::Vnf(id) => Some(id),
+                Target::Ns(_) | Target::Pf(_) => None,
+            },
+            News::VnfMade(id) | News::VnfGone(id) => Some(*id),
+            News::AlarmRaised(a) | News::AlarmCleared(a) => match a.object {
+                Object::Vnf(id) => Some(id),
+                Object::Ns(_) | Object::Host => None,
+            },
+            News::Performance(PmNews::Ready { object_type, object, .. } | PmNews::Crossed { object_type, object, .. }) => {
+                (!object_type.of_service()).then_some(VnfId(*object))
+            }
+            News::Indicator(IndicatorNews::Value { vnf, .. } | IndicatorNews::Supported { vnf, .. }) => Some(*vnf),
+            News::NsMade(_)
+            | News::NsGone(_)
+            | News::Package(..)
+            | News::Nsd(..)
+            | News::Pnfd(..)
+            | News::AlarmsRebuilt
+            | News::Room { .. } => None,
+        }
+    }
+
     /// What the id of its notifications is made of: the same for each repeat and each subscriber.
     pub fn identity(&self) -> String {
         match &self.news {
@@ -131,6 +164,7 @@ impl Event {
             News::Performance(PmNews::Crossed { threshold, crossing, .. }) => format!("threshold {threshold} {}", crossing.number),
             News::Indicator(IndicatorNews::Value { vnf, id, .. }) => format!("indicator {vnf} {id} {}", self.sequence),
             News::Indicator(IndicatorNews::Supported { vnf, .. }) => format!("indicators {vnf} {}", self.sequence),
+            News::Room { grant, .. } => format!("room for {grant} {}", self.sequence),
             News::AlarmsRebuilt => format!("alarms rebuilt {}", self.sequence),
         }
     }

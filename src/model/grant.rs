@@ -17,6 +17,17 @@ pub enum ResourceKind {
     LinkPort,
 }
 
+impl ResourceKind {
+    /// Which of the three sorts that filters know (SOL003 11.5.3.2).
+    pub fn sort(self) -> &'static str {
+        match self {
+            ResourceKind::Compute => "COMPUTE",
+            ResourceKind::Storage => "STORAGE",
+            ResourceKind::Link | ResourceKind::LinkPort => "NETWORK",
+        }
+    }
+}
+
 /// `ResourceDefinition`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
@@ -66,6 +77,29 @@ pub struct GivenGrant {
     pub created: Stamp,
     /// What it promises is held until then, or until the VNF's termination is granted.
     pub until: Stamp,
+}
+
+/// What a VNFM was refused for want of room or quota: it is told when there is enough (SOL003 11).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanting {
+    /// The grant that was refused.
+    pub grant: Uuid,
+    pub project: ProjectId,
+    pub vnfm: SmolStr,
+    pub vnf: SmolStr,
+    pub need: Promised,
+    pub refused: Stamp,
+    /// There is enough since; then it is told, and the record goes.
+    pub free: Option<Stamp>,
+}
+
+impl Wanting {
+    /// What of it there was too little of, perhaps.
+    pub fn kinds(&self) -> Vec<ResourceKind> {
+        let computes = self.need.vcpus > 0 || self.need.memory.0 > 0;
+        let all = [(computes, ResourceKind::Compute), (self.need.disk.0 > 0, ResourceKind::Storage)];
+        all.into_iter().filter_map(|(is, kind)| is.then_some(kind)).collect()
+    }
 }
 
 /// Ids of resource definitions.

@@ -38,6 +38,46 @@ pub enum Source {
     VnfInd,
     /// The first major of vnflcm: what `VnfLcm` tells, in its form.
     VnfLcmFirst,
+    NsdFirst,
+    VnfPkgmFirst,
+    Sol003VnfPkgmFirst,
+    NsLcmFirst,
+    /// All jobs and thresholds of VNFs, and of services: those of the first majors have no callbacks of their own.
+    VnfPmFirst,
+    NsPmFirst,
+    /// Room and quota for foreign VNFMs (`vrqan`).
+    VrQuota,
+}
+
+impl Source {
+    /// That of the second major whose news a first major's subscribers hear, in their own form.
+    pub fn second(self) -> Source {
+        match self {
+            Source::VnfLcmFirst => Source::VnfLcm,
+            Source::NsdFirst => Source::Nsd,
+            Source::VnfPkgmFirst => Source::VnfPkgm,
+            Source::Sol003VnfPkgmFirst => Source::Sol003VnfPkgm,
+            Source::NsLcmFirst => Source::NsLcm,
+            Source::Nsd
+            | Source::VnfPkgm
+            | Source::NsLcm
+            | Source::VnfLcm
+            | Source::Sol003VnfPkgm
+            | Source::VnfFm
+            | Source::NsFm
+            | Source::VnfPmJob
+            | Source::VnfThreshold
+            | Source::NsPmJob
+            | Source::NsThreshold
+            | Source::VnfInd
+            | Source::VnfPmFirst
+            | Source::NsPmFirst
+            | Source::VrQuota => self,
+        }
+    }
+    pub fn is_first(self) -> bool {
+        self.second() != self || matches!(self, Source::VnfPmFirst | Source::NsPmFirst)
+    }
 }
 
 /// The sorts of notification; append only.
@@ -60,6 +100,8 @@ pub enum Sort {
     PnfdGone,
     IndicatorValue,
     IndicatorsSupported,
+    ThresholdCrossed,
+    Room,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +129,20 @@ pub enum Auth {
     Basic { user: String, sealed: Vec<u8> },
     ClientCredentials { client: String, sealed: Vec<u8>, endpoint: String },
     Certificate,
+}
+
+/// The element manager that made a subscription, a PM job or a threshold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ElementListener {
+    pub subscription: Uuid,
+    pub account: SmolStr,
+}
+
+impl ElementListener {
+    /// It is told of what happened to a VNF while that was in its charge.
+    pub fn hears(&self, e: &Event) -> bool {
+        e.vnf().is_none() || e.about.managers.contains(&self.account)
+    }
 }
 
 /// How far a subscriber has got.
@@ -126,7 +182,7 @@ impl EventCount {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Filter {
     pub sorts: Vec<Sort>,
-    /// Names of operations, or of indicators; and of states of operations or onboarding.
+    /// Names of operations, of indicators, or of sorts of resources; and of states of operations or onboarding.
     pub operations: Vec<SmolStr>,
     pub states: Vec<SmolStr>,
     pub ids: Vec<Uuid>,
@@ -189,8 +245,7 @@ impl Product {
 
 /// Which sort of notification tells of it, in which API; `None`: that API has none.
 pub fn sort(source: Source, news: &News) -> Option<Sort> {
-    let source = if source == Source::VnfLcmFirst { Source::VnfLcm } else { source };
-    match (source, news) {
+    match (source.second(), news) {
         (Source::VnfLcm, News::Op(o)) => matches!(o.target, Target::Vnf(_)).then_some(Sort::Operation),
         (Source::NsLcm, News::Op(o)) => matches!(o.target, Target::Ns(_)).then_some(Sort::Operation),
         (Source::VnfLcm, News::VnfMade(_)) | (Source::NsLcm, News::NsMade(_)) => Some(Sort::Made),
@@ -219,7 +274,15 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
         (Source::NsFm, News::AlarmCleared(a)) => matches!(a.object, Object::Ns(_)).then_some(Sort::AlarmCleared),
         (Source::VnfPmJob | Source::NsPmJob, News::Performance(PmNews::Ready { .. }))
         | (Source::VnfThreshold | Source::NsThreshold, News::Performance(PmNews::Crossed { .. })) => Some(Sort::Performance),
+        (Source::VnfPmFirst | Source::NsPmFirst, News::Performance(news)) => {
+            let (of, sort) = match news {
+                PmNews::Ready { object_type, .. } => (object_type, Sort::Performance),
+                PmNews::Crossed { object_type, .. } => (object_type, Sort::ThresholdCrossed),
+            };
+            (of.of_service() == (source == Source::NsPmFirst)).then_some(sort)
+        }
         (Source::VnfFm | Source::NsFm, News::AlarmsRebuilt) => Some(Sort::AlarmsRebuilt),
+        (Source::VrQuota, News::Room { .. }) => Some(Sort::Room),
         (Source::VnfInd, News::Indicator(IndicatorNews::Value { .. })) => Some(Sort::IndicatorValue),
         (Source::VnfInd, News::Indicator(IndicatorNews::Supported { .. })) => Some(Sort::IndicatorsSupported),
         (
@@ -235,7 +298,14 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             | Source::NsPmJob
             | Source::NsThreshold
             | Source::VnfInd
-            | Source::VnfLcmFirst,
+            | Source::VnfLcmFirst
+            | Source::NsdFirst
+            | Source::VnfPkgmFirst
+            | Source::Sol003VnfPkgmFirst
+            | Source::NsLcmFirst
+            | Source::VnfPmFirst
+            | Source::NsPmFirst
+            | Source::VrQuota,
             News::Op(_)
             | News::VnfMade(_)
             | News::VnfGone(_)
@@ -248,7 +318,8 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             | News::AlarmCleared(_)
             | News::AlarmsRebuilt
             | News::Performance(_)
-            | News::Indicator(_),
+            | News::Indicator(_)
+            | News::Room { .. },
         ) => None,
     }
 }
@@ -267,6 +338,12 @@ impl Filter {
             all.is_empty() || all.contains(is)
         }
         let a = &e.about;
+        // A job hears of itself, a subscription of what is measured.
+        let measured = if let News::Performance(PmNews::Ready { job: id, .. } | PmNews::Crossed { threshold: id, .. }) = &e.news {
+            Some(*id)
+        } else {
+            None
+        };
         let by_state = match &e.news {
             News::Op(o) => {
                 let state = match o.state {
@@ -288,13 +365,16 @@ impl Filter {
             News::Indicator(IndicatorNews::Supported { ids, .. }) => {
                 self.operations.is_empty() || ids.iter().any(|id| self.operations.contains(id))
             }
+            News::Room { kinds, .. } => {
+                self.operations.is_empty() || kinds.iter().any(|k| self.operations.iter().any(|asked| asked == k.sort()))
+            }
             // Of no instance and no alarm: only the sort can be asked for.
             News::AlarmsRebuilt => return !self.never && asks(&self.sorts, &sort),
         };
         !self.never
             && asks(&self.sorts, &sort)
             && by_state
-            && asks(&self.ids, &a.id)
+            && (asks(&self.ids, &a.id) || measured.is_some_and(|id| self.ids.contains(&id)))
             && asks(&self.names, &a.name)
             && asks(&self.descriptors, &a.descriptor)
             && (self.vnfds.is_empty() || self.vnfds.iter().any(|v| a.vnfds.contains(v)))
@@ -302,7 +382,7 @@ impl Filter {
             && asks(&self.versions, &a.descriptor_version)
             && asks(&self.designers, &a.provider)
             && asks(&self.invariants, &a.invariant)
-            && (self.vnfm_info.is_empty() || self.vnfm_info.iter().any(|v| a.vnfm_info.contains(v)))
+            && (self.vnfm_info.is_empty() || self.vnfm_info.iter().any(|v| a.managers.contains(v)))
             && (self.operational.is_empty() || a.operational.is_some_and(|o| self.operational.contains(&o)))
             && asks(&self.in_use, &a.in_use)
     }

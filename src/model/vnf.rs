@@ -67,13 +67,19 @@ impl VnfInstance {
     }
     /// The element manager of that account has it in its charge.
     pub fn is_managed_by(&self, account: &str) -> bool {
-        let names = |p: &Param| matches!(p, Param::Text(t) if t == account);
-        self.metadata.iter().any(|(name, value)| {
-            name == ELEMENT_MANAGER
-                && match value {
-                    Param::List(all) => all.iter().any(names),
-                    Param::Text(_) | Param::Null | Param::Bool(_) | Param::Number(_) | Param::Map(_) => names(value),
-                }
+        self.managed_by().any(|name| name == account)
+    }
+    pub fn managers(&self) -> Vec<SmolStr> {
+        self.managed_by().map(SmolStr::new).collect()
+    }
+    fn managed_by(&self) -> impl Iterator<Item = &str> {
+        let named = self.metadata.iter().filter(|(name, _)| name == ELEMENT_MANAGER).flat_map(|(_, value)| match value {
+            Param::List(all) => all.as_slice(),
+            Param::Text(_) | Param::Null | Param::Bool(_) | Param::Number(_) | Param::Map(_) => std::slice::from_ref(value),
+        });
+        named.filter_map(|p| match p {
+            Param::Text(t) => Some(t.as_str()),
+            Param::Null | Param::Bool(_) | Param::Number(_) | Param::List(_) | Param::Map(_) => None,
         })
     }
     /// No operation holds it, or a `Conflict` that names the one that does.

@@ -5,14 +5,14 @@
 //! how the operation ends is told to nobody here. Never: where on the host, wire forms.
 
 use smol_str::SmolStr;
-use tracing::info;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::Nfvo;
 use crate::{
     model::{
         error::{Fault, Kind, Result},
-        grant::{AskedIds, Decision, GivenGrant, Promised, Resource, ResourceKind},
+        grant::{AskedIds, Decision, GivenGrant, Promised, Resource, ResourceKind, Wanting},
         id::{ProjectId, VnfId},
         size::MiB,
         time::Stamp,
@@ -23,7 +23,7 @@ use crate::{
     vim::capacity::{Need, Whole, check, qemu_overhead},
     vnfm::{
         accept::{retrying, vnfd_of},
-        grant::{check_quota, claim_facts},
+        grant::{Snapshot, check_quota, claim_facts},
         plan::fresh_uuid,
     },
 };
@@ -68,7 +68,54 @@ impl Nfvo {
             Decision::Refused(_) => "refused",
         };
         info!(grant = %given.id, vnf = %given.vnf, op = %given.op, vnfm = %given.vnfm, decided, "a foreign VNFM asked for a grant");
+        if ask.ends {
+            self.tell_room();
+        }
         Ok(given)
+    }
+
+    /// Whoever was refused for want of room or quota is told where there is enough now (SOL003 11). Cheap while nobody was.
+    pub fn tell_room(&self) {
+        match self.find_room() {
+            Ok(0) => {}
+            Ok(told) => info!(told, "there is room for what foreign VNFMs were refused"),
+            Err(fault) => warn!("whether there is room for what was refused is not known: {fault:?}"),
+        }
+    }
+
+    fn find_room(&self) -> Result<usize> {
+        let store = &self.vnfm.store;
+        let all = store.list::<Wanting>()?;
+        if all.is_empty() {
+            return Ok(0);
+        }
+        let (now, snap) = (self.vnfm.clock.now(), self.vnfm.snapshot()?);
+        let is_old = |w: &Wanting| w.refused.0.saturating_add(KEPT_MS) < now.0;
+        let mut over = Vec::new();
+        for w in all {
+            if is_old(&w) {
+                over.push((w, false));
+            } else if self.has_room(w.project, &format!("VNF {}", w.vnf), w.need, &snap).is_ok() {
+                over.push((w, true));
+            }
+        }
+        store.write(Durability::Soon, |tx| {
+            for (w, fits) in &over {
+                // It may have been asked for again meanwhile.
+                if *fits && tx.exists::<Wanting>(&w.grant)? {
+                    tx.put(&Wanting { free: Some(now), ..w.clone() })?;
+                }
+                tx.delete::<Wanting>(&w.grant)?;
+            }
+            Ok(())
+        })?;
+        Ok(over.iter().filter(|(_, fits)| *fits).count())
+    }
+
+    fn has_room(&self, project: ProjectId, what: &str, p: Promised, snap: &Snapshot) -> Result<()> {
+        let whole = Whole { vnfs: 0, vcpus: p.vcpus, memory: p.memory, disk: p.disk, vfs: 0 };
+        check_quota(self.vnfm.store.get(&project)?, snap.used(project), &[whole])?;
+        check(snap.account, &[Need { what: what.into(), vcpus: p.vcpus, memory: p.memory, disk: p.disk }]).map(drop)
     }
 
     pub fn given_grant(&self, id: Uuid) -> Result<GivenGrant> {
@@ -91,12 +138,14 @@ impl Nfvo {
         }
         let of_vnf = |g: &&GivenGrant| g.project == ask.project && g.vnfm == ask.vnfm && g.vnf == ask.vnf;
         let flavour = ask.flavour.clone().or_else(|| all.iter().filter(of_vnf).max_by_key(|g| g.created).and_then(|g| g.flavour.clone()));
+        let mut short = None;
         let decided = self.vnfm.snapshot().and_then(|snap| {
             let need = self.need_of(ask, flavour.as_ref())?;
-            let whole = Whole { vnfs: 0, vcpus: need.vcpus, memory: need.memory, disk: need.disk, vfs: 0 };
-            check_quota(store.get(&ask.project)?, snap.used(ask.project), &[whole])?;
-            check(snap.account, std::slice::from_ref(&need))?;
-            Ok(Promised { vcpus: need.vcpus, memory: need.memory, disk: need.disk })
+            let promised = Promised { vcpus: need.vcpus, memory: need.memory, disk: need.disk };
+            short = Some(promised);
+            self.has_room(ask.project, &need.what, promised, &snap)?;
+            short = None;
+            Ok(promised)
         });
         let decision = match decided {
             Ok(p) => Decision::Granted(p),
@@ -129,11 +178,29 @@ impl Nfvo {
             .filter(|g| ends && g.id != given.id && now < g.until)
             .map(|g| GivenGrant { until: now, ..g.clone() })
             .collect();
+        // Of each VNF what was asked for last counts.
+        let moot: Vec<Uuid> = store
+            .list::<Wanting>()?
+            .into_iter()
+            .filter(|w| w.project == ask.project && w.vnfm == ask.vnfm && w.vnf == ask.vnf)
+            .map(|w| w.grant)
+            .collect();
+        let wanting = short.filter(|_| matches!(given.decision, Decision::Refused(_))).map(|need| Wanting {
+            grant: given.id,
+            project: given.project,
+            vnfm: given.vnfm.clone(),
+            vnf: given.vnf.clone(),
+            need,
+            refused: now,
+            free: None,
+        });
         let old: Vec<Uuid> = all.iter().filter(|g| g.until.0.saturating_add(KEPT_MS) < now.0).map(|g| g.id).collect();
         store.write(Durability::Barrier, |tx| {
             claim_facts(tx, facts)?;
             old.iter().try_for_each(|id| tx.delete::<GivenGrant>(id).map(|_| ()))?;
             over.iter().try_for_each(|g| tx.put(g))?;
+            moot.iter().try_for_each(|id| tx.delete::<Wanting>(id).map(|_| ()))?;
+            wanting.iter().try_for_each(|w| tx.put(w))?;
             tx.put(&given)
         })?;
         Ok(given)

@@ -32,6 +32,7 @@ use std::{
 };
 
 use rustls::ClientConfig;
+use smol_str::SmolStr;
 use tokio::{
     runtime::Handle,
     sync::{Notify, watch},
@@ -44,7 +45,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         event::Event,
-        subscription::{Auth, DeadLetter, Progress, Source, Subscription},
+        subscription::{Auth, DeadLetter, ElementListener, Progress, Source, Subscription},
         time::Clock,
     },
     store::{Store, Table},
@@ -177,9 +178,9 @@ impl Notifier {
         }))
     }
 
-    /// From here on `s` hears of what happens.
-    pub fn subscribe(&self, s: Subscription) -> Result<()> {
-        let progress = outbox::add(&self.inner.store, &s)?;
+    /// From here on `s` hears of what happens; made by an element manager, of what is in its charge.
+    pub fn subscribe(&self, s: Subscription, element: Option<SmolStr>) -> Result<()> {
+        let progress = outbox::add(&self.inner.store, &s, element)?;
         lock(&self.inner.progress).insert(s.id, progress);
         self.spawn(s)
     }
@@ -198,6 +199,11 @@ impl Notifier {
     pub fn get(&self, source: Source, id: Uuid) -> Result<Subscription> {
         let found = self.any(id)?;
         if found.source == source { Ok(found) } else { Err(Fault::not_found(format!("there is no subscription {id}"))) }
+    }
+
+    /// The element manager that made it.
+    pub fn element_of(&self, id: Uuid) -> Result<Option<SmolStr>> {
+        Ok(self.inner.store.get::<ElementListener>(&id)?.map(|l| l.account))
     }
 
     /// Of whichever API.

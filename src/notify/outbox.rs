@@ -2,6 +2,7 @@
 //! synchronous code; every write here may be lost in a crash but for a subscription itself, for then
 //! notifications come once more.
 
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::{Inner, lock};
@@ -9,7 +10,7 @@ use crate::{
     model::{
         error::Result,
         event::Event,
-        subscription::{DeadLetter, EventCount, Progress, Subscription},
+        subscription::{DeadLetter, ElementListener, EventCount, Progress, Subscription},
     },
     store::{Durability, Store, Table},
 };
@@ -22,11 +23,13 @@ const SWEEP: usize = 256;
 const MOST_DEAD: usize = 1000;
 
 /// A new subscriber hears of what comes after the newest event.
-pub fn add(store: &Store, s: &Subscription) -> Result<Progress> {
+pub fn add(store: &Store, s: &Subscription, element: Option<SmolStr>) -> Result<Progress> {
+    let listener = element.map(|account| ElementListener { subscription: s.id, account });
     store.write(Durability::Barrier, |tx| {
         let done = tx.get::<EventCount>(&EventCount::KEY)?.unwrap_or_default().last;
         let progress = Progress { subscription: s.id, done, attempts: 0, why: String::new(), lost: 0 };
         tx.put_new(s)?;
+        listener.iter().try_for_each(|l| tx.put(l))?;
         tx.put(&progress)?;
         Ok(progress)
     })
@@ -37,6 +40,7 @@ pub fn remove(store: &Store, id: Uuid) -> Result<()> {
     store.write(Durability::Barrier, |tx| {
         tx.delete::<Subscription>(&id)?;
         tx.delete::<Progress>(&id)?;
+        tx.delete::<ElementListener>(&id)?;
         dead.iter().try_for_each(|k| tx.delete::<DeadLetter>(k).map(|_| ()))
     })
 }
@@ -78,7 +82,9 @@ impl Inner {
                 e.at = self.store.get::<Event>(&e.sequence)?.and_then(|e| e.at).or(Some(now));
             }
         }
-        Ok(Next { events: all.into_iter().filter(|e| s.wants(e)).collect(), seen, more })
+        let by = self.store.get::<ElementListener>(&s.id)?;
+        all.retain(|e| s.wants(e) && by.as_ref().is_none_or(|by| by.hears(e)));
+        Ok(Next { events: all, seen, more })
     }
 
     pub fn done(&self, id: Uuid) -> u64 {

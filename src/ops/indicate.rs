@@ -9,11 +9,13 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
+
+use smol_str::SmolStr;
 
 use crate::{
     model::{
@@ -22,7 +24,7 @@ use crate::{
         indicator::{Reading, VnfIndicators},
         package::VnfPackage,
         subscription::{Source, Subscription},
-        time::Clock,
+        time::{Clock, Stamp},
         vnf::{Body, VnfInstance},
         vnfd::{GuestFile, Indicator},
     },
@@ -35,6 +37,9 @@ const MOST: u32 = 1024;
 /// A guest whose agent says nothing time after time is left alone for 1, 3, 7 and more rounds, so many at most: the others
 /// wait behind it.
 const LONGEST_SILENCE: u32 = 30;
+/// An indicator may take so many values one after the other as they are read; from then on one in each pause.
+const AT_ONCE: u32 = 5;
+const PAUSE_MS: u64 = 60_000;
 /// How long an agent may take for each command.
 const WAIT: Duration = Duration::from_secs(2);
 
@@ -49,7 +54,40 @@ pub struct Indicators {
     turn: Mutex<()>,
     /// Guests whose agent did not answer: how often in a row, how many rounds they are still left alone, and why.
     silent: Mutex<HashMap<VnfcId, (u32, u32, String)>>,
+    pace: Mutex<Pace>,
     me: Weak<Indicators>,
+}
+
+/// How many other values each indicator may take now, and since when that is so: what changes all the time would be a
+/// notification to everybody in each round.
+#[derive(Default)]
+struct Pace(HashMap<(VnfId, SmolStr), (u32, Stamp)>);
+
+impl Pace {
+    /// One more, now; or else the value stays what it was for a while.
+    fn may(&mut self, vnf: VnfId, id: &SmolStr, now: Stamp) -> bool {
+        let (left, since) = self.0.entry((vnf, id.clone())).or_insert((AT_ONCE, now));
+        let pauses = now.0.saturating_sub(since.0) / PAUSE_MS;
+        *left = u32::try_from(pauses).unwrap_or(u32::MAX).saturating_add(*left).min(AT_ONCE);
+        // What is full grows no further: the next pause begins with the next value.
+        *since = if *left == AT_ONCE { now } else { Stamp(since.0 + pauses * PAUSE_MS) };
+        if *left == 0 {
+            return false;
+        }
+        *left -= 1;
+        true
+    }
+
+    /// What was read, but for values that come too fast: those are as they were. That there is none any more is told at once.
+    fn held(&mut self, vnf: VnfId, before: &[Reading], mut read: Vec<Reading>, now: Stamp) -> Vec<Reading> {
+        for r in read.iter_mut().filter(|r| !r.values.is_empty()) {
+            let was = before.iter().find(|b| b.id == r.id && b.values != r.values);
+            if let Some(was) = was.filter(|_| !self.may(vnf, &r.id, now)) {
+                *r = was.clone();
+            }
+        }
+        read
+    }
 }
 
 /// The round is over, by a panic too.
@@ -63,8 +101,8 @@ impl Drop for Idle<'_> {
 
 impl Indicators {
     pub fn new(store: Store, clock: Arc<dyn Clock>, hypervisor: Arc<dyn Hypervisor>) -> Arc<Indicators> {
-        let (busy, over, turn, silent) = Default::default();
-        Arc::new_cyclic(|me| Indicators { store, clock, hypervisor, busy, over, turn, silent, me: me.clone() })
+        let (busy, over, turn, silent, pace) = Default::default();
+        Arc::new_cyclic(|me| Indicators { store, clock, hypervisor, busy, over, turn, silent, pace, me: me.clone() })
     }
 
     /// No round begins after it, and one that is under way asks no other guest.
@@ -108,7 +146,7 @@ impl Indicators {
         if declared.is_empty() && kept.is_empty() {
             return Ok(());
         }
-        let mut guests = Vec::new();
+        let (mut guests, mut told) = (Vec::new(), Vec::new());
         let listened = self.store.list::<Subscription>()?.iter().any(|s| s.source == Source::VnfInd);
         for v in self.store.list::<VnfInstance>()? {
             let (Some(of), Some(body)) = (declared.get(&v.package).filter(|_| v.instantiated), &v.body) else { continue };
@@ -116,8 +154,10 @@ impl Indicators {
                 return Ok(());
             }
             guests.extend(body.vnfcs.iter().map(|g| g.id));
-            let all = self.read(of, body);
+            told.push(v.id);
             let before = kept.remove(&v.id);
+            let was = before.as_ref().map_or(&[][..], |b| &b.all);
+            let all = lock(&self.pace).held(v.id, was, self.read(of, body), self.clock.now());
             if before.as_ref().is_some_and(|b| b.all == all) {
                 continue;
             }
@@ -135,7 +175,8 @@ impl Indicators {
                 if same { tx.put(&now) } else { Ok(()) }
             })?;
         }
-        self.silent.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| guests.contains(id));
+        lock(&self.silent).retain(|id, _| guests.contains(id));
+        lock(&self.pace).0.retain(|(vnf, _), _| told.contains(vnf));
         // What is left is of VNFs that are no more.
         if !kept.is_empty() {
             self.store.write(Durability::Lazy, |tx| kept.keys().try_for_each(|id| tx.delete::<VnfIndicators>(id).map(|_| ())))?;
@@ -168,7 +209,7 @@ impl Indicators {
 
     /// Guests that are not asked in this round.
     fn left_alone(&self, body: &Body) -> HashMap<VnfcId, String> {
-        let mut all = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.silent);
         let mut out = HashMap::new();
         for g in &body.vnfcs {
             if let Some((_, rounds, why)) = all.get_mut(&g.id).filter(|(_, rounds, _)| *rounds > 0) {
@@ -181,7 +222,7 @@ impl Indicators {
 
     /// What came of asking: one that answers is asked in each round again.
     fn heard(&self, guest: VnfcId, silence: Option<String>) {
-        let mut all = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.silent);
         match silence {
             None => drop(all.remove(&guest)),
             Some(why) => {
@@ -217,5 +258,50 @@ impl Indicators {
         }
         let text = String::from_utf8(read).map_err(|_| format!("{} is no UTF-8 text", file.path))?;
         Ok(text.trim().to_owned())
+    }
+}
+
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_changes_all_the_time_is_another_value_once_in_a_pause() {
+        let vnf = VnfId(Uuid::from_u128(1));
+        let one = |id: &str, text: Option<&str>| Reading {
+            id: id.into(),
+            values: text.map(|t| ("web-0".into(), t.to_owned())).into_iter().collect(),
+            why: Vec::new(),
+        };
+        let (mut pace, mut is) = (Pace::default(), vec![one("load", Some("0")), one("calm", Some("same"))]);
+        // A round each ten seconds, for five minutes, and another load in each.
+        let mut seen = Vec::new();
+        for round in 1..=30u64 {
+            let read = vec![one("load", Some(&round.to_string())), one("calm", Some("same"))];
+            let now = pace.held(vnf, &is, read, Stamp(round * 10_000));
+            if now != is {
+                seen.push(round);
+            }
+            assert_eq!(now[1], is[1]);
+            is = now;
+        }
+        assert_eq!(seen, [1, 2, 3, 4, 5, 7, 13, 19, 25]);
+        // What cannot be read any more is so at once; what comes back is another value. Of another VNF nothing is held.
+        let gone = pace.held(vnf, &is, vec![one("load", None)], Stamp(301_000));
+        assert!(gone[0].values.is_empty());
+        for (at, says) in [(302_000, None), (311_000, Some("back"))] {
+            assert_eq!(pace.held(vnf, &gone, vec![one("load", Some("back"))], Stamp(at)), [one("load", says)], "{at}");
+        }
+        let other = VnfId(Uuid::from_u128(2));
+        assert_eq!(pace.held(other, &is, vec![one("load", Some("x"))], Stamp(303_000)), [one("load", Some("x"))]);
+        // After a quiet time there are as many at once as before, and no more.
+        let burst = (0..9u64).filter(|n| pace.may(vnf, &"load".into(), Stamp(9_000_000 + n))).count();
+        assert_eq!(burst, AT_ONCE as usize);
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     common::{Identifier, KeyValuePairs, Link},
     cp::{ResourceHandle, VimConnectionInfo},
+    fm::FaultyResourceType,
     vnflcm::{ExtManagedVirtualLinkData, ExtVirtualLinkData},
 };
 
@@ -28,6 +29,20 @@ pub enum GrantedOperation {
     CreateSnapshot,
     RevertToSnapshot,
     ChangeVnfpkg,
+}
+
+/// SOL003 11.5.3.2: whose room and quota a subscriber wants to hear of.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VrQuotaFilter {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vim_ids: Vec<Identifier>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_provider_ids: Vec<Identifier>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_types: Vec<FaultyResourceType>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_group_ids: Vec<Identifier>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

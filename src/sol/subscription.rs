@@ -296,6 +296,24 @@ pub enum NsdNotificationType {
     PnfdDeletionNotification,
 }
 
+/// SOL003 V2.7.1 6.5.3.2, SOL005 V2.7.1 7.5.3.2: each interface has its own instance filter.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PmFilter {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vnf_instance_subscription_filter: Option<VnfInstanceSubscriptionFilter>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ns_instance_subscription_filter: Option<NsInstanceSubscriptionFilter>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notification_types: Vec<PmNotificationType>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PmNotificationType {
+    PerformanceInformationAvailableNotification,
+    ThresholdCrossedNotification,
+}
+
 pub(super) fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -12,12 +12,13 @@ use crate::model::{
     alarm::{Alarm, AlarmList, Object},
     error::Result,
     event::{About, CatalogueNews, Event, News, OpNews},
-    id::ProjectId,
+    grant::Wanting,
+    id::{NsId, ProjectId, VnfId},
     indicator::{IndicatorNews, VnfIndicators},
     ns::NsInstance,
     op::{OpState, Operation, Target, VnfOpState},
     package::{NsDescriptor, Onboarding, Operational, PnfDescriptor, VnfPackage},
-    pm::{Crossing, PmJob, PmNews, PmReport, Threshold},
+    pm::{ObjectType, PmJob, PmNews, PmReport, Threshold},
     subscription::EventCount,
     time::Stamp,
     vnf::VnfInstance,
@@ -129,7 +130,7 @@ pub(super) fn of_package(before: Option<&VnfPackage>, after: Option<&VnfPackage>
         about.product = v.product_name.clone();
         about.software_version = v.software_version.clone();
         about.descriptor_version = v.version.clone();
-        about.vnfm_info = v.vnfm_info.clone();
+        about.managers = v.vnfm_info.clone();
     }
     vec![Told { project: p.project, at: None, news: News::Package(p.id, change), about }]
 }
@@ -204,19 +205,31 @@ pub(super) fn of_alarms(before: Option<&AlarmList>, after: Option<&AlarmList>) -
 pub(super) fn of_report(before: Option<&PmReport>, after: Option<&PmReport>, tx: &Tx<'_>) -> Result<Vec<Told>> {
     let (None, Some(r)) = (before, after) else { return Ok(Vec::new()) };
     let Some(job) = tx.get::<PmJob>(&r.job)? else { return Ok(Vec::new()) };
-    let told = |object: &Uuid| Told {
-        project: job.project,
-        at: Some(r.ready),
-        news: News::Performance(PmNews::Ready { job: r.job, report: r.id, object_type: r.object_type, object: *object }),
-        about: About { id: r.job, ..About::default() },
+    let told = |object: &Uuid| {
+        Ok(Told {
+            project: job.project,
+            at: Some(r.ready),
+            news: News::Performance(PmNews::Ready { job: r.job, report: r.id, object_type: r.object_type, object: *object }),
+            about: of_measured(r.object_type, *object, tx)?,
+        })
     };
-    Ok(job.objects.iter().filter(|o| r.entries.iter().any(|e| e.object == **o)).map(told).collect())
+    job.objects.iter().filter(|o| r.entries.iter().any(|e| e.object == **o)).map(told).collect()
 }
 
-pub(super) fn of_threshold(before: Option<&Threshold>, after: Option<&Threshold>) -> Vec<Told> {
-    let Some(t) = after else { return Vec::new() };
+fn of_measured(of: ObjectType, id: Uuid, tx: &Tx<'_>) -> Result<About> {
+    let nobody = About { id, ..About::default() };
+    if of.of_service() {
+        return tx.get::<NsInstance>(&NsId(id))?.map_or(Ok(nobody), |ns| of_ns(&ns, tx));
+    }
+    Ok(tx.get::<VnfInstance>(&VnfId(id))?.map_or(nobody, |v| of_vnf(&v)))
+}
+
+pub(super) fn of_threshold(before: Option<&Threshold>, after: Option<&Threshold>, tx: &Tx<'_>) -> Result<Vec<Told>> {
+    let Some(t) = after else { return Ok(Vec::new()) };
     let crossing = t.crossed.clone().filter(|c| before.and_then(|b| b.crossed.as_ref()) != Some(c));
-    let told = |crossing: Crossing| Told {
+    let Some(crossing) = crossing else { return Ok(Vec::new()) };
+    let about = of_measured(t.object_type, t.object, tx)?;
+    Ok(vec![Told {
         project: t.project,
         at: Some(crossing.at),
         news: News::Performance(PmNews::Crossed {
@@ -226,9 +239,8 @@ pub(super) fn of_threshold(before: Option<&Threshold>, after: Option<&Threshold>
             metric: t.metric.name.clone(),
             crossing,
         }),
-        about: About { id: t.id, ..About::default() },
-    };
-    crossing.map(told).into_iter().collect()
+        about,
+    }])
 }
 
 /// Values that are others than before, and a set that is.
@@ -249,6 +261,13 @@ pub(super) fn of_indicators(before: Option<&VnfIndicators>, after: Option<&VnfIn
     Ok(news.into_iter().map(told).collect())
 }
 
+/// There is enough now. Filters look at whose it is: the VNFM's account, and the project as the group of resources.
+pub(super) fn of_wanting(before: Option<&Wanting>, after: Option<&Wanting>) -> Vec<Told> {
+    let Some(w) = after.filter(|w| w.free.is_some() && before.is_none_or(|b| b.free.is_none())) else { return Vec::new() };
+    let about = About { id: w.grant, name: w.vnfm.clone(), descriptor: smol_str::format_smolstr!("{}", w.project), ..About::default() };
+    vec![Told { project: w.project, at: w.free, news: News::Room { grant: w.grant, kinds: w.kinds() }, about }]
+}
+
 fn of_vnf(v: &VnfInstance) -> About {
     About {
         id: v.id.0,
@@ -258,6 +277,7 @@ fn of_vnf(v: &VnfInstance) -> About {
         product: v.product_name.clone(),
         software_version: v.software_version.clone(),
         descriptor_version: v.vnfd_version.clone(),
+        managers: v.managers(),
         ..About::default()
     }
 }

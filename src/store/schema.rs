@@ -17,7 +17,7 @@ use crate::model::{
     chain::Chain,
     error::Result,
     event::Event,
-    grant::GivenGrant,
+    grant::{GivenGrant, Wanting},
     hostnet::HostNetRecord,
     id::{AlarmId, NfpId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SegmentId, SnapshotId, VnfId, VnfPkgId},
     indicator::VnfIndicators,
@@ -31,7 +31,7 @@ use crate::model::{
     setup::HostRecord,
     snapshot::VnfSnapshot,
     step::{PlanStep, StepLog},
-    subscription::{DeadLetter, EventCount, Progress, Subscription},
+    subscription::{DeadLetter, ElementListener, EventCount, Progress, Subscription},
     vnf::{Change, Facts, Remake, Reservation, VnfInstance},
 };
 use smol_str::SmolStr;
@@ -71,12 +71,14 @@ records! {
     GrantAsk, GrantAsk, 1, OpId, |r| r.op;
     SnapshotOwner, SnapshotOwner, 1, SnapshotId, |r| r.snapshot;
     GivenGrant, GivenGrant, 1, Uuid, |r| r.id;
+    Wanting, Wanting, 1, Uuid, |r| r.grant, |b, a, _| Ok(news::of_wanting(b, a));
     Facts, Observed, 1, (), |_r| ();
     HostRecord, Host, 1, (), |_r| ();
     HostNetRecord, HostNet, 1, (), |_r| ();
     Event, Outbox, 1, u64, |r| r.sequence;
     EventCount, Meta, 1, &'static str, |_r| EventCount::KEY;
     Subscription, Subscription, 2 <- old::subscription, Uuid, |r| r.id;
+    ElementListener, ElementListener, 1, Uuid, |r| r.subscription;
     Progress, Delivery, 1, Uuid, |r| r.subscription;
     DeadLetter, DeadLetter, 1, (Uuid, u64), |r| (r.subscription, r.event.sequence);
     Alarm, Alarm, 1, AlarmId, |r| r.id, news::of_alarm;
@@ -84,7 +86,7 @@ records! {
     PmJob, PmJob, 1, Uuid, |r| r.id;
     PmReport, PmReport, 1, (Uuid, Uuid), |r| (r.job, r.id), news::of_report;
     VnfIndicators, Indicator, 1, VnfId, |r| r.vnf, news::of_indicators;
-    Threshold, Threshold, 1, Uuid, |r| r.id, |b, a, _| Ok(news::of_threshold(b, a));
+    Threshold, Threshold, 1, Uuid, |r| r.id, news::of_threshold;
     VnfSnapshot, Snapshot, 2 <- old::snapshot, SnapshotId, |r| r.id;
     Secret, Secret, 1, SmolStr, |r| r.key();
     Controller, Controller, 1, SmolStr, |r| r.name.clone();

@@ -86,11 +86,15 @@ pub enum Table {
     HostNet,
     /// What VNFs tell of themselves.
     Indicator,
+    /// Which element managers made which subscriptions.
+    ElementListener,
+    /// What foreign VNFMs were refused for want of room.
+    Wanting,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 40] = [
+    pub const ALL: [Table; 42] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -131,6 +135,8 @@ impl Table {
         Table::SnapshotOwner,
         Table::HostNet,
         Table::Indicator,
+        Table::ElementListener,
+        Table::Wanting,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -176,6 +182,8 @@ impl Table {
             Table::SnapshotOwner => 0x53,
             Table::HostNet => 0x1a,
             Table::Indicator => 0x34,
+            Table::ElementListener => 0x23,
+            Table::Wanting => 0x54,
         }
     }
 
@@ -222,6 +230,8 @@ impl Table {
             Table::SnapshotOwner => "snapshot owner",
             Table::HostNet => "host network",
             Table::Indicator => "VNF indicator",
+            Table::ElementListener => "element listener",
+            Table::Wanting => "refused grant",
         }
     }
 
@@ -280,6 +290,8 @@ mod tests {
             (0x53, "snapshot owner"),
             (0x1a, "host network"),
             (0x34, "VNF indicator"),
+            (0x23, "element listener"),
+            (0x54, "refused grant"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

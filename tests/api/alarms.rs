@@ -155,6 +155,7 @@ async fn a_members_crash_is_an_alarm_of_the_service_too() {
     let root = rig.show(VNFFM).await[0].clone();
     assert_eq!((&root["isRootCause"], &root["correlatedAlarmIds"]), (&json!(true), &json!([alarm["id"]])));
     assert_eq!((&alarm["isRootCause"], &alarm["correlatedAlarmIds"]), (&json!(false), &json!([root["id"]])));
+    assert_eq!(rig.show(&path(NSFM, &alarm)).await, alarm);
     // Each side acknowledges its own.
     assert_eq!(rig.patch(&path(NSFM, &alarm), &[], json!({"ackState": "ACKNOWLEDGED"})).await.status, 200);
     assert_eq!(rig.show(VNFFM).await[0]["ackState"], "UNACKNOWLEDGED");

@@ -93,7 +93,7 @@ fn subscriptions_of_each_api_are_made_found_tested_and_ended() {
     let url = callback();
     assert_eq!(site.says(0, &["subscription", "list"]), "none");
     let mut made = Vec::new();
-    for api in ["nsd", "vnfpkgm", "nslcm", "nsfm", "vnflcm", "vnffm"] {
+    for api in ["nsd", "vnfpkgm", "nslcm", "nsfm", "vnflcm", "vnffm", "vrqan"] {
         let s = site.json(&["subscription", "create", api, "--callback", &url]);
         assert_eq!(s["callbackUri"], json!(url), "{api}: {s:#}");
         made.push(id(&s));
@@ -102,7 +102,7 @@ fn subscriptions_of_each_api_are_made_found_tested_and_ended() {
         let again = site.says(0, &["subscription", "create", api, "--callback", &url]);
         assert!(again.contains("is the same, and there already"), "{again}");
     }
-    assert_eq!(site.json(&["subscription", "list"]).as_array().map(Vec::len), Some(6));
+    assert_eq!(site.json(&["subscription", "list"]).as_array().map(Vec::len), Some(7));
 
     fs::write(site.path("ask.yaml"), "filter:\n  operationTypes: [HEAL]\n").expect("written");
     let s = site.json(&["subscription", "create", "vnflcm", "--short", "--callback", &url, "--request", "ask.yaml"]);

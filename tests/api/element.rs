@@ -155,6 +155,7 @@ async fn an_element_manager_with_a_role_for_it_heals_modifies_and_escalates() {
     fits(VNFFM_OF_SOL002, "Alarm", &alarm);
     assert_eq!(alarm["vnfcInstanceIds"], json!([guest]), "{alarm:#}");
     let at = format!("/vnffm/v1/alarms/{}", alarm["id"].as_str().expect("id"));
+    assert_eq!(ask(&rig, &em, &format!("GET {at}"), Value::Null).await.json(), alarm);
     let escalate = async |to: &str| ask(&rig, &em, &format!("POST {at}/escalate"), json!({"proposedPerceivedSeverity": to})).await.status;
     assert_eq!(escalate("CRITICAL").await, 204);
     assert_eq!(rig.show(&at).await["perceivedSeverity"], "CRITICAL");
@@ -190,4 +191,62 @@ async fn an_element_manager_hears_of_what_is_in_its_charge() {
     let of = subscriber.until(3).await;
     assert!(of.iter().all(|n| n["vnfInstanceId"] == id(&his)), "{of:#?}");
     assert_eq!(ask(&rig, &em, &format!("DELETE {at}"), Value::Null).await.status, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_loses_the_charge_of_a_vnf_hears_nothing_more_of_it() {
+    let mut rig = rig(64, "").await;
+    let vnfd = rig.onboard_vnf("descriptors/vcpe/vcpe-web").await["vnfdId"].clone();
+    let em = manager(&rig, "em-a", true).await;
+    let (kept, lost) = (up(&rig, &vnfd, Some("em-a")).await, up(&rig, &vnfd, Some("em-a")).await);
+    let (of_both, of_one, faults) = (Subscriber::start(None).await, Subscriber::start(None).await, Subscriber::start(None).await);
+    rig.show_face(Face::Element);
+    let only = json!({"vnfInstanceSubscriptionFilter": {"vnfInstanceIds": [id(&lost)]}, "notificationTypes": ["VnfIdentifierDeletionNotification"]});
+    let mut at = Vec::new();
+    for (all, body) in [
+        ("/vnflcm/v2/subscriptions", json!({"callbackUri": of_both.uri()})),
+        ("/vnflcm/v2/subscriptions", json!({"callbackUri": of_one.uri(), "filter": only})),
+        ("/vnffm/v1/subscriptions", json!({"callbackUri": faults.uri()})),
+    ] {
+        let made = ask(&rig, &em, &format!("POST {all}"), body).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        at.push(made.header("location").expect("location").to_owned());
+    }
+    // An alarm that it is told of names the guest, as those that it reads do.
+    let guest = ask(&rig, &em, &format!("GET {kept}"), Value::Null).await.json()["instantiatedVnfInfo"]["vnfcInfo"][0]["id"].clone();
+    rig.sim.put(guest.as_str().expect("id").parse().expect("id"), GuestState::Crashed).expect("crashed");
+    let told = faults.until(1).await;
+    assert_eq!(
+        (&told[0]["notificationType"], &told[0]["alarm"]["vnfcInstanceIds"]),
+        (&json!("AlarmNotification"), &json!([guest])),
+        "{told:#?}"
+    );
+
+    rig.show_face(Face::Main);
+    let r = rig.patch(&lost, &[], json!({"metadata": {"bothy.em": "somebody else"}})).await;
+    assert_eq!(r.status, 202, "{}", r.body);
+    rig.settled(r.header("location").expect("location"), "operationState", &["STARTING", "PROCESSING"]).await;
+    rig.task(&format!("{lost}/terminate"), json!({"terminationType": "FORCEFUL"})).await;
+    assert_eq!(rig.delete(&lost).await.status, 204);
+    rig.task(&format!("{kept}/terminate"), json!({"terminationType": "FORCEFUL"})).await;
+    assert_eq!(rig.delete(&kept).await.status, 204);
+    // Told in order: what came before the last one is all there is.
+    let gone = |n: &Value| n["notificationType"] == "VnfIdentifierDeletionNotification";
+    let begun = std::time::Instant::now();
+    while !of_both.news().iter().any(gone) {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:#?}", of_both.news());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let all = of_both.news();
+    let of_lost: Vec<&Value> = all.iter().filter(|n| n["vnfInstanceId"] == id(&lost)).collect();
+    assert!(of_lost.iter().all(|n| n["operation"] == "MODIFY_INFO"), "{of_lost:#?}");
+    assert!(all.iter().any(|n| n["operation"] == "TERMINATE" && n["vnfInstanceId"] == id(&kept)), "{all:#?}");
+    assert!(of_one.news().is_empty(), "{:#?}", of_one.news());
+    // They are still its own, to read and to end.
+    rig.show_face(Face::Element);
+    assert_eq!(ask(&rig, &em, "GET /vnflcm/v2/subscriptions", Value::Null).await.json().as_array().map(Vec::len), Some(2));
+    for at in &at {
+        assert_eq!(ask(&rig, &em, &format!("GET {at}"), Value::Null).await.status, 200, "{at}");
+        assert_eq!(ask(&rig, &em, &format!("DELETE {at}"), Value::Null).await.status, 204, "{at}");
+    }
 }

@@ -15,8 +15,10 @@ use serde_json::{Value, json};
 
 use crate::{
     daemon::{Daemon, free_port},
+    held::Face,
     identity::{bare, bearer, user},
     kit::fits,
+    notify::Subscriber,
     rig::{Reply, Rig, rig, rig_on},
     schema,
 };
@@ -210,6 +212,66 @@ async fn the_same_operation_asked_for_many_times_at_once_has_one_grant() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vnfm_is_told_when_there_is_room_for_what_it_was_refused() {
+    let mut rig = rig_on(64, "", small_box()).await;
+    let vnfd = web(&rig).await;
+    let (east, west) = (vnfm(&rig, "east").await, vnfm(&rig, "west").await);
+    let (to, other, storage, elsewhere) =
+        (Subscriber::start(None).await, Subscriber::start(None).await, Subscriber::start(None).await, Subscriber::start(None).await);
+    rig.show_face(Face::Vnfm);
+    let all = "/vrqan/v1/subscriptions";
+    for (token, to, filter) in [
+        (&east, &to, json!({"resourceTypes": ["COMPUTE", "STORAGE"], "vimIds": ["bothy"]})),
+        (&west, &other, json!({})),
+        (&east, &storage, json!({"resourceTypes": ["NETWORK"]})),
+        (&east, &elsewhere, json!({"resourceProviderIds": ["somebody else"]})),
+    ] {
+        let body = json!({"callbackUri": to.uri(), "filter": filter}).to_string();
+        let made = bare(&rig, &format!("POST {all}"), &[&bearer(token), "content-type: application/json"], &body).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        let at = made.header("location").expect("location").to_owned();
+        let shown = read(&rig, token, &at).await;
+        assert_eq!((shown.status, shown.json()), (200, made.json()));
+        fits(schema::VRQAN, "VrQuotaAvailSubscription", &shown.json());
+    }
+    assert_eq!(read(&rig, &east, all).await.json().as_array().map(Vec::len), Some(4), "a project's are seen by all in it");
+    let (a, b) = (format!("{VNF}1"), format!("{VNF}2"));
+    assert_eq!(ask(&rig, &west, &request(&vnfd, &a, 1, "INSTANTIATE", 3)).await.status, 201);
+    let wanted = request(&vnfd, &b, 2, "INSTANTIATE", 2);
+    assert_eq!(ask(&rig, &east, &wanted).await.status, 403);
+    // One that no room could ever help is no matter of room.
+    let mut never = request(&vnfd, &format!("{VNF}3"), 3, "INSTANTIATE", 1);
+    never["addResources"][0]["vduId"] = "nobody".into();
+    assert_eq!(ask(&rig, &east, &never).await.status, 403);
+    rig.core.nfvo.tell_room();
+    assert!(to.news().is_empty(), "{:#?}", to.news());
+    // Scaled in, there is too little yet; ended, there is enough.
+    assert_eq!(ask(&rig, &west, &request(&vnfd, &a, 4, "TERMINATE", 0)).await.status, 201);
+    let told = to.until(1).await;
+    assert_eq!(told[0]["notificationType"], "VrQuotaAvailNotification", "{told:#?}");
+    assert_eq!(told[0]["resourceGroupId"], json!("00000000-0000-0000-0000-000000000001"), "its project");
+    assert!(told[0]["_links"]["subscription"]["href"].as_str().is_some_and(|h| h.contains("/vrqan/v1/subscriptions/")), "{told:#?}");
+    assert_eq!(ask(&rig, &east, &request(&vnfd, &b, 5, "INSTANTIATE", 2)).await.status, 201);
+    // By the quota of the project, too; each once.
+    rig.show_face(Face::Main);
+    assert_eq!(rig.patch("/bothy/v1/projects/default", &[], json!({"quota": {"vcpus": 2}})).await.status, 200);
+    assert_eq!(ask(&rig, &east, &request(&vnfd, &format!("{VNF}4"), 6, "INSTANTIATE", 1)).await.status, 403);
+    rig.core.nfvo.tell_room();
+    assert_eq!(rig.patch("/bothy/v1/projects/default", &[], json!({"quota": {"vcpus": 9}})).await.status, 200);
+    rig.core.nfvo.tell_room();
+    rig.core.nfvo.tell_room();
+    assert_eq!(to.until(2).await.len(), 2);
+    for silent in [&other, &storage, &elsewhere] {
+        assert!(silent.news().is_empty(), "{:#?}", silent.news());
+    }
+    // Whoever asks for no grants hears of none.
+    let viewer = user(&rig, "eve", "viewer", "default").await;
+    let body = json!({"callbackUri": to.uri()}).to_string();
+    let refused = bare(&rig, &format!("POST {all}"), &[&bearer(&viewer), "content-type: application/json"], &body).await;
+    assert_eq!(refused.status, 403, "{}", refused.body);
+}
+
 #[test]
 fn a_listener_serves_the_reference_points_it_names_and_no_other() {
     let temp = tempfile::tempdir().expect("dir");
@@ -234,6 +296,8 @@ fn a_listener_serves_the_reference_points_it_names_and_no_other() {
         (1, "GET /grant/v1/grants".to_owned(), 405, Some("POST")),
         (1, format!("DELETE /grant/v1/grants/{nobody}"), 405, Some("GET,HEAD")),
         (1, "GET /vnflcm/v2/vnf_instances".to_owned(), 404, None),
+        (0, "GET /vrqan/v1/subscriptions".to_owned(), 404, None),
+        (1, "GET /vrqan/v1/subscriptions".to_owned(), 200, None),
         (1, "GET /bothy/v1/health".to_owned(), 404, None),
     ] {
         let r = crate::pair::https(ports[port], &token, &line, "");

@@ -16,6 +16,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE},
     response::Response,
 };
+use bothy::api::older;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ use crate::{
     coverage::{FILES, PRODUCED, SLIPS, matches},
     schema::{
         self, GRANT, NSD, NSFM, NSLCM, NSPM, SOL002, SOL003, SOL005, VNFFM, VNFFM_OF_SOL002, VNFIND, VNFIND_OF_SOL002, VNFLCM,
-        VNFLCM_OF_SOL002, VNFPKGM, VNFPKGM_OF_SOL003, VNFPM, VNFPM_OF_SOL002,
+        VNFLCM_OF_SOL002, VNFPKGM, VNFPKGM_OF_SOL003, VNFPM, VNFPM_OF_SOL002, VRQAN,
     },
     shape::described,
 };
@@ -61,6 +62,7 @@ const TYPES: &[(&str, &str, &str)] = &[
     ("vnfpm", VNFPM, SOL003),
     ("vnfind", VNFIND, SOL003),
     ("grant", GRANT, SOL003),
+    ("vrqan", VRQAN, SOL003),
 ];
 
 /// The same of SOL002.
@@ -71,7 +73,7 @@ const ELEMENT_TYPES: &[(&str, &str, &str)] = &[
     ("vnfind", VNFIND_OF_SOL002, SOL002),
 ];
 
-const VNFM_TYPES: &[(&str, &str, &str)] = &[("vnfpkgm", VNFPKGM_OF_SOL003, SOL003), ("grant", GRANT, SOL003)];
+const VNFM_TYPES: &[(&str, &str, &str)] = &[("vnfpkgm", VNFPKGM_OF_SOL003, SOL003), ("grant", GRANT, SOL003), ("vrqan", VRQAN, SOL003)];
 
 /// Routes of the rig's own.
 const OF_THE_RIG: &[&str] = &["/slow", "/stuck", "/flood"];
@@ -173,6 +175,8 @@ enum Due {
     /// Of the kind that the request asked for.
     File,
     Json(&'static str, Arc<Validator>),
+    /// What the second major declares, in the form of the first.
+    Older(Arc<Validator>),
     /// Nobody has declared it.
     Undeclared,
 }
@@ -199,6 +203,14 @@ fn unlike_at(face: Face, method: &str, path: &str, status: u16, media: &str, bod
         Due::File => Vec::new(),
         Due::Nothing if body.is_empty() && media.is_empty() => Vec::new(),
         Due::Nothing => vec![at(format!("should have no body: {media} {}", String::from_utf8_lossy(body)))],
+        Due::Older(_) if media != JSON => vec![at(format!("should be {JSON}: '{media}' {}", String::from_utf8_lossy(body)))],
+        Due::Older(validator) => match serde_json::from_slice(body) {
+            Err(e) => vec![at(format!("{e}: {}", String::from_utf8_lossy(body)))],
+            Ok(mut v) => {
+                as_second(&mut v);
+                validator.iter_errors(&v).map(|e| at(format!("{}: {e}", e.instance_path()))).collect()
+            }
+        },
         Due::Json(wanted, _) if media != wanted => vec![at(format!("should be {wanted}: '{media}' {}", String::from_utf8_lossy(body)))],
         Due::Json(_, validator) => match serde_json::from_slice(body) {
             Err(e) => vec![at(format!("{e}: {}", String::from_utf8_lossy(body)))],
@@ -270,7 +282,9 @@ type Declared = BTreeMap<String, BTreeMap<(String, u16), String>>;
 fn read(face: Face) -> Declared {
     let mut all = Declared::new();
     let Some(digest) = schema::root().map(|r| r.with_file_name("digest")) else { return all };
-    for (_, api, file) in PRODUCED.iter().filter(|p| p.0 == face) {
+    // Met at both.
+    let of_nfvo = ["VNFLifecycleOperationGranting", "VirtualisedResourcesQuotaAvailableNotification"];
+    for (_, api, file) in PRODUCED.iter().filter(|p| p.0 == face || face == Vnfm && of_nfvo.contains(&p.1)) {
         let text = fs::read_to_string(digest.join(format!("{file}-v3.7.1.json"))).expect("the digest");
         let v: Value = serde_json::from_str(&text).expect("JSON");
         for r in v["resources"][api].as_array().expect("an API of the digest") {
@@ -301,8 +315,8 @@ fn etsi(face: Face, path: &str, method: &str, status: u16) -> Due {
         return Due::File;
     }
     let api = path.split('/').nth(1).unwrap_or_default();
-    if path.starts_with("/vnflcm/v1/") && !path.ends_with("/api_versions") {
-        return first_major(path, method, status);
+    if let Some(second) = older::second(path).filter(|_| !path.ends_with("/api_versions")) {
+        return first_major(face, path, &second, method, status);
     }
     let Some((_, file, general)) = face.types().iter().find(|(a, ..)| *a == api) else { return Due::Undeclared };
     // The versions are told below each API's root as well as below its majors.
@@ -320,26 +334,88 @@ fn etsi(face: Face, path: &str, method: &str, status: u16) -> Due {
     }
 }
 
-/// The older file of ETSI's, which has a part of the first major, each type written out where it is used.
-fn first_major(path: &str, method: &str, status: u16) -> Due {
-    static READ: OnceLock<Value> = OnceLock::new();
-    let doc = READ.get_or_init(|| {
-        let of = "openapi-old/sol003-v2.4.1-v2.5.1/SOL003-VNFLifecycleManagement-API.json";
+/// The older files of ETSI's, which have a part of the first majors, each type written out where it is used.
+const OLDER: [(&str, &str); 2] =
+    [("vnflcm", "SOL003-VNFLifecycleManagement-API.json"), ("vnfpkgm", "SOL003-VNFPackageManagement-API.json")];
+
+/// By ETSI's older file where there is one, else by what the second major has.
+fn first_major(face: Face, path: &str, second: &str, method: &str, status: u16) -> Due {
+    static READ: [OnceLock<Value>; 2] = [OnceLock::new(), OnceLock::new()];
+    let api = path.split('/').nth(1).unwrap_or_default();
+    let Some(nth) = OLDER.iter().position(|(a, _)| *a == api) else {
+        // Of the first majors alone.
+        if second.contains("pm/v2/subscriptions") {
+            return pm_subscription(second, method, status);
+        }
+        return match etsi(face, second, method, status) {
+            Due::Json(_, validator) => Due::Older(validator),
+            due => due,
+        };
+    };
+    let doc = READ[nth].get_or_init(|| {
+        let of = format!("openapi-old/sol003-v2.4.1-v2.5.1/{}", OLDER[nth].1);
         let at = schema::root().expect("ETSI's files").with_file_name(of);
         serde_json::from_str(&fs::read_to_string(at).expect("the older file")).expect("JSON")
     });
-    let below = path.trim_start_matches("/vnflcm/v1");
+    let below = &path[api.len() + "//v1".len()..];
+    if method == "GET" && status < 300 && (FILES.iter().any(|f| below.ends_with(f)) || below.contains("/artifacts/")) {
+        return Due::File;
+    }
     let declared = doc["paths"].as_object().expect("paths");
     let of = template(declared.keys(), below).map(|at| &declared[at][method.to_lowercase()]["responses"][status.to_string()]["schema"]);
+    // One subscription in a file where SOL003 5.4.18.3.2 has a list, and a list where one is made.
+    let is_slip = below == "/subscriptions" && (method == "GET" || api == "vnfpkgm");
     match (of, method, status) {
-        (_, "POST" | "PATCH", 202) | (_, _, 204 | 303) => Due::Nothing,
-        // One subscription in the file, where SOL003 5.4.18.3.2 has a list.
-        (Some(s), ..) if s.is_object() && !(below == "/subscriptions" && method == "GET") => {
-            let name = format!("{method} {} of the first major {status}", below.split('/').nth(1).unwrap_or_default());
+        (_, "POST" | "PATCH" | "PUT", 202) | (_, _, 204 | 303) => Due::Nothing,
+        (Some(s), ..) if s.is_object() && !is_slip => {
+            let name = format!("{api} {method} {} of the first major {status}", below.split('/').nth(1).unwrap_or_default());
+            let name = if below.matches('/').count() > 1 { format!("one {name}") } else { name };
             Due::Json(JSON, validator(&name, || s.clone()))
         }
         // What the file does not have.
         _ => Due::Json(JSON, validator("anything", || json!({}))),
+    }
+}
+
+/// No file of ETSI's that is here has them: SOL003 V2.7.1 6.5.2.3.
+fn pm_subscription(path: &str, method: &str, status: u16) -> Due {
+    let link = json!({"type": "object", "required": ["href"]});
+    let one = json!({"type": "object", "required": ["id", "callbackUri", "_links"], "properties": {"id": {"type": "string"},
+        "callbackUri": {"type": "string"}, "filter": {"type": "object"}, "_links": {"type": "object", "required": ["self"], "properties": {"self": link}}},
+        "additionalProperties": false});
+    match (method, status) {
+        (_, 204 | 303) => Due::Nothing,
+        ("GET", 200) if path.ends_with("/subscriptions") => {
+            Due::Json(JSON, validator("PmSubscription[]", || json!({"type": "array", "items": one})))
+        }
+        ("GET", 200) | ("POST", 201) => Due::Json(JSON, validator("PmSubscription", || one)),
+        _ => Due::Undeclared,
+    }
+}
+
+/// What differs between the majors by its form alone, in that of the second.
+fn as_second(v: &mut Value) {
+    match v {
+        Value::Array(all) => all.iter_mut().for_each(as_second),
+        Value::Object(members) => {
+            if members.contains_key("criteria") {
+                let before = members.insert("callbackUri".to_owned(), json!(""));
+                assert!(before.is_none(), "a job of the first major has no callback");
+            }
+            assert!(!members.contains_key("stateEnteredTime") && !members.contains_key("verbosity"), "{members:#?}");
+            for (name, v) in members {
+                let key = [("cpConfig", "cpInstanceId"), ("vimConnectionInfo", "id")].iter().find(|(n, _)| n == name).map(|(_, key)| *key);
+                if let (Some(key), Value::Array(list)) = (key, &mut *v) {
+                    let named = list.iter_mut().map(|e| {
+                        let of = e.as_object_mut().and_then(|e| e.remove(key)).and_then(|k| k.as_str().map(str::to_owned));
+                        (of.unwrap_or_else(|| panic!("an entry of {name} has no {key}")), e.take())
+                    });
+                    *v = named.collect();
+                }
+                as_second(v);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -387,6 +463,9 @@ pub fn notification(version: &str, media: &str, body: &[u8]) -> Vec<String> {
     if schema::root().is_none() {
         return Vec::new();
     }
+    if v["notificationType"] == "VrQuotaAvailNotification" {
+        return quota_notification().iter_errors(&v).map(|e| format!("{}: {e}\n{v:#}", e.instance_path())).collect();
+    }
     let links = &v["_links"];
     let cause = ["subscription", "pmJob", "threshold"].iter().find_map(|l| links[*l]["href"].as_str()).unwrap_or_default();
     let Some((_, file)) = NEWS.iter().find(|(api, _)| cause.split('/').any(|p| p == *api)) else {
@@ -394,13 +473,50 @@ pub fn notification(version: &str, media: &str, body: &[u8]) -> Vec<String> {
     };
     // SOL003 and SOL005 tell of packages by one path; only SOL003 has this link.
     let file = if links["vnfPackageByVnfdId"].is_null() { file } else { &schema::VNFPKGM_NOTIFICATION_OF_SOL003 };
+    // What only element managers are told.
+    let file = if v["alarm"]["vnfcInstanceIds"].is_null() { file } else { &schema::VNFFM_NOTIFICATION_OF_SOL002 };
     let kind = v["notificationType"].as_str().unwrap_or_default();
+    let v = &in_second_form(&v, cause);
     // These types are spelt with another capital than the values that name them.
     let name = &kind.replace("dOnboarding", "dOnBoarding");
     match typed(file, name, "") {
-        Due::Json(_, validator) => validator.iter_errors(&v).map(|e| format!("{kind}{}: {e}\n{v:#}", e.instance_path())).collect(),
-        Due::Nothing | Due::File | Due::Undeclared => Vec::new(),
+        Due::Json(_, validator) => validator.iter_errors(v).map(|e| format!("{kind}{}: {e}\n{v:#}", e.instance_path())).collect(),
+        Due::Nothing | Due::File | Due::Undeclared | Due::Older(_) => Vec::new(),
     }
+}
+
+/// SOL003 11.5.2.4, of which ETSI's file has no type.
+fn quota_notification() -> Arc<Validator> {
+    let text = json!({"type": "string", "minLength": 1});
+    validator("VrQuotaAvailNotification", || {
+        json!({"type": "object", "required": ["id", "notificationType", "subscriptionId", "timeStamp", "resourceGroupId", "_links"],
+            "properties": {"id": text, "notificationType": text, "subscriptionId": text, "timeStamp": {"type": "string", "format": "date-time"},
+                "resourceGroupId": text, "resourceProviderId": text,
+                "_links": {"type": "object", "required": ["subscription"], "properties": {"subscription": {"type": "object", "required": ["href"]}},
+                    "additionalProperties": false}},
+            "additionalProperties": false})
+    })
+}
+
+/// A first major's notification, but for what the second has otherwise: performance is told to subscriptions.
+fn in_second_form(v: &Value, cause: &str) -> Value {
+    let mut v = v.clone();
+    if cause.contains("/v1/subscriptions/")
+        && ["nsd", "vnfpkgm", "nslcm", "nspm", "vnfpm"].iter().any(|api| cause.contains(&format!("/{api}/")))
+    {
+        as_second(&mut v);
+    }
+    // It came later, and SOL003's second major wants it.
+    if cause.contains("/vnfpkgm/v1/") && v["notificationType"] == "VnfPackageOnboardingNotification" {
+        assert!(v["vnfmInfo"].is_null(), "{v:#}");
+        v["vnfmInfo"] = json!([]);
+    }
+    if cause.contains("pm/v1/") {
+        let id = v.as_object_mut().and_then(|m| m.remove("subscriptionId"));
+        let link = v["_links"].as_object_mut().and_then(|l| l.remove("subscription"));
+        assert!(id.is_some() && link.is_some(), "{v:#}");
+    }
+    v
 }
 
 #[test]

@@ -19,13 +19,13 @@ use crate::{
 const JOBS: &str = "/vnfpm/v2/pm_jobs";
 const THRESHOLDS: &str = "/vnfpm/v2/thresholds";
 
-struct Web {
-    id: String,
-    guest: VnfcId,
+pub struct Web {
+    pub id: String,
+    pub guest: VnfcId,
     nics: Vec<String>,
 }
 
-async fn web(rig: &Rig) -> Web {
+pub async fn web(rig: &Rig) -> Web {
     let package = rig.onboard_vnf("descriptors/vcpe/vcpe-web").await;
     let vnf = rig.post("/vnflcm/v2/vnf_instances", json!({"vnfdId": package["vnfdId"], "vnfInstanceName": "web"})).await;
     let vnf = vnf.header("location").expect("location").to_owned();
@@ -41,7 +41,7 @@ async fn web(rig: &Rig) -> Web {
 }
 
 /// The guest has used so much CPU, and got so many bytes on each NIC.
-fn used(rig: &Rig, w: &Web, cpu: Duration, bytes: u64) {
+pub fn used(rig: &Rig, w: &Web, cpu: Duration, bytes: u64) {
     let c = NicCounters { rx_bytes: bytes, tx_bytes: 2 * bytes, rx_packets: bytes / 100, tx_packets: bytes / 50 };
     let nics = w.nics.iter().map(|n| (n.parse().expect("a name"), c)).collect();
     let s = GuestStats { cpu_ns: cpu.as_nanos() as u64, memory_kib: 1000, memory_used_kib: 250, disk: 1 << 20, disk_used: 1 << 18, nics };
@@ -58,7 +58,7 @@ fn job(w: &Web, s: &Subscriber) -> Value {
     })
 }
 
-fn at(path: &str) -> String {
+pub fn at(path: &str) -> String {
     path.strip_prefix("https://localhost").unwrap_or(path).to_owned()
 }
 
@@ -151,6 +151,7 @@ async fn a_threshold_tells_each_crossing_once() {
     let one = made.header("location").expect("location").to_owned();
     fits(schema::VNFPM, "Threshold", &rig.show(&one).await);
     assert_eq!(rig.show(THRESHOLDS).await.as_array().map(Vec::len), Some(1));
+    assert_eq!(rig.patch(&one, &[], json!({"callbackUri": s.uri()})).await.status, 200);
     assert_eq!(rig.delete(&one).await.status, 204);
 }
 
@@ -215,6 +216,22 @@ async fn a_service_is_measured_at_its_saps() {
     fits(schema::NSPM, "PerformanceReport", &report);
     assert_eq!(report["entries"].as_array().map(Vec::len), Some(2), "{report:#}");
     assert_eq!(rig.show(JOBS).await, json!([]), "of a service");
+    let job = made.header("location").expect("location").to_owned();
+    let ask = json!({
+        "objectType": "Ns", "objectInstanceId": ns.rsplit('/').next(), "callbackUri": s.uri(),
+        "criteria": {"performanceMetric": "ByteIncomingSap", "thresholdType": "SIMPLE", "simpleThresholdDetails": {"thresholdValue": 1e9, "hysteresis": 1}}
+    });
+    let made = rig.post("/nspm/v2/thresholds", ask).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let threshold = made.header("location").expect("location").to_owned();
+    // One of either kind is shown, told to somebody else, and ended.
+    for (all, one) in [("/nspm/v2/pm_jobs", &job), ("/nspm/v2/thresholds", &threshold)] {
+        assert_eq!(rig.show(one).await["id"], rig.show(all).await[0]["id"]);
+        let other = Subscriber::start(None).await;
+        assert_eq!(rig.patch(one, &[], json!({"callbackUri": other.uri()})).await.status, 200, "{one}");
+        assert_eq!(rig.show(one).await["callbackUri"], other.uri());
+        assert_eq!((rig.delete(one).await.status, rig.get(one).await.status), (204, 404), "{one}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,11 +39,14 @@ pub const VNFIND: &str = "nfv-sol002-sol003/SOL003/VNFIndicator/definitions/SOL0
 pub const VNFIND_NOTIFICATION: &str =
     "nfv-sol002-sol003/SOL003/VNFIndicatorNotification/definitions/SOL003VNFIndicatorNotification_def.yaml";
 pub const VNFIND_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFIndicator/definitions/SOL002VNFIndicator_def.yaml";
+pub const VNFFM_NOTIFICATION_OF_SOL002: &str =
+    "nfv-sol002-sol003/SOL002/VNFFaultManagementNotification/definitions/SOL002VNFFaultManagementNotification_def.yaml";
 pub const VNFFM: &str = "nfv-sol002-sol003/SOL003/VNFFaultManagement/definitions/SOL003VNFFaultManagement_def.yaml";
 pub const NSFM: &str = "nfv-sol005/SOL005/NSFaultManagement/definitions/SOL005NSFaultManagement_def.yaml";
 pub const VNFPM: &str = "nfv-sol002-sol003/SOL003/VNFPerformanceManagement/definitions/SOL003VNFPerformanceManagement_def.yaml";
 /// Grants: what this NFVO gives, and what this VNFM asks for.
 pub const GRANT: &str = "nfv-sol002-sol003/SOL003/VNFLifecycleOperationGranting/definitions/SOL003VNFLifecycleOperationGranting_def.yaml";
+pub const VRQAN: &str = "nfv-sol002-sol003/SOL003/VirtualisedResourcesQuotaAvailableNotification/definitions/SOL003VirtualisedResourcesQuotaAvailableNotification_def.yaml";
 pub const NSPM: &str = "nfv-sol005/SOL005/NSPerformanceManagement/definitions/SOL005NSPerformanceManagement_def.yaml";
 
 /// What subscribers are sent.

@@ -56,6 +56,12 @@ const APIS: &[Api] = &[
         "1.7.0",
         Point::Sol003Nfvo,
     ),
+    api(
+        "nfv-sol002-sol003/SOL003/VirtualisedResourcesQuotaAvailableNotification/VirtualisedResourcesQuotaAvailableNotification.yaml",
+        "vrqan/v1",
+        "1.3.0",
+        Point::Sol003Nfvo,
+    ),
 ];
 
 /// Seconds for each API: by then each of its methods has had its share. `--long` has no bound.

@@ -216,6 +216,7 @@ impl Stage {
             (Point::Sol003Vnfm, "vnflcm/v2"),
             (Point::Sol003Vnfm, "vnffm/v1"),
             (Point::Sol003Vnfm, "vnfind/v1"),
+            (Point::Sol003Nfvo, "vrqan/v1"),
         ] {
             let v = self.post(point, &format!("/{api}/subscriptions"), json!({"callbackUri": format!("{callback}/{api}")}));
             self.subscriptions.insert(api, text(&v["id"]));

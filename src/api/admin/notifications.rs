@@ -13,7 +13,7 @@ use crate::{
         respond::{Json, NoQuery},
         who::View,
     },
-    model::{access::Owned as _, subscription::DeadLetter},
+    model::subscription::DeadLetter,
     notify::Standing,
 };
 
@@ -71,14 +71,13 @@ pub async fn all(State(s): Ctx, _: NoQuery) -> Answer<Json<Wire>> {
     let of = move |n: &View| {
         let mut all = notify.standings()?;
         all.retain(|s| n.caller().sees_all_of(&s.subscription));
-        if n.caller().element {
-            let his = n.caller().charges(n.vnfm().store())?;
-            all.retain(|s| {
-                let of = s.subscription.of_vnfs();
-                !of.is_empty() && of.iter().all(|v| his.contains(v))
-            });
+        let mut his = Vec::new();
+        for s in all {
+            if n.caller().has_in_charge(n.vnfm().store(), &s.subscription)? {
+                his.push(s);
+            }
         }
-        Ok((notify.kept()?, all))
+        Ok((notify.kept()?, his))
     };
     let (kept, all) = s.domain(of).await?;
     Ok(Json(Wire { kept, subscribers: all.into_iter().map(subscriber).collect() }))

@@ -1,4 +1,4 @@
-//! Notifications as SOL003 5.5.2.17 to 5.5.2.19, 7.5.2.5 to 7.5.2.7, 10.5.2.9 and SOL005 5.5.2.9, 6.5.2.5, 8.5.2.5 to 8.5.2.7, 9.5.2.8 have them.
+//! Notifications as SOL003 5.5.2.17 to 5.5.2.19, 7.5.2.5 to 7.5.2.7, 10.5.2.9, 11.5.2.4 and SOL005 5.5.2.9, 6.5.2.5, 8.5.2.5 to 8.5.2.7, 9.5.2.8 have them.
 //!
 //! The id is made of what happened, so that a repeat, and the same news to another subscriber, has the
 //! same. What has changed is looked up when it is sent, as the op-occ shows it then.
@@ -9,13 +9,14 @@ use uuid::Uuid;
 
 use super::{
     Base,
-    alarm::{alarm, collection as alarms_of},
+    alarm::{alarm, collection as alarms_of, to_element},
     indicator::value,
     opocc::{self, Around},
-    pm::object_path,
+    pm::{job_source, object_path, threshold_source},
     problem,
     subscription::collection,
     time,
+    vnf::VIM,
 };
 use crate::{
     api::{
@@ -30,7 +31,7 @@ use crate::{
         op::Target,
         package::Operational,
         pm::{Direction, PmNews},
-        subscription::{Source, Subscription, operation},
+        subscription::{ElementListener, Source, Subscription, operation},
     },
     nfvo::Nfvo,
     notify::Rendered,
@@ -43,6 +44,12 @@ fn api(source: Source) -> &'static Api {
         Source::NsLcm => &version::NSLCM,
         Source::VnfLcm => &version::VNFLCM,
         Source::VnfLcmFirst => &version::VNFLCM_FIRST,
+        Source::NsdFirst => &version::NSD_FIRST,
+        Source::VnfPkgmFirst | Source::Sol003VnfPkgmFirst => &version::VNFPKGM_FIRST,
+        Source::NsLcmFirst => &version::NSLCM_FIRST,
+        Source::VnfPmFirst => &version::VNFPM_FIRST,
+        Source::NsPmFirst => &version::NSPM_FIRST,
+        Source::VrQuota => &version::VRQAN,
         Source::VnfFm => &version::VNFFM,
         Source::NsFm => &version::NSFM,
         Source::VnfPmJob | Source::VnfThreshold => &version::VNFPM,
@@ -84,13 +91,13 @@ impl Body {
 pub fn render(nfvo: &Nfvo, s: &Subscription, e: &Event) -> Result<Rendered> {
     let mut b = Body { members: Map::new(), links: Map::new(), base: Base(s.base.clone()) };
     b.put("id", id(e).to_string());
-    // PM notifications name their job or threshold instead.
-    let of_subscription = !matches!(e.news, News::Performance(_));
+    // PM notifications of the second majors name their job or threshold instead.
+    let of_subscription = s.source.is_first() || !matches!(e.news, News::Performance(_));
     if of_subscription {
         b.put("subscriptionId", s.id.to_string());
     }
     // SOL005's nslcm writes it in small letters, the others do not.
-    let stamp = if s.source == Source::NsLcm { "timestamp" } else { "timeStamp" };
+    let stamp = if s.source.second() == Source::NsLcm { "timestamp" } else { "timeStamp" };
     b.put(stamp, time(e.at.unwrap_or_default()).to_string());
     match &e.news {
         News::Op(o) => op_occ(nfvo, s, o, &mut b)?,
@@ -116,7 +123,9 @@ pub fn render(nfvo: &Nfvo, s: &Subscription, e: &Event) -> Result<Rendered> {
         News::Pnfd(id, change) => pnfd(e, &id.to_string(), change, &mut b)?,
         News::AlarmRaised(a) => {
             b.put("notificationType", "AlarmNotification");
-            let shown = serde_json::to_value(alarm(a, &b.base));
+            // Whoever manages elements knows guests by their ids.
+            let of_element = nfvo.vnfm().store().get::<ElementListener>(&s.id)?.is_some();
+            let shown = serde_json::to_value(if of_element { to_element(a, &b.base) } else { alarm(a, &b.base) });
             b.put("alarm", shown.map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?);
         }
         News::AlarmCleared(a) => {
@@ -125,8 +134,14 @@ pub fn render(nfvo: &Nfvo, s: &Subscription, e: &Event) -> Result<Rendered> {
             b.put("alarmClearedTime", time(a.cleared.unwrap_or_default()).to_string());
             b.link("alarm", format!("{}/{}", alarms_of(a.object), a.id));
         }
-        News::Performance(news) => performance(s, news, &mut b),
+        News::Performance(news) => performance(news, &mut b),
         News::Indicator(news) => indicator(news, &mut b),
+        // SOL003 11.5.2.4; ETSI's file has no type for it.
+        News::Room { .. } => {
+            b.put("notificationType", "VrQuotaAvailNotification");
+            b.put("resourceGroupId", e.about.descriptor.as_str());
+            b.put("resourceProviderId", VIM);
+        }
         News::AlarmsRebuilt => {
             b.put("notificationType", "AlarmListRebuiltNotification");
             b.link("alarms", if s.source == Source::NsFm { "/nsfm/v1/alarms" } else { "/vnffm/v1/alarms" }.into());
@@ -138,20 +153,20 @@ pub fn render(nfvo: &Nfvo, s: &Subscription, e: &Event) -> Result<Rendered> {
     let Body { mut members, links, .. } = b;
     members.insert("_links".into(), Value::Object(links));
     let mut members = Value::Object(members);
-    if s.source == Source::VnfLcmFirst {
-        older::reply(&mut members);
+    if let Some(first) = older::of(collection(s.source)) {
+        first.reply(&mut members);
     }
     let body = serde_json::to_vec(&members).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?;
     Ok(Rendered { version: api(s.source).text(), body })
 }
 
 /// SOL003 6.5.2.2 and 6.5.2.5, SOL005 7.5.2.4 and 7.5.2.5.
-fn performance(s: &Subscription, news: &PmNews, b: &mut Body) {
-    let at = format!("{}/{}", collection(s.source), s.id);
+fn performance(news: &PmNews, b: &mut Body) {
     let (of, object) = match news {
         PmNews::Ready { job, report, object_type, object } => {
             b.put("notificationType", "PerformanceInformationAvailableNotification");
             b.put("pmJobId", job.to_string());
+            let at = format!("{}/{job}", collection(job_source(*object_type)));
             b.link("performanceReport", format!("{at}/reports/{report}"));
             b.link("pmJob", at);
             (*object_type, object)
@@ -171,7 +186,7 @@ fn performance(s: &Subscription, news: &PmNews, b: &mut Body) {
             if let Some(part) = &crossing.part {
                 b.put("subObjectInstanceId", part.as_str());
             }
-            b.link("threshold", at);
+            b.link("threshold", format!("{}/{threshold}", collection(threshold_source(*object_type))));
             (*object_type, object)
         }
     };
@@ -284,7 +299,7 @@ fn package(e: &Event, id: &str, change: &CatalogueNews, b: &mut Body) {
     };
     b.put("notificationType", kind);
     match changed {
-        None => b.put("vnfmInfo", e.about.vnfm_info.iter().map(|v| Value::from(v.as_str())).collect::<Vec<_>>()),
+        None => b.put("vnfmInfo", e.about.managers.iter().map(|v| Value::from(v.as_str())).collect::<Vec<_>>()),
         Some(changed) => b.put("changeType", changed),
     }
     if let CatalogueNews::Operational(to) = change {

@@ -31,7 +31,8 @@ fn texts<T: ToString>(all: &[T]) -> Vec<String> {
     all.iter().map(ToString::to_string).collect()
 }
 
-pub fn job(j: &PmJob, s: &Subscription, base: &Base) -> sol::PmJob {
+/// Nobody is told of one that a client of the first major made: it has no callback (`callbackUri` is empty).
+pub fn job(j: &PmJob, s: Option<&Subscription>, base: &Base) -> sol::PmJob {
     let path = format!("{}/{}", collection(job_source(j.object_type)), j.id);
     sol::PmJob {
         id: j.id.to_string(),
@@ -45,7 +46,7 @@ pub fn job(j: &PmJob, s: &Subscription, base: &Base) -> sol::PmJob {
             reporting_period: j.reporting_s.into(),
             reporting_boundary: j.boundary.map(time),
         },
-        callback_uri: s.callback.clone(),
+        callback_uri: s.map(|s| s.callback.clone()).unwrap_or_default(),
         reports: j
             .reports
             .iter()
@@ -63,7 +64,7 @@ pub fn job(j: &PmJob, s: &Subscription, base: &Base) -> sol::PmJob {
     }
 }
 
-pub fn threshold(t: &Threshold, s: &Subscription, base: &Base) -> sol::Threshold {
+pub fn threshold(t: &Threshold, s: Option<&Subscription>, base: &Base) -> sol::Threshold {
     sol::Threshold {
         id: t.id.to_string(),
         object_type: t.object_type.word().into(),
@@ -74,7 +75,7 @@ pub fn threshold(t: &Threshold, s: &Subscription, base: &Base) -> sol::Threshold
             threshold_type: sol::ThresholdType::Simple,
             simple_threshold_details: Some(sol::SimpleThreshold { threshold_value: t.value.value(), hysteresis: t.hysteresis.value() }),
         },
-        callback_uri: s.callback.clone(),
+        callback_uri: s.map(|s| s.callback.clone()).unwrap_or_default(),
         links: sol::ThresholdLinks {
             self_: base.link(format!("{}/{}", collection(threshold_source(t.object_type)), t.id)),
             object: Some(base.link(object_path(t.object_type, t.object))),

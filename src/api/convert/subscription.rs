@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     Base,
     catalogue::{nsd_operational, package_operational},
+    vnf::VIM,
 };
 use crate::{
     model::{
@@ -16,12 +17,13 @@ use crate::{
     },
     sol::{
         fm::{FmFilter, FmNotificationType},
+        grant::VrQuotaFilter,
         nsd::NsdUsageState,
         pkgm::PackageUsageState,
         subscription::{
             AuthType, NsInstanceSubscriptionFilter, NsLcmFilter, NsLcmNotificationType, NsdFilter, NsdNotificationType, PkgmFilter,
-            PkgmNotificationType, ProductsOfProvider, SubscriptionAuthentication, SubscriptionInfo, SubscriptionLinks, Verbosity,
-            VnfInstanceSubscriptionFilter, VnfLcmFilter, VnfLcmNotificationType,
+            PkgmNotificationType, PmFilter, PmNotificationType, ProductsOfProvider, SubscriptionAuthentication, SubscriptionInfo,
+            SubscriptionLinks, Verbosity, VnfInstanceSubscriptionFilter, VnfLcmFilter, VnfLcmNotificationType,
         },
         vnfind::{IndicatorFilter, IndicatorNotificationType},
     },
@@ -143,6 +145,36 @@ impl IntoFilter for FmFilter {
             of_services(of, &mut f, faults);
         }
         f
+    }
+}
+
+impl IntoFilter for PmFilter {
+    fn into_filter(self, faults: &mut Vec<String>) -> Filter {
+        let sort = |t: &PmNotificationType| match t {
+            PmNotificationType::PerformanceInformationAvailableNotification => Sort::Performance,
+            PmNotificationType::ThresholdCrossedNotification => Sort::ThresholdCrossed,
+        };
+        let mut f = Filter { sorts: self.notification_types.iter().map(sort).collect(), ..Filter::default() };
+        if let Some(of) = self.vnf_instance_subscription_filter {
+            of_vnfs(of, &mut f, faults);
+        }
+        if let Some(of) = self.ns_instance_subscription_filter {
+            of_services(of, &mut f, faults);
+        }
+        f
+    }
+}
+
+impl IntoFilter for VrQuotaFilter {
+    fn into_filter(self, _: &mut Vec<String>) -> Filter {
+        // There is one VIM here, which provides all resources; a project is a group of them.
+        let elsewhere = |all: &[String]| !all.is_empty() && all.iter().all(|id| id != VIM);
+        Filter {
+            operations: self.resource_types.iter().map(word).collect(),
+            never: elsewhere(&self.vim_ids) || elsewhere(&self.resource_provider_ids),
+            descriptors: names(self.resource_group_ids),
+            ..Filter::default()
+        }
     }
 }
 
@@ -312,6 +344,12 @@ pub fn collection(source: Source) -> &'static str {
         Source::NsLcm => "/nslcm/v2/subscriptions",
         Source::VnfLcm => "/vnflcm/v2/subscriptions",
         Source::VnfLcmFirst => "/vnflcm/v1/subscriptions",
+        Source::NsdFirst => "/nsd/v1/subscriptions",
+        Source::VnfPkgmFirst | Source::Sol003VnfPkgmFirst => "/vnfpkgm/v1/subscriptions",
+        Source::NsLcmFirst => "/nslcm/v1/subscriptions",
+        Source::VnfPmFirst => "/vnfpm/v1/subscriptions",
+        Source::NsPmFirst => "/nspm/v1/subscriptions",
+        Source::VrQuota => "/vrqan/v1/subscriptions",
         Source::VnfFm => "/vnffm/v1/subscriptions",
         Source::NsFm => "/nsfm/v1/subscriptions",
         Source::VnfInd => "/vnfind/v1/subscriptions",
@@ -335,9 +373,9 @@ pub fn info(s: &Subscription, base: &Base) -> Result<SubscriptionInfo> {
         callback_uri: s.callback.clone(),
         verbosity: match s.source {
             Source::NsLcm | Source::VnfLcm => Some(if s.short { Verbosity::Short } else { Verbosity::Full }),
-            Source::Nsd | Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfFm | Source::NsFm | Source::VnfInd | Source::VnfLcmFirst => {
-                None
-            }
+            Source::Nsd | Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfFm | Source::NsFm | Source::VnfInd => None,
+            Source::VnfLcmFirst | Source::NsdFirst | Source::VnfPkgmFirst | Source::Sol003VnfPkgmFirst | Source::NsLcmFirst => None,
+            Source::VnfPmFirst | Source::NsPmFirst | Source::VrQuota => None,
             Source::VnfPmJob | Source::VnfThreshold | Source::NsPmJob | Source::NsThreshold => None,
         },
         links: SubscriptionLinks { self_: base.link(format!("{}/{}", collection(s.source), s.id)) },

@@ -13,7 +13,7 @@ use super::{
     indicators, older, pm,
     routes::Routes,
     subscriptions,
-    version::{VNFFM, VNFLCM, VNFLCM_FIRST, VNFPM},
+    version::{VNFFM, VNFLCM, VNFLCM_FIRST, VNFPM, VNFPM_FIRST},
 };
 use crate::{
     model::subscription::Source,
@@ -21,11 +21,13 @@ use crate::{
 };
 
 pub fn routes() -> Routes {
-    VNFLCM.and_before(&[&VNFLCM_FIRST]).and(older::routes()).and(common(Dialect::Sol003)).and(snapshots::patch()).and(alarms::routes(
-        Of::Vnf,
-        "/vnffm/v1/alarms",
-        "/vnffm/v1/alarms/{alarmId}",
-    ))
+    VNFLCM
+        .and_before(&[&VNFLCM_FIRST])
+        .and(VNFPM.and_before(&[&VNFPM_FIRST]))
+        .and(older::vnfm())
+        .and(common(Dialect::Sol003))
+        .and(snapshots::patch())
+        .and(alarms::routes(Of::Vnf, "/vnffm/v1/alarms", "/vnffm/v1/alarms/{alarmId}"))
 }
 
 /// What SOL002 and SOL003 have alike.
@@ -34,17 +36,7 @@ pub fn common(of: Dialect) -> Routes {
         .and(vnflcm_ops::routes())
         .and(snapshots::routes(of))
         .and(subscriptions::routes::<VnfLcmFilter>(Source::VnfLcm, "/vnflcm/v2/subscriptions", "/vnflcm/v2/subscriptions/{subscriptionId}"))
-        .and(VNFPM.routes())
-        .and(pm::routes(
-            pm::Of::Vnf,
-            [
-                "/vnfpm/v2/pm_jobs",
-                "/vnfpm/v2/pm_jobs/{pmJobId}",
-                "/vnfpm/v2/pm_jobs/{pmJobId}/reports/{reportId}",
-                "/vnfpm/v2/thresholds",
-                "/vnfpm/v2/thresholds/{thresholdId}",
-            ],
-        ))
+        .and(pm::routes(pm::Of::Vnf, pm::OF_VNFS))
         .and(indicators::routes())
         .and(VNFFM.routes())
         .and(subscriptions::routes::<FmFilter>(Source::VnfFm, "/vnffm/v1/subscriptions", "/vnffm/v1/subscriptions/{subscriptionId}"))

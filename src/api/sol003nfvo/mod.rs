@@ -1,4 +1,5 @@
-//! SOL003 as the NFVO serves it to foreign VNFMs: the granting of their operations (9.4), and VNF packages to read (10.4).
+//! SOL003 as the NFVO serves it to foreign VNFMs: the granting of their operations (9.4), VNF packages to read
+//! (10.4), and news of room for what was refused (11.4).
 
 use axum::{
     extract::State,
@@ -12,12 +13,13 @@ use super::{
     Ctx, Services,
     convert::{Base, grant},
     extract::{self, Id},
+    older,
     problem::{Answer, Problem},
     respond::{NoQuery, accepted, created, shown},
     routes::Routes,
     sol005::vnfpkgm,
     subscriptions,
-    version::{GRANT, VNFPKGM},
+    version::{GRANT, VNFPKGM, VNFPKGM_FIRST, VRQAN},
     who::caller,
 };
 use crate::{
@@ -27,7 +29,10 @@ use crate::{
         id::ProjectId,
         subscription::Source,
     },
-    sol::{grant::GrantRequest, subscription::PkgmFilter},
+    sol::{
+        grant::{GrantRequest, VrQuotaFilter},
+        subscription::PkgmFilter,
+    },
 };
 
 /// Version of the resource: what was decided never changes.
@@ -35,16 +40,21 @@ const ONLY: u64 = 1;
 
 pub fn routes() -> Routes {
     let grants = GRANT.routes().and(Routes::default().post("/grant/v1/grants", create).get("/grant/v1/grants/{grantId}", one));
-    grants.and(vnfpkgm::by_vnfd())
+    grants.and(vnfpkgm::by_vnfd()).and(VRQAN.routes()).and(subscriptions::routes::<VrQuotaFilter>(
+        Source::VrQuota,
+        "/vrqan/v1/subscriptions",
+        "/vrqan/v1/subscriptions/{subscriptionId}",
+    ))
 }
 
 /// What has paths of SOL005's, which has more methods there: for listeners without it.
 pub fn packages() -> Routes {
-    VNFPKGM.routes().and(vnfpkgm::reading()).and(subscriptions::routes::<PkgmFilter>(
+    let second = vnfpkgm::reading().and(subscriptions::routes::<PkgmFilter>(
         Source::Sol003VnfPkgm,
         "/vnfpkgm/v2/subscriptions",
         "/vnfpkgm/v2/subscriptions/{subscriptionId}",
-    ))
+    ));
+    VNFPKGM.and_before(&[&VNFPKGM_FIRST]).and(older::packages(vnfpkgm::reading(), Source::Sol003VnfPkgmFirst)).and(second)
 }
 
 /// For the account that asked, whoever reads the answer.

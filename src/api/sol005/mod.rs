@@ -1,17 +1,17 @@
 //! SOL005, the OSS's view: nsd, vnfpkgm and nslcm, one file per API, nsfm and nspm.
 
-mod nsd;
-mod nslcm;
-mod nslcm_ops;
-mod pnfd;
+pub(super) mod nsd;
+pub(super) mod nslcm;
+pub(super) mod nslcm_ops;
+pub(super) mod pnfd;
 pub(super) mod vnfpkgm;
 
 use super::{
     alarms::{self, Of},
-    pm,
+    older, pm,
     routes::Routes,
     subscriptions,
-    version::{NSD, NSFM, NSLCM, NSPM, VNFPKGM},
+    version::{NSD, NSD_FIRST, NSFM, NSLCM, NSLCM_FIRST, NSPM, NSPM_FIRST, VNFPKGM, VNFPKGM_FIRST},
 };
 use crate::{
     model::subscription::Source,
@@ -22,12 +22,13 @@ use crate::{
 };
 
 pub fn routes() -> Routes {
-    NSD.routes()
+    NSD.and_before(&[&NSD_FIRST])
+        .and(older::sol005())
         .and(nsd::routes())
         .and(pnfd::routes())
-        .and(VNFPKGM.routes())
+        .and(VNFPKGM.and_before(&[&VNFPKGM_FIRST]))
         .and(vnfpkgm::routes())
-        .and(NSLCM.routes())
+        .and(NSLCM.and_before(&[&NSLCM_FIRST]))
         .and(nslcm::routes())
         .and(nslcm_ops::routes())
         .and(subscriptions::routes::<NsdFilter>(Source::Nsd, "/nsd/v2/subscriptions", "/nsd/v2/subscriptions/{subscriptionId}"))
@@ -37,17 +38,8 @@ pub fn routes() -> Routes {
             "/vnfpkgm/v2/subscriptions/{subscriptionId}",
         ))
         .and(subscriptions::routes::<NsLcmFilter>(Source::NsLcm, "/nslcm/v2/subscriptions", "/nslcm/v2/subscriptions/{subscriptionId}"))
-        .and(NSPM.routes())
-        .and(pm::routes(
-            pm::Of::Ns,
-            [
-                "/nspm/v2/pm_jobs",
-                "/nspm/v2/pm_jobs/{pmJobId}",
-                "/nspm/v2/pm_jobs/{pmJobId}/reports/{reportId}",
-                "/nspm/v2/thresholds",
-                "/nspm/v2/thresholds/{thresholdId}",
-            ],
-        ))
+        .and(NSPM.and_before(&[&NSPM_FIRST]))
+        .and(pm::routes(pm::Of::Ns, pm::OF_SERVICES))
         .and(NSFM.routes())
         .and(alarms::routes(Of::Ns, "/nsfm/v1/alarms", "/nsfm/v1/alarms/{alarmId}"))
         .and(subscriptions::routes::<FmFilter>(Source::NsFm, "/nsfm/v1/subscriptions", "/nsfm/v1/subscriptions/{subscriptionId}"))

@@ -77,6 +77,25 @@ fn both_names_of_an_external_connection_point_find_it() {
 }
 
 #[test]
+fn a_vnf_that_exposes_no_connection_point_is_taken_with_a_warning() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (folder, out) = (dir.path().join("in"), dir.path().join("out.csar"));
+    copy(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors/debian"), &folder);
+    // As much of a qcow2 image as is looked at.
+    let image = [b"QFI\xfb\0\0\0\x03".as_slice(), &[0; 16], &(16u64 << 20).to_be_bytes(), &[0; 480]].concat();
+    std::fs::create_dir_all(folder.join("Files/images")).expect("folder");
+    std::fs::write(folder.join("Files/images/debian.qcow2"), image).expect("image");
+    let build = Build { dir: &folder, artifacts: &[], out: &out, released: "2026-11-20T00:00:00Z" };
+    match build.run(&Limits::default()) {
+        Ok(built) => {
+            let said = built.warnings.render();
+            assert!(said.contains("exposes no connection point") && said.contains("substitution_mappings"), "{said}");
+        }
+        Err(d) => panic!("{}", d.render()),
+    }
+}
+
+#[test]
 fn the_time_for_a_stop_is_the_longest_that_is_recommended_and_never_below_the_least() {
     let file = "Definitions/router_df_small.yaml";
     let said = ["            min_graceful_stop_timeout: 10 s\n", "            max_recommended_graceful_stop_timeout: 2 m\n"];

@@ -361,6 +361,12 @@ fn flavour(scope: &Scope<'_>, id: SmolStr, vnf: &At<'_>, files: &Files<'_>) -> F
         vdu.nics.iter_mut().for_each(|n| wanted.fill(n));
     }
     check_reach(scope, &vdus, &links);
+    if ext.is_empty() {
+        vnf.warn_hint(
+            "exposes no connection point (IFA 011 wants one at least): its extCpInfo will be an empty list, which strict clients of SOL003 refuse",
+            "name one in substitution_mappings.requirements",
+        );
+    }
     for l in &links {
         let by_cp = vdus.iter().flat_map(|v| &v.nics).flat_map(VduCp::links).any(|n| *n == CpLink::Internal(l.id.clone()));
         if !by_cp && let Some(at) = At::template(scope, &l.id) {

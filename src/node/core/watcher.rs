@@ -121,6 +121,7 @@ impl Watcher {
             }
             if self.host_look <= now {
                 self.look_at_host();
+                self.nfvo.tell_room();
                 self.read_indicators();
                 self.host_look = Instant::now() + if self.monitor.is_uneasy() { TRY_AGAIN } else { HOST };
             }
@@ -179,6 +180,7 @@ impl Watcher {
         if self.awaited.remove(&op) {
             self.look_now(Missing::Start);
         }
+        self.nfvo.tell_room();
         // It may have made or ended what tells of itself.
         self.read_indicators();
     }

@@ -4,7 +4,7 @@ use super::{Golden, fault, id};
 use crate::model::{
     central::{Asking, CentralNfvo, GrantAsk, Resources, SnapshotOwner},
     error::Kind,
-    grant::{AskedIds, Decision, GivenGrant, Promised, Resource, ResourceKind},
+    grant::{AskedIds, Decision, GivenGrant, Promised, Resource, ResourceKind, Wanting},
     id::{OpId, ProjectId, SnapshotId, VnfId},
     size::MiB,
     subscription::Auth,
@@ -32,6 +32,16 @@ pub(super) fn check(g: &Golden) {
         };
         g.check(format!("grant-{name}"), &given);
     }
+    let wanting = Wanting {
+        grant: id(60),
+        project: ProjectId::DEFAULT,
+        vnfm: "east".into(),
+        vnf: "v".into(),
+        need: promised,
+        refused: Stamp(6),
+        free: Some(Stamp(7)),
+    };
+    g.check("wanting", &wanting);
     let nfvo = CentralNfvo {
         account: "orch".into(),
         id: id(61),

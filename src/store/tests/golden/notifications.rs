@@ -1,7 +1,7 @@
 //! Events, subscriptions, and how far each has got.
 
 use super::*;
-use crate::model::{alarm::*, event::*, indicator::*, pm::*, subscription::*};
+use crate::model::{alarm::*, event::*, grant::ResourceKind, indicator::*, pm::*, subscription::*};
 
 pub(super) fn check(g: &Golden) {
     let op = |target, kind, state| {
@@ -125,6 +125,8 @@ pub(super) fn check(g: &Golden) {
             listened: true,
         },
     );
+    let kinds = [ResourceKind::Compute, ResourceKind::Storage, ResourceKind::Link, ResourceKind::LinkPort];
+    let news = news.chain([("room", News::Room { grant: id(60), kinds: kinds.to_vec() })]);
     let about = About {
         id: id(20),
         name: "n".into(),
@@ -135,7 +137,7 @@ pub(super) fn check(g: &Golden) {
         descriptor_version: "2".into(),
         vnfds: vec!["v".into()],
         invariant: "i".into(),
-        vnfm_info: vec!["m".into()],
+        managers: vec!["m".into()],
         operational: Some(Operational::Enabled),
         in_use: true,
     };
@@ -204,7 +206,19 @@ pub(super) fn check(g: &Golden) {
     let sorts = vec![Sort::PnfdOnboarded, Sort::PnfdFailed, Sort::PnfdGone];
     g.check("subscription-pnfd", &Subscription { source: Source::Nsd, filter: Filter { sorts, ..Filter::default() }, ..pm.clone() });
     let sorts = vec![Sort::IndicatorValue, Sort::IndicatorsSupported];
-    g.check("subscription-VnfInd", &Subscription { source: Source::VnfInd, filter: Filter { sorts, ..Filter::default() }, ..pm });
+    g.check("subscription-VnfInd", &Subscription { source: Source::VnfInd, filter: Filter { sorts, ..Filter::default() }, ..pm.clone() });
+    for source in [
+        Source::NsdFirst,
+        Source::VnfPkgmFirst,
+        Source::Sol003VnfPkgmFirst,
+        Source::NsLcmFirst,
+        Source::VnfPmFirst,
+        Source::NsPmFirst,
+        Source::VrQuota,
+    ] {
+        let filter = Filter { sorts: vec![Sort::ThresholdCrossed, Sort::Room], ..Filter::default() };
+        g.check(format!("subscription-{source:?}"), &Subscription { source, filter, ..pm.clone() });
+    }
     for source in
         [Source::VnfLcmFirst, Source::VnfFm, Source::NsFm, Source::VnfPmJob, Source::VnfThreshold, Source::NsPmJob, Source::NsThreshold]
     {
@@ -229,6 +243,7 @@ pub(super) fn check(g: &Golden) {
         };
         g.check(format!("subscription-{source:?}"), &s);
     }
+    g.check("element-listener", &ElementListener { subscription: id(30), account: "em".into() });
     g.check("progress", &Progress { subscription: id(30), done: 300, attempts: 2, why: "no".into(), lost: 4 });
     let event = Event { sequence: 300, project: ProjectId::DEFAULT, at: None, news: News::VnfMade(VnfId(id(20))), about: About::default() };
     g.check("dead-letter", &DeadLetter { subscription: id(30), event, attempts: 40, why: "no".into(), given_up: Stamp(9) });
