@@ -26,7 +26,9 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
-    Services, auth, leftover, permit,
+    Services, auth,
+    home::ByCentre,
+    leftover, permit,
     permit::Need,
     problem::{Answer, PROBLEM_JSON, Problem},
     routes::Routes,
@@ -96,7 +98,7 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
     let there = matched.as_ref().and_then(|m| g.table.get_key_value(m.as_str()));
     let route =
         there.filter(|(_, methods)| methods.contains(req.method()) || (req.method() == Method::HEAD && methods.contains(&Method::GET)));
-    let need = route.map(|(path, _)| (*path, permit::need(req.method(), path)));
+    let need = route.map(|(path, _)| (*path, permit::need_at(req.method(), path, req.uri().path())));
     if let Some((_, Some(Need::Public))) = need {
         let response = unpanicked(next.run(req)).await;
         told.who = response.extensions().get::<Granted>().map(|g| g.0.clone());
@@ -108,6 +110,9 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
         Ok(c) => c,
         Err(p) => return (p.into_response(), false),
     };
+    if let Some(Err(p)) = req.extensions().get::<ByCentre>().map(|c| c.admits(&caller)) {
+        return (p.into_response(), false);
+    }
     told.who = Some(caller.name.clone());
     told.project = Some(caller.project);
     let changes = matches!(need, Some((_, Some(Need::Permission(p)))) if p.action != Action::Read);
@@ -143,7 +148,7 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
 async fn may(g: &Gate, caller: &Caller, route: &'static str, need: Option<Need>, path: &str) -> Answer<()> {
     let permission = match need {
         Some(Need::Permission(p)) => p,
-        Some(Need::Public) | None => return Err(Fault::forbidden("no permission covers this route").into()),
+        Some(Need::Public | Need::Behind) | None => return Err(Fault::forbidden("no permission covers this route").into()),
     };
     if !caller.permissions.has(permission) {
         return Err(Fault::forbidden(format!("this needs the permission {permission}, which no role of {} gives", caller.name)).into());
