@@ -210,7 +210,7 @@ fn a_box_that_calls_home_is_driven_through_the_hub_by_the_links_it_gives_and_str
     // Who may do what, to which box.
     cli(hub.at(), &["client", "create", "watcher", "--role", "viewer"]);
     cli(hub.at(), &["project", "create", "east"]);
-    cli(hub.at(), &["client", "create", "east", "--role", "operator", "--project", "east"]);
+    cli(hub.at(), &["client", "create", "east", "--role", "operator", "--in", "east"]);
     let (watcher, east) = (Driver::of(&hub, "watcher"), Driver::of(&hub, "east"));
     let second = made[1]["id"].as_str().expect("id");
     for (who, method, at, want) in [
