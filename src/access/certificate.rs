@@ -49,15 +49,18 @@ impl Certificate {
         tbs.take(SEQUENCE)?;
         let mut subject = Reader(tbs.take(SEQUENCE)?);
         while let Some(set) = subject.take(SET) {
-            let mut attribute = Reader(Reader(set).take(SEQUENCE)?);
-            let slot = match attribute.take(OID)? {
-                COMMON_NAME => &mut self.common_name,
-                SERIAL_NUMBER => &mut self.serial,
-                _ => continue,
-            };
-            // The last one is the most specific.
-            let (tag, text) = attribute.element()?;
-            *slot = matches!(tag, UTF8 | PRINTABLE | IA5).then(|| plain(text)).flatten();
+            let mut set = Reader(set);
+            while let Some(attribute) = set.take(SEQUENCE) {
+                let mut attribute = Reader(attribute);
+                let slot = match attribute.take(OID)? {
+                    COMMON_NAME => &mut self.common_name,
+                    SERIAL_NUMBER => &mut self.serial,
+                    _ => continue,
+                };
+                // The last one is the most specific.
+                let (tag, text) = attribute.element()?;
+                *slot = matches!(tag, UTF8 | PRINTABLE | IA5).then(|| plain(text)).flatten();
+            }
         }
         tbs.take(SEQUENCE)?;
         tbs.take(0x81);

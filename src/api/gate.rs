@@ -100,6 +100,11 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
         there.filter(|(_, methods)| methods.contains(req.method()) || (req.method() == Method::HEAD && methods.contains(&Method::GET)));
     let need = route.map(|(path, _)| (*path, permit::need_at(req.method(), path, req.uri().path())));
     if let Some((_, Some(Need::Public))) = need {
+        // A token would outlive the connection, and could be of another than `call_home.client`.
+        if req.extensions().get::<ByCentre>().is_some() {
+            let why = "no tokens are given over a connection to a centre: its certificate speaks for it";
+            return (Problem::new(StatusCode::FORBIDDEN, why).into_response(), true);
+        }
         let response = unpanicked(next.run(req)).await;
         told.who = response.extensions().get::<Granted>().map(|g| g.0.clone());
         return (response, true);
@@ -128,6 +133,7 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
     }
     if changes
         && let Some((route, _)) = need
+        && route != super::hub::RELAY
         && !permit::in_a_trial(req.method(), route)
         && let Some(why) = g.services.update.closed()
     {

@@ -14,6 +14,7 @@ use http_body_util::BodyExt as _;
 use super::{
     Ctx, Services,
     convert::Base,
+    permit,
     problem::{Answer, Problem},
     routes::Routes,
     who,
@@ -63,6 +64,9 @@ async fn relay(State(s): Ctx, base: Base, request: Request) -> Answer<Response> 
     }
     if path.split('/').any(|p| [".", ".."].contains(&p.to_ascii_lowercase().replace("%2e", ".").as_str())) {
         return Err(Box::new(Problem::malformed("a path to a box has no dot segments")));
+    }
+    if let Some(why) = permit::behind_besides(request.method(), path, &caller) {
+        return Err(Fault::forbidden(why).into());
     }
     let query = request.uri().query().map_or_else(String::new, |q| format!("?{q}"));
     let behind =

@@ -6,7 +6,7 @@
 use axum::http::Method;
 
 use crate::{
-    access::manage::Thing,
+    access::{Caller, manage::Thing, roles::Permissions},
     model::{
         access::{
             Action::{self, Act, Change, Create, Delete, Read},
@@ -227,10 +227,46 @@ fn behind(method: &Method, path: &str) -> Option<Permission> {
         return Some(Permission { resource: *resource, action: *action });
     }
     match need(method, path)? {
+        // On the box they would be those of the hub's client.
+        Need::Permission(p) if p.resource == Resource::Own && path != WHOAMI => None,
         Need::Permission(p) => Some(p),
         Need::Public | Need::Behind => None,
     }
 }
+
+/// What the box's own handlers ask of their caller besides, who is the hub's client there: what is changed through the hub with
+/// more than the permission of the path needs the whole of the hub's permissions. Why this caller may not; `None`: he may.
+pub fn behind_besides(method: &Method, path: &str, by: &Caller) -> Option<String> {
+    let row = find(path)?;
+    let whole = by.every_project && by.permissions.covers(Permissions::ALL);
+    if whole || matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    match row.resource {
+        // Nobody gives more than he has, and the box cannot tell what that is.
+        Resource::Identity | Resource::Project => {
+            Some(format!("accounts, roles and projects of a box are changed through the hub by its admins only, and {} is none", by.name))
+        }
+        Resource::Subscription if *method == Method::POST => {
+            let told = match path.split('/').nth(1)? {
+                "nsd" => Resource::NsDescriptor,
+                "vnfpkgm" => Resource::VnfPackage,
+                "nslcm" => Resource::Ns,
+                "vnflcm" => Resource::Vnf,
+                "vnffm" | "nsfm" => Resource::Alarm,
+                "vnfind" => Resource::Indicator,
+                // Of whatever else there is to hear, the box alone knows what it takes.
+                _ => return Some(format!("{path} is subscribed to through the hub by its admins only")),
+            };
+            let needs = Permission { resource: told, action: Read };
+            (!by.permissions.has(needs)).then(|| format!("who is told of these reads them too, and {} has no {needs}", by.name))
+        }
+        _ => None,
+    }
+}
+
+/// Who the caller is, which harms nobody.
+const WHOAMI: &str = "/bothy/v1/whoami";
 
 /// The owned thing that a path names, from the route and the path as sent; `None` if it names none. What
 /// should be an id and does not read as one is not found: the router decodes `%30` to `0`, and a handler must
@@ -334,6 +370,7 @@ mod tests {
             let sent: Vec<&str> = path.split('/').map(|p| if p.starts_with('{') { "0-0" } else { p }).collect();
             let got = need_at(&method, route, &format!("/boxes/BX-1{}", sent.join("/")));
             match need(&method, path) {
+                Some(Need::Permission(p)) if p.resource == Resource::Own && path != WHOAMI => assert_eq!(got, None, "{method} {path}"),
                 Some(Need::Permission(p)) => assert_eq!(got, Some(Need::Permission(p)), "{method} {path}"),
                 Some(Need::Public | Need::Behind) | None => assert_eq!(got, None, "{method} {path}"),
             }

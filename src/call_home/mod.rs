@@ -31,7 +31,7 @@ pub struct Settings {
     pub name: SmolStr,
     /// Host and port.
     pub address: SmolStr,
-    /// The client that whoever calls by this connection must turn out to be; empty: any that its certificate speaks for.
+    /// The client that whoever calls by this connection is.
     pub client: SmolStr,
     /// The window before the first try.
     pub first: Duration,
@@ -87,7 +87,7 @@ impl Centre {
     }
     /// This account may call by its connection.
     pub fn is(&self, account: &str) -> bool {
-        self.settings.client.is_empty() || self.settings.client == account
+        self.settings.client == account
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {

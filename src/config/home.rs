@@ -59,7 +59,7 @@ impl Setting for Centre {
         let mut t = at.table(v, keys)?;
         let (name, address): (Option<SmolStr>, Option<SmolStr>) = (t.need("name"), t.need("address"));
         let ca: Option<Utf8PathBuf> = t.need("ca");
-        let client: Option<SmolStr> = t.may("client");
+        let client: Option<SmolStr> = t.need("client");
         let (certificate, key): (Option<Utf8PathBuf>, Option<Utf8PathBuf>) = (t.may("certificate"), t.may("key"));
         let reference_points: Option<Vec<ReferencePoint>> = t.need("reference_points");
         let (alive, retry): (Option<u64>, Option<u64>) = (t.may("keep_alive_s"), t.may("retry_s"));
@@ -74,12 +74,15 @@ impl Setting for Centre {
         }
         if let Some(points) = &reference_points {
             clash(points, &mut t);
+            if points.contains(&ReferencePoint::Hub) {
+                t.fault("reference_points", "no hub is met through another: leave out \"hub\"");
+            }
         }
         Some(Centre {
             name: name?,
             address: address?,
             ca: ca?,
-            client: client.unwrap_or_default(),
+            client: client?,
             certificate: certificate.unwrap_or_default(),
             key: key.unwrap_or_default(),
             reference_points: reference_points?,
@@ -94,12 +97,12 @@ impl Setting for Centre {
         } else {
             format!(", certificate = {}, key = {}", certificate.show(), key.show())
         };
-        let client = if client.is_empty() { String::new() } else { format!(", client = {}", quoted(client)) };
         format!(
-            "{{ name = {}, address = {}, ca = {}{client}{own}, reference_points = {}, keep_alive_s = {keep_alive_s}, retry_s = {retry_s} }}",
+            "{{ name = {}, address = {}, ca = {}, client = {}{own}, reference_points = {}, keep_alive_s = {keep_alive_s}, retry_s = {retry_s} }}",
             quoted(name),
             quoted(address),
             ca.show(),
+            quoted(client),
             reference_points.show()
         )
     }

@@ -108,16 +108,20 @@ fn single_faults_say_what_to_write_instead() {
             "line 4: physical_network[0].bond: balance-tcp needs LACP at both ends: give lacp = \"active\" or \"passive\"",
         ),
         (
-            "[[call_home]]\nname = \"a\"\naddress = \"noc\"\nca = \"/c\"\nreference_points = [\"sol005\"]",
+            "[[call_home]]\nname = \"a\"\naddress = \"noc\"\nca = \"/c\"\nreference_points = [\"sol005\"]\nclient = \"n\"",
             "line 3: call_home[0].address: must be a host and a port, such as \"noc.example:4336\" or \"[2001:db8::1]:4336\"",
         ),
         (
-            "[[call_home]]\nname = \"a\"\naddress = \"noc:1\"\nca = \"/c\"\nkey = \"/k\"\nreference_points = [\"sol005\"]",
+            "[[call_home]]\nname = \"a\"\naddress = \"noc:1\"\nca = \"/c\"\nkey = \"/k\"\nreference_points = [\"sol005\"]\nclient = \"n\"",
             "line 5: call_home[0].key: certificate and key belong together: give both, or neither for those of [tls]",
         ),
         (
-            "[[call_home]]\nname = \"a\"\naddress = \"[::1]:1\"\nca = \"/c\"\nretry_s = 0\nreference_points = [\"sol005\"]",
+            "[[call_home]]\nname = \"a\"\naddress = \"[::1]:1\"\nca = \"/c\"\nretry_s = 0\nreference_points = [\"sol005\"]\nclient = \"n\"",
             "line 5: call_home[0].retry_s: 0 is not between 1 and 600",
+        ),
+        (
+            "[[call_home]]\nname = \"a\"\naddress = \"noc:1\"\nca = \"/c\"\nclient = \"n\"\nreference_points = [\"hub\"]",
+            "line 6: call_home[0].reference_points: no hub is met through another: leave out \"hub\"",
         ),
         (
             "[hub]\nlisten = \"4336\"",

@@ -49,6 +49,12 @@ impl Place {
 
     /// A place in an answer as it is for the client; `None`: it is not the box's.
     fn seen(&self, at: &str) -> Option<String> {
+        // A client takes these out of a path, and is elsewhere then.
+        let path = at.split(['?', '#']).next().unwrap_or_default();
+        let dots = |p: &str| [".", ".."].contains(&p.to_ascii_lowercase().replace("%2e", ".").as_str());
+        if path.contains('\\') || path.split('/').any(dots) {
+            return None;
+        }
         if at.starts_with('/') {
             // `//host/path` names another host.
             return (!at[1..].starts_with(['/', '\\'])).then(|| format!("{}{at}", self.prefix));
@@ -190,6 +196,11 @@ mod tests {
             ("http://hub:9443/boxes/BX-1/x", None),
             ("https://evil/boxes/BX-1/x", None),
             ("//evil/x", None),
+            ("/../../bothy/v1/users", None),
+            ("https://hub:9443/boxes/BX-1/../BX-2/x", None),
+            ("/%2E%2e/x", None),
+            ("/a\\..\\x", None),
+            ("/x?a=..", Some("/boxes/BX-1/x?a=..")),
             ("/\\evil/x", None),
             ("x", None),
         ] {

@@ -18,7 +18,8 @@ pub mod registry;
 mod trust;
 
 use std::{
-    net::SocketAddr,
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -27,7 +28,7 @@ use std::{
 use camino::Utf8PathBuf;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{Request, Response, StatusCode, Uri, client::conn::http2, http::uri::PathAndQuery};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{ClientConfig, pki_types::ServerName};
 use serde::Deserialize;
 use smol_str::SmolStr;
@@ -56,6 +57,8 @@ use crate::{
 
 /// Boxes that are in the handshake at one time; more wait to be accepted.
 const AT_THE_DOOR: usize = 128;
+/// And of one address: boxes behind one NAT.
+const OF_ONE: usize = 32;
 /// From a connection's begin until the box has answered for the first time.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 /// How often each box is asked how it is.
@@ -65,6 +68,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
 /// Requests under way to one box at one time.
 const PLACES: usize = 32;
+/// What of an answer is under way to a client that does not read.
+const STREAM: u32 = 128 * 1024;
 /// A box has begun its answer so long after the last of the request has come.
 const ANSWER: Duration = Duration::from_secs(120);
 /// Of a box's health no more is read.
@@ -92,7 +97,19 @@ pub enum Failed {
 }
 
 type Sender = http2::SendRequest<Sent>;
-type Connection = http2::Connection<TokioIo<TlsStream<TcpStream>>, Sent, TokioExecutor>;
+type Connection = http2::Connection<TokioIo<TlsStream<TcpStream>>, Sent, Tasks>;
+
+/// What runs for one line: hyper gives the connection itself to a task of its own, which has to end with the line.
+#[derive(Clone, Default)]
+struct Tasks(Arc<Mutex<JoinSet<()>>>);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, work: F) {
+        let mut all = lock(&self.0);
+        while all.try_join_next().is_some() {}
+        all.spawn(work);
+    }
+}
 
 /// The way to a box that is there.
 #[derive(Clone)]
@@ -188,7 +205,11 @@ impl Hub {
                 }
             }
         };
-        let mut response = response.map_err(|e| Failed::Broken(format!("the line to box '{serial}' broke: {e}")))?;
+        let mut response = response.map_err(|e| match e.is_canceled() {
+            // What was never sent can be sent again.
+            true => away(),
+            false => Failed::Broken(format!("the line to box '{serial}' broke: {e}")),
+        })?;
         self.registry().heard(serial, self.clock.now(), None);
         if response.status() == StatusCode::UNAUTHORIZED {
             return Err(Failed::Broken(stranger(serial)));
@@ -226,15 +247,44 @@ fn uri(serial: &str, path: PathAndQuery) -> Result<Uri> {
     made.map_err(|e| Fault::invalid(format!("box '{serial}' cannot be asked for this")).with_source(e))
 }
 
+/// How many of each address are in the handshake: one of them cannot keep all others out.
+type Guests = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+struct Guest(Guests, IpAddr);
+
+impl Guest {
+    fn let_in(all: &Guests, from: IpAddr) -> Option<Guest> {
+        let mut counts = lock(all);
+        let count = counts.entry(from).or_default();
+        (*count < OF_ONE).then(|| {
+            *count += 1;
+            Guest(all.clone(), from)
+        })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.0);
+        if let Some(count) = counts.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.1);
+            }
+        }
+    }
+}
+
 async fn accept(hub: Arc<Hub>, listener: TcpListener) {
     let door = Arc::new(Semaphore::new(AT_THE_DOOR));
-    let mut all = JoinSet::new();
+    let (mut all, guests) = (JoinSet::new(), Guests::default());
     loop {
         let Ok(place) = door.clone().acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((tcp, from)) => {
-                all.spawn(meet(hub.clone(), tcp, from, place));
-            }
+            Ok((tcp, from)) => match Guest::let_in(&guests, from.ip()) {
+                Some(guest) => drop(all.spawn(meet(hub.clone(), tcp, from, (place, guest)))),
+                None => tracing::debug!(%from, "more than {OF_ONE} connections of one address are in the handshake"),
+            },
             Err(e) => {
                 // Out of file descriptors, most likely.
                 tracing::warn!(error = %e, "the hub cannot accept a connection");
@@ -246,17 +296,19 @@ async fn accept(hub: Arc<Hub>, listener: TcpListener) {
 }
 
 /// One box from its call to the end of its line.
-async fn meet(hub: Arc<Hub>, tcp: TcpStream, from: SocketAddr, place: OwnedSemaphorePermit) {
+async fn meet(hub: Arc<Hub>, tcp: TcpStream, from: SocketAddr, place: (OwnedSemaphorePermit, Guest)) {
     let met = timeout(HANDSHAKE, shake(&hub, tcp)).await.unwrap_or_else(|_| Err("it took too long".into()));
-    let (serial, to, connection, said) = match met {
+    let Met { serial, pin, to, connection, tasks, said } = match met {
         Ok(m) => m,
         Err(why) => return tracing::warn!(%from, why, "a box that called is not taken in"),
     };
     drop(place);
     let line = Line { to: to.clone(), places: Arc::new(Semaphore::new(PLACES)), cut: Arc::default() };
     let cut = line.cut.clone();
-    let arrived = hub.registry().arrived(&serial, from, hub.clock.now(), said, line);
-    let Some((generation, before)) = arrived else { return };
+    let arrived = hub.registry().arrived(&serial, pin, (from, hub.clock.now()), said, line);
+    let Some((generation, before)) = arrived else {
+        return tracing::warn!(serial = %serial, %from, "a box that called is not taken in: it is not enrolled so any more");
+    };
     tracing::info!(serial = %serial, %from, again = before.is_some(), "a box is connected");
     // It calls anew, so it has lost that one.
     if let Some(l) = before {
@@ -265,8 +317,10 @@ async fn meet(hub: Arc<Hub>, tcp: TcpStream, from: SocketAddr, place: OwnedSemap
     let looks = async {
         loop {
             tokio::time::sleep(LOOK).await;
-            let said = ask(&serial, to.clone()).await.unwrap_or_else(|why| Said { why: Some(why), ..Said::default() });
-            hub.registry().heard(&serial, hub.clock.now(), Some(said));
+            match ask(&serial, to.clone()).await {
+                Ok(said) => hub.registry().heard(&serial, hub.clock.now(), Some(said)),
+                Err(why) => hub.registry().silent(&serial, why),
+            }
         }
     };
     let why = tokio::select! {
@@ -275,11 +329,23 @@ async fn meet(hub: Arc<Hub>, tcp: TcpStream, from: SocketAddr, place: OwnedSemap
         () = cut.notified() => "another connection took its place, or it is not enrolled so any more".to_owned(),
     };
     hub.registry().left(&serial, generation);
+    lock(&tasks.0).abort_all();
     tracing::info!(serial = %serial, why, "a box is gone");
 }
 
+/// A box that has called and answered.
+struct Met {
+    serial: SmolStr,
+    /// SHA-256 of its certificate.
+    pin: [u8; 32],
+    to: Sender,
+    connection: Connection,
+    tasks: Tasks,
+    said: Said,
+}
+
 /// TLS, HTTP/2, and a first answer: only then has the box believed the hub, too.
-async fn shake(hub: &Arc<Hub>, tcp: TcpStream) -> Result<(SmolStr, Sender, Connection, Said), String> {
+async fn shake(hub: &Arc<Hub>, tcp: TcpStream) -> Result<Met, String> {
     let _ = tcp.set_nodelay(true);
     let name = ServerName::try_from("box").map_err(|e| e.to_string())?;
     let tls = TlsConnector::from(hub.tls()).connect(name, tcp).await.map_err(|e| e.to_string())?;
@@ -288,14 +354,18 @@ async fn shake(hub: &Arc<Hub>, tcp: TcpStream) -> Result<(SmolStr, Sender, Conne
         return Err("it does not speak HTTP/2".into());
     }
     let shown = session.peer_certificates().and_then(<[_]>::first).map(|c| Certificate::read(c));
-    let serial = match hub.registry().claim(&shown.ok_or("it shows no certificate")?) {
+    let shown = shown.ok_or("it shows no certificate")?;
+    let pin = shown.fingerprint;
+    let serial = match hub.registry().claim(&shown) {
         Claim::Pinned(serial) | Claim::IfVouched(serial) => serial,
         Claim::Stranger(why) => return Err(why),
     };
-    let (to, mut connection): (Sender, Connection) = http2::Builder::new(TokioExecutor::new())
+    let tasks = Tasks::default();
+    let (to, mut connection): (Sender, Connection) = http2::Builder::new(tasks.clone())
         .timer(TokioTimer::new())
-        .initial_stream_window_size(256 * 1024)
-        .initial_connection_window_size(1024 * 1024)
+        // Each of those under way may stand still without the others: of all places, and of the look.
+        .initial_stream_window_size(STREAM)
+        .initial_connection_window_size(STREAM * (PLACES as u32 + 1))
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_ANSWER)
         .keep_alive_while_idle(true)
@@ -306,12 +376,17 @@ async fn shake(hub: &Arc<Hub>, tcp: TcpStream) -> Result<(SmolStr, Sender, Conne
         said = ask(&serial, to.clone()) => said.map_err(|why| doubts(&serial, &why))?,
         r = &mut connection => return Err(r.err().map_or_else(|| doubts(&serial, &"it hung up"), |e| doubts(&serial, &e))),
     };
-    Ok((serial, to, connection, said))
+    Ok(Met { serial, pin, to, connection, tasks, said })
 }
 
 /// In TLS 1.3 the hub is done before the box has looked at its certificate: a refusal is the end of the connection.
 fn doubts(serial: &str, why: &dyn std::fmt::Display) -> String {
     format!("box '{serial}' does not speak on: {why}; it may not believe the hub's certificate")
+}
+
+/// What is kept of a box, and shown to people: nothing that is long, or moves a terminal's cursor.
+fn is_health(status: &str, version: &str) -> bool {
+    ["OK", "DEGRADED"].contains(&status) && version.len() <= 64 && !version.chars().any(char::is_control)
 }
 
 /// What a box says of itself.
@@ -334,8 +409,10 @@ async fn ask(serial: &str, mut to: Sender) -> Result<Said, String> {
     let (status, body) = timeout(HANDSHAKE, asked).await.unwrap_or_else(|_| Err(format!("box '{serial}' does not say how it is")))?;
     let why = match status {
         StatusCode::OK => match serde_json::from_slice::<Health>(&body) {
-            Ok(h) => return Ok(Said { version: Some(h.version), health: Some(h.status), why: None }),
-            Err(_) => "its health cannot be read".into(),
+            Ok(h) if is_health(&h.status, &h.version) => {
+                return Ok(Said { version: Some(h.version), health: Some(h.status), why: None });
+            }
+            Ok(_) | Err(_) => "its health cannot be read".into(),
         },
         StatusCode::UNAUTHORIZED => stranger(serial),
         StatusCode::NOT_FOUND => "it does not serve 'admin' to this hub".into(),

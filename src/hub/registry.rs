@@ -115,9 +115,20 @@ impl<L: Clone> Registry<L> {
         }
     }
 
-    /// A box is there. Its number among all arrivals, and the line of before; `None`: it is not known any more.
-    pub fn arrived(&mut self, serial: &str, from: SocketAddr, at: Stamp, said: Said, line: L) -> Option<(u64, Option<L>)> {
+    /// A box is there, with this certificate. Its number among all arrivals, and the line of before; `None`: it is not known any
+    /// more, or not by that certificate.
+    pub fn arrived(
+        &mut self,
+        serial: &str,
+        pin: [u8; 32],
+        (from, at): (SocketAddr, Stamp),
+        said: Said,
+        line: L,
+    ) -> Option<(u64, Option<L>)> {
         let k = self.boxes.get_mut(serial)?;
+        if k.enrolled.fingerprint.is_some_and(|f| f != pin) {
+            return None;
+        }
         self.generation += 1;
         let before = k.there.replace(There { generation: self.generation, since: at, from, line });
         (k.last, k.said) = (Some(at), said);
@@ -137,6 +148,13 @@ impl<L: Clone> Registry<L> {
             if let Some(said) = said {
                 k.said = said;
             }
+        }
+    }
+
+    /// It was asked how it is, and has not answered: that is no contact, and what it runs is still known.
+    pub fn silent(&mut self, serial: &str, why: String) {
+        if let Some(k) = self.boxes.get_mut(serial) {
+            (k.said.health, k.said.why) = (None, Some(why));
         }
     }
 
@@ -207,8 +225,8 @@ mod tests {
     #[test]
     fn the_newest_line_counts_and_the_end_of_an_older_one_does_not() {
         let mut r = Registry::new(vec![enrolled("A", Some(1))]);
-        let (first, none) = r.arrived("A", from(), Stamp(1), Said::default(), 1).expect("known");
-        let (second, before) = r.arrived("A", from(), Stamp(5), Said::default(), 2).expect("known");
+        let (first, none) = r.arrived("A", [1; 32], (from(), Stamp(1)), Said::default(), 1).expect("known");
+        let (second, before) = r.arrived("A", [1; 32], (from(), Stamp(5)), Said::default(), 2).expect("known");
         assert_eq!((none, before, r.line("A")), (None, Some(1), Some(2)));
         r.left("A", first);
         assert_eq!((r.line("A"), r.count()), (Some(2), (1, 1)));
@@ -217,14 +235,25 @@ mod tests {
         r.left("A", second);
         let v = r.view("A").expect("box");
         assert_eq!((v.connected, v.last, r.line("A")), (None, Some(Stamp(5)), None));
-        assert!(r.arrived("B", from(), Stamp(6), Said::default(), 3).is_none());
+        assert!(r.arrived("B", [1; 32], (from(), Stamp(6)), Said::default(), 3).is_none());
+        // It was let in at the door, and is enrolled with another certificate by now.
+        r.configure(vec![enrolled("A", Some(2))]);
+        assert!(r.arrived("A", [1; 32], (from(), Stamp(7)), Said::default(), 4).is_none());
+        let (_, before) =
+            r.arrived("A", [2; 32], (from(), Stamp(8)), Said { version: Some("1".into()), ..Said::default() }, 5).expect("known");
+        r.silent("A", "it does not answer".into());
+        let v = r.view("A").expect("box");
+        assert_eq!(
+            (before, v.last, v.said.version.as_deref(), v.said.why.as_deref()),
+            (None, Some(Stamp(8)), Some("1"), Some("it does not answer"))
+        );
     }
 
     #[test]
     fn whoever_is_not_enrolled_any_more_or_by_another_certificate_is_cut() {
         let mut r = Registry::new(vec![enrolled("A", Some(1)), enrolled("B", Some(2)), enrolled("C", None)]);
-        for (i, s) in ["A", "B", "C"].into_iter().enumerate() {
-            r.arrived(s, from(), Stamp(1), Said::default(), i).expect("known");
+        for (i, (s, pin)) in [("A", 1), ("B", 2), ("C", 3)].into_iter().enumerate() {
+            r.arrived(s, [pin; 32], (from(), Stamp(1)), Said::default(), i).expect("known");
         }
         let other = Enrolled { project: "east".into(), ..enrolled("C", None) };
         let mut cut = r.configure(vec![enrolled("A", Some(9)), other, enrolled("D", None)]);

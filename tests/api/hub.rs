@@ -212,6 +212,10 @@ fn a_box_that_calls_home_is_driven_through_the_hub_by_the_links_it_gives_and_str
     cli(hub.at(), &["project", "create", "east"]);
     cli(hub.at(), &["client", "create", "east", "--role", "operator", "--in", "east"]);
     let (watcher, east) = (Driver::of(&hub, "watcher"), Driver::of(&hub, "east"));
+    // Who may make accounts here gives nobody more than he has, and the box would not know what that is.
+    assert!(run(hub.at(), &["role", "set", "keeper", "--may", "identity:create", "--may", "own:create"]).status.success());
+    cli(hub.at(), &["client", "create", "keeper", "--role", "keeper"]);
+    let keeper = Driver::of(&hub, "keeper");
     let second = made[1]["id"].as_str().expect("id");
     for (who, method, at, want) in [
         (&watcher, "GET", "/boxes/BX-1/vnflcm/v2/vnf_instances".to_owned(), 200),
@@ -220,6 +224,10 @@ fn a_box_that_calls_home_is_driven_through_the_hub_by_the_links_it_gives_and_str
         (&oss, "GET", "/boxes/BX-1/bothy/v1/users".into(), 403),
         (&root, "GET", "/boxes/BX-1/bothy/v1/users".into(), 200),
         (&root, "POST", "/boxes/BX-1/oauth2/token".into(), 403),
+        // They would be those of the hub's client on the box.
+        (&watcher, "POST", "/boxes/BX-1/bothy/v1/tokens".into(), 403),
+        (&root, "GET", "/boxes/BX-1/bothy/v1/tokens".into(), 403),
+        (&keeper, "POST", "/boxes/BX-1/bothy/v1/clients".into(), 403),
         (&root, "GET", "/boxes/BX-1/nowhere".into(), 403),
         (&root, "GET", "/boxes/BX-1/vnflcm/v2/vnf_instances/..".into(), 400),
         (&root, "GET", "/boxes/BX-2/bothy/v1/health".into(), 404),
