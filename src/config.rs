@@ -8,6 +8,7 @@
 //! `config/bothy.toml` all walk that list.
 
 mod hardware;
+mod home;
 mod keys;
 mod live;
 mod outside;
@@ -20,6 +21,7 @@ use smol_str::SmolStr;
 
 pub use self::{
     hardware::{HostPf, HostProfile, NetManager},
+    home::{Centre, EnrolledBox},
     keys::{AccelMode, Apply, GrantOffline, Listener, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
     live::{LiveConfig, Refusal},
     read::ConfigFault,
@@ -62,6 +64,8 @@ pub struct Config {
     pub autoheal: Autoheal,
     pub notify: Notify,
     pub update: Update,
+    pub call_home: Vec<Centre>,
+    pub hub: Hub,
     pub sim: Sim,
 }
 
@@ -192,6 +196,18 @@ pub struct Update {
     pub trial_s: u64,
 }
 
+/// Where this box is a centre that others call.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Hub {
+    pub listen: Option<SocketAddr>,
+    /// Shown to boxes; empty: as on the listeners.
+    pub certificate: Utf8PathBuf,
+    pub key: Utf8PathBuf,
+    /// Who vouches for boxes that are not pinned; empty: nobody.
+    pub ca: Utf8PathBuf,
+    pub boxes: Vec<EnrolledBox>,
+}
+
 /// The in-memory twin of libvirt and Open vSwitch, for tests and trying out.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sim {
@@ -234,6 +250,8 @@ impl Default for Config {
             },
             notify: Notify { ca: Utf8PathBuf::new(), timeout_s: 10, attempts: 40, backlog: 10000 },
             update: Update { trial_s: 600 },
+            call_home: Vec::new(),
+            hub: Hub::default(),
             lcm: Lcm { workers: 4, start_at_once: 4, patience_s: 120, grant_hold_s: 3600, grant_offline: GrantOffline::AllowHeal },
             autoheal: Autoheal { tries: 3, pause_s: 5, calm_s: 600 },
             sim: Sim::default(),
@@ -324,6 +342,12 @@ impl Config {
         k.within("notify.attempts", Restart, &mut self.notify.attempts, 1, 100_000);
         k.within("notify.backlog", Restart, &mut self.notify.backlog, 10, 1_000_000);
         k.within("update.trial_s", Restart, &mut self.update.trial_s, 60, 840);
+        k.key("call_home", Restart, &mut self.call_home);
+        k.key("hub.listen", Restart, &mut self.hub.listen);
+        k.key("hub.certificate", Restart, &mut self.hub.certificate);
+        k.key("hub.key", Restart, &mut self.hub.key);
+        k.key("hub.ca", Restart, &mut self.hub.ca);
+        k.key("hub.box", Live, &mut self.hub.boxes);
         k.key("sim.enabled", Restart, &mut self.sim.enabled);
         k.within("sim.start_ms", Restart, &mut self.sim.start_ms, 0, 60000);
     }
@@ -350,6 +374,7 @@ impl Config {
                 r.fault_at("physical_network", format!("'{}' is named twice", n.name));
             }
         }
+        self.centre_check(r);
         self.host_check(r);
         self.outside_check(r);
         self.tunnel_check(r);
@@ -398,6 +423,29 @@ impl Config {
                     let text = format!("{} and {} have remote ends in common: each is in one tunnel of its kind and port", o.name, t.name);
                     r.fault_at("tunnel", text);
                 }
+            }
+        }
+    }
+
+    fn centre_check(&self, r: &mut Reader<'_>) {
+        for (i, c) in self.call_home.iter().enumerate() {
+            if self.call_home[..i].iter().any(|o| o.name == c.name) {
+                r.fault_at("call_home", format!("'{}' is named twice", c.name));
+            }
+        }
+        if self.hub.certificate.as_str().is_empty() != self.hub.key.as_str().is_empty() {
+            let given = if self.hub.key.as_str().is_empty() { "hub.certificate" } else { "hub.key" };
+            r.fault_at(given, "hub.certificate and hub.key belong together: give both, or neither for those of [tls]");
+        }
+        for (i, b) in self.hub.boxes.iter().enumerate() {
+            if self.hub.boxes[..i].iter().any(|o| o.serial == b.serial) {
+                r.fault_at("hub.box", format!("box '{}' is enrolled twice", b.serial));
+            }
+            if b.fingerprint.is_some() && self.hub.boxes[..i].iter().any(|o| o.fingerprint == b.fingerprint) {
+                r.fault_at("hub.box", format!("box '{}' has the fingerprint of another one", b.serial));
+            }
+            if b.fingerprint.is_none() && self.hub.ca.as_str().is_empty() {
+                r.fault_at("hub.box", format!("box '{}' needs a fingerprint, or hub.ca to vouch for it", b.serial));
             }
         }
     }
@@ -468,6 +516,7 @@ impl Config {
         c.autoheal.clone_from(&new.autoheal);
         c.sdn_controller.clone_from(&new.sdn_controller);
         c.sdn_portmap.clone_from(&new.sdn_portmap);
+        c.hub.boxes.clone_from(&new.hub.boxes);
         c
     }
 

@@ -42,6 +42,8 @@
 //! | [`hostnet`] | the box's own network: wanted, tried, confirmed or undone | addresses, networks of guests |
 //! | [`update`] | the box's own system: the other slot written, tried once, kept or left | slots, bundles, what a sound box is |
 //! | [`central`] | grants that are asked of central NFVOs: when, and again | what a grant means for an operation |
+//! | [`call_home`] | the centres that the box calls: how each stands, when the next try is | sockets, who a centre is to the box |
+//! | [`hub`] | the centre's side: boxes that called, and requests relayed to them | who may drive which box, a call to anybody |
 //! | [`notify`] | subscriptions as they live: the outbox to each subscriber, in order, with backoff | what a notification says |
 //! | [`ztp`] | zero touch (RFC 8572): which bootstrapping data is believed, and what it asks for, all pure | keys, files, sockets |
 //! | [`node`] | the composition root: the only room that knows the adapters | logic of a layer |
@@ -84,6 +86,7 @@
 
 pub mod access;
 pub mod api;
+pub mod call_home;
 pub mod central;
 pub mod cli;
 pub mod config;
@@ -91,6 +94,7 @@ pub mod controllers;
 pub mod descriptor;
 pub mod host;
 pub mod hostnet;
+pub mod hub;
 pub mod lcm;
 pub mod libvirt;
 pub mod model;

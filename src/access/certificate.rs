@@ -1,4 +1,4 @@
-//! What of a client's certificate names its holder: fingerprint, common name, alternative names.
+//! What of a certificate names its holder: fingerprint, common name, serial number, alternative names.
 //!
 //! Reads just that much of them, for certificates that rustls has verified already. Never: judges a signature,
 //! a date or an issuer.
@@ -15,6 +15,8 @@ use crate::model::{
 pub struct Certificate {
     pub fingerprint: [u8; 32],
     pub common_name: Option<SmolStr>,
+    /// Of the device: the attribute of its name (802.1AR 8.6), not the certificate's own number.
+    pub serial: Option<SmolStr>,
     pub dns: Vec<SmolStr>,
     pub uris: Vec<SmolStr>,
 }
@@ -47,11 +49,17 @@ impl Certificate {
         tbs.take(SEQUENCE)?;
         let mut subject = Reader(tbs.take(SEQUENCE)?);
         while let Some(set) = subject.take(SET) {
-            let mut attribute = Reader(Reader(set).take(SEQUENCE)?);
-            if attribute.take(OID)? == COMMON_NAME {
+            let mut set = Reader(set);
+            while let Some(attribute) = set.take(SEQUENCE) {
+                let mut attribute = Reader(attribute);
+                let slot = match attribute.take(OID)? {
+                    COMMON_NAME => &mut self.common_name,
+                    SERIAL_NUMBER => &mut self.serial,
+                    _ => continue,
+                };
                 // The last one is the most specific.
                 let (tag, text) = attribute.element()?;
-                self.common_name = matches!(tag, UTF8 | PRINTABLE | IA5).then(|| plain(text)).flatten();
+                *slot = matches!(tag, UTF8 | PRINTABLE | IA5).then(|| plain(text)).flatten();
             }
         }
         tbs.take(SEQUENCE)?;
@@ -84,6 +92,8 @@ const DNS: u8 = 0x82;
 const URI: u8 = 0x86;
 /// 2.5.4.3
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+/// 2.5.4.5
+const SERIAL_NUMBER: &[u8] = &[0x55, 0x04, 0x05];
 /// 2.5.29.17
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
 
@@ -105,6 +115,7 @@ mod tests {
         p.distinguished_name = rcgen::DistinguishedName::new();
         p.distinguished_name.push(DnType::OrganizationName, "Example");
         p.distinguished_name.push(DnType::CommonName, "central-nfvo");
+        p.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 5]), "BX-1");
         p.subject_alt_names.push(SanType::URI("urn:nfvo:1".try_into().expect("uri")));
         p.self_signed(&KeyPair::generate().expect("key")).expect("cert").der().to_vec()
     }
@@ -113,7 +124,7 @@ mod tests {
     fn the_names_of_a_certificate_are_found_and_fit_their_rules() {
         let der = made();
         let c = Certificate::read(&der);
-        assert_eq!(c.common_name.as_deref(), Some("central-nfvo"));
+        assert_eq!((c.common_name.as_deref(), c.serial.as_deref()), (Some("central-nfvo"), Some("BX-1")));
         assert_eq!((c.dns.as_slice(), c.uris.as_slice()), (&["nfvo.example".into()][..], &["urn:nfvo:1".into()][..]));
         for (rule, want) in [
             (CertificateRule::CommonName("central-nfvo".into()), true),

@@ -26,7 +26,9 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
-    Services, auth, leftover, permit,
+    Services, auth,
+    home::ByCentre,
+    leftover, permit,
     permit::Need,
     problem::{Answer, PROBLEM_JSON, Problem},
     routes::Routes,
@@ -96,8 +98,13 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
     let there = matched.as_ref().and_then(|m| g.table.get_key_value(m.as_str()));
     let route =
         there.filter(|(_, methods)| methods.contains(req.method()) || (req.method() == Method::HEAD && methods.contains(&Method::GET)));
-    let need = route.map(|(path, _)| (*path, permit::need(req.method(), path)));
+    let need = route.map(|(path, _)| (*path, permit::need_at(req.method(), path, req.uri().path())));
     if let Some((_, Some(Need::Public))) = need {
+        // A token would outlive the connection, and could be of another than `call_home.client`.
+        if req.extensions().get::<ByCentre>().is_some() {
+            let why = "no tokens are given over a connection to a centre: its certificate speaks for it";
+            return (Problem::new(StatusCode::FORBIDDEN, why).into_response(), true);
+        }
         let response = unpanicked(next.run(req)).await;
         told.who = response.extensions().get::<Granted>().map(|g| g.0.clone());
         return (response, true);
@@ -108,6 +115,9 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
         Ok(c) => c,
         Err(p) => return (p.into_response(), false),
     };
+    if let Some(Err(p)) = req.extensions().get::<ByCentre>().map(|c| c.admits(&caller)) {
+        return (p.into_response(), false);
+    }
     told.who = Some(caller.name.clone());
     told.project = Some(caller.project);
     let changes = matches!(need, Some((_, Some(Need::Permission(p)))) if p.action != Action::Read);
@@ -123,6 +133,7 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
     }
     if changes
         && let Some((route, _)) = need
+        && route != super::hub::RELAY
         && !permit::in_a_trial(req.method(), route)
         && let Some(why) = g.services.update.closed()
     {
@@ -143,7 +154,7 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
 async fn may(g: &Gate, caller: &Caller, route: &'static str, need: Option<Need>, path: &str) -> Answer<()> {
     let permission = match need {
         Some(Need::Permission(p)) => p,
-        Some(Need::Public) | None => return Err(Fault::forbidden("no permission covers this route").into()),
+        Some(Need::Public | Need::Behind) | None => return Err(Fault::forbidden("no permission covers this route").into()),
     };
     if !caller.permissions.has(permission) {
         return Err(Fault::forbidden(format!("this needs the permission {permission}, which no role of {} gives", caller.name)).into());

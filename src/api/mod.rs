@@ -14,6 +14,8 @@ pub mod content;
 pub mod convert;
 pub mod extract;
 pub mod gate;
+pub mod home;
+pub mod hub;
 pub mod indicators;
 pub mod json;
 pub mod leftover;
@@ -46,8 +48,10 @@ use axum::Router;
 use self::{blocking::Pool, problem::Answer, routes::Routes, tls::Rotating, who::View};
 use crate::{
     access::{Access, Caller},
+    call_home::CallHome,
     config::{LiveConfig, ReferencePoint},
     hostnet::HostNets,
+    hub::Hub,
     model::{error::Result, health::Condition},
     nfvo::Nfvo,
     notify::Notifier,
@@ -72,6 +76,10 @@ pub struct Services {
     pub update: Arc<Updater>,
     /// The box's own network.
     pub own_net: Arc<HostNets>,
+    /// The centres that this box calls.
+    pub call_home: Arc<CallHome>,
+    /// Where this box is a centre of others.
+    pub hub: Option<Arc<Hub>>,
     pub notify: Arc<Notifier>,
     pub alarms: Arc<Alarms>,
     pub pm: Arc<Collector>,
@@ -125,6 +133,7 @@ pub fn routes(point: ReferencePoint) -> Routes {
         ReferencePoint::Sol003Nfvo => sol003nfvo::routes().and(sol003nfvo::packages()),
         ReferencePoint::Sol002 => sol002::routes(),
         ReferencePoint::Admin => admin::routes(),
+        ReferencePoint::Hub => hub::routes(),
     }
 }
 

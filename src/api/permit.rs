@@ -7,7 +7,7 @@ use axum::http::Method;
 
 use super::older;
 use crate::{
-    access::manage::Thing,
+    access::{Caller, manage::Thing, roles::Permissions},
     model::{
         access::{
             Action::{self, Act, Change, Create, Delete, Read},
@@ -22,6 +22,8 @@ use crate::{
 pub enum Need {
     /// The token endpoint: it looks at credentials itself.
     Public,
+    /// What the path behind it needs, on the box that it is relayed to.
+    Behind,
     Permission(Permission),
 }
 
@@ -139,6 +141,9 @@ const ROWS: &[Row] = &[
     row("/bothy/v1/projects", Resource::Project, Names::Nothing),
     row("/bothy/v1/audit", Resource::Audit, Names::Nothing),
     row("/bothy/v1/tls", Resource::Tls, Names::Nothing),
+    // Of boxes the handler shows those of the caller's project.
+    row("/bothy/v1/call_home", Resource::Host, Names::Nothing),
+    row("/bothy/v1/boxes", Resource::Host, Names::Nothing),
 ];
 
 /// Routes whose action is not what their method says.
@@ -186,6 +191,9 @@ pub fn need(method: &Method, path: &str) -> Option<Need> {
     if path == super::oauth::TOKEN {
         return Some(Need::Public);
     }
+    if path == super::hub::RELAY {
+        return Some(Need::Behind);
+    }
     if let Some((_, _, resource, action)) = EXCEPT.iter().find(|(m, p, _, _)| *m == method.as_str() && *p == path) {
         return Some(Need::Permission(Permission { resource: *resource, action: *action }));
     }
@@ -201,6 +209,68 @@ pub fn need(method: &Method, path: &str) -> Option<Need> {
     };
     Some(Need::Permission(Permission { resource: row.resource, action }))
 }
+
+/// What a request needs: that of its route, and where it is relayed, of the path behind.
+pub fn need_at(method: &Method, route: &str, path: &str) -> Option<Need> {
+    match need(method, route)? {
+        Need::Behind => behind(method, super::hub::split(path)?.1).map(Need::Permission),
+        n => Some(n),
+    }
+}
+
+/// The same as on the box itself, though its routes are not at hand here: what this table does not name is for nobody, and so are
+/// a box's own tokens.
+fn behind(method: &Method, path: &str) -> Option<Permission> {
+    let fits = |route: &str| {
+        route.split('/').count() == path.split('/').count()
+            && route.split('/').zip(path.split('/')).all(|(r, p)| r.starts_with('{') || r == p)
+    };
+    // A HEAD is answered by what answers GET.
+    let asked = if *method == Method::HEAD { &Method::GET } else { method };
+    if let Some((_, _, resource, action)) = EXCEPT.iter().find(|(m, route, _, _)| *m == asked.as_str() && fits(route)) {
+        return Some(Permission { resource: *resource, action: *action });
+    }
+    match need(method, path)? {
+        // On the box they would be those of the hub's client.
+        Need::Permission(p) if p.resource == Resource::Own && path != WHOAMI => None,
+        Need::Permission(p) => Some(p),
+        Need::Public | Need::Behind => None,
+    }
+}
+
+/// What the box's own handlers ask of their caller besides, who is the hub's client there: what is changed through the hub with
+/// more than the permission of the path needs the whole of the hub's permissions. Why this caller may not; `None`: he may.
+pub fn behind_besides(method: &Method, path: &str, by: &Caller) -> Option<String> {
+    let row = find(path)?;
+    let whole = by.every_project && by.permissions.covers(Permissions::ALL);
+    if whole || matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    match row.resource {
+        // Nobody gives more than he has, and the box cannot tell what that is.
+        Resource::Identity | Resource::Project => {
+            Some(format!("accounts, roles and projects of a box are changed through the hub by its admins only, and {} is none", by.name))
+        }
+        Resource::Subscription if *method == Method::POST => {
+            let told = match path.split('/').nth(1)? {
+                "nsd" => Resource::NsDescriptor,
+                "vnfpkgm" => Resource::VnfPackage,
+                "nslcm" => Resource::Ns,
+                "vnflcm" => Resource::Vnf,
+                "vnffm" | "nsfm" => Resource::Alarm,
+                "vnfind" => Resource::Indicator,
+                // Of whatever else there is to hear, the box alone knows what it takes.
+                _ => return Some(format!("{path} is subscribed to through the hub by its admins only")),
+            };
+            let needs = Permission { resource: told, action: Read };
+            (!by.permissions.has(needs)).then(|| format!("who is told of these reads them too, and {} has no {needs}", by.name))
+        }
+        _ => None,
+    }
+}
+
+/// Who the caller is, which harms nobody.
+const WHOAMI: &str = "/bothy/v1/whoami";
 
 /// The owned thing that a path names, from the route and the path as sent; `None` if it names none. What
 /// should be an id and does not read as one is not found: the router decodes `%30` to `0`, and a handler must
@@ -283,7 +353,7 @@ mod tests {
             "/bothy/v1/sdn",
             "/bothy/v1/sdn/services",
         ];
-        for (path, _) in served().iter().filter(|(p, _)| p.contains('{')) {
+        for (path, _) in served().iter().filter(|(p, _)| p.contains('{') && *p != api::hub::RELAY) {
             let row = find(path).expect("a row");
             let sent = path.split('/').map(|p| if p.starts_with('{') { "00000000-0000-4000-8000-000000000001" } else { p });
             let sent: Vec<&str> = sent.collect();
@@ -293,6 +363,37 @@ mod tests {
             let bent = sent.join("/").replace("00000000-", "%30000000-");
             assert_eq!(thing(path, &bent).is_err(), named.is_some(), "{bent}");
         }
+    }
+
+    /// On each path that is served: as if the box itself were asked.
+    #[test]
+    fn what_is_relayed_needs_what_the_box_would_need() {
+        let (mut seen, route) = (0, api::hub::RELAY);
+        for (path, method) in served() {
+            let method: Method = method.parse().expect("method");
+            let sent: Vec<&str> = path.split('/').map(|p| if p.starts_with('{') { "0-0" } else { p }).collect();
+            let got = need_at(&method, route, &format!("/boxes/BX-1{}", sent.join("/")));
+            match need(&method, path) {
+                Some(Need::Permission(p)) if p.resource == Resource::Own && path != WHOAMI => assert_eq!(got, None, "{method} {path}"),
+                Some(Need::Permission(p)) => assert_eq!(got, Some(Need::Permission(p)), "{method} {path}"),
+                Some(Need::Public | Need::Behind) | None => assert_eq!(got, None, "{method} {path}"),
+            }
+            seen += 1;
+        }
+        assert!(seen > 100, "{seen}");
+        for (method, path) in [
+            (Method::GET, "/boxes/BX-1/"),
+            (Method::GET, "/boxes/BX-1"),
+            (Method::GET, "/boxes/BX-1/nowhere"),
+            (Method::GET, "/boxes/BX-1/bothy/v1/%76nf/1/console"),
+            (Method::POST, "/boxes/BX-1/oauth2/token"),
+            (Method::GET, "/boxes/BX-1/boxes/BX-2/bothy/v1/health"),
+            (Method::OPTIONS, "/boxes/BX-1/bothy/v1/health"),
+        ] {
+            assert_eq!(need_at(&method, route, path), None, "{method} {path}");
+        }
+        let console = need_at(&Method::HEAD, route, "/boxes/BX-1/bothy/v1/vnf/1/console");
+        assert_eq!(console, Some(Need::Permission(Permission { resource: Resource::Guest, action: Act })));
     }
 
     /// The matrix of resource, method and role, whole, as the file beside this one holds it.

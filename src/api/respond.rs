@@ -15,6 +15,7 @@ use super::{
     conditional::{etag, not_modified},
     convert::Base,
     extract::query,
+    home::{self, ByCentre},
     problem::{Answer, Problem},
     server::Peer,
 };
@@ -22,6 +23,12 @@ use super::{
 impl<S: Send + Sync> FromRequestParts<S> for Base {
     type Rejection = Box<Problem>;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
+        // Only a centre that this box called is believed.
+        if parts.extensions.get::<ByCentre>().is_some()
+            && let Some(place) = home::place(&parts.headers)
+        {
+            return Ok(Base(place));
+        }
         // HTTP/2 puts the host into the URI.
         let host = parts.uri.authority().map(ToString::to_string);
         let host = host.or_else(|| parts.headers.get(HOST).and_then(|h| h.to_str().ok()).map(Into::into));

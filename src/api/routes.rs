@@ -55,6 +55,11 @@ impl Routes {
     pub fn patch<H: Handler<T, S>, T: 'static>(self, path: &'static str, h: H) -> Self {
         self.add(path, Method::PATCH, patch(h).layer(from_fn(accepts_json)))
     }
+    /// Answers something else than JSON.
+    #[must_use]
+    pub fn patch_raw<H: Handler<T, S>, T: 'static>(self, path: &'static str, h: H) -> Self {
+        self.add(path, Method::PATCH, patch(h))
+    }
     #[must_use]
     pub fn delete<H: Handler<T, S>, T: 'static>(self, path: &'static str, h: H) -> Self {
         self.add(path, Method::DELETE, delete(h))

@@ -31,9 +31,15 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use super::{refusal::Refusals, stall::Stall, tls::Rotating};
+use super::{
+    home::{self, ByCentre, Serving},
+    refusal::Refusals,
+    stall::Stall,
+    tls::{ForCentre, Rotating},
+};
 use crate::{
     access::certificate::Certificate,
+    call_home::Centre,
     config,
     model::error::{Fault, Result},
 };
@@ -60,6 +66,15 @@ impl fmt::Display for Peer {
 /// Whose certificate the client showed, verified against the pinned CAs.
 #[derive(Debug, Clone)]
 pub struct Holder(pub Arc<Certificate>);
+
+/// Who a connection is with.
+#[derive(Clone)]
+pub(super) struct Who {
+    pub peer: Peer,
+    pub holder: Option<Holder>,
+    /// It was opened by this box, to this centre.
+    pub centre: Option<ByCentre>,
+}
 
 /// How long and how much a connection may.
 #[derive(Debug, Clone, Copy)]
@@ -113,7 +128,7 @@ impl Server {
                     Ok(Ok(tls)) => {
                         let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
                         let holder = shown.map(|c| Holder(Arc::new(Certificate::read(c))));
-                        talk(tls, (Peer::Remote(from), holder), router, patience, stop).await;
+                        talk(tls, Who { peer: Peer::Remote(from), holder, centre: None }, router, patience, stop).await;
                     }
                     Ok(Err(e)) => tracing::debug!(peer = %from, error = %e, "no TLS"),
                     Err(_) => tracing::debug!(peer = %from, "no TLS in time"),
@@ -133,8 +148,17 @@ impl Server {
                 return Ok(None);
             }
             let (router, stop) = (router.clone(), stop.clone());
-            Ok(Some(async move { talk(stream, (Peer::Local { uid }, None), router, patience, stop).await }))
+            let who = Who { peer: Peer::Local { uid }, holder: None, centre: None };
+            Ok(Some(async move {
+                talk(stream, who, router, patience, stop).await;
+            }))
         })));
+    }
+
+    /// Calls a centre, and serves on that connection; it is tried by a ping each `keep_alive` in which it is quiet.
+    pub fn call_home(&mut self, centre: Arc<Centre>, tls: ForCentre, keep_alive: Duration, router: Router) {
+        let patience = Patience { idle_timeout: keep_alive, ..self.patience };
+        self.loops.push(tokio::spawn(home::keep(centre, Serving { router, tls, patience }, self.stop.subscribe())));
     }
 
     /// No new connections; requests under way may finish until `deadline` has passed.
@@ -199,22 +223,26 @@ where
     while open.join_next().await.is_some() {}
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|s| *s).await;
 }
 
-/// One connection to its end: HTTP/1.1 or HTTP/2, whichever the client speaks.
-async fn talk<T>(stream: T, (peer, holder): (Peer, Option<Holder>), router: Router, patience: Patience, mut stop: watch::Receiver<bool>)
+/// One connection to its end: HTTP/1.1 or HTTP/2, whichever the client speaks. Why it ended, where that was no wish.
+pub(super) async fn talk<T>(stream: T, who: Who, router: Router, patience: Patience, mut stop: watch::Receiver<bool>) -> Option<String>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let peer = who.peer;
     let service = service_fn(move |req: Request<Incoming>| {
-        let (router, holder) = (router.clone(), holder.clone());
+        let (router, Who { peer, holder, centre }) = (router.clone(), who.clone());
         async move {
             let mut req = req.map(Body::new);
             req.extensions_mut().insert(peer);
             if let Some(h) = holder {
                 req.extensions_mut().insert(h);
+            }
+            if let Some(c) = centre {
+                req.extensions_mut().insert(c);
             }
             Ok::<_, Infallible>(match router.oneshot(req).await {
                 Ok(response) => response,
@@ -242,9 +270,9 @@ where
             connection.await
         }
     };
-    if let Err(e) = ended {
-        tracing::debug!(%peer, error = %e, "connection ended");
-    }
+    let why = ended.err()?;
+    tracing::debug!(%peer, error = %why, "connection ended");
+    Some(why.to_string())
 }
 
 /// Binds the UNIX socket. One that a dead daemon left behind is replaced; a live one is not.

@@ -50,13 +50,28 @@ struct Files {
     /// CAs that sign clients' certificates; no others are believed, not even the system's.
     client_ca: Option<Utf8PathBuf>,
     client_crl: Option<Utf8PathBuf>,
+    /// For a connection to a centre: without a certificate of its own nobody is spoken to, and in HTTP/2.
+    centre: bool,
+}
+
+/// The server's side of TLS towards one centre, read anew for each connection.
+pub struct ForCentre(Files);
+
+impl ForCentre {
+    /// `ca`: whoever signs the centre's certificate, and nobody else.
+    pub fn new(certificate: Utf8PathBuf, key: Utf8PathBuf, ca: Utf8PathBuf) -> ForCentre {
+        ForCentre(Files { certificate, key, client_ca: Some(ca), client_crl: None, centre: true })
+    }
+    pub fn load(&self) -> Result<Arc<ServerConfig>> {
+        self.0.load().map(|l| l.config)
+    }
 }
 
 impl Files {
     fn of(config: &Config) -> Files {
         let (certificate, key) = config.tls_paths();
         let given = |p: &Utf8PathBuf| (!p.as_str().is_empty()).then(|| p.clone());
-        Files { certificate, key, client_ca: given(&config.tls.client_ca), client_crl: given(&config.tls.client_crl) }
+        Files { certificate, key, client_ca: given(&config.tls.client_ca), client_crl: given(&config.tls.client_crl), centre: false }
     }
 
     fn seen(&self) -> Vec<Option<Seen>> {
@@ -90,11 +105,14 @@ impl Files {
         };
         let mut tls =
             builder.with_single_cert(chain, key).map_err(|e| bad("pair of certificate and key", &self.certificate, e.to_string()))?;
-        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        if !self.centre {
+            tls.alpn_protocols.push(b"http/1.1".to_vec());
+        }
         Ok((tls, fingerprint))
     }
 
-    /// Certificates are asked for and may be left out; one that is shown must be good.
+    /// Certificates are asked for, and may be left out but by a centre; one that is shown must be good.
     fn clients(&self, ca: &Utf8Path) -> Result<Arc<dyn ClientCertVerifier>> {
         let bad = |what: &str, path: &Utf8Path, e: String| Fault::invalid(format!("{path} holds no usable {what}: {e}"));
         let mut roots = RootCertStore::empty();
@@ -111,12 +129,11 @@ impl Files {
                 return Err(bad("revocation list", path, "it is empty".into()));
             }
         }
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()))
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()))
             .with_crls(crls)
-            .only_check_end_entity_revocation()
-            .allow_unauthenticated()
-            .build()
-            .map_err(|e| bad("set of client CAs and revocation lists", ca, e.to_string()))
+            .only_check_end_entity_revocation();
+        let verifier = if self.centre { verifier } else { verifier.allow_unauthenticated() };
+        verifier.build().map_err(|e| bad("set of client CAs and revocation lists", ca, e.to_string()))
     }
 }
 

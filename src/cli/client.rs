@@ -36,15 +36,24 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Where the daemon is.
 pub enum Endpoint {
     Local(Utf8PathBuf),
-    Remote { host: String, port: u16, token: Option<String>, tls: Arc<ClientConfig> },
+    Remote {
+        host: String,
+        port: u16,
+        /// What stands before each path: `/boxes/SERIAL` of a hub.
+        prefix: String,
+        token: Option<String>,
+        tls: Arc<ClientConfig>,
+    },
 }
 
 impl Endpoint {
     pub fn choose(args: EndpointArgs) -> Result<Self, Failure> {
         let Some(url) = args.endpoint else { return Ok(Endpoint::Local(args.socket)) };
-        let bad = || Failure::Usage(format!("--endpoint: '{url}' must be https://HOST[:PORT]"));
+        let bad = || Failure::Usage(format!("--endpoint: '{url}' must be https://HOST[:PORT], or https://HUB[:PORT]/boxes/SERIAL"));
         let uri: Uri = url.trim_end_matches('/').parse().map_err(|_| bad())?;
-        if uri.scheme_str() != Some("https") || !matches!(uri.path(), "" | "/") {
+        let prefix = uri.path().trim_end_matches('/').to_owned();
+        let behind = prefix.strip_prefix("/boxes/").is_some_and(|serial| !serial.is_empty() && !serial.contains('/'));
+        if uri.scheme_str() != Some("https") || !(prefix.is_empty() || behind) || uri.query().is_some() {
             return Err(bad());
         }
         let host = uri.host().ok_or_else(bad)?.trim_matches(['[', ']']).to_owned();
@@ -53,13 +62,21 @@ impl Endpoint {
         let port = uri.port_u16().unwrap_or(9443);
         // A certificate speaks for itself.
         let token = args.token.or_else(|| login::kept(&format!("https://{host}:{port}")).filter(|_| own.is_none()));
-        Ok(Endpoint::Remote { host, port, token, tls })
+        Ok(Endpoint::Remote { host, port, prefix, token, tls })
     }
 
     fn name(&self) -> String {
         match self {
             Endpoint::Local(p) => p.to_string(),
-            Endpoint::Remote { host, port, .. } => format!("https://{host}:{port}"),
+            Endpoint::Remote { host, port, prefix, .. } => format!("https://{host}:{port}{prefix}"),
+        }
+    }
+
+    /// A path that was answered, as the box itself has it.
+    fn own(&self, path: String) -> String {
+        match self {
+            Endpoint::Remote { prefix, .. } => path.strip_prefix(prefix.as_str()).map_or(path.clone(), ToOwned::to_owned),
+            Endpoint::Local(_) => path,
         }
     }
 }
@@ -133,7 +150,8 @@ impl Client {
         let request = request.body(Either::Left(Full::new(bytes))).map_err(|e| Failure::here("cannot ask", e))?;
         self.runtime.block_on(async {
             let response = self.send(request).await?;
-            let (location, next) = (location(&response), next_page(&response));
+            let own = |path: String| self.endpoint.own(path);
+            let (location, next) = (location(&response).map(own), next_page(&response).map(own));
             let body = collect(response).await?;
             let body = if body.is_empty() {
                 Value::Null
@@ -255,7 +273,11 @@ impl Client {
                 request.headers_mut().insert(HOST, hyper::header::HeaderValue::from_static("localhost"));
                 self.handshake(stream).await?
             }
-            Endpoint::Remote { host, port, token, tls } => {
+            Endpoint::Remote { host, port, prefix, token, tls } => {
+                if !prefix.is_empty() {
+                    let behind = format!("{prefix}{}", request.uri());
+                    *request.uri_mut() = behind.parse().map_err(|_| Failure::Usage(format!("'{behind}' is no path")))?;
+                }
                 let tcp = timeout(CONNECT, TcpStream::connect((host.as_str(), *port)))
                     .await
                     .map_err(|_| unreachable(&slow))?

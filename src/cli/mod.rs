@@ -6,6 +6,7 @@
 mod alarm;
 mod audit;
 mod bundle;
+mod centre;
 mod chain;
 mod change_package;
 mod client;
@@ -103,7 +104,7 @@ struct Global {
 /// Without an endpoint the UNIX socket of the daemon on this host is used.
 #[derive(Args)]
 struct EndpointArgs {
-    /// Another box: https://HOST[:PORT]
+    /// Another box: https://HOST[:PORT], or one behind a hub: https://HUB[:PORT]/boxes/SERIAL
     #[arg(long, global = true, env = "BOTHY_ENDPOINT", value_name = "URL")]
     endpoint: Option<String>,
     /// The token for that box
@@ -234,6 +235,11 @@ enum Command {
     Explain(support::Explain),
     /// Pack everything a support engineer asks for into one archive
     Support(support::Support),
+    /// The centres that this box calls, and how each connection stands
+    CallHome,
+    /// This box as a centre: the boxes that call it
+    #[command(subcommand)]
+    Hub(centre::Hub),
     /// Zero touch: become what signed bootstrapping data says (RFC 8572)
     #[command(subcommand)]
     Ztp(ztp::Ztp),
@@ -303,6 +309,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tls(c) => c.run(&client()?, &out),
         Command::Explain(c) => c.run(&client()?, &out),
         Command::Support(c) => c.run(&client()?, &out),
+        Command::CallHome => centre::call_home(&client()?, &out),
+        Command::Hub(c) => c.run(&client()?, &out),
         Command::Ztp(c) => c.run(&out),
         Command::Screen(c) => c.run(&client()?),
         Command::Completions(c) => c.run::<Cli>(),

@@ -170,6 +170,16 @@ pub struct Listener {
     pub reference_points: Vec<ReferencePoint>,
 }
 
+/// What cannot be met at one place.
+pub(super) fn clash(points: &[ReferencePoint], t: &mut TableAt<'_>) {
+    if points.is_empty() {
+        t.fault("reference_points", format!("must name at least one of {}", ReferencePoint::WORDS.join(", ")));
+    }
+    if [ReferencePoint::Sol002, ReferencePoint::Sol003Vnfm].iter().all(|p| points.contains(p)) {
+        t.fault("reference_points", "sol002 and sol003-vnfm have the same paths: each needs a listener of its own");
+    }
+}
+
 impl Setting for Listener {
     fn read(v: &DeValue<'_>, at: &mut At<'_>) -> Option<Self> {
         let mut t = at.table(v, &["address", "reference_points"])?;
@@ -183,12 +193,7 @@ impl Setting for Listener {
             }
         };
         let reference_points = reference_points?;
-        if reference_points.is_empty() {
-            t.fault("reference_points", format!("must name at least one of {}", ReferencePoint::WORDS.join(", ")));
-        }
-        if [ReferencePoint::Sol002, ReferencePoint::Sol003Vnfm].iter().all(|p| reference_points.contains(p)) {
-            t.fault("reference_points", "sol002 and sol003-vnfm have the same paths: each needs a listener of its own");
-        }
+        clash(&reference_points, &mut t);
         Some(Listener { address, reference_points })
     }
     fn show(&self) -> String {
@@ -199,7 +204,7 @@ impl Setting for Listener {
 impl ReferencePoint {
     /// What can be met at one place: `sol002` has paths of `sol003-vnfm`.
     pub const TOGETHER: &'static [ReferencePoint] =
-        &[ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Sol003Nfvo, ReferencePoint::Admin];
+        &[ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Sol003Nfvo, ReferencePoint::Admin, ReferencePoint::Hub];
 }
 
 /// A network outside the box, under the name that descriptors use for it.
@@ -329,7 +334,7 @@ macro_rules! words {
 pub(super) use words;
 
 words! {
-    ReferencePoint { Sol005 = "sol005", Sol003Vnfm = "sol003-vnfm", Sol003Nfvo = "sol003-nfvo", Sol002 = "sol002", Admin = "admin" }
+    ReferencePoint { Sol005 = "sol005", Sol003Vnfm = "sol003-vnfm", Sol003Nfvo = "sol003-nfvo", Sol002 = "sol002", Admin = "admin", Hub = "hub" }
     /// What is done while a central NFVO does not answer.
     GrantOffline { Wait = "wait", AllowHeal = "allow-heal" }
     LogFormat { Human = "human", Json = "json" }

@@ -69,7 +69,7 @@ port = 1
             "line 9: overcommit.cpu: -1 is not between 0.1 and 64",
             "line 10: overcomit: no such key; did you mean 'overcommit.cpu'?",
             "line 13: listen[0].address: must be an address and a port, such as \"0.0.0.0:9443\" or \"[::]:9443\"",
-            "line 14: listen[0].reference_points[1]: 'sol009' is none of sol005, sol003-vnfm, sol003-nfvo, sol002, admin",
+            "line 14: listen[0].reference_points[1]: 'sol009' is none of sol005, sol003-vnfm, sol003-nfvo, sol002, admin, hub",
             "line 15: listen[0].port: no such key; the nearest is 'address'",
         ]
     );
@@ -106,6 +106,36 @@ fn single_faults_say_what_to_write_instead() {
         (
             "[[physical_network]]\nname = \"wan\"\ninterfaces = [\"eth1\", \"eth2\"]\nbond = \"balance-tcp\"",
             "line 4: physical_network[0].bond: balance-tcp needs LACP at both ends: give lacp = \"active\" or \"passive\"",
+        ),
+        (
+            "[[call_home]]\nname = \"a\"\naddress = \"noc\"\nca = \"/c\"\nreference_points = [\"sol005\"]\nclient = \"n\"",
+            "line 3: call_home[0].address: must be a host and a port, such as \"noc.example:4336\" or \"[2001:db8::1]:4336\"",
+        ),
+        (
+            "[[call_home]]\nname = \"a\"\naddress = \"noc:1\"\nca = \"/c\"\nkey = \"/k\"\nreference_points = [\"sol005\"]\nclient = \"n\"",
+            "line 5: call_home[0].key: certificate and key belong together: give both, or neither for those of [tls]",
+        ),
+        (
+            "[[call_home]]\nname = \"a\"\naddress = \"[::1]:1\"\nca = \"/c\"\nretry_s = 0\nreference_points = [\"sol005\"]\nclient = \"n\"",
+            "line 5: call_home[0].retry_s: 0 is not between 1 and 600",
+        ),
+        (
+            "[[call_home]]\nname = \"a\"\naddress = \"noc:1\"\nca = \"/c\"\nclient = \"n\"\nreference_points = [\"hub\"]",
+            "line 6: call_home[0].reference_points: no hub is met through another: leave out \"hub\"",
+        ),
+        (
+            "[hub]\nlisten = \"4336\"",
+            "line 2: hub.listen: must be an address and a port, such as \"0.0.0.0:4336\" or \"[::]:4336\", or empty",
+        ),
+        ("[[hub.box]]\nserial = \"a\"", "line 1: hub.box: box 'a' needs a fingerprint, or hub.ca to vouch for it"),
+        (
+            "[hub]\nca = \"/c\"\n[[hub.box]]\nserial = \"a/b\"",
+            "line 4: hub.box[0].serial: 'a/b' must be 1 to 64 letters, digits, '-', '.' or '_', and begin with one of the first two",
+        ),
+        ("[hub]\nca = \"/c\"\n[[hub.box]]\nserial = \"a\"\n[[hub.box]]\nserial = \"a\"", "line 3: hub.box: box 'a' is enrolled twice"),
+        (
+            "[[hub.box]]\nserial = \"a\"\nfingerprint = \"AB\"",
+            "line 3: hub.box[0].fingerprint: must be a SHA-256, 32 bytes in hexadecimal, as `bothy tls show` has it on the box",
         ),
         ("[[listen]]\naddress = \"[::]:1\"\n", "line 1: listen[0]: 'reference_points' is missing"),
     ] {

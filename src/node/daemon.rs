@@ -28,21 +28,24 @@ use crate::{
         self, Services,
         blocking::Pool,
         server::{Server, bind_local},
-        tls::Rotating,
+        tls::{ForCentre, Rotating},
         upload,
     },
+    call_home::{self, CallHome},
     central::{self, Granter, Offline},
-    config::{Config, GrantOffline, HostProfile, LiveConfig, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
+    config::{self, Config, GrantOffline, HostProfile, LiveConfig, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
     host::{
         ballast::Ballast,
         clock::{OsDice, SystemClock, boot_id},
     },
+    hub::{self, Hub},
     lcm::engine::Settings,
     model::{
         domain::Layout,
         error::{Fault, Result},
         id::IfName,
         size::MiB,
+        time::{Clock, Dice},
         tree::tree,
         vnf::Autoheal,
         vnfd::GRACEFUL_STOP_S,
@@ -182,6 +185,9 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     let changed = access.clone();
     live.on_change(move |c| changed.set_settings(access_settings(c)));
     let (watcher, granted) = (core.clone(), core.vnfm().clone());
+    let call_home = Arc::new(centres(config, core.nfvo.vnfm().clock()));
+    let hub = hub(config, &live, core.nfvo.vnfm().clock()).await?;
+    let (centres, boxes) = (call_home.clone(), hub.clone());
     let services = Arc::new(Services {
         notify: notifier.clone(),
         alarms: core.alarms.clone(),
@@ -194,8 +200,15 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
         host: core.host.clone(),
         update: core.update().clone(),
         own_net: core.own_net().clone(),
+        call_home,
+        hub,
         look: Box::new(move |missing| watcher.look_again(missing)),
-        health: Box::new(move || conditions(&core)),
+        health: Box::new(move || {
+            let mut all = conditions(&core);
+            all.extend(centres.condition());
+            all.extend(boxes.as_ref().map(|h| h.condition()));
+            all
+        }),
         log: Box::new(move || tail.text()),
         started: Instant::now(),
     });
@@ -208,6 +221,13 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
             .map_err(|e| Fault::transient(format!("cannot listen on {}: {e}; see [[listen]]", l.address)).with_source(e))?;
         server.listen_tls(listener, tls.clone(), api::router(&services, &l.reference_points));
         tracing::info!(address = %l.address, "serving HTTPS");
+    }
+    for (c, centre) in config.call_home.iter().zip(services.call_home.centres()) {
+        let (certificate, key) =
+            if c.certificate.as_str().is_empty() { config.tls_paths() } else { (c.certificate.clone(), c.key.clone()) };
+        let shown = ForCentre::new(certificate, key, c.ca.clone());
+        let router = api::router(&services, &c.reference_points);
+        server.call_home(centre.clone(), shown, Duration::from_secs(c.keep_alive_s), router);
     }
     let socket = config.socket_path();
     let everything = ReferencePoint::TOGETHER;
@@ -228,6 +248,9 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     // They last as long as their clients wish, and are not waited for.
     services.nfvo.vnfm().links().stop_captures();
     server.drain(Duration::from_secs(drain)).await;
+    if let Some(h) = &services.hub {
+        h.stop();
+    }
     granter.stop();
     notifier.stop();
     let _ = std::fs::remove_file(&socket);
@@ -249,6 +272,43 @@ fn notifier(config: &Config, core: &Arc<Core>) -> Result<Arc<Notifier>> {
     let render = Box::new(move |s: &_, e: &_| api::convert::notification::render(&nfvo, s, e));
     let tls = notify::Tls::new(&config.notify.ca, &certificate, &key)?;
     Notifier::start(core.vnfm().store().clone(), core.vnfm().clock().clone(), render, settings, tls)
+}
+
+/// The centres that a configuration has the box call.
+fn centres(config: &Config, clock: &Arc<dyn Clock>) -> CallHome {
+    let one = |c: &config::Centre| call_home::Settings {
+        name: c.name.clone(),
+        address: c.address.clone(),
+        client: c.client.clone(),
+        first: Duration::from_secs(c.retry_s),
+    };
+    CallHome::new(config.call_home.iter().map(one).collect(), clock, &(Arc::new(OsDice) as Arc<dyn Dice>))
+}
+
+/// The boxes that a configuration lets call.
+fn enrolled(config: &Config) -> Vec<hub::registry::Enrolled> {
+    let one = |b: &config::EnrolledBox| hub::registry::Enrolled {
+        serial: b.serial.clone(),
+        fingerprint: b.fingerprint,
+        project: b.project.clone(),
+    };
+    config.hub.boxes.iter().map(one).collect()
+}
+
+/// Takes boxes in, where this is a centre.
+async fn hub(config: &Config, live: &LiveConfig, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Hub>>> {
+    let Some(at) = config.hub.listen else { return Ok(None) };
+    let h = &config.hub;
+    let (certificate, key) = if h.certificate.as_str().is_empty() { config.tls_paths() } else { (h.certificate.clone(), h.key.clone()) };
+    let listener = TcpListener::bind(at)
+        .await
+        .map_err(|e| Fault::transient(format!("the hub cannot listen on {at}: {e}; see hub.listen")).with_source(e))?;
+    let settings = hub::Settings { certificate, key, ca: h.ca.clone(), boxes: enrolled(config) };
+    let hub = Hub::start(listener, settings, clock.clone())?;
+    tracing::info!(address = %at, boxes = h.boxes.len(), "boxes may call home");
+    let known = hub.clone();
+    live.on_change(move |c| known.enrol(enrolled(c)));
+    Ok(Some(hub))
 }
 
 /// Takes up the asking for grants.

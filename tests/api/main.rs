@@ -24,6 +24,8 @@ mod foreign;
 mod grants;
 mod held;
 mod hostnet;
+mod hub;
+mod hub_many;
 mod identity;
 mod indicators;
 mod killed;

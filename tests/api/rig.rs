@@ -17,6 +17,7 @@ use bothy::{
         server::{Patience, Server, bind_local},
         tls::Rotating,
     },
+    call_home::CallHome,
     central::{self, Granter, Offline},
     config::{Config, GrantOffline, LiveConfig, ReferencePoint},
     host::clock::{OsDice, SystemClock},
@@ -25,6 +26,7 @@ use bothy::{
         domain::Layout,
         health::{Condition, ConditionState},
         size::MiB,
+        time::Dice,
     },
     node::core::{Build, Core, Ports},
     notify::{self, Notifier},
@@ -109,6 +111,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     let token = access.bootstrap().expect("token").reveal().to_owned();
     let access = Arc::new(access);
     let watcher = core.clone();
+    let call_home = Arc::new(CallHome::new(Vec::new(), core.nfvo.vnfm().clock(), &(Arc::new(OsDice) as Arc<dyn Dice>)));
     let services = Arc::new(Services {
         notify,
         alarms: core.alarms.clone(),
@@ -117,6 +120,8 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         host: core.host.clone(),
         update: core.update().clone(),
         own_net: core.own_net().clone(),
+        call_home,
+        hub: None,
         config: LiveConfig::new(Some(config_path.clone()), config.clone()),
         access,
         tls: tls.clone(),

@@ -36,7 +36,30 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("central", &["model", "sol", "notify", "vnfm"]),
     // What may be believed is pure; keys and files are behind `ztp::port`, and in `node`.
     ("ztp", &["model"]),
-    ("api", &["model", "access", "config", "sol", "descriptor", "lcm", "vim", "vnfm", "nfvo", "notify", "ops", "update", "hostnet"]),
+    // The box's side of call-home: how its centres stand. Sockets are in `api`.
+    ("call_home", &["model"]),
+    // The centre's side. Of a certificate it wants the names; who may drive which box is asked in `api`.
+    ("hub", &["model", "access::certificate"]),
+    (
+        "api",
+        &[
+            "model",
+            "access",
+            "call_home",
+            "config",
+            "sol",
+            "descriptor",
+            "lcm",
+            "vim",
+            "vnfm",
+            "nfvo",
+            "notify",
+            "ops",
+            "update",
+            "hostnet",
+            "hub",
+        ],
+    ),
     // What support and `explain` show: records as they are, ports as the switches have them.
     ("api/admin", &["store::Store", "sdn::port", "sdn::chain", "sdn::connector", "sdn::underlay"]),
     (
@@ -44,12 +67,14 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "access",
             "api",
+            "call_home",
             "central",
             "config",
             "controllers",
             "descriptor",
             "host",
             "hostnet",
+            "hub",
             "lcm",
             "libvirt",
             "model",
@@ -105,11 +130,11 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
         ],
         "planners and handlers decide; the host's calls are for adapters",
     ),
-    ("tokio", &["api", "notify", "central", "node", "cli"], "async at the shell, plain code in the core"),
+    ("tokio", &["api", "notify", "central", "hub", "node", "cli"], "async at the shell, plain code in the core"),
     ("axum", &["api", "cli/client.rs"], "HTTP ends at the API"),
     // Subscribers are called from `notify`.
-    ("hyper", &["api", "notify", "central", "cli"], "HTTP ends at the API"),
-    ("rustls", &["api", "notify", "cli"], "TLS ends at the API"),
+    ("hyper", &["api", "notify", "central", "hub", "cli"], "HTTP ends at the API"),
+    ("rustls", &["api", "notify", "hub", "cli"], "TLS ends at the API"),
     (
         "serde_json",
         &[
@@ -124,6 +149,8 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
             // Guests' agents speak it too.
             "libvirt/agent.rs",
             "central",
+            // What boxes say of their health.
+            "hub",
             "ztp",
             // RAUC says in JSON what a bundle is.
             "host/rauc.rs",

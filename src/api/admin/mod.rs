@@ -1,6 +1,7 @@
 //! `/bothy/v1`: everything outside ETSI's APIs, as `config/openapi.yaml` describes it.
 
 mod audit;
+mod boxes;
 mod bundle;
 mod capture;
 mod chains;
@@ -146,5 +147,7 @@ pub fn routes() -> Routes {
         .get("/bothy/v1/tls", tls::show)
         .put("/bothy/v1/tls", tls::replace)
         .post("/bothy/v1/tls/reload", tls::reload)
+        .get("/bothy/v1/call_home", boxes::centres)
+        .get("/bothy/v1/boxes", boxes::all)
         .and(alarms::routes(Of::Host, "/bothy/v1/alarms", "/bothy/v1/alarms/{id}"))
 }

@@ -1,0 +1,106 @@
+//! The centres that this box calls, and as a hub, the boxes that call it.
+
+use axum::extract::State;
+use serde::Serialize;
+
+use crate::{
+    api::{
+        Ctx,
+        convert::time,
+        problem::Answer,
+        respond::{Json, NoQuery},
+        who,
+    },
+    call_home::{self, Standing},
+    hub::registry,
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Centre {
+    name: String,
+    address: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connected_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error_at: Option<String>,
+    /// Since it was last connected.
+    attempts: u64,
+}
+
+impl From<call_home::View> for Centre {
+    fn from(v: call_home::View) -> Self {
+        let (state, connected_since, next_attempt) = match v.standing {
+            Standing::Waiting { until } => ("WAITING", None, Some(until)),
+            Standing::Calling => ("CALLING", None, None),
+            Standing::Connected { since } => ("CONNECTED", Some(since), None),
+            Standing::Stopped => ("STOPPED", None, None),
+        };
+        let (at, why) = v.last_error.unzip();
+        Centre {
+            name: v.name.into(),
+            address: v.address.into(),
+            state,
+            connected_since: connected_since.map(|s| time(s).to_string()),
+            next_attempt: next_attempt.map(|s| time(s).to_string()),
+            last_error: why,
+            last_error_at: at.map(|s| time(s).to_string()),
+            attempts: v.tries,
+        }
+    }
+}
+
+pub async fn centres(State(s): Ctx, _: NoQuery) -> Json<Vec<Centre>> {
+    Json(s.call_home.centres().iter().map(|c| c.view().into()).collect())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Known {
+    serial: String,
+    /// As its enrolment says; empty: the default one.
+    project: String,
+    /// By its pinned certificate, not by a CA.
+    pinned: bool,
+    connected: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connected_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_contact: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+impl From<registry::View> for Known {
+    fn from(v: registry::View) -> Self {
+        let (since, from) = v.connected.unzip();
+        Known {
+            serial: v.enrolled.serial.into(),
+            project: v.enrolled.project.into(),
+            pinned: v.enrolled.fingerprint.is_some(),
+            connected: since.is_some(),
+            connected_since: since.map(|s| time(s).to_string()),
+            from: from.map(|a| a.to_string()),
+            last_contact: v.last.map(|s| time(s).to_string()),
+            version: v.said.version.map(Into::into),
+            health: v.said.health.map(Into::into),
+            why: v.said.why,
+        }
+    }
+}
+
+pub async fn all(State(s): Ctx, _: NoQuery) -> Answer<Json<Vec<Known>>> {
+    let (hub, caller) = (s.hub()?, who::caller()?);
+    Ok(Json(hub.boxes().into_iter().filter(|b| s.reaches(&caller, b)).map(Into::into).collect()))
+}

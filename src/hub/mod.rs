@@ -1,0 +1,422 @@
+//! The hub: a centre that boxes call home to, and through which their APIs are met.
+//!
+//! * `registry` which boxes are known, and which are there. Pure
+//! * `headers`  which headers pass, and how. Pure
+//! * `trust`    who is believed to be a box
+//! * `bodies`   what streams through
+//!
+//! ```text
+//! box --TCP--> accept --TLS, the hub is its client--> HTTP/2, the hub asks --health answered--> there, until the line ends
+//! client --HTTPS--> `api::hub` --relay--> the box's line --> its API, as the hub's client certificate may
+//! ```
+//! Keeps no state but who is there, and orchestrates nothing. Never: who may drive which box (`api::hub`, by `access`), and calls
+//! nobody: what is relayed goes over the line that the box opened, and nowhere else.
+
+mod bodies;
+pub mod headers;
+pub mod registry;
+mod trust;
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use camino::Utf8PathBuf;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::{Request, Response, StatusCode, Uri, client::conn::http2, http::uri::PathAndQuery};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::{ClientConfig, pki_types::ServerName};
+use serde::Deserialize;
+use smol_str::SmolStr;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    task::{JoinHandle, JoinSet},
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+pub use self::bodies::{Answered, Broken, Given};
+use self::{
+    bodies::{Moved, Sent},
+    headers::Place,
+    registry::{Claim, Enrolled, Registry, Said, View},
+};
+use crate::{
+    access::certificate::Certificate,
+    model::{
+        error::{Fault, Result},
+        health::{Condition, ConditionState},
+        time::Clock,
+    },
+};
+
+/// Boxes that are in the handshake at one time; more wait to be accepted.
+const AT_THE_DOOR: usize = 128;
+/// And of one address: boxes behind one NAT.
+const OF_ONE: usize = 32;
+/// From a connection's begin until the box has answered for the first time.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+/// How often each box is asked how it is.
+const LOOK: Duration = Duration::from_secs(60);
+/// A line that is quiet is tried so often, and is over when no answer comes.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
+/// Requests under way to one box at one time.
+const PLACES: usize = 32;
+/// What of an answer is under way to a client that does not read.
+const STREAM: u32 = 128 * 1024;
+/// A box has begun its answer so long after the last of the request has come.
+const ANSWER: Duration = Duration::from_secs(120);
+/// Of a box's health no more is read.
+const MOST_HEALTH: usize = 256 * 1024;
+/// Certificates and key are read again for connections so long after.
+const FRESH: Duration = Duration::from_secs(10);
+
+pub struct Settings {
+    /// What the hub shows to boxes.
+    pub certificate: Utf8PathBuf,
+    pub key: Utf8PathBuf,
+    /// Who vouches for boxes that are not pinned; empty: nobody.
+    pub ca: Utf8PathBuf,
+    pub boxes: Vec<Enrolled>,
+}
+
+/// Why a request did not get its answer from the box.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// It is not there now.
+    Away(String),
+    Busy(String),
+    Slow(String),
+    Broken(String),
+}
+
+type Sender = http2::SendRequest<Sent>;
+type Connection = http2::Connection<TokioIo<TlsStream<TcpStream>>, Sent, Tasks>;
+
+/// What runs for one line: hyper gives the connection itself to a task of its own, which has to end with the line.
+#[derive(Clone, Default)]
+struct Tasks(Arc<Mutex<JoinSet<()>>>);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, work: F) {
+        let mut all = lock(&self.0);
+        while all.try_join_next().is_some() {}
+        all.spawn(work);
+    }
+}
+
+/// The way to a box that is there.
+#[derive(Clone)]
+struct Line {
+    to: Sender,
+    places: Arc<Semaphore>,
+    cut: Arc<Notify>,
+}
+
+pub struct Hub {
+    registry: Arc<Mutex<Registry<Line>>>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    tls: Mutex<(Instant, Arc<ClientConfig>)>,
+    at: SocketAddr,
+    door: Mutex<Option<JoinHandle<()>>>,
+}
+
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    /// Takes boxes in. Has to be called inside the runtime.
+    pub fn start(listener: TcpListener, mut settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<Hub>> {
+        let registry = Arc::new(Mutex::new(Registry::new(std::mem::take(&mut settings.boxes))));
+        let at = listener.local_addr().map_err(|e| Fault::transient("the hub's address is not known").with_source(e))?;
+        let tls = Mutex::new((Instant::now(), tls(&settings, &registry)?));
+        let hub = Arc::new(Hub { registry, clock, settings, tls, at, door: Mutex::default() });
+        *lock(&hub.door) = Some(tokio::spawn(accept(hub.clone(), listener)));
+        Ok(hub)
+    }
+
+    /// Nobody is taken in any more, and all lines end.
+    pub fn stop(&self) {
+        if let Some(door) = lock(&self.door).take() {
+            door.abort();
+        }
+        self.enrol(Vec::new());
+    }
+
+    /// These boxes are known from now on; whoever is not any more is cut off.
+    pub fn enrol(&self, boxes: Vec<Enrolled>) {
+        let cut = self.registry().configure(boxes);
+        cut.iter().for_each(|l| l.cut.notify_one());
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry<Line>> {
+        lock(&self.registry)
+    }
+
+    pub fn boxes(&self) -> Vec<View> {
+        self.registry().all()
+    }
+
+    pub fn view(&self, serial: &str) -> Option<View> {
+        self.registry().view(serial)
+    }
+
+    /// For the health page. A box that is away is no fault of the hub's.
+    pub fn condition(&self) -> Condition {
+        let (there, all) = self.registry().count();
+        Condition::new("hub", ConditionState::Ok, format!("{there} of {all} enrolled boxes are connected, at {}", self.at))
+    }
+
+    /// One request to a box and its answer, piece by piece. `path`: as the box has it.
+    pub async fn relay(
+        &self,
+        serial: &str,
+        place: &Place,
+        path: PathAndQuery,
+        request: Request<Given>,
+    ) -> Result<Response<Answered>, Failed> {
+        let away = || Failed::Away(format!("box '{serial}' is not connected to this hub"));
+        let mut line = self.registry().line(serial).ok_or_else(away)?;
+        let busy = || Failed::Busy(format!("{PLACES} requests to box '{serial}' are under way"));
+        let held = line.places.clone().try_acquire_owned().map_err(|_| busy())?;
+        let (mut head, body) = request.into_parts();
+        headers::to_box(&mut head.headers, place).map_err(|f| Failed::Broken(f.detail()))?;
+        head.uri = uri(serial, path).map_err(|f| Failed::Broken(f.detail()))?;
+        head.version = hyper::Version::HTTP_2;
+        let moved = Moved::now();
+        let request = Request::from_parts(head, Sent { inner: body, moved: moved.clone() });
+        let mut answer = pin!(line.to.send_request(request));
+        let response = loop {
+            let until = moved.last() + ANSWER;
+            tokio::select! {
+                r = answer.as_mut() => break r,
+                () = tokio::time::sleep_until(until.into()) => {
+                    if moved.last() + ANSWER <= until {
+                        return Err(Failed::Slow(format!("box '{serial}' has not answered within {} s", ANSWER.as_secs())));
+                    }
+                }
+            }
+        };
+        let mut response = response.map_err(|e| match e.is_canceled() {
+            // What was never sent can be sent again.
+            true => away(),
+            false => Failed::Broken(format!("the line to box '{serial}' broke: {e}")),
+        })?;
+        self.registry().heard(serial, self.clock.now(), None);
+        if response.status() == StatusCode::UNAUTHORIZED {
+            return Err(Failed::Broken(stranger(serial)));
+        }
+        headers::from_box(response.headers_mut(), place);
+        Ok(response.map(|inner| Answered { inner, _place: held }))
+    }
+
+    /// The hub's side of TLS as its files are now.
+    fn tls(&self) -> Arc<ClientConfig> {
+        let mut now = lock(&self.tls);
+        if now.0.elapsed() > FRESH {
+            match tls(&self.settings, &self.registry) {
+                Ok(config) => now.1 = config,
+                Err(fault) => tracing::warn!(%fault, "the hub's certificates cannot be used; the ones before stay"),
+            }
+            now.0 = Instant::now();
+        }
+        now.1.clone()
+    }
+}
+
+/// What of a box's answer it means that the box does not know the hub.
+fn stranger(serial: &str) -> String {
+    format!("box '{serial}' does not know this hub: it needs a client with the hub's certificate (bothy client create, on the box)")
+}
+
+fn tls(s: &Settings, registry: &Arc<Mutex<Registry<Line>>>) -> Result<Arc<ClientConfig>> {
+    let registry = registry.clone();
+    trust::client(&s.certificate, &s.key, &s.ca, Box::new(move |c: &Certificate| lock(&registry).claim(c)))
+}
+
+fn uri(serial: &str, path: PathAndQuery) -> Result<Uri> {
+    let made = Uri::builder().scheme("https").authority(serial).path_and_query(path).build();
+    made.map_err(|e| Fault::invalid(format!("box '{serial}' cannot be asked for this")).with_source(e))
+}
+
+/// How many of each address are in the handshake: one of them cannot keep all others out.
+type Guests = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+struct Guest(Guests, IpAddr);
+
+impl Guest {
+    fn let_in(all: &Guests, from: IpAddr) -> Option<Guest> {
+        let mut counts = lock(all);
+        let count = counts.entry(from).or_default();
+        (*count < OF_ONE).then(|| {
+            *count += 1;
+            Guest(all.clone(), from)
+        })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.0);
+        if let Some(count) = counts.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.1);
+            }
+        }
+    }
+}
+
+async fn accept(hub: Arc<Hub>, listener: TcpListener) {
+    let door = Arc::new(Semaphore::new(AT_THE_DOOR));
+    let (mut all, guests) = (JoinSet::new(), Guests::default());
+    loop {
+        let Ok(place) = door.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((tcp, from)) => match Guest::let_in(&guests, from.ip()) {
+                Some(guest) => drop(all.spawn(meet(hub.clone(), tcp, from, (place, guest)))),
+                None => tracing::debug!(%from, "more than {OF_ONE} connections of one address are in the handshake"),
+            },
+            Err(e) => {
+                // Out of file descriptors, most likely.
+                tracing::warn!(error = %e, "the hub cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        while all.try_join_next().is_some() {}
+    }
+}
+
+/// One box from its call to the end of its line.
+async fn meet(hub: Arc<Hub>, tcp: TcpStream, from: SocketAddr, place: (OwnedSemaphorePermit, Guest)) {
+    let met = timeout(HANDSHAKE, shake(&hub, tcp)).await.unwrap_or_else(|_| Err("it took too long".into()));
+    let Met { serial, pin, to, connection, tasks, said } = match met {
+        Ok(m) => m,
+        Err(why) => return tracing::warn!(%from, why, "a box that called is not taken in"),
+    };
+    drop(place);
+    let line = Line { to: to.clone(), places: Arc::new(Semaphore::new(PLACES)), cut: Arc::default() };
+    let cut = line.cut.clone();
+    let arrived = hub.registry().arrived(&serial, pin, (from, hub.clock.now()), said, line);
+    let Some((generation, before)) = arrived else {
+        return tracing::warn!(serial = %serial, %from, "a box that called is not taken in: it is not enrolled so any more");
+    };
+    tracing::info!(serial = %serial, %from, again = before.is_some(), "a box is connected");
+    // It calls anew, so it has lost that one.
+    if let Some(l) = before {
+        l.cut.notify_one();
+    }
+    let looks = async {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            match ask(&serial, to.clone()).await {
+                Ok(said) => hub.registry().heard(&serial, hub.clock.now(), Some(said)),
+                Err(why) => hub.registry().silent(&serial, why),
+            }
+        }
+    };
+    let why = tokio::select! {
+        r = connection => r.err().map_or_else(|| "it hung up".to_owned(), |e| e.to_string()),
+        () = looks => String::new(),
+        () = cut.notified() => "another connection took its place, or it is not enrolled so any more".to_owned(),
+    };
+    hub.registry().left(&serial, generation);
+    lock(&tasks.0).abort_all();
+    tracing::info!(serial = %serial, why, "a box is gone");
+}
+
+/// A box that has called and answered.
+struct Met {
+    serial: SmolStr,
+    /// SHA-256 of its certificate.
+    pin: [u8; 32],
+    to: Sender,
+    connection: Connection,
+    tasks: Tasks,
+    said: Said,
+}
+
+/// TLS, HTTP/2, and a first answer: only then has the box believed the hub, too.
+async fn shake(hub: &Arc<Hub>, tcp: TcpStream) -> Result<Met, String> {
+    let _ = tcp.set_nodelay(true);
+    let name = ServerName::try_from("box").map_err(|e| e.to_string())?;
+    let tls = TlsConnector::from(hub.tls()).connect(name, tcp).await.map_err(|e| e.to_string())?;
+    let (_, session) = tls.get_ref();
+    if session.alpn_protocol() != Some(b"h2") {
+        return Err("it does not speak HTTP/2".into());
+    }
+    let shown = session.peer_certificates().and_then(<[_]>::first).map(|c| Certificate::read(c));
+    let shown = shown.ok_or("it shows no certificate")?;
+    let pin = shown.fingerprint;
+    let serial = match hub.registry().claim(&shown) {
+        Claim::Pinned(serial) | Claim::IfVouched(serial) => serial,
+        Claim::Stranger(why) => return Err(why),
+    };
+    let tasks = Tasks::default();
+    let (to, mut connection): (Sender, Connection) = http2::Builder::new(tasks.clone())
+        .timer(TokioTimer::new())
+        // Each of those under way may stand still without the others: of all places, and of the look.
+        .initial_stream_window_size(STREAM)
+        .initial_connection_window_size(STREAM * (PLACES as u32 + 1))
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_ANSWER)
+        .keep_alive_while_idle(true)
+        .handshake(TokioIo::new(tls))
+        .await
+        .map_err(|e| doubts(&serial, &e))?;
+    let said = tokio::select! {
+        said = ask(&serial, to.clone()) => said.map_err(|why| doubts(&serial, &why))?,
+        r = &mut connection => return Err(r.err().map_or_else(|| doubts(&serial, &"it hung up"), |e| doubts(&serial, &e))),
+    };
+    Ok(Met { serial, pin, to, connection, tasks, said })
+}
+
+/// In TLS 1.3 the hub is done before the box has looked at its certificate: a refusal is the end of the connection.
+fn doubts(serial: &str, why: &dyn std::fmt::Display) -> String {
+    format!("box '{serial}' does not speak on: {why}; it may not believe the hub's certificate")
+}
+
+/// What is kept of a box, and shown to people: nothing that is long, or moves a terminal's cursor.
+fn is_health(status: &str, version: &str) -> bool {
+    ["OK", "DEGRADED"].contains(&status) && version.len() <= 64 && !version.chars().any(char::is_control)
+}
+
+/// What a box says of itself.
+async fn ask(serial: &str, mut to: Sender) -> Result<Said, String> {
+    #[derive(Deserialize)]
+    struct Health {
+        version: SmolStr,
+        status: SmolStr,
+    }
+    let at = uri(serial, PathAndQuery::from_static("/bothy/v1/health")).map_err(|f| f.detail())?;
+    let inner = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let mut request = Request::new(Sent { inner, moved: Moved::now() });
+    *request.uri_mut() = at;
+    let asked = async {
+        let response = to.send_request(request).await.map_err(|e| format!("box '{serial}' does not answer: {e}"))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MOST_HEALTH).collect().await.map_err(|e| format!("its answer broke off: {e}"))?;
+        Ok::<_, String>((status, body.to_bytes()))
+    };
+    let (status, body) = timeout(HANDSHAKE, asked).await.unwrap_or_else(|_| Err(format!("box '{serial}' does not say how it is")))?;
+    let why = match status {
+        StatusCode::OK => match serde_json::from_slice::<Health>(&body) {
+            Ok(h) if is_health(&h.status, &h.version) => {
+                return Ok(Said { version: Some(h.version), health: Some(h.status), why: None });
+            }
+            Ok(_) | Err(_) => "its health cannot be read".into(),
+        },
+        StatusCode::UNAUTHORIZED => stranger(serial),
+        StatusCode::NOT_FOUND => "it does not serve 'admin' to this hub".into(),
+        status => format!("asked for its health it answered {status}"),
+    };
+    Ok(Said { why: Some(why), ..Said::default() })
+}
