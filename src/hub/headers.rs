@@ -55,9 +55,9 @@ impl Place {
         if path.contains('\\') || path.split('/').any(dots) {
             return None;
         }
-        if at.starts_with('/') {
+        if let Some(rest) = at.strip_prefix('/') {
             // `//host/path` names another host.
-            return (!at[1..].starts_with(['/', '\\'])).then(|| format!("{}{at}", self.prefix));
+            return (!rest.starts_with('/')).then(|| format!("{}{at}", self.prefix));
         }
         let mine = at.strip_prefix(&self.scheme)?.strip_prefix("://")?.strip_prefix(&self.host)?.strip_prefix(&self.prefix)?;
         (mine.is_empty() || mine.starts_with(['/', '?'])).then(|| at.to_owned())

@@ -428,7 +428,7 @@ mod tests {
         }
     }
     fn hq(remotes: &[&str]) -> Tunnel {
-        let remotes = remotes.iter().map(|r| SmolStr::new(r)).collect();
+        let remotes = remotes.iter().map(SmolStr::new).collect();
         let draft = crate::model::tunnel::TunnelDraft { name: "hq".into(), kind: "vxlan".into(), remotes, ..Default::default() };
         draft.check().expect("a tunnel")
     }

@@ -46,12 +46,6 @@ impl Daemon {
             }
         }
     }
-    /// Memory that it holds.
-    pub fn resident_mib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("status");
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("VmRSS");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
-    }
     /// kill -9, and the end of the process is waited for.
     pub fn kill(mut self) {
         self.signal(nix::sys::signal::Signal::SIGKILL);

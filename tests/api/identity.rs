@@ -416,21 +416,12 @@ impl Ca {
 
     /// Certificate and key.
     pub fn sign_pem(&self, name: &str, serial: u64) -> (String, String) {
-        self.sign_for(name, serial, rcgen::ExtendedKeyUsagePurpose::ClientAuth)
-    }
-
-    /// The same for a server of TLS.
-    pub fn sign_server(&self, name: &str, serial: u64) -> (String, String) {
-        self.sign_for(name, serial, rcgen::ExtendedKeyUsagePurpose::ServerAuth)
-    }
-
-    fn sign_for(&self, name: &str, serial: u64, purpose: rcgen::ExtendedKeyUsagePurpose) -> (String, String) {
         let key = KeyPair::generate().expect("key");
         let mut p = CertificateParams::new(Vec::new()).expect("params");
         p.distinguished_name = rcgen::DistinguishedName::new();
         p.distinguished_name.push(DnType::CommonName, name);
         p.serial_number = Some(serial.into());
-        p.extended_key_usages = vec![purpose];
+        p.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
         let cert = p.signed_by(&key, &self.issuer).expect("cert");
         (cert.pem(), key.serialize_pem())
     }

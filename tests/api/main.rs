@@ -25,7 +25,6 @@ mod grants;
 mod held;
 mod hostnet;
 mod hub;
-mod hub_many;
 mod identity;
 mod indicators;
 mod killed;

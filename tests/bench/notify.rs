@@ -93,7 +93,7 @@ pub fn measure() -> Vec<Row> {
             auth: None,
             created: Stamp(0),
         };
-        notifier.subscribe(s).expect("subscribed");
+        notifier.subscribe(s, None).expect("subscribed");
         let ask = CreateVnf {
             project: ProjectId::DEFAULT,
             vnfd_id: VNFD.into(),
