@@ -419,6 +419,9 @@ impl Config {
             for o in &self.tunnel[..i] {
                 if o.name == t.name {
                     r.fault_at("tunnel", format!("'{}' is named twice", t.name));
+                } else if o.kind != t.kind && o.dst_port == t.dst_port {
+                    let text = format!("{} and {} are of two kinds on UDP port {}", o.name, t.name, t.dst_port);
+                    r.fault_at("tunnel", text);
                 } else if o.meets(t) {
                     let text = format!("{} and {} have remote ends in common: each is in one tunnel of its kind and port", o.name, t.name);
                     r.fault_at("tunnel", text);

@@ -139,7 +139,7 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
     {
         return (Problem::busy(why, CLOSED_S).into_response(), changes);
     }
-    let version = match Api::of(req.uri().path()).map(|a| a.negotiate(req.headers())).transpose() {
+    let version = match Api::agreed(req.uri().path(), req.headers()) {
         Ok(v) => v,
         Err(p) => return (p.into_response(), changes),
     };

@@ -80,7 +80,19 @@ static FIRSTS: [First; 6] = [
 const LISTS: &[(&str, &str)] = &[("vimConnectionInfo", "id"), ("cpConfig", "cpInstanceId")];
 
 /// What is in these is nobody's but the client's.
-const CLIENTS: &[&str] = &["additionalParams", "metadata", "extensions", "vnfConfigurableProperties", "userDefinedData"];
+const CLIENTS: &[&str] = &[
+    "additionalParam",
+    "additionalParams",
+    "additionalParamsForNs",
+    "additionalParamsforNs",
+    "additionalParamsForVnf",
+    "additionalParamForNestedNs",
+    "extensions",
+    "metadata",
+    "userDefinedData",
+    "userMetadata",
+    "vnfConfigurableProperties",
+];
 
 /// Paths of the first major and those of the second that they are views of.
 type Paths = &'static [(&'static str, &'static str)];

@@ -389,8 +389,11 @@ impl Of {
         let (revision, told) = s.domain(change).await?;
         s.notify.probe(&told).await.map_err(|f| unprocessable(f.into()))?;
         let notify = s.notify.clone();
-        s.domain(move |_| {
-            let element = notify.element_of(id)?;
+        s.domain(move |n| {
+            // It may have been ended while the callback was tried.
+            self.made(source, n, id)?;
+            // Whoever sets it hears of his own charge only.
+            let element = n.caller().as_element().or(notify.element_of(id)?);
             gone_already(notify.unsubscribe(source, id))?;
             notify.subscribe(told, element)
         })

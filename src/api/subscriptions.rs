@@ -93,7 +93,7 @@ impl Of {
 
     async fn create(self, s: &Services, base: &Base, asked: Subscription) -> Answer<Response> {
         let (notify, like) = (s.notify.clone(), asked.clone());
-        if let Some(same) = s.domain(move |_| notify.same(&like)).await? {
+        if let Some(same) = s.domain(move |n| notify.same(&like, n.caller().as_element().as_ref())).await? {
             let mut r = StatusCode::SEE_OTHER.into_response();
             // Whole: clients that follow it do so by this alone.
             let at = HeaderValue::try_from(format!("{}{}/{}", base.0, collection(same.source), same.id))

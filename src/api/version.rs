@@ -71,6 +71,13 @@ impl Api {
         of_name().find(|a| major.strip_prefix('v').is_some_and(|m| m == a.version.0.to_string())).or_else(|| of_name().next())
     }
 
+    /// What `Version` is answered with; where a path names no major, any that is served is right.
+    pub fn agreed(path: &str, headers: &HeaderMap) -> Answer<Option<HeaderValue>> {
+        let Some(of) = Api::of(path) else { return Ok(None) };
+        let any = APIS.iter().filter(|a| a.all == path).find_map(|a| a.negotiate(headers).ok());
+        any.map_or_else(|| of.negotiate(headers), Ok).map(Some)
+    }
+
     pub fn text(&self) -> String {
         let (a, b, c) = self.version;
         format!("{a}.{b}.{c}")

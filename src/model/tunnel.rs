@@ -99,6 +99,9 @@ impl TunnelDraft {
                 None
             }
         });
+        if let Some(own) = local.filter(|l| remotes.contains(l)) {
+            no("remotes", format!("{own} is this box's own (local)"));
+        }
         let four = |a: &IpAddr| a.is_ipv4();
         if remotes.iter().chain(&local).any(four) && !remotes.iter().chain(&local).all(four) {
             no("remotes", "IPv4 and IPv6 are mixed: all ends of a tunnel are of one family".into());

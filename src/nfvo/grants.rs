@@ -79,6 +79,8 @@ impl Nfvo {
         match self.find_room() {
             Ok(0) => {}
             Ok(told) => info!(told, "there is room for what foreign VNFMs were refused"),
+            // The box cannot tell what it has: the next look asks again.
+            Err(fault) if fault.kind() == Kind::Transient => {}
             Err(fault) => warn!("whether there is room for what was refused is not known: {fault:?}"),
         }
     }
@@ -178,13 +180,12 @@ impl Nfvo {
             .filter(|g| ends && g.id != given.id && now < g.until)
             .map(|g| GivenGrant { until: now, ..g.clone() })
             .collect();
-        // Of each VNF what was asked for last counts.
-        let moot: Vec<Uuid> = store
-            .list::<Wanting>()?
-            .into_iter()
-            .filter(|w| w.project == ask.project && w.vnfm == ask.vnfm && w.vnf == ask.vnf)
-            .map(|w| w.grant)
-            .collect();
+        // Of each VNF what was asked for last counts, and of each VNFM so many VNFs.
+        let mut his: Vec<Wanting> =
+            store.list::<Wanting>()?.into_iter().filter(|w| w.project == ask.project && w.vnfm == ask.vnfm).collect();
+        his.sort_by_key(|w| std::cmp::Reverse(w.refused));
+        let moot: Vec<Uuid> =
+            his.iter().enumerate().filter(|(n, w)| w.vnf == ask.vnf || *n + 1 >= OPEN_EACH).map(|(_, w)| w.grant).collect();
         let wanting = short.filter(|_| matches!(given.decision, Decision::Refused(_))).map(|need| Wanting {
             grant: given.id,
             project: given.project,

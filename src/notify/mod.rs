@@ -170,12 +170,16 @@ impl Notifier {
     }
 
     /// The same subscription, if there is one: same API, callback, filter and verbosity.
-    pub fn same(&self, s: &Subscription) -> Result<Option<Subscription>> {
-        let all = self.inner.store.list::<Subscription>()?;
-        Ok(all.into_iter().find(|o| {
-            (o.source, o.project, o.every_project, &o.callback, &o.filter, o.short)
-                == (s.source, s.project, s.every_project, &s.callback, &s.filter, s.short)
-        }))
+    pub fn same(&self, s: &Subscription, element: Option<&SmolStr>) -> Result<Option<Subscription>> {
+        for o in self.inner.store.list::<Subscription>()? {
+            let alike = (o.source, o.project, o.every_project, &o.callback, &o.filter, o.short)
+                == (s.source, s.project, s.every_project, &s.callback, &s.filter, s.short);
+            // What tells an element manager of its charge is not what tells anybody else.
+            if alike && self.element_of(o.id)?.as_ref() == element {
+                return Ok(Some(o));
+            }
+        }
+        Ok(None)
     }
 
     /// From here on `s` hears of what happens; made by an element manager, of what is in its charge.

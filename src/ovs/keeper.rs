@@ -168,11 +168,10 @@ impl Keeper {
         self.see(until, Some(segment))
     }
     pub fn unwant_link(&self, segment: SegmentId, until: Instant) -> Result<()> {
-        if lock(&self.desired).links.remove(&segment).is_none() {
-            return Ok(());
-        }
-        self.see(until, None)?;
-        // Networks of trunks have ports that are Bothy's own, and go with their link.
+        let had = lock(&self.desired).links.remove(&segment).is_some();
+        let seen = if had { self.see(until, None) } else { self.switch.db.wait_up(until) };
+        seen?;
+        // Also where it was told of before a start, or the last try broke off: networks of trunks have ports that are Bothy's own, and go with their link.
         let _one = lock(&self.work);
         let is_of = |p: &super::rows::Port| is_inner(&p.name) && plan::segment_of(p) == Some(segment);
         let left: Vec<IfName> =
@@ -494,7 +493,9 @@ impl Keeper {
         for (name, Numbered { number, .. }) in places.iter().filter(|(n, _)| !led.contains(n.as_str())) {
             let is_on = on.get(name).map(|(l, p)| (l.as_ref(), p));
             // A plug may be an end of a chain: what leads from there stays until its link is told of.
-            let untold = is_guest(name) || (is(name, IfKind::Patch) && !work.cache.contains_key(name) && work.flows.has_of(*number));
+            let untold = is_guest(name)
+                || is_inner(name)
+                || (is(name, IfKind::Patch) && !work.cache.contains_key(name) && work.flows.has_of(*number));
             if is_on.is_none() && untold {
                 unknown.insert(*number);
                 continue;
@@ -525,7 +526,8 @@ impl Keeper {
             if let (Some(nic), Some(inner)) = (places.get(nic), places.get(far)) {
                 let (nic, inner) = (nic.number, inner.number);
                 let [inwards, back] = flows::of_trunk(port_number(nic), *tag, port_number(inner), *guard);
-                of_trunks.extend(inwards.into_iter().map(|f| (f.cookie(nic), f)));
+                // All of it is the inner port's: while its link is not told of, both ways stay.
+                of_trunks.extend(inwards.into_iter().map(|f| (f.cookie(inner), f)));
                 of_trunks.extend(back.into_iter().map(|f| (f.cookie(inner), f)));
             }
         }
@@ -576,7 +578,8 @@ fn is(name: &str, kind: IfKind) -> bool {
 
 /// An end of the patch by which a network of a trunk comes to its link.
 fn is_inner(name: &str) -> bool {
-    name.starts_with("bt") || name.starts_with("bu")
+    let near = name.strip_prefix("bu").map(|rest| format!("bt{rest}"));
+    is(near.as_deref().unwrap_or(name), IfKind::Trunk)
 }
 
 /// The host has an interface of this name.

@@ -91,6 +91,7 @@ pub(super) struct NewPort<'a> {
     kind: &'a str,
     vlans: Option<Vlans>,
     isolated: bool,
+    only: BTreeSet<u16>,
     mtu: Option<u16>,
     options: Datum,
     ids: Datum,
@@ -98,7 +99,7 @@ pub(super) struct NewPort<'a> {
 
 impl<'a> NewPort<'a> {
     pub(super) fn plain(name: &'a str, kind: &'a str, ids: Datum) -> Self {
-        NewPort { name, kind, vlans: None, isolated: false, mtu: None, options: Datum::Map(Vec::new()), ids }
+        NewPort { name, kind, vlans: None, isolated: false, only: BTreeSet::new(), mtu: None, options: Datum::Map(Vec::new()), ids }
     }
 }
 
@@ -133,6 +134,7 @@ pub(super) fn add_port_rows(txn: Txn, row: &str, p: NewPort<'_>) -> Txn {
             ("tag", vlans.tag()),
             ("trunks", numbers(vlans.trunks())),
             ("vlan_mode", vlans.mode().map_or_else(Datum::empty, Datum::text)),
+            ("cvlans", numbers(p.only)),
             ("protected", Datum::one(Atom::Bool(p.isolated))),
             ("external_ids", p.ids),
         ],
@@ -303,6 +305,7 @@ pub fn ensure_port(txn: Txn, m: &Mirror, bridge: &str, w: &Wanted) -> Result<Opt
                 kind: w.type_name(),
                 vlans: Some(w.vlans),
                 isolated: w.isolated,
+                only: BTreeSet::new(),
                 mtu: w.mtu,
                 options: Datum::map(w.options()),
                 ids: Datum::map(w.marks()),
@@ -421,7 +424,7 @@ pub fn put_back(bridge: Uuid, name: &str, lost: &[&GuestPort]) -> Txn {
     for g in lost {
         let row = format!("back_{}", g.name);
         let ids = Datum::map([(OWNER, OWNER_GUEST)]);
-        let new = NewPort { vlans: Some(g.vlans), isolated: g.isolated, ..NewPort::plain(g.name.as_str(), "", ids) };
+        let new = NewPort { vlans: Some(g.vlans), isolated: g.isolated, only: g.only.clone(), ..NewPort::plain(g.name.as_str(), "", ids) };
         txn = txn.unless_named(Table::Port, g.name.as_str());
         txn = add_port_rows(txn, &row, new).add(Table::Bridge, bridge, "ports", Datum::one(Atom::Named(row)));
     }

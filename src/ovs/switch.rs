@@ -85,6 +85,9 @@ impl Switch {
                 self.db.wait_up(Instant::now() + LIMIT)?;
                 let far_bridge = self.physical_bridge(network)?;
                 let [near, far] = Wanted::patch(&port.name, port.segment, port.vlan, *tag, *transparent)?;
+                // What was a tunnel's by that name before.
+                let what = format!("remote ends of {} that are no more", port.name);
+                self.settle(&what, |m| Ok(tunnel::take_others(m, BRIDGE, &what, &port.name, &[])))?;
                 self.ensure_all(&[(BRIDGE, &near), (&far_bridge, &far)])
             }
         }

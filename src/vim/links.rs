@@ -20,9 +20,10 @@ use super::{
 };
 use crate::{
     model::{
-        chain::{Chain, ChainState, ChainWay, Handover, Stage},
+        chain::{Chain, ChainEnd, ChainState, ChainWay, Handover, Stage},
         error::{Fault, Result},
         id::{IfName, NfpId, SegmentId, VnfId},
+        net::VlanId,
         segment::{Segment, SegmentOwner, SegmentState},
         time::Stamp,
         vnf::{Body, VnfInstance},
@@ -153,8 +154,24 @@ impl Links {
         self.ready()?;
         if let Some(network) = &s.profile.physical {
             let (network, transparent) = (network.clone(), s.profile.transparent);
+            if self.fabric.tunnels().iter().any(|t| t.name == network && t.remotes.len() > 1) {
+                let here = |e: &ChainEnd| matches!(e, ChainEnd::Outside { segment, .. } if *segment == s.id);
+                let all = self.store.list::<Chain>()?;
+                if let Some(c) = all.iter().find(|c| c.state == ChainState::Wanted && c.from.iter().chain(&c.to).any(here)) {
+                    return Err(Fault::conflict(format!(
+                        "link {}: chain {} ends at tunnel '{network}', which has several remote ends by now: what comes from the                          others would pass it by. Give the link a tunnel with one",
+                        s.link, c.nfp
+                    )));
+                }
+            }
             let kind = match self.fabric.tunnels().iter().any(|t| t.name == network) {
                 true => PortKind::Tunnel { tunnel: network, vni: s.profile.segmentation, transparent },
+                false if !self.fabric.physical().contains(&network) => {
+                    return Err(Fault::invalid(format!(
+                        "link {}: '{network}' is neither a physical network nor a tunnel of the configuration any more",
+                        s.link
+                    )));
+                }
                 false => {
                     let tag = s.profile.segmentation.map(TryInto::try_into).transpose()?;
                     PortKind::Physical { network, tag, transparent }
@@ -188,7 +205,30 @@ impl Links {
         for p in link.ports.iter_mut().filter(|p| p.at == PortAt::Guest && wires.contains(&p.name)) {
             p.at = PortAt::Wire;
         }
+        if link.transparent {
+            self.part_tags(&mut link)?;
+        }
         self.fabric.ensure_segment(&link)
+    }
+
+    /// A tag under which a NIC is on another link is no VLAN of this one: frames of this would come to the guest as
+    /// that one's, and its own to this.
+    fn part_tags(&self, link: &mut SwitchLink) -> Result<()> {
+        let mut led: HashMap<IfName, Vec<VlanId>> = HashMap::new();
+        for s in self.store.list::<Segment>()?.iter().filter(|s| s.id != link.segment) {
+            for st in &s.stations {
+                if let Some((_, tag)) = st.access.within {
+                    led.entry(st.nic()).or_default().push(tag);
+                }
+            }
+        }
+        for p in link.ports.iter_mut().filter(|p| p.at == PortAt::Guest && p.only.is_empty()) {
+            if let Some(tags) = led.get(&p.name) {
+                let all = (VlanId::MIN.get()..=VlanId::MAX.get()).filter_map(|v| VlanId::try_from(v).ok());
+                p.only = all.filter(|v| !tags.contains(v)).collect();
+            }
+        }
+        Ok(())
     }
 
     /// A running chain takes another way: ports that become ends of wires leave their links before it leads
