@@ -104,8 +104,12 @@ async fn the_unix_socket_needs_no_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_are_told_and_echoed() {
     let rig = rig(16, "").await;
-    let all: [(&str, &[&str]); 4] =
-        [("/nsd", &["2.3.0"]), ("/vnfpkgm", &["2.4.0"]), ("/nslcm", &["2.3.0"]), ("/vnflcm", &["1.3.0", "2.3.0"])];
+    let all: [(&str, &[&str]); 4] = [
+        ("/nsd", &["1.3.0", "2.3.0"]),
+        ("/vnfpkgm", &["1.3.0", "2.4.0"]),
+        ("/nslcm", &["1.3.0", "2.3.0"]),
+        ("/vnflcm", &["1.3.0", "2.3.0"]),
+    ];
     for (path, versions) in all {
         // Below the root each major that is served, below a major that one alone.
         for (major, those) in [("", versions), ("/v2", &versions[versions.len() - 1..])] {
@@ -116,6 +120,11 @@ async fn versions_are_told_and_echoed() {
         }
     }
     assert_eq!(rig.get("/nslcm/v2/api_versions").await.header("version"), Some("2.3.0"));
+    // Who has one version for all may find out here what there is; below a major it is that one's.
+    let first = ["version: 1.2.0"];
+    let r = rig.ask("GET /nslcm/api_versions", &first, "").await;
+    assert_eq!((r.status, r.header("version")), (200, Some("1.2.0")), "{}", r.body);
+    assert_eq!(rig.ask("GET /nslcm/v2/api_versions", &first, "").await.status, 406);
 }
 
 #[tokio::test(flavor = "multi_thread")]
