@@ -13,7 +13,7 @@ use super::{
 use crate::model::{error::Fault, hw::PageSize, id::VnfcId, place::Held, size::MiB};
 
 /// What is looked at to explain: a guest alone, or with those before it.
-const BUDGET: u32 = 5_000;
+const BUDGET: u32 = 750;
 
 /// `lost`: those that have been shown to have no place alone. `proven`: nothing was left out for want of time.
 pub(super) fn why(board: &Board, held: &[Held], asks: &[GuestAsk], lost: &[&GuestAsk], proven: bool) -> Fault {
