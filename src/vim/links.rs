@@ -159,7 +159,8 @@ impl Links {
                 let all = self.store.list::<Chain>()?;
                 if let Some(c) = all.iter().find(|c| c.state == ChainState::Wanted && c.from.iter().chain(&c.to).any(here)) {
                     return Err(Fault::conflict(format!(
-                        "link {}: chain {} ends at tunnel '{network}', which has several remote ends by now: what comes from the                          others would pass it by. Give the link a tunnel with one",
+                        "link {}: chain {} ends at tunnel '{network}', which has several remote ends by now: what comes from the \
+                         others would pass it by. Give the link a tunnel with one",
                         s.link, c.nfp
                     )));
                 }

@@ -90,8 +90,8 @@ impl Placed {
 
 /// Branches looked at before the search takes the best found: some milliseconds, with what is looked at beside it.
 pub const BUDGET: u32 = 6_000;
-/// Of that, for whether one of several guests has a place at all.
-const ALONE: u32 = 8;
+/// One in so many of them is for whether one of several guests has a place at all.
+const ALONE_PART: u32 = 8;
 
 /// Places all guests of a request, or tells of each candidate why not.
 pub fn place(board: &Board, held: &[Held], asks: &[GuestAsk]) -> Result<Placed> {
@@ -106,7 +106,7 @@ pub fn place_within(board: &Board, held: &[Held], asks: &[GuestAsk], budget: u32
     }
     let free = board::Free::of(board, held);
     // One that has no place alone would be found out at each leaf of the tree.
-    let never = |a: &&GuestAsk| match search::best(&free, std::slice::from_ref(*a), (budget / ALONE).max(1)) {
+    let never = |a: &&GuestAsk| match search::best(&free, std::slice::from_ref(*a), (budget / ALONE_PART).max(1)) {
         search::Found::None { proven } => proven,
         search::Found::Best(_) => false,
     };
