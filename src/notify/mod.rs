@@ -169,7 +169,7 @@ impl Notifier {
         self.inner.store.sealer().seal(id.as_bytes(), secret.as_bytes())
     }
 
-    /// The same subscription, if there is one: same API, callback, filter and verbosity.
+    /// The same subscription, if there is one: same API, callback, filter, verbosity and element manager.
     pub fn same(&self, s: &Subscription, element: Option<&SmolStr>) -> Result<Option<Subscription>> {
         for o in self.inner.store.list::<Subscription>()? {
             let alike = (o.source, o.project, o.every_project, &o.callback, &o.filter, o.short)

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     daemon::{Daemon, free_port},
-    kit::{build, copy_dir},
+    kit::ready_when_it_runs,
     pair::{cli, https, run, token},
 };
 
@@ -36,16 +36,8 @@ impl Site {
         self.dir.path()
     }
     fn onboard(&self) -> String {
-        // Guests of a simulated box write nothing to their consoles: they are ready when they run.
-        let (file, folder) = (self.at().join("web.csar"), self.at().join("web"));
-        copy_dir(&Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors/vcpe/vcpe-web"), &folder);
-        for f in fs::read_dir(folder.join("Definitions")).expect("folder").flatten() {
-            let text = fs::read_to_string(f.path()).expect("text");
-            let lines = text.lines().filter(|l| !l.trim_start().starts_with("bothy.readiness"));
-            fs::write(f.path(), lines.collect::<Vec<_>>().join("\n")).expect("text");
-        }
-        fs::write(&file, build(&folder.display().to_string())).expect("package");
-        let o = run(self.at(), &["vnfpkg", "onboard", &file.display().to_string()]);
+        let file = ready_when_it_runs("descriptors/vcpe/vcpe-web", self.at());
+        let o = run(self.at(), &["vnfpkg", "onboard", &file]);
         assert!(o.status.success(), "{o:?}");
         cli(self.at(), &["vnfpkg", "list"])[0]["vnfdId"].as_str().expect("vnfdId").to_owned()
     }

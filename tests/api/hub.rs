@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     daemon::{BOTHY, Daemon, free_port},
     identity::Ca,
-    kit::{build, copy_dir},
+    kit::ready_when_it_runs,
     pair::{cli, https, run, token},
     rig::Reply,
 };
@@ -102,19 +102,6 @@ impl Driver {
     }
 }
 
-/// A package whose guests are ready when they run.
-fn package(site: &Site) -> String {
-    let (file, folder) = (site.file("web.csar"), site.at().join("web"));
-    copy_dir(&Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors/vcpe/vcpe-web"), &folder);
-    for f in fs::read_dir(folder.join("Definitions")).expect("folder").flatten() {
-        let text = fs::read_to_string(f.path()).expect("text");
-        let lines = text.lines().filter(|l| !l.trim_start().starts_with("bothy.readiness"));
-        fs::write(f.path(), lines.collect::<Vec<_>>().join("\n")).expect("text");
-    }
-    fs::write(&file, build(&folder.display().to_string())).expect("package");
-    file
-}
-
 #[test]
 fn a_box_that_calls_home_is_driven_through_the_hub_by_the_links_it_gives_and_strangers_are_refused_on_both_sides() {
     let (hub, edge, home) = (Site::new(), Site::new(), free_port());
@@ -170,7 +157,7 @@ fn a_box_that_calls_home_is_driven_through_the_hub_by_the_links_it_gives_and_str
     let url = format!("https://localhost:{}/boxes/BX-1", hub.port);
     let o = Command::new(BOTHY)
         .args(["--endpoint", &url, "--cacert", &hub.file("data/tls/cert.pem"), "--token", &root.token, "--json"])
-        .args(["vnfpkg", "onboard", &package(&edge)])
+        .args(["vnfpkg", "onboard", &ready_when_it_runs("descriptors/vcpe/vcpe-web", edge.at())])
         .env_clear()
         .output()
         .expect("run");

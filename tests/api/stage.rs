@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     daemon::{Daemon, free_port},
-    kit::{build, copy_dir},
+    kit::ready_when_it_runs,
     pair::{cli, https, run, token},
 };
 
@@ -126,18 +126,9 @@ impl Stage {
         cli(self.dir.path(), args)
     }
 
-    /// Guests of a simulated box write nothing to their consoles: they are ready when they run.
     fn onboard(&self, kind: &str, folder: &str) -> Value {
-        let (file, copy) = (self.dir.path().join("package.csar"), self.dir.path().join("package"));
-        copy_dir(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &copy);
-        for f in fs::read_dir(copy.join("Definitions")).expect("folder").flatten() {
-            let text = fs::read_to_string(f.path()).expect("text");
-            let lines = text.lines().filter(|l| !l.trim_start().starts_with("bothy.readiness"));
-            fs::write(f.path(), lines.collect::<Vec<_>>().join("\n")).expect("text");
-        }
-        fs::write(&file, build(&copy.display().to_string())).expect("package");
-        fs::remove_dir_all(copy).expect("folder");
-        let o = run(self.dir.path(), &[kind, "onboard", &file.display().to_string()]);
+        let file = ready_when_it_runs(folder, self.dir.path());
+        let o = run(self.dir.path(), &[kind, "onboard", &file]);
         assert!(o.status.success(), "{o:?}");
         serde_json::from_slice(&o.stdout).expect("json")
     }
