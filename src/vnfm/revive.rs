@@ -148,7 +148,7 @@ impl Vnfm {
         let vnfs = self.store.list::<VnfInstance>()?;
         let (held, still) = self.held(&vnfs)?;
         let facts = self.facts()?;
-        let mut drift = drift(&facts, &held, &|guest| !still.contains(&guest));
+        let mut drift = drift(&facts, &self.rules().reserve, &held, &|guest| !still.contains(&guest));
         let usage = usage(&facts, &self.rules().reserve, &held);
         drift.extend(taken_pages(&facts, &usage));
         drift.extend(self.pin_drift()?);
@@ -173,7 +173,7 @@ impl Vnfm {
     /// What is not as it was given; VFs are set again on the way.
     fn drift(&self, facts: &HostFacts, vnfs: &[VnfInstance]) -> Result<Vec<String>> {
         let (held, still) = self.held(vnfs)?;
-        let mut found = drift(facts, &held, &|guest| !still.contains(&guest));
+        let mut found = drift(facts, &self.rules().reserve, &held, &|guest| !still.contains(&guest));
         found.extend(taken_pages(facts, &usage(facts, &self.rules().reserve, &held)));
         for d in &found {
             warn!("{d}");

@@ -52,6 +52,27 @@ fn cpus_that_went_off_line_under_a_guest_are_drift() {
 }
 
 #[test]
+fn what_a_guest_holds_of_the_hosts_reserve_is_drift() {
+    let (b, id) = one_up();
+    let at = held(&b, id).at;
+    let (cpus, cell) = (at.held_cpus(), &at.cells[0]);
+    let own = PageSize::Huge2M.pages(cell.memory);
+    let total = b.sim.facts().expect("facts").nodes[usize::from(cell.memory_node)].pages(PageSize::Huge2M).expect("offered").total;
+    let mut rules = b.core().vnfm().rules();
+    rules.reserve.cpus = cpus.clone();
+    rules.reserve.pages = [((cell.memory_node, PageSize::Huge2M), total - own)].into();
+    b.core().vnfm().set_rules(rules.clone());
+    let of_cpus =
+        format!("guest v/vdu0/0 holds CPUs {cpus}, which reserve.cpus keeps for the host: it gets another place when it is healed");
+    assert_eq!(drift(&b), std::slice::from_ref(&of_cpus), "the pages are enough, just");
+    rules.reserve.pages = [((cell.memory_node, PageSize::Huge2M), total - own + 1)].into();
+    b.core().vnfm().set_rules(rules);
+    let node = cell.memory_node;
+    let of_pages = format!("node {node}: guests hold {own} pages of 2 MiB, and of {total} {} are to be kept for the host", total - own + 1);
+    assert_eq!(drift(&b), [of_cpus, of_pages]);
+}
+
+#[test]
 fn pages_that_a_stranger_took_are_drift_and_a_guests_own_are_not() {
     let (b, id) = one_up();
     let cell = held(&b, id).at.cells.remove(0);

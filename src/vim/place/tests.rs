@@ -102,7 +102,7 @@ pub(super) fn held_of(ask: &GuestAsk, p: &Placed) -> Vec<Held> {
 }
 
 /// Two nodes of four cores with two threads each, 64 MiB in small and 32 MiB in 2 MiB pages.
-fn twin_nodes() -> Board {
+pub(super) fn twin_nodes() -> Board {
     board_of(&[(vec![2; 4], 64, 16), (vec![2; 4], 64, 16)])
 }
 

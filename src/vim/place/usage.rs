@@ -202,13 +202,29 @@ pub fn lost<'a>(facts: &HostFacts, held: &[Held], has: &dyn Fn(VnfcId) -> Option
 
 /// What the records and the host do not agree about. `busy`: guests under an operation, whose
 /// functions change just now.
-pub fn drift(facts: &HostFacts, held: &[Held], busy: &dyn Fn(VnfcId) -> bool) -> Vec<String> {
+pub fn drift(facts: &HostFacts, reserve: &HostReserve, held: &[Held], busy: &dyn Fn(VnfcId) -> bool) -> Vec<String> {
     let mut out = Vec::new();
     let online = facts.cpus();
-    for h in held {
-        let gone = h.at.held_cpus().minus(&online);
+    for (n, h) in held.iter().enumerate() {
+        let mine = h.at.held_cpus();
+        let gone = mine.minus(&online);
         if !gone.is_empty() {
             out.push(format!("guest {} holds CPUs {gone}, which are not online", h.name));
+        }
+        // The configuration changed, or a store from elsewhere came back.
+        let hosts = mine.common(&reserve.cpus);
+        if !hosts.is_empty() {
+            out.push(format!(
+                "guest {} holds CPUs {hosts}, which reserve.cpus keeps for the host: it gets another place when it is healed",
+                h.name
+            ));
+        }
+        // What an operation changes may have the places of before and after.
+        for other in held[..n].iter().filter(|o| o.guest != h.guest && !busy(o.guest) && !busy(h.guest)) {
+            let both = mine.common(&other.at.held_cpus());
+            if !both.is_empty() {
+                out.push(format!("guests {} and {} both hold CPUs {both}: heal one of them", other.name, h.name));
+            }
         }
         for g in h.given.iter().filter(|_| !busy(h.guest)) {
             match g {
@@ -235,8 +251,11 @@ pub fn drift(facts: &HostFacts, held: &[Held], busy: &dyn Fn(VnfcId) -> bool) ->
                 .map(|c| size.pages(c.memory))
                 .sum();
             let have = n.pages(size).map_or(0, |p| p.total);
+            let kept = reserve.pages.get(&(n.id.0, size)).copied().unwrap_or(0);
             if want > have {
                 out.push(format!("node {}: guests hold {want} pages of {size}, the host has {have}", n.id));
+            } else if want + kept > have {
+                out.push(format!("node {}: guests hold {want} pages of {size}, and of {have} {kept} are to be kept for the host", n.id));
             }
         }
     }
@@ -247,4 +266,24 @@ pub fn drift(facts: &HostFacts, held: &[Held], busy: &dyn Fn(VnfcId) -> bool) ->
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vim::place::{ask::CpuWish, place, tests as t};
+
+    #[test]
+    fn two_guests_on_one_cpu_are_drift_unless_an_operation_has_one_in_hand() {
+        let ask = t::guest("a", &[(2, 8)], CpuWish::Cores);
+        let mut held = t::held_of(&ask, &place(&t::twin_nodes(), &[], std::slice::from_ref(&ask)).expect("a place"));
+        held.push(Held { guest: VnfcId(uuid::Uuid::from_u128(99)), name: "b".into(), ..held[0].clone() });
+        let reserve = HostReserve::default();
+        let said = |busy: Option<usize>| {
+            let all = drift(&HostFacts::default(), &reserve, &held, &|g| busy.is_some_and(|n| held[n].guest == g));
+            all.into_iter().filter(|l| l.contains("both")).collect::<Vec<_>>()
+        };
+        assert_eq!(said(None), ["guests a and b both hold CPUs 0-3: heal one of them"]);
+        assert_eq!((said(Some(0)), said(Some(1))), (Vec::new(), Vec::new()));
+    }
 }
