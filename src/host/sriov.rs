@@ -26,6 +26,9 @@ const PROBE: &str = "sys/bus/pci/drivers_probe";
 /// firmware may take a little more.
 const SETTLE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(20);
+/// A driver that lets go of a PF waits for the guests that have its VFs; until it is through, the kernel takes the
+/// PF for one that has a driver and finds it no other, without a word.
+const LET_GO: Duration = Duration::from_secs(30);
 
 pub(super) struct Functions<'a> {
     tree: &'a Tree,
@@ -94,9 +97,7 @@ impl<'a> Functions<'a> {
         match (&want.driver, self.driver(pf)) {
             (Some(driver), _) => self.drive(pf, Some(driver))?,
             (None, Some(_)) => {}
-            (None, None) if self.is_there(pf) => {
-                self.tree.write(PROBE, &pf.to_string()).map_err(|f| f.context(format!("PF {pf}: find it a driver")))?
-            }
+            (None, None) if self.is_there(pf) => self.probe(pf)?,
             (None, None) => return Err(Fault::not_found(format!("PCI device {pf} is not there"))),
         }
         // An interface that is up cannot be given its name any more.
@@ -112,6 +113,22 @@ impl<'a> Functions<'a> {
             }
         }
         want.others.iter().try_for_each(|s| self.set_vf(s))
+    }
+
+    /// Some driver has it: the kernel knows which.
+    fn probe(&self, pf: PciAddr) -> Result<()> {
+        let what = format!("PF {pf}: find it a driver");
+        let until = Instant::now() + LET_GO;
+        loop {
+            self.tree.write(PROBE, &pf.to_string()).map_err(|f| f.context(&what))?;
+            if self.driver(pf).is_some() {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                return Err(Fault::transient(format!("{what}: none has taken it within {} s", LET_GO.as_secs())));
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Its interface is there and udev is through with it, where there is one.
@@ -238,4 +255,43 @@ fn eventually(is: impl Fn() -> bool) -> bool {
         std::thread::sleep(LOOK);
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    /// As the kernel's `drivers_probe` while a driver is on its way out: it takes the word, and does nothing.
+    #[test]
+    fn a_pf_whose_driver_is_still_letting_go_is_offered_again_until_one_has_it() {
+        let root = tempfile::tempdir().expect("a folder");
+        let pf = PciAddr::new(0, 0x81, 0, 0).expect("an address");
+        let device = root.path().join(DEVICES).join(pf.to_string());
+        fs::create_dir_all(device.join("net/ens2")).expect("made");
+        fs::write(device.join("sriov_totalvfs"), "8\n").expect("written");
+        let probe = root.path().join(PROBE);
+        fs::write(&probe, "").expect("written");
+        let offered = std::thread::scope(|s| {
+            let kernel = s.spawn(|| {
+                for n in 1.. {
+                    while fs::read(&probe).is_ok_and(|b| b.is_empty()) {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    assert_eq!(fs::read_to_string(&probe).expect("there").trim(), pf.to_string());
+                    fs::write(&probe, "").expect("written");
+                    if n == 3 {
+                        symlink("../../../bus/pci/drivers/igb", device.join("driver")).expect("linked");
+                        return n;
+                    }
+                }
+                0
+            });
+            let want = PfSetting { pf, driver: None, vfs: 0, mtu: None, others: Vec::new() };
+            Functions::new(&Tree::new(root.path().to_str().expect("UTF-8"))).ensure_pf(&want).expect("it has a driver");
+            kernel.join().expect("no panic")
+        });
+        assert_eq!(offered, 3);
+    }
 }
