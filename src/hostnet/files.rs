@@ -103,7 +103,8 @@ fn mtu(n: usize, want: &HostNetwork) -> u16 {
 
 fn network(matching: &str, n: usize, i: &HostInterface, want: &HostNetwork, vlans: &str) -> String {
     let metric = METRIC * (n + 1);
-    let mut t = format!("[Match]\n{matching}\n[Link]\nRequiredForOnline=no\n");
+    // One that is required of none leaves who waits for the network (`--any`) with nothing to wait for but the end of its time.
+    let mut t = format!("[Match]\n{matching}\n[Link]\nRequiredForOnline=routable\n");
     // The rest is `write!` into a String, which cannot fail.
     // Said always: the daemon leaves one that a change before has set.
     let _ = writeln!(t, "MTUBytes={}", mtu(n, want));
