@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -30,24 +31,23 @@ impl Pool {
 
     /// Runs `f` on a thread that may block. The call goes on to its end even when the client
     /// leaves: what was begun in the core is finished there.
-    pub async fn run<T: Send + 'static>(&self, f: impl FnOnce() -> Result<T> + Send + 'static) -> Answer<T> {
+    pub fn run<T: Send + 'static>(&self, f: impl FnOnce() -> Result<T> + Send + 'static) -> Call<T> {
         let (job, slot) = job(f);
-        self.done(job, Some(self.patience)).await?;
-        taken(&slot)
+        Call::Runs(self.done(job, Some(self.patience)), slot)
     }
 
     /// As `run`, and waits for a place as long as it takes: for the end of what a record says is
     /// under way, which nobody else would bring.
-    pub async fn see_through<T: Send + 'static>(&self, f: impl FnOnce() -> Result<T> + Send + 'static) -> Answer<T> {
+    pub fn see_through<T: Send + 'static>(&self, f: impl FnOnce() -> Result<T> + Send + 'static) -> Call<T> {
         let (job, slot) = job(f);
-        self.done(job, None).await?;
-        taken(&slot)
+        Call::Runs(self.done(job, None), slot)
     }
 
     /// Finds a place for a job and sees it done. One future and one kind of task for all calls, whatever they
     /// give back: of its own for each handler they were a megabyte of the binary.
     fn done(&self, job: Job, patience: Option<Duration>) -> Pin<Box<dyn Future<Output = Answer<()>> + Send>> {
         let place = self.places.clone().acquire_owned();
+        let span = tracing::Span::current();
         Box::pin(async move {
             let place = match patience {
                 Some(limit) => tokio::time::timeout(limit, place)
@@ -62,7 +62,7 @@ impl Pool {
             let all: Job = Box::new(move || {
                 begins.store(true, Ordering::Release);
                 let _place = place;
-                job();
+                span.in_scope(job);
                 // Nobody waits any more when the client has left.
                 let _ = tell.send(());
             });
@@ -77,12 +77,37 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Where a job leaves what it came to.
 type Slot<T> = Arc<Mutex<Option<Result<T>>>>;
 
+/// A call and what it comes to. A type of its own, and not a future of each handler's making: with one more state machine
+/// per handler the binary was half a megabyte larger.
+pub enum Call<T> {
+    Runs(Pin<Box<dyn Future<Output = Answer<()>> + Send>>, Slot<T>),
+    /// It came to this at once; nothing after it was taken.
+    Over(Option<Answer<T>>),
+}
+
+impl<T> Call<T> {
+    pub fn over(came_to: Result<T>) -> Self {
+        Call::Over(Some(came_to.map_err(Into::into)))
+    }
+}
+
+// Nothing in it is pinned in place: the future is in a box of its own.
+impl<T> Unpin for Call<T> {}
+
+impl<T> Future for Call<T> {
+    type Output = Answer<T>;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer<T>> {
+        match self.get_mut() {
+            Call::Runs(done, slot) => done.as_mut().poll(cx).map(|done| done.and_then(|()| taken(slot))),
+            Call::Over(came_to) => Poll::Ready(came_to.take().unwrap_or_else(|| Err(broken()))),
+        }
+    }
+}
+
 fn job<T: Send + 'static>(f: impl FnOnce() -> Result<T> + Send + 'static) -> (Job, Slot<T>) {
-    let span = tracing::Span::current();
     let slot = Slot::default();
     let at = Arc::clone(&slot);
     let job = move || {
-        let _in = span.entered();
         let came_to = f();
         *at.lock().unwrap_or_else(PoisonError::into_inner) = Some(came_to);
     };

@@ -1,7 +1,13 @@
 //! What handlers take out of a request: JSON bodies, ids in paths, query parameters. Each refusal
 //! is a problem that says where.
 
-use std::{pin::Pin, str::FromStr, time::Duration};
+use std::{
+    future::ready,
+    pin::{Pin, pin},
+    str::FromStr,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -30,15 +36,26 @@ pub struct Noted<T>(pub T, pub Vec<String>);
 
 impl<T: DeserializeOwned> FromRequest<Arc<Services>> for Json<T> {
     type Rejection = Box<Problem>;
-    async fn from_request(req: Request, s: &Arc<Services>) -> Answer<Self> {
-        json::read(&json_bytes(req, s).await?).map(|(v, _)| Json(v))
+    fn from_request(req: Request, s: &Arc<Services>) -> impl Future<Output = Answer<Self>> + Send {
+        Then(json_bytes(req, s), |bytes| json::read(&bytes).map(|(v, _)| Json(v)))
     }
 }
 
 impl<T: DeserializeOwned> FromRequest<Arc<Services>> for Noted<T> {
     type Rejection = Box<Problem>;
-    async fn from_request(req: Request, s: &Arc<Services>) -> Answer<Self> {
-        json::read(&json_bytes(req, s).await?).map(|(v, ignored)| Noted(v, ignored))
+    fn from_request(req: Request, s: &Arc<Services>) -> impl Future<Output = Answer<Self>> + Send {
+        Then(json_bytes(req, s), |bytes| json::read(&bytes).map(|(v, ignored)| Noted(v, ignored)))
+    }
+}
+
+/// A body, and what is made of it. With `async` in its place each handler had a state machine more.
+struct Then<T>(Boxed<'static, Vec<u8>>, fn(Vec<u8>) -> Answer<T>);
+
+impl<T> Future for Then<T> {
+    type Output = Answer<T>;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer<T>> {
+        let make = self.1;
+        self.0.as_mut().poll(cx).map(|bytes| bytes.and_then(make))
     }
 }
 
@@ -184,22 +201,31 @@ pub async fn read_body(headers: &HeaderMap, mut body: Body, r: &Reading) -> Answ
 /// one names nothing, so it is 404.
 pub struct Id<T>(pub T);
 
-impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for Id<T> {
+impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for Id<T> {
     type Rejection = Box<Problem>;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
-        let all = in_path(parts).await?;
-        let text = all.first().map_or("", String::as_str);
-        text.parse().map(Id).map_err(|_| nothing(text))
+    fn from_request_parts(parts: &mut Parts, _: &S) -> impl Future<Output = Answer<Self>> + Send {
+        ready(in_path(parts).and_then(|all| {
+            let text = all.first().map_or("", String::as_str);
+            text.parse().map(Id).map_err(|_| nothing(text))
+        }))
     }
 }
 
 /// What stands in the places of the route's path.
-fn in_path(parts: &mut Parts) -> Boxed<'_, Vec<String>> {
-    Box::pin(async {
-        let all = Path::<Vec<(String, String)>>::from_request_parts(parts, &()).await;
-        let Path(all) = all.map_err(|_| Box::new(Problem::new(StatusCode::NOT_FOUND, "the path names nothing here")))?;
-        Ok(all.into_iter().map(|(_, v)| v).collect())
-    })
+fn in_path(parts: &mut Parts) -> Answer<Vec<String>> {
+    let all = at_once(pin!(Path::<Vec<(String, String)>>::from_request_parts(parts, &())));
+    let Some(Ok(Path(all))) = all else {
+        return Err(Box::new(Problem::new(StatusCode::NOT_FOUND, "the path names nothing here")));
+    };
+    Ok(all.into_iter().map(|(_, v)| v).collect())
+}
+
+/// What a future that waits for nothing comes to: axum has the head of a request in hand, and reads it by `async` all the same.
+fn at_once<F: Future>(f: Pin<&mut F>) -> Option<F::Output> {
+    match f.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(out) => Some(out),
+        Poll::Pending => None,
+    }
 }
 
 fn nothing(text: &str) -> Box<Problem> {
@@ -211,11 +237,13 @@ pub struct IdPath<T>(pub T, pub String);
 
 impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for IdPath<T> {
     type Rejection = Box<Problem>;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
-        let mut all = in_path(parts).await?.into_iter();
-        let text = all.next().unwrap_or_default();
-        let id = text.parse().map_err(|_| nothing(&text))?;
-        Ok(IdPath(id, all.next().unwrap_or_default()))
+    fn from_request_parts(parts: &mut Parts, _: &S) -> impl Future<Output = Answer<Self>> + Send {
+        ready(in_path(parts).and_then(|all| {
+            let mut all = all.into_iter();
+            let text = all.next().unwrap_or_default();
+            let id = text.parse().map_err(|_| nothing(&text))?;
+            Ok(IdPath(id, all.next().unwrap_or_default()))
+        }))
     }
 }
 

@@ -45,7 +45,12 @@ use std::{sync::Arc, time::Instant};
 
 use axum::Router;
 
-use self::{blocking::Pool, problem::Answer, routes::Routes, tls::Rotating, who::View};
+use self::{
+    blocking::{Call, Pool},
+    routes::Routes,
+    tls::Rotating,
+    who::View,
+};
 use crate::{
     access::{Access, Caller},
     call_home::CallHome,
@@ -95,31 +100,36 @@ pub struct Services {
 
 impl Services {
     /// A call into the domain for the request's caller, on a thread that may block.
-    pub async fn domain<T: Send + 'static>(&self, f: impl FnOnce(&View) -> Result<T> + Send + 'static) -> Answer<T> {
-        let view = View::new(self.nfvo.clone())?;
-        self.pool.run(move || f(&view)).await
+    pub fn domain<T: Send + 'static>(&self, f: impl FnOnce(&View) -> Result<T> + Send + 'static) -> Call<T> {
+        match View::new(self.nfvo.clone()) {
+            Ok(view) => self.pool.run(move || f(&view)),
+            Err(no) => Call::over(Err(no)),
+        }
     }
 
     /// The same for identity itself.
-    pub async fn identity<T: Send + 'static>(&self, f: impl FnOnce(&Access, &Caller) -> Result<T> + Send + 'static) -> Answer<T> {
-        let (access, caller) = (self.access.clone(), who::caller()?);
-        self.pool.run(move || f(&access, &caller)).await
+    pub fn identity<T: Send + 'static>(&self, f: impl FnOnce(&Access, &Caller) -> Result<T> + Send + 'static) -> Call<T> {
+        let access = self.access.clone();
+        match who::caller() {
+            Ok(caller) => self.pool.run(move || f(&access, &caller)),
+            Err(no) => Call::over(Err(no)),
+        }
     }
 
     /// The same for the end of something that is under way: it waits however busy the core is.
-    pub async fn conclude<T: Send + 'static>(&self, f: impl FnOnce(&Arc<Nfvo>) -> Result<T> + Send + 'static) -> Answer<T> {
+    pub fn conclude<T: Send + 'static>(&self, f: impl FnOnce(&Arc<Nfvo>) -> Result<T> + Send + 'static) -> Call<T> {
         let nfvo = self.nfvo.clone();
-        self.pool.see_through(move || f(&nfvo)).await
+        self.pool.see_through(move || f(&nfvo))
     }
 
     /// A read of a few records by their keys: on the socket's own thread, since the way to another and
     /// back costs more than the read. It may wait as long as a transaction takes, but not for a
     /// compaction or an export: then it goes the way of `domain`. Never for writes or lists.
-    pub async fn look<T: Send + 'static>(&self, f: impl FnOnce(&View) -> Result<T> + Send + 'static) -> Answer<T> {
+    pub fn look<T: Send + 'static>(&self, f: impl FnOnce(&View) -> Result<T> + Send + 'static) -> Call<T> {
         if self.nfvo.vnfm().store().reads_at_once() {
-            return f(&View::new(self.nfvo.clone())?).map_err(Into::into);
+            return Call::over(View::new(self.nfvo.clone()).and_then(|view| f(&view)));
         }
-        self.domain(f).await
+        self.domain(f)
     }
 }
 

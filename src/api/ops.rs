@@ -1,7 +1,7 @@
 //! What the op-occ APIs share: finding operations of their kind, with what is shown beside them, and the
 //! tasks on one (SOL003 5.4.13 to 5.4.17, SOL005 6.4.10 to 6.4.15).
 
-use std::{collections::HashSet, convert::Infallible};
+use std::{collections::HashSet, convert::Infallible, future::ready};
 
 use axum::{
     extract::{FromRequestParts, State},
@@ -22,6 +22,7 @@ use super::{
     problem::Answer,
     respond::{NoQuery, shown},
 };
+use crate::model::order::Order as _;
 use crate::{
     lcm::timeline::{all_operations, find_operation, page_of_operations},
     model::{
@@ -59,12 +60,12 @@ impl Kind {
 /// The API in whose path the request is.
 impl<S: Send + Sync> FromRequestParts<S> for Kind {
     type Rejection = Infallible;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(match parts.uri.path().split('/').nth(1) {
+    fn from_request_parts(parts: &mut Parts, _: &S) -> impl Future<Output = Result<Self, Infallible>> + Send {
+        ready(Ok(match parts.uri.path().split('/').nth(1) {
             Some("vnflcm") => Kind::Vnf,
             Some("nslcm") => Kind::Ns,
             Some(_) | None => Kind::Host,
-        })
+        }))
     }
 }
 
@@ -95,7 +96,7 @@ fn removed(nfvo: &Nfvo, op: &Operation, steps: &[PlanStep]) -> Result<Vec<Domain
     }
     let store = nfvo.vnfm().store();
     let mut all: Vec<Operation> = all_operations(store)?.into_iter().filter(|o| o.target == op.target).collect();
-    all.sort_by_key(|o| o.created);
+    all.order_by_key(|o| o.created);
     let mut out: Vec<DomainSpec> = Vec::new();
     for made in all {
         for s in store.list_under::<PlanStep>(&made.id)?.into_iter().chain(store.list_history_under(&made.id)?) {

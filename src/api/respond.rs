@@ -1,5 +1,7 @@
 //! Answers that all resources share (SOL013 5 and 6): created, accepted, shown with an ETag, not offered; and what handlers read of a request's head.
 
+use std::future::ready;
+
 use axum::{
     extract::FromRequestParts,
     http::{
@@ -22,12 +24,18 @@ use super::{
 
 impl<S: Send + Sync> FromRequestParts<S> for Base {
     type Rejection = Box<Problem>;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
+    fn from_request_parts(parts: &mut Parts, _: &S) -> impl Future<Output = Answer<Self>> + Send {
+        ready(Ok(Base::of(parts)))
+    }
+}
+
+impl Base {
+    fn of(parts: &Parts) -> Base {
         // Only a centre that this box called is believed.
         if parts.extensions.get::<ByCentre>().is_some()
             && let Some(place) = home::place(&parts.headers)
         {
-            return Ok(Base(place));
+            return Base(place);
         }
         // HTTP/2 puts the host into the URI.
         let host = parts.uri.authority().map(ToString::to_string);
@@ -36,7 +44,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Base {
             Some(Peer::Local { .. }) => "http",
             Some(Peer::Remote(_)) | None => "https",
         };
-        Ok(Base(format!("{scheme}://{}", host.as_deref().unwrap_or("localhost"))))
+        Base(format!("{scheme}://{}", host.as_deref().unwrap_or("localhost")))
     }
 }
 
@@ -45,8 +53,8 @@ pub struct NoQuery;
 
 impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
     type Rejection = Box<Problem>;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
-        query(&parts.uri, &[]).map(|_| NoQuery)
+    fn from_request_parts(parts: &mut Parts, _: &S) -> impl Future<Output = Answer<Self>> + Send {
+        ready(query(&parts.uri, &[]).map(|_| NoQuery))
     }
 }
 
