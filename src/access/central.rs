@@ -6,6 +6,7 @@
 use smol_str::SmolStr;
 
 use super::{Access, Caller, manage::Thing};
+use crate::model::order::Order as _;
 use crate::{
     model::{
         access::{Account, Action, Permission, Resource},
@@ -27,7 +28,7 @@ impl Access {
         let d = self.directory();
         let mut all: Vec<CentralNfvo> =
             d.nfvos.values().filter(|n| d.accounts.get(&n.account).is_none_or(|a| by.sees(a.project))).cloned().collect();
-        all.sort_unstable_by(|a, b| a.account.cmp(&b.account));
+        all.order_by(|a, b| a.account.cmp(&b.account));
         all
     }
 

@@ -17,6 +17,7 @@ use super::{
     lock, password,
     roles::{BUILT_IN, BuiltIn, together},
 };
+use crate::model::order::Order as _;
 use crate::{
     model::{
         access::{Account, CertificateRule, Credentials, Permission, Project, Quota, Role, Token},
@@ -181,7 +182,7 @@ impl Access {
 
     pub fn accounts(&self, by: &Caller) -> Vec<Account> {
         let mut all: Vec<Account> = self.directory().accounts.values().filter(|a| by.sees(a.project)).cloned().collect();
-        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all.order_by(|a, b| a.name.cmp(&b.name));
         all
     }
 
@@ -317,7 +318,7 @@ impl Access {
                     d.tokens.values().filter(|t| t.expires.is_some_and(|e| e <= created)).map(|t| t.sha256).take(256).collect();
                 let mut own: Vec<&Token> = d.tokens.values().filter(|t| t.account == account && !gone.contains(&t.sha256)).collect();
                 if own.len() >= TOKENS_EACH {
-                    own.sort_by_key(|t| t.created);
+                    own.order_by_key(|t| t.created);
                     match own.iter().find(|t| t.label == OAUTH2) {
                         Some(oldest) => gone.push(oldest.sha256),
                         None => return Err(Fault::capacity(format!("'{account}' has {TOKENS_EACH} tokens, the limit: revoke some"))),
@@ -350,7 +351,7 @@ impl Access {
         let d = self.directory();
         let of = |t: &&Token| t.account == by.name || (all && d.accounts.get(&t.account).is_some_and(|a| by.sees(a.project)));
         let mut found: Vec<Token> = d.tokens.values().filter(of).filter(|t| t.expires.is_none_or(|e| e > now)).cloned().collect();
-        found.sort_unstable_by_key(|t| (t.created, t.sha256));
+        found.order_by_key(|t| (t.created, t.sha256));
         found
     }
 
@@ -401,7 +402,7 @@ impl Access {
             built_in: false,
         });
         let mut stored: Vec<_> = stored.collect();
-        stored.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        stored.order_by(|a, b| a.name.cmp(&b.name));
         built_in.chain(stored).collect()
     }
 
@@ -464,7 +465,7 @@ impl Access {
 
     pub fn projects(&self, by: &Caller) -> Vec<Project> {
         let mut all: Vec<Project> = self.directory().projects.values().filter(|p| by.sees(p.id)).cloned().collect();
-        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all.order_by(|a, b| a.name.cmp(&b.name));
         all
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use crate::model::tree::set;
 use crate::{
     model::{
         central::GrantAsk,
@@ -41,7 +42,7 @@ pub fn judge(ask: &GrantAsk, op: &Operation, g: &Grant) -> Result<SmolStr> {
         resources(name, given, asked, &mut wrong);
     }
     vims(g, &mut wrong);
-    let zones: BTreeSet<&str> = g.add_resources.iter().filter_map(|r| r.zone_id.as_deref()).collect();
+    let zones: BTreeSet<&str> = set(g.add_resources.iter().filter_map(|r| r.zone_id.as_deref()));
     if zones.len() > 1 {
         wrong.push(format!("addResources: zones {}: this box is one", zones.into_iter().collect::<Vec<_>>().join(", ")));
     }
@@ -109,7 +110,7 @@ fn resources(name: &str, given: &[GrantInfo], asked: &[Resource], wrong: &mut Ve
 /// Whatever an NFVO calls the one VIM of this box is taken for it; two, or one that says of itself that it is
 /// elsewhere, are not.
 fn vims(g: &Grant, wrong: &mut Vec<String>) {
-    let named: BTreeSet<&str> = g.add_resources.iter().filter_map(|r| r.vim_connection_id.as_deref()).collect();
+    let named: BTreeSet<&str> = set(g.add_resources.iter().filter_map(|r| r.vim_connection_id.as_deref()));
     if named.len() > 1 {
         let all = named.iter().copied().collect::<Vec<_>>().join(", ");
         wrong.push(format!("addResources: VIM connections {all}: this box has its own VIM and no other"));

@@ -14,6 +14,7 @@ use super::{
     failure::Failure,
     package::{RELEASED, tell},
 };
+use crate::model::order::Order as _;
 use crate::{
     descriptor::{Archive, Build, Content, Limits, bundle, document, read_package},
     model::{nsd::Nsd, vnfd::Vnfd},
@@ -113,7 +114,7 @@ impl Bundle {
             }
             _ => return Err(Failure::Here(format!("{dir} holds more than one NSD ({}): give a folder with one", named.join(", ")))),
         }
-        vnfs.sort_by(|a, b| a.descriptor.product_name.cmp(&b.descriptor.product_name));
+        vnfs.order_by(|a, b| a.descriptor.product_name.cmp(&b.descriptor.product_name));
         let nsd = nsds.remove(0);
         Ok(Bundle { vnfs, nsd, built })
     }
@@ -149,7 +150,7 @@ pub fn packages_in(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>, Failure> {
             found.push(path);
         }
     }
-    found.sort();
+    found.order();
     if !found.is_empty() {
         return Ok(found);
     }

@@ -16,6 +16,7 @@ use super::{
     output::Out,
     timeline::millis,
 };
+use crate::model::order::Order as _;
 use crate::model::tree::tree;
 
 /// How long an operation is watched.
@@ -222,7 +223,7 @@ pub fn parts_of(client: &Client, op: &Value) -> Result<Vec<Value>, Failure> {
 fn belonging(mut parts: Vec<Value>, op: &Value, members: &[Value]) -> Vec<Value> {
     let begun = millis(&op["startTime"]);
     parts.retain(|p| members.contains(&p["vnfInstanceId"]) && kind(p) == kind(op) && millis(&p["startTime"]) >= begun);
-    parts.sort_by_key(|p| millis(&p["startTime"]));
+    parts.order_by_key(|p| millis(&p["startTime"]));
     let mut seen = Vec::new();
     parts.retain(|p| {
         let first = !seen.contains(&p["vnfInstanceId"]);

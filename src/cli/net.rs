@@ -16,6 +16,7 @@ use super::{
     topology::{Facts, Topology},
     vnf::VNFS,
 };
+use crate::model::order::Order as _;
 
 #[derive(Subcommand)]
 pub enum Net {
@@ -58,7 +59,7 @@ impl Net {
         let Value::Array(mut all) = client.get("/bothy/v1/networks")? else {
             return Err(Failure::Here("the daemon gave no list of networks".into()));
         };
-        all.sort_by_key(|s| s["vlan"].as_u64());
+        all.order_by_key(|s| s["vlan"].as_u64());
         match self {
             Net::List => {
                 let owners = owners(client)?;

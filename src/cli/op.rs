@@ -15,6 +15,7 @@ use super::{
     resource::Kind,
     timeline::{Drawn, draw, millis},
 };
+use crate::model::order::Order as _;
 
 const OF_NS: Kind = Kind { what: "operation", path: NS_OPS, columns: &[], names: &[] };
 const OF_VNF: Kind = Kind { what: "operation", path: VNF_OPS, columns: &[], names: &[] };
@@ -107,7 +108,7 @@ fn all(client: &Client, out: &Out) -> Result<(), Failure> {
         Err(Failure::Refused { status: 403, .. }) => {}
         Err(f) => return Err(f),
     }
-    all.sort_by_key(|o| millis(&o["startTime"]));
+    all.order_by_key(|o| millis(&o["startTime"]));
     let names = owners(client)?;
     let row = |o: &Value| {
         let of = [("ns", "nsInstanceId"), ("vnf", "vnfInstanceId"), ("pf", "pf")].into_iter().find(|(_, m)| o[*m].is_string());

@@ -14,6 +14,7 @@ use super::{
     output::{Out, align, plain},
     up::{Known, nsd_name, vnf_name},
 };
+use crate::model::order::Order as _;
 
 pub fn show(client: &Client, out: &Out, bundle: &Bundle, known: &Known, name: &str, ask: &Value) -> Result<(), Failure> {
     if let Some(path) = NSS.maybe(client, name)? {
@@ -67,7 +68,7 @@ pub fn text(plan: &Value) -> String {
     let link =
         |l: &Value| vec![plain(&l["link"]), plain(&l["vlan"]), plain(&l["networks"]), plain(&l["addresses"]), plain(&l["physicalNetwork"])];
     let mut links: Vec<&Value> = list(plan, "links").iter().collect();
-    links.sort_by_key(|l| l["vlan"].as_u64());
+    links.order_by_key(|l| l["vlan"].as_u64());
     let links: Vec<Vec<String>> = links.into_iter().map(link).collect();
     if !links.is_empty() {
         parts.push(align(&["LINK", "VLAN", "NETWORKS", "HOST", "PHYSICAL"], &links));

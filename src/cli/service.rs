@@ -8,6 +8,7 @@ use super::{
     names::{guests, list, short},
     output::{Out, align, plain},
 };
+use crate::model::order::Order as _;
 
 pub fn show(client: &Client, out: &Out, path: &str) -> Result<(), Failure> {
     let ns = client.get(path)?;
@@ -27,7 +28,7 @@ pub fn segments(client: &Client, ns: &Value) -> Result<Vec<Value>, Failure> {
     };
     let vnfs: Vec<&Value> = list(ns, "vnfInstance").iter().map(|v| &v["id"]).collect();
     let mut of: Vec<Value> = all.into_iter().filter(|s| s["ns"] == ns["id"] || vnfs.contains(&&s["vnf"])).collect();
-    of.sort_by_key(|s| s["vlan"].as_u64());
+    of.order_by_key(|s| s["vlan"].as_u64());
     Ok(of)
 }
 

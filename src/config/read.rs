@@ -9,6 +9,7 @@ use toml::{
 };
 
 use super::keys::{Apply, Keys, Setting};
+use crate::model::order::Order as _;
 
 /// One thing wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -173,7 +174,7 @@ impl<'i> Reader<'i> {
         if self.faults.is_empty() {
             return Ok(());
         }
-        self.faults.sort_by_key(|f| f.line);
+        self.faults.order_by_key(|f| f.line);
         Err(self.faults)
     }
 }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest as _, Sha256};
 use smol_str::SmolStr;
 
+use crate::model::tree::set;
 use crate::{
     model::{net::VlanId, sdn::OutsidePort},
     sdn::connector::{Desired, Difference, Look, PortState, PortVlans},
@@ -196,9 +197,9 @@ impl Switch {
     fn crosses(&self, owner: &str, own: &BTreeMap<SmolStr, &PortVlans>) -> Vec<Cross> {
         let mine = own.iter().flat_map(|(port, p)| members(port, p));
         let others = self.rules.iter().filter(|r| r.owner != owner).filter_map(|r| r.member.clone());
-        let mine: BTreeSet<Member> = mine.collect();
+        let mine: BTreeSet<Member> = set(mine);
         let has = |m: &Member| mine.iter().any(|o| (&o.port, o.vlan) == (&m.port, m.vlan));
-        let all: BTreeSet<Member> = mine.iter().cloned().chain(others.filter(|m| !has(m))).collect();
+        let all: BTreeSet<Member> = set(mine.iter().cloned().chain(others.filter(|m| !has(m))));
         let cross = |from: &Member| {
             let to = all.iter().filter(|m| m.vlan == from.vlan && m.port != from.port).map(|m| (m.port.clone(), m.tagged));
             Cross { from: from.clone(), to: to.collect() }
@@ -233,7 +234,7 @@ impl Switch {
             }
         }
         let nothing = PortVlans::default();
-        let all: BTreeSet<&SmolStr> = have.keys().chain(own.keys()).collect();
+        let all: BTreeSet<&SmolStr> = set(have.keys().chain(own.keys()));
         for n in all {
             let (is, wanted) = (have.get(n).unwrap_or(&nothing), own.get(n).copied().unwrap_or(&nothing));
             let odd = todo.put.iter().any(|(c, _)| c.from.port == *n);

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use smol_str::SmolStr;
 
 use super::rest::{Form, Rest, Step, YANG, list, member, number, part, until};
+use crate::model::tree::set;
 use crate::{
     model::{
         error::{Fault, Result},
@@ -212,7 +213,7 @@ impl Mine {
         let mut odd: BTreeMap<OutsidePort, String> = BTreeMap::new();
         let mut steps = Vec::new();
         self.services(tree, &wants, &ends, features, &mut steps, &mut odd);
-        let missing: BTreeSet<&SmolStr> = wants.keys().map(|(site, _)| site).filter(|s| !sites.contains_key(s.as_str())).collect();
+        let missing: BTreeSet<&SmolStr> = set(wants.keys().map(|(site, _)| site).filter(|s| !sites.contains_key(s.as_str())));
         for site in missing {
             let ports = wants.values().filter(|w| w.at.switch == *site).map(|w| w.at.clone()).collect();
             steps.push(Step { method: "POST", path: "/sites".into(), body: Some(json!({ named("site"): [made(site)] })), ports });
@@ -299,7 +300,7 @@ impl Mine {
         steps: &mut Vec<Step>,
         odd: &mut BTreeMap<OutsidePort, String>,
     ) {
-        let vlans: BTreeSet<VlanId> = wants.values().map(|w| w.vlan).collect();
+        let vlans: BTreeSet<VlanId> = set(wants.values().map(|w| w.vlan));
         for vlan in vlans {
             let id = format!("{VPN}{vlan}");
             let many = ends.get(&id).is_some_and(|n| *n > 2);
@@ -390,7 +391,7 @@ impl Mine {
             }
         }
         let nothing = PortVlans::default();
-        let all: BTreeSet<&OutsidePort> = have.keys().copied().chain(desired.keys()).collect();
+        let all: BTreeSet<&OutsidePort> = set(have.keys().copied().chain(desired.keys()));
         for at in all {
             let is = have.get(at).unwrap_or(&nothing);
             // What cannot be is no difference that could go.

@@ -22,6 +22,7 @@ use super::{
     cross::{self, Act, Cross, Member, Port, Rule, Switch},
     rest::{Form, JSON, Rest, Step, YANG, list, member, number, part, until, word},
 };
+use crate::model::order::Order as _;
 use crate::{
     model::{
         error::{Fault, Result},
@@ -252,7 +253,7 @@ fn read_flow(f: &Value, owner: &str, from: &Member) -> Option<Cross> {
         && ["idle-timeout", "hard-timeout"].iter().all(|t| number(member(f, t)).unwrap_or(0) == 0);
     let [instruction] = list(member(f, "instructions"), "instruction") else { return None };
     let mut actions: Vec<&Value> = list(member(instruction, "apply-actions"), "action").iter().collect();
-    actions.sort_by_key(|a| number(member(a, "order")));
+    actions.order_by_key(|a| number(member(a, "order")));
     let mut acts = Vec::new();
     let mut pushed = false;
     for a in actions {

@@ -22,6 +22,7 @@ use std::{
 use smol_str::SmolStr;
 use uuid::Uuid;
 
+use crate::model::tree::set;
 use crate::{
     model::{
         error::{Fault, Kind, Result},
@@ -233,7 +234,7 @@ impl Vlans {
         let native = wanted.native.map(VlanId::get);
         let tag = native.or(self.tag);
         let open = self.tag.is_none() && self.trunks.is_empty();
-        let mut trunks: BTreeSet<u16> = wanted.tagged.iter().map(|v| v.get()).chain(self.trunks).collect();
+        let mut trunks: BTreeSet<u16> = set(wanted.tagged.iter().map(|v| v.get()).chain(self.trunks));
         if open && native.is_none() {
             trunks.insert(0);
         }

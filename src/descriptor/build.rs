@@ -19,6 +19,7 @@ use super::{
     manifest::META,
     package::{Content, PackageKind, read_package},
 };
+use crate::model::order::Order as _;
 use crate::model::{error::Fault, package::PackageFile, size::Bytes};
 
 /// What to build.
@@ -190,7 +191,7 @@ fn write_zip(archive: &mut Archive, path: &Path) -> Result<Bytes, Fault> {
     let file = File::create(path).map_err(cannot)?;
     let mut zip = ZipWriter::new(BufWriter::new(file));
     let mut entries: Vec<(SmolStr, u64)> = archive.entries().map(|(p, s)| (p.clone(), s)).collect();
-    entries.sort_unstable_by_key(|(p, _)| (p != META, p.clone()));
+    entries.order_by_key(|(p, _)| (p != META, p.clone()));
     for (entry, size) in entries {
         // Images of these kinds are compressed already, or are read faster as they are.
         let packed = [".qcow2", ".gz", ".xz", ".zst", ".zip", ".tgz"].iter().any(|e| entry.ends_with(e));

@@ -9,6 +9,7 @@ use std::{cell::RefCell, fmt};
 use smol_str::SmolStr;
 
 use crate::model::error::Fault;
+use crate::model::order::Order as _;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -102,7 +103,7 @@ impl Diagnostics {
 
 impl From<Vec<Diagnostic>> for Diagnostics {
     fn from(mut list: Vec<Diagnostic>) -> Self {
-        list.sort_by(|a, b| (&a.file, a.line, a.column, a.severity).cmp(&(&b.file, b.line, b.column, b.severity)));
+        list.order_by(|a, b| (&a.file, a.line, a.column, a.severity).cmp(&(&b.file, b.line, b.column, b.severity)));
         list.dedup();
         Diagnostics(list)
     }

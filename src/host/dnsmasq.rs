@@ -28,6 +28,7 @@ use nix::{
 use sha2::{Digest, Sha256};
 
 use super::exec::Exec;
+use crate::model::order::Order as _;
 use crate::{
     model::{
         error::{Fault, Result},
@@ -99,7 +100,7 @@ impl Dnsmasq {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             Err(e) => return Err(disk(&self.root, e)),
         }
-        found.sort_unstable();
+        found.order();
         found.dedup();
         Ok(found)
     }

@@ -19,6 +19,8 @@ use super::{
     facts::Tree,
     netlink::Netlink,
 };
+use crate::model::order::Order as _;
+use crate::model::tree::set;
 use crate::{
     hostnet::{
         LEAD, NetFile, USUAL_MTU,
@@ -96,7 +98,7 @@ fn is_representor(port_name: &str) -> bool {
 
 /// Names of Bothy's in this folder that are not among these.
 fn others(dir: &Utf8Path, files: &[NetFile]) -> Result<Vec<String>> {
-    let wanted: BTreeSet<&str> = files.iter().map(|f| f.name.as_str()).collect();
+    let wanted: BTreeSet<&str> = set(files.iter().map(|f| f.name.as_str()));
     let mut all = Vec::new();
     for entry in dir.read_dir_utf8().map_err(|e| io_fault("reading", dir, e))? {
         let entry = entry.map_err(|e| io_fault("reading", dir, e))?;
@@ -105,7 +107,7 @@ fn others(dir: &Utf8Path, files: &[NetFile]) -> Result<Vec<String>> {
             all.push(name.to_owned());
         }
     }
-    all.sort();
+    all.order();
     Ok(all)
 }
 
@@ -147,7 +149,7 @@ impl NetDaemon for Networkd {
             })
         };
         let mut all: Vec<Port> = self.tree.list("sys/class/net").into_iter().filter_map(one).collect();
-        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all.order_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
     }
 

@@ -18,6 +18,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::exec::Exec;
+use crate::model::order::Order as _;
 use crate::{
     model::{
         error::{Fault, Result},
@@ -93,14 +94,14 @@ fn render(t: &NatTable) -> Option<String> {
     }
     let mut out = String::new();
     let mut inside: Vec<&str> = t.inside.iter().map(|n| n.as_str()).collect();
-    inside.sort_unstable();
+    inside.order();
     inside.dedup();
     let members: Vec<String> = inside.iter().map(|n| format!("\"{n}\"")).collect();
     let elements = if members.is_empty() { String::new() } else { format!("\t\telements = {{ {} }}\n", members.join(", ")) };
     let _ = write!(out, "\tset inside {{\n\t\ttype ifname\n{elements}\t}}\n");
 
     let mut forwards = t.forwards.clone();
-    forwards.sort_unstable();
+    forwards.order();
     forwards.dedup();
     let mut dnat = String::new();
     for f in &forwards {
@@ -119,7 +120,7 @@ fn render(t: &NatTable) -> Option<String> {
 
     let mut snat = String::new();
     let mut sources: Vec<Cidr> = t.masquerade.iter().map(|c| c.network()).collect();
-    sources.sort_unstable();
+    sources.order();
     sources.dedup();
     for c in sources {
         let family = if c.is_ipv4() { "ip" } else { "ip6" };

@@ -1,6 +1,7 @@
 //! An operation as a timeline: each step, when, how long, what it waited for, what failed and why.
 
 use super::engine::Engine;
+use crate::model::order::Order as _;
 use crate::{
     model::{
         error::{Fault, FaultRecord, Result},
@@ -74,7 +75,7 @@ pub fn plan_of(store: &Store, id: OpId) -> Result<Vec<PlanStep>> {
 /// Every operation occurrence, oldest first.
 pub fn all_operations(store: &Store) -> Result<Vec<Operation>> {
     let mut ops = page_of_operations(store, None, usize::MAX)?;
-    ops.sort_unstable_by_key(|o| (o.created, o.id));
+    ops.order_by_key(|o| (o.created, o.id));
     Ok(ops)
 }
 
@@ -86,7 +87,7 @@ pub fn page_of_operations(store: &Store, after: Option<OpId>, limit: usize) -> R
     let mut ops = store.page_history::<Operation>(after.as_ref(), limit)?;
     ops.retain(|o| live.binary_search_by_key(&o.id, |l| l.id).is_err());
     ops.extend(live);
-    ops.sort_unstable_by_key(|o| o.id);
+    ops.order_by_key(|o| o.id);
     ops.truncate(limit);
     Ok(ops)
 }

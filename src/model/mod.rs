@@ -24,6 +24,7 @@ pub mod net;
 pub mod ns;
 pub mod nsd;
 pub mod op;
+pub mod order;
 pub mod package;
 pub mod param;
 pub mod place;

@@ -9,6 +9,7 @@ use super::{
     chain::{Classifier, HopKind, OnLoss},
     vnfd::LinkProfile,
 };
+use crate::model::order::Order as _;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nsd {
@@ -29,7 +30,7 @@ impl Nsd {
     /// The VNFDs that must be onboarded, each once.
     pub fn vnfd_ids(&self) -> Vec<SmolStr> {
         let mut ids: Vec<SmolStr> = self.flavours.iter().flat_map(|f| &f.members).map(|m| m.vnfd_id.clone()).collect();
-        ids.sort_unstable();
+        ids.order();
         ids.dedup();
         ids
     }

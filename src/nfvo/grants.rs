@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::Nfvo;
+use crate::model::order::Order as _;
 use crate::{
     model::{
         error::{Fault, Kind, Result},
@@ -183,7 +184,7 @@ impl Nfvo {
         // Of each VNF what was asked for last counts, and of each VNFM so many VNFs.
         let mut his: Vec<Wanting> =
             store.list::<Wanting>()?.into_iter().filter(|w| w.project == ask.project && w.vnfm == ask.vnfm).collect();
-        his.sort_by_key(|w| std::cmp::Reverse(w.refused));
+        his.order_by_key(|w| std::cmp::Reverse(w.refused));
         let moot: Vec<Uuid> =
             his.iter().enumerate().filter(|(n, w)| w.vnf == ask.vnf || *n + 1 >= OPEN_EACH).map(|(_, w)| w.grant).collect();
         let wanting = short.filter(|_| matches!(given.decision, Decision::Refused(_))).map(|need| Wanting {

@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use smol_str::{SmolStr, format_smolstr};
 
 use super::{chain, pnfs};
+use crate::model::order::Order as _;
+use crate::model::tree::set;
 use crate::{
     model::{
         chain::Chain,
@@ -156,7 +158,7 @@ pub fn instantiate(
         }
     }
     let of_members = members.iter().flat_map(|m| m.plan.warnings.iter().map(|w| format!("VNF {}: {w}", m.profile)));
-    let warnings: BTreeSet<String> = of_members.chain(doubts).collect();
+    let warnings: BTreeSet<String> = set(of_members.chain(doubts));
     Ok(NsPlan {
         links: links.into_iter().collect(),
         saps,
@@ -222,7 +224,7 @@ pub(super) fn plan_member(
 pub fn start_order(members: &[Member]) -> Result<Vec<&Member>> {
     let mut out: Vec<&Member> = Vec::new();
     let mut left: Vec<&Member> = members.iter().collect();
-    left.sort_by_key(|m| m.priority);
+    left.order_by_key(|m| m.priority);
     while !left.is_empty() {
         let free = left.iter().position(|m| m.after.iter().all(|a| out.iter().any(|o| o.id == *a) || !members.iter().any(|x| x.id == *a)));
         match free {

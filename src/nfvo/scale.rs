@@ -20,6 +20,8 @@ use super::{
     goal::{Goal, NsScaleTo, There, goal},
     plan::{MemberPlan, NsAsk, plan_member, start_order, terminate},
 };
+use crate::model::order::Order as _;
+use crate::model::tree::tree;
 use crate::{
     model::{
         chain::Chain,
@@ -136,7 +138,7 @@ impl Nfvo {
         let mut taken = vnfm.taken(&snap.segments)?;
         let mut stations = Stations::of(ns.project, &snap.segments);
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
-        let mut member_params: BTreeMap<SmolStr, Params> = ns.member_params.iter().cloned().collect();
+        let mut member_params: BTreeMap<SmolStr, Params> = tree(ns.member_params.iter().cloned());
         for (member, over) in &ask.member_params {
             let base = member_params.entry(member.clone()).or_default();
             *base = overlay(base, over);
@@ -154,7 +156,7 @@ impl Nfvo {
             generation: store.generation(),
             late: true,
         };
-        let links: BTreeMap<SmolStr, SegmentId> = ns.links.iter().cloned().collect();
+        let links: BTreeMap<SmolStr, SegmentId> = tree(ns.links.iter().cloned());
         let draft = |m: &_, name, package: &VnfPackage| self.draft_member(ns.project, m, name, package);
         let mut steps = Steps::new(op);
         let mut members: Vec<MemberPlan> = Vec::new();
@@ -240,7 +242,7 @@ impl Nfvo {
             let new = |m: &MemberPlan| NsMember { profile: m.profile.clone(), vnf: m.instance.id, after: m.after.clone() };
             now.members.extend(plan.members.iter().map(new));
             // Those of one profile stay together, the newest last.
-            now.members.sort_by_key(|m| plan.ranks.iter().position(|r| *r == m.profile));
+            now.members.order_by_key(|m| plan.ranks.iter().position(|r| *r == m.profile));
             now.op = (!plan.steps.is_empty()).then_some(op.id);
             now.revision += 1;
             tx.put(&now)?;

@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use crate::model::order::Order as _;
 use crate::{
     model::{
         alarm::{Ack, Alarm, AlarmList, Cause, Key, Object, Part, Severity, Symptom},
@@ -141,7 +142,7 @@ impl Alarms {
         let _alone = self.lock();
         let mut over: Vec<Alarm> = self.store.list::<Alarm>()?;
         over.retain(|a| a.cleared.is_some());
-        over.sort_unstable_by_key(|a| std::cmp::Reverse(a.cleared));
+        over.order_by_key(|a| std::cmp::Reverse(a.cleared));
         let (seen, unseen): (Vec<_>, Vec<_>) = over.into_iter().partition(|a| a.ack() == Ack::Acknowledged);
         let old: Vec<AlarmId> = seen.iter().skip(kept.seen).chain(unseen.iter().skip(kept.unseen)).map(|a| a.id).collect();
         if !old.is_empty() {

@@ -13,6 +13,7 @@ use super::{
     value::{Atom, Datum},
 };
 use crate::model::id::IfName;
+use crate::model::order::Order as _;
 
 /// The way out of a bridge that was made for it.
 #[derive(Debug, Clone, Copy)]
@@ -61,8 +62,8 @@ pub fn uplink(m: &Mirror, bridge: &str, up: Up<'_>) -> Option<Txn> {
     {
         let mut legs: Vec<&str> = m.interfaces_of(p).map(|i| i.name.as_str()).collect();
         let mut wanted: Vec<&str> = b.legs.iter().map(IfName::as_str).collect();
-        legs.sort_unstable();
-        wanted.sort_unstable();
+        legs.order();
+        wanted.order();
         let falls_back = p.other_config.get(FALL_BACK.0).is_some_and(|v| v == FALL_BACK.1);
         if legs == wanted && p.bond_mode.as_deref() == Some(b.mode.word()) && p.lacp.as_deref() == Some(b.lacp.word()) && falls_back {
             return None;

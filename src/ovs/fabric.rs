@@ -22,6 +22,7 @@ use super::{
     plan,
     switch::{LIMIT, Switch, owned, word},
 };
+use crate::model::order::Order as _;
 use crate::{
     model::{
         error::{Fault, Result},
@@ -197,7 +198,7 @@ impl Fabric for OvsFabric {
                 })
             };
             let mut all: Vec<FoundPort> = bridge.ports.iter().filter_map(|id| m.ports.get(id)).filter_map(found).collect();
-            all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            all.order_by(|a, b| a.name.cmp(&b.name));
             all
         })
     }

@@ -23,6 +23,7 @@ use super::{
     tunnel,
     txn::Txn,
 };
+use crate::model::order::Order as _;
 use crate::{
     model::{
         error::{Fault, Kind, Result},
@@ -271,7 +272,7 @@ fn port_made(m: &Mirror, name: &str) -> Result<()> {
     };
     // A bond is there while one of its legs is.
     let mut all: Vec<Option<String>> = m.interfaces_of(port).map(plan::trouble).collect();
-    all.sort();
+    all.order();
     let trouble = all.into_iter().next().unwrap_or_else(|| Some("it has no interface".into()));
     trouble.map_or(Ok(()), |why| Err(Fault::transient(format!("port {name}: {why}"))))
 }

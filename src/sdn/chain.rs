@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use super::handover::TwoWays;
+use crate::model::tree::set;
 use crate::model::{
     chain::{Classifier, HopKind, OnLoss},
     error::{Fault, Result},
@@ -358,7 +359,7 @@ fn aimed(at: &End, router: Option<MacAddr>, to: &[End]) -> Vec<For> {
     if at.mac.is_some() {
         return vec![For::Unicast];
     }
-    let all: BTreeSet<MacAddr> = router.into_iter().chain(to.iter().filter_map(|t| t.mac)).collect();
+    let all: BTreeSet<MacAddr> = set(router.into_iter().chain(to.iter().filter_map(|t| t.mac)));
     all.into_iter().map(For::Mac).collect()
 }
 

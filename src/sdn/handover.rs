@@ -16,6 +16,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::chain::{Hop, Rule, SwitchChain, Then};
+use crate::model::tree::set;
 use crate::model::{
     chain::{Classifier, IpProto},
     id::{IfName, NfpId},
@@ -102,7 +103,7 @@ impl SwitchChain {
         // By their shape, whoever is there now: else a port that goes would hand what is on the new way to the old one.
         let ports = |c: &SwitchChain| -> HashSet<IfName> { c.rules(&|_| true).into_iter().map(|r| r.at).collect() };
         let both: HashSet<IfName> = ports(&before).intersection(&ports(self)).cloned().collect();
-        let wires: BTreeSet<&IfName> = self.hops.iter().chain(&ways.hops).filter(|h| h.kind.is_wire()).flat_map(|h| h.ports()).collect();
+        let wires: BTreeSet<&IfName> = set(self.hops.iter().chain(&ways.hops).filter(|h| h.kind.is_wire()).flat_map(|h| h.ports()));
         let who = |r: &Rule| match both.contains(&r.at) {
             // No connection of the chain's.
             _ if r.is_beside() => Who::All,

@@ -29,6 +29,7 @@ use super::{
     trial, verify,
 };
 use crate::model::error::{Fault, Kind, Result};
+use crate::model::order::Order as _;
 
 /// How many damaged databases are kept in `aside/`.
 const KEEP_ASIDE: usize = 4;
@@ -271,7 +272,7 @@ fn exports(dir: &Path) -> Vec<PathBuf> {
         .filter(|e| e.path().extension().is_some_and(|x| x == "bothy"))
         .filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path())))
         .collect();
-    found.sort_unstable();
+    found.order();
     found.into_iter().rev().map(|(_, path)| path).collect()
 }
 
@@ -332,7 +333,7 @@ pub(super) fn set_aside(dir: &Path, database: &Path, setup: &Setup) -> Result<Pa
         .flatten()
         .filter_map(|e| Some((e.file_name().into_string().ok()?.split('-').next()?.parse().ok()?, e.path())))
         .collect();
-    older.sort_unstable();
+    older.order();
     let next = older.last().map_or(0, |(n, _)| *n) + 1;
     let to = aside.join(format!("{next:04}-{name}"));
     copy_dir(database, &to).map_err(fault)?;

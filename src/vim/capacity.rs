@@ -3,6 +3,7 @@
 //! Owns the sums: virtual CPUs, guests' memory with QEMU's overhead, virtual disk sizes; against
 //! what the host has, its reserves and the overcommit ratios. Never: where on the host.
 
+use crate::model::order::Order as _;
 use crate::model::{
     error::{Fault, Result},
     id::{ProjectId, VnfId},
@@ -72,7 +73,7 @@ pub fn reservation(vnf: VnfId, project: ProjectId, guests: &[&Vnfc], placed: Vec
         memory = MiB(memory.0.saturating_sub(large.0));
     }
     let mut disks: Vec<_> = guests.iter().flat_map(|c| &c.disks).map(|d| (d.id, d.size)).collect();
-    disks.sort_unstable_by_key(|(id, _)| *id);
+    disks.order_by_key(|(id, _)| *id);
     disks.dedup_by_key(|(id, _)| *id);
     let disk = disks.into_iter().fold(MiB(0), |m, (_, size)| m.plus(size));
     Reservation { vnf, project, vcpus, memory, disk, placed }

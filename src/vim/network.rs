@@ -15,6 +15,7 @@ use super::{
     port::{DhcpConf, DhcpLease, DhcpNetwork, HostLink, NatTable},
     uplink,
 };
+use crate::model::order::Order as _;
 use crate::model::{
     error::{Fault, Result},
     id::{PortId, ProjectId, SegmentId, VnfId},
@@ -385,10 +386,10 @@ pub fn nat_table<'a>(segments: impl IntoIterator<Item = &'a Segment>) -> NatTabl
             }
         }
     }
-    t.inside.sort_unstable();
-    t.masquerade.sort_unstable();
+    t.inside.order();
+    t.masquerade.order();
     t.masquerade.dedup();
-    t.forwards.sort_unstable();
+    t.forwards.order();
     t
 }
 

@@ -17,6 +17,7 @@ use super::{
     plan::{self, Ask, Attachment, Fabric, VnfPlan, fresh_uuid},
     remake::FateOfDisk,
 };
+use crate::model::order::Order as _;
 use crate::{
     model::{
         central::Resources,
@@ -83,7 +84,7 @@ impl Vnfm {
         let all = self.store.list::<VnfPackage>()?;
         let mut found: Vec<VnfPackage> =
             all.into_iter().filter(|p| p.project == project && p.vnfd.as_ref().is_some_and(|v| v.id == vnfd_id)).collect();
-        found.sort_by_key(|p| (p.operational == Operational::Disabled, p.onboarding != Onboarding::Onboarded, p.created));
+        found.order_by_key(|p| (p.operational == Operational::Disabled, p.onboarding != Onboarding::Onboarded, p.created));
         let first =
             found.into_iter().next().ok_or_else(|| Fault::not_found(format!("no onboarded VNF package has the VNFD '{vnfd_id}'")))?;
         check_usable(&first)?;

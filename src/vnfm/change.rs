@@ -16,6 +16,7 @@ use super::{
     affinity::one_host,
     plan::{Ask, Fabric, MOST, Made, Planner, VnfPlan, remove, whole},
 };
+use crate::model::order::Order as _;
 use crate::{
     model::{
         error::{Fault, Result},
@@ -91,7 +92,7 @@ fn move_aspect(goal: &mut Goal, flavour: &Flavour, a: &Aspect, to: u32) -> Resul
     }
     goal.scale.retain(|(id, _)| *id != a.id);
     goal.scale.push((a.id.clone(), to));
-    goal.scale.sort_unstable();
+    goal.scale.order();
     Ok(())
 }
 
@@ -201,7 +202,7 @@ pub fn scale(
     let (mut added, mut removed) = (Vec::new(), Vec::new());
     for vdu in &ask.flavour.vdus {
         let mut have: Vec<&Vnfc> = now.body.vnfcs.iter().filter(|c| c.vdu == vdu.id).collect();
-        have.sort_unstable_by_key(|c| c.index);
+        have.order_by_key(|c| c.index);
         let want = goal.counts.get(&vdu.id).copied().unwrap_or(0);
         for c in have.iter().skip(want as usize).rev() {
             remove(&mut p.steps, c, now.held, stopping, &[]);
@@ -276,7 +277,7 @@ pub fn heal(ask: &Ask<'_>, now: &Present<'_>, which: &[VnfcId], anew: bool, fabr
 fn grown(body: &Body, flavour: &Flavour, added: Vec<Vnfc>, ext: BTreeMap<SmolStr, ExtCpInst>) -> Body {
     let mut body = body.clone();
     body.vnfcs.extend(added);
-    body.vnfcs.sort_by_key(|c| (flavour.vdus.iter().position(|v| v.id == c.vdu), c.index));
+    body.vnfcs.order_by_key(|c| (flavour.vdus.iter().position(|v| v.id == c.vdu), c.index));
     body.ext_cps = ext.into_values().collect();
     body
 }

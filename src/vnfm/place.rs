@@ -11,6 +11,7 @@ use super::{
     affinity::Company,
     plan::{VnfPlan, renumbered},
 };
+use crate::model::order::Order as _;
 use crate::{
     model::{
         epa::{
@@ -235,7 +236,7 @@ fn pair_up(e: &Epa, at: &mut Placement) {
         if order.len() == placed.pins.len() {
             let cpus: Vec<u16> = placed.pins.iter().map(|(_, cpu)| *cpu).collect();
             placed.pins = order.into_iter().zip(cpus).collect();
-            placed.pins.sort_unstable();
+            placed.pins.order();
         }
     }
 }

@@ -18,6 +18,7 @@ use super::{
     parts::Guest,
     place::{Wishful, taken_back},
 };
+use crate::model::order::Order as _;
 use crate::{
     model::{
         domain::{BaseImage, MediaSpec},
@@ -395,7 +396,7 @@ impl Planner<'_> {
         };
         let Guest { spec, wish } = self.guest(self.ask.flavour, vdu, &vnfc, fabric)?;
         self.wishful.extend(wish);
-        before.sort_unstable();
+        before.order();
         before.dedup();
         let define = self.steps.vnf(VnfStep::Define(Box::new(spec)), &before);
         if self.starts {

@@ -21,6 +21,7 @@ use super::{
     grant::claim_facts,
     plan::{Steps, fresh_uuid},
 };
+use crate::model::tree::set;
 use crate::{
     model::{
         error::{Fault, Kind, Result},
@@ -210,7 +211,7 @@ impl Vnfm {
         let mut told = self.under_way()?;
         let mut losses = self.losses(facts)?;
         losses.extend(self.bare(facts)?);
-        let mut missed: BTreeSet<PciAddr> = losses.iter().map(|l| l.pf).collect();
+        let mut missed: BTreeSet<PciAddr> = set(losses.iter().map(|l| l.pf));
         missed.extend(self.at_pfs()?.into_keys());
         self.patience().forget_but(&missed);
         for loss in losses {

@@ -1,5 +1,6 @@
 //! What the end of an operation means for a VNF instance. Runs in the transaction of that end.
 
+use crate::model::order::Order as _;
 use crate::{
     model::{
         error::Result,
@@ -85,7 +86,7 @@ fn changed(tx: &mut Tx<'_>, inst: &mut VnfInstance, op: &Operation, state: VnfOp
     placed.retain(|h| body.vnfc(h.guest).is_some());
     tx.put(&reservation(inst.id, inst.project, &body.vnfcs.iter().collect::<Vec<_>>(), placed))?;
     let mut segments: Vec<SegmentId> = ports.iter().map(|p| p.segment).collect();
-    segments.sort_unstable();
+    segments.order();
     segments.dedup();
     for id in segments {
         let Some(mut s) = tx.get::<Segment>(&id)? else { continue };
@@ -116,7 +117,7 @@ fn clear(tx: &mut Tx<'_>, inst: &mut VnfInstance) -> Result<()> {
     }
     let mut others: Vec<SegmentId> =
         body.vnfcs.iter().flat_map(|c| &c.ports).map(|p| p.segment).filter(|s| !body.own_segments.contains(s)).collect();
-    others.sort_unstable();
+    others.order();
     others.dedup();
     let mut shared = false;
     for id in others {

@@ -13,6 +13,7 @@ use super::{
     level::named_policies,
     scope::Scope,
 };
+use crate::model::order::Order as _;
 use crate::model::{
     epa::MemPolicy,
     vnfd::{Apartness, GuestGroup, IntLink, Vdu},
@@ -123,7 +124,7 @@ fn placement_groups<'a>(scope: &'a Scope<'a>, vdus: &[Vdu], links: &[IntLink]) -
             }
         }
         for of in [&mut m.vdus, &mut m.links] {
-            of.sort_unstable();
+            of.order();
             of.dedup();
         }
         out.push((m, Some(at)));

@@ -6,6 +6,7 @@ use smol_str::SmolStr;
 
 use super::{at::At, level::policies, nslevel::members_named, scope::Scope};
 use crate::model::nsd::{Member, NsAspect};
+use crate::model::order::Order as _;
 
 pub fn is_of_aspects(scope: &Scope<'_>, kind: &str) -> bool {
     ["NsScalingAspects", "VnfToLevelMapping"].iter().any(|name| is(scope, kind, name))
@@ -25,7 +26,7 @@ pub fn aspects(scope: &Scope<'_>, members: &[Member]) -> Vec<NsAspect> {
             a.known(&["name", "description", "ns_scale_levels"]);
             let levels = a.need("ns_scale_levels").map(|l| l.entries()).unwrap_or_default();
             let mut numbers: Vec<usize> = levels.iter().filter_map(|(k, _)| k.text.parse().ok()).collect();
-            numbers.sort_unstable();
+            numbers.order();
             if numbers.len() != levels.len() || numbers.iter().enumerate().any(|(i, n)| i != *n) {
                 a.error("ns_scale_levels are numbered 0, 1, 2 and so on, and none is left out");
             }

@@ -23,6 +23,7 @@ use super::{
     versions,
     yaml::Node,
 };
+use crate::model::order::Order as _;
 use crate::{
     descriptor::diagnose::{Severity, Sink},
     model::{
@@ -492,7 +493,7 @@ fn attach(scope: &Scope<'_>, vdus: &mut [Vdu], links: &[IntLink], cps: &[(ReadCp
         let mut mine: Vec<(Option<u64>, VduCp)> =
             cps.iter().filter(|(r, _)| r.vdu == vdu.id && r.sub.is_none()).map(|(r, _)| (r.order, r.nic.clone())).collect();
         // A stable sort: those without a place follow the others as they are written.
-        mine.sort_by_key(|(order, _)| order.unwrap_or(u64::MAX));
+        mine.order_by_key(|(order, _)| order.unwrap_or(u64::MAX));
         check_order(scope, &vdu.id, &mine);
         vdu.nics = mine.into_iter().map(|(_, n)| n).collect();
         check_places(scope, vdu);

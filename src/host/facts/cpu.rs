@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use smol_str::SmolStr;
 
 use super::Tree;
+use crate::model::order::Order as _;
 use crate::model::{
     host::{Cache, CacheKind, Core, Governor, NodeId},
     hw::CpuSet,
@@ -36,7 +37,7 @@ pub(super) fn cores(tree: &Tree) -> Vec<Core> {
         all.entry((socket, core.id, first)).or_insert(core).threads.insert(cpu);
     }
     let mut all: Vec<Core> = all.into_values().collect();
-    all.sort_unstable_by_key(|c| (c.socket, c.node, c.threads.first()));
+    all.order_by_key(|c| (c.socket, c.node, c.threads.first()));
     all
 }
 
@@ -83,7 +84,7 @@ pub(super) fn governors(tree: &Tree) -> Vec<Governor> {
         all.entry(name.clone()).or_insert_with(new).cpus.insert(cpu);
     }
     let mut all: Vec<Governor> = all.into_values().collect();
-    all.sort_unstable_by_key(|g| g.cpus.first());
+    all.order_by_key(|g| g.cpus.first());
     all
 }
 

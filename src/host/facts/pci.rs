@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{ToldVfs, Tree};
+use crate::model::order::Order as _;
 use crate::model::{
     host::{Function, Mbps, NetPort, NodeId, PciClass, PciDevice, Pf, Vf},
     hw::PciAddr,
@@ -16,7 +17,7 @@ pub(in super::super) const DEVICES: &str = "sys/bus/pci/devices";
 pub(super) fn devices(tree: &Tree, vfs: ToldVfs<'_>) -> Vec<PciDevice> {
     let mut all: Vec<PciDevice> =
         tree.list(DEVICES).iter().filter_map(|name| name.parse().ok()).filter_map(|a| device(tree, a, vfs)).collect();
-    all.sort_unstable_by_key(|d| d.addr);
+    all.order_by_key(|d| d.addr);
     all
 }
 

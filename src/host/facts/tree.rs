@@ -7,6 +7,7 @@ use std::{io::Write, str::FromStr};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::model::order::Order as _;
 use crate::{
     host::durable::io_fault,
     model::{error::Result, hw::CpuSet},
@@ -48,13 +49,13 @@ impl Tree {
     pub fn list(&self, below: impl AsRef<Utf8Path>) -> Vec<String> {
         let Ok(entries) = self.path(below).read_dir_utf8() else { return Vec::new() };
         let mut names: Vec<String> = entries.flatten().map(|e| e.file_name().to_owned()).collect();
-        names.sort_unstable();
+        names.order();
         names
     }
     /// The numbers `n` of all entries `PREFIXn`, ascending.
     pub fn numbered(&self, below: impl AsRef<Utf8Path>, prefix: &str) -> Vec<u16> {
         let mut all: Vec<u16> = self.list(below).iter().filter_map(|n| n.strip_prefix(prefix)?.parse().ok()).collect();
-        all.sort_unstable();
+        all.order();
         all
     }
     pub fn is_dir(&self, below: impl AsRef<Utf8Path>) -> bool {

@@ -10,6 +10,7 @@
 //! ECMA-119 (numbers in comments are its clauses), SUSP 1.10, RRIP 1.10 (`RRIP_1991A`), Joliet.
 
 use super::tree::Tree;
+use crate::model::order::Order as _;
 use crate::vim::port::MediumFile;
 
 const SECTOR: usize = 2048;
@@ -166,7 +167,7 @@ impl Tree<'_> {
             let extent = (at.files[f], file.content.len() as u32);
             entries.push((id.clone(), record(&id, extent, 0, &rock(mode, 1, Some(name)))));
         }
-        entries.sort_unstable();
+        entries.order();
         let own = record(&[0], at.dirs[dir], DIRECTORY, &dot);
         let parent = record(&[1], at.dirs[here.parent], DIRECTORY, &folder(here.parent, None));
         let mut out = Vec::new();

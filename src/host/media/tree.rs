@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::order::Order as _;
 use crate::vim::port::MediumFile;
 
 /// A folder; number 0 is the root.
@@ -34,7 +35,7 @@ pub(super) struct Short {
 impl<'a> Tree<'a> {
     pub fn new(files: &'a [MediumFile]) -> Self {
         let mut sorted: Vec<&MediumFile> = files.iter().collect();
-        sorted.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        sorted.order_by(|a, b| a.path.cmp(&b.path));
         let mut tree = Tree { dirs: vec![Dir::default()], shorts: vec![Short::default(); sorted.len()], files: sorted };
         for number in 0..tree.files.len() {
             let path: &'a str = &tree.files[number].path;

@@ -10,6 +10,7 @@ use super::{
     Netlink, refused,
     wire::{Attribute, LINK_HEAD, Message},
 };
+use crate::model::order::Order as _;
 use crate::model::{
     error::{Fault, Result},
     host::{Mbps, VfConf, VfLink, VfTold},
@@ -44,7 +45,7 @@ impl Netlink {
         let lists = answers.iter().filter(|m| m.kind == libc::RTM_NEWLINK).flat_map(|m| m.attributes(LINK_HEAD));
         let vfs = lists.filter(|a| a.kind == libc::IFLA_VFINFO_LIST).flat_map(|a| a.inner());
         let mut all: Vec<VfTold> = vfs.filter_map(|vf| read(&vf)).collect();
-        all.sort_unstable_by_key(|vf| vf.index);
+        all.order_by_key(|vf| vf.index);
         Ok(all)
     }
 

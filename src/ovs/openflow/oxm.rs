@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::wire::{pad8, u16s};
+use crate::model::order::Order as _;
 
 /// With this bit a VLAN id means a tagged frame.
 const TAGGED: u16 = 0x1000;
@@ -61,7 +62,7 @@ pub enum Match {
 /// `ofp_match` (7.2.2), padded.
 pub(super) fn matches(on: &[Match]) -> Vec<u8> {
     let mut sorted: Vec<&Match> = on.iter().collect();
-    sorted.sort();
+    sorted.order();
     let fields: Vec<u8> = sorted.into_iter().flat_map(field).collect();
     let mut out = u16s(&[1, 4 + fields.len() as u16]);
     out.extend(fields);

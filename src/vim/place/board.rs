@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use super::{float, time};
+use crate::model::tree::set;
 use crate::model::{
     hw::{CpuSet, PageSize, PciAddr},
     place::Held,
@@ -186,7 +187,7 @@ fn free_node(n: &Node, board: &Board, taken: &CpuSet, common: bool, held: &[Held
 
 fn free_card<'a>(card: &'a Card, held: &[Held]) -> FreeCard<'a> {
     let mine = || held.iter().flat_map(|h| &h.at.devices).filter(|d| d.card == card.address);
-    let gone: BTreeSet<PciAddr> = mine().map(|d| d.address).collect();
+    let gone: BTreeSet<PciAddr> = set(mine().map(|d| d.address));
     let promised: u32 = mine().map(|d| d.mbps).fold(0, u32::saturating_add);
     FreeCard {
         card,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use smol_str::{SmolStr, format_smolstr};
 
 use super::board::{Board, Card, Core, Node};
+use crate::model::order::Order as _;
 use crate::model::{
     host::{DriverName, Function, HostFacts, NumaNode, PciDevice},
     hw::{CpuSet, PageSize, PciAddr},
@@ -41,7 +42,7 @@ impl Board {
             cores: {
                 let mut cores: Vec<Core> =
                     facts.cores.iter().filter(|c| c.node == n.id).map(|c| Core { cpus: c.threads.clone() }).collect();
-                cores.sort_unstable_by_key(|c| c.cpus.first());
+                cores.order_by_key(|c| c.cpus.first());
                 cores
             },
             small: MiB(n.memory.0.saturating_sub(large(n).0).saturating_sub(share.0)),
@@ -53,9 +54,9 @@ impl Board {
             ),
         };
         let mut nodes: Vec<Node> = facts.nodes.iter().map(node).collect();
-        nodes.sort_unstable_by_key(|n| n.id);
+        nodes.order_by_key(|n| n.id);
         let mut cards: Vec<Card> = facts.devices.iter().filter_map(|d| card(d, facts)).collect();
-        cards.sort_unstable_by_key(|c| c.address);
+        cards.order_by_key(|c| c.address);
         Board { nodes, cards, reserved: reserve.cpus.clone(), isolated: facts.isolated.clone(), mhz: facts.mhz, roamers: false }
     }
 }

@@ -13,6 +13,8 @@
 use std::collections::BTreeMap;
 
 use super::board::{Board, Node};
+use crate::model::order::Order as _;
+use crate::model::tree::tree;
 use crate::model::{
     error::{Fault, Result},
     hw::CpuSet,
@@ -41,7 +43,7 @@ impl Float {
     pub fn of(board: &Board, held: &[Held]) -> Float {
         let own = own(held);
         let taken = board.reserved.union(&own);
-        let nodes: BTreeMap<u16, CpuSet> = board.nodes.iter().map(|n| (n.id, left(&n.cpus(), &taken, &board.isolated))).collect();
+        let nodes: BTreeMap<u16, CpuSet> = tree(board.nodes.iter().map(|n| (n.id, left(&n.cpus(), &taken, &board.isolated))));
         let online = board.nodes.iter().fold(CpuSet::new(), |all, n| all.union(&n.cpus()));
         let last_resorts = [left(&online, &taken, &board.isolated), left(&online, &own, &board.isolated)];
         let anywhere = last_resorts.into_iter().find(|cpus| !cpus.is_empty()).unwrap_or(online);
@@ -114,7 +116,7 @@ fn who_has(n: &Node, board: &Board, held: &[Held]) -> String {
     ];
     parts.extend(held.iter().map(|h| (all.common(&h.at.held_cpus()), format!("are held by {} (its end would do)", h.name))));
     parts.retain(|(cpus, _)| !cpus.is_empty());
-    parts.sort_by_key(|(cpus, _)| cpus.first());
+    parts.order_by_key(|(cpus, _)| cpus.first());
     let texts: Vec<String> = parts.iter().map(|(cpus, who)| format!("{cpus} {who}")).collect();
     if texts.is_empty() { "it has no CPUs".into() } else { format!("CPUs {}", texts.join("; ")) }
 }

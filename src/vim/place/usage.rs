@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use smol_str::SmolStr;
 
 use super::{board::Board, facts::HostReserve, float, time};
+use crate::model::order::Order as _;
 use crate::model::{
     host::{DriverName, Function, HostFacts, VfSetting},
     hw::{CpuSet, PageSize, PciAddr},
@@ -196,7 +197,7 @@ pub fn lost<'a>(facts: &HostFacts, held: &[Held], has: &dyn Fn(VnfcId) -> Option
             }
         }
     }
-    all.values_mut().for_each(|l| l.why.sort_unstable());
+    all.values_mut().for_each(|l| l.why.order());
     all.into_values().collect()
 }
 

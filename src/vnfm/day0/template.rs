@@ -8,6 +8,8 @@ use std::collections::HashSet;
 
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, value::ValueKind};
 
+use crate::model::order::Order as _;
+
 /// Steps of a template's program; what a day-0 file needs is hundreds of times less. A template
 /// that loops without end ends here.
 const FUEL: u64 = 2_000_000;
@@ -148,7 +150,7 @@ fn nearest(name: &str, among: &Value) -> Near {
         return Near::None;
     }
     let mut known: Vec<String> = among.try_iter().into_iter().flatten().filter_map(|k| k.as_str().map(str::to_owned)).collect();
-    known.sort_unstable();
+    known.order();
     let best = known.iter().map(|k| (strsim::normalized_damerau_levenshtein(name, k), k)).max_by(|a, b| a.0.total_cmp(&b.0));
     match best {
         Some((score, k)) if score > 0.6 => Near::One(k.clone()),

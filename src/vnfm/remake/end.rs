@@ -3,6 +3,7 @@
 //! Owns the records that change then: instance, reservation, links, and which package is in use. Never: plans.
 
 use super::sides::alone;
+use crate::model::order::Order as _;
 use crate::{
     model::{
         error::Result,
@@ -74,7 +75,7 @@ pub(in crate::vnfm) fn settle(tx: &mut Tx<'_>, inst: &mut VnfInstance, op: &Oper
     };
     tx.put(&alone(&of, &side))?;
     let mut segments: Vec<SegmentId> = other.body.ports().map(|p| p.segment).collect();
-    segments.sort_unstable();
+    segments.order();
     segments.dedup();
     for id in segments {
         let Some(mut s) = tx.get::<Segment>(&id)? else { continue };

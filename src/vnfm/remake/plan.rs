@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use super::{check, sides::union};
+use crate::model::order::Order as _;
+use crate::model::tree::set;
 use crate::{
     model::{
         domain::DomainSpec,
@@ -101,7 +103,7 @@ pub fn remake(ask: &Ask<'_>, now: &Now<'_>, goal: &Goal, fabric: &mut Fabric<'_>
             continue;
         }
         let mut have: Vec<&Vnfc> = now.body.vnfcs.iter().filter(|c| c.vdu == vdu.id).collect();
-        have.sort_unstable_by_key(|c| c.index);
+        have.order_by_key(|c| c.index);
         if have.windows(2).any(|w| w[0].index == w[1].index) {
             faults.push(Fault::conflict(format!("VDU {}: a guest is there twice, since a healing was given up: heal it", vdu.id)));
         }
@@ -299,7 +301,7 @@ impl<'a> Maker<'a> {
             vnfcs.push(self.p.vnfc(vdu, made, fabric, &mut self.ext).map_err(|e| e.context(format!("VDU {}", vdu.id)))?);
         }
         let f = self.p.ask.flavour;
-        vnfcs.sort_by_key(|c| (f.vdus.iter().position(|v| v.id == c.vdu), c.index));
+        vnfcs.order_by_key(|c| (f.vdus.iter().position(|v| v.id == c.vdu), c.index));
         self.p.expose_rest(&mut self.ext);
         let body = self.body(vnfcs);
         self.shed(&body, &gone, fabric)?;
@@ -384,7 +386,7 @@ impl<'a> Maker<'a> {
             params: ask.params.clone(),
             ssh_keys: ask.ssh_keys.clone(),
         };
-        let stays: BTreeSet<PortId> = body.ports().map(|p| p.id).collect();
+        let stays: BTreeSet<PortId> = set(body.ports().map(|p| p.id));
         body.ext_cps.iter_mut().for_each(|e| e.ports.retain(|p| stays.contains(p)));
         // One that it was not on is there for a NIC that is on none.
         let stays = |s: &&SegmentId| body.is_on(**s) || !now.is_on(**s);
@@ -488,7 +490,7 @@ pub fn in_order(steps: &mut [PlanStep]) {
         if s.step.effect() == Effect::Sheds {
             s.after = (0..s.index).collect();
         }
-        s.after.sort_unstable();
+        s.after.order();
         s.after.dedup();
     }
 }

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::tree::set;
 use crate::{
     model::{
         error::{Fault, Result},
@@ -87,8 +88,8 @@ fn is_of(g: &GuestCopy, c: &Vnfc) -> bool {
 
 /// Where the VNF as it is and the snapshot do not fit.
 fn differences(body: &Body, taken: &Taken) -> Vec<String> {
-    let now: BTreeSet<_> = body.vnfcs.iter().map(|c| (c.vdu.as_str(), c.index)).collect();
-    let then: BTreeSet<_> = taken.guests.iter().map(|g| (g.vdu.as_str(), g.index)).collect();
+    let now: BTreeSet<_> = set(body.vnfcs.iter().map(|c| (c.vdu.as_str(), c.index)));
+    let then: BTreeSet<_> = set(taken.guests.iter().map(|g| (g.vdu.as_str(), g.index)));
     let name = |(vdu, index): &(&str, u32)| format!("{vdu}/{index}");
     let mut reasons: Vec<String> = then.difference(&now).map(|g| format!("guest {} is no more: scale the VNF out", name(g))).collect();
     reasons.extend(now.difference(&then).map(|g| format!("guest {} was not there then: scale the VNF in", name(g))));
