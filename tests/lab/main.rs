@@ -11,6 +11,7 @@ use std::process::ExitCode;
 #[macro_use]
 mod kit;
 
+mod figures;
 mod guest;
 mod install;
 mod network;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             ("box_slots", slots::TESTS),
             ("box_network", network::AFTER_A_REBOOT),
             ("box_slots", long(slots::LONG)),
+            ("box_figures", long(figures::LONG)),
             ("box_install", long(install::TESTS)),
         ],
     )
