@@ -15,6 +15,7 @@
 //! * `settle`  what the end of an operation means for the instance
 //! * `day0`    renders what a guest finds at its first boot
 //! * `package` onboards VNF packages
+//! * `known`   descriptors that were read, for those who read instances
 //! * `rival` one id, one onboarded descriptor
 //! * `sample`  packages that are looked at and not onboarded
 //! * `room`    whether what is no disk of a guest may be written
@@ -42,6 +43,7 @@ pub mod day0;
 mod float;
 pub mod grant;
 pub mod hold;
+mod known;
 mod medium;
 mod operate;
 mod order;
@@ -135,6 +137,8 @@ pub struct Vnfm {
     sweeping: Mutex<()>,
     /// Onboardings end one after the other.
     ending: Mutex<()>,
+    /// Descriptors that were read of late.
+    read: Mutex<known::Read>,
 }
 
 /// What `Vnfm` is built from.
@@ -174,6 +178,7 @@ impl Vnfm {
             unpacking: Mutex::default(),
             sweeping: Mutex::default(),
             ending: Mutex::default(),
+            read: Mutex::default(),
         })
     }
 

@@ -7,7 +7,7 @@ use axum::{
 };
 use uuid::Uuid;
 
-use super::vnflcm::{find, flavour_of};
+use super::vnflcm::{find, flavour_of, vnfd_of};
 use crate::{
     access::{central::forget_snapshot, manage::Thing},
     api::{
@@ -62,8 +62,9 @@ pub fn routes(of: Dialect) -> Routes {
 }
 
 fn info(of: Dialect, nfvo: &Nfvo, s: &VnfSnapshot, base: &Base) -> Result<VnfSnapshotInfo> {
-    let flavour = s.taken.as_ref().map(|t| flavour_of(nfvo, &t.vnf)).transpose()?.flatten();
-    Ok(snapshot::info(s, &Around { flavour: flavour.as_ref(), dialect: of }, base))
+    let vnfd = s.taken.as_ref().map(|t| vnfd_of(nfvo, &t.vnf)).transpose()?.flatten();
+    let flavour = s.taken.as_ref().and_then(|t| flavour_of(&t.vnf, vnfd.as_ref()));
+    Ok(snapshot::info(s, &Around { flavour, dialect: of }, base))
 }
 
 async fn all(of: Dialect, State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
