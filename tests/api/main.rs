@@ -34,6 +34,7 @@ mod notify;
 mod nslcm;
 mod package;
 mod pair;
+mod passwords;
 mod pm;
 mod pnfd;
 mod rig;
