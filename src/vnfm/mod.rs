@@ -15,6 +15,7 @@
 //! * `settle`  what the end of an operation means for the instance
 //! * `day0`    renders what a guest finds at its first boot
 //! * `package` onboards VNF packages
+//! * `artefact` what of a package is for others than MANO, or lies outside of it
 //! * `known`   descriptors that were read, for those who read instances
 //! * `rival` one id, one onboarded descriptor
 //! * `sample`  packages that are looked at and not onboarded
@@ -36,6 +37,7 @@
 pub mod accept;
 mod affinity;
 pub mod alter;
+mod artefact;
 mod bare;
 pub mod change;
 pub mod connect;
@@ -62,7 +64,7 @@ pub mod run;
 pub mod sample;
 pub mod settle;
 pub mod shutdown;
-mod snapshot;
+pub mod snapshot;
 pub mod stray;
 mod vhost;
 

@@ -18,6 +18,7 @@ mod daemon;
 mod element;
 mod epa;
 mod explain;
+mod fetch;
 mod first_major;
 mod flavour;
 mod foreign;
