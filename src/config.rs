@@ -161,6 +161,8 @@ pub struct Limits {
     pub drain_s: u64,
     pub calls: u64,
     pub page: u64,
+    /// What is fetched by a URI may come over http; credentials never go there.
+    pub fetch_http: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -247,6 +249,7 @@ impl Default for Config {
                 drain_s: 15,
                 calls: 16,
                 page: 500,
+                fetch_http: false,
             },
             notify: Notify { ca: Utf8PathBuf::new(), timeout_s: 10, attempts: 40, backlog: 10000 },
             update: Update { trial_s: 600 },
@@ -329,6 +332,7 @@ impl Config {
         k.within("limits.drain_s", Live, &mut self.limits.drain_s, 0, 600);
         k.within("limits.calls", Restart, &mut self.limits.calls, 1, 256);
         k.within("limits.page", Live, &mut self.limits.page, 1, 10000);
+        k.key("limits.fetch_http", Live, &mut self.limits.fetch_http);
         k.within("lcm.workers", Restart, &mut self.lcm.workers, 1, 64);
         k.within("lcm.start_at_once", Live, &mut self.lcm.start_at_once, 1, 256);
         k.within("lcm.patience_s", Restart, &mut self.lcm.patience_s, 0, 86400);
@@ -513,6 +517,7 @@ impl Config {
         c.limits.body_kib = new.limits.body_kib;
         c.limits.drain_s = new.limits.drain_s;
         c.limits.page = new.limits.page;
+        c.limits.fetch_http = new.limits.fetch_http;
         c.lcm.start_at_once = new.lcm.start_at_once;
         c.lcm.grant_hold_s = new.lcm.grant_hold_s;
         c.lcm.grant_offline = new.lcm.grant_offline;

@@ -10,6 +10,7 @@
 //! * `central`  which accounts are central NFVOs, and what of the box is theirs
 //! * `element`  element managers, and which VNFs are in their charge
 //! * `manage`   accounts, roles, projects and tokens are made, changed, removed
+//! * `own`      what users change of their own accounts
 //! * `audit`    the hash-chained trail of changes and refusals
 //!
 //! Owns `Access`, which the API asks. Never: HTTP, and which permission a route needs (`api::permit`).
@@ -21,6 +22,7 @@ pub mod certificate;
 pub mod digest;
 pub mod element;
 pub mod manage;
+mod own;
 pub mod password;
 pub mod rate;
 pub mod recent;

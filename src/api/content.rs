@@ -1,8 +1,11 @@
-//! Files of packages on their way out: whole archives with byte ranges, single files, descriptors.
+//! Files of packages on their way out: whole archives and archives of some with byte ranges, single files, descriptors.
 //!
 //! Never: where the files are; the catalogue's records and the layout say that.
 
-use std::io::{Cursor, SeekFrom, Write as _};
+use std::{
+    io::{BufWriter, Cursor, SeekFrom, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -16,18 +19,21 @@ use camino::{Utf8Path, Utf8PathBuf};
 use hyper::body::Frame;
 use tokio::{
     io::{AsyncReadExt as _, AsyncSeekExt as _},
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
 };
 
 use super::{
+    Services,
     conditional::range,
     problem::{Answer, Problem},
     routes::accepts,
+    upload::no_room,
 };
 use crate::model::{
     domain::Layout,
     error::{Fault, Result},
     package::PackageFile,
+    size,
 };
 
 const PIECE: usize = 256 * 1024;
@@ -53,8 +59,19 @@ pub async fn file(headers: &HeaderMap, layout: &Layout, f: &PackageFile, media_t
     let gone = |e: std::io::Error| -> Box<Problem> {
         Fault::transient(format!("the file {} is not in the store of this box: onboard the package again", f.path)).with_source(e).into()
     };
-    let mut open = tokio::fs::File::open(&path).await.map_err(gone)?;
+    let open = tokio::fs::File::open(&path).await.map_err(gone)?;
     let size = open.metadata().await.map_err(gone)?.len();
+    ranged(headers, open, size, media_type, gone).await
+}
+
+/// 200 or 206 with what is in an open file.
+async fn ranged(
+    headers: &HeaderMap,
+    mut open: tokio::fs::File,
+    size: u64,
+    media_type: &str,
+    gone: impl Fn(std::io::Error) -> Box<Problem>,
+) -> Answer<Response> {
     let wanted = range(headers, size)?;
     let (from, length) = wanted.as_ref().map_or((0, size), |r| (*r.start(), r.end() - r.start() + 1));
     open.seek(SeekFrom::Start(from)).await.map_err(gone)?;
@@ -68,6 +85,44 @@ pub async fn file(headers: &HeaderMap, layout: &Layout, f: &PackageFile, media_t
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     Ok(response)
+}
+
+/// 200 or 206 with an archive of these files, made for this answer: the same each time, so that ranges fit together.
+pub async fn archive(headers: &HeaderMap, s: &Services, of: Vec<PackageFile>) -> Answer<Response> {
+    /// Each writes as much as its files have.
+    static AT_ONCE: Semaphore = Semaphore::const_new(2);
+    let _turn = AT_ONCE.acquire().await.map_err(|_| Fault::bug("no archive is made any more"))?;
+    let nfvo = s.nfvo.clone();
+    let packed = tokio::task::spawn_blocking(move || {
+        let sum = of.iter().map(|f| f.size.0).sum();
+        nfvo.vnfm().room_for("for the archive of artefacts", size::Bytes(sum)).map_err(no_room)?;
+        pack(nfvo.vnfm().layout(), &of).map_err(Box::<Problem>::from)
+    });
+    let (file, size) = packed.await.map_err(|_| Box::new(Problem::from(Fault::bug("making an archive failed"))))??;
+    let gone = |e: std::io::Error| -> Box<Problem> { Fault::transient("the archive of artefacts cannot be read").with_source(e).into() };
+    ranged(headers, tokio::fs::File::from_std(file), size, "application/zip", gone).await
+}
+
+/// In a file that has no name any more: it goes with its last reader.
+fn pack(layout: &Layout, of: &[PackageFile]) -> Result<(std::fs::File, u64)> {
+    let bad = |e: std::io::Error| Fault::transient("the archive of artefacts cannot be written").with_source(e);
+    let odd = |e: zip::result::ZipError| Fault::transient("the archive of artefacts cannot be written").with_source(e);
+    let path = layout.uploads().join(format!("artefacts-{}", uuid::Uuid::new_v4().simple()));
+    let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).map_err(bad)?;
+    std::fs::remove_file(&path).map_err(bad)?;
+    let mut zip = zip::ZipWriter::new(BufWriter::with_capacity(PIECE, file));
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for f in of {
+        let gone = |e: std::io::Error| {
+            Fault::transient(format!("the file {} is not in the store of this box: onboard the package again", f.path)).with_source(e)
+        };
+        let mut from = std::fs::File::open(place(layout, f)).map_err(gone)?;
+        zip.start_file(f.path.as_str(), options.large_file(f.size.0 > u64::from(u32::MAX))).map_err(odd)?;
+        std::io::copy(&mut from, &mut zip).map_err(bad)?;
+    }
+    let file = zip.finish().map_err(odd)?.into_inner().map_err(|e| bad(e.into_error()))?;
+    let size = file.metadata().map_err(bad)?.len();
+    Ok((file, size))
 }
 
 fn header(text: &str) -> HeaderValue {

@@ -13,6 +13,7 @@ pub mod conditional;
 pub mod content;
 pub mod convert;
 pub mod extract;
+pub mod fetch;
 pub mod gate;
 pub mod home;
 pub mod hub;

@@ -69,7 +69,7 @@ static FIRSTS: [First; 6] = [
     ),
     first!("nsd", later: &["archiveSecurityOption", "signingCertificate", "artifacts"]),
     first!("vnfpkgm",
-        later: &["compatibleSpecificationVersions", "packageSecurityOption", "signingCertificate", "vnfmInfo", "vnfPackageByVnfdId"]),
+        later: &["artifactURI", "compatibleSpecificationVersions", "nonManoArtifactSetId", "packageSecurityOption", "signingCertificate", "vnfmInfo", "vnfPackageByVnfdId"]),
     first!("nslcm",
         later: &["lcmCoordinations", "rejectedLcmCoordinations", "stateEnteredTime", "verbosity", "vnfSnapshotInfoIds", "vnfSnapshotInfos", "warnings"]),
     first!("vnfpm", later: &["callbackUri"], measured: Some("Vnf")),
@@ -144,6 +144,15 @@ const OF_VNFPKGM: Paths = paths!["vnfpkgm":
     "vnf_packages/{vnfPkgId}/package_content/upload_from_uri",
     "subscriptions",
     "subscriptions/{subscriptionId}",
+];
+
+/// SOL003's NFVO alone: by their VNFDs, with the parts that the first major has.
+const OF_ONBOARDED: Paths = paths!["vnfpkgm":
+    "onboarded_vnf_packages",
+    "onboarded_vnf_packages/{vnfdId}",
+    "onboarded_vnf_packages/{vnfdId}/vnfd",
+    "onboarded_vnf_packages/{vnfdId}/artifacts/{*artifactPath}",
+    "onboarded_vnf_packages/{vnfdId}/package_content",
 ];
 
 const OF_NSLCM: Paths = paths!["nslcm":
@@ -229,8 +238,17 @@ pub fn packages(handlers: Routes, source: Source) -> Routes {
     viewed(&VNFPKGM_FIRST, OF_VNFPKGM, handlers.and(subscriptions))
 }
 
+/// Those that are onboarded, as SOL003's NFVO has them.
+pub fn onboarded(handlers: Routes) -> Routes {
+    view(OF_ONBOARDED, handlers)
+}
+
 fn viewed(api: &'static Api, paths: Paths, second: Routes) -> Routes {
-    api.one().and(second.again_at(paths, |h| h.layer(from_fn(pass))))
+    api.one().and(view(paths, second))
+}
+
+fn view(paths: Paths, second: Routes) -> Routes {
+    second.again_at(paths, |h| h.layer(from_fn(pass)))
 }
 
 /// The first major that a path is of, where the API has a second.

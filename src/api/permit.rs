@@ -72,6 +72,8 @@ const ROWS: &[Row] = &[
     row("/vnflcm/v2/vnf_instances", Resource::Vnf, Names::Vnf),
     row("/vnflcm/v2/vnf_lcm_op_occs", Resource::Vnf, Names::Operation),
     row("/vnflcm/v2/vnf_snapshots", Resource::Vnf, Names::Snapshot),
+    // The same ones, as the OSS meets them.
+    row("/nslcm/v2/vnf_snapshots", Resource::Vnf, Names::Snapshot),
     row("/grant/v1/grants", Resource::Grant, Names::Grant),
     row("/grant/api_versions", Resource::About, Names::Nothing),
     row("/grant/v1/api_versions", Resource::About, Names::Nothing),

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     Services,
     extract::{check_length, linger, next_piece, require_type, too_large},
+    fetch,
     problem::{Answer, Problem},
     who,
 };
@@ -41,6 +42,10 @@ impl Upload {
     pub fn path(&self) -> &Utf8Path {
         &self.path
     }
+    /// As the domain takes it over.
+    pub fn as_domain(&self) -> package::Upload {
+        package::Upload { path: self.path.clone(), sha256: self.sha256, size: self.size }
+    }
     /// The file is somebody else's from here on.
     pub fn keep(mut self) -> Utf8PathBuf {
         self.kept = true;
@@ -61,6 +66,8 @@ pub struct Content {
     pub begin: fn(&Nfvo, Uuid) -> Result<()>,
     pub abort: fn(&Nfvo, Uuid) -> Result<()>,
     pub uploaded: fn(&Arc<Nfvo>, Uuid, package::Upload) -> Result<()>,
+    /// A VNF package's may have artefacts elsewhere, which are fetched before it is read.
+    pub may_lack: bool,
 }
 
 /// Takes the archive of a package or a descriptor (SOL005 5.4.4.3.3, 9.4.5.3.3).
@@ -82,7 +89,22 @@ pub async fn content(s: Arc<Services>, to: &'static Content, id: Uuid, headers: 
                 return Err(p);
             }
         };
-        s.conclude(move |n| (to.uploaded)(n, id, package::Upload { path: got.path().to_owned(), sha256: got.sha256, size: got.size })).await
+        if to.may_lack {
+            let (got, lacks) = match fetch::lacking(&s, id, got).await {
+                Ok(both) => both,
+                Err(p) => {
+                    s.conclude(move |n| (to.abort)(n, id)).await?;
+                    return Err(p);
+                }
+            };
+            if !lacks.is_empty() {
+                // It may take long, and whoever sent the archive has done his part.
+                who::spawn(fetch::see_through(s.clone(), id, Some(got), lacks));
+                return Ok(());
+            }
+            return s.conclude(move |n| (to.uploaded)(n, id, got.as_domain())).await;
+        }
+        s.conclude(move |n| (to.uploaded)(n, id, got.as_domain())).await
     });
     rest.await
         .map_err(|_| Box::new(Problem::from(Fault::bug("the upload failed by a fault in Bothy itself; the log has the details"))))??;
@@ -123,13 +145,23 @@ type Room = Arc<dyn Fn(u64) -> Result<()> + Send + Sync>;
 pub async fn receive(s: &Services, headers: &HeaderMap, mut body: Body) -> Answer<Upload> {
     let config = s.config.now();
     let limits = Limits { upload: config.limits.upload_mib << 20, idle: Duration::from_secs(config.limits.idle_timeout_s) };
-    let nfvo = s.nfvo.clone();
-    let room = Arc::new(move |wanted| nfvo.vnfm().room_for("for the upload", size::Bytes(wanted)));
-    let got = take(&folder(&config), headers, &mut body, &limits, room).await;
+    let got = take(&folder(&config), headers, &mut body, &limits, room(s)).await;
     if got.is_err() {
         linger(&mut body).await;
     }
     got
+}
+
+fn room(s: &Services) -> Room {
+    let nfvo = s.nfvo.clone();
+    Arc::new(move |wanted| nfvo.vnfm().room_for("for the upload", size::Bytes(wanted)))
+}
+
+/// The same of a body that somebody else sends because he was asked to: nobody waits to read why it was refused.
+pub async fn fetched(s: &Services, headers: &HeaderMap, mut body: Body) -> Answer<Upload> {
+    let config = s.config.now();
+    let limits = Limits { upload: config.limits.upload_mib << 20, idle: Duration::from_secs(config.limits.idle_timeout_s) };
+    take(&folder(&config), headers, &mut body, &limits, room(s)).await
 }
 
 async fn take(dir: &Utf8Path, headers: &HeaderMap, body: &mut Body, limits: &Limits, room: Room) -> Answer<Upload> {
@@ -156,7 +188,7 @@ fn broken() -> Box<Problem> {
 }
 
 /// 503: an upload of this size is right on a day with more room.
-fn no_room(fault: Fault) -> Box<Problem> {
+pub(super) fn no_room(fault: Fault) -> Box<Problem> {
     match fault.kind() {
         Kind::Capacity => Box::new(Problem::busy(fault.detail(), 60)),
         Kind::Invalid | Kind::NotFound | Kind::Conflict | Kind::Forbidden | Kind::Transient | Kind::Bug | Kind::Stale => fault.into(),

@@ -216,6 +216,8 @@ enum Command {
     Token(token::Token),
     /// Get a token for another box by name and password, and keep it for the commands after
     Login(token::Login),
+    /// Change your own password; the old and the new one are typed without an echo, or are two lines of stdin
+    Passwd,
     /// Every change and refusal
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -305,6 +307,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Project(c) => c.run(&client()?, &out),
         Command::Token(c) => c.run(&client()?, &out),
         Command::Login(c) => c.run(&client()?, &out),
+        Command::Passwd => token::passwd(&client()?, &out),
         Command::Audit(c) => c.run(&client()?, &out),
         Command::Tls(c) => c.run(&client()?, &out),
         Command::Explain(c) => c.run(&client()?, &out),

@@ -35,10 +35,15 @@ pub fn onboard(client: &Client, out: &Out, way: &Way, file: &Utf8Path) -> Result
 /// The same, with nothing said.
 pub fn quietly(client: &Client, way: &Way, file: &Utf8Path) -> Result<Value, Failure> {
     let size = std::fs::metadata(file).map_err(|e| Failure::here(format!("cannot read {file}"), e))?.len();
+    by(client, way, |path| send(client, way, file, path, size))
+}
+
+/// The same by another way for the archive to come; `send` is given the path of the resource.
+pub fn by(client: &Client, way: &Way, send: impl FnOnce(&str) -> Result<(), Failure>) -> Result<Value, Failure> {
     let created = client.post(way.path, &json!({}))?;
     let id = created.body["id"].as_str().ok_or_else(|| Failure::Here("the daemon created a resource without an id".into()))?;
     let path = format!("{}/{id}", way.path);
-    let outcome = send(client, way, file, &path, size).and_then(|()| settled(client, way, &path));
+    let outcome = send(&path).and_then(|()| settled(client, way, &path));
     match outcome {
         Ok(done) => Ok(done),
         Err(f) => {

@@ -1,4 +1,4 @@
-//! `bothy token`, and `bothy login`, which keeps one for the commands after it.
+//! `bothy token`, `bothy login`, which keeps one for the commands after it, and `bothy passwd`.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -9,6 +9,7 @@ use super::{
     identity::{named, password},
     login,
     output::{Out, plain},
+    secret::typed,
 };
 
 const TOKENS: &str = "/bothy/v1/tokens";
@@ -75,4 +76,23 @@ impl Login {
         out.done(&json!({"expiresIn": given["expires_in"]}), &format!("{} is logged in at {endpoint} for {life} s ({file})", self.user));
         Ok(())
     }
+}
+
+/// Typed on a terminal the new one is asked for twice, since nobody sees it.
+pub fn passwd(client: &Client, out: &Out) -> Result<(), Failure> {
+    let line = |text: &str| text.strip_suffix('\n').unwrap_or(text).to_owned();
+    let first = typed("old password")?;
+    let (old, new) = match first.trim_end_matches('\n').split_once('\n') {
+        Some((old, new)) => (old.to_owned(), new.to_owned()),
+        None => {
+            let new = typed("new password")?;
+            if typed("the new password again")? != new {
+                return Err(Failure::Usage("the new password was not the same twice".into()));
+            }
+            (line(&first), line(&new))
+        }
+    };
+    client.post("/bothy/v1/whoami/password", &json!({"old": old, "new": new}))?;
+    out.done(&Value::Null, "the password is changed; tokens stay");
+    Ok(())
 }

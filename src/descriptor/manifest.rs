@@ -13,6 +13,7 @@ use super::{
     digest::Algorithm,
     verify::Claim,
 };
+use crate::model::artefact::OutsideArtefact;
 
 pub const META: &str = "TOSCA-Metadata/TOSCA.meta";
 
@@ -25,6 +26,10 @@ pub struct Index {
     /// Keys of the manifest's metadata block: `vnf_provider_id`, `nsd_designer`, ...
     pub metadata: Vec<(SmolStr, String, Pos)>,
     pub claims: Vec<Claim>,
+    /// Files for others than MANO, each with its set.
+    pub sets: Vec<(SmolStr, SmolStr)>,
+    /// Files that are not in the package.
+    pub outside: Vec<OutsideArtefact>,
 }
 
 impl Index {
@@ -98,12 +103,12 @@ fn from_meta(archive: &mut Archive, sink: &Sink, out: &mut Index) -> Option<Smol
     let mut seen: Vec<&str> = Vec::new();
     for item in lines(&text, here, sink) {
         let Some(l) = item else {
-            block.finish(sink, &mut out.claims);
+            block.finish(sink, out);
             first_block = false;
             continue;
         };
         if l.key.eq_ignore_ascii_case("name") {
-            block.finish(sink, &mut out.claims);
+            block.finish(sink, out);
             first_block = false;
             block.start(l.value, l.pos);
         } else if !first_block {
@@ -137,7 +142,7 @@ fn from_meta(archive: &mut Archive, sink: &Sink, out: &mut Index) -> Option<Smol
             }
         }
     }
-    block.finish(sink, &mut out.claims);
+    block.finish(sink, out);
     let Some(l) = entry else {
         sink.error_hint(here, "Entry-Definitions", "is missing", "write 'Entry-Definitions: Definitions/NAME.yaml'");
         return None;
@@ -229,15 +234,19 @@ impl FileBlock {
             _ => sink.warn(l.pos, l.key, "is not known here and is left out"),
         }
     }
-    fn finish(&mut self, sink: &Sink, claims: &mut Vec<Claim>) {
+    fn finish(&mut self, sink: &Sink, out: &mut Index) {
         let FileBlock { file, algorithm, hash } = std::mem::take(self);
         let Some((file, pos)) = file else { return };
-        // A URL names a file outside the package (SOL004 4.3.2); it is fetched by nobody here.
-        if file.contains("://") {
-            sink.warn(pos, "", format!("'{file}' is not in the package and is not fetched"));
+        // A URL names a file outside the package (SOL004 4.3.2).
+        let is_outside = file.contains("://");
+        if is_outside && hash.is_none() {
+            // Or a set lists what has its digest elsewhere.
+            if !out.sets.iter().any(|(f, _)| *f == file) {
+                sink.warn(pos, "", format!("'{file}' is not in the package, and without a Hash it cannot be fetched"));
+            }
             return;
         }
-        if let Err(why) = check_path(&file) {
+        if !is_outside && let Err(why) = check_path(&file) {
             sink.error(pos, "", format!("'{file}' {why}"));
             return;
         }
@@ -247,7 +256,17 @@ impl FileBlock {
                     let text = format!("the {} of '{file}' has {} digits, not {}", algorithm.name(), hash.len(), algorithm.hex_len());
                     sink.error(hash_at, "Hash", text);
                 }
-                Some(algorithm) => claims.push(Claim { file, algorithm, hash, pos, path: String::new() }),
+                Some(algorithm) if is_outside => {
+                    sink.warn(pos, "", format!("'{file}' is not in the package: it is fetched where ext_artifacts_access says how"));
+                    out.outside.push(OutsideArtefact {
+                        uri: file.into(),
+                        algorithm: algorithm.name().into(),
+                        hash: hash.to_ascii_lowercase().into(),
+                        set: None,
+                        file: None,
+                    });
+                }
+                Some(algorithm) => out.claims.push(Claim { file, algorithm, hash, pos, path: String::new() }),
                 None => sink.error(at, "Algorithm", format!("'{a}' is none of {}", Algorithm::NAMES)),
             },
             (None, None) => {}
@@ -265,28 +284,38 @@ fn manifest(archive: &mut Archive, path: &str, sink: &Sink, out: &mut Index) {
     };
     let mut block = FileBlock::default();
     let mut in_file = false;
-    // Artefacts for others (`non_mano_artifact_sets:`) list files too; their own keys are theirs.
+    // Artefacts for others (`non_mano_artifact_sets:`) list files too, below the names of their sets; other keys are theirs.
     let mut others = false;
+    let mut set: Option<&str> = None;
     for item in lines(&text, here, sink) {
         let Some(l) = item else { continue };
         match l.key {
             "Source" | "source" => {
-                block.finish(sink, &mut out.claims);
+                block.finish(sink, out);
+                if let Some(set) = set {
+                    out.sets.push((l.value.into(), set.into()));
+                }
                 block.start(l.value, l.pos);
                 in_file = true;
             }
             "metadata" => in_file = false,
             "non_mano_artifact_sets" => {
-                block.finish(sink, &mut out.claims);
+                block.finish(sink, out);
                 (in_file, others) = (false, true);
             }
-            _ if l.value.is_empty() && others => in_file = false,
+            name if l.value.is_empty() && others => {
+                block.finish(sink, out);
+                (in_file, set) = (false, Some(name));
+            }
             _ if in_file => block.line(&l, sink),
             _ if others => {}
             key => out.metadata.push((SmolStr::new(key), l.value.to_owned(), l.pos)),
         }
     }
-    block.finish(sink, &mut out.claims);
+    block.finish(sink, out);
+    for o in &mut out.outside {
+        o.set = out.sets.iter().find(|(f, _)| f.as_str() == o.uri).map(|(_, set)| set.clone());
+    }
     if out.metadata.is_empty() {
         sink.warn_hint(here, "metadata", "is missing", "a manifest starts with who made what: 'metadata:' and its keys");
     }

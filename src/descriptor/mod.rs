@@ -30,6 +30,6 @@ pub use check::{attach_by_id, check_against};
 pub use diagnose::{Diagnostic, Diagnostics, Severity};
 pub use limits::Limits;
 pub use package::{
-    Content, NsdContent, PackageKind, PnfdContent, Report, VnfPackageContent, lint, read_nsd_archive, read_package, read_pnfd_archive,
-    read_vnf_package,
+    Content, NsdContent, PackageKind, PnfdContent, Report, VnfPackageContent, lint, outside_of, read_nsd_archive, read_package,
+    read_pnfd_archive, read_vnf_package,
 };

@@ -18,7 +18,7 @@ use super::{
     },
     verify::{self, Claim},
 };
-use crate::model::{nsd::Nsd, package::PackageFile, pnfd::Pnfd, vnfd::Vnfd};
+use crate::model::{artefact::OutsideArtefact, nsd::Nsd, package::PackageFile, pnfd::Pnfd, vnfd::Vnfd};
 
 /// A VNF package as read.
 #[derive(Debug, Clone)]
@@ -28,6 +28,9 @@ pub struct VnfPackageContent {
     pub manifest_path: Option<SmolStr>,
     /// Every file, with the digest of what it is.
     pub files: Vec<PackageFile>,
+    /// Files for others than MANO, each with its set; and files that are not in the package.
+    pub sets: Vec<(SmolStr, SmolStr)>,
+    pub outside: Vec<OutsideArtefact>,
     pub warnings: Diagnostics,
 }
 
@@ -131,6 +134,12 @@ pub fn read_vnf_package(archive: &mut Archive, limits: &Limits) -> Result<VnfPac
     }
 }
 
+/// What a package's manifest says of files that are not in it; nothing else is looked at.
+pub fn outside_of(archive: &mut Archive, limits: &Limits) -> Vec<OutsideArtefact> {
+    archive.limit(limits);
+    manifest::index(archive, &Sink::default()).outside
+}
+
 pub fn read_nsd_archive(archive: &mut Archive, limits: &Limits) -> Result<NsdContent, Diagnostics> {
     match read(archive, limits, Some(PackageKind::Nsd))? {
         Content::Nsd(c) => Ok(c),
@@ -229,6 +238,8 @@ fn read_into(archive: &mut Archive, want: Option<PackageKind>, sink: &Sink) -> O
                 vnfd_path: entry.clone(),
                 manifest_path: index.manifest.clone(),
                 files: Vec::new(),
+                sets: index.sets.clone(),
+                outside: index.outside.clone(),
                 warnings: Diagnostics::default(),
             })
         }),

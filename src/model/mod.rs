@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod alarm;
+pub mod artefact;
 pub mod central;
 pub mod chain;
 pub mod der;

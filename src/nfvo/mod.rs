@@ -10,6 +10,7 @@
 //! * `preview`   the same for packages that are not onboarded: dry runs only
 //! * `alter`, `scale`  the same for its members' scaling and healing, and for its own scaling
 //! * `reroute`   takes a request to change chains
+//! * `snapshot`  takes a request for a snapshot of a member
 //! * `grants`    what operations of foreign VNFMs may take
 //! * `run`       does and undoes one step of a service: a link, a member's operation
 //! * `again`     plans anew what had no room, when it is tried again
@@ -35,6 +36,7 @@ pub mod run;
 pub mod runner;
 pub mod scale;
 pub mod settle;
+pub mod snapshot;
 pub mod way;
 
 use std::sync::Arc;

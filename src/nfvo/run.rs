@@ -66,7 +66,7 @@ impl Nfvo {
                 }
             }
             NsStep::Instantiate { vnf, op, .. } => return self.see_through(cx, *vnf, *op, "the VNF is being instantiated"),
-            NsStep::Alter { vnf, op } => return self.see_through(cx, *vnf, *op, "the VNF is being scaled or healed"),
+            NsStep::Alter { vnf, op } => return self.see_through(cx, *vnf, *op, "the VNF is being scaled, healed, or is at a snapshot"),
             NsStep::Terminate { vnf, op } => return self.see_through(cx, *vnf, *op, "the VNF is being terminated"),
         }
         Ok(Outcome::Done)

@@ -42,7 +42,7 @@ pub fn settle(tx: &mut Tx<'_>, ns: NsId, op: &Operation, state: NsOpState) -> Re
             give_up_children(tx, op)?;
             drop_members(tx, &mut inst, op)?;
         }
-        (OpKind::Terminate | OpKind::Heal, NsOpState::Failed) => give_up_children(tx, op)?,
+        (OpKind::Terminate | OpKind::Heal | OpKind::Update, NsOpState::Failed) => give_up_children(tx, op)?,
         (
             OpKind::Instantiate
             | OpKind::Terminate

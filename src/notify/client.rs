@@ -10,8 +10,8 @@ use std::{
 use data_encoding::BASE64;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
-    Method, Request, Uri,
-    body::Bytes,
+    HeaderMap, Method, Request, Response, Uri,
+    body::{Bytes, Incoming},
     client::conn::http1::{self, SendRequest},
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, LOCATION},
 };
@@ -106,6 +106,14 @@ pub struct Heard {
     pub body: Bytes,
 }
 
+/// An answer whose body is still to come.
+pub struct Stream {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Incoming,
+    _sender: SendRequest<Full<Bytes>>,
+}
+
 /// A connection that is opened when it is needed, and kept.
 pub(super) struct Line {
     pub(super) target: Target,
@@ -128,19 +136,34 @@ impl Line {
         answer
     }
 
-    async fn ask_now(&mut self, mut request: Request<Full<Bytes>>, path: Option<&str>) -> Result<Heard, String> {
-        *request.uri_mut() = path.unwrap_or(&self.target.path).parse().map_err(|_| "the path cannot be asked for".to_owned())?;
-        request.headers_mut().insert(HOST, self.target.authority.clone());
-        // A connection that the subscriber has closed meanwhile is opened anew.
-        let kept = match self.open.take() {
-            Some(mut s) => s.ready().await.is_ok().then_some(s),
-            None => None,
-        };
+    /// The answer up to its head; its body comes as long as the sender is kept.
+    async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        kept: Option<SendRequest<Full<Bytes>>>,
+    ) -> Result<(SendRequest<Full<Bytes>>, Response<Incoming>), String> {
         let mut sender = match kept {
             Some(s) => s,
             None => self.connect().await?,
         };
         let response = sender.send_request(request).await.map_err(|e| format!("the connection broke: {e}"))?;
+        Ok((sender, response))
+    }
+
+    fn address(&self, request: &mut Request<Full<Bytes>>, path: Option<&str>) -> Result<(), String> {
+        *request.uri_mut() = path.unwrap_or(&self.target.path).parse().map_err(|_| "the path cannot be asked for".to_owned())?;
+        request.headers_mut().insert(HOST, self.target.authority.clone());
+        Ok(())
+    }
+
+    async fn ask_now(&mut self, mut request: Request<Full<Bytes>>, path: Option<&str>) -> Result<Heard, String> {
+        self.address(&mut request, path)?;
+        // A connection that the subscriber has closed meanwhile is opened anew.
+        let kept = match self.open.take() {
+            Some(mut s) => s.ready().await.is_ok().then_some(s),
+            None => None,
+        };
+        let (sender, response) = self.send(request, kept).await?;
         let status = response.status().as_u16();
         let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok()).and_then(|l| self.target.path_of(l));
         let body = Limited::new(response.into_body(), self.most).collect().await.map_err(|e| format!("the answer broke off: {e}"))?;
@@ -248,6 +271,28 @@ impl Caller {
         })
         .await
         .map(|h| h.status)
+    }
+
+    /// A GET whose body is the caller's to read; nothing of it is held back here. What it leads on to is not followed.
+    pub async fn stream(mut self) -> Result<Stream, String> {
+        let mut again = true;
+        loop {
+            let mut r = Request::new(Full::default());
+            self.line.address(&mut r, None)?;
+            r.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/zip, */*"));
+            if let Some(v) = self.credentials.header().await? {
+                r.headers_mut().insert(AUTHORIZATION, v);
+            }
+            let limit = self.line.timeout;
+            let sent = timeout(limit, self.line.send(r, None)).await;
+            let (sender, response) = sent.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs_f32())))?;
+            if response.status() == 401 && again && self.credentials.forget() {
+                again = false;
+                continue;
+            }
+            let (head, body) = response.into_parts();
+            return Ok(Stream { status: head.status.as_u16(), headers: head.headers, body, _sender: sender });
+        }
     }
 
     async fn call(&mut self, path: Option<&str>, request: impl Fn() -> hyper::http::Result<Request<Full<Bytes>>>) -> Result<Heard, String> {

@@ -164,6 +164,12 @@ impl Notifier {
         self.inner.dial(&Dial { what, uri, auth }, id)
     }
 
+    /// The same where the secret is at hand and was never sealed.
+    pub fn caller_with(&self, what: &str, uri: &str, auth: Option<&Auth>) -> Result<Caller> {
+        let i = &self.inner;
+        Caller::new(&Dial { what, uri, auth }, |clear| Ok(clear.to_vec()), &i.tls, i.settings.timeout)
+    }
+
     /// Seals what of a subscription is secret.
     pub fn seal(&self, id: Uuid, secret: &str) -> Result<Vec<u8>> {
         self.inner.store.sealer().seal(id.as_bytes(), secret.as_bytes())

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     common::{Checksum, DateTime, Identifier, KeyValuePairs, Link, SecurityOption},
     problem::ProblemDetails,
+    subscription::one_or_many,
 };
 
 /// POST vnf_packages (SOL005 9.5.2.2).
@@ -52,6 +53,28 @@ pub struct Oauth2ClientCredentials {
     pub client_id: String,
     pub client_password: String,
     pub token_endpoint: String,
+}
+
+/// How artefacts outside of a package are reached (SOL005 9.5.2.10).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalArtifactsAccessConfig {
+    /// ETSI's file has one object in place of the list.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub artifact: Vec<ExternalArtifactAccess>,
+}
+
+/// One of them; its credentials are in no reply.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalArtifactAccess {
+    pub artifact_uri: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub override_uri: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_type: Option<UploadAuthType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub params_oauth2_client_credentials: Option<Oauth2ClientCredentials>,
 }
 
 /// An individual VNF package resource (SOL005 9.5.2.5).

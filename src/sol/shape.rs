@@ -300,7 +300,7 @@ pub static VNF_OP_OCC: Shape = Shape {
     left_out: &["operationParams", "error", "resourceChanges", "changedInfo", "changedExtConnectivity"],
 };
 
-/// SOL003 5.4.23.3.2.
+/// SOL003 5.4.23.3.2, SOL005 6.4.19.3.2.
 pub static VNF_SNAPSHOT: Shape = Shape {
     members: &["id", "vnfSnapshotPkgId", "vnfSnapshot", "_links"],
     required: &["id", "_links"],
@@ -539,6 +539,7 @@ mod tests {
             (schema::VNFLCM, "VnfInstance", &VNF_INSTANCE),
             (schema::VNFLCM, "VnfLcmOpOcc", &VNF_OP_OCC),
             (schema::VNFLCM, "VnfSnapshotInfo", &VNF_SNAPSHOT),
+            (schema::NSLCM, "VnfSnapshotInfo", &VNF_SNAPSHOT),
             (schema::NSD, "NsdmSubscription", &SUBSCRIPTION),
             (schema::VNFPKGM, "PkgmSubscription", &SUBSCRIPTION),
             (schema::NSLCM, "LccnSubscription", &SUBSCRIPTION_WITH_VERBOSITY),

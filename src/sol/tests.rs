@@ -35,6 +35,7 @@ const ROWS: &[Row] = &[
     (schema::NSLCM, "NsInstance", through::<NsInstance>),
     (schema::NSLCM, "NsLcmOpOcc", through::<NsLcmOpOcc>),
     (schema::NSLCM, "CancelMode", through::<CancelMode>),
+    (schema::NSLCM, "VnfSnapshotInfo", through::<NsVnfSnapshotInfo>),
     (schema::VNFLCM, "CreateVnfRequest", through::<CreateVnfRequest>),
     (schema::VNFLCM, "InstantiateVnfRequest", through::<InstantiateVnfRequest>),
     (schema::VNFLCM, "ScaleVnfRequest", through::<ScaleVnfRequest>),

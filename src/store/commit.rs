@@ -13,7 +13,10 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, JoinHandle},
 };
 
@@ -49,6 +52,8 @@ pub(super) struct Database {
     limits: compact::Limits,
     /// Hears of each transaction that wrote an event.
     pub listener: OnceLock<super::Listener>,
+    /// How many transactions have written to each table, by its tag.
+    pub writes: Box<[AtomicU64; 256]>,
 }
 
 #[derive(Default)]
@@ -105,6 +110,7 @@ impl Database {
             work: Condvar::new(),
             limits,
             listener: OnceLock::new(),
+            writes: Box::new([const { AtomicU64::new(0) }; 256]),
         });
         let committer = db.clone();
         let thread = thread::Builder::new()
@@ -122,8 +128,10 @@ impl Database {
             let done = handle.transact(f).map_err(|e| self.untransacted(e));
             let mut p = lock(&self.progress);
             p.open -= 1;
-            let (out, told) = done?;
+            let (out, told, tags) = done?;
             p.committed += 1;
+            // Before the writer is answered: what was read from here on is not older.
+            tags.iter().for_each(|t| _ = self.writes[usize::from(*t)].fetch_add(1, Ordering::AcqRel));
             (out, told, p.committed, durability == Durability::Lazy && handle.has_new_blobs())
         };
         match durability {

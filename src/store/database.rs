@@ -100,16 +100,16 @@ impl Handle {
         self.db.as_ref().ok_or_else(|| Fault::bug("the database is closed"))
     }
 
-    /// Gives also the newest event that was written, 0 for none.
-    pub fn transact<T>(&self, f: impl Fn(&mut Tx) -> Result<T>) -> Result<(T, u64), Untransacted> {
+    /// Gives also the newest event that was written, 0 for none, and the tags of the tables that were.
+    pub fn transact<T>(&self, f: impl Fn(&mut Tx) -> Result<T>) -> Result<(T, u64, Vec<u8>), Untransacted> {
         let db = self.db()?;
         let _inside = Inside::enter()?;
         let run = |tree: &sled::transaction::TransactionalTree| {
             let mut tx = Tx::new(tree);
             let out = f(&mut tx).map_err(ConflictableTransactionError::Abort)?;
-            let told = tx.told;
+            let (told, tags) = (tx.told, tx.written());
             tx.close().map_err(ConflictableTransactionError::Abort)?;
-            Ok((out, told))
+            Ok((out, told, tags))
         };
         db.transaction(run).map_err(|e| match e {
             TransactionError::Abort(fault) => Untransacted::Refused(fault),

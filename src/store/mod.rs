@@ -344,6 +344,12 @@ impl Store {
         Ok(self.0.live.compact_if_needed()? | self.0.history.compact_if_needed()?)
     }
 
+    /// How many transactions of this process have written to a table: what was read of it before, and kept, holds while this stays
+    /// the same. To be asked before the reading.
+    pub fn writes_to(&self, table: Table) -> u64 {
+        self.0.live.writes[usize::from(table.tag())].load(std::sync::atomic::Ordering::Acquire)
+    }
+
     /// False while something long keeps readers out: a compaction, a verification, an export.
     pub fn reads_at_once(&self) -> bool {
         self.0.live.gate.is_open() && self.0.history.gate.is_open()

@@ -13,6 +13,7 @@ use super::{
 use crate::model::{
     access::{Account, AuditEnds, AuditEntry, Project, Role, Token},
     alarm::{Alarm, AlarmList},
+    artefact::Artefacts,
     central::{CentralNfvo, GrantAsk, SnapshotOwner},
     chain::Chain,
     error::Result,
@@ -55,6 +56,7 @@ macro_rules! records {
 
 records! {
     VnfPackage, VnfPackage, 6 <- old::package, VnfPkgId, |r| r.id, |b, a, _| Ok(news::of_package(b, a));
+    Artefacts, Artefacts, 1, VnfPkgId, |r| r.package;
     NsDescriptor, NsDescriptor, 5 <- old::ns_descriptor, NsdInfoId, |r| r.id, |b, a, _| Ok(news::of_nsd(b, a));
     PnfDescriptor, PnfDescriptor, 1, PnfdInfoId, |r| r.id, |b, a, _| Ok(news::of_pnfd(b, a));
     VnfInstance, VnfInstance, 2 <- old::vnf_instance, VnfId, |r| r.id, |b, a, _| Ok(news::of_instance(b, a));

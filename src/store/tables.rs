@@ -90,11 +90,13 @@ pub enum Table {
     ElementListener,
     /// What foreign VNFMs were refused for want of room.
     Wanting,
+    /// What is known of packages' artefacts beside their files.
+    Artefacts,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 42] = [
+    pub const ALL: [Table; 43] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -137,6 +139,7 @@ impl Table {
         Table::Indicator,
         Table::ElementListener,
         Table::Wanting,
+        Table::Artefacts,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -184,6 +187,7 @@ impl Table {
             Table::Indicator => 0x34,
             Table::ElementListener => 0x23,
             Table::Wanting => 0x54,
+            Table::Artefacts => 0x1d,
         }
     }
 
@@ -232,6 +236,7 @@ impl Table {
             Table::Indicator => "VNF indicator",
             Table::ElementListener => "element listener",
             Table::Wanting => "refused grant",
+            Table::Artefacts => "package artefacts",
         }
     }
 
@@ -292,6 +297,7 @@ mod tests {
             (0x34, "VNF indicator"),
             (0x23, "element listener"),
             (0x54, "refused grant"),
+            (0x1d, "package artefacts"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

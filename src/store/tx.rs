@@ -100,6 +100,11 @@ impl<'a> Tx<'a> {
         Ok(record)
     }
 
+    /// The tags of the tables that it has written to.
+    pub(super) fn written(&self) -> Vec<u8> {
+        self.changes.keys().copied().collect()
+    }
+
     /// The value behind a full key, put together from its chunks.
     pub(super) fn read(&self, full: &[u8]) -> Result<Option<Vec<u8>>> {
         let Some(raw) = self.fetch(full)? else { return Ok(None) };

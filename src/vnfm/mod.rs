@@ -15,6 +15,8 @@
 //! * `settle`  what the end of an operation means for the instance
 //! * `day0`    renders what a guest finds at its first boot
 //! * `package` onboards VNF packages
+//! * `artefact` what of a package is for others than MANO, or lies outside of it
+//! * `known`   descriptors that were read, for those who read instances
 //! * `rival` one id, one onboarded descriptor
 //! * `sample`  packages that are looked at and not onboarded
 //! * `room`    whether what is no disk of a guest may be written
@@ -35,6 +37,7 @@
 pub mod accept;
 mod affinity;
 pub mod alter;
+mod artefact;
 mod bare;
 pub mod change;
 pub mod connect;
@@ -42,6 +45,7 @@ pub mod day0;
 mod float;
 pub mod grant;
 pub mod hold;
+mod known;
 mod medium;
 mod operate;
 mod order;
@@ -60,7 +64,7 @@ pub mod run;
 pub mod sample;
 pub mod settle;
 pub mod shutdown;
-mod snapshot;
+pub mod snapshot;
 pub mod stray;
 mod vhost;
 
@@ -135,6 +139,8 @@ pub struct Vnfm {
     sweeping: Mutex<()>,
     /// Onboardings end one after the other.
     ending: Mutex<()>,
+    /// Descriptors that were read of late.
+    read: Mutex<known::Read>,
 }
 
 /// What `Vnfm` is built from.
@@ -174,6 +180,7 @@ impl Vnfm {
             unpacking: Mutex::default(),
             sweeping: Mutex::default(),
             ending: Mutex::default(),
+            read: Mutex::default(),
         })
     }
 

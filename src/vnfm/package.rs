@@ -27,6 +27,7 @@ use super::{Vnfm, plan::fresh_uuid};
 use crate::{
     descriptor::{Archive, Limits, read_vnf_package},
     model::{
+        artefact::Artefacts,
         error::{Fault, Kind, Result},
         id::{ProjectId, VnfPkgId},
         package::{NsDescriptor, Onboarding, Operational, PackageFile, PnfDescriptor, StoredImage, VnfPackage},
@@ -88,7 +89,7 @@ impl Vnfm {
         name(keep_archive(self.layout.artifact(&upload.sha256), upload))
     }
 
-    fn process_in_background(self: &Arc<Self>, id: VnfPkgId) -> Result<()> {
+    pub(super) fn process_in_background(self: &Arc<Self>, id: VnfPkgId) -> Result<()> {
         let me = self.clone();
         std::thread::Builder::new()
             .name("onboard".into())
@@ -162,6 +163,7 @@ impl Vnfm {
         for w in content.warnings.iter() {
             info!(package = %id, "{w}");
         }
+        self.note_artefacts(&p, &content.files, &content.sets, &content.outside)?;
         p.vnfd = Some(content.vnfd);
         p.vnfd_path = content.vnfd_path;
         p.manifest_path = content.manifest_path;
@@ -237,6 +239,7 @@ impl Vnfm {
             let mut p: VnfPackage = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF package {id}")))?;
             allowed(&p)?;
             p.entry().check_removable()?;
+            tx.delete::<Artefacts>(&id)?;
             tx.delete::<VnfPackage>(&id).map(drop)
         })?;
         self.sweep_artifacts().map(drop)
@@ -264,6 +267,7 @@ impl Vnfm {
         let mut named: HashSet<[u8; 32]> = packages.iter().flat_map(|p| p.files.iter().chain(&p.archive)).map(|f| f.sha256).collect();
         named.extend(pnfds.iter().flat_map(|p| p.files.iter().chain(&p.archive)).map(|f| f.sha256));
         named.extend(nsds.iter().flat_map(|n| n.files.iter().chain(&n.archive)).map(|f| f.sha256));
+        named.extend(self.store.list::<Artefacts>()?.iter().flat_map(Artefacts::fetched).map(|f| f.sha256));
         let kept: HashSet<Utf8PathBuf> = named.iter().map(|d| self.layout.artifact(d)).collect();
         for path in present.into_iter().filter(|p| !kept.contains(p)) {
             if let Err(error) = fs::remove_file(&path) {
@@ -279,7 +283,12 @@ impl Vnfm {
         Ok(true)
     }
 
-    fn set_package(&self, id: VnfPkgId, durability: Durability, change: impl Fn(&mut VnfPackage) -> Result<()>) -> Result<VnfPackage> {
+    pub(super) fn set_package(
+        &self,
+        id: VnfPkgId,
+        durability: Durability,
+        change: impl Fn(&mut VnfPackage) -> Result<()>,
+    ) -> Result<VnfPackage> {
         self.store.write(durability, |tx| {
             let mut p: VnfPackage = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF package {id}")))?;
             change(&mut p)?;
@@ -291,7 +300,7 @@ impl Vnfm {
 }
 
 /// Moves a complete upload to its place under its digest.
-fn keep_archive(to: Utf8PathBuf, upload: &Upload) -> Result<PackageFile> {
+pub(super) fn keep_archive(to: Utf8PathBuf, upload: &Upload) -> Result<PackageFile> {
     let failed = |e: io::Error| Fault::transient(format!("cannot keep the upload as {to}")).with_source(e);
     File::open(&upload.path).and_then(|f| f.sync_all()).map_err(failed)?;
     fs::rename(&upload.path, &to).map_err(failed)?;

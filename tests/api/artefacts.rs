@@ -5,7 +5,12 @@ use std::io::{Cursor, Read as _};
 
 use zip::ZipArchive;
 
+use serde_json::json;
+
 use crate::{
+    fetch::with_manifest,
+    held::Face,
+    identity::{bare, bearer, user},
     kit::build,
     rig::{Rig, rig},
 };
@@ -14,7 +19,7 @@ use crate::{
 const TYPES: [(&str, &str); 4] = [(".yaml", "application/yaml"), (".meta", "text/plain"), (".mf", "text/plain"), (".txt", "text/plain")];
 
 /// The files of an archive, by their paths.
-fn entries(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
+pub fn entries(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut zip = ZipArchive::new(Cursor::new(archive)).expect("a ZIP");
     let mut all = Vec::new();
     for i in 0..zip.len() {
@@ -77,4 +82,69 @@ async fn files_of_packages_and_of_nsds_come_back_byte_by_byte() {
     assert_eq!(paths, ["TOSCA-Metadata/TOSCA.meta", main.0.as_str()]);
     let whole = rig.get(&format!("{at}/nsd_content")).await;
     assert_eq!((whole.status, whole.header("content-type"), &whole.bytes), (200, Some("application/zip"), &archive));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_artefacts_of_a_package_come_as_one_archive_by_what_they_are_for() {
+    let mut rig = rig(64, "").await;
+    let sets = "non_mano_artifact_sets:\n  prv.one:\n    Source: Files/one.txt\n  prv.two:\n    Source: Files/two.txt\n";
+    let files: [(&str, &[u8]); 4] =
+        [("Files/one.txt", b"one"), ("Files/two.txt", b"two"), ("Files/plain.txt", b"plain"), ("Files/plain.txt.sig", b"signed")];
+    let archive = with_manifest(sets, &files);
+    let made = rig.post("/vnfpkgm/v2/vnf_packages", json!({})).await;
+    let at = made.header("location").expect("location").to_owned();
+    let early = rig.get(&format!("{at}/artifacts")).await;
+    assert!(early.status == 409 && early.problem().contains("is not onboarded"), "{}", early.body);
+    assert_eq!(rig.put(&format!("{at}/package_content"), &archive).await.status, 202);
+    let v = rig.settled(&at, "onboardingState", &["UPLOADING", "PROCESSING"]).await;
+    assert_eq!(v["onboardingState"], "ONBOARDED", "{v:#}");
+    let set_of = |path: &str| {
+        let all = v["additionalArtifacts"].as_array().expect("artefacts");
+        all.iter().find(|a| a["artifactPath"] == *path).expect("it")["nonManoArtifactSetId"].clone()
+    };
+    assert_eq!((set_of("Files/one.txt"), set_of("Files/plain.txt")), (json!("prv.one"), json!(null)));
+    assert_eq!(rig.show("/vnfpkgm/v2/vnf_packages?all_fields").await[0]["additionalArtifacts"], v["additionalArtifacts"]);
+
+    let vnfm = bearer(&user(&rig, "vnfm-a", "vnfm", "default").await);
+    let by_vnfd = format!("/vnfpkgm/v2/onboarded_vnf_packages/{}", v["vnfdId"].as_str().expect("vnfdId"));
+    for (face, at) in [(Face::Main, &at), (Face::Vnfm, &at), (Face::Vnfm, &by_vnfd)] {
+        rig.show_face(face);
+        let get = async |query: &str, more: &[&str]| {
+            let head = [&[vnfm.as_str()], more].concat();
+            bare(&rig, &format!("GET {at}/artifacts{query}"), &head, "").await
+        };
+        for (query, plain, signed, one, two) in [
+            ("", true, false, true, true),
+            ("?include_signatures", true, true, true, true),
+            ("?exclude_all_mano_artifacts", false, false, true, true),
+            ("?exclude_all_non_mano_artifacts", true, false, false, false),
+            ("?select_non_mano_artifact_sets=prv.two,prv.three", true, false, false, true),
+            ("?exclude_all_mano_artifacts&select_non_mano_artifact_sets=prv.one&include_external_artifacts", false, false, true, false),
+        ] {
+            let r = get(query, &[]).await;
+            assert_eq!((r.status, r.header("content-type")), (200, Some("application/zip")), "{query}: {}", r.head);
+            let all = entries(&r.bytes);
+            let has: Vec<bool> = [2, 3, 0, 1].map(|i| all.iter().any(|(p, b)| (p.as_str(), b.as_slice()) == files[i])).into();
+            assert_eq!(has, [plain, signed, one, two], "{query}");
+            let others = ["Files/images/", "Definitions/", ".mf"];
+            assert!(all.iter().all(|(p, _)| others.iter().all(|o| !p.contains(o))), "{query}: descriptor, manifest and images are no part");
+        }
+        // The same archive each time, so it can be had in parts.
+        let whole = get("", &[]).await.bytes;
+        let part = get("", &["range: bytes=7-70"]).await;
+        assert_eq!((part.status, part.bytes.as_slice()), (206, &whole[7..=70]));
+        assert_eq!(part.header("content-range"), Some(format!("bytes 7-70/{}", whole.len()).as_str()));
+        for (query, more, status) in
+            [("", "range: bytes=9999999-", 416), ("", "accept: text/plain", 406), ("?include_images", "accept: */*", 400)]
+        {
+            let r = get(query, &[more]).await;
+            assert_eq!(r.status, status, "{query} {more}: {}", r.body);
+            r.problem();
+        }
+    }
+    assert_eq!(
+        std::fs::read_dir(rig.config_path.with_file_name("uploads")).expect("folder").count(),
+        0,
+        "what was made for an answer is gone"
+    );
 }

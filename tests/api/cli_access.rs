@@ -92,6 +92,16 @@ fn accounts_are_made_on_the_box_and_used_from_afar() {
     let (code, said) = site.afar(&["token", "list"], "");
     assert!(code == 0 && said.contains("oauth2"), "{said}");
 
+    // Another password, by himself.
+    let (code, said) = site.afar(&["passwd"], "not the old one\nstaple after staple\n");
+    assert!(code == 3 && said.contains("this is not the password"), "{said}");
+    let (code, said) = site.afar(&["passwd"], "correct horse battery\nstaple after staple\n");
+    assert!(code == 0 && said.contains("tokens stay"), "{said}");
+    assert_eq!(site.afar(&["login", "eve"], WORD).0, 3);
+    assert_eq!(site.afar(&["login", "eve"], "staple after staple\n").0, 0);
+    let (code, said) = site.here(&["passwd"], "x\ny\n");
+    assert!(code != 0 && said.contains("root@localhost is no account"), "{said}");
+
     // By a token that is revoked.
     let token = site.json(&["token", "create", "--account", "eve", "--label", "ci"], "");
     let with = ["--token", token["token"].as_str().expect("token"), "health"];
@@ -137,7 +147,7 @@ fn accounts_are_made_on_the_box_and_used_from_afar() {
         assert!(trail.contains(part), "{part} in\n{trail}");
     }
     let log = site.daemon.take().expect("daemon").stop();
-    for hidden in ["correct horse", with[1]] {
+    for hidden in ["correct horse", "staple after", with[1]] {
         assert!(!trail.contains(hidden) && !log.contains(hidden), "{hidden}");
     }
     assert!(Path::new(&site.at(".config/bothy/logins")).exists());

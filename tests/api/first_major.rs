@@ -251,7 +251,17 @@ async fn foreign_vnfms_read_packages_in_the_first_major_and_change_none() {
     for part in ["", "/vnfd", "/package_content", "/artifacts/TOSCA-Metadata/TOSCA.meta"] {
         assert_eq!(get(&format!("{one}{part}")).await.status, 200, "{part}");
     }
-    assert_eq!(get("/vnfpkgm/v1/onboarded_vnf_packages").await.status, 404);
+    let by_vnfd = "/vnfpkgm/v1/onboarded_vnf_packages";
+    let listed = get(by_vnfd).await.json();
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]["id"]), (Some(1), &package["id"]), "{listed:#}");
+    let at = format!("{by_vnfd}/{}", package["vnfdId"].as_str().expect("vnfdId"));
+    for part in ["", "/vnfd", "/package_content", "/artifacts/TOSCA-Metadata/TOSCA.meta"] {
+        assert_eq!(get(&format!("{at}{part}")).await.status, 200, "{part}");
+    }
+    assert!(get(&at).await.json()["vnfmInfo"].is_null(), "it came later");
+    for later in [format!("{at}/manifest"), format!("{at}/artifacts"), format!("{by_vnfd}/nothing")] {
+        assert_eq!(get(&later).await.status, 404, "{later}");
+    }
     let r = bare(&rig, &format!("DELETE {one}"), &[&vnfm], "").await;
     assert_eq!((r.status, r.header("allow")), (405, Some("GET,HEAD")));
     let ask = json!({"callbackUri": to.uri()}).to_string();

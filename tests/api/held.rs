@@ -104,12 +104,20 @@ const OTHERWISE: &[(Face, &str, &str, u16, &str, &str)] = &[
 ];
 
 /// A list whose entries lack members that their type requires: path, type, members, and why.
-const LEFT_OUT: &[(&str, &str, &[&str], &str)] = &[(
-    "/vnflcm/v2/vnf_snapshots",
-    "VnfSnapshot",
-    &["vnfInstance", "vnfcSnapshots"],
-    "SOL003 5.4.23.3.2 has them excluded unless they are asked for",
-)];
+const LEFT_OUT: &[(&str, &str, &[&str], &str)] = &[
+    (
+        "/vnflcm/v2/vnf_snapshots",
+        "VnfSnapshot",
+        &["vnfInstance", "vnfcSnapshots"],
+        "SOL003 5.4.23.3.2 has them excluded unless they are asked for",
+    ),
+    (
+        "/nslcm/v2/vnf_snapshots",
+        "VnfSnapshot",
+        &["vnfInstance", "vnfcSnapshots"],
+        "SOL005 6.4.19.3.2 has them excluded unless they are asked for",
+    ),
+];
 
 /// What was found at one server.
 #[derive(Clone, Default)]

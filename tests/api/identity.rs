@@ -34,7 +34,7 @@ async fn form(rig: &Rig, headers: &[&str], body: &str) -> Reply {
     bare(rig, "POST /oauth2/token", &all, body).await
 }
 
-fn basic(name: &str, password: &str) -> String {
+pub fn basic(name: &str, password: &str) -> String {
     format!("authorization: Basic {}", BASE64.encode(format!("{name}:{password}").as_bytes()))
 }
 

@@ -169,7 +169,7 @@ async fn bad_requests_are_problems_that_name_every_fault() {
         ("GET", &format!("/nslcm/v2/ns_instances/{nobody}"), Value::Null, 404, nobody),
         ("POST", &ns_op, json!({}), 404, nobody),
         ("DELETE", "/nslcm/v2/ns_instances", Value::Null, 405, ""),
-        ("POST", "/vnfpkgm/v2/vnf_packages/x/package_content/upload_from_uri", json!({}), 404, "PUT the package"),
+        ("POST", "/vnfpkgm/v2/vnf_packages/x/package_content/upload_from_uri", json!({}), 404, "there is no 'x' here"),
         ("DELETE", &format!("/vnfpkgm/v2/vnf_packages/{}", package["id"].as_str().expect("id")), Value::Null, 409, "in use"),
     ];
     for (method, path, body, status, says) in cases {

@@ -278,3 +278,110 @@ async fn subscribers_hear_of_each_state_of_both_operations() {
     }
     assert!(heard[2]["affectedVnfcs"].is_null() && heard[5]["affectedVnfcs"][0]["changeType"] == "MODIFIED", "{heard:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oss_has_the_same_snapshots_in_its_own_words_and_a_state_is_in_none() {
+    const OF_NS: &str = "/nslcm/v2/vnf_snapshots";
+    let rig = rig(64, "").await;
+    let vnfd = rig.onboard_vnf("descriptors/vcpe/vcpe-web").await;
+    let vnf = up(&rig, &vnfd, "web").await;
+    let (at, id) = empty(&rig).await;
+    let to = format!("{OF_NS}/{id}");
+    let state = format!("{at}/vnf_state_snapshot");
+    let early = rig.get(&state).await;
+    assert!(early.status == 409 && early.problem().contains("is not complete"), "{}", early.body);
+    assert_eq!(rig.show(&to).await["vnfSnapshot"], Value::Null);
+    take(&rig, &vnf, &id).await;
+    let (ours, theirs) = (rig.show(&at).await, rig.show(&to).await);
+    fits(schema::NSLCM, "VnfSnapshotInfo", &theirs);
+    let of = |v: &Value| v["vnfSnapshot"].clone();
+    for member in ["id", "vnfInstanceId", "vnfdId", "creationStartedAt", "creationFinishedAt", "userDefinedData"] {
+        assert_eq!(of(&ours)[member], of(&theirs)[member], "{member}");
+    }
+    let copy = |v: &Value, member: &str| of(v)["vnfcSnapshots"][0]["storageSnapshotResources"][0][member]["resourceId"].clone();
+    assert_eq!(copy(&ours, "storageSnapshotResource"), copy(&theirs, "storageSnapshotResources"));
+    assert!(copy(&theirs, "storageSnapshotResources").is_string());
+    assert_eq!(of(&theirs)["vnfInstance"]["vnfPkgId"], vnfd["id"]);
+    assert!(theirs["_links"]["self"]["href"].as_str().expect("a link").ends_with(&to));
+    let listed = rig.show(&format!("{OF_NS}?filter=(eq,id,{id})")).await;
+    assert!(listed[0]["vnfSnapshot"]["vnfInstance"].is_null() && listed[0]["vnfSnapshot"]["vnfdId"] == vnfd["vnfdId"], "{listed:#}");
+    let none = rig.get(&state).await;
+    assert!(none.status == 404 && none.problem().contains("its VNF gave none"), "{}", none.body);
+    let stranger = bearer(&user(&rig, "ann", "viewer", "default").await);
+    assert_eq!(bare(&rig, &format!("GET {to}"), &[&stranger], "").await.status, 200);
+    assert_eq!(bare(&rig, &format!("DELETE {to}"), &[&stranger], "").await.status, 403);
+    assert_eq!(rig.ask(&format!("DELETE {to}"), &["if-match: \"99\""], "").await.status, 412);
+    assert_eq!((rig.delete(&to).await.status, rig.get(&at).await.status, rig.get(&to).await.status), (204, 404, 404));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_takes_snapshots_of_its_vnfs_goes_back_to_them_and_forgets_them() {
+    let rig = rig(64, "").await;
+    let nsd = rig.onboard_vcpe().await;
+    let made = rig.post("/nslcm/v2/ns_instances", json!({"nsdId": nsd["nsdId"], "nsName": "n", "nsDescription": ""})).await;
+    let ns = made.header("location").expect("location").to_owned();
+    let early = json!({"updateType": "CREATE_VNF_SNAPSHOT", "createSnapshotData": {"vnfInstanceId": id_of(&ns)}});
+    assert_eq!(rig.post(&format!("{ns}/update"), early).await.status, 409);
+    assert_eq!(rig.task(&format!("{ns}/instantiate"), json!({"nsFlavourId": "default"})).await["operationState"], "COMPLETED");
+    let member = rig.show(&ns).await["vnfInstance"][0].clone();
+    let vnf = member["id"].as_str().expect("id").to_owned();
+    let update = |ask: Value| {
+        let (rig, ns) = (&rig, &ns);
+        async move {
+            fits(schema::NSLCM, "UpdateNsRequest", &ask);
+            let op = rig.task(&format!("{ns}/update"), ask.clone()).await;
+            assert_eq!((&op["lcmOperationType"], &op["operationParams"]), (&json!("UPDATE"), &ask), "{op:#}");
+            op
+        }
+    };
+    let take =
+        json!({"updateType": "CREATE_VNF_SNAPSHOT", "createSnapshotData": {"vnfInstanceId": vnf, "userDefinedData": {"name": "one"}}});
+    assert_eq!(update(take.clone()).await["operationState"], "COMPLETED");
+    let of_vnf = format!("/nslcm/v2/vnf_snapshots?filter=(eq,vnfSnapshot%2FvnfInstanceId,{vnf})");
+    let listed = rig.show(&of_vnf).await;
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]["vnfSnapshot"]["userDefinedData"]["name"]), (Some(1), &json!("one")));
+    let id = listed[0]["id"].as_str().expect("id").to_owned();
+    let disk = member["instantiatedVnfInfo"]["vnfcResourceInfo"][0]["storageResourceIds"][0].as_str().expect("id").parse().expect("a disk");
+    rig.sim.write_disk(disk, b"since then");
+    let back = |id: &str| json!({"updateType": "REVERT_VNF_TO_SNAPSHOT", "revertVnfToSnapshotData": {"vnfInstanceId": vnf, "vnfSnapshotInfoId": id}});
+    assert_eq!(update(back(&id)).await["operationState"], "COMPLETED");
+    assert_eq!(rig.sim.read_disk(disk), b"");
+    // The VNFM shows it as the part that it is.
+    let parts = rig.show(&format!("/vnflcm/v2/vnf_lcm_op_occs?filter=(eq,vnfInstanceId,{vnf})")).await;
+    let kinds: Vec<&str> = parts.as_array().expect("a list").iter().filter_map(|o| o["operation"].as_str()).collect();
+    assert!(kinds.contains(&"CREATE_SNAPSHOT") && kinds.contains(&"REVERT_TO_SNAPSHOT"), "{kinds:?}");
+
+    let nobody = "00000000-0000-4000-8000-000000000000";
+    for (ask, says) in [
+        (json!({"updateType": "CREATE_VNF_SNAPSHOT"}), "createSnapshotData: needed"),
+        (json!({"updateType": "CREATE_VNF_SNAPSHOT", "createSnapshotData": {"vnfInstanceId": nobody}}), "is no member"),
+        (
+            json!({"updateType": "CREATE_VNF_SNAPSHOT", "createSnapshotData": {"vnfInstanceId": vnf, "additionalParams": {"a": 1}}}),
+            "a: is not known",
+        ),
+        (back(nobody), "vnfSnapshotInfoId: there is no VNF snapshot"),
+        (
+            json!({"updateType": "DELETE_VNF_SNAPSHOT_INFO", "deleteVnfSnapshotData": {"vnfInstanceId": vnf, "vnfSnapshotInfoId": "x"}}),
+            "there is no VNF snapshot 'x'",
+        ),
+    ] {
+        let r = rig.post(&format!("{ns}/update"), ask).await;
+        assert!(r.status == 422 && r.problem().contains(says), "{says}: {}", r.body);
+    }
+    assert_eq!(rig.show(&of_vnf).await, listed, "what was refused left nothing");
+
+    // One that fails waits for its client, who gives it up: the VNF and the service are free again.
+    rig.sim.faults().add(Rule::next(Method::CopyDisk, Then::Fail(Kind::Conflict)));
+    let op = update(take).await;
+    assert_eq!(op["operationState"], "FAILED_TEMP", "{op:#}");
+    assert!(op["_links"]["retry"].is_object() && op["_links"]["rollback"].is_null(), "{op:#}");
+    let failed = rig.post(&format!("/nslcm/v2/ns_lcm_op_occs/{}/fail", op["id"].as_str().expect("id")), Value::Null).await;
+    assert_eq!((failed.status, &failed.json()["operationState"]), (200, &json!("FAILED")));
+
+    let gone = json!({"updateType": "DELETE_VNF_SNAPSHOT_INFO", "deleteVnfSnapshotData": {"vnfInstanceId": vnf, "vnfSnapshotInfoId": id}});
+    assert_eq!(update(gone.clone()).await["operationState"], "COMPLETED");
+    let again = rig.post(&format!("{ns}/update"), gone).await;
+    assert_eq!(again.status, 422, "{}", again.body);
+    assert_eq!(rig.show(&of_vnf).await, json!([]));
+    assert_eq!(rig.task(&format!("{ns}/terminate"), json!({"terminationType": "FORCEFUL"})).await["operationState"], "COMPLETED");
+}

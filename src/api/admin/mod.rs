@@ -116,6 +116,7 @@ pub fn routes() -> Routes {
         .post("/bothy/v1/store/acknowledge", strays::acknowledge)
         .get_raw("/bothy/v1/support", support::archive)
         .get("/bothy/v1/whoami", tokens::whoami)
+        .post("/bothy/v1/whoami/password", tokens::own_password)
         .get("/bothy/v1/tokens", tokens::all)
         .post("/bothy/v1/tokens", tokens::create)
         .delete("/bothy/v1/tokens/{id}", tokens::revoke)

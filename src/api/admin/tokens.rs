@@ -1,22 +1,30 @@
-//! Who the caller is, and tokens: shown once when they are made, named by the start of their digest after.
+//! Who the caller is, his own password, and tokens: shown once when they are made, named by the start of their digest after.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
-use axum::{extract::State, http::StatusCode, response::Response};
+use axum::{
+    extract::{Extension, State},
+    http::StatusCode,
+    response::Response,
+};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use crate::{
-    access::{Caller, manage::token_id},
+    access::{Caller, admit::Denied, manage::token_id},
     api::{
-        Ctx,
+        Ctx, auth,
         convert::time,
         extract::{self, Id},
         problem::Answer,
         respond::{Json, NoQuery, created},
+        server::Peer,
         who,
     },
-    model::access::{Action, Permission, Resource, Token},
+    model::{
+        access::{Action, Permission, Resource, Token},
+        error::Fault,
+    },
 };
 
 #[derive(Serialize)]
@@ -36,6 +44,34 @@ pub async fn whoami(_: NoQuery) -> Answer<Json<Me>> {
         every_project: c.every_project,
         permissions: c.permissions.list().iter().map(ToString::to_string).collect(),
     }))
+}
+
+/// It has no `Debug`, so that no log can hold it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPassword {
+    old: String,
+    new: String,
+}
+
+/// 403 for a wrong old one, 429 after some: as at a login.
+pub async fn own_password(
+    State(s): Ctx,
+    Extension(peer): Extension<Peer>,
+    _: NoQuery,
+    extract::Json(n): extract::Json<NewPassword>,
+) -> Answer<StatusCode> {
+    let from = match peer {
+        Peer::Remote(a) => a.ip(),
+        Peer::Local { .. } => IpAddr::from([127, 0, 0, 1]),
+    };
+    let (access, by) = (s.access.clone(), who::caller()?);
+    let changed = tokio::task::spawn_blocking(move || access.change_own_password(from, &by, &n.old, &n.new)).await;
+    match changed.map_err(|_| Fault::bug("a password could not be changed"))? {
+        Ok(_) => Ok(StatusCode::NO_CONTENT),
+        Err(Denied::Unknown) => Err(Fault::forbidden("old: this is not the password").into()),
+        Err(d @ (Denied::Wait { .. } | Denied::Fault(_))) => Err(auth::problem(d)),
+    }
 }
 
 #[derive(Serialize)]

@@ -5,11 +5,12 @@ use smol_str::SmolStr;
 use super::{Base, problem, sha256, time, user_pairs};
 use crate::{
     model::{
+        artefact::{Artefacts, OutsideArtefact},
         package::{NsDescriptor, Onboarding, Operational, PackageFile, PnfDescriptor, StoredImage, VnfPackage},
         vnfd::{ImageFormat, SwImage},
     },
     sol::{
-        common::KeyValuePairs,
+        common::{Checksum, KeyValuePairs},
         nsd::{
             NsdArchiveArtifactInfo, NsdInfo, NsdInfoLinks, NsdOnboardingState, NsdOperationalState, NsdUsageState, PnfdInfo, PnfdInfoLinks,
         },
@@ -107,18 +108,37 @@ fn artifacts(files: &[PackageFile], descriptor: &SmolStr, manifest: Option<&Smol
     files.iter().filter(|f| f.path != *descriptor && Some(&f.path) != manifest).map(artifact).collect()
 }
 
-pub fn package(p: &VnfPackage, base: &Base) -> VnfPkgInfo {
+/// What is in a package beside its descriptor, its manifest and its images.
+pub fn additional(p: &VnfPackage) -> impl Iterator<Item = &PackageFile> {
+    let images: Vec<&SwImage> = p.vnfd.as_ref().map(|v| v.images()).unwrap_or_default();
+    let is_other = move |f: &&PackageFile| {
+        f.path != p.vnfd_path && Some(&f.path) != p.manifest_path.as_ref() && !images.iter().any(|i| i.path == f.path)
+    };
+    p.files.iter().filter(is_other)
+}
+
+/// `of` is what is known of its artefacts beside.
+pub fn package(p: &VnfPackage, of: Option<&Artefacts>, base: &Base) -> VnfPkgInfo {
     let path = format!("/vnfpkgm/v2/vnf_packages/{}", p.id);
     let known = p.vnfd.as_ref();
     let images: Vec<&SwImage> = known.map(|v| v.images()).unwrap_or_default();
-    let is_other =
-        |f: &&PackageFile| f.path != p.vnfd_path && Some(&f.path) != p.manifest_path.as_ref() && !images.iter().any(|i| i.path == f.path);
     let artifact = |f: &PackageFile| VnfPackageArtifactInfo {
         artifact_path: Some(f.path.to_string()),
         checksum: sha256(&f.sha256),
         is_encrypted: false,
+        non_mano_artifact_set_id: of.and_then(|a| a.set_of(&f.path)).map(ToString::to_string),
         ..VnfPackageArtifactInfo::default()
     };
+    let outside = |o: &OutsideArtefact| VnfPackageArtifactInfo {
+        artifact_path: o.file.as_ref().map(|f| f.path.to_string()),
+        artifact_uri: Some(o.uri.clone()),
+        checksum: Checksum { algorithm: o.algorithm.to_string(), hash: o.hash.to_string() },
+        is_encrypted: false,
+        non_mano_artifact_set_id: o.set.as_ref().map(ToString::to_string),
+        ..VnfPackageArtifactInfo::default()
+    };
+    // Known once the content was read, as the rest.
+    let elsewhere = of.iter().filter(|_| known.is_some()).flat_map(|a| &a.outside);
     VnfPkgInfo {
         id: p.id.to_string(),
         vnfd_id: known.map(|v| v.id.to_string()),
@@ -128,7 +148,7 @@ pub fn package(p: &VnfPackage, base: &Base) -> VnfPkgInfo {
         vnfd_version: known.map(|v| v.version.to_string()),
         checksum: p.archive.as_ref().map(|a| sha256(&a.sha256)),
         software_images: p.images.iter().filter_map(|s| images.iter().find(|i| i.id == s.id).map(|i| image(i, s))).collect(),
-        additional_artifacts: p.files.iter().filter(is_other).map(artifact).collect(),
+        additional_artifacts: additional(p).map(artifact).chain(elsewhere.map(outside)).collect(),
         onboarding_state: match p.onboarding {
             Onboarding::Created => PackageOnboardingState::Created,
             Onboarding::Uploading => PackageOnboardingState::Uploading,

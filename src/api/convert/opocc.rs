@@ -470,6 +470,8 @@ fn ns_changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResou
     for s in &around.steps {
         let Step::Ns(step) = &s.step else { continue };
         match step {
+            // SOL005 has no change for a VNF that a snapshot was taken of.
+            NsStep::Alter { .. } if kind == OpKind::Update => {}
             NsStep::Instantiate { vnf, .. } | NsStep::Alter { vnf, .. } => {
                 let member = around.ns.as_ref().and_then(|n| n.members.iter().find(|m| m.vnf == *vnf));
                 let record = around.members.iter().find(|v| v.id == *vnf);

@@ -1,4 +1,4 @@
-//! VNF snapshots as SOL003 5.5.2.22 and 5.5.2.23 show them.
+//! VNF snapshots as SOL003 5.5.2.22 and 5.5.2.23 show them, and SOL005 6.5.2.17 and 6.5.2.18.
 
 use serde_json::json;
 
@@ -10,6 +10,7 @@ use crate::{
     model::snapshot::{GuestCopy, Taken, VnfSnapshot},
     sol::{
         common::KeyValuePairs,
+        nslcm::{NsStorageSnapshot, NsVnfSnapshot, NsVnfSnapshotInfo, NsVnfSnapshotLinks, NsVnfcSnapshotInfo},
         vnflcm::{self as sol, StorageSnapshot, VnfSnapshotInfo, VnfSnapshotInfoLinks, VnfSnapshotLinks, VnfcSnapshotInfo},
     },
 };
@@ -69,5 +70,41 @@ fn guest(g: &GuestCopy, t: &Taken, dialect: Dialect) -> VnfcSnapshotInfo {
         compute_snapshot_resource: None,
         storage_snapshot_resources: storage.collect(),
         user_defined_data: KeyValuePairs::new(),
+    }
+}
+
+/// The same as the OSS has it: less of it, and the instance as a member of a service.
+pub fn of_service(s: &VnfSnapshot, around: &Around<'_>, base: &Base) -> NsVnfSnapshotInfo {
+    let guest = |g: &GuestCopy, t: &Taken| NsVnfcSnapshotInfo {
+        id: g.vnfc.to_string(),
+        vnfc_instance_id: g.vnfc.to_string(),
+        creation_started_at: Some(time(t.begun)),
+        creation_finished_at: t.finished.map(time),
+        vnfc_resource_info_id: Some(g.vnfc.to_string()),
+        compute_snapshot_resource: None,
+        storage_snapshot_resources: g
+            .disks
+            .iter()
+            .map(|d| NsStorageSnapshot {
+                storage_resource_id: d.disk.to_string(),
+                storage_snapshot_resources: Some(around.dialect.handle(d.copy.to_string(), "copy of a disk")),
+            })
+            .collect(),
+        user_defined_data: KeyValuePairs::new(),
+    };
+    NsVnfSnapshotInfo {
+        id: s.id.to_string(),
+        vnf_snapshot_pkg_id: None,
+        vnf_snapshot: s.taken.as_ref().map(|t| NsVnfSnapshot {
+            id: s.id.to_string(),
+            vnf_instance_id: t.vnf.id.to_string(),
+            creation_started_at: Some(time(t.begun)),
+            creation_finished_at: t.finished.map(time),
+            vnfd_id: t.vnf.vnfd_id.to_string(),
+            vnf_instance: vnf::member(&t.vnf, around),
+            vnfc_snapshots: t.guests.iter().map(|g| guest(g, t)).collect(),
+            user_defined_data: pairs(&t.user_data),
+        }),
+        links: Some(NsVnfSnapshotLinks { self_: base.link(format!("/nslcm/v2/vnf_snapshots/{}", s.id)) }),
     }
 }

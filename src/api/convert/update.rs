@@ -1,15 +1,20 @@
-//! UpdateNsRequest (SOL005 6.5.2.12), as far as Bothy takes it: UPDATE_VNFFG.
+//! UpdateNsRequest (SOL005 6.5.2.12), as far as Bothy takes it: UPDATE_VNFFG, and snapshots of VNFs.
 
-use super::request::Faults;
+use super::{params, request::Faults};
 use crate::{
     model::{
         chain::{Classifier, Family, IpProto, Ports},
-        error::Result,
-        id::{ExtCpId, NfpId},
+        error::{Fault, Result},
+        id::{ExtCpId, NfpId, SnapshotId, VnfId},
         net::{Cidr, VlanId},
     },
-    nfvo::way::{CpRef, PathChange, Position},
-    sol::nslcm::{CpGroupInfo, EtherType, ForwardingBehaviour, NfpData, NfpProtocol, NfpRule, PortRange, UpdateNsRequest, UpdateVnffgData},
+    nfvo::{
+        snapshot::SnapshotUpdate,
+        way::{CpRef, PathChange, Position},
+    },
+    sol::nslcm::{
+        CpGroupInfo, EtherType, ForwardingBehaviour, NfpData, NfpProtocol, NfpRule, PortRange, UpdateNsRequest, UpdateType, UpdateVnffgData,
+    },
 };
 
 /// The paths that shall change, with every fault of the request's form.
@@ -27,6 +32,48 @@ pub fn paths(r: &UpdateNsRequest) -> Result<Vec<PathChange>> {
         out.extend(all.filter_map(|(j, nfp)| path(nfp, graph, &format!("{at}.nfp[{j}]"), &mut faults)));
     }
     faults.end("UpdateNsRequest", out)
+}
+
+/// What shall be done with a snapshot of which VNF.
+pub fn snapshot(r: &UpdateNsRequest) -> Result<(VnfId, SnapshotUpdate)> {
+    let mut faults = Faults::default();
+    faults.refuse(r.update_time.is_some(), "updateTime", "not offered: an update begins at once");
+    let (at, vnf, given, asked) = match r.update_type {
+        UpdateType::CreateVnfSnapshot => {
+            let d = r.create_snapshot_data.as_ref();
+            let user_data = d.map(|d| params(&d.user_defined_data)).unwrap_or_default();
+            let asked = d.map(|_| SnapshotUpdate::Create { user_data });
+            ("createSnapshotData", d.map(|d| &d.vnf_instance_id), d.map(|d| &d.additional_params), asked)
+        }
+        UpdateType::RevertVnfToSnapshot => {
+            let d = r.revert_vnf_to_snapshot_data.as_ref();
+            let asked = d.and_then(|d| snapshot_id("revertVnfToSnapshotData", &d.vnf_snapshot_info_id, &mut faults));
+            let asked = asked.map(SnapshotUpdate::Revert);
+            ("revertVnfToSnapshotData", d.map(|d| &d.vnf_instance_id), d.map(|d| &d.additional_params), asked)
+        }
+        _ => {
+            let d = r.delete_vnf_snapshot_data.as_ref();
+            let asked = d.and_then(|d| snapshot_id("deleteVnfSnapshotData", &d.vnf_snapshot_info_id, &mut faults));
+            ("deleteVnfSnapshotData", d.map(|d| &d.vnf_instance_id), None, asked.map(SnapshotUpdate::Delete))
+        }
+    };
+    let Some(id) = vnf else {
+        faults.add(at, "needed with this updateType");
+        return faults.end("UpdateNsRequest", ()).and_then(|()| Err(Fault::bug("a fault that was not told")));
+    };
+    given.into_iter().flat_map(|g| g.keys()).for_each(|name| faults.add(format!("{at}.additionalParams.{name}"), "is not known; none is"));
+    let vnf = id.parse::<VnfId>();
+    faults.refuse(vnf.is_err(), &format!("{at}.vnfInstanceId"), &format!("'{id}' is not the id of a VNF instance"));
+    match (vnf, asked) {
+        (Ok(vnf), Some(asked)) => faults.end("UpdateNsRequest", (vnf, asked)),
+        _ => faults.end("UpdateNsRequest", ()).and_then(|()| Err(Fault::bug("a fault that was not told"))),
+    }
+}
+
+fn snapshot_id(at: &str, id: &str, faults: &mut Faults) -> Option<SnapshotId> {
+    let found = id.parse::<SnapshotId>().ok();
+    faults.refuse(found.is_none(), &format!("{at}.vnfSnapshotInfoId"), &format!("there is no VNF snapshot '{id}'"));
+    found
 }
 
 fn path(nfp: &NfpData, graph: &UpdateVnffgData, at: &str, faults: &mut Faults) -> Option<PathChange> {

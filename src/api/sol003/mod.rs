@@ -3,7 +3,7 @@
 mod connect;
 mod flavour;
 mod package;
-mod snapshots;
+pub(super) mod snapshots;
 pub(super) mod vnflcm;
 pub(super) mod vnflcm_ops;
 
@@ -26,7 +26,7 @@ pub fn routes() -> Routes {
         .and(VNFPM.and_before(&[&VNFPM_FIRST]))
         .and(older::vnfm())
         .and(common(Dialect::Sol003))
-        .and(snapshots::patch())
+        .and(snapshots::beyond())
         .and(alarms::routes(Of::Vnf, "/vnffm/v1/alarms", "/vnffm/v1/alarms/{alarmId}"))
 }
 

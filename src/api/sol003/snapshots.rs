@@ -1,13 +1,14 @@
-//! SOL003 5.4.21 to 5.4.24: snapshots of VNFs.
+//! SOL003 5.4.21 to 5.4.25: snapshots of VNFs; and the same records as SOL005 6.4.19 and 6.4.20 have them.
 
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse as _, Response},
 };
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::vnflcm::{find, flavour_of};
+use super::vnflcm::{find, flavour_of, vnfd_of};
 use crate::{
     access::{central::forget_snapshot, manage::Thing},
     api::{
@@ -23,7 +24,7 @@ use crate::{
         list::{Page, Query, list},
         problem::Answer,
         respond::{NoQuery, accepted, created, shown},
-        routes::Routes,
+        routes::{Routes, accepts},
         who::caller,
     },
     model::{
@@ -35,6 +36,7 @@ use crate::{
     nfvo::Nfvo,
     sol::{
         common::KeyValuePairs,
+        nslcm::NsVnfSnapshotInfo,
         shape::VNF_SNAPSHOT,
         vnflcm::{
             CreateVnfSnapshotInfoRequest, CreateVnfSnapshotRequest, RevertToVnfSnapshotRequest, VnfSnapshotInfo,
@@ -46,9 +48,21 @@ use crate::{
 const ALL: &str = "/vnflcm/v2/vnf_snapshots";
 const ONE: &str = "/vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}";
 
+const ALL_OF_SERVICES: &str = "/nslcm/v2/vnf_snapshots";
+const ONE_OF_SERVICES: &str = "/nslcm/v2/vnf_snapshots/{vnfSnapshotInfoId}";
+
 /// What SOL003 has beyond SOL002.
-pub fn patch() -> Routes {
-    Routes::default().patch(ONE, modify)
+pub fn beyond() -> Routes {
+    Routes::default().patch(ONE, modify).get_raw("/vnflcm/v2/vnf_snapshots/{vnfSnapshotInfoId}/vnf_state_snapshot", state)
+}
+
+/// What the OSS has of them.
+pub fn of_services() -> Routes {
+    const OF: Dialect = Dialect::Sol005;
+    Routes::default()
+        .get(ALL_OF_SERVICES, |s: Ctx, base: Base, uri: Uri| all(OF, s, base, uri))
+        .get(ONE_OF_SERVICES, |s: Ctx, base: Base, id: Id<SnapshotId>, q: NoQuery, h: HeaderMap| one(OF, s, base, id, q, h))
+        .delete(ONE_OF_SERVICES, delete)
 }
 
 pub fn routes(of: Dialect) -> Routes {
@@ -61,9 +75,22 @@ pub fn routes(of: Dialect) -> Routes {
         .post("/vnflcm/v2/vnf_instances/{vnfInstanceId}/revert_to_snapshot", revert)
 }
 
-fn info(of: Dialect, nfvo: &Nfvo, s: &VnfSnapshot, base: &Base) -> Result<VnfSnapshotInfo> {
-    let flavour = s.taken.as_ref().map(|t| flavour_of(nfvo, &t.vnf)).transpose()?.flatten();
-    Ok(snapshot::info(s, &Around { flavour: flavour.as_ref(), dialect: of }, base))
+/// As the one or the other has it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Info {
+    Vnf(Box<VnfSnapshotInfo>),
+    Service(Box<NsVnfSnapshotInfo>),
+}
+
+fn info(of: Dialect, nfvo: &Nfvo, s: &VnfSnapshot, base: &Base) -> Result<Info> {
+    let vnfd = s.taken.as_ref().map(|t| vnfd_of(nfvo, &t.vnf)).transpose()?.flatten();
+    let flavour = s.taken.as_ref().and_then(|t| flavour_of(&t.vnf, vnfd.as_ref()));
+    let around = Around { flavour, dialect: of };
+    Ok(match of {
+        Dialect::Sol005 => Info::Service(Box::new(snapshot::of_service(s, &around, base))),
+        Dialect::Sol002 | Dialect::Sol003 | Dialect::First => Info::Vnf(Box::new(snapshot::info(s, &around, base))),
+    })
 }
 
 async fn all(of: Dialect, State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
@@ -112,6 +139,17 @@ async fn one(of: Dialect, State(s): Ctx, base: Base, Id(id): Id<SnapshotId>, _: 
         Ok(shown(&headers, found.revision, &info(of, n, &found, &base)?))
     };
     s.look(show).await
+}
+
+/// 5.4.25.3.2: what a VNF gave of its own state while it was taken. No VNF is asked for any here: a snapshot is of its disks.
+async fn state(State(s): Ctx, Id(id): Id<SnapshotId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
+    accepts(&headers, &["application/octet-stream"])?;
+    let found = s.look(move |n| n.vnfm().find_snapshot(id)).await?;
+    if found.taken.as_ref().is_none_or(|t| t.finished.is_none()) {
+        return Err(Fault::conflict(format!("VNF snapshot {id} is not complete: it has no content yet")).into());
+    }
+    let why = format!("VNF snapshot {id} has no state beside its disks and volumes: its VNF gave none (vnfStateSnapshotInfo is absent)");
+    Err(Fault::not_found(why).into())
 }
 
 async fn modify(

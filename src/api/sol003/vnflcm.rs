@@ -1,5 +1,7 @@
 //! SOL003 5.4.2 to 5.4.10: VNF instances.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
@@ -26,10 +28,9 @@ use crate::{
         error::{Fault, Result},
         id::VnfId,
         op::Operation,
-        package::VnfPackage,
         param::Param,
         vnf::{ELEMENT_MANAGER, Properties, VnfInstance, VnfOwner},
-        vnfd::Flavour,
+        vnfd::{Flavour, Vnfd},
     },
     nfvo::Nfvo,
     sol::{
@@ -69,16 +70,19 @@ pub fn find(nfvo: &Nfvo, id: VnfId) -> Result<VnfInstance> {
     nfvo.vnfm().store().get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF instance {id}")))
 }
 
-/// The instance and the flavour it was instantiated in, while its package is there.
-fn with_flavour(nfvo: &Nfvo, v: VnfInstance) -> Result<(VnfInstance, Option<Flavour>)> {
-    let flavour = flavour_of(nfvo, &v)?;
-    Ok((v, flavour))
+/// The instance and its descriptor, which has the flavour it was instantiated in, while its package is there.
+fn with_vnfd(nfvo: &Nfvo, v: VnfInstance) -> Result<(VnfInstance, Option<Arc<Vnfd>>)> {
+    let vnfd = vnfd_of(nfvo, &v)?;
+    Ok((v, vnfd))
 }
 
-pub fn flavour_of(nfvo: &Nfvo, v: &VnfInstance) -> Result<Option<Flavour>> {
-    let Some(body) = &v.body else { return Ok(None) };
-    let package = nfvo.vnfm().store().get::<VnfPackage>(&v.package)?;
-    Ok(package.and_then(|p| p.vnfd).and_then(|d| d.flavours.into_iter().find(|f| f.id == body.flavour)))
+/// Where it has any use.
+pub fn vnfd_of(nfvo: &Nfvo, v: &VnfInstance) -> Result<Option<Arc<Vnfd>>> {
+    if v.body.is_some() { nfvo.vnfm().vnfd(v.package) } else { Ok(None) }
+}
+
+pub fn flavour_of<'d>(v: &VnfInstance, vnfd: Option<&'d Arc<Vnfd>>) -> Option<&'d Flavour> {
+    vnfd?.flavour(&v.body.as_ref()?.flavour)
 }
 
 async fn all(of: Dialect, State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
@@ -90,8 +94,8 @@ async fn all(of: Dialect, State(s): Ctx, base: Base, uri: Uri) -> Answer<Respons
     };
     let to = base.clone();
     let show = move |n: &Nfvo, v| {
-        let (v, flavour) = if whole { with_flavour(n, v)? } else { (v, None) };
-        Ok(vnf::instance(&v, &Around { flavour: flavour.as_ref(), dialect: of }, &to))
+        let (v, vnfd) = if whole { with_vnfd(n, v)? } else { (v, None) };
+        Ok(vnf::instance(&v, &Around { flavour: flavour_of(&v, vnfd.as_ref()), dialect: of }, &to))
     };
     list(&s, &base, query, page, show).await
 }
@@ -117,8 +121,9 @@ async fn create(of: Dialect, State(s): Ctx, base: Base, _: NoQuery, extract::Jso
 }
 
 async fn one(of: Dialect, State(s): Ctx, base: Base, Id(id): Id<VnfId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
-    let (v, flavour) = s.look(move |n| with_flavour(n, find(n, id)?)).await?;
-    Ok(shown(&headers, v.revision, &vnf::instance(&v, &Around { flavour: flavour.as_ref(), dialect: of }, &base)))
+    let (v, vnfd) = s.look(move |n| with_vnfd(n, find(n, id)?)).await?;
+    let around = Around { flavour: flavour_of(&v, vnfd.as_ref()), dialect: of };
+    Ok(shown(&headers, v.revision, &vnf::instance(&v, &around, &base)))
 }
 
 /// SOL003 5.4.3.3.4: 202, and an operation that says what was changed.

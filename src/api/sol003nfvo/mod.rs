@@ -40,11 +40,11 @@ const ONLY: u64 = 1;
 
 pub fn routes() -> Routes {
     let grants = GRANT.routes().and(Routes::default().post("/grant/v1/grants", create).get("/grant/v1/grants/{grantId}", one));
-    grants.and(vnfpkgm::by_vnfd()).and(VRQAN.routes()).and(subscriptions::routes::<VrQuotaFilter>(
-        Source::VrQuota,
-        "/vrqan/v1/subscriptions",
-        "/vrqan/v1/subscriptions/{subscriptionId}",
-    ))
+    grants
+        .and(vnfpkgm::by_vnfd())
+        .and(older::onboarded(vnfpkgm::by_vnfd()))
+        .and(VRQAN.routes())
+        .and(subscriptions::routes::<VrQuotaFilter>(Source::VrQuota, "/vrqan/v1/subscriptions", "/vrqan/v1/subscriptions/{subscriptionId}"))
 }
 
 /// What has paths of SOL005's, which has more methods there: for listeners without it.

@@ -3,6 +3,7 @@
 pub(super) mod nsd;
 pub(super) mod nslcm;
 pub(super) mod nslcm_ops;
+mod outside;
 pub(super) mod pnfd;
 pub(super) mod vnfpkgm;
 
@@ -10,6 +11,7 @@ use super::{
     alarms::{self, Of},
     older, pm,
     routes::Routes,
+    sol003::snapshots,
     subscriptions,
     version::{NSD, NSD_FIRST, NSFM, NSLCM, NSLCM_FIRST, NSPM, NSPM_FIRST, VNFPKGM, VNFPKGM_FIRST},
 };
@@ -31,6 +33,7 @@ pub fn routes() -> Routes {
         .and(NSLCM.and_before(&[&NSLCM_FIRST]))
         .and(nslcm::routes())
         .and(nslcm_ops::routes())
+        .and(snapshots::of_services())
         .and(subscriptions::routes::<NsdFilter>(Source::Nsd, "/nsd/v2/subscriptions", "/nsd/v2/subscriptions/{subscriptionId}"))
         .and(subscriptions::routes::<PkgmFilter>(
             Source::VnfPkgm,

@@ -118,6 +118,7 @@ async fn upload(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: Heade
         begin: |n, id| n.begin_upload::<NsDescriptor>(NsdInfoId(id)),
         abort: |n, id| n.abort_upload::<NsDescriptor>(NsdInfoId(id)),
         uploaded: |n, id, got| n.uploaded::<NsDescriptor>(NsdInfoId(id), got),
+        may_lack: false,
     };
     upload::content(s, &TO, id.0, headers, body).await
 }

@@ -10,6 +10,7 @@ use axum::{
 use uuid::Uuid;
 
 use crate::{
+    access::central::forget_snapshot,
     api::{
         Ctx,
         conditional::if_match,
@@ -35,7 +36,7 @@ use crate::{
         segment::Segment,
         vnf::VnfInstance,
     },
-    nfvo::Nfvo,
+    nfvo::{Nfvo, snapshot::SnapshotUpdate},
     sol::{
         nslcm::{CreateNsRequest, HealNsRequest, InstantiateNsRequest, ScaleNsRequest, TerminateNsRequest, UpdateNsRequest, UpdateType},
         shape::NS_INSTANCE,
@@ -165,16 +166,26 @@ async fn scale(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): ex
     operation(&op)
 }
 
-/// SOL005 6.4.6: of its forwarding graphs.
+/// SOL005 6.4.6: of its forwarding graphs, and snapshots of its VNFs.
 async fn update(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): extract::Json<UpdateNsRequest>) -> Answer<Response> {
-    if r.update_type != UpdateType::UpdateVnffg {
-        let why = "of the updates of a network service, UPDATE_VNFFG alone is offered yet";
+    use UpdateType::{CreateVnfSnapshot, DeleteVnfSnapshotInfo, RevertVnfToSnapshot, UpdateVnffg};
+    if !matches!(r.update_type, UpdateVnffg | CreateVnfSnapshot | RevertVnfToSnapshot | DeleteVnfSnapshotInfo) {
+        let why = "of the updates of a network service, UPDATE_VNFFG and those of VNF snapshots alone are offered";
         return Err(Box::new(Problem::new(StatusCode::NOT_FOUND, why)));
     }
     let op = s
         .domain(move |n| {
             find(n, id)?;
-            n.reroute(id, &update::paths(&r)?, &request::text(&r)?)
+            let text = request::text(&r)?;
+            if r.update_type == UpdateVnffg {
+                return n.reroute(id, &update::paths(&r)?, &text);
+            }
+            let (vnf, what) = update::snapshot(&r)?;
+            let done = n.update_snapshot(id, vnf, &what, &text)?;
+            if let SnapshotUpdate::Delete(gone) = what {
+                forget_snapshot(n.vnfm().store(), gone)?;
+            }
+            Ok(done)
         })
         .await?;
     operation(&op)

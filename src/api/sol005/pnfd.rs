@@ -116,6 +116,7 @@ async fn upload(State(s): Ctx, Id(id): Id<PnfdInfoId>, _: NoQuery, headers: Head
         begin: |n, id| n.begin_upload::<PnfDescriptor>(PnfdInfoId(id)),
         abort: |n, id| n.abort_upload::<PnfDescriptor>(PnfdInfoId(id)),
         uploaded: |n, id, got| n.uploaded::<PnfDescriptor>(PnfdInfoId(id), got),
+        may_lack: false,
     };
     upload::content(s, &TO, id.0, headers, body).await
 }

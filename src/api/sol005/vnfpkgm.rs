@@ -9,28 +9,31 @@ use axum::{
 use smol_str::SmolStr;
 use uuid::Uuid;
 
+use super::outside;
 use crate::{
     api::{
         Ctx, Services,
         conditional::if_match,
         content,
-        convert::{self, Base, catalogue},
+        convert::{self, Base, catalogue, request::Faults},
         extract::{self, Id, IdPath},
+        fetch,
         list::{Page, Query, list},
         problem::Answer,
-        respond::{NoQuery, created, not_offered, shown},
+        respond::{NoQuery, created, shown},
         routes::{Routes, accepts},
         upload,
-        who::View,
+        who::{self, View},
     },
     model::{
+        artefact::Artefacts,
         error::{Fault, Result},
         id::VnfPkgId,
         package::{Onboarding, VnfPackage},
     },
     nfvo::Nfvo,
     sol::{
-        pkgm::{CreateVnfPkgInfoRequest, VnfPkgInfoModifications},
+        pkgm::{CreateVnfPkgInfoRequest, UploadVnfPkgFromUriRequest, VnfPkgInfoModifications},
         shape::VNF_PKG_INFO,
     },
 };
@@ -38,12 +41,17 @@ use crate::{
 const ALL: &str = "/vnfpkgm/v2/vnf_packages";
 const ONE: &str = "/vnfpkgm/v2/vnf_packages/{vnfPkgId}";
 const CONTENT: &str = "/vnfpkgm/v2/vnf_packages/{vnfPkgId}/package_content";
+const ACCESS: &str = "/vnfpkgm/v2/vnf_packages/{vnfPkgId}/ext_artifacts_access";
 
 pub fn routes() -> Routes {
-    reading().post(ALL, create).patch(ONE, modify).delete(ONE, delete).put(CONTENT, upload).post(
-        "/vnfpkgm/v2/vnf_packages/{vnfPkgId}/package_content/upload_from_uri",
-        not_offered("upload_from_uri is not offered: PUT the package to package_content"),
-    )
+    reading()
+        .post(ALL, create)
+        .patch(ONE, modify)
+        .delete(ONE, delete)
+        .put(CONTENT, upload)
+        .post("/vnfpkgm/v2/vnf_packages/{vnfPkgId}/package_content/upload_from_uri", upload_from_uri)
+        .get(ACCESS, outside::access)
+        .put(ACCESS, outside::set_access)
 }
 
 /// What SOL003 has of it (10.4.2, 10.4.3).
@@ -59,6 +67,9 @@ pub fn reading() -> Routes {
         })
         .get_raw("/vnfpkgm/v2/vnf_packages/{vnfPkgId}/manifest", |s: Ctx, Id(id): Of, q: NoQuery, h: HeaderMap| {
             manifest(s, Named::Package(id), q, h)
+        })
+        .get_raw("/vnfpkgm/v2/vnf_packages/{vnfPkgId}/artifacts", |s: Ctx, Id(id): Of, uri: Uri, h: HeaderMap| {
+            outside::archive(s, Named::Package(id), uri, h)
         })
         .get_raw(
             "/vnfpkgm/v2/vnf_packages/{vnfPkgId}/artifacts/{*artifactPath}",
@@ -84,6 +95,9 @@ pub fn by_vnfd() -> Routes {
         .get_raw("/vnfpkgm/v2/onboarded_vnf_packages/{vnfdId}/manifest", |s: Ctx, Id(id): Of, q: NoQuery, h: HeaderMap| {
             manifest(s, Named::Vnfd(id), q, h)
         })
+        .get_raw("/vnfpkgm/v2/onboarded_vnf_packages/{vnfdId}/artifacts", |s: Ctx, Id(id): Of, uri: Uri, h: HeaderMap| {
+            outside::archive(s, Named::Vnfd(id), uri, h)
+        })
         .get_raw(
             "/vnfpkgm/v2/onboarded_vnf_packages/{vnfdId}/artifacts/{*artifactPath}",
             |s: Ctx, IdPath(id, path): Part, q: NoQuery, h: HeaderMap| artefact(s, Named::Vnfd(id), path, q, h),
@@ -91,13 +105,13 @@ pub fn by_vnfd() -> Routes {
 }
 
 /// How a path names a package.
-enum Named {
+pub(super) enum Named {
     Package(VnfPkgId),
     /// One that is onboarded, and that the caller sees: the gate knows nothing of these names.
     Vnfd(SmolStr),
 }
 
-fn find(view: &View, of: &Named) -> Result<VnfPackage> {
+pub(super) fn find(view: &View, of: &Named) -> Result<VnfPackage> {
     let store = view.vnfm().store();
     match of {
         Named::Package(id) => store.get(id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF package {id}"))),
@@ -119,18 +133,23 @@ async fn all(State(s): Ctx, base: Base, uri: Uri, onboarded: bool) -> Answer<Res
         Ok(page)
     };
     let to = base.clone();
-    list(&s, &base, query, page, move |_, p| Ok(catalogue::package(&p, &to))).await
+    let whole = query.needs("additionalArtifacts");
+    let show = move |n: &Nfvo, p: VnfPackage| {
+        let beside = if whole { n.vnfm().artefacts(p.id)? } else { None };
+        Ok(catalogue::package(&p, beside.as_ref(), &to))
+    };
+    list(&s, &base, query, page, show).await
 }
 
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateVnfPkgInfoRequest>) -> Answer<Response> {
     let data = convert::user_data(&r.user_defined_data);
     let d = s.domain(move |n| n.vnfm().create_package(n.project(), data)).await?;
-    created(&format!("/vnfpkgm/v2/vnf_packages/{}", d.id), catalogue::package_version(&d), &catalogue::package(&d, &base))
+    created(&format!("/vnfpkgm/v2/vnf_packages/{}", d.id), catalogue::package_version(&d), &catalogue::package(&d, None, &base))
 }
 
 async fn one(State(s): Ctx, base: Base, of: Named, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
-    let d = s.domain(move |n| find(n, &of)).await?;
-    Ok(shown(&headers, catalogue::package_version(&d), &catalogue::package(&d, &base)))
+    let (d, beside) = s.domain(move |n| with_beside(n, find(n, &of)?)).await?;
+    Ok(shown(&headers, catalogue::package_version(&d), &catalogue::package(&d, beside.as_ref(), &base)))
 }
 
 async fn modify(
@@ -155,8 +174,14 @@ async fn delete(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: Header
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// A package, and what is known of its artefacts beside its files.
+fn with_beside(n: &Nfvo, p: VnfPackage) -> Result<(VnfPackage, Option<Artefacts>)> {
+    let beside = n.vnfm().artefacts(p.id)?;
+    Ok((p, beside))
+}
+
 /// 409 while there is no content to show (SOL005 9.4.5.3.2).
-async fn onboarded(s: &Services, of: Named) -> Answer<VnfPackage> {
+pub(super) async fn onboarded(s: &Services, of: Named) -> Answer<VnfPackage> {
     let d = s.domain(move |n| find(n, &of)).await?;
     match d.onboarding {
         Onboarding::Onboarded => Ok(d),
@@ -178,8 +203,26 @@ async fn upload(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: Header
         begin: |n, id| n.vnfm().begin_upload(VnfPkgId(id)),
         abort: |n, id| n.vnfm().abort_upload(VnfPkgId(id)),
         uploaded: |n, id, got| n.vnfm().uploaded(VnfPkgId(id), got),
+        may_lack: true,
     };
     upload::content(s, &TO, id.0, headers, body).await
+}
+
+/// 9.4.6.3.1: 202 when the fetching has begun; how it ends is the package's state.
+async fn upload_from_uri(
+    State(s): Ctx,
+    Id(id): Id<VnfPkgId>,
+    _: NoQuery,
+    extract::Json(r): extract::Json<UploadVnfPkgFromUriRequest>,
+) -> Answer<StatusCode> {
+    const WHAT: &str = "addressInformation";
+    let mut faults = Faults::default();
+    fetch::check(&s, WHAT, &r.address_information, &mut faults);
+    let auth = fetch::auth("", &r.address_information, r.auth_type, r.params_oauth2_client_credentials, &mut faults);
+    let from = faults.end("UploadVnfPackageFromUriRequest", fetch::Source { what: WHAT, uri: r.address_information, auth })?;
+    s.domain(move |n| n.vnfm().begin_upload(id)).await?;
+    who::spawn(fetch::package(s, id.0, from));
+    Ok(StatusCode::ACCEPTED)
 }
 
 async fn descriptor(State(s): Ctx, of: Named, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
@@ -194,6 +237,12 @@ async fn manifest(State(s): Ctx, of: Named, _: NoQuery, headers: HeaderMap) -> A
 }
 
 async fn artefact(State(s): Ctx, of: Named, path: String, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
-    let d = onboarded(&s, of).await?;
+    let mut d = onboarded(&s, of).await?;
+    if d.files.iter().all(|f| f.path != path) {
+        // Or it came from elsewhere.
+        let id = d.id;
+        let beside = s.domain(move |n| n.vnfm().artefacts(id)).await?;
+        d.files.extend(beside.iter().flat_map(Artefacts::fetched).cloned());
+    }
     content::artefact(&headers, s.nfvo.vnfm().layout(), &d.files, &path).await
 }

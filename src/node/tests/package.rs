@@ -411,3 +411,25 @@ fn disks_of_both_images_count_until_the_old_one_is_gone() {
     assert_eq!(b.vnf(id).project, ProjectId::DEFAULT);
     terminate(&b, id);
 }
+
+#[test]
+fn a_descriptor_that_was_read_is_the_one_that_the_store_has_now() {
+    let b = TestBox::new();
+    let id = onboard(&b, first());
+    let read = || b.core().vnfm().vnfd(id).expect("read");
+    let version = || read().map(|d| d.software_version.clone());
+    let (one, again) = (read().expect("it"), read().expect("it"));
+    assert!(std::sync::Arc::ptr_eq(&one, &again), "read once");
+    assert_eq!(version().as_deref(), Some(first().software_version.as_str()));
+    let mut p: VnfPackage = b.core().vnfm().store().require(&id).expect("a package");
+    if let Some(d) = &mut p.vnfd {
+        d.software_version = "9".into();
+    }
+    b.put(&p);
+    assert_eq!(version().as_deref(), Some("9"));
+    // What is written of others changes nothing, and costs one reading more.
+    onboard(&b, second());
+    assert_eq!(version().as_deref(), Some("9"));
+    b.core().vnfm().store().write(crate::store::Durability::Lazy, |tx| tx.delete::<VnfPackage>(&id)).expect("gone");
+    assert_eq!(version(), None);
+}

@@ -6,6 +6,7 @@ pub mod instance;
 pub mod opocc;
 pub mod params;
 pub mod request;
+pub mod snapshot;
 pub mod update;
 
 pub use change::*;
@@ -13,4 +14,5 @@ pub use instance::*;
 pub use opocc::*;
 pub use params::*;
 pub use request::*;
+pub use snapshot::*;
 pub use update::*;

@@ -36,6 +36,21 @@ use crate::{
     vim::capacity::{Need, Whole, check, reservation},
 };
 
+/// What is done with a snapshot.
+pub enum Asked<'a> {
+    Take(&'a Params),
+    Revert,
+}
+
+/// The operation of a service that this one is a part of.
+pub struct Service<'a> {
+    pub parent: OpId,
+    /// The id that its step knows this one by.
+    pub child: OpId,
+    /// Writes what is the service's, in the same transaction.
+    pub with: &'a dyn Fn(&mut Tx<'_>) -> Result<()>,
+}
+
 /// An operation with a snapshot, ready to be stored.
 struct Ready {
     inst: VnfInstance,
@@ -101,79 +116,103 @@ impl Vnfm {
 
     /// SOL003 5.4.21. Returns the operation, which may have ended already (no room).
     pub fn take_snapshot(&self, vnf: VnfId, id: SnapshotId, user_data: &Params, request: &str) -> Result<Operation> {
-        refuse_clear(user_data)?;
-        self.begin(|op| {
-            let inst: VnfInstance = self.store.require(&vnf)?;
-            inst.check_free()?;
-            let body = body_of(&inst)?;
-            let mut record = self.find_snapshot(id)?;
-            record.check_free()?;
-            if record.project != inst.project {
-                return Err(absent(id));
-            }
-            if record.taken.is_some() {
-                return Err(Fault::invalid(format!("VNF snapshot {id} has its content already: make another")));
-            }
-            let op = self.draft_op(op, inst.project, Target::Vnf(vnf), OpKind::CreateSnapshot, request.to_owned());
-            let (guests, steps) = plan::capture(body, id, op.id, &*self.dice)?;
-            let mut copy = inst.clone();
-            copy.op = None;
-            record.taken = Some(Taken { vnf: Box::new(copy), guests, begun: op.created, finished: None, user_data: user_data.clone() });
-            let disk = record.disk();
-            Ok(Ready { seen: inst.revision, inst, record, op, steps, disk, counted: true })
-        })
+        self.begin(vnf, id, &Asked::Take(user_data), request)
     }
 
     /// SOL003 5.4.22. Returns the operation, which may have ended already (no room).
     pub fn revert_to_snapshot(&self, vnf: VnfId, id: SnapshotId, request: &str) -> Result<Operation> {
-        self.check_accel()?;
-        self.begin(|op| {
-            let inst: VnfInstance = self.store.require(&vnf)?;
-            inst.check_free()?;
-            let body = body_of(&inst)?;
-            let record = self.find_snapshot(id)?;
-            record.check_free()?;
-            if record.project != inst.project {
-                return Err(absent(id));
-            }
-            let taken = record.taken.as_ref().filter(|t| t.finished.is_some());
-            let taken = taken.ok_or_else(|| Fault::conflict(format!("VNF snapshot {id} is empty: there is nothing to revert to")))?;
-            if taken.vnf.id != vnf {
-                return Err(Fault::conflict(format!("VNF snapshot {id} is one of VNF instance {}, not of {vnf}", taken.vnf.id)));
-            }
-            let package: Option<VnfPackage> = self.store.get(&inst.package)?;
-            let flavour = package.as_ref().and_then(|p| p.vnfd.as_ref()).and_then(|v| v.flavour(&body.flavour));
-            let mut op = self.draft_op(op, inst.project, Target::Vnf(vnf), OpKind::RevertToSnapshot, request.to_owned());
-            op.warnings.extend(self.accel_warning());
-            let steps = plan::revert(body, taken, id, flavour, op.id, &*self.dice)?;
-            // The disks as they are, and beside them as they will be.
-            let disk = record.disk();
-            Ok(Ready { seen: inst.revision, inst, record, op, steps, disk, counted: false })
-        })
+        self.begin(vnf, id, &Asked::Revert, request)
     }
 
-    fn begin(&self, ready: impl Fn(OpId) -> Result<Ready>) -> Result<Operation> {
+    /// The same as a part of a service's operation: accepted with it, and begun by its step. No room: refused.
+    pub fn snapshot_for(&self, vnf: VnfId, id: SnapshotId, what: &Asked<'_>, of: &Service<'_>) -> Result<()> {
+        self.may_begin(what)?;
+        // As the task's request would name it.
+        let request = format!("{{\"vnfSnapshotInfoId\":\"{id}\"}}");
+        retrying(|| {
+            let room = self.snapshot()?;
+            self.commit(self.prepared(of.child, vnf, id, what, &request)?, &room, Some(of))
+        })
+        .map(drop)
+    }
+
+    fn may_begin(&self, what: &Asked<'_>) -> Result<()> {
+        match what {
+            Asked::Take(user_data) => refuse_clear(user_data),
+            Asked::Revert => self.check_accel(),
+        }
+    }
+
+    fn prepared(&self, op: OpId, vnf: VnfId, id: SnapshotId, what: &Asked<'_>, request: &str) -> Result<Ready> {
+        let inst: VnfInstance = self.store.require(&vnf)?;
+        inst.check_free()?;
+        let body = body_of(&inst)?;
+        let mut record = self.find_snapshot(id)?;
+        record.check_free()?;
+        if record.project != inst.project {
+            return Err(absent(id));
+        }
+        match what {
+            Asked::Take(user_data) => {
+                if record.taken.is_some() {
+                    return Err(Fault::invalid(format!("VNF snapshot {id} has its content already: make another")));
+                }
+                let op = self.draft_op(op, inst.project, Target::Vnf(vnf), OpKind::CreateSnapshot, request.to_owned());
+                let (guests, steps) = plan::capture(body, id, op.id, &*self.dice)?;
+                let mut copy = inst.clone();
+                copy.op = None;
+                record.taken =
+                    Some(Taken { vnf: Box::new(copy), guests, begun: op.created, finished: None, user_data: (*user_data).clone() });
+                let disk = record.disk();
+                Ok(Ready { seen: inst.revision, inst, record, op, steps, disk, counted: true })
+            }
+            Asked::Revert => {
+                let taken = record.taken.as_ref().filter(|t| t.finished.is_some());
+                let taken = taken.ok_or_else(|| Fault::conflict(format!("VNF snapshot {id} is empty: there is nothing to revert to")))?;
+                if taken.vnf.id != vnf {
+                    return Err(Fault::conflict(format!("VNF snapshot {id} is one of VNF instance {}, not of {vnf}", taken.vnf.id)));
+                }
+                let package: Option<VnfPackage> = self.store.get(&inst.package)?;
+                let flavour = package.as_ref().and_then(|p| p.vnfd.as_ref()).and_then(|v| v.flavour(&body.flavour));
+                let mut op = self.draft_op(op, inst.project, Target::Vnf(vnf), OpKind::RevertToSnapshot, request.to_owned());
+                op.warnings.extend(self.accel_warning());
+                let steps = plan::revert(body, taken, id, flavour, op.id, &*self.dice)?;
+                // The disks as they are, and beside them as they will be.
+                let disk = record.disk();
+                Ok(Ready { seen: inst.revision, inst, record, op, steps, disk, counted: false })
+            }
+        }
+    }
+
+    fn begin(&self, vnf: VnfId, snapshot: SnapshotId, what: &Asked<'_>, request: &str) -> Result<Operation> {
+        self.may_begin(what)?;
         let id = OpId(fresh_uuid(&*self.dice));
         let (op, steps) = retrying(|| {
             // Before what is read for the plan: it guards it.
             let room = self.snapshot()?;
-            self.commit(ready(id)?, &room)
+            self.commit(self.prepared(id, vnf, snapshot, what, request)?, &room, None)
         })?;
         info!(op = %op.id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
         self.hand_over(&op, steps)?;
         Ok(op)
     }
 
-    fn commit(&self, ready: Ready, room: &grant::Snapshot) -> Result<(Operation, Vec<PlanStep>)> {
+    fn commit(&self, ready: Ready, room: &grant::Snapshot, of: Option<&Service<'_>>) -> Result<(Operation, Vec<PlanStep>)> {
         let Ready { mut inst, seen, mut record, mut op, steps, disk, counted } = ready;
         let wants = [Whole { disk: if counted { disk } else { MiB(0) }, ..Whole::default() }];
         check_quota(self.store.get(&inst.project)?, room.used(inst.project), &wants)?;
         let need = Need { what: format!("snapshot of VNF {}", inst.name), vcpus: 0, memory: MiB(0), disk };
         if let Err(refusal) = check(room.account, &[need]) {
-            return self.refused(inst.id, op, &refusal);
+            return if of.is_some() { Err(refusal) } else { self.refused(inst.id, op, &refusal) };
         }
         op.steps = steps.len() as u32;
-        let grant = self.begin_op(&mut op, &inst, Wanted::default())?;
+        let grant = match of {
+            None => self.begin_op(&mut op, &inst, Wanted::default())?,
+            Some(of) => {
+                (op.parent, op.automatic) = (Some(of.parent), true);
+                None
+            }
+        };
         inst.op = Some(op.id);
         inst.revision += 1;
         record.op = Some(op.id);
@@ -196,7 +235,8 @@ impl Vnfm {
             tx.put(&record)?;
             tx.put(&op)?;
             put_ask(tx, grant.as_ref())?;
-            steps.iter().try_for_each(|s| tx.put(s))
+            steps.iter().try_for_each(|s| tx.put(s))?;
+            of.map_or(Ok(()), |of| (of.with)(tx))
         })?;
         Ok((op, steps))
     }

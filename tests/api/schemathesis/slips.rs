@@ -1,7 +1,7 @@
 //! Mistakes of ETSI's own files in what they say of requests and replies: file, place (RFC 6901), what should stand there
 //! (nothing: it goes), and why. Those in types are in `schema::MISTAKES`, those in paths in `coverage::SLIPS`.
 
-use crate::schema::{VNFLCM as VNFLCM_TYPES, VNFLCM_OF_SOL002 as VNFLCM_TYPES_OF_SOL002};
+use crate::schema::{NSLCM as NSLCM_TYPES, VNFLCM as VNFLCM_TYPES, VNFLCM_OF_SOL002 as VNFLCM_TYPES_OF_SOL002};
 
 const VNFPKGM: &str = "nfv-sol005/SOL005/VNFPackageManagement/VNFPackageManagement.yaml";
 const VNFLCM: &str = "nfv-sol002-sol003/SOL003/VNFLifecycleManagement/VNFLifecycleManagement.yaml";
@@ -27,6 +27,7 @@ pub const SLIPS: &[(&str, &str, Option<&str>, &str)] = &[
     (VNFLCM, "/components/responses/IndividualVnfSnapshot.Get.200/content/application~1json/schema", Some(r##"{"$ref": "./definitions/SOL003VNFLifecycleManagement_def.yaml#/definitions/VnfSnapshotInfo"}"##), "a list in the file; the path names one"),
     (VNFLCM, "/components/responses/IndividualVnfInstance.Patch.202/content", None, "a VNF in the file; SOL003 5.4.3.3.4 has an empty body"),
     (VNFLCM_TYPES, "/definitions/VnfSnapshot/required", Some(r#"["id", "vnfInstanceId", "vnfdId"]"#), "SOL003 5.4.23.3.2 has lists without the rest unless it is asked for"),
+    (NSLCM_TYPES, "/definitions/VnfSnapshot/required", Some(r#"["id", "vnfInstanceId", "vnfdId"]"#), "SOL005 6.4.19.3.2 has lists without the rest unless it is asked for"),
     (VNFFM, "/components/responses/Alarms.Get.200/content/application~1json/schema", Some(r##"{"type": "array", "items": {"$ref": "./definitions/SOL003VNFFaultManagement_def.yaml#/definitions/Alarm"}}"##), A_LIST),
     (VNFFM, "/components/responses/Subscriptions.Get.200/content/application~1json/schema", Some(r##"{"type": "array", "items": {"$ref": "./definitions/SOL003VNFFaultManagement_def.yaml#/definitions/FmSubscription"}}"##), A_LIST),
     (VNFLCM_OF_SOL002, "/components/responses/VnfLcmOpOccs.Get.200/content/application~1json/schema", Some(r##"{"type": "array", "items": {"$ref": "./definitions/SOL002VNFLifecycleManagement_def.yaml#/definitions/VnfLcmOpOcc"}}"##), A_LIST),

@@ -1,6 +1,10 @@
 //! Packages and descriptors, with each variant of what they wish.
 
 use super::*;
+use crate::model::{
+    artefact::{ArtefactAccess, Artefacts, OutsideArtefact},
+    subscription::Auth,
+};
 
 pub(super) fn check(g: &Golden) {
     g.check("package", &package());
@@ -47,6 +51,7 @@ pub(super) fn check(g: &Golden) {
         f.pnfs = vec![Pnf { id: "pnf".into(), pnfd_id: "pnfd".into(), attach }];
     }
     g.check("nsd-spare", &with_path);
+    g.check("artefacts", &artefacts());
 }
 
 pub(super) fn image(format: ImageFormat) -> SwImage {
@@ -321,6 +326,20 @@ pub(super) fn package() -> VnfPackage {
         failure: Some(fault(Kind::Invalid)),
         user_data: vec![("u".into(), "{}".into())],
         created: Stamp(1_790_000_000_000),
+        revision: 3,
+    }
+}
+
+fn artefacts() -> Artefacts {
+    let outside = |file, set| OutsideArtefact { uri: "https://a/b".into(), algorithm: "SHA-256".into(), hash: "00ff".into(), set, file };
+    let access = |instead, auth| ArtefactAccess { uri: "https://a/b".into(), instead, auth };
+    let auth = Auth::ClientCredentials { client: "c".into(), sealed: vec![1, 2], endpoint: "https://t".into() };
+    Artefacts {
+        package: VnfPkgId(id(1)),
+        project: ProjectId::DEFAULT,
+        sets: vec![("Files/x".into(), "prv.set".into())],
+        outside: vec![outside(Some(file()), None), outside(None, Some("prv.set".into()))],
+        access: vec![access(None, None), access(Some("https://c".into()), Some(auth))],
         revision: 3,
     }
 }
