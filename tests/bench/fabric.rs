@@ -157,7 +157,7 @@ fn link(g: u128) -> SwitchLink {
 /// From the first port of a group by its wire to the second, for one TCP port, and back.
 fn chain(g: u128) -> SwitchChain {
     let first = g * GROUP + 1;
-    let end = |n: u128| End { port: nic(n), mac: Some(mac(n)), beside: Vec::new() };
+    let end = |n: u128| End { port: nic(n), mac: Some(mac(n)), beside: Vec::new(), shared: false };
     let arm = |n: u128| Arm { port: nic(n), mac: Some(mac(n)) };
     let wire = Instance { entry: arm(first + 2), exit: arm(first + 3) };
     SwitchChain {
