@@ -17,7 +17,7 @@ use crate::{
             Base,
             ns::{self, Whole},
             request::{self, Scaled},
-            update,
+            update::{self, Update},
         },
         extract::{self, Id},
         list::{Page, Query, list},
@@ -37,7 +37,7 @@ use crate::{
     },
     nfvo::Nfvo,
     sol::{
-        nslcm::{CreateNsRequest, HealNsRequest, InstantiateNsRequest, ScaleNsRequest, TerminateNsRequest, UpdateNsRequest, UpdateType},
+        nslcm::{CreateNsRequest, HealNsRequest, InstantiateNsRequest, ScaleNsRequest, TerminateNsRequest, UpdateNsRequest},
         shape::NS_INSTANCE,
     },
 };
@@ -165,16 +165,20 @@ async fn scale(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): ex
     operation(&op)
 }
 
-/// SOL005 6.4.6: of its forwarding graphs.
+/// SOL005 6.4.6: of its forwarding graphs, and of its physical boxes.
 async fn update(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): extract::Json<UpdateNsRequest>) -> Answer<Response> {
-    if r.update_type != UpdateType::UpdateVnffg {
-        let why = "of the updates of a network service, UPDATE_VNFFG alone is offered yet";
+    let Some(ask) = update::read(&r)? else {
+        let why = "of the updates of a network service UPDATE_VNFFG, ADD_PNF, MODIFY_PNF and REMOVE_PNF are offered yet";
         return Err(Box::new(Problem::new(StatusCode::NOT_FOUND, why)));
-    }
+    };
     let op = s
         .domain(move |n| {
             find(n, id)?;
-            n.reroute(id, &update::paths(&r)?, &request::text(&r)?)
+            let request = request::text(&r)?;
+            match ask {
+                Update::Paths(ask) => n.reroute(id, &ask, &request),
+                Update::Boxes(ask) => n.update_pnfs(id, &ask, &request),
+            }
         })
         .await?;
     operation(&op)
