@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::topology::{Chain, Link, NodeKind, Stop, Topology};
+use super::topology::{Chain, Link, NodeKind, Port, Stop, Topology};
 
 pub fn text(t: &Topology) -> String {
     let width = t.nodes.iter().map(|n| n.name.chars().count()).max().unwrap_or(0);
@@ -19,11 +19,13 @@ fn tree(l: &Link, t: &Topology, width: usize) -> String {
         let joint = match (p.wire, node.kind) {
             (true, _) => "╌╌",
             (false, NodeKind::Guest) => "──",
-            (false, NodeKind::Host | NodeKind::Physical) => "══",
+            (false, NodeKind::Host | NodeKind::Physical | NodeKind::Box) => "══",
         };
         let what = match node.kind {
             NodeKind::Guest | NodeKind::Host => p.details.join("  "),
-            NodeKind::Physical => "physical network".into(),
+            NodeKind::Physical if p.details.is_empty() => "physical network".into(),
+            NodeKind::Physical => format!("tunnel: {}", p.details.join("  ")),
+            NodeKind::Box => format!("physical box  {}", p.details.join("  ")),
         };
         let wire = if p.wire { "  (end of a wire: chains alone lead here)" } else { "" };
         let _ = write!(out, "\n   {branch}{joint} {}", format!("{:width$}  {what}{wire}", node.name).trim_end());
@@ -71,6 +73,7 @@ pub fn dot(t: &Topology) -> String {
             NodeKind::Guest => "box",
             NodeKind::Host => "house",
             NodeKind::Physical => "doubleoctagon",
+            NodeKind::Box => "box3d",
         };
         let _ = writeln!(out, "  n{i} [label={}, shape={shape}];", quoted(&[&n.name]));
     }
@@ -129,10 +132,11 @@ pub fn svg(t: &Topology) -> String {
             NodeKind::Guest => "#eee",
             NodeKind::Host => "#dfd",
             NodeKind::Physical => "#fed",
+            NodeKind::Box => "#fdc",
         };
-        let on: Vec<(usize, bool)> =
-            t.links.iter().enumerate().flat_map(|(l, link)| link.ports.iter().filter(|p| p.node == i).map(move |p| (l, p.wire))).collect();
-        if let Some((last, _)) = on.iter().max() {
+        let on: Vec<(usize, &Port)> =
+            t.links.iter().enumerate().flat_map(|(l, link)| link.ports.iter().filter(|p| p.node == i).map(move |p| (l, p))).collect();
+        if let Some(last) = on.iter().map(|(l, _)| l).max() {
             let _ = writeln!(out, "<line x1=\"{}\" y1=\"{1}\" x2=\"{2}\" y2=\"{1}\" stroke=\"#888\"/>", LEFT - 20, y(i), x(*last));
         }
         let _ = writeln!(
@@ -142,9 +146,15 @@ pub fn svg(t: &Topology) -> String {
             LEFT - 30
         );
         say(&mut out, 20, y(i) + 4, "start", "normal", &n.name);
-        for (l, wire) in on {
-            let fill = if wire { "white" } else { "#36c" };
-            let _ = writeln!(out, "<circle cx=\"{}\" cy=\"{}\" r=\"6\" fill=\"{fill}\" stroke=\"#36c\" stroke-width=\"2\"/>", x(l), y(i));
+        for (l, p) in on {
+            let fill = if p.wire { "white" } else { "#36c" };
+            let _ = write!(out, "<circle cx=\"{}\" cy=\"{}\" r=\"6\" fill=\"{fill}\" stroke=\"#36c\" stroke-width=\"2\"", x(l), y(i));
+            // Viewers show it where the pointer is.
+            let told = p.details.iter().filter(|d| !d.is_empty()).cloned().collect::<Vec<_>>().join(", ");
+            let _ = match told.is_empty() {
+                true => writeln!(out, "/>"),
+                false => writeln!(out, "><title>{}</title></circle>", escaped(&told)),
+            };
         }
     }
     for (i, c) in t.chains.iter().enumerate() {
@@ -184,11 +194,15 @@ pub fn svg(t: &Topology) -> String {
     out
 }
 
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 fn say(out: &mut String, x: usize, y: usize, anchor: &str, weight: &str, text: &str) {
     if text.is_empty() {
         return;
     }
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let text = escaped(text);
     let _ = writeln!(out, "<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\" font-weight=\"{weight}\">{text}</text>");
 }
 
@@ -209,12 +223,17 @@ mod tests {
             }
             s
         };
+        let mut voice = station("w", "web <\"&\\>", "10.0.4.20", false);
+        voice["tag"] = json!(10);
         let networks = [
             json!({"id": "1", "link": "lan", "ns": "s", "vlan": 101, "networks": ["10.0.1.0/24"], "addresses": ["10.0.1.254/24"], "interface": "bhaaaa",
                 "stations": [station("c", "client", "10.0.1.10", false), station("f", "fw", "", true), station("w", "web <\"&\\>", "10.0.1.20", false)]}),
             json!({"id": "2", "link": "wan", "ns": "s", "vlan": 102, "networks": [], "addresses": [], "physicalNetwork": "uplink",
+                "pnfs": [{"ns": "s", "id": "4711", "name": "big press", "cp": "plug", "mac": "02:00:00:00:00:32", "addresses": ["10.0.2.50"]}],
                 "stations": [station("w", "web <\"&\\>", "10.0.2.20", false)]}),
             json!({"id": "3", "link": "int", "vnf": "w", "vlan": 103, "networks": [], "addresses": [], "stations": []}),
+            json!({"id": "6", "link": "voice", "ns": "s", "vlan": 104, "networks": [], "addresses": [], "physicalNetwork": "hq",
+                "tunnel": {"type": "vxlan", "remotes": ["192.0.2.7", "192.0.2.8"], "vni": 60000, "silent": ["192.0.2.8"]}, "stations": [voice]}),
         ];
         let count = |n: u64| json!({"packets": n, "bytes": n * 100});
         let chains = [

@@ -139,7 +139,9 @@ fn show(s: &Value, out: &Out) {
         let tag = t["tag"].as_u64().map(|n| format!(" (tag {n})")).unwrap_or_default();
         vec![plain(&t["hostname"]) + &tag, plain(&t["mac"]), plain(&t["addresses"])]
     };
-    let rows: Vec<Vec<String>> = list(s, "stations").iter().map(row).collect();
+    let plug =
+        |p: &Value| vec![format!("{} (physical box, {})", plain(&p["name"]), plain(&p["cp"])), plain(&p["mac"]), plain(&p["addresses"])];
+    let rows: Vec<Vec<String>> = list(s, "stations").iter().map(row).chain(list(s, "pnfs").iter().map(plug)).collect();
     let ports = if rows.is_empty() { String::new() } else { format!("\n\n{}", align(&["GUEST", "MAC", "ADDRESSES"], &rows)) };
     out.done(s, &format!("{}{ports}", head.join("\n  ")));
 }
@@ -147,7 +149,11 @@ fn show(s: &Value, out: &Out) {
 /// How a link leads to its remote ends.
 pub fn tunnel(t: &Value) -> Option<String> {
     let vni = t["vni"].as_u64().map(|v| format!(", VNI {v}")).unwrap_or_default();
-    t.is_object().then(|| format!("{} to {}{vni}", plain(&t["type"]), plain(&t["remotes"])))
+    let heard = t["silent"].as_array().map(|all| match all.is_empty() {
+        true => ", answering".to_owned(),
+        false => format!(" (no answer from {})", plain(&t["silent"])),
+    });
+    t.is_object().then(|| format!("{} to {}{vni}{}", plain(&t["type"]), plain(&t["remotes"]), heard.unwrap_or_default()))
 }
 
 /// Names of network services and VNFs by id.

@@ -26,6 +26,8 @@ pub enum NodeKind {
     Guest,
     Host,
     Physical,
+    /// A physical box of a service.
+    Box,
 }
 
 /// A segment of the switch, or a card that gives its functions to guests.
@@ -96,6 +98,11 @@ impl Topology {
                     details: super::net::tunnel(&s["tunnel"]).into_iter().collect(),
                     wire: false,
                 });
+            }
+            for p in list(s, "pnfs") {
+                let at = node(format!("pnf {} {}", plain(&p["ns"]), plain(&p["id"])), plain(&p["name"]), NodeKind::Box);
+                let told = [&p["cp"], &p["mac"], &p["addresses"]].map(plain);
+                ports.push(Port { node: at, details: told.into_iter().filter(|d| d != "-").collect(), wire: false });
             }
             for st in list(s, "stations") {
                 let name = plain(&st["hostname"]);

@@ -120,12 +120,13 @@ impl Setting for PortMap {
 
 impl Setting for Tunnel {
     fn read(v: &DeValue<'_>, at: &mut At<'_>) -> Option<Self> {
-        let mut t = at.table(v, &["name", "type", "remotes", "local", "vni", "dst_port", "mtu"])?;
+        let mut t = at.table(v, &["name", "type", "remotes", "local", "vni", "dst_port", "mtu", "bfd"])?;
         let (name, kind, remotes): (Option<SmolStr>, Option<SmolStr>, Option<Vec<SmolStr>>) =
             (t.need("name"), t.need("type"), t.need("remotes"));
         let local = t.may("local");
         let [vni, dst_port, mtu] = ["vni", "dst_port", "mtu"].map(|key| t.may::<u64>(key));
-        match (TunnelDraft { name: name?, kind: kind?, remotes: remotes?, local, vni, dst_port, mtu }).check() {
+        let bfd = t.may("bfd");
+        match (TunnelDraft { name: name?, kind: kind?, remotes: remotes?, local, vni, dst_port, mtu, bfd }).check() {
             Ok(tunnel) => Some(tunnel),
             Err(wrong) => {
                 wrong.into_iter().for_each(|(member, text)| t.fault(member, text));
@@ -137,8 +138,12 @@ impl Setting for Tunnel {
         let remotes: Vec<String> = self.remotes.iter().map(|r| quoted(&r.to_string())).collect();
         let local = self.local.map(|l| format!(", local = {}", quoted(&l.to_string()))).unwrap_or_default();
         let vni = self.vni.map(|v| format!(", vni = {v}")).unwrap_or_default();
+        let bfd = if self.bfd { ", bfd = true" } else { "" };
         let (name, kind, remotes) = (quoted(&self.name), quoted(self.kind.word()), remotes.join(", "));
-        format!("{{ name = {name}, type = {kind}, remotes = [{remotes}]{local}{vni}, dst_port = {}, mtu = {} }}", self.dst_port, self.mtu)
+        format!(
+            "{{ name = {name}, type = {kind}, remotes = [{remotes}]{local}{vni}, dst_port = {}, mtu = {}{bfd} }}",
+            self.dst_port, self.mtu
+        )
     }
 }
 
@@ -149,7 +154,8 @@ mod tests {
     #[test]
     fn a_tunnel_is_read_and_shown_and_clashes_are_refused() {
         let one = "[[tunnel]]\nname = \"hq\"\ntype = \"vxlan\"\nremotes = [\"192.0.2.7\", \"192.0.2.8\"]\n";
-        let t = Config::check(&format!("{one}local = \"192.0.2.1\"\nvni = 5000\nmtu = 9000\n")).expect("sound").tunnel.remove(0);
+        let t =
+            Config::check(&format!("{one}local = \"192.0.2.1\"\nvni = 5000\nmtu = 9000\nbfd = true\n")).expect("sound").tunnel.remove(0);
         let shown = super::Setting::show(&t);
         assert_eq!(Config::check(&format!("tunnel = [{shown}]")).expect("as it is shown").tunnel, [t], "{shown}");
         let said =

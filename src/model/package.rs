@@ -114,6 +114,8 @@ pub struct PnfDescriptor {
     pub user_data: Vec<(SmolStr, String)>,
     pub created: Stamp,
     pub revision: u64,
+    /// PNFs of services.
+    pub users: u32,
 }
 
 /// What a package and a descriptor have in common: the place of its content in the catalogue.
@@ -164,9 +166,8 @@ impl PnfDescriptor {
     pub fn entry(&mut self) -> Entry<'_> {
         Entry {
             what: format!("PNFD {}", self.id),
-            users_are: "services",
-            // No service has PNFs here.
-            users: 0,
+            users_are: "PNFs of services",
+            users: self.users,
             onboarding: &mut self.onboarding,
             operational: None,
             archive: &mut self.archive,

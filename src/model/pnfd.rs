@@ -44,4 +44,14 @@ pub struct PnfExtCp {
     pub description: SmolStr,
     pub protocols: Vec<SmolStr>,
     pub role: Option<SmolStr>,
+    /// The requirement by which the outside calls it, where its descriptor maps one.
+    pub requirement: Option<SmolStr>,
+}
+
+impl Pnfd {
+    /// The connection point that a service means by this name: its own, or that of its requirement.
+    pub fn ext_cp(&self, name: &str) -> Option<&PnfExtCp> {
+        let by_requirement = || self.ext_cps.iter().find(|c| c.requirement.as_deref() == Some(name));
+        self.ext_cps.iter().find(|c| c.id == name).or_else(by_requirement)
+    }
 }

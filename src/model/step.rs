@@ -14,6 +14,7 @@ use super::{
     error::FaultRecord,
     host::PfSetting,
     id::{DiskId, IfName, NfpId, OpId, PortId, SegmentId, SnapshotId, VnfId, VnfcId},
+    ns::NsPnf,
     place::Given,
     size::MiB,
     time::Stamp,
@@ -185,6 +186,17 @@ pub enum NsStep {
         noting_s: u32,
         drain_s: u32,
     },
+    /// A physical box comes, goes, or is told of anew, and chains that end at it lead there; undone by what was known
+    /// of it before.
+    Pnf(Box<PnfChange>),
+}
+
+/// What a service knows of the physical box of one profile: nothing where there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PnfChange {
+    pub profile: SmolStr,
+    pub before: Option<NsPnf>,
+    pub after: Option<NsPnf>,
 }
 
 /// A guest that has functions of a PF, and what of it that PF gave.
@@ -256,7 +268,7 @@ impl Step {
             Step::Ns(s) => match s {
                 NsStep::Segment(_) | NsStep::Instantiate { .. } | NsStep::Chain(_) => Effect::Creates,
                 NsStep::Terminate { .. } | NsStep::RemoveSegment(_) | NsStep::Alter { .. } | NsStep::RemoveChain(_) => Effect::Removes,
-                NsStep::Reroute { .. } | NsStep::HandOver { .. } => Effect::Changes,
+                NsStep::Reroute { .. } | NsStep::HandOver { .. } | NsStep::Pnf(_) => Effect::Changes,
             },
             // All alike, so that a retry takes the whole way again.
             Step::Pf(s) => match s {
@@ -316,6 +328,10 @@ impl Step {
                 NsStep::HandOver { chain, before, after, .. } => {
                     format!("chain {chain}: new connections from {} to {}", before.path(), after.path())
                 }
+                NsStep::Pnf(c) => match &c.after {
+                    Some(p) => format!("physical box {} ({})", p.name, c.profile),
+                    None => format!("no physical box for {}", c.profile),
+                },
             },
             Step::Pf(s) => match s {
                 PfStep::Unplug { user, within_s, .. } => format!("unplug {} from {} within {within_s} s", user.functions(), user.name),

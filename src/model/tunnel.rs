@@ -7,6 +7,8 @@ use std::net::IpAddr;
 
 use smol_str::SmolStr;
 
+use super::id::SegmentId;
+
 /// How frames are put into packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TunnelKind {
@@ -49,6 +51,18 @@ pub struct Tunnel {
     pub dst_port: u16,
     /// Bytes of IP that the networks between carry whole.
     pub mtu: u16,
+    /// The remote ends speak BFD (RFC 5880) too: one that does not answer is known.
+    pub bfd: bool,
+}
+
+/// A remote end that is watched, as one link reaches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteEnd {
+    pub tunnel: SmolStr,
+    pub remote: IpAddr,
+    pub segment: SegmentId,
+    /// Why it is taken for silent, if it is.
+    pub silent: Option<String>,
 }
 
 /// What somebody wrote of a tunnel.
@@ -61,6 +75,7 @@ pub struct TunnelDraft {
     pub vni: Option<u64>,
     pub dst_port: Option<u64>,
     pub mtu: Option<u64>,
+    pub bfd: Option<bool>,
 }
 
 /// Each remote end is a port of the switch, named by one more letter or digit.
@@ -127,6 +142,7 @@ impl TunnelDraft {
                 vni: vni.flatten(),
                 dst_port: port.flatten().unwrap_or(kind.usual_port()),
                 mtu: mtu.flatten().unwrap_or(ETHERNET_MTU),
+                bfd: self.bfd.unwrap_or(false),
             }),
             None => Err(wrong),
         }
@@ -199,6 +215,7 @@ mod tests {
             vni: Some(1 << 24),
             dst_port: Some(0),
             mtu: Some(600),
+            bfd: None,
         };
         let members: Vec<&str> = all.check().expect_err("nothing is right").iter().map(|(m, _)| *m).collect();
         assert_eq!(members, ["type", "name", "remotes", "remotes", "remotes", "local", "remotes", "vni", "dst_port", "mtu"]);

@@ -25,6 +25,7 @@ use crate::{
         param::Params,
         segment::Segment,
         step::{NsStep, PlanStep, Step},
+        tree::tree,
         vnf::{Reservation, Stopping, VnfInstance},
     },
     store::{Durability, Tx},
@@ -145,12 +146,12 @@ impl Nfvo {
     }
 
     /// The project's PNFDs by their own id; none where nobody asks.
-    fn pnfds_of(&self, project: ProjectId, none: bool) -> Result<BTreeMap<SmolStr, PnfdInfoId>> {
+    pub(super) fn pnfds_of(&self, project: ProjectId, none: bool) -> Result<BTreeMap<SmolStr, PnfDescriptor>> {
         if none {
             return Ok(BTreeMap::new());
         }
         let all = self.vnfm.store().list::<PnfDescriptor>()?.into_iter().filter(|d| d.project == project);
-        Ok(all.filter_map(|d| Some((d.pnfd.as_ref()?.id.clone(), d.id))).collect())
+        Ok(tree(all.filter_map(|d| Some((d.pnfd.as_ref()?.id.clone(), d)))))
     }
 
     fn plan(
@@ -285,6 +286,8 @@ impl Nfvo {
             check_quota(tx.get(&ns.project)?, snap.used(ns.project), &needs)?;
             let mut now: NsInstance = tx.require(&ns.id)?;
             check_instantiable_for(&now, op.id)?;
+            now.pnfs.iter().try_for_each(|had| use_pnfd(tx, had.pnfd_info, -1))?;
+            p.pnfs.iter().try_for_each(|has| use_pnfd(tx, has.pnfd_info, 1))?;
             remember(&mut now, ask);
             now.members = members_of(&p);
             now.links.clone_from(&p.links);
@@ -504,6 +507,20 @@ pub fn use_nsd(tx: &mut Tx<'_>, id: NsdInfoId, by: i32) -> Result<()> {
     tx.put(&d)
 }
 
+/// In a transaction: one more PNF of a service is of this descriptor, or one less.
+pub(super) fn use_pnfd(tx: &mut Tx<'_>, id: Option<PnfdInfoId>, by: i32) -> Result<()> {
+    let Some(id) = id else { return Ok(()) };
+    match tx.get::<PnfDescriptor>(&id)? {
+        Some(mut d) => {
+            d.users = d.users.saturating_add_signed(by);
+            d.revision += 1;
+            tx.put(&d)
+        }
+        None if by > 0 => Err(Fault::conflict(format!("PNFD {id} was deleted: onboard it again"))),
+        None => Ok(()),
+    }
+}
+
 /// The member operations that a plan's steps name; those of a rollback may not have been made.
 pub fn children(steps: &[PlanStep]) -> Vec<OpId> {
     steps
@@ -517,7 +534,8 @@ pub fn children(steps: &[PlanStep]) -> Vec<OpId> {
                 | NsStep::Chain(_)
                 | NsStep::RemoveChain(_)
                 | NsStep::Reroute { .. }
-                | NsStep::HandOver { .. },
+                | NsStep::HandOver { .. }
+                | NsStep::Pnf(_),
             )
             | Step::Vnf(_)
             | Step::Pf(_) => [None, None],

@@ -11,6 +11,7 @@
 //! * `alter`, `scale`  the same for its members' scaling and healing, and for its own scaling
 //! * `reroute`   takes a request to change chains
 //! * `snapshot`  takes a request for a snapshot of a member
+//! * `plug`      takes a request that physical boxes come, go, or are told of anew
 //! * `grants`    what operations of foreign VNFMs may take
 //! * `run`       does and undoes one step of a service: a link, a member's operation
 //! * `again`     plans anew what had no room, when it is tried again
@@ -28,6 +29,7 @@ pub mod goal;
 pub mod grants;
 mod nsds;
 pub mod plan;
+pub mod plug;
 mod pnfds;
 pub mod pnfs;
 pub mod preview;

@@ -18,10 +18,10 @@ use crate::{
     model::{
         chain::Chain,
         error::{Fault, Result},
-        id::{NfpId, OpId, PnfdInfoId, SegmentId},
+        id::{NfpId, OpId, SegmentId},
         ns::{NsInstance, NsMember, NsPnf},
         nsd::{ForwardingPath, Member, NsFlavour},
-        package::VnfPackage,
+        package::{PnfDescriptor, VnfPackage},
         param::{Params, overlay},
         segment::{Segment, SegmentOwner},
         step::{NsStep, PlanStep, Step},
@@ -45,7 +45,7 @@ pub struct NsAsk<'a> {
     pub ssh_keys: &'a [String],
     /// What the request says of physical boxes, and their descriptors that are onboarded.
     pub pnfs: &'a [NsPnf],
-    pub pnfds: &'a BTreeMap<SmolStr, PnfdInfoId>,
+    pub pnfds: &'a BTreeMap<SmolStr, PnfDescriptor>,
     pub op: OpId,
     pub generation: u64,
     /// The service's links are up: its VNFs come to them.

@@ -8,6 +8,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         id::{PnfdInfoId, ProjectId},
+        ns::NsInstance,
         package::{Entry, Onboarding, PackageFile, PnfDescriptor},
     },
     store::Durability,
@@ -48,6 +49,23 @@ impl Catalogued for PnfDescriptor {
 }
 
 impl Nfvo {
+    /// Who uses which PNFD, counted from the services there are: before any of them changes.
+    pub fn count_pnfs(&self) -> Result<()> {
+        let store = self.vnfm.store();
+        let all = store.list::<PnfDescriptor>()?;
+        if all.is_empty() {
+            return Ok(());
+        }
+        let services = store.list::<NsInstance>()?;
+        for d in all {
+            let users = services.iter().flat_map(|n| &n.pnfs).filter(|p| p.pnfd_info == Some(d.id)).count() as u32;
+            if users != d.users {
+                store.write(Durability::Lazy, |tx| tx.put(&PnfDescriptor { users, ..d.clone() }))?;
+            }
+        }
+        Ok(())
+    }
+
     /// SOL005 5.4.5: a descriptor resource without content.
     pub fn create_pnfd(&self, project: ProjectId, user_data: Vec<(SmolStr, String)>) -> Result<PnfDescriptor> {
         let d = PnfDescriptor {
@@ -63,6 +81,7 @@ impl Nfvo {
             user_data,
             created: self.vnfm.clock().now(),
             revision: 1,
+            users: 0,
         };
         self.vnfm.store().write(Durability::Barrier, |tx| tx.put_new(&d))?;
         Ok(d)

@@ -9,9 +9,10 @@ use smol_str::SmolStr;
 
 use crate::model::{
     error::Fault,
-    id::{PnfdInfoId, SegmentId},
+    id::SegmentId,
     ns::{NsPnf, NsPnfCp},
     nsd::{NsFlavour, Pnf},
+    package::PnfDescriptor,
 };
 
 /// The service's PNFs, with all that is wrong with what is `given` of them. One of which nothing is given is
@@ -20,7 +21,7 @@ pub fn plan(
     flavour: &NsFlavour,
     given: &[NsPnf],
     links: &BTreeMap<SmolStr, SegmentId>,
-    known: &BTreeMap<SmolStr, PnfdInfoId>,
+    known: &BTreeMap<SmolStr, PnfDescriptor>,
 ) -> Result<Vec<NsPnf>, Vec<Fault>> {
     let mut faults = Vec::new();
     let names = || flavour.pnfs.iter().map(|p| p.id.as_str()).collect::<Vec<_>>().join(", ");
@@ -39,24 +40,37 @@ pub fn plan(
     if faults.is_empty() { Ok(out) } else { Err(faults) }
 }
 
-fn one(
+pub(super) fn one(
     p: &Pnf,
     given: Option<&NsPnf>,
     links: &BTreeMap<SmolStr, SegmentId>,
-    known: &BTreeMap<SmolStr, PnfdInfoId>,
+    known: &BTreeMap<SmolStr, PnfDescriptor>,
     faults: &mut Vec<Fault>,
 ) -> NsPnf {
     let mut no = |why: String| faults.push(Fault::invalid(format!("PNF {}: {why}", p.id)));
-    let pnfd_info = known.get(&p.pnfd_id).copied();
-    if pnfd_info.is_none() {
+    let of = known.get(&p.pnfd_id);
+    let pnfd = of.and_then(|d| d.pnfd.as_ref());
+    if of.is_none() {
         no(format!("its PNFD '{}' is not onboarded", p.pnfd_id));
     }
     if let Some(g) = given.filter(|g| g.pnfd_id != p.pnfd_id) {
         no(format!("it is of PNFD '{}', not of '{}'", p.pnfd_id, g.pnfd_id));
     }
+    if let Some(pnfd) = pnfd {
+        let has: Vec<&str> = pnfd.ext_cps.iter().map(|c| c.id.as_str()).collect();
+        for a in p.attach.iter().filter(|a| pnfd.ext_cp(&a.ext_cp).is_none()) {
+            let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+            no(format!("its PNFD has no connection point '{}', which is to be on link '{}'; it has {has}", a.ext_cp, a.link));
+        }
+    }
     let plugs: Vec<&str> = p.attach.iter().map(|a| a.ext_cp.as_str()).collect();
-    let told = |cp: &str| given.into_iter().flat_map(|g| &g.cps).find(|c| c.cp == cp);
-    for c in given.into_iter().flat_map(|g| &g.cps).filter(|c| !plugs.contains(&c.cp.as_str())) {
+    // By the name that the service has for it, or by the PNFD's own.
+    let is = |asked: &str, cp: &str| {
+        let id = |name: &str| Some(&pnfd?.ext_cp(name)?.id);
+        asked == cp || id(asked).is_some_and(|a| id(cp) == Some(a))
+    };
+    let told = |cp: &str| given.into_iter().flat_map(|g| &g.cps).find(|c| is(&c.cp, cp));
+    for c in given.into_iter().flat_map(|g| &g.cps).filter(|c| !plugs.iter().any(|cp| is(&c.cp, cp))) {
         no(format!("it has no connection point '{}' on a link of the service, but {}", c.cp, plugs.join(", ")));
     }
     let cps = p.attach.iter().map(|a| {
@@ -73,7 +87,7 @@ fn one(
         name: given.map_or_else(|| p.id.clone(), |g| g.name.clone()),
         profile: p.id.clone(),
         pnfd_id: p.pnfd_id.clone(),
-        pnfd_info,
+        pnfd_info: of.map(|d| d.id),
         cps: cps.collect(),
     }
 }

@@ -15,13 +15,14 @@ use crate::{
     model::{
         chain::Chain,
         error::{Fault, Result},
-        id::{NsId, OpId},
+        id::{NsId, OpId, VnfId},
         ns::NsInstance,
+        nsd::NsFlavour,
         op::{OpKind, Operation, Target, Trigger},
         package::NsDescriptor,
         segment::Segment,
         step::{NsStep, PlanStep, Step},
-        vnf::VnfInstance,
+        vnf::{Body, VnfInstance},
     },
     store::Durability,
     vnfm::plan::{Steps, fresh_uuid},
@@ -43,10 +44,16 @@ impl Nfvo {
     pub fn reroute(&self, id: NsId, ask: &[PathChange], request: &str) -> Result<Operation> {
         let (ns, changes) = self.ways(id, ask)?;
         let op_id = OpId(fresh_uuid(&**self.vnfm.dice()));
-        let mut op = self.vnfm.draft_op(op_id, ns.project, Target::Ns(id), OpKind::Update, request.to_owned());
+        let op = self.vnfm.draft_op(op_id, ns.project, Target::Ns(id), OpKind::Update, request.to_owned());
         let steps = steps_of(&changes, op_id);
+        let warnings = changes.iter().flat_map(|c| c.warnings.iter().cloned()).collect();
+        self.commit_update(&ns, Operation { warnings, ..op }, steps)
+    }
+
+    /// Takes an update of a service as it was read; without steps it is over at once.
+    pub(super) fn commit_update(&self, ns: &NsInstance, mut op: Operation, steps: Vec<PlanStep>) -> Result<Operation> {
+        let (id, op_id) = (ns.id, op.id);
         op.steps = steps.len() as u32;
-        op.warnings.extend(changes.iter().flat_map(|c| c.warnings.iter().cloned()));
         if steps.is_empty() {
             op.apply(Trigger::Succeeded, op.created)?;
         }
@@ -72,6 +79,16 @@ impl Nfvo {
     }
 
     fn ways(&self, id: NsId, ask: &[PathChange]) -> Result<(NsInstance, Vec<Rerouted>)> {
+        let s = self.standing(id)?;
+        let flavour = s.flavour.as_ref();
+        let paths = flavour.map(|f| f.paths.as_slice()).unwrap_or_default();
+        let spare = flavour.map(|f| f.spare.as_slice()).unwrap_or_default();
+        let changes = plan(ask, &Running { ns: &s.ns, paths, spare, chains: &s.chains, bodies: &s.bodies, segments: &s.segments })?;
+        Ok((s.ns, changes))
+    }
+
+    /// A service that is up and that no operation holds.
+    pub(super) fn standing(&self, id: NsId) -> Result<Standing> {
         let store = self.vnfm.store();
         let ns: NsInstance = store.require(&id)?;
         ns.check_free()?;
@@ -90,12 +107,18 @@ impl Nfvo {
             segments.extend(store.get(link)?);
         }
         let nsd = store.get::<NsDescriptor>(&ns.nsd_info)?.and_then(|d| d.nsd);
-        let flavour = nsd.as_ref().zip(ns.flavour.as_ref()).and_then(|(n, f)| n.flavour(f));
-        let paths = flavour.map(|f| f.paths.as_slice()).unwrap_or_default();
-        let spare = flavour.map(|f| f.spare.as_slice()).unwrap_or_default();
-        let changes = plan(ask, &Running { ns: &ns, paths, spare, chains: &chains, bodies: &bodies, segments: &segments })?;
-        Ok((ns, changes))
+        let flavour = nsd.as_ref().zip(ns.flavour.as_ref()).and_then(|(n, f)| n.flavour(f)).cloned();
+        Ok(Standing { ns, flavour, chains, bodies, segments })
     }
+}
+
+/// A service as it runs, with what was read of it.
+pub(super) struct Standing {
+    pub ns: NsInstance,
+    pub flavour: Option<NsFlavour>,
+    pub chains: Vec<Chain>,
+    pub bodies: HashMap<VnfId, Body>,
+    pub segments: Vec<Segment>,
 }
 
 /// Connections that the switch knows from an earlier change have another: an even number, and the one after it.

@@ -65,6 +65,7 @@ impl Nfvo {
                     return Ok(Outcome::Again { after, why: "connections that are there are noted".into(), wake: None });
                 }
             }
+            NsStep::Pnf(c) => self.set_pnf(cx.op.target, &c.profile, c.after.as_ref())?,
             NsStep::Instantiate { vnf, op, .. } => return self.see_through(cx, *vnf, *op, "the VNF is being instantiated"),
             NsStep::Alter { vnf, op } => return self.see_through(cx, *vnf, *op, "the VNF is being scaled, healed, or is at a snapshot"),
             NsStep::Terminate { vnf, op } => return self.see_through(cx, *vnf, *op, "the VNF is being terminated"),
@@ -84,6 +85,10 @@ impl Nfvo {
             }
             NsStep::Reroute { chain, before, after } | NsStep::HandOver { chain, before, after, .. } => {
                 self.vnfm.links().reroute(*chain, after, before)?;
+                Ok(Outcome::Done)
+            }
+            NsStep::Pnf(c) => {
+                self.set_pnf(cx.op.target, &c.profile, c.before.as_ref())?;
                 Ok(Outcome::Done)
             }
             NsStep::Instantiate { vnf, op, undo_op } => self.take_back(cx, *vnf, *op, *undo_op),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::accept::children;
+use super::accept::{children, use_pnfd};
 use crate::{
     model::{
         chain::Chain,
@@ -167,7 +167,9 @@ fn clear(tx: &mut Tx<'_>, inst: &mut NsInstance) -> Result<()> {
         tx.delete::<Segment>(&segment)?;
     }
     inst.saps.clear();
-    inst.pnfs.clear();
+    for p in std::mem::take(&mut inst.pnfs) {
+        use_pnfd(tx, p.pnfd_info, -1)?;
+    }
     inst.instantiated = false;
     inst.flavour = None;
     inst.level = None;

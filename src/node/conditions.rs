@@ -1,7 +1,9 @@
-//! The conditions the health page shows: store, libvirt, Open vSwitch, accelerator, reconciled, functions, shutdown, the
-//! SDN controllers where there are any, and the system of a box with slots.
+//! The conditions the health page shows: store, libvirt, Open vSwitch, accelerator, reconciled, functions, shutdown, tunnels that are
+//! watched, the SDN controllers where there are any, and the system of a box with slots.
 //!
 //! Asked when the page is; an answer that does not come is a condition, never a failed page.
+
+use std::collections::BTreeSet;
 
 use super::core::Core;
 use crate::{
@@ -9,6 +11,7 @@ use crate::{
         error::Result,
         health::{Condition, ConditionState},
         place::Missed,
+        tunnel::RemoteEnd,
     },
     vim::port::Accel,
 };
@@ -27,6 +30,7 @@ pub fn conditions(core: &Core) -> Vec<Condition> {
     };
     let switch = answer("openvswitch", core.ports.fabric.health());
     let mut all = vec![store(core), libvirt, switch, accel, reconciled(core), functions(core), shutdown(core)];
+    all.extend(tunnels(core));
     all.extend(sdn(core));
     all.extend(system(core));
     all
@@ -37,6 +41,26 @@ fn system(core: &Core) -> Option<Condition> {
         Ok(status) => super::system::condition(&status),
         Err(fault) => Some(Condition::new("system", ConditionState::Failed, format!("the boot loader's block: {}", fault.detail()))),
     }
+}
+
+/// Remote ends of tunnels, where they are watched.
+fn tunnels(core: &Core) -> Option<Condition> {
+    let (state, text) = match core.ports.fabric.remotes() {
+        Ok(all) if all.is_empty() => return None,
+        Ok(all) => {
+            let silent =
+                |e: &RemoteEnd| Some(format!("remote end {} of tunnel {} does not answer: {}", e.remote, e.tunnel, e.silent.as_ref()?));
+            // One of several links says it.
+            let bad: BTreeSet<String> = all.iter().filter_map(silent).collect();
+            let ends: BTreeSet<_> = all.iter().map(|e| (&e.tunnel, e.remote)).collect();
+            match bad.is_empty() {
+                true => (ConditionState::Ok, format!("{} remote ends of tunnels answer", ends.len())),
+                false => (ConditionState::Failed, bad.into_iter().collect::<Vec<_>>().join("; ")),
+            }
+        }
+        Err(fault) => (ConditionState::Pending, fault.detail()),
+    };
+    Some(Condition::new("tunnels", state, text))
 }
 
 /// Links on switches outside the box.

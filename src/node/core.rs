@@ -173,6 +173,7 @@ impl Core {
         let alarms = Arc::new(Alarms::open(vnfm.store().clone(), vnfm.clock().clone(), vnfm.dice().clone())?);
         let pm = Collector::open(vnfm.store().clone(), vnfm.clock().clone(), vnfm.dice().clone(), vnfm.hypervisor().clone())?;
         let indicators = Indicators::new(vnfm.store().clone(), vnfm.clock().clone(), vnfm.hypervisor().clone());
+        nfvo.count_pnfs()?;
         let recovered = engine.recover()?;
         vnfm.resume_packages()?;
         nfvo.resume::<NsDescriptor>()?;

@@ -21,6 +21,7 @@ use crate::{
         op::Operation,
         place::{Given, Missed},
         size::{Bytes, MiB},
+        tunnel::RemoteEnd,
         vnf::{Reservation, RunState, VnfInstance},
     },
     store::Store,
@@ -45,6 +46,8 @@ pub struct Look {
     pub pulse: Option<HostPulse>,
     /// Interfaces of the PFs whose functions guests may have.
     pub pfs: Vec<(IfName, PciAddr)>,
+    /// Remote ends of tunnels that are watched.
+    pub remotes: Option<Vec<RemoteEnd>>,
 }
 
 pub struct Monitor {
@@ -58,11 +61,21 @@ pub struct Monitor {
     silent: BTreeMap<Cause, u32>,
     /// What of the host was told last: words with numbers in them are told once.
     told: BTreeMap<(Cause, Part), Severity>,
+    /// Vain looks in a row at remote ends of tunnels.
+    mute: BTreeMap<Part, u32>,
 }
 
 impl Monitor {
     pub fn new(store: Store, alarms: Arc<Alarms>) -> Monitor {
-        Monitor { store, alarms, whose: HashMap::new(), doubtful: BTreeMap::new(), silent: BTreeMap::new(), told: BTreeMap::new() }
+        Monitor {
+            store,
+            alarms,
+            whose: HashMap::new(),
+            doubtful: BTreeMap::new(),
+            silent: BTreeMap::new(),
+            told: BTreeMap::new(),
+            mute: BTreeMap::new(),
+        }
     }
 
     /// `full`: whether the file system of disks has no room; asked only where it matters. The host's going
@@ -278,6 +291,43 @@ impl Monitor {
             for (name, up) in &p.links {
                 self.link(name, *up, &l.pfs)?;
             }
+        }
+        l.remotes.as_deref().map_or(Ok(()), |all| self.remotes(all))
+    }
+
+    /// Ends of tunnels, one alarm for each that does not answer; those that no link is at any more are forgotten. One
+    /// that is asked for the first time may not have been heard yet.
+    fn remotes(&mut self, all: &[RemoteEnd]) -> Result<()> {
+        let mut ends: BTreeMap<Part, Vec<&RemoteEnd>> = BTreeMap::new();
+        for e in all {
+            // No interface has such a name.
+            ends.entry(Part::Named(format_smolstr!("{} {}", e.tunnel, e.remote))).or_default().push(e);
+        }
+        let is_end = |p: &Part| matches!(p, Part::Named(n) if n.contains(' '));
+        let gone = self.alarms.standing(|k| k.cause == Cause::LinkDown && is_end(&k.part) && !ends.contains_key(&k.part));
+        for key in gone {
+            self.host(Cause::LinkDown, key.part, None)?;
+        }
+        self.mute.retain(|part, _| ends.contains_key(part));
+        for (part, links) in ends {
+            let silent: Vec<&&RemoteEnd> = links.iter().filter(|e| e.silent.is_some()).collect();
+            let vain = self.mute.entry(part.clone()).or_default();
+            *vain = if silent.is_empty() { 0 } else { vain.saturating_add(1) };
+            if (1..PATIENCE).contains(vain) {
+                continue;
+            }
+            let what = silent.first().map(|e| {
+                let why = e.silent.as_deref().unwrap_or_default();
+                let text = format!(
+                    "tunnel {}: its remote end {} does not answer ({why}), on {} of {} links",
+                    e.tunnel,
+                    e.remote,
+                    silent.len(),
+                    links.len()
+                );
+                (Severity::Major, text)
+            });
+            self.host(Cause::LinkDown, part, what)?;
         }
         Ok(())
     }

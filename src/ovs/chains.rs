@@ -148,7 +148,8 @@ fn of_rule(led: &Led, chain: &SwitchChain, at: u16, number: &dyn Fn(&IfName) -> 
     let mut out = Vec::new();
     let mut put = |table: u8, priority: u16, sort: Sort, with: &[Match], counts: Option<Counts>, actions: Vec<Action>| {
         for more in sorted(&rule.traffic, sort) {
-            let on = [&[from.clone(), bound(rule)], with, &more].concat();
+            let sender = rule.sender.map(|m| Match::EthSrc(m.octets()));
+            let on = [&[from.clone(), bound(rule)], sender.as_slice(), with, &more].concat();
             out.push((counts, Flow { table, priority, on, meter: None, actions: actions.clone(), goto: None }));
         }
     };

@@ -28,7 +28,7 @@ use crate::{
         error::{Fault, Result},
         id::{IfName, NfpId, SegmentId},
         net::{BondMode, Lacp, VlanId},
-        tunnel::Tunnel,
+        tunnel::{RemoteEnd, Tunnel},
     },
     sdn::{
         chain::{ChainState, SwitchChain},
@@ -213,6 +213,10 @@ impl Fabric for OvsFabric {
             Uplink::Bridge(_) | Uplink::Interface(_) | Uplink::Bond(_) => None,
         };
         self.switch().physical.values().filter_map(tunnel).collect()
+    }
+
+    fn remotes(&self) -> Result<Vec<RemoteEnd>> {
+        self.keeper.remotes()
     }
 
     fn health(&self) -> Result<String> {

@@ -40,6 +40,7 @@ use crate::{
         error::{Fault, Result},
         id::{IfKind, IfName, NfpId, SegmentId, if_name},
         sdn::SwitchAddr,
+        tunnel::RemoteEnd,
     },
     sdn::{
         chain::{ChainState, SwitchChain},
@@ -132,6 +133,10 @@ impl Keeper {
 
     pub fn ready(&self) {
         lock(&self.desired).ready = true;
+    }
+    pub fn remotes(&self) -> Result<Vec<RemoteEnd>> {
+        let ports = lock(&self.desired).ports.clone();
+        self.switch.remotes(ports.values())
     }
     /// Makes the port while nobody brings it to what it was wanted to be before.
     pub fn want_port(&self, port: &SwitchPort) -> Result<()> {

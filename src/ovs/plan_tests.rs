@@ -3,7 +3,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::id::{IfKind, if_name};
+use crate::{
+    model::{
+        id::{IfKind, if_name},
+        tunnel::TunnelDraft,
+    },
+    sdn::port::{PortKind, SwitchPort},
+};
 
 fn segment() -> SegmentId {
     SegmentId(Uuid::from_u128(0xfeed))
@@ -38,7 +44,8 @@ fn mirror(bridges: &[(&str, bool, &[PortOf<'_>])]) -> Mirror {
             i_rows.insert(
                 i.clone(),
                 json!({"new": {"name": port, "type": kind, "options": options, "mtu_request": none(), "error": none(), "ofport": 1,
-                               "link_state": none(), "mac_in_use": none(), "external_ids": map(&[])}}),
+                               "link_state": none(), "mac_in_use": none(), "bfd": map(&[]), "bfd_status": map(&[]),
+                               "external_ids": map(&[])}}),
             );
             p_rows.insert(
                 p.clone(),
@@ -166,4 +173,47 @@ fn removing_a_patch_takes_the_far_end_and_our_empty_bridge_but_nothing_else() {
     for (what, m, want) in cases {
         assert_eq!(ops(remove_port(&m, "bothy0", &near).expect(what)), want, "{what}");
     }
+}
+
+#[test]
+fn a_remote_end_is_asked_for_where_its_tunnel_says_so() {
+    let t = |bfd: bool| {
+        let draft = TunnelDraft {
+            name: "hq".into(),
+            kind: "vxlan".into(),
+            remotes: vec!["192.0.2.7".into()],
+            bfd: Some(bfd),
+            ..Default::default()
+        };
+        draft.check().expect("a tunnel")
+    };
+    let kind = PortKind::Tunnel { tunnel: "hq".into(), vni: Some(70), transparent: false };
+    let port = SwitchPort { name: if_name(IfKind::Patch, &segment().0), segment: segment(), vlan: vlan(7), kind };
+    let wanted = |bfd: bool| tunnel::wanted(&port, &t(bfd), 70, false).expect("ends");
+    let name = port.name.as_str();
+    let there = |bfd: Value, status: Value| {
+        let mut m = mirror(&[("bothy0", true, &[(name, "vxlan", 7, "", true)])]);
+        let (id, had) = m.interfaces.iter().map(|(id, i)| (*id, i.clone())).find(|(_, i)| i.name == name).expect("its interface");
+        let read =
+            |v: &Value| v.as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect();
+        let options = wanted(false)[0].options();
+        m.interfaces.insert(id, Interface { options, bfd: read(&bfd), bfd_status: read(&status), ..had });
+        m
+    };
+    let (off, on) = (json!({}), json!({"enable": "true"}));
+    let same = |m: &Mirror, bfd: bool| ensure(m, &wanted(bfd)[0]).expect("planned") == ["nothing"];
+    let none = json!({});
+    assert!(same(&there(off.clone(), none.clone()), false) && same(&there(on.clone(), none.clone()), true));
+    assert!(!same(&there(off, none.clone()), true) && !same(&there(on.clone(), none.clone()), false));
+    let made = ensure_port(Txn::new("t"), &mirror(&[("bothy0", true, &[])]), "bothy0", &wanted(true)[0]).expect("planned").expect("new");
+    assert!(made.params().to_string().contains(r#""bfd":["map",[["enable","true"]]]"#), "{:?}", made.params());
+
+    let seen = |bfd: bool, status: Value| tunnel::remotes(&there(on.clone(), status), &port, &t(bfd), &wanted(bfd));
+    let silent = |status: Value| seen(true, status).into_iter().map(|e| e.silent).collect::<Vec<_>>();
+    assert_eq!(silent(none), [], "not begun yet");
+    assert_eq!(silent(json!({"state": "up", "diagnostic": "No Diagnostic"})), [None]);
+    let down = json!({"state": "down", "diagnostic": "Control Detection Time Expired"});
+    assert_eq!(silent(down.clone()), [Some("BFD is down: Control Detection Time Expired".to_owned())]);
+    assert_eq!(silent(json!({"state": "init", "diagnostic": "No Diagnostic"})), [Some("BFD is init".to_owned())]);
+    assert_eq!(seen(false, down), [], "nobody asks");
 }

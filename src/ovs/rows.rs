@@ -51,7 +51,19 @@ impl Table {
                 "other_config",
                 "external_ids",
             ],
-            Table::Interface => &["name", "type", "options", "mtu_request", "error", "ofport", "link_state", "mac_in_use", "external_ids"],
+            Table::Interface => &[
+                "name",
+                "type",
+                "options",
+                "mtu_request",
+                "error",
+                "ofport",
+                "link_state",
+                "mac_in_use",
+                "bfd",
+                "bfd_status",
+                "external_ids",
+            ],
             Table::Mirror => &["name", "external_ids"],
         }
     }
@@ -115,6 +127,9 @@ pub struct Interface {
     pub ofport: Option<i64>,
     pub link_up: Option<bool>,
     pub mac_in_use: Option<String>,
+    /// What was asked of BFD (`enable`), and what it says of the other end (`state`).
+    pub bfd: Ids,
+    pub bfd_status: Ids,
     pub external_ids: Ids,
 }
 
@@ -304,6 +319,8 @@ impl Reader<'_> {
             ofport: self.first("ofport", int)?,
             link_up: self.first("link_state", text)?.map(|s| s == "up"),
             mac_in_use: self.first("mac_in_use", text)?,
+            bfd: self.ids("bfd")?,
+            bfd_status: self.ids("bfd_status")?,
             external_ids: self.ids("external_ids")?,
         })
     }

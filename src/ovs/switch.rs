@@ -28,6 +28,7 @@ use crate::{
     model::{
         error::{Fault, Kind, Result},
         id::IfName,
+        tunnel::RemoteEnd,
     },
     sdn::port::{Datapath, PortKind, SwitchPort},
 };
@@ -103,6 +104,18 @@ impl Switch {
         let key =
             t.key(*vni).ok_or_else(|| Fault::invalid(format!("port {}: neither its link nor tunnel '{name}' has a VNI", port.name)))?;
         tunnel::wanted(port, t, key, *transparent)
+    }
+
+    /// How the remote ends of these ports are, where they are watched.
+    pub fn remotes<'p>(&self, ports: impl IntoIterator<Item = &'p SwitchPort>) -> Result<Vec<RemoteEnd>> {
+        let mut out = Vec::new();
+        for p in ports {
+            let PortKind::Tunnel { tunnel: name, .. } = &p.kind else { continue };
+            let Some(Uplink::Tunnel(t)) = self.physical.get(name) else { continue };
+            let ends = self.tunnel_ends(p)?;
+            out.extend(self.db.view(|m| tunnel::remotes(m, p, t, &ends))?);
+        }
+        Ok(out)
     }
 
     pub fn remove_port(&self, name: &IfName) -> Result<()> {

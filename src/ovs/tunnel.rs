@@ -8,12 +8,16 @@ use uuid::Uuid;
 
 use super::{
     plan::{Vlans, Wanted, WantedKind, segment_of},
-    rows::{Ids, Mirror, Port, Table},
+    rows::{Ids, Interface, Mirror, Port, Table},
     txn::Txn,
     value::{Atom, Datum},
 };
 use crate::{
-    model::{error::Result, id::IfName, tunnel::Tunnel},
+    model::{
+        error::Result,
+        id::IfName,
+        tunnel::{RemoteEnd, Tunnel},
+    },
     sdn::port::SwitchPort,
 };
 
@@ -29,7 +33,7 @@ pub fn wanted(port: &SwitchPort, t: &Tunnel, key: u32, transparent: bool) -> Res
             ("dst_port".to_owned(), t.dst_port.to_string()),
         ]);
         options.extend(t.local.map(|l| ("local_ip".to_owned(), l.to_string())));
-        let kind = WantedKind::Tunnel { kind: t.kind, options };
+        let kind = WantedKind::Tunnel { kind: t.kind, options, bfd: t.bfd };
         Ok(Wanted { name: name(&port.name, n)?, segment: port.segment, vlans, kind, isolated: t.remotes.len() > 1, mtu: None })
     };
     t.remotes.iter().enumerate().map(one).collect()
@@ -41,6 +45,27 @@ fn name(first: &IfName, n: usize) -> Result<IfName> {
         None => Ok(first.clone()),
         Some(n) => format!("{first}{n:x}").parse(),
     }
+}
+
+/// How the ends of a link are that are asked for, as the switch knows it; those of which it knows nothing yet are left out.
+pub fn remotes(m: &Mirror, port: &SwitchPort, t: &Tunnel, ends: &[Wanted]) -> Vec<RemoteEnd> {
+    let one = |(remote, end): (&IpAddr, &Wanted)| {
+        let (_, row) = m.port(end.name.as_str())?;
+        let (_, i) = m.interface_of(row)?;
+        Some(RemoteEnd { tunnel: t.name.clone(), remote: *remote, segment: port.segment, silent: silence(i)? })
+    };
+    if t.bfd { t.remotes.iter().zip(ends).filter_map(one).collect() } else { Vec::new() }
+}
+
+/// `None`: BFD has not begun. Else why the other end is taken for silent, if it is.
+fn silence(i: &Interface) -> Option<Option<String>> {
+    let told = |key: &str| i.bfd_status.get(key).map(String::as_str);
+    let state = told("state")?;
+    if state == "up" {
+        return Some(None);
+    }
+    let why = told("diagnostic").filter(|d| !d.is_empty() && *d != "No Diagnostic");
+    Some(Some(format!("BFD is {state}{}", why.map(|d| format!(": {d}")).unwrap_or_default())))
 }
 
 /// The bridge and its ports to all ends but the first. `None`: there are none.

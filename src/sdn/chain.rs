@@ -49,6 +49,28 @@ pub struct End {
     pub mac: Option<MacAddr>,
     /// Stations of its link that it does not stand for, where it has no MAC: those that are in the box.
     pub beside: Vec<MacAddr>,
+    /// Others come in by its port too, as by a physical network's: what is its own is told by the sender.
+    pub shared: bool,
+}
+
+impl End {
+    /// Who sends what comes from it, where its port does not say so.
+    fn sender(&self) -> Option<MacAddr> {
+        self.mac.filter(|_| self.shared)
+    }
+}
+
+/// Where frames of a leg come in.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    port: &'a IfName,
+    sender: Option<MacAddr>,
+}
+
+impl<'a> From<&'a End> for Source<'a> {
+    fn from(e: &'a End) -> Self {
+        Source { port: &e.port, sender: e.sender() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +115,8 @@ pub enum For {
 pub struct Rule {
     /// The port that the frames come in by.
     pub at: IfName,
+    /// Only what this station sends.
+    pub sender: Option<MacAddr>,
     pub way: Way,
     pub bound: For,
     pub traffic: Classifier,
@@ -151,7 +175,8 @@ impl Rule {
             (For::Mac(_), true) => 47,
             (For::Unicast, _) => 1,
         };
-        2 * (bound + self.traffic.bits()) + u16::from(self.way == Way::Out)
+        let sender = self.sender.map_or(0, |_| 48);
+        2 * (bound + sender + self.traffic.bits()) + u16::from(self.way == Way::Out)
     }
     pub fn is_beside(&self) -> bool {
         self.then == Then::Beside
@@ -161,7 +186,8 @@ impl Rule {
             (For::Mac(a), For::Mac(b)) => a == b,
             (For::Unicast, _) | (_, For::Unicast) => true,
         };
-        self.at == other.at && bound && self.traffic.meets(&other.traffic)
+        let sender = self.sender.zip(other.sender).is_none_or(|(a, b)| a == b);
+        self.at == other.at && sender && bound && self.traffic.meets(&other.traffic)
     }
     pub(super) fn covers(&self, other: &Rule) -> bool {
         let bound = match (self.bound, other.bound) {
@@ -169,7 +195,8 @@ impl Rule {
             (For::Unicast, _) => true,
             (For::Mac(_), For::Unicast) => false,
         };
-        bound && self.traffic.covers(&other.traffic)
+        let sender = self.sender.is_none_or(|a| other.sender == Some(a));
+        sender && bound && self.traffic.covers(&other.traffic)
     }
     /// Nothing says which of the two a frame of both shall take.
     fn contradicts(&self, other: &Rule) -> bool {
@@ -261,9 +288,13 @@ impl SwitchChain {
             stops.reverse();
         }
         let mut rules = Vec::new();
-        let mut put = |at: &IfName, bound: For, into: Option<usize>, then: Then| {
-            if is_there(at) {
-                rules.extend(traffic.iter().map(|t| Rule { at: at.clone(), way, bound, traffic: t.clone(), into, then: then.clone() }));
+        let mut put = |at: Source<'_>, bound: For, into: Option<usize>, then: Then| {
+            if is_there(at.port) {
+                let rule = |t: &Classifier| {
+                    let (at, sender, then) = (at.port.clone(), at.sender, then.clone());
+                    Rule { at, sender, way, bound, traffic: t.clone(), into, then }
+                };
+                rules.extend(traffic.iter().map(rule));
             }
         };
         let lost = stops.iter().find(|s| s.arms.is_empty()).map(|s| s.index);
@@ -273,9 +304,9 @@ impl SwitchChain {
                 let routed = stops.iter().any(|s| !s.kind.is_wire());
                 for e in from {
                     let bounds = if routed { aimed(e, None, to) } else { self.bounds(to) };
-                    bounds.into_iter().for_each(|bound| put(&e.port, bound, Some(hop), Then::Drop));
+                    bounds.into_iter().for_each(|bound| put(e.into(), bound, Some(hop), Then::Drop));
                     if !routed {
-                        beside(to).into_iter().for_each(|m| put(&e.port, For::Mac(m), None, Then::Beside));
+                        beside(to).into_iter().for_each(|m| put(e.into(), For::Mac(m), None, Then::Beside));
                     }
                 }
                 return rules;
@@ -284,7 +315,7 @@ impl SwitchChain {
         }
 
         // The chain in legs: each from where a MAC is chosen to where it is reached.
-        let mut sources: Vec<&IfName> = from.iter().map(|e| &e.port).collect();
+        let mut sources: Vec<Source<'_>> = from.iter().map(Source::from).collect();
         let mut rest = stops.as_slice();
         let mut is_first = true;
         loop {
@@ -306,19 +337,19 @@ impl SwitchChain {
                 };
                 if let Some(m) = mac.filter(|_| is_first && n == 0) {
                     for (e, bound) in from.iter().flat_map(|e| aimed(e, Some(m), to).into_iter().map(move |b| (e, b))) {
-                        put(&e.port, bound, Some(stop.index), Then::To { port: entries.clone(), set });
+                        put(e.into(), bound, Some(stop.index), Then::To { port: entries.clone(), set });
                     }
                 } else {
                     for (at, bound) in sources.iter().flat_map(|s| bounds.iter().map(move |b| (s, b))) {
-                        put(at, *bound, Some(stop.index), Then::To { port: entries.clone(), set });
+                        put(*at, *bound, Some(stop.index), Then::To { port: entries.clone(), set });
                     }
                 }
                 if n == 0 && mac.is_none() {
                     for (at, m) in sources.iter().flat_map(|s| beside(to).into_iter().map(move |m| (s, m))) {
-                        put(at, For::Mac(m), None, Then::Beside);
+                        put(*at, For::Mac(m), None, Then::Beside);
                     }
                 }
-                sources = stop.arms.iter().map(|(_, exit)| &exit.port).collect();
+                sources = stop.arms.iter().map(|(_, exit)| Source { port: &exit.port, sender: None }).collect();
             }
             is_first = false;
             if router.is_some() {
@@ -336,7 +367,7 @@ impl SwitchChain {
                     true => Then::Drop,
                     false => Then::Link,
                 };
-                sources.iter().for_each(|at| put(at, bound, None, then.clone()));
+                sources.iter().for_each(|at| put(*at, bound, None, then.clone()));
             }
             return rules;
         }

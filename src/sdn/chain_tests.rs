@@ -12,7 +12,7 @@ fn mac(n: u32) -> MacAddr {
     MacAddr::planned(n)
 }
 fn end(port: &str, n: u32) -> End {
-    End { port: name(port), mac: Some(mac(n)), beside: Vec::new() }
+    End { port: name(port), mac: Some(mac(n)), beside: Vec::new(), shared: false }
 }
 fn tcp(port: u16) -> Classifier {
     Classifier { id: "web".into(), proto: Some(IpProto::TCP), dst_ports: Some(Ports::one(port)), ..Classifier::default() }
@@ -156,7 +156,10 @@ fn chains_that_cannot_be_are_refused_with_all_reasons() {
         classifiers: vec![Classifier { dst_ports: Some(Ports::one(1)), ..Classifier::default() }],
         from: vec![],
         hops: vec![hop("r", HopKind::Routed, &[("ri", "ro"), ("si", "so")]), Hop { instances: vec![], ..bump("a") }],
-        to: vec![End { port: name("ri"), mac: None, beside: Vec::new() }, End { port: name("wan"), mac: None, beside: Vec::new() }],
+        to: vec![
+            End { port: name("ri"), mac: None, beside: Vec::new(), shared: false },
+            End { port: name("wan"), mac: None, beside: Vec::new(), shared: false },
+        ],
         ..chain(1, vec![])
     };
     let e = bad.check().expect_err("bad");
@@ -202,7 +205,7 @@ fn two_chains_are_refused_where_a_frame_could_be_of_both() {
 
 /// To a physical network on whose link two stations of the box are.
 fn outwards(n: u128, hops: Vec<Hop>, classifier: Classifier) -> SwitchChain {
-    let plant = End { port: name("plant"), mac: None, beside: vec![mac(1), mac(3)] };
+    let plant = End { port: name("plant"), mac: None, beside: vec![mac(1), mac(3)], shared: false };
     SwitchChain { to: vec![plant], classifiers: vec![classifier], ..chain(n, hops) }
 }
 
@@ -244,4 +247,36 @@ fn an_end_outside_the_box_does_not_stand_for_stations_in_it() {
         let why = contradictions(&[&c, &other]);
         assert_eq!(why.is_empty(), fine, "{what}: {why:?}");
     }
+}
+
+#[test]
+fn stations_behind_one_port_are_told_apart_by_the_sender() {
+    let plant = |n: u32, shared: bool| End { shared, port: name("plant"), ..end("plant", n) };
+    let from = |c: SwitchChain, n: u32, shared: bool| SwitchChain { from: vec![plant(n, shared)], ..c };
+    let one = from(chain(1, vec![bump("a")]), 7, true);
+    let senders = |c: &SwitchChain, lost: &[&str]| {
+        let rules = c.rules(&|p| !lost.contains(&p.as_str()));
+        rules.into_iter().map(|r| (r.at.to_string(), r.sender.map(|m| m.octets()[5]))).collect::<Vec<_>>()
+    };
+    let at = |port: &str, sender: Option<u8>| (port.to_owned(), sender);
+    assert_eq!(
+        senders(&one, &[]),
+        [at("plant", Some(7)), at("ao", None), at("web", None), at("ai", None)],
+        "where it comes in, and nowhere else"
+    );
+    assert_eq!(senders(&one, &["ai"])[0], at("plant", Some(7)), "nor is anybody else blocked");
+    // Its own traffic, and another's by the same plug.
+    for (what, other, fine) in [
+        ("another station's", from(chain(2, vec![bump("b")]), 8, true), true),
+        ("its own once more", from(chain(2, vec![bump("b")]), 7, true), false),
+        ("whoever is there", SwitchChain { from: vec![End { mac: None, ..plant(8, true) }], ..chain(2, vec![bump("b")]) }, true),
+        ("by one function", from(chain(2, vec![bump("a")]), 8, true), false),
+    ] {
+        // There are no two ways back from the web server.
+        let (one, other) = (SwitchChain { symmetric: false, ..one.clone() }, SwitchChain { symmetric: false, ..other });
+        let why = contradictions(&[&one, &other]);
+        assert_eq!(why.is_empty(), fine, "{what}: {why:?}");
+    }
+    let wide = SwitchChain { from: vec![End { mac: None, ..plant(8, true) }], ..chain(2, vec![bump("b")]) };
+    assert!(one.rules(&|_| true)[0].rank() > wide.rules(&|_| true)[0].rank(), "who is told goes first");
 }

@@ -25,7 +25,7 @@ fn hop(n: &str, kind: HopKind) -> Hop {
     Hop { name: n.into(), kind, instances: vec![Instance { entry: arm("i"), exit: arm("o") }] }
 }
 fn chain(hops: &[(&str, HopKind)], classifiers: &[Classifier]) -> SwitchChain {
-    let end = |port: &str, n: u32| End { port: name(port), mac: Some(MacAddr::planned(n)), beside: Vec::new() };
+    let end = |port: &str, n: u32| End { port: name(port), mac: Some(MacAddr::planned(n)), beside: Vec::new(), shared: false };
     SwitchChain {
         id: NfpId(Uuid::from_u128(1)),
         name: "c".into(),

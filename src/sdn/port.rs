@@ -11,7 +11,7 @@ use crate::model::{
     error::Result,
     id::{IfName, NfpId, SegmentId},
     net::VlanId,
-    tunnel::Tunnel,
+    tunnel::{RemoteEnd, Tunnel},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,8 @@ pub trait Fabric: Send + Sync {
     fn physical(&self) -> Vec<SmolStr>;
     /// Tunnels that they may use by the same kind of name.
     fn tunnels(&self) -> Vec<Tunnel>;
+    /// Ends of tunnels that links are at and that are watched, link by link.
+    fn remotes(&self) -> Result<Vec<RemoteEnd>>;
     /// Answers when the switch does; its version for people.
     fn health(&self) -> Result<String>;
 }

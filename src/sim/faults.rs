@@ -103,6 +103,7 @@ methods! {
     EnsureMirror true false,
     RemoveMirror true false,
     Mirrors false false,
+    Remotes false false,
     Listen false false,
     ChainState false false,
     // Outside the box: by a thread of its own, whenever it comes to it.

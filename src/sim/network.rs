@@ -14,7 +14,7 @@ use crate::{
         error::{Fault, Result},
         id::{IfName, NfpId, SegmentId},
         net::{Cidr, VlanId},
-        tunnel::Tunnel,
+        tunnel::{RemoteEnd, Tunnel},
     },
     sdn::{
         chain::{ChainState, Count, HopState, SwitchChain},
@@ -25,6 +25,15 @@ use crate::{
 };
 
 impl Sim {
+    /// Whether this remote end of tunnels answers from now on.
+    pub fn answers(&self, remote: IpAddr, does: bool) {
+        let silent = &mut self.lock().silent;
+        if does {
+            silent.remove(&remote)
+        } else {
+            silent.insert(remote)
+        };
+    }
     /// What a mirror copies.
     pub fn mirrored(&self, at: &IfName) -> Option<Vec<IfName>> {
         self.lock().mirrors.get(at).cloned()
@@ -206,6 +215,21 @@ impl Fabric for Sim {
     }
     fn tunnels(&self) -> Vec<Tunnel> {
         self.inner.config.tunnels.clone()
+    }
+    fn remotes(&self) -> Result<Vec<RemoteEnd>> {
+        let tunnels = &self.inner.config.tunnels;
+        self.call(Method::Remotes, Target::Host, |world, _| {
+            let mut out = Vec::new();
+            for p in world.ports.values() {
+                let PortKind::Tunnel { tunnel, .. } = &p.kind else { continue };
+                for t in tunnels.iter().filter(|t| t.name == *tunnel && t.bfd) {
+                    let silent = |r: &IpAddr| world.silent.contains(r).then(|| "BFD is down".to_owned());
+                    let end = |r: &IpAddr| RemoteEnd { tunnel: t.name.clone(), remote: *r, segment: p.segment, silent: silent(r) };
+                    out.extend(t.remotes.iter().map(end));
+                }
+            }
+            Ok(out)
+        })
     }
     fn health(&self) -> Result<String> {
         self.call(Method::FabricHealth, Target::Host, |_, _| Ok("simulated switch".into()))

@@ -48,6 +48,8 @@ pub(super) struct World {
     pub chains: BTreeMap<NfpId, SwitchChain>,
     /// By the interface at which they come out.
     pub mirrors: BTreeMap<IfName, Vec<IfName>>,
+    /// Remote ends of tunnels that do not answer.
+    pub silent: BTreeSet<IpAddr>,
     /// Ports of switches outside the box.
     pub outside: Desired,
     pub dhcp: BTreeMap<SegmentId, DhcpConf>,
@@ -202,6 +204,7 @@ impl World {
             switch_links: BTreeMap::new(),
             chains: BTreeMap::new(),
             mirrors: BTreeMap::new(),
+            silent: BTreeSet::new(),
             outside: Desired::new(),
             dhcp: BTreeMap::new(),
             nat: NatTable::default(),

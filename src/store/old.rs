@@ -12,6 +12,7 @@ mod indicators;
 mod links;
 mod owners;
 mod packages;
+mod pnfds;
 mod pnfs;
 
 use serde::{Deserialize, de::DeserializeOwned};
@@ -24,7 +25,7 @@ use crate::model::{
     chain::Chain,
     error::Result,
     ns::NsInstance,
-    package::{NsDescriptor, VnfPackage},
+    package::{NsDescriptor, PnfDescriptor, VnfPackage},
     segment::Segment,
     snapshot::VnfSnapshot,
     step::{PlanStep, Step},
@@ -61,6 +62,9 @@ pub fn ns_descriptor(version: u8, body: &[u8]) -> Result<NsDescriptor> {
 }
 pub fn ns_instance(version: u8, body: &[u8]) -> Result<NsInstance> {
     from::<pnfs::NsInstance, _>(Table::NsInstance, 1, version, body, 2)
+}
+pub fn pnf_descriptor(version: u8, body: &[u8]) -> Result<PnfDescriptor> {
+    from::<pnfds::PnfDescriptor, _>(Table::PnfDescriptor, 1, version, body, 2)
 }
 pub fn vnf_instance(version: u8, body: &[u8]) -> Result<VnfInstance> {
     from::<owners::VnfInstance, _>(Table::VnfInstance, 1, version, body, 2)

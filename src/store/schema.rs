@@ -58,7 +58,7 @@ records! {
     VnfPackage, VnfPackage, 6 <- old::package, VnfPkgId, |r| r.id, |b, a, _| Ok(news::of_package(b, a));
     Artefacts, Artefacts, 1, VnfPkgId, |r| r.package;
     NsDescriptor, NsDescriptor, 5 <- old::ns_descriptor, NsdInfoId, |r| r.id, |b, a, _| Ok(news::of_nsd(b, a));
-    PnfDescriptor, PnfDescriptor, 1, PnfdInfoId, |r| r.id, |b, a, _| Ok(news::of_pnfd(b, a));
+    PnfDescriptor, PnfDescriptor, 2 <- old::pnf_descriptor, PnfdInfoId, |r| r.id, |b, a, _| Ok(news::of_pnfd(b, a));
     VnfInstance, VnfInstance, 2 <- old::vnf_instance, VnfId, |r| r.id, |b, a, _| Ok(news::of_instance(b, a));
     NsInstance, NsInstance, 2 <- old::ns_instance, NsId, |r| r.id, news::of_service;
     Operation, Operation, 1, OpId, |r| r.id, news::of_operation;

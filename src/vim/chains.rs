@@ -72,11 +72,11 @@ fn ends(all: &[ChainEnd], bodies: &HashMap<VnfId, Body>, inside: &Inside) -> Vec
         ChainEnd::Cp(e) => {
             let on = |p: &&Port| p.ext_cp.as_ref() == Some(&e.cp);
             let ports = bodies.get(&e.vnf).into_iter().flat_map(|b| &b.vnfcs).flat_map(|v| &v.ports).filter(on);
-            ports.map(|p| End { port: p.ifname.clone(), mac: Some(p.mac), beside: Vec::new() }).collect()
+            ports.map(|p| End { port: p.ifname.clone(), mac: Some(p.mac), beside: Vec::new(), shared: false }).collect()
         }
         ChainEnd::Outside { segment, mac, .. } => {
             let beside = if mac.is_none() { inside.get(segment).cloned().unwrap_or_default() } else { Vec::new() };
-            vec![End { port: if_name(IfKind::Patch, &segment.0), mac: *mac, beside }]
+            vec![End { port: if_name(IfKind::Patch, &segment.0), mac: *mac, beside, shared: true }]
         }
     });
     ports.collect()

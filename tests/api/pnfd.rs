@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::{
+    admin,
     identity::{bare, bearer, made, user},
-    kit::{build, fits},
+    kit::{build, copy_dir, fits},
     notify::Subscriber,
     rig::{Rig, rig},
     schema,
@@ -12,6 +13,9 @@ use crate::{
 
 const ALL: &str = "/nsd/v2/pnf_descriptors";
 const ANTENNA: &str = "tests/fixtures/packages/antenna";
+/// The shipped service's own id, and one for it with more on it.
+const NSD: &str = "b0714110-0000-4000-8000-000000000001";
+const OTHER: &str = "b0714110-0000-4000-8000-0000000000a1";
 
 async fn upload(rig: &Rig, folder: &str) -> (String, Value) {
     let made = rig.post(ALL, json!({"userDefinedData": {"site": "roof"}})).await;
@@ -140,4 +144,108 @@ async fn subscribers_hear_of_pnfds_and_filters_tell_them_from_nsds() {
     let told = |s: &[Value]| s.iter().map(|n| n["notificationType"].clone()).collect::<Vec<_>>();
     assert_eq!(told(&ours.until(1).await), ["PnfdDeletionNotification"]);
     assert_eq!(told(&others.until(1).await), ["NsdOnBoardingNotification"]);
+}
+
+const ROOF: &str = "    roof:
+      type: tosca.nodes.nfv.PNF
+      metadata: { bothy.physical.virtual_link: wan }
+      properties: { descriptor_id: 61f5d2c7-5f0a-4d07-8a59-0b54a1f6d001 }
+      requirements:
+        - virtual_link: wan
+
+    mgmt:
+      type: tosca.nodes.nfv.NsVirtualLink
+";
+
+/// The shipped service with the antenna on its WAN.
+async fn roofed(rig: &Rig) -> String {
+    rig.onboard_vcpe().await;
+    let dir = tempfile::tempdir().expect("dir");
+    copy_dir(std::path::Path::new("descriptors/vcpe/vcpe-ns"), dir.path());
+    let at = dir.path().join("Definitions/vcpe-ns.yaml");
+    let mut text = std::fs::read_to_string(&at).expect("the descriptor");
+    for (from, to) in [("    mgmt:\n      type: tosca.nodes.nfv.NsVirtualLink\n", ROOF), (NSD, OTHER)] {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    std::fs::write(&at, text).expect("written");
+    let v = rig.onboard_nsd(&dir.path().to_string_lossy()).await;
+    assert_eq!(v["nsdOnboardingState"], "ONBOARDED", "{v:#}");
+    let made = rig.post("/nslcm/v2/ns_instances", json!({"nsdId": OTHER, "nsName": "site", "nsDescription": ""})).await;
+    made.header("location").expect("location").to_owned()
+}
+
+/// What is told of the antenna.
+fn told(mac: &str) -> Value {
+    let over = json!({"macAddress": mac});
+    json!([{"cpdId": "air", "cpProtocolData": [{"layerProtocol": "IP_OVER_ETHERNET", "ipOverEthernet": over}]}])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_of_a_running_service_is_told_of_anew_goes_and_comes_and_its_pnfd_stays_meanwhile() {
+    let rig = rig(64, "").await;
+    let (pnfd, v) = upload(&rig, ANTENNA).await;
+    let id = v["pnfdId"].clone();
+    let at = roofed(&rig).await;
+    let antenna = |mac: &str| json!([{"pnfId": "a1", "pnfName": "roof", "pnfdId": id, "pnfProfileId": "roof", "cpData": told(mac)}]);
+    let ask = json!({"nsFlavourId": "default", "addpnfData": antenna("02:00:00:00:00:50")});
+    let op = rig.task(&format!("{at}/instantiate"), ask).await;
+    assert_eq!(op["operationState"], "COMPLETED", "{op:#}");
+    let mac = || async { rig.show(&at).await["pnfInfo"][0]["cpInfo"][0]["cpProtocolData"][0]["ipOverEthernet"]["macAddress"].clone() };
+    assert_eq!(mac().await, "02:00:00:00:00:50");
+
+    let used = rig.show(&pnfd).await;
+    fits(schema::NSD, "PnfdInfo", &used);
+    assert_eq!(used["pnfdUsageState"], "IN_USE");
+    let r = rig.delete(&pnfd).await;
+    assert_eq!(r.status, 409, "{}", r.body);
+    let nets = admin::fits("/bothy/v1/networks", "get", &rig.get("/bothy/v1/networks").await);
+    let wan = nets.as_array().expect("links").iter().find(|n| n["link"] == "wan").expect("wan").clone();
+    assert_eq!((&wan["pnfs"][0]["name"], &wan["pnfs"][0]["mac"]), (&json!("roof"), &json!("02:00:00:00:00:50")), "{wan:#}");
+
+    let task = format!("{at}/update");
+    let update = |body: Value| {
+        fits(schema::NSLCM, "UpdateNsRequest", &body);
+        rig.task(&task, body)
+    };
+    let affected = |name: &str, change: &str| {
+        json!([{"pnfId": "a1", "pnfdId": id, "pnfProfileId": "roof", "pnfName": name, "cpInstanceId": ["roof.virtual_link"],
+                "changeType": change, "changeResult": "COMPLETED"}])
+    };
+    let edit = json!([{"pnfId": "a1", "pnfName": "mast",
+        "cpData": [{"cpInstanceId": "roof.virtual_link", "cpProtocolData": told("02:00:00:00:00:51")[0]["cpProtocolData"]}]}]);
+    let op = update(json!({"updateType": "MODIFY_PNF", "modifyPnfData": edit})).await;
+    assert_eq!(
+        (&op["operationState"], &op["resourceChanges"]["affectedPnfs"]),
+        (&json!("COMPLETED"), &affected("mast", "MODIFY")),
+        "{op:#}"
+    );
+    assert_eq!((mac().await, &rig.show(&at).await["pnfInfo"][0]["pnfName"]), (json!("02:00:00:00:00:51"), &json!("mast")));
+
+    let op = update(json!({"updateType": "REMOVE_PNF", "removePnfId": ["a1"]})).await;
+    assert_eq!(
+        (&op["operationState"], &op["resourceChanges"]["affectedPnfs"]),
+        (&json!("COMPLETED"), &affected("mast", "REMOVE")),
+        "{op:#}"
+    );
+    assert_eq!((&rig.show(&at).await["pnfInfo"], &rig.show(&pnfd).await["pnfdUsageState"]), (&Value::Null, &json!("NOT_IN_USE")));
+    let op = update(json!({"updateType": "ADD_PNF", "addPnfData": antenna("02:00:00:00:00:52")})).await;
+    assert_eq!((&op["operationState"], &op["resourceChanges"]["affectedPnfs"]), (&json!("COMPLETED"), &affected("roof", "ADD")), "{op:#}");
+    assert_eq!(rig.show(&pnfd).await["pnfdUsageState"], "IN_USE");
+
+    for (body, status, says) in [
+        (json!({"updateType": "ADD_PNF"}), 422, "addPnfData: needed"),
+        (json!({"updateType": "MODIFY_PNF", "modifyPnfData": [{"pnfId": "a1"}]}), 422, "either pnfName or cpData"),
+        (
+            json!({"updateType": "MODIFY_PNF", "modifyPnfData": [{"pnfId": "a1", "cpData": [{"cpProtocolData": []}]}]}),
+            422,
+            "cpInstanceId or cpdId",
+        ),
+        (json!({"updateType": "REMOVE_PNF", "removePnfId": ["a2"]}), 422, "has no PNF 'a2'; it has a1"),
+        (json!({"updateType": "ADD_SAP", "addSap": []}), 404, "ADD_PNF, MODIFY_PNF and REMOVE_PNF are offered yet"),
+    ] {
+        let r = rig.post(&format!("{at}/update"), body).await;
+        assert_eq!(r.status, status, "{}", r.body);
+        assert!(r.problem().contains(says), "{says}: {}", r.body);
+    }
 }

@@ -9,6 +9,7 @@ mod get;
 #[allow(dead_code, unused_macros)]
 #[path = "../real/kit/mod.rs"]
 mod kit;
+mod load;
 mod notify;
 mod ns_scale;
 mod orchestrator;

@@ -1,6 +1,7 @@
 //! Links and chains on a real Open vSwitch of the bench's own, on its userspace datapath: how long a chain takes to be
 //! on the switch beside the same flows given to `ovs-ofctl` by hand, what the datapath then does with its frames
-//! beside what it does by those, and what links and chains cost as there are more of them.
+//! beside what it does by those, and what links and chains cost as there are more of them. What a change of a running
+//! chain costs under load is `load`.
 //!
 //! Guests are internal ports: no packets are sent, the switch says itself what it would do (`ofproto/trace`).
 
@@ -157,7 +158,7 @@ fn link(g: u128) -> SwitchLink {
 /// From the first port of a group by its wire to the second, for one TCP port, and back.
 fn chain(g: u128) -> SwitchChain {
     let first = g * GROUP + 1;
-    let end = |n: u128| End { port: nic(n), mac: Some(mac(n)), beside: Vec::new() };
+    let end = |n: u128| End { port: nic(n), mac: Some(mac(n)), beside: Vec::new(), shared: false };
     let arm = |n: u128| Arm { port: nic(n), mac: Some(mac(n)) };
     let wire = Instance { entry: arm(first + 2), exit: arm(first + 3) };
     SwitchChain {
@@ -208,7 +209,9 @@ fn one() -> Vec<Row> {
     rig.ports(BY_HAND, &(1..=GROUP).map(|n| (hand(n), vlan(1))).collect::<Vec<_>>());
     let file = rig.write("flows", &by_hand(|n| rig.number(&hand(n))));
 
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    // Its process is a part of what by hand costs: how much of it, a run without a flow says.
+    let nothing = rig.write("nothing", "");
+    let (mut ours, mut theirs, mut idle) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..if long() { 100 } else { 20 } {
         let begun = Instant::now();
         rig.fabric.ensure_chain(&chain(0)).expect("chain");
@@ -216,11 +219,16 @@ fn one() -> Vec<Row> {
         let begun = Instant::now();
         rig.ofctl(BY_HAND, &["--bundle", "add-flows"], &[&file]);
         theirs.push(ms(begun.elapsed()));
+        let begun = Instant::now();
+        rig.ofctl(BY_HAND, &["--bundle", "add-flows"], &[&nothing]);
+        idle.push(ms(begun.elapsed()));
         rig.fabric.remove_chain(chain(0).id).expect("gone");
         rig.ofctl(BY_HAND, &["del-flows"], &["cookie=0x77/-1"]);
     }
-    let mut rows =
-        vec![Row::new("chain: set up | ovs-ofctl, the same by hand", "ms", median(&ours), Some(median(&theirs)), Goal::RatioAtMost(1.1))];
+    let mut rows = vec![
+        Row::new("chain: set up | ovs-ofctl, the same by hand", "ms", median(&ours), Some(median(&theirs)), Goal::RatioAtMost(1.1)),
+        Row::new("chain: ovs-ofctl by hand with no flow to add", "ms", median(&idle), None, Goal::Shown),
+    ];
 
     rig.fabric.ensure_chain(&chain(0)).expect("chain");
     rig.ofctl(BY_HAND, &["--bundle", "add-flows"], &[&file]);
@@ -286,5 +294,7 @@ pub fn measure() -> Vec<Row> {
         rows.extend(scale());
         rows
     };
-    std::thread::scope(|s| s.spawn(inside).join().unwrap_or_else(|e| std::panic::resume_unwind(e)))
+    let mut rows: Vec<Row> = std::thread::scope(|s| s.spawn(inside).join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
+    rows.extend(crate::load::measure());
+    rows
 }

@@ -2,6 +2,7 @@
 //! real, on a host of the test's own.
 
 mod debian;
+mod dpdk;
 mod edges;
 mod firmware;
 mod flavour;

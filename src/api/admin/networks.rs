@@ -13,8 +13,9 @@ use crate::{
     },
     model::{
         id::IfName,
+        ns::{NsInstance, NsPnf, NsPnfCp},
         segment::{Segment, SegmentOwner, SegmentState},
-        tunnel::Tunnel,
+        tunnel::{RemoteEnd, Tunnel},
     },
 };
 
@@ -44,6 +45,32 @@ pub struct Wire {
     dhcp: bool,
     nat: bool,
     pub stations: Vec<Station>,
+    /// Physical boxes behind its physical network.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pnfs: Vec<Plug>,
+}
+
+/// Where a physical box of a service is plugged in.
+#[derive(Serialize)]
+struct Plug {
+    ns: String,
+    id: String,
+    name: String,
+    cp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
+    addresses: Vec<String>,
+}
+
+fn plug(ns: &NsInstance, p: &NsPnf, cp: &NsPnfCp) -> Plug {
+    Plug {
+        ns: ns.id.to_string(),
+        id: p.id.to_string(),
+        name: p.name.to_string(),
+        cp: cp.cp.to_string(),
+        mac: cp.mac.map(|m| m.to_string()),
+        addresses: cp.addresses.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// The way of a link to its remote ends.
@@ -54,6 +81,9 @@ pub struct Through {
     remotes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vni: Option<u32>,
+    /// Remote ends that do not answer, where they are watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent: Option<Vec<String>>,
 }
 
 impl Through {
@@ -61,7 +91,7 @@ impl Through {
     pub fn of(s: &Segment, tunnels: &[Tunnel]) -> Option<Through> {
         let t = tunnels.iter().find(|t| s.profile.physical.as_ref() == Some(&t.name))?;
         let remotes = t.remotes.iter().map(ToString::to_string).collect();
-        Some(Through { r#type: t.kind.word(), remotes, vni: t.key(s.profile.segmentation) })
+        Some(Through { r#type: t.kind.word(), remotes, vni: t.key(s.profile.segmentation), silent: None })
     }
 }
 
@@ -118,6 +148,7 @@ impl From<&Segment> for Wire {
                     wire: false,
                 })
                 .collect(),
+            pnfs: Vec::new(),
         }
     }
 }
@@ -133,7 +164,21 @@ pub async fn all(State(s): Ctx, _: NoQuery) -> Answer<Json<Vec<Wire>>> {
     let all = s.domain(move |n| {
         let links = n.vnfm().links();
         let (wires, tunnels) = (links.wires()?, links.fabric().tunnels());
-        Ok(n.caller().seen(n.vnfm().store().list::<Segment>()?).iter().map(|s| of(s, &wires, &tunnels)).collect())
+        let store = n.vnfm().store();
+        let (services, ends) = (store.list::<NsInstance>()?, links.fabric().remotes().unwrap_or_default());
+        let all = n.caller().seen(store.list::<Segment>()?);
+        let shown = all.iter().map(|s| {
+            let mut wire = of(s, &wires, &tunnels);
+            let boxes = services.iter().flat_map(|ns| ns.pnfs.iter().map(move |p| (ns, p)));
+            let plugs = boxes.flat_map(|(ns, p)| p.cps.iter().filter(|cp| cp.segment == Some(s.id)).map(move |cp| plug(ns, p, cp)));
+            wire.pnfs = plugs.collect();
+            let watched: Vec<&RemoteEnd> = ends.iter().filter(|e| e.segment == s.id).collect();
+            if let Some(t) = wire.tunnel.as_mut().filter(|_| !watched.is_empty()) {
+                t.silent = Some(watched.iter().filter(|e| e.silent.is_some()).map(|e| e.remote.to_string()).collect());
+            }
+            wire
+        });
+        Ok(shown.collect())
     });
     Ok(Json(all.await?))
 }

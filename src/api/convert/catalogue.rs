@@ -82,6 +82,7 @@ pub fn pnfd(d: &PnfDescriptor, base: &Base) -> PnfdInfo {
         artifacts: artifacts(&d.files, &d.pnfd_path, d.manifest_path.as_ref()),
         pnfd_onboarding_state: onboarding(d.onboarding),
         onboarding_failure_details: d.failure.as_ref().map(problem),
+        pnfd_usage_state: if d.users > 0 { NsdUsageState::InUse } else { NsdUsageState::NotInUse },
         user_defined_data: user_pairs(&d.user_data),
         links: PnfdInfoLinks { self_: base.link(&path), pnfd_content: base.link(format!("{path}/pnfd_content")) },
         ..PnfdInfo::default()

@@ -6,20 +6,20 @@ use super::{Base, connect, flavour, package, problem, time, unexplained, vnf::Di
 use crate::{
     model::{
         central::{Asking, GrantAsk},
-        chain::Chain,
+        chain::{Chain, pnf_cp_id},
         domain::DomainSpec,
         error::{Fault, Result},
         id::{DiskId, VnfcId},
         ns::NsInstance,
         op::{CancelMode, NsOpState, OpKind, OpState, Operation, Phase, Target, VnfOpState},
-        step::{Effect, NsStep, PlanStep, Step, VnfStep},
+        step::{Effect, NsStep, PlanStep, PnfChange, Step, VnfStep},
         vnf::VnfInstance,
     },
     sol::{
         common::{KeyValuePairs, Patch},
         nslcm::{
-            AffectedNsVirtualLink, AffectedVnf, AffectedVnffg, ChangeResult, NsLcmOpOcc, NsLcmOpOccLinks, NsLcmOpType, NsLcmOperationState,
-            NsResourceChanges, NsVlChangeType, VnfChangeType, VnffgChangeType,
+            AffectedNsVirtualLink, AffectedPnf, AffectedVnf, AffectedVnffg, ChangeResult, NsLcmOpOcc, NsLcmOpOccLinks, NsLcmOpType,
+            NsLcmOperationState, NsResourceChanges, NsVlChangeType, PartChangeType, VnfChangeType, VnffgChangeType,
         },
         problem::ProblemDetails,
         vnflcm::{
@@ -442,6 +442,24 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
     })
 }
 
+fn affected_pnf(c: &PnfChange, change_result: ChangeResult) -> Option<AffectedPnf> {
+    let p = c.after.as_ref().or(c.before.as_ref())?;
+    let change_type = match (&c.before, &c.after) {
+        (None, _) => PartChangeType::Add,
+        (Some(_), None) => PartChangeType::Remove,
+        (Some(_), Some(_)) => PartChangeType::Modify,
+    };
+    Some(AffectedPnf {
+        pnf_id: p.id.to_string(),
+        pnfd_id: p.pnfd_id.to_string(),
+        pnf_profile_id: p.profile.to_string(),
+        pnf_name: Some(p.name.to_string()),
+        cp_instance_id: p.cps.iter().map(|cp| pnf_cp_id(&p.profile, &cp.cp)).collect(),
+        change_type: Some(change_type),
+        change_result: Some(change_result),
+    })
+}
+
 /// VNFs and links that an instantiation makes, or VNFs that are scaled or healed, once its outcome is known.
 fn ns_changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResourceChanges> {
     let change_result = match state {
@@ -509,8 +527,10 @@ fn ns_changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResou
                     });
                 }
             }
+            NsStep::Pnf(c) => changes.affected_pnfs.extend(affected_pnf(c, change_result)),
             NsStep::Terminate { .. } | NsStep::RemoveSegment(_) | NsStep::Chain(_) | NsStep::RemoveChain(_) => {}
         }
     }
-    (!changes.affected_vnfs.is_empty() || !changes.affected_vnffgs.is_empty()).then_some(changes)
+    let any = !changes.affected_vnfs.is_empty() || !changes.affected_vnffgs.is_empty() || !changes.affected_pnfs.is_empty();
+    any.then_some(changes)
 }

@@ -448,7 +448,7 @@ pub fn instantiate_ns(mut r: InstantiateNsRequest) -> Result<InstantiateNs> {
     let mut given = std::mem::take(&mut r.additional_params_for_ns);
     let ssh_keys = ssh_keys(&mut given, "additionalParamsForNs", &mut faults);
     let member_params = member_params(&r.additional_params_for_vnf, &mut faults);
-    let pnfs = pnfs(&r.addpnf_data, &mut faults);
+    let pnfs = pnfs(&r.addpnf_data, "addpnfData", &mut faults);
     let done = InstantiateNs {
         flavour: r.ns_flavour_id.into(),
         level: r.ns_instantiation_level_id.map(Into::into),
@@ -462,10 +462,10 @@ pub fn instantiate_ns(mut r: InstantiateNsRequest) -> Result<InstantiateNs> {
 }
 
 /// AddPnfData (SOL005 6.5.3.14).
-fn pnfs(all: &[AddPnfData], faults: &mut Faults) -> Vec<NsPnf> {
+pub(super) fn pnfs(all: &[AddPnfData], member: &str, faults: &mut Faults) -> Vec<NsPnf> {
     let one = |(i, p): (usize, &AddPnfData)| {
         let cps = p.cp_data.iter().enumerate().filter_map(|(j, c)| {
-            let at = format!("addpnfData[{i}].cpData[{j}]");
+            let at = format!("{member}[{i}].cpData[{j}]");
             let Some(cp) = &c.cpd_id else {
                 faults.add(format!("{at}.cpdId"), "needed: which connection point of the PNF this is");
                 return None;

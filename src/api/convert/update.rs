@@ -1,21 +1,99 @@
-//! UpdateNsRequest (SOL005 6.5.2.12), as far as Bothy takes it: UPDATE_VNFFG, and snapshots of VNFs.
+//! UpdateNsRequest (SOL005 6.5.2.12), as far as Bothy takes it: UPDATE_VNFFG, snapshots of VNFs, and ADD_PNF, MODIFY_PNF and
+//! REMOVE_PNF.
 
-use super::{params, request::Faults};
+use super::{
+    params,
+    request::{Faults, pnfs, protocols},
+};
 use crate::{
     model::{
         chain::{Classifier, Family, IpProto, Ports},
         error::{Fault, Result},
         id::{ExtCpId, NfpId, SnapshotId, VnfId},
         net::{Cidr, VlanId},
+        ns::NsPnfCp,
     },
     nfvo::{
+        plug::{PnfAsk, PnfEdit},
         snapshot::SnapshotUpdate,
         way::{CpRef, PathChange, Position},
     },
     sol::nslcm::{
-        CpGroupInfo, EtherType, ForwardingBehaviour, NfpData, NfpProtocol, NfpRule, PortRange, UpdateNsRequest, UpdateType, UpdateVnffgData,
+        CpGroupInfo, EtherType, ForwardingBehaviour, ModifyPnfData, NfpData, NfpProtocol, NfpRule, PortRange, UpdateNsRequest, UpdateType,
+        UpdateVnffgData,
     },
 };
+
+/// What is asked of a service, where it is offered.
+pub enum Update {
+    Paths(Vec<PathChange>),
+    Boxes(PnfAsk),
+    Snapshot(VnfId, SnapshotUpdate),
+}
+
+/// `None`: an update that is not offered.
+pub fn read(r: &UpdateNsRequest) -> Result<Option<Update>> {
+    let ask = match r.update_type {
+        UpdateType::UpdateVnffg => return paths(r).map(|p| Some(Update::Paths(p))),
+        UpdateType::CreateVnfSnapshot | UpdateType::RevertVnfToSnapshot | UpdateType::DeleteVnfSnapshotInfo => {
+            return snapshot(r).map(|(vnf, what)| Some(Update::Snapshot(vnf, what)));
+        }
+        UpdateType::AddPnf => boxes(r, r.add_pnf_data.len(), "addPnfData", |f| PnfAsk::Add(pnfs(&r.add_pnf_data, "addPnfData", f)))?,
+        UpdateType::ModifyPnf => boxes(r, r.modify_pnf_data.len(), "modifyPnfData", |f| {
+            let all = r.modify_pnf_data.iter().enumerate();
+            PnfAsk::Modify(all.map(|(i, p)| edit(p, &format!("modifyPnfData[{i}]"), f)).collect())
+        })?,
+        UpdateType::RemovePnf => boxes(r, r.remove_pnf_id.len(), "removePnfId", |_| {
+            PnfAsk::Remove(r.remove_pnf_id.iter().map(|id| id.as_str().into()).collect())
+        })?,
+        UpdateType::AddVnf
+        | UpdateType::RemoveVnf
+        | UpdateType::InstantiateVnf
+        | UpdateType::ChangeVnfDf
+        | UpdateType::OperateVnf
+        | UpdateType::ModifyVnfInformation
+        | UpdateType::ChangeExternalVnfConnectivity
+        | UpdateType::ChangeVnfpkg
+        | UpdateType::AddSap
+        | UpdateType::RemoveSap
+        | UpdateType::AddNestedNs
+        | UpdateType::RemoveNestedNs
+        | UpdateType::AssocNewNsdVersion
+        | UpdateType::MoveVnf
+        | UpdateType::AddVnffg
+        | UpdateType::RemoveVnffg
+        | UpdateType::ChangeNsDf
+        | UpdateType::ModifyWanConnectionInfo
+        | UpdateType::CreateNsVirtualLink
+        | UpdateType::DeleteNsVirtualLink => return Ok(None),
+    };
+    Ok(Some(Update::Boxes(ask)))
+}
+
+/// SOL005 6.5.3.14 and 6.5.3.15: the member of the request that counts, which has so many items.
+fn boxes(r: &UpdateNsRequest, items: usize, member: &str, ask: impl FnOnce(&mut Faults) -> PnfAsk) -> Result<PnfAsk> {
+    let mut faults = Faults::default();
+    faults.refuse(r.update_time.is_some(), "updateTime", "not offered: an update begins at once");
+    faults.refuse(items == 0, member, "needed with this updateType");
+    let ask = ask(&mut faults);
+    faults.end("UpdateNsRequest", ask)
+}
+
+fn edit(p: &ModifyPnfData, at: &str, faults: &mut Faults) -> PnfEdit {
+    faults.refuse(p.pnf_name.is_none() && p.cp_data.is_empty(), at, "either pnfName or cpData is needed");
+    let mut cps = Vec::new();
+    for (j, c) in p.cp_data.iter().enumerate() {
+        let at = format!("{at}.cpData[{j}]");
+        match c.cp_instance_id.as_ref().or(c.cpd_id.as_ref()) {
+            Some(cp) => {
+                let wish = protocols(&c.cp_protocol_data, &at, faults);
+                cps.push(NsPnfCp { cp: cp.as_str().into(), segment: None, mac: wish.mac, addresses: wish.addresses });
+            }
+            None => faults.add(at, "either cpInstanceId or cpdId is needed: which connection point of the PNF this is"),
+        }
+    }
+    PnfEdit { id: p.pnf_id.as_str().into(), name: p.pnf_name.as_deref().map(Into::into), cps }
+}
 
 /// The paths that shall change, with every fault of the request's form.
 pub fn paths(r: &UpdateNsRequest) -> Result<Vec<PathChange>> {

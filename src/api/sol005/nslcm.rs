@@ -18,7 +18,7 @@ use crate::{
             Base,
             ns::{self, Whole},
             request::{self, Scaled},
-            update,
+            update::{self, Update},
         },
         extract::{self, Id},
         list::{Page, Query, list},
@@ -38,7 +38,7 @@ use crate::{
     },
     nfvo::{Nfvo, snapshot::SnapshotUpdate},
     sol::{
-        nslcm::{CreateNsRequest, HealNsRequest, InstantiateNsRequest, ScaleNsRequest, TerminateNsRequest, UpdateNsRequest, UpdateType},
+        nslcm::{CreateNsRequest, HealNsRequest, InstantiateNsRequest, ScaleNsRequest, TerminateNsRequest, UpdateNsRequest},
         shape::NS_INSTANCE,
     },
 };
@@ -166,26 +166,28 @@ async fn scale(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): ex
     operation(&op)
 }
 
-/// SOL005 6.4.6: of its forwarding graphs, and snapshots of its VNFs.
+/// SOL005 6.4.6: of its forwarding graphs, of its physical boxes, and snapshots of its VNFs.
 async fn update(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): extract::Json<UpdateNsRequest>) -> Answer<Response> {
-    use UpdateType::{CreateVnfSnapshot, DeleteVnfSnapshotInfo, RevertVnfToSnapshot, UpdateVnffg};
-    if !matches!(r.update_type, UpdateVnffg | CreateVnfSnapshot | RevertVnfToSnapshot | DeleteVnfSnapshotInfo) {
-        let why = "of the updates of a network service, UPDATE_VNFFG and those of VNF snapshots alone are offered";
+    let Some(ask) = update::read(&r)? else {
+        let why =
+            "of the updates of a network service UPDATE_VNFFG, those of VNF snapshots, ADD_PNF, MODIFY_PNF and REMOVE_PNF are offered yet";
         return Err(Box::new(Problem::new(StatusCode::NOT_FOUND, why)));
-    }
+    };
     let op = s
         .domain(move |n| {
             find(n, id)?;
-            let text = request::text(&r)?;
-            if r.update_type == UpdateVnffg {
-                return n.reroute(id, &update::paths(&r)?, &text);
+            let request = request::text(&r)?;
+            match ask {
+                Update::Paths(ask) => n.reroute(id, &ask, &request),
+                Update::Boxes(ask) => n.update_pnfs(id, &ask, &request),
+                Update::Snapshot(vnf, what) => {
+                    let done = n.update_snapshot(id, vnf, &what, &request)?;
+                    if let SnapshotUpdate::Delete(gone) = what {
+                        forget_snapshot(n.vnfm().store(), gone)?;
+                    }
+                    Ok(done)
+                }
             }
-            let (vnf, what) = update::snapshot(&r)?;
-            let done = n.update_snapshot(id, vnf, &what, &text)?;
-            if let SnapshotUpdate::Delete(gone) = what {
-                forget_snapshot(n.vnfm().store(), gone)?;
-            }
-            Ok(done)
         })
         .await?;
     operation(&op)

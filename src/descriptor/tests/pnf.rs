@@ -15,6 +15,7 @@ fn a_pnfd_is_read_with_its_place_and_its_plugs() {
         description: description.into(),
         protocols: protocols.iter().map(|p| (*p).into()).collect(),
         role: role.map(Into::into),
+        requirement: (id == "air").then(|| "virtual_link".into()),
     };
     let want = Pnfd {
         id: "61f5d2c7-5f0a-4d07-8a59-0b54a1f6d001".into(),
@@ -66,6 +67,7 @@ fn all_that_is_wrong_with_a_pnfd_is_said_at_once() {
         ((file, "type: tosca.nodes.nfv.PnfExtCp", "type: tosca.nodes.nfv.PnfExtCP"), "neither SOL001's nor defined"),
         ((file, "type: tosca.nodes.nfv.PnfExtCp", "type: example.nodes.Antenna"), "is a second PNF"),
         ((file, "default: Example", "default: Other"), "Other"),
+        ((file, "[ air, external_virtual_link ]", "[ mast, external_virtual_link ]"), "no connection point 'mast'"),
     ] {
         let text = said("antenna", &[edit]);
         assert!(text.contains("refused") && text.contains(part), "{part} in\n{text}");

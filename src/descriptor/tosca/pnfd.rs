@@ -59,7 +59,24 @@ pub fn read(loaded: &Loaded, sink: &Sink) -> Option<Pnfd> {
             sink.report(Severity::Error, at.pos(), &format!("{}.type", at.path), text, types.suggest(&kind));
         }
     }
+    name_plugs(&scope, &mut ext_cps);
     pnfd.map(|p| Pnfd { ext_cps, ..p })
+}
+
+/// `substitution_mappings.requirements`: under which names the outside sees the connection points.
+fn name_plugs(scope: &Scope<'_>, ext_cps: &mut [PnfExtCp]) {
+    let Some(node) = scope.topology.get("substitution_mappings").and_then(|s| s.get("requirements")).cloned() else { return };
+    let at = At::new(scope, node, "topology_template.substitution_mappings.requirements", None);
+    let maps = if at.is_list() { at.items() } else { vec![at] };
+    for (name, at) in maps.iter().flat_map(At::entries) {
+        let inner = at.get("mapping").unwrap_or_else(|| at.clone());
+        let Some(cp) = inner.items().first().and_then(|i| i.text()) else { continue };
+        let known: Vec<_> = ext_cps.iter().map(|c| c.id.clone()).collect();
+        match ext_cps.iter_mut().find(|c| c.id == cp) {
+            Some(found) => found.requirement = Some(name.text),
+            None => at.no_such("connection point", &cp, known.iter().map(|k| k.as_str())),
+        }
+    }
 }
 
 fn identity(pnf: &At<'_>, types: &Types) -> Pnfd {
@@ -132,5 +149,6 @@ fn ext_cp(at: &At<'_>) -> PnfExtCp {
         description: at.property("description").and_then(|d| d.text()).unwrap_or_default(),
         protocols: words.iter().filter_map(|w| w.choice(PROTOCOLS)).map(Into::into).collect(),
         role: at.property("role").and_then(|r| r.choice(ROLES)).map(Into::into),
+        requirement: None,
     }
 }

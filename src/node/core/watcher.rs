@@ -331,6 +331,7 @@ impl Watcher {
             room: self.vnfm.images().room().ok().map(|r| (r, self.vnfm.rules().reserve_disk)),
             pulse: self.vnfm.hardware().pulse(&links).ok(),
             pfs,
+            remotes: self.fabric.remotes().ok(),
         };
         told(self.monitor.look(&look));
     }

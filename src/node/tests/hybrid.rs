@@ -5,21 +5,26 @@ use std::collections::BTreeSet;
 use crate::{
     model::{
         chain::{Chain, ChainEnd, OutsideOf},
+        error::Kind,
         id::{IfKind, NsId, PnfdInfoId, PortId, ProjectId, if_name},
         net::MacAddr,
         ns::{NsPnf, NsPnfCp},
         nsd::{Attach, MemberCp, Nsd, Pnf, Sap},
         package::{Onboarding, PnfDescriptor},
-        pnfd::Pnfd,
+        pnfd::{PnfExtCp, Pnfd},
         segment::{Segment, Station},
         time::Stamp,
         vnf::Stopping,
     },
-    nfvo::accept::InstantiateNs,
+    nfvo::{
+        accept::InstantiateNs,
+        plug::{PnfAsk, PnfEdit},
+    },
     node::{
         kit::{Shape, THREE, TestBox, ask_ns, nsd, vnfd},
         tests::chains::chained,
     },
+    sim::faults::{Method, Rule, Then},
     store::Durability,
 };
 
@@ -33,7 +38,13 @@ fn pnfd(b: &TestBox) -> PnfdInfoId {
         version: text("1"),
         function: text("presses"),
         location: None,
-        ext_cps: Vec::new(),
+        ext_cps: vec![PnfExtCp {
+            id: text("plug"),
+            description: text(""),
+            protocols: Vec::new(),
+            role: None,
+            requirement: Some(text("line")),
+        }],
     };
     let d = PnfDescriptor {
         id: PnfdInfoId(uuid::Uuid::from_u128(77)),
@@ -48,6 +59,7 @@ fn pnfd(b: &TestBox) -> PnfdInfoId {
         user_data: Vec::new(),
         created: Stamp(1),
         revision: 1,
+        users: 0,
     };
     b.store().write(Durability::Lazy, |tx| tx.put(&d)).expect("stored");
     d.id
@@ -164,4 +176,103 @@ fn stations_of_the_link_are_not_taken_for_somebody_outside() {
     pnfd(&b);
     let f = b.core().nfvo.instantiate(id, &ask_ns()).map(drop).expect_err("refused").detail();
     assert!(f.contains("whose link the host is on too"), "{f}");
+}
+
+#[test]
+fn a_service_and_its_pnfd_mean_the_same_connection_points() {
+    // The PNFD's own name, and that of its requirement; in the NSD as in the request.
+    for (in_nsd, in_request) in [("plug", "plug"), ("line", "line"), ("line", "plug"), ("plug", "line")] {
+        let mut n = hybrid("press", in_nsd);
+        n.flavours[0].pnfs[0].attach[0].ext_cp = in_nsd.into();
+        let (b, id) = standing(n);
+        pnfd(&b);
+        let pnfs = vec![given("press", "press-1", in_request)];
+        b.assert_state(b.core().nfvo.instantiate(id, &InstantiateNs { pnfs, ..ask_ns() }).expect("accepted").id, "COMPLETED");
+        assert_eq!(b.sim.chains()[0].to[0].mac, Some(MacAddr::planned(50)), "{in_nsd}, {in_request}");
+    }
+    let mut n = hybrid("press", "socket");
+    n.flavours[0].pnfs[0].attach[0].ext_cp = "socket".into();
+    let (b, id) = standing(n);
+    pnfd(&b);
+    let f = b.core().nfvo.instantiate(id, &ask_ns()).map(drop).expect_err("refused").detail();
+    assert!(f.contains("its PNFD has no connection point 'socket', which is to be on link 'lan'; it has plug"), "{f}");
+}
+
+#[test]
+fn a_pnfd_stays_while_a_service_uses_it() {
+    let (b, id) = standing(hybrid("press", "plug"));
+    let info = pnfd(&b);
+    let users = || b.store().require::<PnfDescriptor>(&info).expect("read").users;
+    let delete = || b.core().nfvo.delete::<PnfDescriptor>(info, |_| Ok(()));
+    b.assert_state(b.instantiate_ns(id), "COMPLETED");
+    assert_eq!((users(), delete().map_err(|f| f.kind())), (1, Err(Kind::Conflict)));
+    // Counted from the services, whatever a store from before says.
+    b.put(&PnfDescriptor { users: 7, ..b.store().require(&info).expect("read") });
+    b.core().nfvo.count_pnfs().expect("counted");
+    assert_eq!(users(), 1);
+    b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
+    assert_eq!(users(), 0);
+    delete().expect("nobody uses it");
+    b.assert_nothing_left();
+}
+
+fn edit(id: &str, name: Option<&str>, cps: &[(&str, u32)]) -> PnfAsk {
+    let cp =
+        |(cp, mac): &(&str, u32)| NsPnfCp { cp: (*cp).into(), segment: None, mac: Some(MacAddr::planned(*mac)), addresses: Vec::new() };
+    PnfAsk::Modify(vec![PnfEdit { id: id.into(), name: name.map(Into::into), cps: cps.iter().map(cp).collect() }])
+}
+
+#[test]
+fn another_box_in_the_same_place_is_told_of_and_its_chain_leads_there() {
+    let (b, id) = standing(hybrid("press", "plug"));
+    pnfd(&b);
+    let pnfs = vec![given("press", "press-1", "plug")];
+    b.assert_state(b.core().nfvo.instantiate(id, &InstantiateNs { pnfs, ..ask_ns() }).expect("accepted").id, "COMPLETED");
+    let nfvo = &b.core().nfvo;
+    let mac = || b.sim.chains()[0].to[0].mac;
+    let update = |ask: &PnfAsk| nfvo.update_pnfs(id, ask, "{}").expect("accepted").id;
+    // By the id of its connection point in the service, too.
+    b.assert_state(update(&edit("serial-4711", Some("new press"), &[("press.plug", 51)])), "COMPLETED");
+    let told = b.ns(id).pnfs.remove(0);
+    assert_eq!((told.name.as_str(), told.cps[0].mac, mac()), ("new press", Some(MacAddr::planned(51)), Some(MacAddr::planned(51))));
+    assert_eq!(told.cps[0].addresses.len(), 1, "what is not given stays");
+    // The same once more is nothing to do.
+    b.assert_state(update(&edit("serial-4711", None, &[("plug", 51)])), "COMPLETED");
+
+    // The switch does not take it: what was known before is known again.
+    b.sim.faults().add(Rule::next(Method::EnsureChain, Then::Fail(Kind::Conflict)));
+    let op = update(&edit("serial-4711", None, &[("plug", 52)]));
+    b.assert_state(op, "FAILED_TEMP");
+    nfvo.rollback(op).expect("accepted");
+    b.assert_state(op, "ROLLED_BACK");
+    assert_eq!((b.ns(id).pnfs[0].cps[0].mac, mac()), (Some(MacAddr::planned(51)), Some(MacAddr::planned(51))));
+
+    let refusal = |ask: PnfAsk| nfvo.update_pnfs(id, &ask, "{}").map(drop).expect_err("refused").detail();
+    for (ask, says) in [
+        (edit("press", None, &[("plug", 52)]), "has no PNF 'press'; it has serial-4711"),
+        (edit("serial-4711", None, &[("socket", 52)]), "has no connection point 'socket'"),
+        (PnfAsk::Remove(vec!["serial-4711".into()]), "ends at PNF 'serial-4711', and a running chain keeps its ends"),
+        (PnfAsk::Add(vec![given("press", "press-1", "plug")]), "has the PNF 'serial-4711' already"),
+        (PnfAsk::Add(vec![given("mill", "press-1", "plug")]), "no PNF profile 'mill'"),
+    ] {
+        let said = refusal(ask);
+        assert!(said.contains(says), "no {says:?} in {said}");
+    }
+}
+
+#[test]
+fn a_box_that_no_chain_ends_at_comes_and_goes() {
+    let (b, id) = standing(hybrid("plant", ""));
+    let info = pnfd(&b);
+    b.assert_state(b.instantiate_ns(id), "COMPLETED");
+    let nfvo = &b.core().nfvo;
+    let users = || b.store().require::<PnfDescriptor>(&info).expect("read").users;
+    let update = |ask: &PnfAsk| nfvo.update_pnfs(id, ask, "{}").expect("accepted").id;
+    b.assert_state(update(&PnfAsk::Remove(vec!["press".into()])), "COMPLETED");
+    assert_eq!((b.ns(id).pnfs, users()), (Vec::new(), 0));
+    b.assert_state(update(&PnfAsk::Add(vec![given("press", "press-1", "plug")])), "COMPLETED");
+    let [p] = &b.ns(id).pnfs[..] else { panic!("{:?}", b.ns(id).pnfs) };
+    assert_eq!((p.id.as_str(), p.pnfd_info, p.cps[0].mac, users()), ("serial-4711", Some(info), Some(MacAddr::planned(50)), 1));
+    let lan = b.ns(id).links.iter().find(|(l, _)| l == "lan").expect("the link").1;
+    assert_eq!(p.cps[0].segment, Some(lan));
 }

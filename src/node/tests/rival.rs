@@ -95,6 +95,7 @@ fn of_two_that_bring_one_descriptor_at_one_time_one_is_onboarded() {
             user_data: Vec::new(),
             created: Stamp(1),
             revision: 1,
+            users: 0,
         };
         one_gets_in(&b, [pnfd(5), pnfd(6)], "as", |d| b.core().nfvo.end(d));
     }

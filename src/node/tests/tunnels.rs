@@ -2,13 +2,20 @@
 
 use crate::{
     model::{
+        alarm::{Alarm, Cause, Part},
+        health::ConditionState,
         id::VnfId,
         segment::Segment,
+        tunnel::Tunnel,
         vnf::Stopping,
         vnfd::{LinkProfile, Vnfd},
     },
-    node::kit::{Shape, TestBox, ask_vnf, tunnel, vnfd},
-    sdn::port::PortKind,
+    node::{
+        conditions::conditions,
+        kit::{Shape, TestBox, ask_vnf, tunnel, vnfd},
+    },
+    ops::watch::{Look, Monitor},
+    sdn::port::{Fabric as _, PortKind},
     sim::SimConfig,
 };
 
@@ -52,4 +59,57 @@ fn a_link_through_a_tunnel_comes_and_goes_with_its_vnf_and_its_vni_is_its_own() 
     }
     b.assert_nothing_left();
     b.assert_state(b.instantiate_vnf(second), "COMPLETED");
+}
+
+#[test]
+fn a_remote_end_that_is_watched_and_silent_is_an_alarm_until_it_answers() {
+    let hq = Tunnel { bfd: true, ..tunnel() };
+    let remote = hq.remotes[0];
+    let b = TestBox::of(SimConfig { tunnels: vec![hq], ..SimConfig::default() });
+    b.onboard(led_out("vnf", 60_000));
+    let id = b.create_vnf("vnf");
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    let mut monitor = Monitor::new(b.store().clone(), b.core().alarms.clone());
+    let mut look = || monitor.look(&Look { remotes: b.sim.remotes().ok(), ..Look::default() }).expect("looked");
+    let standing = || {
+        let all = b.store().list::<Alarm>().expect("read");
+        all.into_iter().filter(|a| a.cleared.is_none()).map(|a| (a.cause, a.part, a.details)).collect::<Vec<_>>()
+    };
+    let condition = || conditions(b.core()).into_iter().find(|c| c.name == "tunnels");
+    look();
+    assert_eq!((standing(), condition().map(|c| c.state)), (Vec::new(), Some(ConditionState::Ok)));
+
+    b.sim.answers(remote, false);
+    look();
+    assert_eq!(standing(), [], "it may be a moment");
+    look();
+    let text = "tunnel hq: its remote end 192.0.2.7 does not answer (BFD is down), on 1 of 1 links".to_owned();
+    assert_eq!(standing(), [(Cause::LinkDown, Part::Named("hq 192.0.2.7".into()), vec![text])]);
+    let said = condition().expect("shown");
+    assert_eq!(
+        (said.state, said.text.as_str()),
+        (ConditionState::Failed, "remote end 192.0.2.7 of tunnel hq does not answer: BFD is down")
+    );
+    b.sim.answers(remote, true);
+    look();
+    assert_eq!(standing(), []);
+
+    // Nor is it missed once no link is there.
+    b.sim.answers(remote, false);
+    look();
+    look();
+    assert_eq!(standing().len(), 1);
+    b.assert_state(b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
+    look();
+    assert_eq!((standing(), condition().map(|c| c.state)), (Vec::new(), None));
+}
+
+#[test]
+fn nothing_is_asked_of_remote_ends_that_do_not_speak_bfd() {
+    let b = TestBox::of(SimConfig { tunnels: vec![tunnel()], ..SimConfig::default() });
+    b.onboard(led_out("vnf", 60_000));
+    let id = b.create_vnf("vnf");
+    b.sim.answers(tunnel().remotes[0], false);
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    assert!(b.sim.remotes().expect("asked").is_empty() && conditions(b.core()).iter().all(|c| c.name != "tunnels"));
 }

@@ -1,5 +1,5 @@
-//! What people use at the edges of the product, on one real guest: readiness by a TCP port, a console
-//! on a real terminal, VNC through a local port, and the support archive of a real box.
+//! What people use at the edges of the product, on one real guest: readiness by a TCP port, a network under a tag of
+//! its NIC, a console on a real terminal, VNC through a local port, and the support archive of a real box.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -15,6 +15,32 @@ use crate::kit::{
     host::{Host, With, tiny_image},
 };
 
+const DEFINITION: &str = "Definitions/vcpe-web.yaml";
+/// A link of the VNF's own under a tag of its second NIC; the host is on it, and so can ask for the page.
+const VOICE: &str = "        - virtual_binding: web
+
+    voice_cp:
+      type: tosca.nodes.nfv.VduSubCp
+      properties: { layer_protocols: [ ipv4 ], segmentation_type: vlan, segmentation_id: 10 }
+      requirements: [ trunk_binding: wan, virtual_link: voice ]
+
+    voice:
+      type: tosca.nodes.nfv.VnfVirtualLink
+      metadata: { bothy.management: \"true\" }
+      properties:
+        connectivity_type: { layer_protocols: [ ipv4 ] }
+        vl_profile: { max_bitrate_requirements: { root: 0 }, min_bitrate_requirements: { root: 0 } }
+
+  policies:";
+/// A subinterface in the guest.
+const TAGGED: &str = "#!/bin/sh
+modprobe 8021q
+ip link add link eth1 name eth1.{{ ports.voice_cp.tag }} type vlan id {{ ports.voice_cp.tag }}
+ip link set eth1 up
+ip link set eth1.{{ ports.voice_cp.tag }} up
+ip addr add {{ ports.voice_cp.cidr }} dev eth1.{{ ports.voice_cp.tag }}
+";
+
 #[test]
 fn a_guest_is_ready_by_its_port_and_reached_by_terminal_and_vnc() {
     if kit::lacks(&NEEDS) || kit::lacks(&[Need::Program("script"), Need::Program("tar")]) {
@@ -24,8 +50,17 @@ fn a_guest_is_ready_by_its_port_and_reached_by_terminal_and_vnc() {
     let mut host = Host::start(With::Switch);
     host.serve();
     host.reconciled();
-    let by_port = [("Definitions/vcpe-web.yaml", "\"serial:bothy-tiny ready\"", "\"tcp:80\"")];
-    let archive = build_edited(&shipped("descriptors/vcpe/vcpe-web"), &[("Files/images/tiny.qcow2", image.as_std_path())], &by_port);
+    let edits = [
+        (DEFINITION, "\"serial:bothy-tiny ready\"", "\"tcp:80\""),
+        (
+            DEFINITION,
+            "        description: The WAN it serves on\n",
+            "        description: The WAN it serves on\n        trunk_mode: true\n",
+        ),
+        (DEFINITION, "        - virtual_binding: web\n\n  policies:", VOICE),
+        ("Files/day0/user-data", "#!/bin/sh\n", TAGGED),
+    ];
+    let archive = build_edited(&shipped("descriptors/vcpe/vcpe-web"), &[("Files/images/tiny.qcow2", image.as_std_path())], &edits);
     let (_, package) = host.onboard(false, &archive);
     assert_eq!(text(&package, "onboardingState"), "ONBOARDED", "{package}");
     host.cli_typing(&["secret", "set", "edge_key"], "h2nter-in-the-store\n");
@@ -46,6 +81,7 @@ fn a_guest_is_ready_by_its_port_and_reached_by_terminal_and_vnc() {
     let address = guest[0]["cpProtocolInfo"][0]["ipOverEthernet"]["ipAddresses"][0]["addresses"][0].as_str();
     let address = address.unwrap_or_else(|| panic!("no address in {instance:#}"));
     assert!(host.fetch(&format!("{address}:80"), "/").is_some_and(|p| p.contains("Hello")), "{address}");
+    under_a_tag(&host, guest);
     terminal(&host);
     vnc(&host);
     support(&host);
@@ -54,6 +90,20 @@ fn a_guest_is_ready_by_its_port_and_reached_by_terminal_and_vnc() {
     host.completed(&op);
     host.delete(&path);
     host.nothing_left();
+}
+
+/// The page by the network that is under a tag of the guest's second NIC, and that there is no other way to it.
+fn under_a_tag(host: &Host, nics: &serde_json::Value) {
+    let cp =
+        |id: &str| nics.as_array().and_then(|all| all.iter().find(|n| n["cpdId"] == id)).unwrap_or_else(|| panic!("no {id} in {nics:#}"));
+    let voice = cp("voice_cp");
+    let eth = |cp: &serde_json::Value| cp["cpProtocolInfo"][0]["ipOverEthernet"].clone();
+    assert_eq!((&voice["parentCpId"], &eth(voice)["macAddress"]), (&cp("wan")["id"], &eth(cp("wan"))["macAddress"]), "{nics:#}");
+    let address = eth(voice)["ipAddresses"][0]["addresses"][0].as_str().unwrap_or_else(|| panic!("no address in {voice:#}")).to_owned();
+    within("the page under a tag", Duration::from_secs(60), || host.fetch(&format!("{address}:80"), "/").filter(|p| p.contains("Hello")));
+    let nets = host.get("/bothy/v1/networks");
+    let net = nets.as_array().and_then(|all| all.iter().find(|n| n["link"] == "voice")).unwrap_or_else(|| panic!("no voice in {nets:#}"));
+    assert_eq!(net["stations"][0]["tag"], 10, "{net:#}");
 }
 
 /// More guests, fewer, and a sick one made again: each a real one that answers on its planned address.

@@ -244,7 +244,10 @@ fn a_tag_of_a_transparent_link_is_a_classifier() {
     let tagged = Classifier { vlan: Some(5.try_into().expect("vlan")), ..ping(Family::Ipv4) };
     let mut c = chain(1, tagged, vec![hop("bump", HopKind::Transparent, &[(11, 12)])]);
     // Behind each NIC are stations of its own.
-    (c.from, c.to) = (vec![End { port: nic(1), mac: None, beside: Vec::new() }], vec![End { port: nic(2), mac: None, beside: Vec::new() }]);
+    (c.from, c.to) = (
+        vec![End { port: nic(1), mac: None, beside: Vec::new(), shared: false }],
+        vec![End { port: nic(2), mac: None, beside: Vec::new(), shared: false }],
+    );
     c.check().expect("a chain");
     lab.fabric.ensure_chain(&c).expect("chain");
     bump.watch("vlan id 5");

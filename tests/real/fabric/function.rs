@@ -194,7 +194,7 @@ pub fn hop(name: &str, kind: HopKind, arms: &[(u128, u128)]) -> Hop {
 
 /// From guest 1 to guest 2 by these hops.
 pub fn chain(n: u128, classifier: Classifier, hops: Vec<Hop>) -> SwitchChain {
-    let end = |n: u128| End { port: nic(n), mac: Some(mac(n)), beside: Vec::new() };
+    let end = |n: u128| End { port: nic(n), mac: Some(mac(n)), beside: Vec::new(), shared: false };
     SwitchChain {
         id: NfpId(id(n)),
         name: format!("chain{n}").into(),

@@ -14,7 +14,7 @@ use bothy::{
 };
 
 use super::{function::*, lab::*};
-use crate::kit::{self, netns::Peer};
+use crate::kit::{self, netns::Peer, sh};
 
 const UPLINK: &str = "plant0";
 
@@ -25,6 +25,71 @@ fn device(lab: &Lab, n: u128) -> Guest {
     peer.connect(UPLINK, "eth0", Some(&mac(n).to_string()), &[&format!("{v4}/24"), &format!("{v6}/64")]);
     without_offloads(&peer, "eth0");
     Guest { peer, control: lab.ovs.control(), v4, v6 }
+}
+
+/// Devices behind one plug of the box, which is in a switch of theirs.
+fn devices<const N: usize>(lab: &Lab, n: [u128; N]) -> (Peer, [Guest; N]) {
+    let hub = Peer::new();
+    hub.connect(UPLINK, "up", None, &[]);
+    hub.run(|| {
+        sh(&["ip", "link", "add", "br0", "type", "bridge"]);
+        sh(&["ip", "link", "set", "up", "master", "br0"]);
+        sh(&["ip", "link", "set", "br0", "up"]);
+    });
+    let one = |n: u128| {
+        let (v4, v6) = (format!("10.0.7.{n}"), format!("fd00:7::{n}"));
+        let (peer, here) = (Peer::new(), format!("to{n}"));
+        hub.run(|| {
+            peer.connect(&here, "eth0", Some(&mac(n).to_string()), &[&format!("{v4}/24"), &format!("{v6}/64")]);
+            sh(&["ip", "link", "set", &here, "master", "br0"]);
+        });
+        without_offloads(&peer, "eth0");
+        Guest { peer, control: lab.ovs.control(), v4, v6 }
+    };
+    let all = n.map(one);
+    (hub, all)
+}
+
+#[test]
+fn what_a_physical_device_sends_is_told_from_what_its_neighbour_sends() {
+    if kit::lacks(&NEEDS) {
+        return;
+    }
+    let plant = [("plant", Uplink::Interface(UPLINK.parse().expect("name")))];
+    let Some(lab) = Lab::with(&plant) else { return };
+    let client = talker(&lab, 1, 7);
+    let (_hub, [press, mill]) = devices(&lab, [50, 51]);
+    let kind = PortKind::Physical { network: "plant".into(), tag: None, transparent: false };
+    let plugged = SwitchPort { name: plug(), segment: segment(1), vlan: 7.try_into().expect("vlan"), kind };
+    lab.fabric.ensure_port(&plugged).expect("plugged in");
+    let mut l: SwitchLink = link_with_wires(1, 7, &[1], &[11, 12]);
+    l.ports.push(LinkPort { name: plug(), at: PortAt::Own, isolated: false, limit: None, guard: None, only: Vec::new() });
+    lab.fabric.ensure_segment(&l).expect("link");
+    let bump = Function::wire(&lab, 11, 12, 7);
+    bump.forgets();
+    for server in [&press, &mill, &client] {
+        serve(server, &[80]);
+    }
+    assert!(soon(true, || client.reaches(&press)) && soon(true, || client.reaches(&mill)), "the link itself works");
+    let client_end = End { port: nic(1), mac: Some(mac(1)), beside: Vec::new(), shared: false };
+    let press_end = End { port: plug(), mac: Some(mac(50)), beside: Vec::new(), shared: true };
+    let c = SwitchChain {
+        from: vec![client_end],
+        to: vec![press_end],
+        ..chain(1, tcp(80), vec![hop("bump", HopKind::Transparent, &[(11, 12)])])
+    };
+    lab.fabric.ensure_chain(&c).expect("chain");
+    for dir in ["dport", "sport"] {
+        bump.watch(&format!("tcp {dir} 80"));
+        assert!(soon(true, || connects(&client, &press, 80) && bump.seen() > 1), "the press is in the chain, {dir}");
+        assert!(
+            soon(true, || {
+                bump.watch(&format!("tcp {dir} 80"));
+                connects(&client, &mill, 80) && bump.seen() == 0
+            }),
+            "the mill is not, {dir}"
+        );
+    }
 }
 
 fn plug() -> IfName {
@@ -52,10 +117,10 @@ fn a_chain_leads_from_a_guest_by_a_function_to_a_physical_device_and_back() {
     serve(&client, &[80]);
     serve(&beside, &[80]);
     assert!(soon(true, || client.reaches(&pnf)), "the link itself works");
-    let client_end = End { port: nic(1), mac: Some(mac(1)), beside: Vec::new() };
+    let client_end = End { port: nic(1), mac: Some(mac(1)), beside: Vec::new(), shared: false };
     // A PNF whose MAC is told is one station, a SAP whoever is behind it.
     for (what, seen_as) in [("a PNF", Some(mac(50))), ("a SAP", None)] {
-        let outside = End { port: plug(), mac: seen_as, beside: vec![mac(1), mac(3)] };
+        let outside = End { port: plug(), mac: seen_as, beside: vec![mac(1), mac(3)], shared: true };
         let hops = || vec![hop("bump", HopKind::Transparent, &[(11, 12)])];
         for (way, from, to, (speaks, listens)) in
             [("out", client_end.clone(), outside.clone(), (&client, &pnf)), ("in", outside.clone(), client_end.clone(), (&pnf, &client))]

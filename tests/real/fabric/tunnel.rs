@@ -155,6 +155,33 @@ fn a_link_reaches_another_box_through_either_kind_of_tunnel_and_comes_back_when_
 }
 
 #[test]
+fn a_remote_end_that_speaks_bfd_and_falls_silent_is_told() {
+    let Some(lab) = lab(Tunnel { bfd: true, ..tunnel("vxlan", &[2, 3]) }) else { return };
+    let (mut second, third) = (Site::start(&lab, 2), Site::start(&lab, 3));
+    for s in [&second, &third] {
+        s.leads_to(1, "vxlan", 70);
+    }
+    second.ovs.vsctl(&["set", "interface", "to1", "bfd:enable=true"]);
+    assert!(lab.fabric.remotes().expect("asked").is_empty(), "no link is there yet");
+    let guest = lab.guest(1, 7);
+    let p = port(7, 70, false);
+    lab.fabric.ensure_port(&p).expect("the tunnel's ports");
+    lab.fabric.ensure_segment(&with_tunnel(link(1, 7, &[1]), &p.name)).expect("link");
+    let silent = || -> Vec<bool> { lab.fabric.remotes().expect("asked").iter().map(|e| e.silent.is_some()).collect() };
+    // Frames pass to both; of the third, whose switch says nothing, nobody can know.
+    eventually("the second is heard, the third is not", || silent() == [false, true]);
+    for s in [&second, &third] {
+        assert!(soon(|| guest.peer.pings(&s.address())), "box {}\n{}", s.n, lab.picture());
+    }
+    second.ovs.kill_switch();
+    eventually("it is missed", || silent() == [true, true]);
+    let why = lab.fabric.remotes().expect("asked").remove(0).silent.unwrap_or_default();
+    assert!(why.contains("BFD is down"), "{why}");
+    second.ovs.start_switch();
+    eventually("it is back", || silent() == [false, true]);
+}
+
+#[test]
 fn a_link_of_several_boxes_is_one_lan_without_a_loop() {
     let Some(lab) = lab(tunnel("vxlan", &[2, 3])) else { return };
     let (second, third) = (Site::start(&lab, 2), Site::start(&lab, 3));

@@ -55,7 +55,7 @@ begin_database() {
   until [ -S ovs/db.sock ]; do sleep 0.05; done
 }
 begin_switch() {
-  (cd ovs; OVS_RUNDIR="$dir/ovs" OVS_LOGDIR="$dir/ovs" exec ovs-vswitchd unix:db.sock --unixctl=switch.ctl --log-file=switch.log -vconsole:off) 3>&- </dev/null &
+  (cd ovs; OVS_RUNDIR="$dir/ovs" OVS_LOGDIR="$dir/ovs" exec $switchd unix:db.sock --unixctl=switch.ctl --log-file=switch.log -vconsole:off) 3>&- </dev/null &
   switch=$!
 }
 begin_libvirt() {
@@ -67,6 +67,9 @@ begin_all() {
   if [ "$with" != none ]; then
     begin_database
     [ -n "$1" ] || ovs-vsctl --no-wait init
+    # Without large pages, NICs and files that another switch on DPDK could have.
+    [ "$with" != dpdk ] || ovs-vsctl --no-wait set Open_vSwitch . other_config:dpdk-init=true other_config:per-port-memory=true \
+      other_config:dpdk-extra="--no-huge --legacy-mem -m 1024 --no-pci --no-shconf"
     begin_switch
   fi
   virtlogd -p run/virtlogd.pid 3>&- </dev/null &
@@ -75,7 +78,8 @@ begin_all() {
 # "kill -9" that has happened when it returns.
 end() { kill -9 $1; wait $1; }
 
-dir=$1 with=$2
+dir=$1 with=$2 switchd=ovs-vswitchd
+[ "$with" != dpdk ] || switchd=$DPDK_SWITCH
 [ "$with" = none ] || ovsdb-tool create ovs/conf.db /usr/share/openvswitch/vswitch.ovsschema
 begin_all
 [ "$with" != bridge ] || ovs-vsctl --timeout=60 add-br bothy0 -- set bridge bothy0 datapath_type=netdev
@@ -131,7 +135,12 @@ pub enum With {
     /// And the bridge that the daemon would make.
     Bridge,
     Switch,
+    /// One whose data plane is DPDK's.
+    Dpdk,
 }
+
+/// Where Debian has the other make of the switch's daemon.
+pub const DPDK_SWITCH: &str = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk";
 
 pub fn open_folder() -> tempfile::TempDir {
     let dir = scratch();
@@ -167,6 +176,7 @@ impl Host {
             With::NoSwitch => "none",
             With::Bridge => "bridge",
             With::Switch => "switch",
+            With::Dpdk => "dpdk",
         };
         let mut init = Command::new("unshare")
             .args([
@@ -186,6 +196,7 @@ impl Host {
             .arg(dir.path())
             .arg(word)
             .env("BOTHY", kit::bothy::program())
+            .env("DPDK_SWITCH", DPDK_SWITCH)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -14,21 +14,7 @@ pub(super) fn check(g: &Golden) {
     let owner = VnfOwner { account: "orch".into(), base: "https://box:9443".into() };
     g.check("vnf-owned", &VnfInstance { owner: Some(owner), ..vnf(None) });
     g.check("ns", &ns());
-    let cp = NsPnfCp {
-        cp: "lan".into(),
-        segment: Some(SegmentId(id(11))),
-        mac: Some(MacAddr::planned(7)),
-        addresses: vec!["10.0.0.9".parse().expect("address")],
-    };
-    let pnf = NsPnf {
-        id: "box-1".into(),
-        name: "b".into(),
-        profile: "pnf".into(),
-        pnfd_id: "pnfd".into(),
-        pnfd_info: Some(PnfdInfoId(id(29))),
-        cps: vec![cp],
-    };
-    g.check("ns-pnfs", &NsInstance { pnfs: vec![pnf], ..ns() });
+    g.check("ns-pnfs", &NsInstance { pnfs: vec![pnf()], ..ns() });
 
     let owners = [SegmentOwner::Ns(NsId(id(21))), SegmentOwner::Vnf(VnfId(id(20)))];
     for (owner, state) in owners.into_iter().zip([SegmentState::Wanted, SegmentState::Leaving]) {
@@ -329,4 +315,21 @@ pub(super) fn held_guest(page: PageSize) -> Held {
         apart: vec!["a".into()],
     };
     Held { guest: VnfcId(id(12)), name: "v/vdu0/1".into(), at, given: vec![given_vf(), given_whole()] }
+}
+
+pub(super) fn pnf() -> NsPnf {
+    let cp = NsPnfCp {
+        cp: "lan".into(),
+        segment: Some(SegmentId(id(11))),
+        mac: Some(MacAddr::planned(7)),
+        addresses: vec!["10.0.0.9".parse().expect("address")],
+    };
+    NsPnf {
+        id: "box-1".into(),
+        name: "b".into(),
+        profile: "pnf".into(),
+        pnfd_id: "pnfd".into(),
+        pnfd_info: Some(PnfdInfoId(id(29))),
+        cps: vec![cp],
+    }
 }

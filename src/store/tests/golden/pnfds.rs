@@ -27,8 +27,11 @@ pub(super) fn check(g: &Golden) {
             description: "d".into(),
             protocols: vec!["ethernet".into()],
             role: Some("leaf".into()),
+            requirement: None,
         }],
     };
+    let mut mapped = pnfd.clone();
+    mapped.ext_cps[0].requirement = Some("virtual_link".into());
     let read = PnfDescriptor {
         id: PnfdInfoId(id(5)),
         project: ProjectId::DEFAULT,
@@ -42,8 +45,10 @@ pub(super) fn check(g: &Golden) {
         user_data: vec![("u".into(), "{}".into())],
         created: Stamp(5),
         revision: 2,
+        users: 0,
     };
     let unread = PnfDescriptor { onboarding: Onboarding::Error, pnfd: None, failure: Some(fault(Kind::Invalid)), ..read.clone() };
     g.check("pnfd", &read);
     g.check("pnfd-failed", &unread);
+    g.check("pnfd-used", &PnfDescriptor { pnfd: Some(mapped), users: 300, ..read });
 }
