@@ -46,6 +46,14 @@ do_install:append() {
     install -m 0644 ${S}/README.md ${D}${docdir}/${BPN}/
 }
 
+# Guests' UEFI is QEMU's own, under the names that bothy looks for.
+do_install:append:x86-64() {
+    install -d ${D}${datadir}/OVMF
+    ln -s ../qemu/edk2-x86_64-code.fd ${D}${datadir}/OVMF/OVMF_CODE_4M.fd
+    ln -s ../qemu/edk2-i386-vars.fd ${D}${datadir}/OVMF/OVMF_VARS_4M.fd
+}
+FILES:${PN} += "${datadir}/OVMF"
+
 SYSTEMD_SERVICE:${PN} = "bothy.service bothy-guests.service"
 
 # Guests, their networks, and the programs that bothy calls.
