@@ -9,3 +9,4 @@ mod licences;
 mod paths;
 mod rules;
 mod tree;
+mod yocto;
