@@ -21,7 +21,7 @@ use smol_str::SmolStr;
 
 pub use self::{
     hardware::{HostPf, HostProfile, NetManager},
-    home::{Centre, EnrolledBox},
+    home::{BootstrapServer, Centre, EnrolledBox},
     keys::{AccelMode, Apply, GrantOffline, Listener, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
     live::{LiveConfig, Refusal},
     read::ConfigFault,
@@ -66,6 +66,7 @@ pub struct Config {
     pub update: Update,
     pub call_home: Vec<Centre>,
     pub hub: Hub,
+    pub ztp: Ztp,
     pub sim: Sim,
 }
 
@@ -208,6 +209,17 @@ pub struct Hub {
     pub boxes: Vec<EnrolledBox>,
 }
 
+/// Zero touch by the daemon itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ztp {
+    pub enabled: bool,
+    /// Folders of removable storage that are looked into.
+    pub media: Vec<Utf8PathBuf>,
+    pub dhcp: bool,
+    pub retry_s: u64,
+    pub server: Vec<BootstrapServer>,
+}
+
 /// The in-memory twin of libvirt and Open vSwitch, for tests and trying out.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sim {
@@ -252,6 +264,7 @@ impl Default for Config {
             update: Update { trial_s: 600 },
             call_home: Vec::new(),
             hub: Hub::default(),
+            ztp: Ztp { enabled: false, media: Vec::new(), dhcp: true, retry_s: 30, server: Vec::new() },
             lcm: Lcm { workers: 4, start_at_once: 4, patience_s: 120, grant_hold_s: 3600, grant_offline: GrantOffline::AllowHeal },
             autoheal: Autoheal { tries: 3, pause_s: 5, calm_s: 600 },
             sim: Sim::default(),
@@ -348,6 +361,11 @@ impl Config {
         k.key("hub.key", Restart, &mut self.hub.key);
         k.key("hub.ca", Restart, &mut self.hub.ca);
         k.key("hub.box", Live, &mut self.hub.boxes);
+        k.key("ztp.enabled", Restart, &mut self.ztp.enabled);
+        k.key("ztp.media", Restart, &mut self.ztp.media);
+        k.key("ztp.dhcp", Restart, &mut self.ztp.dhcp);
+        k.within("ztp.retry_s", Restart, &mut self.ztp.retry_s, 1, 600);
+        k.key("ztp.server", Restart, &mut self.ztp.server);
         k.key("sim.enabled", Restart, &mut self.sim.enabled);
         k.within("sim.start_ms", Restart, &mut self.sim.start_ms, 0, 60000);
     }
@@ -449,6 +467,11 @@ impl Config {
             }
             if b.fingerprint.is_none() && self.hub.ca.as_str().is_empty() {
                 r.fault_at("hub.box", format!("box '{}' needs a fingerprint, or hub.ca to vouch for it", b.serial));
+            }
+        }
+        for (i, b) in self.ztp.server.iter().enumerate() {
+            if self.ztp.server[..i].iter().any(|o| o.address == b.address) {
+                r.fault_at("ztp.server", format!("{} is named twice", b.address));
             }
         }
     }

@@ -129,6 +129,11 @@ fn single_faults_say_what_to_write_instead() {
         ),
         ("[[hub.box]]\nserial = \"a\"", "line 1: hub.box: box 'a' needs a fingerprint, or hub.ca to vouch for it"),
         (
+            "[[ztp.server]]\naddress = \"https://hub\"",
+            "line 2: ztp.server[0].address: must be a host and a port, such as \"hub.example:8443\" or \"[2001:db8::1]:8443\"",
+        ),
+        ("[[ztp.server]]\naddress = \"a:1\"\n[[ztp.server]]\naddress = \"a:1\"", "line 1: ztp.server: a:1 is named twice"),
+        (
             "[hub]\nca = \"/c\"\n[[hub.box]]\nserial = \"a/b\"",
             "line 4: hub.box[0].serial: 'a/b' must be 1 to 64 letters, digits, '-', '.' or '_', and begin with one of the first two",
         ),

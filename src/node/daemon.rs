@@ -56,6 +56,7 @@ use crate::{
         log::Tail,
         ports::{Own, ports},
         system::open_store,
+        ztp,
     },
     notify::{self, Notifier},
     store::{Options, Store},
@@ -97,8 +98,16 @@ pub fn refused(fault: &Fault) {
     }
 }
 
-/// Runs the daemon until a signal ends it.
-pub fn serve(live: LiveConfig) -> Result<()> {
+/// Why a daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Told,
+    /// Zero touch has brought another configuration.
+    Anew,
+}
+
+/// Runs the daemon until a signal ends it, or zero touch does.
+pub fn serve(live: LiveConfig, place: ztp::Place) -> Result<Ended> {
     let config = live.now();
     let tail = init_log(&live, &config)?;
     make_folders(&config)?;
@@ -112,12 +121,22 @@ pub fn serve(live: LiveConfig) -> Result<()> {
     let limit = Duration::from_secs(config.update.trial_s);
     let begun = update::begin(&*slots, own.hardware().boot_args(), limit)?;
     // Whatever keeps a trial from coming up, the old system shall know.
-    serve_begun(live, &config, tail, layout, &own, begun, dir).inspect_err(|fault| {
+    serve_begun(live, &config, tail, layout, &own, begun, dir, place).inspect_err(|fault| {
         let _ = leave_word(&*slots, fault);
     })
 }
 
-fn serve_begun(live: LiveConfig, config: &Config, tail: Tail, layout: Layout, own: &Own, begun: Begun, store: Utf8PathBuf) -> Result<()> {
+#[allow(clippy::too_many_arguments)]
+fn serve_begun(
+    live: LiveConfig,
+    config: &Config,
+    tail: Tail,
+    layout: Layout,
+    own: &Own,
+    begun: Begun,
+    store: Utf8PathBuf,
+    place: ztp::Place,
+) -> Result<Ended> {
     let limit = Duration::from_secs(config.update.trial_s);
     let store = open_store(store, Options::default(), &begun, &*own.slots())?;
     // Only now: the store's lock says that no other daemon uses this folder.
@@ -167,13 +186,13 @@ fn serve_begun(live: LiveConfig, config: &Config, tail: Tail, layout: Layout, ow
             Err(fault) => tracing::error!("the rules stay as they were: {fault:?}"),
         }
     });
-    let ended = runtime.block_on(run(live, config, core.clone(), tail));
+    let ended = runtime.block_on(run(live, config, core.clone(), tail, place));
     runtime.shutdown_timeout(Duration::from_secs(5));
     core.stop();
     ended
 }
 
-async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> Result<()> {
+async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, place: ztp::Place) -> Result<Ended> {
     let (tls, fresh) = Rotating::open(config)?;
     let tls = Arc::new(tls);
     core.watch()?;
@@ -181,13 +200,15 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     let begun = Instant::now();
     let (store, clock) = (core.nfvo.vnfm().store().clone(), core.nfvo.vnfm().clock().clone());
     let (access, provisioned) = Access::open(store, clock, Box::new(move || begun.elapsed()), access_settings(config))?;
+    let brought = ztp::enrol(&place, &access)?;
+    let provisioned = provisioned || brought;
     let access = Arc::new(access);
     let changed = access.clone();
     live.on_change(move |c| changed.set_settings(access_settings(c)));
     let (watcher, granted) = (core.clone(), core.vnfm().clone());
     let call_home = Arc::new(centres(config, core.nfvo.vnfm().clock()));
     let hub = hub(config, &live, core.nfvo.vnfm().clock()).await?;
-    let (centres, boxes) = (call_home.clone(), hub.clone());
+    let (centres, boxes, ztp_state) = (call_home.clone(), hub.clone(), place.state.clone());
     let services = Arc::new(Services {
         notify: notifier.clone(),
         alarms: core.alarms.clone(),
@@ -202,6 +223,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
         own_net: core.own_net().clone(),
         call_home,
         hub,
+        ztp: Box::new(move || ztp::status(&ztp_state)),
         look: Box::new(move |missing| watcher.look_again(missing)),
         health: Box::new(move || {
             let mut all = conditions(&core);
@@ -241,7 +263,16 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     }
     say(&[NotifyState::Ready]);
 
-    until_told(&services, &first).await?;
+    let anew = Arc::new(tokio::sync::Notify::new());
+    let done = anew.clone();
+    let looks = ztp::by_itself(place, &config.ztp, services.access.clone(), move || done.notify_one());
+    // A box that cannot look for its owner still serves.
+    let looks = looks.unwrap_or_else(|fault| {
+        tracing::error!("zero touch does not begin: {fault:?}");
+        None
+    });
+    let ended = until_told(&services, &first, &anew).await?;
+    drop(looks);
     say(&[NotifyState::Stopping]);
     let drain = services.config.now().limits.drain_s;
     tracing::info!(seconds = drain, "stopping: requests under way may finish");
@@ -255,7 +286,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     notifier.stop();
     let _ = std::fs::remove_file(&socket);
     tracing::info!("stopped");
-    Ok(())
+    Ok(ended)
 }
 
 /// Takes up the delivery of notifications.
@@ -400,9 +431,9 @@ const STORE_CHECK: Duration = Duration::from_secs(1);
 /// Each how many of these a barrier is asked for, which finds a disk that failed while nobody wrote.
 const BARRIER_EACH: u32 = 5;
 
-/// Waits for the signal that ends the daemon; takes the configuration up anew on SIGHUP.
+/// Waits for the signal that ends the daemon, or `anew`; takes the configuration up anew on SIGHUP.
 /// `first`: what the box's screen shows until it has an administrator.
-async fn until_told(services: &Arc<Services>, first: &Utf8Path) -> Result<()> {
+async fn until_told(services: &Arc<Services>, first: &Utf8Path, anew: &tokio::sync::Notify) -> Result<Ended> {
     let mut is_shown = first.exists();
     let on = |kind| signal(kind).map_err(|e| Fault::transient(format!("cannot wait for signals: {e}")).with_source(e));
     let (mut term, mut int, mut hup) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
@@ -430,8 +461,12 @@ async fn until_told(services: &Arc<Services>, first: &Utf8Path) -> Result<()> {
                     return Err(fault.context("the store has failed, and bothy ends to be started anew"));
                 }
             }
-            _ = term.recv() => return Ok(()),
-            _ = int.recv() => return Ok(()),
+            _ = term.recv() => return Ok(Ended::Told),
+            _ = int.recv() => return Ok(Ended::Told),
+            () = anew.notified() => {
+                tracing::info!("zero touch is done: bothy begins anew by the configuration that was conveyed");
+                return Ok(Ended::Anew);
+            }
             _ = hup.recv() => {
                 if let Ok(now) = NotifyState::monotonic_usec_now() {
                     say(&[NotifyState::Reloading, now]);

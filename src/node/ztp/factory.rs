@@ -18,7 +18,12 @@ use crate::{
         openssl::{OpenSsl, block, certificates},
     },
     model::error::{Fault, Result},
-    ztp::{Der, artefact, conveyed::Conveyed, conveyed::Handling, voucher::Voucher},
+    ztp::{
+        Der,
+        artefact::{self, Artefacts},
+        conveyed::{Conveyed, Handling},
+        voucher::Voucher,
+    },
 };
 
 /// id-ct-animaJSONVoucher and id-ct-sztpConveyedInfoJSON
@@ -42,8 +47,12 @@ pub struct Wish {
     pub os_version: Option<String>,
     /// Bootstrap servers instead of all these.
     pub redirect: Vec<(String, u16)>,
+    /// Whom their certificates must lead to; empty: they are strangers to the box.
+    pub anchors: Vec<Der>,
     /// When the voucher ends.
     pub expires: Option<jiff::Timestamp>,
+    /// The request that the voucher answers, and no other.
+    pub nonce: Option<Vec<u8>>,
     /// The box's certificate: then nobody else can read the stick.
     pub sealed_for: Option<Utf8PathBuf>,
 }
@@ -103,9 +112,16 @@ impl Factory {
 
     /// Signed bootstrapping data for one box, as files of a removable storage.
     pub fn stick(&self, wish: &Wish, out: &Utf8Path) -> Result<()> {
+        let data = self.artefacts(wish)?;
+        folder(out)?;
+        let all = [(VOUCHER, data.voucher), (OWNER, data.owner_certificate), (CONVEYED, Some(data.conveyed))];
+        all.into_iter().filter_map(|(n, b)| Some((n, b?))).try_for_each(|(n, b)| durable::ensure_file(&out.join(n), &b, 0o644))
+    }
+
+    /// The same for whoever hands it out otherwise.
+    pub fn artefacts(&self, wish: &Wish) -> Result<Artefacts> {
         self.ready()?;
         checked_serial(&wish.serial_number)?;
-        folder(out)?;
         let cms = OpenSsl::new(self.folder.clone(), None);
         let one = |name: &str| -> Result<Der> {
             let path = self.certificate(name);
@@ -113,23 +129,15 @@ impl Factory {
             certificates(&text)?.pop().ok_or_else(|| Fault::conflict(format!("{path} holds no certificate")))
         };
         let voucher = voucher(wish, &one("domain")?)?;
-        let conveyed = conveyed(wish)?;
+        let conveyed = conveyed(wish, &cms)?;
+        // Certificates are no secret, and a bag of them is not signed: only signed data is sealed.
         let sealed = |bytes: Vec<u8>| wish.sealed_for.as_ref().map_or(Ok(bytes.clone()), |to| cms.seal(&bytes, to));
-        let by = |name: &str| (self.key(name), self.certificate(name));
-        let sign = |content: &[u8], kind: &str, name: &str| {
-            let (key, certificate) = by(name);
-            cms.sign(content, kind, (&key, &certificate))
-        };
-        for (name, bytes) in [
-            (VOUCHER, sign(&voucher, JSON_VOUCHER, "vouchers")?),
-            (OWNER, cms.bag(&[one("owner")?])?),
-            (CONVEYED, sign(&conveyed, JSON_CONVEYED, "owner")?),
-        ] {
-            // Certificates are no secret, and a bag of them is not signed: only signed data is sealed.
-            let bytes = if name == OWNER { bytes } else { sealed(bytes)? };
-            durable::ensure_file(&out.join(name), &bytes, 0o644)?;
-        }
-        Ok(())
+        let sign = |content: &[u8], kind: &str, name: &str| cms.sign(content, kind, (&self.key(name), &self.certificate(name)));
+        Ok(Artefacts {
+            voucher: Some(sealed(sign(&voucher, JSON_VOUCHER, "vouchers")?)?),
+            owner_certificate: Some(cms.bag(&[one("owner")?])?),
+            conveyed: sealed(sign(&conveyed, JSON_CONVEYED, "owner")?)?,
+        })
     }
 
     fn key(&self, name: &str) -> Utf8PathBuf {
@@ -240,12 +248,15 @@ fn voucher(wish: &Wish, domain: &Der) -> Result<Vec<u8>> {
     v.insert("assertion".into(), json!("verified"));
     v.insert("serial-number".into(), json!(wish.serial_number));
     v.insert("pinned-domain-cert".into(), json!(BASE64.encode(&domain.0)));
+    if let Some(n) = &wish.nonce {
+        v.insert("nonce".into(), json!(BASE64.encode(n)));
+    }
     let bytes = json!({"ietf-voucher:voucher": v}).to_string().into_bytes();
     Voucher::read(&bytes)?;
     Ok(bytes)
 }
 
-fn conveyed(wish: &Wish) -> Result<Vec<u8>> {
+fn conveyed(wish: &Wish, cms: &OpenSsl) -> Result<Vec<u8>> {
     let document = if wish.redirect.is_empty() {
         let mut o = Map::new();
         if let Some(v) = &wish.os_version {
@@ -270,7 +281,11 @@ fn conveyed(wish: &Wish) -> Result<Vec<u8>> {
         }
         json!({"ietf-sztp-conveyed-info:onboarding-information": o})
     } else {
-        let servers: Vec<Value> = wish.redirect.iter().map(|(address, port)| json!({"address": address, "port": port})).collect();
+        let mut servers: Vec<Value> = wish.redirect.iter().map(|(address, port)| json!({"address": address, "port": port})).collect();
+        if !wish.anchors.is_empty() {
+            let bag = BASE64.encode(&cms.bag(&wish.anchors)?);
+            servers.iter_mut().for_each(|s| s["trust-anchor"] = json!(bag));
+        }
         json!({"ietf-sztp-conveyed-info:redirect-information": {"bootstrap-server": servers}})
     };
     let bytes = document.to_string().into_bytes();

@@ -19,13 +19,13 @@ use crate::{
     },
 };
 
-struct Bench {
+pub(super) struct Bench {
     _dir: tempfile::TempDir,
     root: Utf8PathBuf,
 }
 
 impl Bench {
-    fn new() -> Bench {
+    pub(super) fn new() -> Bench {
         let dir = tempfile::tempdir().expect("dir");
         let root = Utf8PathBuf::from_path_buf(dir.path().to_owned()).expect("utf-8");
         let b = Bench { _dir: dir, root };
@@ -34,10 +34,10 @@ impl Bench {
         fs::write(b.place().config, "[log]\nlevel = \"debug\"\n").expect("config");
         b
     }
-    fn factory(&self) -> Factory {
+    pub(super) fn factory(&self) -> Factory {
         Factory::open(&self.root.join("factory"))
     }
-    fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         Place {
             identity: self.root.join("identity"),
             state: self.root.join("state"),
@@ -57,25 +57,25 @@ impl Bench {
         let place = self.place();
         let running = Running { name: "bothy".into(), version: "1.0".into() };
         Run { place: &place, running, sandbox: Sandbox::None, told: &mut |_| {} }.from_stick(from)?;
-        Status::read(&place.state)
+        super::status::read(&place.state)
     }
-    fn config(&self) -> String {
+    pub(super) fn config(&self) -> String {
         fs::read_to_string(self.place().config).expect("config")
     }
-    fn file(&self, path: &str) -> Utf8PathBuf {
+    pub(super) fn file(&self, path: &str) -> Utf8PathBuf {
         self.root.join(path)
     }
 }
 
-fn wish() -> Wish {
+pub(super) fn wish() -> Wish {
     Wish { serial_number: "BX-1".into(), configuration: Some((Handling::Merge, b"[limits]\ncalls = 7\n".to_vec())), ..Wish::default() }
 }
 
-fn words(s: &Status) -> Vec<String> {
+pub(super) fn words(s: &Status) -> Vec<String> {
     s.reports.iter().map(|r| serde_json::to_value(r.progress).expect("word").as_str().expect("text").to_owned()).collect()
 }
 
-fn refused(got: Result<impl std::fmt::Debug, Fault>, why: &str) {
+pub(super) fn refused(got: Result<impl std::fmt::Debug, Fault>, why: &str) {
     let f = got.expect_err(why);
     let all = format!("{} {}", f.text(), f.reasons().join(" "));
     assert!(all.contains(why), "'{all}' does not say '{why}'");
@@ -140,7 +140,7 @@ fn what_fails_takes_back_what_was_changed() {
     ] {
         let from = b.stick(name, wish);
         refused(b.run(&from), why);
-        let s = Status::read(&b.place().state).expect("status");
+        let s = super::status::read(&b.place().state).expect("status");
         assert_eq!((s.state, b.config()), (State::Failed, was.clone()), "{name}");
         let words = words(&s);
         assert_eq!(words[words.len() - 2..], [last, "bootstrap-error"], "{name}");
@@ -175,7 +175,7 @@ fn a_run_that_a_power_cut_ended_is_taken_back_by_whoever_comes_next() {
         next(&b);
         assert_eq!(b.config(), was, "{who}");
         assert_eq!(fs::metadata(b.place().config).expect("config").permissions().mode() & 0o777, 0o640, "{who}");
-        assert_eq!(Status::read(&b.place().state).expect("status").state, state, "{who}");
+        assert_eq!(super::status::read(&b.place().state).expect("status").state, state, "{who}");
         assert!(!mend(&b.place()).expect("once"), "{who}");
     }
 }
