@@ -21,7 +21,7 @@ use smol_str::SmolStr;
 
 pub use self::{
     hardware::{HostPf, HostProfile, NetManager},
-    home::{Centre, EnrolledBox},
+    home::{BootstrapServer, Centre, EnrolledBox},
     keys::{AccelMode, Apply, GrantOffline, Listener, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
     live::{LiveConfig, Refusal},
     read::ConfigFault,
@@ -66,6 +66,7 @@ pub struct Config {
     pub update: Update,
     pub call_home: Vec<Centre>,
     pub hub: Hub,
+    pub ztp: Ztp,
     pub sim: Sim,
 }
 
@@ -208,6 +209,27 @@ pub struct Hub {
     /// Who vouches for boxes that are not pinned; empty: nobody.
     pub ca: Utf8PathBuf,
     pub boxes: Vec<EnrolledBox>,
+    /// Where boxes are bootstrapped; `None`: nowhere.
+    pub bootstrap: Option<SocketAddr>,
+    /// The host that boxes reach this hub by.
+    pub name: SmolStr,
+    /// Who signs boxes' IDevIDs.
+    pub devices: Utf8PathBuf,
+    /// The owner's keys, as `bothy ztp factory init` makes them.
+    pub owner: Utf8PathBuf,
+    /// A folder for each box: what it shall be.
+    pub documents: Utf8PathBuf,
+}
+
+/// Zero touch by the daemon itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ztp {
+    pub enabled: bool,
+    /// Folders of removable storage that are looked into.
+    pub media: Vec<Utf8PathBuf>,
+    pub dhcp: bool,
+    pub retry_s: u64,
+    pub server: Vec<BootstrapServer>,
 }
 
 /// The in-memory twin of libvirt and Open vSwitch, for tests and trying out.
@@ -255,6 +277,7 @@ impl Default for Config {
             update: Update { trial_s: 600 },
             call_home: Vec::new(),
             hub: Hub::default(),
+            ztp: Ztp { enabled: false, media: Vec::new(), dhcp: true, retry_s: 30, server: Vec::new() },
             lcm: Lcm { workers: 4, start_at_once: 4, patience_s: 120, grant_hold_s: 3600, grant_offline: GrantOffline::AllowHeal },
             autoheal: Autoheal { tries: 3, pause_s: 5, calm_s: 600 },
             sim: Sim::default(),
@@ -352,6 +375,16 @@ impl Config {
         k.key("hub.key", Restart, &mut self.hub.key);
         k.key("hub.ca", Restart, &mut self.hub.ca);
         k.key("hub.box", Live, &mut self.hub.boxes);
+        k.key("hub.bootstrap", Restart, &mut self.hub.bootstrap);
+        k.key("hub.name", Restart, &mut self.hub.name);
+        k.key("hub.devices", Restart, &mut self.hub.devices);
+        k.key("hub.owner", Restart, &mut self.hub.owner);
+        k.key("hub.documents", Restart, &mut self.hub.documents);
+        k.key("ztp.enabled", Restart, &mut self.ztp.enabled);
+        k.key("ztp.media", Restart, &mut self.ztp.media);
+        k.key("ztp.dhcp", Restart, &mut self.ztp.dhcp);
+        k.within("ztp.retry_s", Restart, &mut self.ztp.retry_s, 1, 600);
+        k.key("ztp.server", Restart, &mut self.ztp.server);
         k.key("sim.enabled", Restart, &mut self.sim.enabled);
         k.within("sim.start_ms", Restart, &mut self.sim.start_ms, 0, 60000);
     }
@@ -453,6 +486,23 @@ impl Config {
             }
             if b.fingerprint.is_none() && self.hub.ca.as_str().is_empty() {
                 r.fault_at("hub.box", format!("box '{}' needs a fingerprint, or hub.ca to vouch for it", b.serial));
+            }
+        }
+        let empty = |p: &Utf8PathBuf| p.as_str().is_empty();
+        let needs = [
+            ("hub.name", self.hub.name.is_empty()),
+            ("hub.devices", empty(&self.hub.devices)),
+            ("hub.documents", empty(&self.hub.documents)),
+        ];
+        for (key, _) in needs.iter().filter(|(_, missing)| *missing && self.hub.bootstrap.is_some()) {
+            r.fault_at("hub.bootstrap", format!("a bootstrap server needs {key}"));
+        }
+        if self.hub.bootstrap.is_some() && self.hub.listen.is_none() {
+            r.fault_at("hub.bootstrap", "boxes that it bootstraps call this hub: hub.listen says where");
+        }
+        for (i, b) in self.ztp.server.iter().enumerate() {
+            if self.ztp.server[..i].iter().any(|o| o.address == b.address) {
+                r.fault_at("ztp.server", format!("{} is named twice", b.address));
             }
         }
     }

@@ -65,6 +65,7 @@ use crate::{
     update::Updater,
     vim::setup::Keeper,
     vnfm::revive::Missing,
+    ztp::status::Status,
 };
 
 /// What handlers can reach. Domain services are added here, each as one field.
@@ -86,6 +87,8 @@ pub struct Services {
     pub call_home: Arc<CallHome>,
     /// Where this box is a centre of others.
     pub hub: Option<Arc<Hub>>,
+    /// How far zero touch is.
+    pub ztp: Box<dyn Fn() -> Result<Status> + Send + Sync>,
     pub notify: Arc<Notifier>,
     pub alarms: Arc<Alarms>,
     pub pm: Arc<Collector>,

@@ -42,6 +42,7 @@ struct Seen {
     fingerprint: Option<String>,
     system: Option<Value>,
     listen: Vec<String>,
+    zero_touch: Option<Value>,
     /// The token of an administrator, on a box that has none yet.
     first: Option<String>,
 }
@@ -93,6 +94,7 @@ impl Screen {
             fingerprint: get("/bothy/v1/tls").ok().map(|t| plain(&t["fingerprint"])),
             system: get("/bothy/v1/host").ok().map(|h| h["system"].clone()).filter(Value::is_object),
             listen: get("/bothy/v1/config").map(|c| listeners(&c)).unwrap_or_default(),
+            zero_touch: get("/bothy/v1/host/ztp").ok().filter(|z| z["state"] != "FACTORY" || !z["nextAttempt"].is_null()),
             first: std::fs::read_to_string(&self.first_start).ok().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()),
         }
     }
@@ -144,6 +146,11 @@ fn page(s: &Seen) -> String {
     }
     if let Some(f) = &s.fingerprint {
         row("Fingerprint", f.clone());
+    }
+    if let Some(z) = &s.zero_touch {
+        let last = list(z, "reports").iter().rfind(|r| !r["message"].is_null()).map(|r| format!(": {}", plain(&r["message"])));
+        let last = last.filter(|_| z["state"] != "BOOTSTRAPPED").unwrap_or_default();
+        row("Zero touch", format!("{}{last}", plain(&z["state"])));
     }
     for c in faults {
         row(&plain(&c["state"]), format!("{}: {}", plain(&c["name"]), plain(&c["text"])));
@@ -328,9 +335,13 @@ mod tests {
             fingerprint: Some("ab:cd".into()),
             system: None,
             listen: listeners(&config),
+            zero_touch: None,
             first: Some("bt_1".into()),
         };
         insta::assert_snapshot!(page(&seen));
+        seen.zero_touch = Some(json!({"state": "FAILED", "reports": [{"progress": "bootstrap-error", "message": "no source\u{7}"}]}));
+        assert!(page(&seen).contains("Zero touch   FAILED: no source\u{fffd}\n"), "{}", page(&seen));
+        seen.zero_touch = None;
         seen.health = Err("connection refused".into());
         seen.network = Err("connection refused".into());
         (seen.fingerprint, seen.first, seen.listen) = (None, None, Vec::new());

@@ -1,11 +1,13 @@
 //! `bothy serve`
 
+use std::os::unix::process::CommandExt as _;
+
 use camino::Utf8PathBuf;
 use clap::Args;
 
 use super::failure::Failure;
 use crate::node::{
-    daemon,
+    daemon::{self, Ended},
     ztp::{Place, mend},
 };
 
@@ -15,19 +17,39 @@ pub struct Serve {
     /// The configuration; without it /etc/bothy/bothy.toml if there is one, else the defaults
     #[arg(long, short, env = "BOTHY_CONFIG", value_name = "FILE")]
     config: Option<Utf8PathBuf>,
+    /// The box's identity: idevid.pem, idevid.key, voucher-anchors.pem
+    #[arg(long, value_name = "DIR", default_value = "/etc/bothy/ztp")]
+    ztp_identity: Utf8PathBuf,
+    /// What became of zero touch on this box
+    /// [default: /var/lib/bothy/ztp, and where --config names another file, ztp in its data_dir]
+    #[arg(long, value_name = "DIR")]
+    ztp_state: Option<Utf8PathBuf>,
 }
 
 impl Serve {
     pub fn run(self) -> Result<(), Failure> {
-        // The configuration of somebody's zero touch that a power cut ended is nobody's.
-        if self.config.as_ref().is_none_or(|c| *c == Place::default().config) {
-            match mend(&Place::default()) {
-                Ok(false) => {}
-                Ok(true) => eprintln!("zero touch was cut off: the configuration of before is back (bothy ztp status)"),
-                Err(f) => eprintln!("whether zero touch was cut off cannot be told: {f}"),
-            }
+        let usual = Place::default();
+        let config = self.config.clone().unwrap_or_else(|| usual.config.clone());
+        let at_its_place = config == usual.config;
+        let state = self.ztp_state.or_else(|| at_its_place.then_some(usual.state));
+        let at = |state: Utf8PathBuf| Place { work: state.join("work"), identity: self.ztp_identity, config, state };
+        // The configuration of somebody's zero touch that a power cut ended is nobody's. That of another place is not touched.
+        let place = state.map(at.clone());
+        match place.as_ref().map(mend) {
+            None | Some(Ok(false)) => {}
+            Some(Ok(true)) => eprintln!("zero touch was cut off: the configuration of before is back (bothy ztp status)"),
+            Some(Err(f)) => eprintln!("whether zero touch was cut off cannot be told: {f}"),
         }
         let live = daemon::configuration(self.config.as_deref()).inspect_err(daemon::refused)?;
-        Ok(daemon::serve(live)?)
+        let place = place.unwrap_or_else(|| at(live.now().data_dir.join("ztp")));
+        match daemon::serve(live, place)? {
+            Ended::Told => Ok(()),
+            // The same process, as the service manager knows it, begins anew by the configuration that was conveyed.
+            Ended::Anew => {
+                let own = std::env::current_exe().map_err(|e| Failure::here("cannot start anew", e))?;
+                let e = std::process::Command::new(own).args(std::env::args_os().skip(1)).exec();
+                Err(Failure::here("cannot start anew", e))
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Works without the daemon: a box that is nobody's yet may have none that anybody can ask.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 
 use super::{failure::Failure, output::Out};
 use crate::{
+    config::{Config, LiveConfig},
+    host::openssl::certificates,
     node::ztp::{
-        Place, Run, Sandbox, Status, check,
+        Place, Rounds, Run, Sandbox, Sources, check,
         factory::{Factory, Wish, request},
-        reset, running, stick,
+        reset, running, status as status_of, stick,
     },
     ztp::{
         conveyed::{Conveyed, Handling, Onboarding},
@@ -56,11 +58,15 @@ pub enum Ztp {
         #[command(flatten)]
         at: Where,
     },
-    /// Become what a stick says: scripts and configuration, all of it or nothing
+    /// Become what the box's owner says: scripts and configuration, all of it or nothing. Goes over the sources of the
+    /// configuration ([ztp]: removable storage, DHCP, bootstrap servers) until one has something for this box
     Run {
-        /// The stick, as a folder
+        /// This stick alone, a folder; no server is asked
         #[arg(long, value_name = "DIR")]
-        from: Utf8PathBuf,
+        from: Option<Utf8PathBuf>,
+        /// One round over the sources
+        #[arg(long, conflicts_with = "from")]
+        once: bool,
         /// Run scripts though this host has no systemd to hold them
         #[arg(long)]
         unconfined: bool,
@@ -123,6 +129,9 @@ pub struct StickArgs {
     /// Bootstrap servers to ask instead; repeat for more
     #[arg(long, value_name = "HOST[:PORT]", conflicts_with_all = ["merge", "replace", "before", "after", "os_version"])]
     redirect: Vec<String>,
+    /// Whom the certificates of these servers must lead to (PEM); without, they are strangers to the box
+    #[arg(long, value_name = "FILE", requires = "redirect")]
+    redirect_ca: Option<Utf8PathBuf>,
     /// When the voucher ends (2027-01-31T00:00:00Z); without, it does not
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
@@ -153,13 +162,28 @@ impl Ztp {
                 }));
                 Ok(())
             }
-            Ztp::Run { from, unconfined, at } => {
+            Ztp::Run { from, once, unconfined, at } => {
                 let place = at.place();
                 let sandbox = if unconfined { Sandbox::None } else { Sandbox::of_this_host()? };
                 let mut told = |r: &Report| out.say(&line(r));
-                Run { place: &place, running: running(), sandbox, told: &mut told }.from_stick(&from)?;
+                if let Some(from) = from {
+                    Run { place: &place, running: running(), sandbox, told: &mut told }.from_stick(&from)?;
+                } else {
+                    let c = if place.config.exists() {
+                        LiveConfig::read(&place.config).map_err(|r| Failure::Here(r.to_string()))?.ztp
+                    } else {
+                        Config::default().ztp
+                    };
+                    let (sources, first) = (Sources::of(&c)?, Duration::from_secs(c.retry_s));
+                    let rounds = Rounds { place: &place, sources, sandbox, first, at_once: true };
+                    if once {
+                        rounds.once(&mut told)?;
+                    } else {
+                        rounds.go(&mut told, &|| true)?;
+                    }
+                }
                 out.done(
-                    &serde_json::to_value(Status::read(&place.state)?).unwrap_or_default(),
+                    &serde_json::to_value(status_of(&place.state)?).unwrap_or_default(),
                     "bootstrapped; `systemctl restart bothy` makes the configuration count",
                 );
                 Ok(())
@@ -207,6 +231,7 @@ impl StickArgs {
         let expires =
             self.expires.as_deref().map(|t| t.parse().map_err(|_| Failure::Usage(format!("--expires {t}: write 2027-01-31T00:00:00Z"))));
         let redirect = self.redirect.iter().map(|r| server(r)).collect::<Result<_, _>>()?;
+        let anchors = file(&self.redirect_ca)?.map(|b| certificates(&String::from_utf8_lossy(&b))).transpose()?.unwrap_or_default();
         let wish = Wish {
             serial_number: self.serial,
             configuration,
@@ -214,7 +239,10 @@ impl StickArgs {
             after: file(&self.after)?,
             os_version: self.os_version,
             redirect,
+            anchors,
             expires: expires.transpose()?,
+            voucher: None,
+            nonce: None,
             sealed_for: self.sealed_for,
         };
         Factory::open(&self.folder).stick(&wish, &self.out)?;
@@ -245,7 +273,7 @@ pub(super) fn status_here(out: &Out) -> Result<(), Failure> {
 }
 
 fn status(place: &Place, out: &Out) -> Result<(), Failure> {
-    let s = Status::read(&place.state)?;
+    let s = status_of(&place.state)?;
     // Who the box is is worth saying whether or not it can be said.
     let identity = match place.device() {
         Ok(d) => format!("{}", d.serial_number),

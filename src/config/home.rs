@@ -1,4 +1,5 @@
-//! The types of keys that speak of centres: those that this box calls, and the boxes that call it where it is one.
+//! The types of keys that speak of centres: those that this box calls or is bootstrapped by, and the boxes that call it where it
+//! is one.
 //!
 //! Owns how each is read and shown. Never: whether anybody is at an address.
 
@@ -105,6 +106,30 @@ impl Setting for Centre {
             quoted(client),
             reference_points.show()
         )
+    }
+}
+
+/// A bootstrap server that a box is told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootstrapServer {
+    /// Host and port.
+    pub address: SmolStr,
+    /// Whom its certificate must lead to; empty: it is asked as a stranger.
+    pub ca: Utf8PathBuf,
+}
+
+impl Setting for BootstrapServer {
+    fn read(v: &DeValue<'_>, at: &mut At<'_>) -> Option<Self> {
+        let mut t = at.table(v, &["address", "ca"])?;
+        let (address, ca): (Option<SmolStr>, Option<Utf8PathBuf>) = (t.need("address"), t.may("ca"));
+        if address.as_ref().is_some_and(|a| !is_address(a)) {
+            t.fault("address", "must be a host and a port, such as \"hub.example:8443\" or \"[2001:db8::1]:8443\"");
+        }
+        Some(BootstrapServer { address: address?, ca: ca.unwrap_or_default() })
+    }
+    fn show(&self) -> String {
+        let ca = if self.ca.as_str().is_empty() { String::new() } else { format!(", ca = {}", self.ca.show()) };
+        format!("{{ address = {}{ca} }}", quoted(&self.address))
     }
 }
 

@@ -129,6 +129,19 @@ fn single_faults_say_what_to_write_instead() {
         ),
         ("[[hub.box]]\nserial = \"a\"", "line 1: hub.box: box 'a' needs a fingerprint, or hub.ca to vouch for it"),
         (
+            "[hub]\nlisten = \"0.0.0.0:1\"\nbootstrap = \"0.0.0.0:2\"\nname = \"h\"\ndevices = \"/d\"",
+            "line 3: hub.bootstrap: a bootstrap server needs hub.documents",
+        ),
+        (
+            "[hub]\nbootstrap = \"0.0.0.0:2\"\nname = \"h\"\ndevices = \"/d\"\ndocuments = \"/d\"",
+            "line 2: hub.bootstrap: boxes that it bootstraps call this hub: hub.listen says where",
+        ),
+        (
+            "[[ztp.server]]\naddress = \"https://hub\"",
+            "line 2: ztp.server[0].address: must be a host and a port, such as \"hub.example:8443\" or \"[2001:db8::1]:8443\"",
+        ),
+        ("[[ztp.server]]\naddress = \"a:1\"\n[[ztp.server]]\naddress = \"a:1\"", "line 1: ztp.server: a:1 is named twice"),
+        (
             "[hub]\nca = \"/c\"\n[[hub.box]]\nserial = \"a/b\"",
             "line 4: hub.box[0].serial: 'a/b' must be 1 to 64 letters, digits, '-', '.' or '_', and begin with one of the first two",
         ),

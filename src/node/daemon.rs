@@ -31,31 +31,30 @@ use crate::{
         tls::{ForCentre, Rotating},
         upload,
     },
-    call_home::{self, CallHome},
     central::{self, Granter, Offline},
-    config::{self, Config, GrantOffline, HostProfile, LiveConfig, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
+    config::{Config, GrantOffline, HostProfile, LiveConfig, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
     host::{
         ballast::Ballast,
         clock::{OsDice, SystemClock, boot_id},
     },
-    hub::{self, Hub},
     lcm::engine::Settings,
     model::{
         domain::Layout,
         error::{Fault, Result},
         id::IfName,
         size::MiB,
-        time::{Clock, Dice},
         tree::tree,
         vnf::Autoheal,
         vnfd::GRACEFUL_STOP_S,
     },
     node::{
+        centre::{bootstrap, centres, hub},
         conditions::conditions,
         core::{Build, Core},
         log::Tail,
         ports::{Own, ports},
         system::open_store,
+        ztp,
     },
     notify::{self, Notifier},
     store::{Options, Store},
@@ -97,10 +96,19 @@ pub fn refused(fault: &Fault) {
     }
 }
 
-/// Runs the daemon until a signal ends it.
-pub fn serve(live: LiveConfig) -> Result<()> {
+/// Why a daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Told,
+    /// Zero touch has brought another configuration.
+    Anew,
+}
+
+/// Runs the daemon until a signal ends it, or zero touch does.
+pub fn serve(live: LiveConfig, place: ztp::Place) -> Result<Ended> {
     let config = live.now();
     let tail = init_log(&live, &config)?;
+    raise_files();
     make_folders(&config)?;
     Ballast::new(&Layout::new(config.data_dir.clone())).relieve()?;
     let layout = Layout::new(config.data_dir.clone());
@@ -112,12 +120,22 @@ pub fn serve(live: LiveConfig) -> Result<()> {
     let limit = Duration::from_secs(config.update.trial_s);
     let begun = update::begin(&*slots, own.hardware().boot_args(), limit)?;
     // Whatever keeps a trial from coming up, the old system shall know.
-    serve_begun(live, &config, tail, layout, &own, begun, dir).inspect_err(|fault| {
+    serve_begun(live, &config, tail, layout, &own, begun, dir, place).inspect_err(|fault| {
         let _ = leave_word(&*slots, fault);
     })
 }
 
-fn serve_begun(live: LiveConfig, config: &Config, tail: Tail, layout: Layout, own: &Own, begun: Begun, store: Utf8PathBuf) -> Result<()> {
+#[allow(clippy::too_many_arguments)]
+fn serve_begun(
+    live: LiveConfig,
+    config: &Config,
+    tail: Tail,
+    layout: Layout,
+    own: &Own,
+    begun: Begun,
+    store: Utf8PathBuf,
+    place: ztp::Place,
+) -> Result<Ended> {
     let limit = Duration::from_secs(config.update.trial_s);
     let store = open_store(store, Options::default(), &begun, &*own.slots())?;
     // Only now: the store's lock says that no other daemon uses this folder.
@@ -167,13 +185,13 @@ fn serve_begun(live: LiveConfig, config: &Config, tail: Tail, layout: Layout, ow
             Err(fault) => tracing::error!("the rules stay as they were: {fault:?}"),
         }
     });
-    let ended = runtime.block_on(run(live, config, core.clone(), tail));
+    let ended = runtime.block_on(run(live, config, core.clone(), tail, place));
     runtime.shutdown_timeout(Duration::from_secs(5));
     core.stop();
     ended
 }
 
-async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> Result<()> {
+async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, place: ztp::Place) -> Result<Ended> {
     let (tls, fresh) = Rotating::open(config)?;
     let tls = Arc::new(tls);
     core.watch()?;
@@ -181,13 +199,19 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     let begun = Instant::now();
     let (store, clock) = (core.nfvo.vnfm().store().clone(), core.nfvo.vnfm().clock().clone());
     let (access, provisioned) = Access::open(store, clock, Box::new(move || begun.elapsed()), access_settings(config))?;
+    let brought = ztp::enrol(&place, &access)?;
+    let provisioned = provisioned || brought;
     let access = Arc::new(access);
     let changed = access.clone();
     live.on_change(move |c| changed.set_settings(access_settings(c)));
     let (watcher, granted) = (core.clone(), core.vnfm().clone());
     let call_home = Arc::new(centres(config, core.nfvo.vnfm().clock()));
     let hub = hub(config, &live, core.nfvo.vnfm().clock()).await?;
-    let (centres, boxes) = (call_home.clone(), hub.clone());
+    let bootstrap = match &hub {
+        Some(h) => bootstrap(config, h.clone()).await?,
+        None => None,
+    };
+    let (centres, boxes, ztp_state) = (call_home.clone(), hub.clone(), place.state.clone());
     let services = Arc::new(Services {
         notify: notifier.clone(),
         alarms: core.alarms.clone(),
@@ -202,6 +226,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
         own_net: core.own_net().clone(),
         call_home,
         hub,
+        ztp: Box::new(move || ztp::status(&ztp_state)),
         look: Box::new(move |missing| watcher.look_again(missing)),
         health: Box::new(move || {
             let mut all = conditions(&core);
@@ -241,13 +266,23 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     }
     say(&[NotifyState::Ready]);
 
-    until_told(&services, &first).await?;
+    let anew = Arc::new(tokio::sync::Notify::new());
+    let done = anew.clone();
+    let looks = ztp::by_itself(place, &config.ztp, services.access.clone(), move || done.notify_one());
+    // A box that cannot look for its owner still serves.
+    let looks = looks.unwrap_or_else(|fault| {
+        tracing::error!("zero touch does not begin: {fault:?}");
+        None
+    });
+    let ended = until_told(&services, &first, &anew).await?;
+    drop(looks);
     say(&[NotifyState::Stopping]);
     let drain = services.config.now().limits.drain_s;
     tracing::info!(seconds = drain, "stopping: requests under way may finish");
     // They last as long as their clients wish, and are not waited for.
     services.nfvo.vnfm().links().stop_captures();
     server.drain(Duration::from_secs(drain)).await;
+    drop(bootstrap);
     if let Some(h) = &services.hub {
         h.stop();
     }
@@ -255,7 +290,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     notifier.stop();
     let _ = std::fs::remove_file(&socket);
     tracing::info!("stopped");
-    Ok(())
+    Ok(ended)
 }
 
 /// Takes up the delivery of notifications.
@@ -272,43 +307,6 @@ fn notifier(config: &Config, core: &Arc<Core>) -> Result<Arc<Notifier>> {
     let render = Box::new(move |s: &_, e: &_| api::convert::notification::render(&nfvo, s, e));
     let tls = notify::Tls::new(&config.notify.ca, &certificate, &key)?;
     Notifier::start(core.vnfm().store().clone(), core.vnfm().clock().clone(), render, settings, tls)
-}
-
-/// The centres that a configuration has the box call.
-fn centres(config: &Config, clock: &Arc<dyn Clock>) -> CallHome {
-    let one = |c: &config::Centre| call_home::Settings {
-        name: c.name.clone(),
-        address: c.address.clone(),
-        client: c.client.clone(),
-        first: Duration::from_secs(c.retry_s),
-    };
-    CallHome::new(config.call_home.iter().map(one).collect(), clock, &(Arc::new(OsDice) as Arc<dyn Dice>))
-}
-
-/// The boxes that a configuration lets call.
-fn enrolled(config: &Config) -> Vec<hub::registry::Enrolled> {
-    let one = |b: &config::EnrolledBox| hub::registry::Enrolled {
-        serial: b.serial.clone(),
-        fingerprint: b.fingerprint,
-        project: b.project.clone(),
-    };
-    config.hub.boxes.iter().map(one).collect()
-}
-
-/// Takes boxes in, where this is a centre.
-async fn hub(config: &Config, live: &LiveConfig, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Hub>>> {
-    let Some(at) = config.hub.listen else { return Ok(None) };
-    let h = &config.hub;
-    let (certificate, key) = if h.certificate.as_str().is_empty() { config.tls_paths() } else { (h.certificate.clone(), h.key.clone()) };
-    let listener = TcpListener::bind(at)
-        .await
-        .map_err(|e| Fault::transient(format!("the hub cannot listen on {at}: {e}; see hub.listen")).with_source(e))?;
-    let settings = hub::Settings { certificate, key, ca: h.ca.clone(), boxes: enrolled(config) };
-    let hub = Hub::start(listener, settings, clock.clone())?;
-    tracing::info!(address = %at, boxes = h.boxes.len(), "boxes may call home");
-    let known = hub.clone();
-    live.on_change(move |c| known.enrol(enrolled(c)));
-    Ok(Some(hub))
 }
 
 /// Takes up the asking for grants.
@@ -400,9 +398,9 @@ const STORE_CHECK: Duration = Duration::from_secs(1);
 /// Each how many of these a barrier is asked for, which finds a disk that failed while nobody wrote.
 const BARRIER_EACH: u32 = 5;
 
-/// Waits for the signal that ends the daemon; takes the configuration up anew on SIGHUP.
+/// Waits for the signal that ends the daemon, or `anew`; takes the configuration up anew on SIGHUP.
 /// `first`: what the box's screen shows until it has an administrator.
-async fn until_told(services: &Arc<Services>, first: &Utf8Path) -> Result<()> {
+async fn until_told(services: &Arc<Services>, first: &Utf8Path, anew: &tokio::sync::Notify) -> Result<Ended> {
     let mut is_shown = first.exists();
     let on = |kind| signal(kind).map_err(|e| Fault::transient(format!("cannot wait for signals: {e}")).with_source(e));
     let (mut term, mut int, mut hup) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
@@ -430,8 +428,12 @@ async fn until_told(services: &Arc<Services>, first: &Utf8Path) -> Result<()> {
                     return Err(fault.context("the store has failed, and bothy ends to be started anew"));
                 }
             }
-            _ = term.recv() => return Ok(()),
-            _ = int.recv() => return Ok(()),
+            _ = term.recv() => return Ok(Ended::Told),
+            _ = int.recv() => return Ok(Ended::Told),
+            () = anew.notified() => {
+                tracing::info!("zero touch is done: bothy begins anew by the configuration that was conveyed");
+                return Ok(Ended::Anew);
+            }
             _ = hup.recv() => {
                 if let Ok(now) = NotifyState::monotonic_usec_now() {
                     say(&[NotifyState::Reloading, now]);
@@ -463,6 +465,16 @@ fn announce(access: &Access, fingerprint: &str, file: &Utf8Path) -> Result<()> {
 fn say(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(%error, "cannot tell the service manager");
+    }
+}
+
+/// As many files as the host lets it have: each box of a hub is one, and the usual 1024 are for programs that wait for few.
+fn raise_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it was");
     }
 }
 

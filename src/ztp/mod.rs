@@ -6,7 +6,7 @@
 //! (`node` and the command line do).
 //!
 //! ```text
-//!   source ──artefacts──> judge ──believed──> Redirect ──> walk ──next server──> (a source again)
+//!   source ──artefacts──> judge ──believed──> Redirect ──> walk ──next server──> rpc (a source again)
 //!                           │                 Onboarding ──> onboard: image, script, configuration, script
 //!                           └──refused: every reason
 //! ```
@@ -18,15 +18,23 @@
 //! * `walk`      redirects, with a cap (5.5)
 //! * `onboard`   the steps of onboarding information, and what the end of a script means (5.6)
 //! * `merge`     configuration merged into the one that is there, or in place of it
+//! * `enrol`     what comes beside a configuration: files, and clients of the box
+//! * `source`    servers that DHCP names (4.3, 8), or that the box was told of (4.4)
+//! * `rpc`       what passes between box and server (7.3, RFC 9646)
 //! * `report`    progress reports (7.3)
+//! * `status`    how far a box is
 
 pub mod artefact;
 pub mod conveyed;
+pub mod enrol;
 pub mod judge;
 pub mod merge;
 pub mod onboard;
 pub mod port;
 pub mod report;
+pub mod rpc;
+pub mod source;
+pub mod status;
 pub mod voucher;
 pub mod walk;
 

@@ -42,3 +42,39 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 }
+
+impl Progress {
+    /// Told to a trusted server whatever reporting level it asked for (RFC 8572 5.6): the begin, and every end.
+    pub fn must_be_sent(self) -> bool {
+        use Progress as P;
+        match self {
+            P::BootstrapInitiated
+            | P::BootstrapComplete
+            | P::BootstrapError
+            | P::ParsingError
+            | P::BootImageError
+            | P::BootImageInstalledRebooting
+            | P::PreScriptError
+            | P::ConfigError
+            | P::PostScriptError => true,
+            P::ParsingInitiated
+            | P::ParsingWarning
+            | P::ParsingComplete
+            | P::BootImageInitiated
+            | P::BootImageWarning
+            | P::BootImageMismatch
+            | P::BootImageComplete
+            | P::PreScriptInitiated
+            | P::PreScriptWarning
+            | P::PreScriptComplete
+            | P::ConfigInitiated
+            | P::ConfigWarning
+            | P::ConfigComplete
+            | P::PostScriptInitiated
+            | P::PostScriptWarning
+            | P::PostScriptComplete
+            | P::BootstrapWarning
+            | P::Informational => false,
+        }
+    }
+}

@@ -116,6 +116,8 @@ async fn the_place_of_a_guest_is_shown_by_plan_usage_and_explain() {
     assert_eq!(places, ["node 0: vCPUs 0 on CPUs 0 (32 idle), 128 MiB in 2 MiB pages"]);
     assert!(plan["warnings"].to_string().contains("no CPU of the host is isolated"), "{plan:#}");
 
+    let zero = fits("/bothy/v1/host/ztp", "get", &rig.get("/bothy/v1/host/ztp").await);
+    assert_eq!(zero, json!({"state": "FACTORY", "reports": [], "passed": []}));
     let free = fits("/bothy/v1/host/usage", "get", &rig.get("/bothy/v1/host/usage").await);
     assert_eq!((&free["nodes"][0]["wholeCoresFree"], &free["nodes"][0]["cpus"], &free["drift"]), (&json!(16), &json!([]), &json!([])));
     let (_, up) = instance(&rig, &nsd).await;

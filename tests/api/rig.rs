@@ -122,6 +122,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         own_net: core.own_net().clone(),
         call_home,
         hub: None,
+        ztp: Box::new(|| Ok(bothy::ztp::status::Status::default())),
         config: LiveConfig::new(Some(config_path.clone()), config.clone()),
         access,
         tls: tls.clone(),

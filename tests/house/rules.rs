@@ -39,7 +39,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     // The box's side of call-home: how its centres stand. Sockets are in `api`.
     ("call_home", &["model"]),
     // The centre's side. Of a certificate it wants the names; who may drive which box is asked in `api`.
-    ("hub", &["model", "access::certificate"]),
+    ("hub", &["model", "access::certificate", "ztp::rpc", "ztp::report"]),
     (
         "api",
         &[
@@ -58,10 +58,11 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
             "update",
             "hostnet",
             "hub",
+            "ztp::status",
         ],
     ),
     // What support and `explain` show: records as they are, ports as the switches have them.
-    ("api/admin", &["store::Store", "sdn::port", "sdn::chain", "sdn::connector", "sdn::underlay"]),
+    ("api/admin", &["ztp::report", "store::Store", "sdn::port", "sdn::chain", "sdn::connector", "sdn::underlay"]),
     (
         "node",
         &[
@@ -93,7 +94,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("cli", &["model", "config", "descriptor"]),
     // Before there is a daemon's configuration there may be no daemon to ask.
-    ("cli/ztp.rs", &["node", "ztp"]),
+    ("cli/ztp.rs", &["node", "ztp", "host::openssl"]),
     ("cli/store.rs", &["store"]),
     ("cli/serve.rs", &["node"]),
     ("main.rs", &["cli"]),
@@ -133,8 +134,9 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
     ("tokio", &["api", "notify", "central", "hub", "node", "cli"], "async at the shell, plain code in the core"),
     ("axum", &["api", "cli/client.rs"], "HTTP ends at the API"),
     // Subscribers are called from `notify`.
-    ("hyper", &["api", "notify", "central", "hub", "cli"], "HTTP ends at the API"),
-    ("rustls", &["api", "notify", "hub", "cli"], "TLS ends at the API"),
+    // Bootstrap servers are met before there is an API.
+    ("hyper", &["api", "notify", "central", "hub", "cli", "node/ztp"], "HTTP ends at the API"),
+    ("rustls", &["api", "notify", "hub", "cli", "node/ztp"], "TLS ends at the API"),
     (
         "serde_json",
         &[

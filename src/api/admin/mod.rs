@@ -33,6 +33,7 @@ mod tls;
 mod tokens;
 mod update;
 mod usage;
+mod zero_touch;
 
 use super::{
     alarms::{self, Of},
@@ -60,6 +61,7 @@ pub fn routes() -> Routes {
         .post("/bothy/v1/host/apply", setup::apply)
         .post("/bothy/v1/host/undo", setup::undo)
         .get("/bothy/v1/host/usage", usage::show)
+        .get("/bothy/v1/host/ztp", zero_touch::show)
         .post("/bothy/v1/host/pfs/{name}/reload", pfs::reload)
         .get("/bothy/v1/host/operations", pfs::all)
         .get("/bothy/v1/host/operations/{id}", pfs::one)

@@ -9,10 +9,11 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{Place, State, Status, status::Turn};
+use super::{Place, State, Status, status};
 use crate::{
     host::durable,
     model::error::{Fault, Result},
+    ztp::status::Turn,
 };
 
 fn file(place: &Place) -> Utf8PathBuf {
@@ -54,8 +55,9 @@ pub fn keep(place: &Place) -> Result<()> {
     }
 }
 
-/// The configuration is again what it was, its mode too.
-pub fn take_back(place: &Place) -> Result<()> {
+/// The configuration is again what it was, its mode too, and what came beside the other one is gone.
+pub fn take_back(place: &Place, status: &Status) -> Result<()> {
+    drop_files(place, status)?;
     match fs::read(file(place)) {
         Ok(bytes) => {
             let mode = fs::metadata(file(place)).map_or(0o600, |m| m.permissions().mode() & 0o7777);
@@ -68,18 +70,33 @@ pub fn take_back(place: &Place) -> Result<()> {
     }
 }
 
+/// The folder of what comes beside the configuration; `None`: this status is of a run that has none.
+pub fn files(place: &Place, status: &Status) -> Option<Utf8PathBuf> {
+    // The name is our own, and still: what is removed lies below the state.
+    let own = status.files.starts_with("files-") && !status.files.contains('/');
+    own.then(|| place.state.join(&status.files))
+}
+
+pub fn drop_files(place: &Place, status: &Status) -> Result<()> {
+    let Some(folder) = files(place, status) else { return Ok(()) };
+    match fs::remove_dir_all(&folder) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Fault::transient(format!("cannot remove {folder}: {e}"))),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// A run that a power cut ended is taken back before the daemon reads its configuration. A run that goes on is left alone.
 pub fn mend(place: &Place) -> Result<bool> {
-    if !place.state.exists() || Status::read(&place.state)?.state != State::Running {
+    if !place.state.exists() || status::read(&place.state)?.state != State::Running {
         return Ok(false);
     }
     let Ok(_alone) = alone(&place.state) else { return Ok(false) };
-    let mut status = Status::read(&place.state)?;
-    if status.state != State::Running {
+    let mut now = status::read(&place.state)?;
+    if now.state != State::Running {
         return Ok(false);
     }
-    take_back(place)?;
-    status.turn(Turn::Failed)?;
-    status.write(&place.state)?;
+    take_back(place, &now)?;
+    now.turn(Turn::Failed)?;
+    status::write(&now, &place.state)?;
     Ok(true)
 }

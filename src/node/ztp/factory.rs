@@ -18,7 +18,12 @@ use crate::{
         openssl::{OpenSsl, block, certificates},
     },
     model::error::{Fault, Result},
-    ztp::{Der, artefact, conveyed::Conveyed, conveyed::Handling, voucher::Voucher},
+    ztp::{
+        Der,
+        artefact::{self, Artefacts},
+        conveyed::{Conveyed, Handling},
+        voucher::Voucher,
+    },
 };
 
 /// id-ct-animaJSONVoucher and id-ct-sztpConveyedInfoJSON
@@ -26,6 +31,11 @@ pub(super) const JSON_VOUCHER: &str = "1.2.840.113549.1.9.16.1.40";
 pub(super) const JSON_CONVEYED: &str = "1.2.840.113549.1.9.16.1.43";
 /// An IDevID is for the life of its device (IEEE 802.1AR 8.7); OpenSSL 3.0 takes days.
 const FOR_LIFE: &str = "36500";
+
+/// What a box shows its centre, as a server of TLS and as a client.
+const OPERATIONAL: &str = "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n";
+/// It is renewed by another bootstrap, and by nothing else.
+const OPERATIONAL_DAYS: &str = "3650";
 
 pub struct Factory {
     folder: Utf8PathBuf,
@@ -42,8 +52,14 @@ pub struct Wish {
     pub os_version: Option<String>,
     /// Bootstrap servers instead of all these.
     pub redirect: Vec<(String, u16)>,
+    /// Whom their certificates must lead to; empty: they are strangers to the box.
+    pub anchors: Vec<Der>,
     /// When the voucher ends.
     pub expires: Option<jiff::Timestamp>,
+    /// A voucher of another manufacturer's, signed already.
+    pub voucher: Option<Vec<u8>>,
+    /// The request that the voucher answers, and no other.
+    pub nonce: Option<Vec<u8>>,
     /// The box's certificate: then nobody else can read the stick.
     pub sealed_for: Option<Utf8PathBuf>,
 }
@@ -65,6 +81,8 @@ impl Factory {
             ("vouchers", "/O=Bothy factory/CN=vouchers of the manufacturer", None, end),
             ("domain", "/O=Bothy factory/CN=domain of the owner", None, ca),
             ("owner", "/O=Bothy factory/CN=owner", Some("domain"), end),
+            // Apart from the domain: whoever that one has certified may sign for the owner.
+            ("operations", "/O=Bothy factory/CN=operational certificates of boxes", None, ca),
         ] {
             if fs::metadata(self.certificate(name)).is_ok_and(|m| m.len() > 0) {
                 continue;
@@ -103,33 +121,67 @@ impl Factory {
 
     /// Signed bootstrapping data for one box, as files of a removable storage.
     pub fn stick(&self, wish: &Wish, out: &Utf8Path) -> Result<()> {
+        let data = self.artefacts(wish)?;
+        folder(out)?;
+        let all = [(VOUCHER, data.voucher), (OWNER, data.owner_certificate), (CONVEYED, Some(data.conveyed))];
+        all.into_iter().filter_map(|(n, b)| Some((n, b?))).try_for_each(|(n, b)| durable::ensure_file(&out.join(n), &b, 0o644))
+    }
+
+    /// The same for whoever hands it out otherwise.
+    pub fn artefacts(&self, wish: &Wish) -> Result<Artefacts> {
         self.ready()?;
         checked_serial(&wish.serial_number)?;
-        folder(out)?;
         let cms = OpenSsl::new(self.folder.clone(), None);
         let one = |name: &str| -> Result<Der> {
             let path = self.certificate(name);
             let text = fs::read_to_string(&path).map_err(|e| Fault::transient(format!("cannot read {path}: {e}")))?;
             certificates(&text)?.pop().ok_or_else(|| Fault::conflict(format!("{path} holds no certificate")))
         };
-        let voucher = voucher(wish, &one("domain")?)?;
-        let conveyed = conveyed(wish)?;
+        let conveyed = conveyed(wish, &cms)?;
+        // Certificates are no secret, and a bag of them is not signed: only signed data is sealed.
         let sealed = |bytes: Vec<u8>| wish.sealed_for.as_ref().map_or(Ok(bytes.clone()), |to| cms.seal(&bytes, to));
-        let by = |name: &str| (self.key(name), self.certificate(name));
-        let sign = |content: &[u8], kind: &str, name: &str| {
-            let (key, certificate) = by(name);
-            cms.sign(content, kind, (&key, &certificate))
+        let sign = |content: &[u8], kind: &str, name: &str| cms.sign(content, kind, (&self.key(name), &self.certificate(name)));
+        let voucher = match &wish.voucher {
+            Some(v) => v.clone(),
+            None => sealed(sign(&voucher(wish, &one("domain")?)?, JSON_VOUCHER, "vouchers")?)?,
         };
-        for (name, bytes) in [
-            (VOUCHER, sign(&voucher, JSON_VOUCHER, "vouchers")?),
-            (OWNER, cms.bag(&[one("owner")?])?),
-            (CONVEYED, sign(&conveyed, JSON_CONVEYED, "owner")?),
-        ] {
-            // Certificates are no secret, and a bag of them is not signed: only signed data is sealed.
-            let bytes = if name == OWNER { bytes } else { sealed(bytes)? };
-            durable::ensure_file(&out.join(name), &bytes, 0o644)?;
+        Ok(Artefacts {
+            voucher: Some(voucher),
+            owner_certificate: Some(cms.bag(&[one("owner")?])?),
+            conveyed: sealed(sign(&conveyed, JSON_CONVEYED, "owner")?)?,
+        })
+    }
+
+    /// Whether it has the keys for operational certificates.
+    pub fn certifies(&self) -> bool {
+        self.key("operations").exists()
+    }
+
+    /// A box's operational certificate (PEM), for a request (PKCS#10, DER) that it has signed itself.
+    pub fn operational(&self, serial_number: &str, request: &[u8]) -> Result<String> {
+        if artefact::requested(request).is_none_or(|s| s != serial_number) {
+            return Err(Fault::invalid(format!("the request for a certificate does not name the serial number {serial_number}, once")));
         }
-        Ok(())
+        let name = format!("operational-{}", uuid::Uuid::new_v4().simple());
+        let [csr, extensions, out] = ["csr", "ext", "pem"].map(|end| self.folder.join(format!("{name}.{end}")));
+        durable::ensure_file(&csr, request, 0o600)?;
+        durable::ensure_file(&extensions, OPERATIONAL.as_bytes(), 0o600)?;
+        let made = openssl("x509")
+            .args(["-req", "-inform", "DER", "-sha256", "-days", OPERATIONAL_DAYS, "-in", csr.as_str(), "-extfile", extensions.as_str()])
+            .args(["-CA", self.certificate("operations").as_str(), "-CAkey", self.key("operations").as_str()])
+            .args(["-set_serial", &format!("0x{}", uuid::Uuid::new_v4().simple()), "-out", out.as_str()])
+            .run_any();
+        let text = fs::read_to_string(&out);
+        for gone in [&csr, &extensions, &out] {
+            let _ = fs::remove_file(gone);
+        }
+        let made = made?;
+        if !made.status.success() {
+            return Err(
+                Fault::invalid("the request for a certificate is not sound: its own key has not signed it").with_source(made.stderr)
+            );
+        }
+        text.map_err(|e| Fault::transient(format!("cannot read {out}: {e}")))
     }
 
     fn key(&self, name: &str) -> Utf8PathBuf {
@@ -240,12 +292,15 @@ fn voucher(wish: &Wish, domain: &Der) -> Result<Vec<u8>> {
     v.insert("assertion".into(), json!("verified"));
     v.insert("serial-number".into(), json!(wish.serial_number));
     v.insert("pinned-domain-cert".into(), json!(BASE64.encode(&domain.0)));
+    if let Some(n) = &wish.nonce {
+        v.insert("nonce".into(), json!(BASE64.encode(n)));
+    }
     let bytes = json!({"ietf-voucher:voucher": v}).to_string().into_bytes();
     Voucher::read(&bytes)?;
     Ok(bytes)
 }
 
-fn conveyed(wish: &Wish) -> Result<Vec<u8>> {
+fn conveyed(wish: &Wish, cms: &OpenSsl) -> Result<Vec<u8>> {
     let document = if wish.redirect.is_empty() {
         let mut o = Map::new();
         if let Some(v) = &wish.os_version {
@@ -270,7 +325,11 @@ fn conveyed(wish: &Wish) -> Result<Vec<u8>> {
         }
         json!({"ietf-sztp-conveyed-info:onboarding-information": o})
     } else {
-        let servers: Vec<Value> = wish.redirect.iter().map(|(address, port)| json!({"address": address, "port": port})).collect();
+        let mut servers: Vec<Value> = wish.redirect.iter().map(|(address, port)| json!({"address": address, "port": port})).collect();
+        if !wish.anchors.is_empty() {
+            let bag = BASE64.encode(&cms.bag(&wish.anchors)?);
+            servers.iter_mut().for_each(|s| s["trust-anchor"] = json!(bag));
+        }
         json!({"ietf-sztp-conveyed-info:redirect-information": {"bootstrap-server": servers}})
     };
     let bytes = document.to_string().into_bytes();

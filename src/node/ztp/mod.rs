@@ -4,7 +4,13 @@
 //! [`crate::ztp`].
 
 mod before;
+mod client;
+pub mod desk;
 pub mod factory;
+mod network;
+#[cfg(test)]
+mod network_tests;
+mod rounds;
 mod run;
 mod script;
 mod status;
@@ -18,9 +24,11 @@ use nix::fcntl::OFlag;
 
 pub use self::{
     before::mend,
+    network::{Offered, Sources},
+    rounds::{Rounds, Standing, by_itself, enrol},
     run::{Checked, Run, check},
     script::Sandbox,
-    status::{State, Status},
+    status::{State, Status, read as status},
 };
 use crate::{
     host::openssl::{OpenSsl, certificates},
@@ -32,6 +40,7 @@ use crate::{
         Device, Now,
         artefact::{self, Artefacts, LIMIT},
         onboard::Running,
+        status::Turn,
     },
 };
 
@@ -90,10 +99,15 @@ impl Place {
 
     /// A clock before the day of the running program is not believed (see [`Now::of`]).
     fn now(&self) -> Now {
-        let made = std::env::current_exe().and_then(fs::metadata).and_then(|m| m.modified());
-        let made = made.ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).and_then(|d| u64::try_from(d.as_millis()).ok());
-        made.map_or(Now::Unknown, |made| Now::of(crate::host::clock::SystemClock::default().now(), Stamp(made)))
+        software_made().map_or(Now::Unknown, |made| Now::of(crate::host::clock::SystemClock::default().now(), made))
     }
+}
+
+/// The day that the file of the running program bears.
+fn software_made() -> Option<Stamp> {
+    let made = std::env::current_exe().and_then(fs::metadata).and_then(|m| m.modified());
+    let made = made.ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    u64::try_from(made.as_millis()).ok().map(Stamp)
 }
 
 impl Default for Place {
@@ -143,12 +157,11 @@ pub fn running() -> Running {
 
 pub fn reset(place: &Place) -> Result<()> {
     let _alone = before::alone(&place.state)?;
-    let mut s = Status::read(&place.state)?;
+    let mut s = status::read(&place.state)?;
     if s.state == State::Running {
-        before::take_back(place)?;
+        before::take_back(place, &s)?;
     }
-    s.turn(status::Turn::Reset)?;
-    s.source.clear();
-    s.reports.clear();
-    s.write(&place.state)
+    s.turn(Turn::Reset)?;
+    // What came beside the configuration of before stays, as that does.
+    status::write(&Status { state: s.state, ..Status::default() }, &place.state)
 }

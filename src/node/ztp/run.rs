@@ -2,12 +2,14 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    Place, before, script,
+    Place, before,
+    network::Remote,
+    script,
     script::Sandbox,
-    status::{Status, Turn},
+    status::{self, State, Status},
 };
 use crate::{
     config::Config,
@@ -15,11 +17,13 @@ use crate::{
     model::error::{Fault, Result},
     ztp::{
         artefact::Artefacts,
-        conveyed::{Configuration, Conveyed},
+        conveyed::{Configuration, Conveyed, Onboarding},
+        enrol,
         judge::{Believed, Judge},
         merge::merged,
         onboard::{Do, Running, ScriptEnd, steps},
         report::{Progress, Report},
+        status::Turn,
     },
 };
 
@@ -32,13 +36,18 @@ pub struct Checked {
     pub clock: bool,
 }
 
+/// Removable storage is never trusted: what it holds has to prove itself (RFC 8572 4.1).
 pub fn check(place: &Place, data: &Artefacts) -> Result<Checked> {
+    judged(place, data, false, None)
+}
+
+/// `trusted`: of a server whose certificate led to an anchor that this box had for it. `nonce`: what it was sent.
+pub(super) fn judged(place: &Place, data: &Artefacts, trusted: bool, nonce: Option<&[u8]>) -> Result<Checked> {
     let device = place.device()?;
     let (now, cms) = (place.now(), place.openssl());
     fs::create_dir_all(&place.work).map_err(|e| Fault::transient(format!("cannot make {}: {e}", place.work)))?;
-    let judge = Judge { device: &device, now, cms: &cms, nonce: None };
-    // Removable storage is never trusted: what it holds has to prove itself (RFC 8572 4.1).
-    let believed = judge.judge(data, false)?;
+    let judge = Judge { device: &device, now, cms: &cms, nonce };
+    let believed = judge.judge(data, trusted)?;
     Ok(Checked { serial_number: device.serial_number.to_string(), believed, clock: now.stamp().is_some() })
 }
 
@@ -50,143 +59,189 @@ pub struct Run<'a> {
     pub told: &'a mut dyn FnMut(&Report),
 }
 
+/// The names that accounts of programs wait under, until the daemon makes them.
+pub(super) const CLIENTS: &str = "clients.json";
+
 impl Run<'_> {
-    /// All of it. What fails takes back what was changed of the configuration, and it is as it was.
-    pub fn from_stick(mut self, folder: &Utf8Path) -> Result<()> {
-        let _alone = before::alone(&self.place.state)?;
-        let mut status = Status::read(&self.place.state)?;
+    /// All of it. What fails takes back what was changed of the configuration, and it is as it was. Asks no server.
+    pub fn from_stick(self, folder: &Utf8Path) -> Result<()> {
+        self.begun(folder.as_str(), |w| {
+            w.report(Progress::BootstrapInitiated, "");
+            let data = super::stick(folder)?.ok_or_else(|| Fault::not_found(format!("{folder}: there is no {}", super::CONVEYED)))?;
+            w.report(Progress::ParsingInitiated, "");
+            let checked = check(w.run.place, &data).inspect_err(|f| w.report(Progress::ParsingError, f.text()))?;
+            w.parsed(checked.clock);
+            match checked.believed.info {
+                Conveyed::Redirect(servers) => {
+                    let names: Vec<String> = servers.iter().map(|s| format!("{}:{}", s.address, s.port)).collect();
+                    Err(Fault::conflict(format!("it leads to bootstrap servers, and --from asks none: {}", names.join(", "))))
+                }
+                Conveyed::Onboarding(o) => w.onboard(*o),
+            }
+        })
+    }
+
+    /// One run from its begin to its end, alone.
+    pub(super) fn begun(mut self, source: &str, work: impl FnOnce(&mut Work<'_, '_>) -> Result<()>) -> Result<()> {
+        let place = self.place;
+        let _alone = before::alone(&place.state)?;
+        let mut status = status::read(&place.state)?;
         // A run that a power cut ended may have left its configuration behind.
-        if status.state == super::State::Running {
-            before::take_back(self.place)?;
+        if status.state == State::Running {
+            before::take_back(place, &status)?;
         }
         status.turn(Turn::Begin)?;
-        status.source = folder.to_string();
-        status.reports.clear();
+        status = Status {
+            state: status.state,
+            source: source.to_owned(),
+            files: format!("files-{}", uuid::Uuid::new_v4().simple()),
+            ..Status::default()
+        };
         // First what there was, then that there is something to take back.
-        before::keep(self.place)?;
-        status.write(&self.place.state)?;
-        let end = self.all(folder, &mut status);
+        before::keep(place)?;
+        status::write(&status, &place.state)?;
+        let mut w = Work { run: &mut self, status: &mut status, remote: None };
+        let end = work(&mut w);
         if let Err(f) = &end {
-            self.report(&mut status, Progress::BootstrapError, f.text());
-            before::take_back(self.place)?;
+            // Where a server was told of the failure, this one is for the record.
+            w.remote = None;
+            w.report(Progress::BootstrapError, f.text());
+            before::take_back(place, &status)?;
         }
         status.turn(if end.is_ok() { Turn::Done } else { Turn::Failed })?;
-        status.write(&self.place.state)?;
+        status::write(&status, &place.state)?;
         end
     }
+}
 
-    fn all(&mut self, folder: &Utf8Path, status: &mut Status) -> Result<()> {
-        self.report(status, Progress::BootstrapInitiated, "");
-        let data = super::stick(folder)?.ok_or_else(|| Fault::not_found(format!("{folder}: there is no {}", super::CONVEYED)))?;
-        self.report(status, Progress::ParsingInitiated, "");
-        let checked = match check(self.place, &data) {
-            Ok(c) => c,
-            Err(f) => {
-                self.report(status, Progress::ParsingError, f.text());
-                return Err(f);
-            }
-        };
-        if !checked.clock {
-            self.report(
-                status,
-                Progress::ParsingWarning,
-                "the clock is before the day of this software: validity times were not held against it",
-            );
+/// A run that is under way.
+pub(super) struct Work<'w, 'r> {
+    pub run: &'w mut Run<'r>,
+    pub status: &'w mut Status,
+    /// The trusted server that is told of it.
+    pub remote: Option<Remote>,
+}
+
+impl Work<'_, '_> {
+    /// Said here and kept; told to the server where it wants it. That it cannot be told changes nothing.
+    pub fn report(&mut self, progress: Progress, message: &str) {
+        let report = Report { progress, message: message.to_owned() };
+        if let Some(r) = &self.remote
+            && let Err(why) = r.tell(&report)
+        {
+            tracing::debug!(why, "a progress report did not arrive");
         }
-        self.report(status, Progress::ParsingComplete, "");
-        match checked.believed.info {
-            Conveyed::Redirect(servers) => {
-                let names: Vec<String> = servers.iter().map(|s| format!("{}:{}", s.address, s.port)).collect();
-                Err(Fault::conflict(format!("it leads to bootstrap servers, which bothy does not ask yet: {}", names.join(", "))))
-            }
-            Conveyed::Onboarding(o) => {
-                for step in steps(*o, &self.running) {
-                    self.step(status, step)?;
-                }
-                self.report(status, Progress::BootstrapComplete, "");
-                Ok(())
-            }
-        }
+        self.keep(report);
     }
 
-    fn step(&mut self, status: &mut Status, step: Do) -> Result<()> {
+    /// The two that must arrive (RFC 8572 5.6).
+    pub fn confirmed(&mut self, progress: Progress) -> Result<()> {
+        let report = Report { progress, message: String::new() };
+        let told = self.remote.as_ref().map_or(Ok(()), |r| r.tell(&report));
+        self.keep(report);
+        told.map_err(|why| Fault::transient(format!("the bootstrap server has not taken the progress report: {why}")))
+    }
+
+    fn keep(&mut self, report: Report) {
+        (self.run.told)(&report);
+        self.status.reports.push(report);
+    }
+
+    pub fn parsed(&mut self, clock: bool) {
+        if !clock {
+            self.report(Progress::ParsingWarning, "the clock is before the day of this software: validity times were not held against it");
+        }
+        self.report(Progress::ParsingComplete, "");
+    }
+
+    pub fn onboard(&mut self, o: Onboarding) -> Result<()> {
+        for step in steps(o, &self.run.running) {
+            self.step(step)?;
+        }
+        self.confirmed(Progress::BootstrapComplete)
+    }
+
+    fn step(&mut self, step: Do) -> Result<()> {
         use Progress as P;
         match step {
             Do::BootImage(image) => {
                 let want = [image.os_name, image.os_version].into_iter().flatten().collect::<Vec<_>>().join(" ");
-                let text = format!(
-                    "{want} has to run first, and {} {} does: update the box, then begin anew",
-                    self.running.name, self.running.version
-                );
-                self.report(status, P::BootImageMismatch, &text);
+                let running = &self.run.running;
+                let text =
+                    format!("{want} has to run first, and {} {} does: update the box, then begin anew", running.name, running.version);
+                self.report(P::BootImageMismatch, &text);
                 Err(Fault::conflict(text))
             }
             Do::PreScript(s) => {
-                self.script(status, "pre", &s, [P::PreScriptInitiated, P::PreScriptWarning, P::PreScriptError, P::PreScriptComplete])
+                self.script("pre", &s, [P::PreScriptInitiated, P::PreScriptWarning, P::PreScriptError, P::PreScriptComplete])
             }
             Do::PostScript(s) => {
-                self.script(status, "post", &s, [P::PostScriptInitiated, P::PostScriptWarning, P::PostScriptError, P::PostScriptComplete])
+                self.script("post", &s, [P::PostScriptInitiated, P::PostScriptWarning, P::PostScriptError, P::PostScriptComplete])
             }
             Do::Configure(c) => {
-                self.report(status, P::ConfigInitiated, "");
-                match self.configure(&c) {
-                    Ok(()) => self.report(status, P::ConfigComplete, ""),
-                    Err(f) => {
-                        self.report(status, P::ConfigError, f.text());
-                        return Err(f);
-                    }
-                }
+                self.report(P::ConfigInitiated, "");
+                self.configure(&c).inspect_err(|f| self.report(P::ConfigError, f.text()))?;
+                self.report(P::ConfigComplete, "");
                 Ok(())
             }
         }
     }
 
-    fn script(&mut self, status: &mut Status, name: &str, script: &[u8], [begin, warn, fail, done]: [Progress; 4]) -> Result<()> {
-        self.report(status, begin, "");
-        let folder = self.place.config.parent().unwrap_or(Utf8Path::new("/"));
-        let (end, said) = match script::run(&self.place.work, name, script, self.sandbox, &[folder], &self.place.identity) {
-            Ok(x) => x,
-            Err(f) => {
-                self.report(status, fail, f.text());
-                return Err(f);
-            }
-        };
+    fn script(&mut self, name: &str, script: &[u8], [begin, warn, fail, done]: [Progress; 4]) -> Result<()> {
+        self.report(begin, "");
+        let place = self.run.place;
+        let folder = place.config.parent().unwrap_or(Utf8Path::new("/"));
+        let ran = script::run(&place.work, name, script, self.run.sandbox, &[folder], &place.identity);
+        let (end, said) = ran.inspect_err(|f| self.report(fail, f.text()))?;
         match end {
-            ScriptEnd::Done => self.report(status, done, &said),
+            ScriptEnd::Done => self.report(done, &said),
             ScriptEnd::Soft(code) => {
-                self.report(status, warn, &format!("exit status {code}: {said}"));
-                self.report(status, done, "");
+                self.report(warn, &format!("exit status {code}: {said}"));
+                self.report(done, "");
             }
             ScriptEnd::Hard => {
                 let text = format!("the {name}-configuration script failed: {said}");
-                self.report(status, fail, &text);
+                self.report(fail, &text);
                 return Err(Fault::conflict(text));
             }
         }
         Ok(())
     }
 
-    /// The whole file is checked before it is in its place.
+    /// The whole file is checked before it is in its place, and what comes beside it is there first.
     fn configure(&self, c: &Configuration) -> Result<()> {
-        let path = &self.place.config;
+        let path = &self.run.place.config;
         let there = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(e) => return Err(Fault::transient(format!("cannot read {path}: {e}"))),
         };
         let conveyed = std::str::from_utf8(&c.text).map_err(|_| Fault::invalid("the conveyed configuration is no UTF-8"))?;
-        let text = merged(&there, conveyed, c.handling)?;
+        let (conveyed, beside) = enrol::split(conveyed, &self.files()?)?;
+        let text = merged(&there, &conveyed, c.handling)?;
         if let Err(faults) = Config::check(&text) {
             let reasons = faults.iter().map(ToString::to_string);
             return Err(Fault::invalid("the conveyed configuration is none that bothy takes").with_reasons(reasons));
+        }
+        if beside != enrol::Enrolment::default() {
+            let folder = self.made_files()?;
+            for (name, text) in &beside.files {
+                durable::ensure_file(&folder.join(name.as_str()), text.as_bytes(), 0o600)?;
+            }
+            let clients = serde_json::to_vec(&beside.clients).map_err(|e| Fault::bug("clients cannot be written").with_source(e))?;
+            durable::ensure_file(&folder.join(CLIENTS), &clients, 0o600)?;
         }
         let mode = fs::metadata(path).map_or(0o644, |m| m.permissions().mode() & 0o7777);
         durable::ensure_file(path, text.as_bytes(), mode)
     }
 
-    fn report(&mut self, status: &mut Status, progress: Progress, message: &str) {
-        let report = Report { progress, message: message.to_owned() };
-        (self.told)(&report);
-        status.reports.push(report);
+    pub fn files(&self) -> Result<Utf8PathBuf> {
+        before::files(self.run.place, self.status).ok_or_else(|| Fault::bug("a run of zero touch has no folder"))
+    }
+
+    pub fn made_files(&self) -> Result<Utf8PathBuf> {
+        let folder = self.files()?;
+        durable::ensure_folder(&folder, 0o700)?;
+        Ok(folder)
     }
 }

@@ -20,14 +20,17 @@ pub enum Sandbox {
     Systemd,
     /// A host without systemd, and somebody who says that it may be so.
     None,
+    /// A host without systemd, and nobody there: no script runs.
+    Absent,
+}
+
+fn no_systemd() -> Fault {
+    Fault::conflict("this host has no systemd, which scripts are held by: `bothy ztp run --unconfined` runs them all the same")
 }
 
 impl Sandbox {
     pub fn of_this_host() -> Result<Sandbox> {
-        if Utf8Path::new("/run/systemd/system").exists() {
-            return Ok(Sandbox::Systemd);
-        }
-        Err(Fault::conflict("this host has no systemd, which scripts are held by: `--unconfined` runs them all the same"))
+        if Utf8Path::new("/run/systemd/system").exists() { Ok(Sandbox::Systemd) } else { Err(no_systemd()) }
     }
 }
 
@@ -45,6 +48,9 @@ pub fn run(
     writable: &[&Utf8Path],
     hidden: &Utf8Path,
 ) -> Result<(ScriptEnd, String)> {
+    if sandbox == Sandbox::Absent {
+        return Err(no_systemd());
+    }
     let interpreter = interpreter(script)?;
     let work = work.canonicalize_utf8().map_err(|e| Fault::transient(format!("{work}: {e}")))?;
     let path = work.join(format!("ztp-{name}"));

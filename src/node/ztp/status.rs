@@ -1,111 +1,28 @@
-//! What became of zero touch on this box, kept over restarts.
-//!
-//! ```text
-//! Factory ──begin──> Running ──done──> Bootstrapped ──reset──> Factory
-//!    ^                  │ failed, or found so after a power cut
-//!    └──── begin ──── Failed
-//! ```
+//! What became of zero touch on this box, kept over restarts: `ztp::status` in a file.
 
 use std::fs;
 
 use camino::Utf8Path;
-use serde::{Deserialize, Serialize};
 
+pub use crate::ztp::status::{State, Status};
 use crate::{
     host::durable,
     model::error::{Fault, Result},
-    ztp::report::Report,
 };
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    Factory,
-    Running,
-    Bootstrapped,
-    Failed,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
-    Begin,
-    Done,
-    Failed,
-    Reset,
-}
-
-impl State {
-    /// `None`: not from here.
-    pub fn turn(self, turn: Turn) -> Option<State> {
-        match (self, turn) {
-            // Running, found by somebody who begins: the run before was cut off.
-            (State::Factory | State::Failed | State::Running, Turn::Begin) => Some(State::Running),
-            (State::Running, Turn::Done) => Some(State::Bootstrapped),
-            (State::Running, Turn::Failed) => Some(State::Failed),
-            (State::Factory | State::Running | State::Bootstrapped | State::Failed, Turn::Reset) => Some(State::Factory),
-            (State::Bootstrapped, Turn::Begin) | (State::Factory | State::Bootstrapped | State::Failed, Turn::Done | Turn::Failed) => None,
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Status {
-    pub state: State,
-    /// Where the bootstrapping data came from.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub source: String,
-    #[serde(default)]
-    pub reports: Vec<Report>,
-}
 
 const FILE: &str = "status.json";
 
-impl Status {
-    pub fn read(folder: &Utf8Path) -> Result<Status> {
-        let path = folder.join(FILE);
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| Fault::conflict(format!("{path} cannot be read: {e}"))),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Status { state: State::Factory, source: String::new(), reports: Vec::new() })
-            }
-            Err(e) => Err(Fault::transient(format!("cannot read {path}: {e}"))),
-        }
-    }
-
-    pub fn turn(&mut self, turn: Turn) -> Result<()> {
-        self.state = self.state.turn(turn).ok_or_else(|| match (self.state, turn) {
-            (State::Bootstrapped, Turn::Begin) => {
-                Fault::conflict("this box has been bootstrapped: `bothy ztp reset` first, if it shall be somebody else's")
-            }
-            (s, t) => Fault::bug(format!("zero touch cannot go from {s:?} by {t:?}")),
-        })?;
-        Ok(())
-    }
-
-    pub fn write(&self, folder: &Utf8Path) -> Result<()> {
-        durable::ensure_folder(folder, 0o700)?;
-        let text = serde_json::to_vec_pretty(self).map_err(|e| Fault::bug("a status cannot be written").with_source(e))?;
-        durable::ensure_file(&folder.join(FILE), &text, 0o600)
+pub fn read(folder: &Utf8Path) -> Result<Status> {
+    let path = folder.join(FILE);
+    match fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| Fault::conflict(format!("{path} cannot be read: {e}"))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Status::default()),
+        Err(e) => Err(Fault::transient(format!("cannot read {path}: {e}"))),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_box_is_bootstrapped_once_and_tries_until_it_is() {
-        use State::{Bootstrapped, Factory, Failed, Running};
-        use Turn::{Begin, Done, Failed as Fails, Reset};
-        let all = [
-            (Factory, [Some(Running), None, None, Some(Factory)]),
-            (Running, [Some(Running), Some(Bootstrapped), Some(Failed), Some(Factory)]),
-            (Bootstrapped, [None, None, None, Some(Factory)]),
-            (Failed, [Some(Running), None, None, Some(Factory)]),
-        ];
-        for (from, to) in all {
-            assert_eq!([Begin, Done, Fails, Reset].map(|t| from.turn(t)), to, "{from:?}");
-        }
-    }
+pub fn write(status: &Status, folder: &Utf8Path) -> Result<()> {
+    durable::ensure_folder(folder, 0o700)?;
+    let text = serde_json::to_vec_pretty(status).map_err(|e| Fault::bug("a status cannot be written").with_source(e))?;
+    durable::ensure_file(&folder.join(FILE), &text, 0o600)
 }

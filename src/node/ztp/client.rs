@@ -1,0 +1,174 @@
+//! HTTPS towards bootstrap servers, one request to a connection, waited for.
+//!
+//! Owns whom the box believes at the other end: a trusted server by the anchors that the box has for it and by its name, any other
+//! blindly (RFC 8572 5.5), which proves nothing but that it is one server. Shows the IDevID to all of them (5.3). Never: what is
+//! said, or what an answer means.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    Request,
+    body::Bytes,
+    client::conn::http1,
+    header::{ACCEPT, CONTENT_TYPE, HOST},
+};
+use hyper_util::rt::TokioIo;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    time_provider::TimeProvider,
+};
+use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
+
+use super::Place;
+use crate::{
+    model::error::{Fault, Result},
+    ztp::{Der, artefact::LIMIT, rpc::JSON, walk::At},
+};
+
+const LOOK_UP: Duration = Duration::from_secs(20);
+const CONNECT: Duration = Duration::from_secs(10);
+/// From the connection to the end of the answer: a server may have to sign first.
+const ANSWER: Duration = Duration::from_secs(60);
+/// Three artefacts in base64, each as large as it may be.
+const MOST: usize = LIMIT * 4;
+
+pub(super) struct Client {
+    runtime: Runtime,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    time: Arc<NotBefore>,
+}
+
+/// The box's clock, or where that is no clock, the day of its software (RFC 8572 9.1): certificates of servers are of after it.
+#[derive(Debug)]
+struct NotBefore(UnixTime);
+
+impl TimeProvider for NotBefore {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::now().max(self.0))
+    }
+}
+
+/// Any server, as long as it has the key of the certificate that it shows.
+#[derive(Debug)]
+struct Blind(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Blind {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl Client {
+    pub fn open(place: &Place) -> Result<Client> {
+        let (certificate, key) = (place.certificate(), place.key());
+        // All that the file has: those between the IDevID and its anchor go along (5.3).
+        let chain = CertificateDer::pem_file_iter(&certificate)
+            .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+            .map_err(|e| Fault::conflict(format!("{certificate} holds no usable certificate: {e}")))?;
+        let key = PrivateKeyDer::from_pem_file(&key).map_err(|e| Fault::conflict(format!("{key} holds no usable private key: {e}")))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Fault::transient("no sockets for bootstrap servers").with_source(e))?;
+        let made = UnixTime::since_unix_epoch(Duration::from_millis(super::software_made().map_or(0, |s| s.0)));
+        Ok(Client { runtime, chain, key, time: Arc::new(NotBefore(made)) })
+    }
+
+    fn tls(&self, anchors: &[Der]) -> Result<Arc<ClientConfig>, String> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_details(provider.clone(), self.time.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|e| e.to_string())?;
+        let builder = if anchors.is_empty() {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Blind(provider)))
+        } else {
+            let mut roots = RootCertStore::empty();
+            for a in anchors {
+                roots.add(CertificateDer::from(a.0.clone())).map_err(|e| format!("its trust anchor is no usable certificate: {e}"))?;
+            }
+            builder.with_root_certificates(roots)
+        };
+        let mut config = builder
+            .with_client_auth_cert(self.chain.clone(), self.key.clone_key())
+            .map_err(|e| format!("the IDevID and its key do not fit: {e}"))?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    /// All that its name leads to: each is tried (5.5).
+    pub fn addresses(&self, at: &At) -> Result<Vec<SocketAddr>, String> {
+        let look = tokio::net::lookup_host((at.address.as_str(), at.port));
+        let found = self.runtime.block_on(async { timeout(LOOK_UP, look).await });
+        let all: Vec<SocketAddr> = found.map_err(|_| "its name is not answered for".to_owned())?.map_err(|e| e.to_string())?.collect();
+        if all.is_empty() { Err("its name leads nowhere".into()) } else { Ok(all) }
+    }
+
+    /// Status and body.
+    pub fn post(&self, at: &At, to: SocketAddr, path: &str, body: Vec<u8>) -> Result<(u16, Bytes), String> {
+        let tls = self.tls(&at.anchors)?;
+        let name = ServerName::try_from(at.address.to_string()).map_err(|e| format!("no name for TLS: {e}"))?;
+        let host = if at.address.contains(':') { format!("[{}]:{}", at.address, at.port) } else { format!("{}:{}", at.address, at.port) };
+        let request = Request::post(path)
+            .header(HOST, host)
+            .header(CONTENT_TYPE, JSON)
+            .header(ACCEPT, JSON)
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|e| e.to_string())?;
+        let talk = async {
+            let tcp = timeout(CONNECT, TcpStream::connect(to)).await.map_err(|_| "no connection in time".to_owned())?;
+            let tcp = tcp.map_err(|e| format!("no connection: {e}"))?;
+            let _ = tcp.set_nodelay(true);
+            let tls = tokio_rustls::TlsConnector::from(tls).connect(name, tcp).await.map_err(|e| no_tls(&e))?;
+            let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await.map_err(|e| format!("no HTTP: {e}"))?;
+            let line = tokio::spawn(connection);
+            let response = sender.send_request(request).await.map_err(|e| format!("the connection broke: {e}"))?;
+            let status = response.status().as_u16();
+            let body = Limited::new(response.into_body(), MOST).collect().await.map_err(|e| format!("the answer broke off: {e}"))?;
+            line.abort();
+            Ok((status, body.to_bytes()))
+        };
+        self.runtime.block_on(async { timeout(ANSWER, talk).await }).unwrap_or_else(|_| Err("no answer in time".into()))
+    }
+}
+
+fn no_tls(e: &std::io::Error) -> String {
+    match e.get_ref().and_then(|e| e.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(why @ (CertificateError::UnknownIssuer | CertificateError::BadSignature))) => {
+            format!("its certificate does not lead to the trust anchor that this box has for it ({why:?})")
+        }
+        Some(Error::InvalidCertificate(why)) => format!("its certificate is not believed: {why}"),
+        Some(Error::AlertReceived(alert)) => format!("it refuses this box's certificate, or its TLS ({alert:?})"),
+        Some(_) | None => format!("no TLS: {e}"),
+    }
+}
