@@ -207,6 +207,16 @@ pub struct Hub {
     /// Who vouches for boxes that are not pinned; empty: nobody.
     pub ca: Utf8PathBuf,
     pub boxes: Vec<EnrolledBox>,
+    /// Where boxes are bootstrapped; `None`: nowhere.
+    pub bootstrap: Option<SocketAddr>,
+    /// The host that boxes reach this hub by.
+    pub name: SmolStr,
+    /// Who signs boxes' IDevIDs.
+    pub devices: Utf8PathBuf,
+    /// The owner's keys, as `bothy ztp factory init` makes them.
+    pub owner: Utf8PathBuf,
+    /// A folder for each box: what it shall be.
+    pub documents: Utf8PathBuf,
 }
 
 /// Zero touch by the daemon itself.
@@ -361,6 +371,11 @@ impl Config {
         k.key("hub.key", Restart, &mut self.hub.key);
         k.key("hub.ca", Restart, &mut self.hub.ca);
         k.key("hub.box", Live, &mut self.hub.boxes);
+        k.key("hub.bootstrap", Restart, &mut self.hub.bootstrap);
+        k.key("hub.name", Restart, &mut self.hub.name);
+        k.key("hub.devices", Restart, &mut self.hub.devices);
+        k.key("hub.owner", Restart, &mut self.hub.owner);
+        k.key("hub.documents", Restart, &mut self.hub.documents);
         k.key("ztp.enabled", Restart, &mut self.ztp.enabled);
         k.key("ztp.media", Restart, &mut self.ztp.media);
         k.key("ztp.dhcp", Restart, &mut self.ztp.dhcp);
@@ -468,6 +483,18 @@ impl Config {
             if b.fingerprint.is_none() && self.hub.ca.as_str().is_empty() {
                 r.fault_at("hub.box", format!("box '{}' needs a fingerprint, or hub.ca to vouch for it", b.serial));
             }
+        }
+        let empty = |p: &Utf8PathBuf| p.as_str().is_empty();
+        let needs = [
+            ("hub.name", self.hub.name.is_empty()),
+            ("hub.devices", empty(&self.hub.devices)),
+            ("hub.documents", empty(&self.hub.documents)),
+        ];
+        for (key, _) in needs.iter().filter(|(_, missing)| *missing && self.hub.bootstrap.is_some()) {
+            r.fault_at("hub.bootstrap", format!("a bootstrap server needs {key}"));
+        }
+        if self.hub.bootstrap.is_some() && self.hub.listen.is_none() {
+            r.fault_at("hub.bootstrap", "boxes that it bootstraps call this hub: hub.listen says where");
         }
         for (i, b) in self.ztp.server.iter().enumerate() {
             if self.ztp.server[..i].iter().any(|o| o.address == b.address) {

@@ -43,7 +43,7 @@
 //! | [`update`] | the box's own system: the other slot written, tried once, kept or left | slots, bundles, what a sound box is |
 //! | [`central`] | grants that are asked of central NFVOs: when, and again | what a grant means for an operation |
 //! | [`call_home`] | the centres that the box calls: how each stands, when the next try is | sockets, who a centre is to the box |
-//! | [`hub`] | the centre's side: boxes that called, and requests relayed to them | who may drive which box, a call to anybody |
+//! | [`hub`] | the centre's side: boxes that bootstrap and call, and requests relayed to them | who may drive which box, a call to anybody |
 //! | [`notify`] | subscriptions as they live: the outbox to each subscriber, in order, with backoff | what a notification says |
 //! | [`ztp`] | zero touch (RFC 8572): which bootstrapping data is believed, and what it asks for, all pure | keys, files, sockets |
 //! | [`node`] | the composition root: the only room that knows the adapters | logic of a layer |

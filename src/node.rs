@@ -1,5 +1,6 @@
 //! The composition root: the only room that names adapters.
 
+mod centre;
 mod conditions;
 pub mod core;
 pub mod daemon;

@@ -368,6 +368,22 @@ impl Access {
         .map(|_| ())
     }
 
+    /// The token of the first start lets nobody in any more.
+    pub fn revoke_first(&self) -> Result<()> {
+        let first = |d: &Directory| d.tokens.values().find(|t| t.account == ADMIN && t.label == FIRST).map(|t| t.sha256);
+        self.change(
+            Durability::Barrier,
+            |d| Ok(first(d)),
+            |tx, t| t.as_ref().map_or(Ok(()), |t| tx.delete::<Token>(t).map(|_| ())),
+            |d, t| {
+                if let Some(t) = t {
+                    d.tokens.remove(t);
+                }
+            },
+        )
+        .map(|_| ())
+    }
+
     /// A token for `account`, which must be one's own or one that `by` manages.
     pub fn issue_by(&self, by: &Caller, all: bool, account: &str, label: SmolStr, life: Option<Duration>) -> Result<(Fresh, Token)> {
         if account != by.name {

@@ -30,8 +30,17 @@ impl Hub {
     pub fn run(self, client: &Client, out: &Out) -> Result<(), Failure> {
         let Hub::Boxes = self;
         let all = client.get("/bothy/v1/boxes")?;
-        let keys = ["serial", "project", "connected", "connectedSince", "lastContact", "version", "health", "why"];
-        out.table(&all, &["BOX", "PROJECT", "CONNECTED", "SINCE", "LAST CONTACT", "VERSION", "HEALTH", ""], rows(&all, &keys));
+        let mut shown = all.clone();
+        for b in shown.as_array_mut().into_iter().flatten().filter(|b| b["bootstrap"].is_object()) {
+            let told = ["progress", "message"].map(|k| plain(&b["bootstrap"][k]));
+            b["bootstrap"] = told.join(" ").trim().into();
+        }
+        let keys = ["serial", "project", "connected", "connectedSince", "lastContact", "version", "health", "bootstrap", "why"];
+        out.table(
+            &all,
+            &["BOX", "PROJECT", "CONNECTED", "SINCE", "LAST CONTACT", "VERSION", "HEALTH", "BOOTSTRAP", ""],
+            rows(&shown, &keys),
+        );
         Ok(())
     }
 }

@@ -241,6 +241,7 @@ impl StickArgs {
             redirect,
             anchors,
             expires: expires.transpose()?,
+            voucher: None,
             nonce: None,
             sealed_for: self.sealed_for,
         };

@@ -129,6 +129,14 @@ fn single_faults_say_what_to_write_instead() {
         ),
         ("[[hub.box]]\nserial = \"a\"", "line 1: hub.box: box 'a' needs a fingerprint, or hub.ca to vouch for it"),
         (
+            "[hub]\nlisten = \"0.0.0.0:1\"\nbootstrap = \"0.0.0.0:2\"\nname = \"h\"\ndevices = \"/d\"",
+            "line 3: hub.bootstrap: a bootstrap server needs hub.documents",
+        ),
+        (
+            "[hub]\nbootstrap = \"0.0.0.0:2\"\nname = \"h\"\ndevices = \"/d\"\ndocuments = \"/d\"",
+            "line 2: hub.bootstrap: boxes that it bootstraps call this hub: hub.listen says where",
+        ),
+        (
             "[[ztp.server]]\naddress = \"https://hub\"",
             "line 2: ztp.server[0].address: must be a host and a port, such as \"hub.example:8443\" or \"[2001:db8::1]:8443\"",
         ),

@@ -288,6 +288,26 @@ mod tests {
         assert_eq!(answered6(&reply(&[0, 136, 0]), 0x0001_0203, 136), None, "half a head");
     }
 
+    /// What dnsmasq 2.90 answered to these very messages, beside a second socket on the client's port.
+    #[test]
+    fn what_dnsmasq_answers_is_read() {
+        let said = b"\x00\x18https://hub.example:8443".to_vec();
+        let options = [
+            &b"5\x01\x056\x04\xc0\x00\x02\x01\x01\x04\xff\xff\xff\x00\x1c\x04\xc0\x00\x02\xff\x8f\x1a"[..],
+            &said,
+            b"\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+        ];
+        let request = inform(Ipv4Addr::new(192, 0, 2, 77), mac(), 7, 143);
+        assert_eq!(answered4(&ack(&request, &options.concat()), 7, 143), Some(Some(said.clone())));
+        let reply = [
+            &b"\x07\x00\x00\x07\x00\x01\x00\n\x00\x03\x00\x01RT\x00\x00\x00\x01\x00\x02\x00\n\x00\x03\x00\x01R\x07MEE\x16\x00\x88\x00\x1a"
+                [..],
+            &said,
+            b"\x00 \x00\x04\x00\x00\x0e\x10",
+        ];
+        assert_eq!(answered6(&reply.concat(), 7, 136), Some(Some(said)));
+    }
+
     #[test]
     fn a_server_is_asked_until_it_answers_this_request() {
         let server = UdpSocket::bind("127.0.0.1:0").expect("server");

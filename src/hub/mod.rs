@@ -4,15 +4,17 @@
 //! * `headers`  which headers pass, and how. Pure
 //! * `trust`    who is believed to be a box
 //! * `bodies`   what streams through
+//! * `bootstrap` the server that boxes are bootstrapped by
 //!
 //! ```text
 //! box --TCP--> accept --TLS, the hub is its client--> HTTP/2, the hub asks --health answered--> there, until the line ends
 //! client --HTTPS--> `api::hub` --relay--> the box's line --> its API, as the hub's client certificate may
 //! ```
-//! Keeps no state but who is there, and orchestrates nothing. Never: who may drive which box (`api::hub`, by `access`), and calls
-//! nobody: what is relayed goes over the line that the box opened, and nowhere else.
+//! Keeps no state but who is there and how far boxes were that bootstrapped, and orchestrates nothing. Never: who may drive which
+//! box (`api::hub`, by `access`), and calls nobody: what is relayed goes over the line that the box opened, and nowhere else.
 
 mod bodies;
+pub mod bootstrap;
 pub mod headers;
 pub mod registry;
 mod trust;
@@ -53,12 +55,19 @@ use crate::{
         health::{Condition, ConditionState},
         time::Clock,
     },
+    ztp::report::Report,
 };
 
-/// Boxes that are in the handshake at one time; more wait to be accepted.
+/// Boxes that are in the handshake at one time.
 const AT_THE_DOOR: usize = 128;
 /// And of one address: boxes behind one NAT.
 const OF_ONE: usize = 32;
+/// Connections that wait for their turn; more wait to be accepted.
+const WAITING: usize = 1024;
+/// And of one address: the others of it are hung up on, and come again later.
+const WAITING_OF_ONE: usize = 512;
+/// So long; a box has given up soon after (`limits.header_timeout_s` there).
+const TURN: Duration = Duration::from_secs(8);
 /// From a connection's begin until the box has answered for the first time.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 /// How often each box is asked how it is.
@@ -169,6 +178,11 @@ impl Hub {
         self.registry().view(serial)
     }
 
+    /// How far a box is that bootstraps, by its own word.
+    pub fn told(&self, serial: &str, report: Report) {
+        self.registry().told(serial, self.clock.now(), report);
+    }
+
     /// For the health page. A box that is away is no fault of the hub's.
     pub fn condition(&self) -> Condition {
         let (there, all) = self.registry().count();
@@ -247,43 +261,53 @@ fn uri(serial: &str, path: PathAndQuery) -> Result<Uri> {
     made.map_err(|e| Fault::invalid(format!("box '{serial}' cannot be asked for this")).with_source(e))
 }
 
-/// How many of each address are in the handshake: one of them cannot keep all others out.
-type Guests = Arc<Mutex<HashMap<IpAddr, usize>>>;
+/// How many of each address are there that are not boxes yet, and whose turn it is: one of them cannot keep all others out.
+type Guests = Arc<Mutex<HashMap<IpAddr, (usize, Arc<Semaphore>)>>>;
 
-struct Guest(Guests, IpAddr);
+struct Guest {
+    all: Guests,
+    from: IpAddr,
+    turns: Arc<Semaphore>,
+}
 
 impl Guest {
     fn let_in(all: &Guests, from: IpAddr) -> Option<Guest> {
         let mut counts = lock(all);
-        let count = counts.entry(from).or_default();
-        (*count < OF_ONE).then(|| {
+        let (count, turns) = counts.entry(from).or_insert_with(|| (0, Arc::new(Semaphore::new(OF_ONE))));
+        (*count < WAITING_OF_ONE).then(|| {
             *count += 1;
-            Guest(all.clone(), from)
+            Guest { all: all.clone(), from, turns: turns.clone() }
         })
+    }
+
+    /// Its turn among those of its address, and then among all.
+    async fn turn(&self, door: &Arc<Semaphore>) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        let both = async { Some((self.turns.clone().acquire_owned().await.ok()?, door.clone().acquire_owned().await.ok()?)) };
+        timeout(TURN, both).await.ok().flatten()
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let mut counts = lock(&self.0);
-        if let Some(count) = counts.get_mut(&self.1) {
+        let mut counts = lock(&self.all);
+        if let Some((count, _)) = counts.get_mut(&self.from) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.1);
+                counts.remove(&self.from);
             }
         }
     }
 }
 
 async fn accept(hub: Arc<Hub>, listener: TcpListener) {
-    let door = Arc::new(Semaphore::new(AT_THE_DOOR));
+    let (waiting, door) = (Arc::new(Semaphore::new(WAITING)), Arc::new(Semaphore::new(AT_THE_DOOR)));
     let (mut all, guests) = (JoinSet::new(), Guests::default());
     loop {
-        let Ok(place) = door.clone().acquire_owned().await else { return };
+        let Ok(place) = waiting.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((tcp, from)) => match Guest::let_in(&guests, from.ip()) {
-                Some(guest) => drop(all.spawn(meet(hub.clone(), tcp, from, (place, guest)))),
-                None => tracing::debug!(%from, "more than {OF_ONE} connections of one address are in the handshake"),
+                Some(guest) => drop(all.spawn(meet(hub.clone(), tcp, from, (place, guest, door.clone())))),
+                None => tracing::debug!(%from, "more than {WAITING_OF_ONE} connections of one address wait"),
             },
             Err(e) => {
                 // Out of file descriptors, most likely.
@@ -296,13 +320,16 @@ async fn accept(hub: Arc<Hub>, listener: TcpListener) {
 }
 
 /// One box from its call to the end of its line.
-async fn meet(hub: Arc<Hub>, tcp: TcpStream, from: SocketAddr, place: (OwnedSemaphorePermit, Guest)) {
+async fn meet(hub: Arc<Hub>, tcp: TcpStream, from: SocketAddr, place: (OwnedSemaphorePermit, Guest, Arc<Semaphore>)) {
+    let Some(turn) = place.1.turn(&place.2).await else {
+        return tracing::debug!(%from, "its turn has not come");
+    };
     let met = timeout(HANDSHAKE, shake(&hub, tcp)).await.unwrap_or_else(|_| Err("it took too long".into()));
     let Met { serial, pin, to, connection, tasks, said } = match met {
         Ok(m) => m,
         Err(why) => return tracing::warn!(%from, why, "a box that called is not taken in"),
     };
-    drop(place);
+    drop((turn, place));
     let line = Line { to: to.clone(), places: Arc::new(Semaphore::new(PLACES)), cut: Arc::default() };
     let cut = line.cut.clone();
     let arrived = hub.registry().arrived(&serial, pin, (from, hub.clock.now()), said, line);

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use data_encoding::HEXUPPER;
 use smol_str::SmolStr;
 
-use crate::{access::certificate::Certificate, model::time::Stamp};
+use crate::{access::certificate::Certificate, model::time::Stamp, ztp::report::Report};
 
 /// A box as an operator told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct View {
     pub connected: Option<(Stamp, SocketAddr)>,
     pub last: Option<Stamp>,
     pub said: Said,
+    /// The last that it told of its bootstrapping.
+    pub progress: Option<(Stamp, Report)>,
 }
 
 /// Who a certificate may be.
@@ -65,6 +67,7 @@ struct Known<L> {
     there: Option<There<L>>,
     last: Option<Stamp>,
     said: Said,
+    progress: Option<(Stamp, Report)>,
 }
 
 pub struct Registry<L> {
@@ -85,8 +88,13 @@ impl<L: Clone> Registry<L> {
         let mut before = std::mem::take(&mut self.boxes);
         let mut cut = Vec::new();
         for e in all {
-            let mut known =
-                before.remove(&e.serial).unwrap_or_else(|| Known { enrolled: e.clone(), there: None, last: None, said: Said::default() });
+            let mut known = before.remove(&e.serial).unwrap_or_else(|| Known {
+                enrolled: e.clone(),
+                there: None,
+                last: None,
+                said: Said::default(),
+                progress: None,
+            });
             // Who comes with another certificate than before has to show it.
             if known.enrolled.fingerprint != e.fingerprint {
                 cut.extend(known.there.take().map(|t| t.line));
@@ -151,6 +159,12 @@ impl<L: Clone> Registry<L> {
         }
     }
 
+    pub fn told(&mut self, serial: &str, at: Stamp, report: Report) {
+        if let Some(k) = self.boxes.get_mut(serial) {
+            k.progress = Some((at, report));
+        }
+    }
+
     /// It was asked how it is, and has not answered: that is no contact, and what it runs is still known.
     pub fn silent(&mut self, serial: &str, why: String) {
         if let Some(k) = self.boxes.get_mut(serial) {
@@ -183,6 +197,7 @@ impl<L> Known<L> {
             connected: self.there.as_ref().map(|t| (t.since, t.from)),
             last: self.last,
             said: self.said.clone(),
+            progress: self.progress.clone(),
         }
     }
 }
@@ -190,6 +205,7 @@ impl<L> Known<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ztp::report::Progress;
 
     fn enrolled(serial: &str, pin: Option<u8>) -> Enrolled {
         Enrolled { serial: serial.into(), fingerprint: pin.map(|p| [p; 32]), project: SmolStr::default() }
@@ -261,6 +277,10 @@ mod tests {
         assert_eq!(cut, [0, 1]);
         assert_eq!((r.line("C"), r.count()), (Some(2), (1, 3)));
         assert_eq!(r.view("C").expect("box").enrolled.project, "east");
+        let report = Report { progress: Progress::ConfigError, message: "hm".into() };
+        r.told("D", Stamp(9), report.clone());
+        r.told("nobody", Stamp(9), report.clone());
+        assert_eq!(r.view("D").expect("box").progress, Some((Stamp(9), report)));
         assert!(r.view("B").is_none());
     }
 }

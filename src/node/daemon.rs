@@ -31,26 +31,24 @@ use crate::{
         tls::{ForCentre, Rotating},
         upload,
     },
-    call_home::{self, CallHome},
     central::{self, Granter, Offline},
-    config::{self, Config, GrantOffline, HostProfile, LiveConfig, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
+    config::{Config, GrantOffline, HostProfile, LiveConfig, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
     host::{
         ballast::Ballast,
         clock::{OsDice, SystemClock, boot_id},
     },
-    hub::{self, Hub},
     lcm::engine::Settings,
     model::{
         domain::Layout,
         error::{Fault, Result},
         id::IfName,
         size::MiB,
-        time::{Clock, Dice},
         tree::tree,
         vnf::Autoheal,
         vnfd::GRACEFUL_STOP_S,
     },
     node::{
+        centre::{bootstrap, centres, hub},
         conditions::conditions,
         core::{Build, Core},
         log::Tail,
@@ -110,6 +108,7 @@ pub enum Ended {
 pub fn serve(live: LiveConfig, place: ztp::Place) -> Result<Ended> {
     let config = live.now();
     let tail = init_log(&live, &config)?;
+    raise_files();
     make_folders(&config)?;
     Ballast::new(&Layout::new(config.data_dir.clone())).relieve()?;
     let layout = Layout::new(config.data_dir.clone());
@@ -208,6 +207,10 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     let (watcher, granted) = (core.clone(), core.vnfm().clone());
     let call_home = Arc::new(centres(config, core.nfvo.vnfm().clock()));
     let hub = hub(config, &live, core.nfvo.vnfm().clock()).await?;
+    let bootstrap = match &hub {
+        Some(h) => bootstrap(config, h.clone()).await?,
+        None => None,
+    };
     let (centres, boxes, ztp_state) = (call_home.clone(), hub.clone(), place.state.clone());
     let services = Arc::new(Services {
         notify: notifier.clone(),
@@ -279,6 +282,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     // They last as long as their clients wish, and are not waited for.
     services.nfvo.vnfm().links().stop_captures();
     server.drain(Duration::from_secs(drain)).await;
+    drop(bootstrap);
     if let Some(h) = &services.hub {
         h.stop();
     }
@@ -303,43 +307,6 @@ fn notifier(config: &Config, core: &Arc<Core>) -> Result<Arc<Notifier>> {
     let render = Box::new(move |s: &_, e: &_| api::convert::notification::render(&nfvo, s, e));
     let tls = notify::Tls::new(&config.notify.ca, &certificate, &key)?;
     Notifier::start(core.vnfm().store().clone(), core.vnfm().clock().clone(), render, settings, tls)
-}
-
-/// The centres that a configuration has the box call.
-fn centres(config: &Config, clock: &Arc<dyn Clock>) -> CallHome {
-    let one = |c: &config::Centre| call_home::Settings {
-        name: c.name.clone(),
-        address: c.address.clone(),
-        client: c.client.clone(),
-        first: Duration::from_secs(c.retry_s),
-    };
-    CallHome::new(config.call_home.iter().map(one).collect(), clock, &(Arc::new(OsDice) as Arc<dyn Dice>))
-}
-
-/// The boxes that a configuration lets call.
-fn enrolled(config: &Config) -> Vec<hub::registry::Enrolled> {
-    let one = |b: &config::EnrolledBox| hub::registry::Enrolled {
-        serial: b.serial.clone(),
-        fingerprint: b.fingerprint,
-        project: b.project.clone(),
-    };
-    config.hub.boxes.iter().map(one).collect()
-}
-
-/// Takes boxes in, where this is a centre.
-async fn hub(config: &Config, live: &LiveConfig, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Hub>>> {
-    let Some(at) = config.hub.listen else { return Ok(None) };
-    let h = &config.hub;
-    let (certificate, key) = if h.certificate.as_str().is_empty() { config.tls_paths() } else { (h.certificate.clone(), h.key.clone()) };
-    let listener = TcpListener::bind(at)
-        .await
-        .map_err(|e| Fault::transient(format!("the hub cannot listen on {at}: {e}; see hub.listen")).with_source(e))?;
-    let settings = hub::Settings { certificate, key, ca: h.ca.clone(), boxes: enrolled(config) };
-    let hub = Hub::start(listener, settings, clock.clone())?;
-    tracing::info!(address = %at, boxes = h.boxes.len(), "boxes may call home");
-    let known = hub.clone();
-    live.on_change(move |c| known.enrol(enrolled(c)));
-    Ok(Some(hub))
 }
 
 /// Takes up the asking for grants.
@@ -498,6 +465,16 @@ fn announce(access: &Access, fingerprint: &str, file: &Utf8Path) -> Result<()> {
 fn say(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(%error, "cannot tell the service manager");
+    }
+}
+
+/// As many files as the host lets it have: each box of a hub is one, and the usual 1024 are for programs that wait for few.
+fn raise_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it was");
     }
 }
 

@@ -96,7 +96,8 @@ fn read(v: Value) -> Result<Enrolment> {
     }
     for f in wire.file {
         if !is_plain(&f.name) || f.name == OWN_KEY {
-            wrong.push(format!("[[bootstrap.file]]: '{}' is no name for a file: letters, digits, '-', '_', '.', and not {OWN_KEY}", f.name));
+            wrong
+                .push(format!("[[bootstrap.file]]: '{}' is no name for a file: letters, digits, '-', '_', '.', and not {OWN_KEY}", f.name));
         }
         if f.text.len() > LARGEST {
             wrong.push(format!("[[bootstrap.file]]: '{}' has {} bytes, and {LARGEST} are the most", f.name, f.text.len()));

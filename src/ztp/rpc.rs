@@ -140,7 +140,8 @@ impl Ask {
         if body.is_empty() {
             return Ok(Ask::default());
         }
-        let wire: WireInput = serde_json::from_value(only("the request", body, INPUT)?).map_err(|e| Fault::invalid(format!("{INPUT}: {e}")))?;
+        let wire: WireInput =
+            serde_json::from_value(only("the request", body, INPUT)?).map_err(|e| Fault::invalid(format!("{INPUT}: {e}")))?;
         let nonce = wire.nonce.map(|n| base64("nonce", &n)).transpose()?;
         if nonce.as_ref().is_some_and(|n| !(16..=32).contains(&n.len())) {
             return Err(Fault::invalid("nonce: 16 to 32 bytes"));
@@ -151,7 +152,9 @@ impl Ask {
                 && has("/csr-generation/supported-formats/format-identifier", P10_FORMAT)
         };
         let csr = match (wire.csr_support, wire.p10) {
-            (Some(_), Some(_)) => return Err(Fault::invalid("csr-support and a request for a certificate cannot stand together (RFC 9646)")),
+            (Some(_), Some(_)) => {
+                return Err(Fault::invalid("csr-support and a request for a certificate cannot stand together (RFC 9646)"));
+            }
             (None, Some(der)) => Csr::Made(base64("p10-csr", &der)?),
             (Some(v), None) if able(&v) => Csr::Able,
             (Some(_) | None, None) => Csr::None,
@@ -187,8 +190,8 @@ impl Answer {
         if status != 200 {
             return refused(status, body);
         }
-        let o: WireOutput =
-            serde_json::from_value(only("the answer", body, OUTPUT)?).map_err(|e| Fault::invalid(format!("{OUTPUT}: {e} (RFC 8572 7.3)")))?;
+        let o: WireOutput = serde_json::from_value(only("the answer", body, OUTPUT)?)
+            .map_err(|e| Fault::invalid(format!("{OUTPUT}: {e} (RFC 8572 7.3)")))?;
         if o.owner_certificate.is_some() != o.ownership_voucher.is_some() {
             return Err(Fault::invalid("owner-certificate and ownership-voucher come together or not at all (RFC 8572 7.3)"));
         }
@@ -226,7 +229,11 @@ fn refused(status: u16, body: &[u8]) -> Result<Answer> {
     if wanted.get("cert-req-info").is_some() {
         why.push("csr-request: it brings a CertificationRequestInfo to be signed, which bothy does not do".into());
     }
-    if why.is_empty() { Ok(Answer::WantsCsr) } else { Err(Fault::conflict("the bootstrap server asks for what this box cannot make").with_reasons(why)) }
+    if why.is_empty() {
+        Ok(Answer::WantsCsr)
+    } else {
+        Err(Fault::conflict("the bootstrap server asks for what this box cannot make").with_reasons(why))
+    }
 }
 
 /// `ietf-restconf:errors` (RFC 8040 7.1).
@@ -351,7 +358,8 @@ mod tests {
             assert!(told(&f).contains(why), "{} does not say {why}", told(&f));
         }
         // Formats and keys that are none of ours: it is not asked for one.
-        let other = input(json!({CSR_SUPPORT: {"csr-generation": {"supported-formats": {"format-identifier": ["ietf-ztp-types:cmp-csr"]}}}}));
+        let other =
+            input(json!({CSR_SUPPORT: {"csr-generation": {"supported-formats": {"format-identifier": ["ietf-ztp-types:cmp-csr"]}}}}));
         assert_eq!(Ask::read(other.to_string().as_bytes()).expect("read").csr, Csr::None);
         for (body, why) in [(input(json!({})), "progress-type"), (input(json!({"progress-type": "half-way"})), "half-way")] {
             assert!(told(&Report::read(body.to_string().as_bytes()).expect_err(why)).contains(why));

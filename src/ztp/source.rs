@@ -74,7 +74,13 @@ mod tests {
 
     #[test]
     fn a_dhcp_option_is_its_valid_servers_in_their_order_and_the_rest_is_passed_by() {
-        let (servers, passed) = listed(&option(&[b"https://hub.example", b"http://no.example", b"HTTPS://[2001:db8::1]:8443", b"https://hub.example", b"\xff"]));
+        let (servers, passed) = listed(&option(&[
+            b"https://hub.example",
+            b"http://no.example",
+            b"HTTPS://[2001:db8::1]:8443",
+            b"https://hub.example",
+            b"\xff",
+        ]));
         assert_eq!(servers, [at("hub.example", 443), at("2001:db8::1", 8443)]);
         assert_eq!(passed.len(), 2, "{passed:?}");
         // Cut off in the middle of an entry, and in that of its length.

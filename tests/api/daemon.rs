@@ -20,6 +20,9 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(dir: &Path) -> Daemon {
+        Daemon::start_with(dir, &[])
+    }
+    pub fn start_with(dir: &Path, args: &[&str]) -> Daemon {
         let notify = dir.join("notify");
         let _ = std::fs::remove_file(&notify);
         let notices = UnixDatagram::bind(&notify).expect("notify socket");
@@ -27,6 +30,7 @@ impl Daemon {
         let child = Command::new(BOTHY)
             .args(["serve", "--config"])
             .arg(dir.join("bothy.toml"))
+            .args(args)
             .env("NOTIFY_SOCKET", &notify)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

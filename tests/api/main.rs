@@ -49,3 +49,4 @@ mod tacker;
 mod trunk;
 mod update;
 mod vnf_snapshots;
+mod zero_touch;

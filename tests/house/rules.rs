@@ -39,7 +39,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     // The box's side of call-home: how its centres stand. Sockets are in `api`.
     ("call_home", &["model"]),
     // The centre's side. Of a certificate it wants the names; who may drive which box is asked in `api`.
-    ("hub", &["model", "access::certificate"]),
+    ("hub", &["model", "access::certificate", "ztp::rpc", "ztp::report"]),
     (
         "api",
         &[

@@ -13,6 +13,7 @@ use crate::{
     },
     call_home::{self, Standing},
     hub::registry,
+    ztp::report::Progress,
 };
 
 #[derive(Serialize)]
@@ -80,6 +81,17 @@ pub struct Known {
     health: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    /// The last that it told of its bootstrapping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bootstrap: Option<Bootstrap>,
+}
+
+#[derive(Serialize)]
+pub struct Bootstrap {
+    progress: Progress,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    message: String,
+    at: String,
 }
 
 impl From<registry::View> for Known {
@@ -96,6 +108,7 @@ impl From<registry::View> for Known {
             version: v.said.version.map(Into::into),
             health: v.said.health.map(Into::into),
             why: v.said.why,
+            bootstrap: v.progress.map(|(at, r)| Bootstrap { progress: r.progress, message: r.message, at: time(at).to_string() }),
         }
     }
 }

@@ -32,6 +32,11 @@ pub(super) const JSON_CONVEYED: &str = "1.2.840.113549.1.9.16.1.43";
 /// An IDevID is for the life of its device (IEEE 802.1AR 8.7); OpenSSL 3.0 takes days.
 const FOR_LIFE: &str = "36500";
 
+/// What a box shows its centre, as a server of TLS and as a client.
+const OPERATIONAL: &str = "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n";
+/// It is renewed by another bootstrap, and by nothing else.
+const OPERATIONAL_DAYS: &str = "3650";
+
 pub struct Factory {
     folder: Utf8PathBuf,
 }
@@ -51,6 +56,8 @@ pub struct Wish {
     pub anchors: Vec<Der>,
     /// When the voucher ends.
     pub expires: Option<jiff::Timestamp>,
+    /// A voucher of another manufacturer's, signed already.
+    pub voucher: Option<Vec<u8>>,
     /// The request that the voucher answers, and no other.
     pub nonce: Option<Vec<u8>>,
     /// The box's certificate: then nobody else can read the stick.
@@ -74,6 +81,8 @@ impl Factory {
             ("vouchers", "/O=Bothy factory/CN=vouchers of the manufacturer", None, end),
             ("domain", "/O=Bothy factory/CN=domain of the owner", None, ca),
             ("owner", "/O=Bothy factory/CN=owner", Some("domain"), end),
+            // Apart from the domain: whoever that one has certified may sign for the owner.
+            ("operations", "/O=Bothy factory/CN=operational certificates of boxes", None, ca),
         ] {
             if fs::metadata(self.certificate(name)).is_ok_and(|m| m.len() > 0) {
                 continue;
@@ -128,16 +137,51 @@ impl Factory {
             let text = fs::read_to_string(&path).map_err(|e| Fault::transient(format!("cannot read {path}: {e}")))?;
             certificates(&text)?.pop().ok_or_else(|| Fault::conflict(format!("{path} holds no certificate")))
         };
-        let voucher = voucher(wish, &one("domain")?)?;
         let conveyed = conveyed(wish, &cms)?;
         // Certificates are no secret, and a bag of them is not signed: only signed data is sealed.
         let sealed = |bytes: Vec<u8>| wish.sealed_for.as_ref().map_or(Ok(bytes.clone()), |to| cms.seal(&bytes, to));
         let sign = |content: &[u8], kind: &str, name: &str| cms.sign(content, kind, (&self.key(name), &self.certificate(name)));
+        let voucher = match &wish.voucher {
+            Some(v) => v.clone(),
+            None => sealed(sign(&voucher(wish, &one("domain")?)?, JSON_VOUCHER, "vouchers")?)?,
+        };
         Ok(Artefacts {
-            voucher: Some(sealed(sign(&voucher, JSON_VOUCHER, "vouchers")?)?),
+            voucher: Some(voucher),
             owner_certificate: Some(cms.bag(&[one("owner")?])?),
             conveyed: sealed(sign(&conveyed, JSON_CONVEYED, "owner")?)?,
         })
+    }
+
+    /// Whether it has the keys for operational certificates.
+    pub fn certifies(&self) -> bool {
+        self.key("operations").exists()
+    }
+
+    /// A box's operational certificate (PEM), for a request (PKCS#10, DER) that it has signed itself.
+    pub fn operational(&self, serial_number: &str, request: &[u8]) -> Result<String> {
+        if artefact::requested(request).is_none_or(|s| s != serial_number) {
+            return Err(Fault::invalid(format!("the request for a certificate does not name the serial number {serial_number}, once")));
+        }
+        let name = format!("operational-{}", uuid::Uuid::new_v4().simple());
+        let [csr, extensions, out] = ["csr", "ext", "pem"].map(|end| self.folder.join(format!("{name}.{end}")));
+        durable::ensure_file(&csr, request, 0o600)?;
+        durable::ensure_file(&extensions, OPERATIONAL.as_bytes(), 0o600)?;
+        let made = openssl("x509")
+            .args(["-req", "-inform", "DER", "-sha256", "-days", OPERATIONAL_DAYS, "-in", csr.as_str(), "-extfile", extensions.as_str()])
+            .args(["-CA", self.certificate("operations").as_str(), "-CAkey", self.key("operations").as_str()])
+            .args(["-set_serial", &format!("0x{}", uuid::Uuid::new_v4().simple()), "-out", out.as_str()])
+            .run_any();
+        let text = fs::read_to_string(&out);
+        for gone in [&csr, &extensions, &out] {
+            let _ = fs::remove_file(gone);
+        }
+        let made = made?;
+        if !made.status.success() {
+            return Err(
+                Fault::invalid("the request for a certificate is not sound: its own key has not signed it").with_source(made.stderr)
+            );
+        }
+        text.map_err(|e| Fault::transient(format!("cannot read {out}: {e}")))
     }
 
     fn key(&self, name: &str) -> Utf8PathBuf {

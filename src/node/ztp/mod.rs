@@ -5,14 +5,15 @@
 
 mod before;
 mod client;
+pub mod desk;
 pub mod factory;
 mod network;
+#[cfg(test)]
+mod network_tests;
 mod rounds;
 mod run;
 mod script;
 mod status;
-#[cfg(test)]
-mod network_tests;
 #[cfg(test)]
 mod tests;
 

@@ -213,7 +213,10 @@ fn a_stranger_that_the_owner_vouches_for_becomes_a_trusted_server_and_hears_how_
         ]
     );
     let passed = status.passed.join("; ");
-    assert!(passed.contains("there is no conveyed-information.cms") && passed.contains("127.0.0.1:1 (untrusted): no connection"), "{passed}");
+    assert!(
+        passed.contains("there is no conveyed-information.cms") && passed.contains("127.0.0.1:1 (untrusted): no connection"),
+        "{passed}"
+    );
     let files = b.place().state.join(&status.files);
     let config = crate::config::Config::check(&b.config()).expect("sound");
     assert_eq!((config.notify.ca, fs::read_to_string(files.join("hub.pem")).expect("file").as_str()), (files.join("hub.pem"), "PEM"));
@@ -231,7 +234,13 @@ fn a_trusted_server_hears_what_must_be_said_and_what_fails_takes_back_what_was_c
     let silent: fn(&str) -> u16 = |_| 500;
     let not_the_last: fn(&str) -> u16 = |word| if word == "bootstrap-complete" { 200 } else { 204 };
     for (name, wish, told, why, heard) in [
-        ("script", failing, fine as fn(&str) -> u16, "post-configuration script failed: broken", &["bootstrap-initiated", "post-script-error", "bootstrap-error"][..]),
+        (
+            "script",
+            failing,
+            fine as fn(&str) -> u16,
+            "post-configuration script failed: broken",
+            &["bootstrap-initiated", "post-script-error", "bootstrap-error"][..],
+        ),
         ("no begin", wish(), silent, "has not taken the progress report: it answered 500", &["bootstrap-initiated", "bootstrap-error"]),
         ("no end", wish(), not_the_last, "it answered 200, and not 204", &["bootstrap-initiated", "bootstrap-complete", "bootstrap-error"]),
     ] {

@@ -135,11 +135,18 @@ pub fn by_itself(place: Place, c: &config::Ztp, access: Arc<Access>, anew: impl 
         let rounds = Rounds { place: &place, sources, sandbox, first, at_once: false };
         let go_on = || !access.is_claimed() && stopped.try_recv() != Err(mpsc::TryRecvError::Disconnected);
         let mut told = |r: &Report| tracing::info!(progress = ?r.progress, message = r.message, "zero touch");
+        let mut before = String::new();
         loop {
             match rounds.go(&mut told, &go_on) {
                 Ok(true) => return anew(),
-                Ok(false) => return tracing::info!("zero touch ends: this box has an account"),
-                Err(f) => tracing::warn!(why = f.detail(), "zero touch cannot begin"),
+                Ok(false) => return tracing::info!("zero touch ends: this box has an account, or bothy stops"),
+                // By hand, meanwhile: whoever did that was told what to do next.
+                Err(_) if status::read(&rounds.place.state).is_ok_and(|s| s.state == State::Bootstrapped) => return,
+                Err(f) if f.detail() != before => {
+                    before = f.detail();
+                    tracing::warn!(why = before, "zero touch cannot begin");
+                }
+                Err(_) => {}
             }
             // A box without an identity may be given one.
             let until = std::time::Instant::now() + first.max(Duration::from_secs(60));
@@ -174,7 +181,8 @@ pub fn enrol(place: &Place, access: &Access) -> Result<bool> {
         let certificates = vec![CertificateRule::Fingerprint(c.fingerprint)];
         match access.account(&by, &c.name) {
             Ok(_) => {
-                let change = AccountChange { certificates: Some(certificates), roles: Some(vec![c.role.clone()]), ..AccountChange::default() };
+                let change =
+                    AccountChange { certificates: Some(certificates), roles: Some(vec![c.role.clone()]), ..AccountChange::default() };
                 access.change_account(&by, &c.name, change)?;
             }
             Err(_) => {
@@ -183,6 +191,10 @@ pub fn enrol(place: &Place, access: &Access) -> Result<bool> {
             }
         }
         tracing::info!(client = %c.name, role = %c.role, "zero touch has brought a client");
+    }
+    if !all.is_empty() {
+        // Whoever stood at the screen of the fresh box is not its owner.
+        access.revoke_first()?;
     }
     crate::host::durable::remove(&file)?;
     Ok(!all.is_empty())

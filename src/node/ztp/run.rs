@@ -91,7 +91,12 @@ impl Run<'_> {
             before::take_back(place, &status)?;
         }
         status.turn(Turn::Begin)?;
-        status = Status { state: status.state, source: source.to_owned(), files: format!("files-{}", uuid::Uuid::new_v4().simple()), ..Status::default() };
+        status = Status {
+            state: status.state,
+            source: source.to_owned(),
+            files: format!("files-{}", uuid::Uuid::new_v4().simple()),
+            ..Status::default()
+        };
         // First what there was, then that there is something to take back.
         before::keep(place)?;
         status::write(&status, &place.state)?;
@@ -144,10 +149,7 @@ impl Work<'_, '_> {
 
     pub fn parsed(&mut self, clock: bool) {
         if !clock {
-            self.report(
-                Progress::ParsingWarning,
-                "the clock is before the day of this software: validity times were not held against it",
-            );
+            self.report(Progress::ParsingWarning, "the clock is before the day of this software: validity times were not held against it");
         }
         self.report(Progress::ParsingComplete, "");
     }

@@ -6,16 +6,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     CONVEYED, OWNER, Place, Run, Sandbox, State, Status, VOUCHER, check,
+    desk::Desk,
     factory::{Factory, Wish, request},
     mend, reset, stick,
 };
 use crate::{
-    host::openssl::{OpenSsl, certificates},
+    host::openssl::{OpenSsl, block, certificates},
     model::error::{Fault, Kind},
     ztp::{
         artefact::{self, Artefacts, Content},
         conveyed::{Conveyed, Handling},
         onboard::Running,
+        rpc::{Answer, Ask, Csr},
     },
 };
 
@@ -453,6 +455,64 @@ fn a_boxs_key_stays_on_it_and_its_request_proves_who_asks() {
     for bad in ["", "a/b", "../x", ".x", "a b", &"x".repeat(65)] {
         refused(request(bad, &b.file("bad")), "1 to 64 letters");
     }
+}
+
+#[test]
+fn a_hub_hands_out_what_the_owner_has_signed_and_certifies_the_boxs_own_name_alone() {
+    if !crate::host::needs(&["openssl"]) {
+        return;
+    }
+    let b = Bench::new();
+    let folder = b.file("documents/BX-1");
+    fs::create_dir_all(&folder).expect("folder");
+    let desk = |owner: Utf8PathBuf| Desk {
+        name: "hub.example".into(),
+        bootstrap: 8443,
+        home: 4336,
+        certificate: b.file("factory/owner.pem"),
+        owner,
+        documents: b.file("documents"),
+    };
+    let (without, desk) = (desk(Utf8PathBuf::new()), desk(b.file("factory")));
+    let data = |ask: &Ask| match desk.answer("BX-1", ask).expect("answered") {
+        Answer::Data { data, verbose: true } => data,
+        other => panic!("{other:?}"),
+    };
+    refused(desk.answer("BX-2", &Ask::default()), "there is no folder");
+    refused(without.answer("BX-1", &Ask::default()), "names no keys to sign with");
+
+    // A stranger is led here again, by a voucher that answers his request and no other.
+    let led = data(&Ask { signed_preferred: true, nonce: Some(vec![1; 32]), ..Ask::default() });
+    let believed = super::run::judged(&b.place(), &led, false, Some(&[1; 32])).expect("believed").believed;
+    let Conveyed::Redirect(servers) = believed.info else { panic!("a redirect") };
+    assert_eq!((servers[0].address.as_str(), servers[0].port, servers[0].trust_anchor.is_some()), ("hub.example", 8443, true));
+    refused(super::run::judged(&b.place(), &led, false, Some(&[2; 32])), "answers another request");
+
+    let csr = |serial: &str, at: &str| block(&request(serial, &b.file(at)).expect("request"), "CERTIFICATE REQUEST").expect("PEM");
+    let made = |der: Vec<u8>| Ask { csr: Csr::Made(der), ..Ask::default() };
+    assert_eq!(desk.answer("BX-1", &Ask { csr: Csr::Able, ..Ask::default() }).expect("answered"), Answer::WantsCsr);
+    fs::write(folder.join("merge.toml"), "[limits]\ncalls = 7\n").expect("document");
+    let own = csr("BX-1", "one");
+    let onboarding = check(&b.place(), &data(&made(own.clone()))).expect("believed").believed.info;
+    let Conveyed::Onboarding(o) = onboarding else { panic!("onboarding") };
+    let text = String::from_utf8(o.configuration.expect("configuration").text).expect("text");
+    assert!(text.contains("calls = 7") && text.contains("operational.pem") && text.contains("hub.example:4336"), "{text}");
+    let (_, beside) = crate::ztp::enrol::split(&text, Utf8Path::new("/f")).expect("parted");
+    let certificate = beside.files.iter().find(|(n, _)| n == "operational.pem").map(|(_, t)| certificates(t).expect("certificate"));
+    let named = crate::access::certificate::Certificate::read(&certificate.expect("certificate")[0].0);
+    assert_eq!(named.serial.as_deref(), Some("BX-1"));
+    refused(desk.answer("BX-1", &made(csr("BX-9", "nine"))), "does not name the serial number BX-1");
+    let mut torn = own;
+    *torn.last_mut().expect("bytes") ^= 1;
+    refused(desk.answer("BX-1", &made(torn)), "its own key has not signed it");
+    assert!(!b.file("factory").read_dir_utf8().expect("folder").flatten().any(|f| f.file_name().starts_with("operational-")));
+
+    fs::write(folder.join("replace.toml"), "").expect("document");
+    refused(desk.answer("BX-1", &Ask::default()), "either merge.toml or replace.toml");
+    // What is signed already goes out as it is, without a key.
+    b.factory().stick(&wish(), &folder).expect("stick");
+    let signed = stick(&folder).expect("readable").expect("there");
+    assert_eq!(without.answer("BX-1", &Ask::default()).expect("answered"), Answer::Data { data: signed, verbose: true });
 }
 
 #[test]
