@@ -177,7 +177,7 @@ fn service(vnfs: usize) -> Vec<u8> {
 }
 
 /// Proportional memory in MB.
-fn pss(pid: u32) -> f64 {
+pub fn pss(pid: u32) -> f64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("smaps_rollup");
     let kib = text.lines().find_map(|l| l.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
     kib.expect("Pss") * 1024.0 / 1e6

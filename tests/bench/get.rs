@@ -37,7 +37,7 @@ pub struct Client {
     buffer: Vec<u8>,
 }
 
-fn request(path: &str, token: &str) -> String {
+pub fn request(path: &str, token: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\naccept: application/json\r\n\r\n")
 }
 
