@@ -35,6 +35,7 @@
 pub mod accept;
 mod affinity;
 pub mod alter;
+mod back;
 mod bare;
 pub mod change;
 pub mod connect;
