@@ -1,10 +1,13 @@
 //! The composition root: the only room that names adapters.
 
+mod anew;
 mod conditions;
 pub mod core;
 pub mod daemon;
 mod log;
 mod ports;
+pub mod reset;
+pub mod restore;
 mod system;
 pub mod ztp;
 

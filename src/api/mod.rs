@@ -48,6 +48,7 @@ use axum::Router;
 use self::{blocking::Pool, problem::Answer, routes::Routes, tls::Rotating, who::View};
 use crate::{
     access::{Access, Caller},
+    backup::{Backups, Restores},
     call_home::CallHome,
     config::{LiveConfig, ReferencePoint},
     hostnet::HostNets,
@@ -56,6 +57,7 @@ use crate::{
     nfvo::Nfvo,
     notify::Notifier,
     ops::{alarms::Alarms, collect::Collector},
+    reset::Resets,
     update::Updater,
     vim::setup::Keeper,
     vnfm::revive::Missing,
@@ -74,6 +76,11 @@ pub struct Services {
     pub host: Arc<Keeper>,
     /// Updates of the box's own system.
     pub update: Arc<Updater>,
+    /// Factory resets.
+    pub reset: Arc<Resets>,
+    pub backup: Arc<Backups>,
+    /// A backup of another box on its way into this one.
+    pub restore: Arc<Restores>,
     /// The box's own network.
     pub own_net: Arc<HostNets>,
     /// The centres that this box calls.

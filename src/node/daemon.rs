@@ -31,6 +31,7 @@ use crate::{
         tls::{ForCentre, Rotating},
         upload,
     },
+    backup::{Backups, Restores},
     call_home::{self, CallHome},
     central::{self, Granter, Offline},
     config::{self, Config, GrantOffline, HostProfile, LiveConfig, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
@@ -51,15 +52,18 @@ use crate::{
         vnfd::GRACEFUL_STOP_S,
     },
     node::{
+        anew,
         conditions::conditions,
         core::{Build, Core},
         log::Tail,
         ports::{Own, ports},
+        reset, restore,
         system::open_store,
     },
     notify::{self, Notifier},
+    reset::Resets,
     store::{Options, Store},
-    update::{self, Begun, Pace, leave_word},
+    update::{self, Begun, How, Pace, leave_word},
     vim::{
         capacity::Overcommit,
         network::LinkRules,
@@ -111,10 +115,16 @@ pub fn serve(live: LiveConfig) -> Result<()> {
     Store::free(&dir)?;
     let limit = Duration::from_secs(config.update.trial_s);
     let begun = update::begin(&*slots, own.hardware().boot_args(), limit)?;
+    // Not in a trial, whose store is a copy; the old system sees to it.
+    if begun.how == How::Plain && anew::is_ordered(&config.data_dir)? {
+        return anew::see_through(&live, &config, &layout, &own);
+    }
+    let data = config.data_dir.clone();
     // Whatever keeps a trial from coming up, the old system shall know.
     serve_begun(live, &config, tail, layout, &own, begun, dir).inspect_err(|fault| {
         let _ = leave_word(&*slots, fault);
-    })
+    })?;
+    if anew::is_ordered(&data)? { anew::start() } else { Ok(()) }
 }
 
 fn serve_begun(live: LiveConfig, config: &Config, tail: Tail, layout: Layout, own: &Own, begun: Begun, store: Utf8PathBuf) -> Result<()> {
@@ -188,6 +198,23 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     let call_home = Arc::new(centres(config, core.nfvo.vnfm().clock()));
     let hub = hub(config, &live, core.nfvo.vnfm().clock()).await?;
     let (centres, boxes) = (call_home.clone(), hub.clone());
+    let (anew, again) = (Arc::new(tokio::sync::Notify::new()), core.ports.clone());
+    let told = anew.clone();
+    let reset = Arc::new(Resets::new(
+        core.vnfm().store().clone(),
+        core.update().clone(),
+        (again.slots, again.own_net),
+        core.vnfm().clock().clone(),
+        reset::files(&config.data_dir),
+        Box::new(move || told.notify_one()),
+    ));
+    let (told, shown) = (anew.clone(), tls.clone());
+    let parts = restore::parts(&core, live.path().map(ToOwned::to_owned), config, Box::new(move || shown.fingerprint()));
+    let restores = Arc::new(Restores::new(parts.clone(), restore::house(&core, Box::new(move || told.notify_one()))));
+    let origin = restores.clone();
+    if restore::is_returning(&config.data_dir) {
+        restore::return_soon(&core);
+    }
     let services = Arc::new(Services {
         notify: notifier.clone(),
         alarms: core.alarms.clone(),
@@ -200,12 +227,16 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
         host: core.host.clone(),
         update: core.update().clone(),
         own_net: core.own_net().clone(),
+        reset,
+        backup: Arc::new(Backups::new(parts)),
+        restore: restores,
         call_home,
         hub,
         look: Box::new(move |missing| watcher.look_again(missing)),
         health: Box::new(move || {
             let mut all = conditions(&core);
             all.extend(centres.condition());
+            all.extend(origin.condition());
             all.extend(boxes.as_ref().map(|h| h.condition()));
             all
         }),
@@ -241,8 +272,13 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail) -> 
     }
     say(&[NotifyState::Ready]);
 
-    until_told(&services, &first).await?;
-    say(&[NotifyState::Stopping]);
+    until_told(&services, &first, &anew).await?;
+    let now = NotifyState::monotonic_usec_now().ok().filter(|_| anew::is_ordered(&config.data_dir).unwrap_or(false));
+    match now {
+        // The service manager would end what it takes to be stopping.
+        Some(now) => say(&[NotifyState::Reloading, now]),
+        None => say(&[NotifyState::Stopping]),
+    }
     let drain = services.config.now().limits.drain_s;
     tracing::info!(seconds = drain, "stopping: requests under way may finish");
     // They last as long as their clients wish, and are not waited for.
@@ -323,7 +359,7 @@ fn granter(vnfm: Arc<Vnfm>, services: &Arc<Services>) -> Granter {
 }
 
 /// The rules of a configuration for what runs.
-fn rules(c: &Config) -> Result<Rules> {
+pub(super) fn rules(c: &Config) -> Result<Rules> {
     Ok(Rules {
         links: LinkRules {
             pool: c.network.pool,
@@ -377,7 +413,7 @@ fn desired(c: &Config) -> Desired {
 }
 
 /// What a configuration says of switches outside, for the host of this name.
-fn outside(c: &Config) -> outside::Settings {
+pub(super) fn outside(c: &Config) -> outside::Settings {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     outside::Settings { node: name.trim().into(), controllers: c.sdn_controller.clone(), maps: c.sdn_portmap.clone() }
 }
@@ -400,9 +436,9 @@ const STORE_CHECK: Duration = Duration::from_secs(1);
 /// Each how many of these a barrier is asked for, which finds a disk that failed while nobody wrote.
 const BARRIER_EACH: u32 = 5;
 
-/// Waits for the signal that ends the daemon; takes the configuration up anew on SIGHUP.
+/// Waits for the signal that ends the daemon, or for the word that it starts `anew`; takes the configuration up anew on SIGHUP.
 /// `first`: what the box's screen shows until it has an administrator.
-async fn until_told(services: &Arc<Services>, first: &Utf8Path) -> Result<()> {
+async fn until_told(services: &Arc<Services>, first: &Utf8Path, anew: &tokio::sync::Notify) -> Result<()> {
     let mut is_shown = first.exists();
     let on = |kind| signal(kind).map_err(|e| Fault::transient(format!("cannot wait for signals: {e}")).with_source(e));
     let (mut term, mut int, mut hup) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
@@ -430,6 +466,7 @@ async fn until_told(services: &Arc<Services>, first: &Utf8Path) -> Result<()> {
                     return Err(fault.context("the store has failed, and bothy ends to be started anew"));
                 }
             }
+            () = anew.notified() => return Ok(()),
             _ = term.recv() => return Ok(()),
             _ = int.recv() => return Ok(()),
             _ = hup.recv() => {
@@ -460,7 +497,7 @@ fn announce(access: &Access, fingerprint: &str, file: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-fn say(state: &[NotifyState<'_>]) {
+pub(super) fn say(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(%error, "cannot tell the service manager");
     }
