@@ -12,7 +12,8 @@ use crate::{
 };
 
 impl Nfvo {
-    /// Begins what is to be done; what could not be begun, and why. Repeated, it goes on with the rest.
+    /// Begins what is to be done; what could not be begun, and why. `Transient`: something does not answer yet. Repeated, it
+    /// goes on with the rest.
     pub fn bring_back(&self, disks: bool, why: &str) -> Result<Vec<String>> {
         let there: BTreeSet<VnfcId> = self.vnfm.hypervisor().list()?.iter().map(|g| g.id).collect();
         let is_gone = |v: &VnfInstance| {
@@ -27,13 +28,17 @@ impl Nfvo {
             if members.is_empty() {
                 continue;
             }
-            if let Err(fault) = self.alter_for(ns.id, OpKind::Heal, &members, "", Some(why)) {
-                left.push(format!("service {}: {}", ns.name, fault.detail()));
+            match self.alter_for(ns.id, OpKind::Heal, &members, "", Some(why)) {
+                Ok(_) => {}
+                Err(fault) if fault.is_transient() => return Err(fault),
+                Err(fault) => left.push(format!("service {}: {}", ns.name, fault.detail())),
             }
         }
         for v in gone.iter().filter(|v| v.ns.is_none()) {
-            if let Err(fault) = self.vnfm.alter_for(v.id, &what, "", Some(why)) {
-                left.push(format!("VNF {}: {}", v.name, fault.detail()));
+            match self.vnfm.alter_for(v.id, &what, "", Some(why)) {
+                Ok(_) => {}
+                Err(fault) if fault.is_transient() => return Err(fault),
+                Err(fault) => left.push(format!("VNF {}: {}", v.name, fault.detail())),
             }
         }
         Ok(left)
