@@ -41,6 +41,8 @@
 //! | [`ops`] | faults to alarms: raised, changed, cleared, one per object and cause | adapters, what to do about a fault |
 //! | [`hostnet`] | the box's own network: wanted, tried, confirmed or undone | addresses, networks of guests |
 //! | [`update`] | the box's own system: the other slot written, tried once, kept or left | slots, bundles, what a sound box is |
+//! | [`backup`] | a box in one stream: made, verified, and staged in another box | what a record means, guests |
+//! | [`reset`] | factory resets: what goes and stays, and how it is taken back | paths of the host, services by operations |
 //! | [`central`] | grants that are asked of central NFVOs: when, and again | what a grant means for an operation |
 //! | [`call_home`] | the centres that the box calls: how each stands, when the next try is | sockets, who a centre is to the box |
 //! | [`hub`] | the centre's side: boxes that bootstrap and call, and requests relayed to them | who may drive which box, a call to anybody |
@@ -86,6 +88,7 @@
 
 pub mod access;
 pub mod api;
+pub mod backup;
 pub mod call_home;
 pub mod central;
 pub mod cli;
@@ -103,6 +106,7 @@ pub mod node;
 pub mod notify;
 pub mod ops;
 pub mod ovs;
+pub mod reset;
 pub mod sdn;
 pub mod sim;
 pub mod sol;

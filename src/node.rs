@@ -1,11 +1,14 @@
 //! The composition root: the only room that names adapters.
 
+mod anew;
 mod centre;
 mod conditions;
 pub mod core;
 pub mod daemon;
 mod log;
 mod ports;
+pub mod reset;
+pub mod restore;
 mod system;
 pub mod ztp;
 

@@ -54,6 +54,7 @@ use self::{
 };
 use crate::{
     access::{Access, Caller},
+    backup::{Backups, Restores},
     call_home::CallHome,
     config::{LiveConfig, ReferencePoint},
     hostnet::HostNets,
@@ -62,6 +63,7 @@ use crate::{
     nfvo::Nfvo,
     notify::Notifier,
     ops::{alarms::Alarms, collect::Collector},
+    reset::Resets,
     update::Updater,
     vim::setup::Keeper,
     vnfm::revive::Missing,
@@ -81,6 +83,11 @@ pub struct Services {
     pub host: Arc<Keeper>,
     /// Updates of the box's own system.
     pub update: Arc<Updater>,
+    /// Factory resets.
+    pub reset: Arc<Resets>,
+    pub backup: Arc<Backups>,
+    /// A backup of another box on its way into this one.
+    pub restore: Arc<Restores>,
     /// The box's own network.
     pub own_net: Arc<HostNets>,
     /// The centres that this box calls.

@@ -133,6 +133,9 @@ const ROWS: &[Row] = &[
     row("/bothy/v1/vnf", Resource::Guest, Names::Vnf),
     row("/bothy/v1/secrets", Resource::Secret, Names::Nothing),
     row("/bothy/v1/store", Resource::Store, Names::Nothing),
+    // All that the store has, and the key to it.
+    row("/bothy/v1/backup", Resource::Store, Names::Nothing),
+    row("/bothy/v1/restore", Resource::Store, Names::Nothing),
     row("/bothy/v1/support", Resource::Support, Names::Nothing),
     row("/bothy/v1/whoami", Resource::Own, Names::Nothing),
     row("/bothy/v1/tokens", Resource::Own, Names::Nothing),
@@ -160,6 +163,7 @@ const EXCEPT: &[(&str, &str, Resource, Action)] = &[
     // Whoever may change a service's chains.
     ("POST", "/bothy/v1/chains/{id}/settle", Resource::Ns, Act),
     ("POST", "/bothy/v1/host/network/plan", Resource::Host, Read),
+    ("POST", "/bothy/v1/host/reset/plan", Resource::Host, Read),
     // Whoever types at a guest's console can do anything in it.
     ("GET", "/bothy/v1/vnf/{id}/console", Resource::Guest, Act),
     // No record says whose guest this is.

@@ -210,21 +210,26 @@ impl Client {
 
     /// Copies a body that is not JSON, to its end.
     pub fn download(&self, path: &str, to: &mut dyn Write) -> Result<u64, Failure> {
-        self.fetch(Method::GET, path, to)
+        self.fetch(Method::GET, path, None, to)
     }
 
     /// The same by a POST that has no body.
     pub fn download_made(&self, path: &str, to: &mut dyn Write) -> Result<u64, Failure> {
-        self.fetch(Method::POST, path, to)
+        self.fetch(Method::POST, path, None, to)
     }
 
-    fn fetch(&self, method: Method, path: &str, to: &mut dyn Write) -> Result<u64, Failure> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(ACCEPT, "*/*")
-            .body(Either::Left(Full::new(Bytes::new())))
-            .map_err(|e| Failure::here("cannot ask", e))?;
+    /// The same by a POST that says what is wanted.
+    pub fn download_of(&self, path: &str, body: &Value, to: &mut dyn Write) -> Result<u64, Failure> {
+        self.fetch(Method::POST, path, Some(body.to_string()), to)
+    }
+
+    fn fetch(&self, method: Method, path: &str, body: Option<String>, to: &mut dyn Write) -> Result<u64, Failure> {
+        let mut request = Request::builder().method(method).uri(path).header(ACCEPT, "*/*");
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = Either::Left(Full::new(body.map(Bytes::from).unwrap_or_default()));
+        let request = request.body(body).map_err(|e| Failure::here("cannot ask", e))?;
         self.runtime.block_on(async {
             let mut body = self.send(request).await?.into_body();
             let mut total = 0;

@@ -11,7 +11,7 @@ use super::{
     guests, host, hostnet,
     names::list,
     output::{Out, align, plain, say},
-    usage,
+    reset, usage,
 };
 
 #[derive(Subcommand)]
@@ -40,6 +40,8 @@ pub enum Host {
         #[command(subcommand)]
         what: Option<hostnet::Network>,
     },
+    /// Back to how it was before its services, its configuration, or anything at all
+    Reset(reset::Reset),
     /// What differs from the configuration's [host], and what each item needs; changes nothing
     Plan,
     /// Do what the plan says: live settings at once, kernel arguments on trial at the next boot
@@ -62,6 +64,7 @@ pub fn run(what: Option<Host>, client: &Client, out: &Out) -> Result<(), Failure
         }
         Some(Host::Guests { what }) => guests::run(what, client, out),
         Some(Host::Network { what }) => hostnet::run(what, client, out),
+        Some(Host::Reset(r)) => r.run(client, out),
         Some(Host::Plan) => plan(client, out),
         Some(Host::Apply { undo }) => apply(client, out, undo),
     }

@@ -5,6 +5,7 @@
 
 mod alarm;
 mod audit;
+mod backup;
 mod bundle;
 mod centre;
 mod chain;
@@ -43,6 +44,7 @@ mod package;
 mod plan;
 mod pm;
 mod project;
+mod reset;
 mod resource;
 mod scale;
 mod screen;
@@ -233,6 +235,11 @@ enum Command {
     /// The store: what it holds; verify and export it, by the daemon or on disk; import
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// The box in one file: its configuration, its services, what is on guests' disks
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Make this box another one, of which there is a backup
+    Restore(backup::Restore),
     /// Tell why a resource is where it is
     Explain(support::Explain),
     /// Pack everything a support engineer asks for into one archive
@@ -292,6 +299,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Op(c) => c.run(&client()?, &out),
         Command::Config(c) => c.run(client, &out),
         Command::Store(c) => c.run(client, &out),
+        Command::Backup(c) => c.run(client, &out),
+        Command::Restore(c) => c.run(&client()?, &out),
         Command::Net(c) => c.run(&client()?, &out),
         Command::Sdn(c) => c.run(&client()?, &out),
         Command::Alarm(c) => c.run(&client()?, &out),

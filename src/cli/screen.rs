@@ -17,7 +17,7 @@ use super::{
     host, hostnet,
     names::list,
     output::{Out, align, plain},
-    ztp,
+    reset, ztp,
 };
 
 #[derive(clap::Args)]
@@ -161,7 +161,7 @@ fn page(s: &Seen) -> String {
     let width = rows.iter().map(|[name, _]| name.len()).max().unwrap_or(0);
     let lines: Vec<String> = rows.iter().map(|[name, text]| format!("{name:width$}  {}", visible(text))).collect();
     format!(
-        "{}\n\n[n] network   [c] confirm the network   [u] undo the network   [z] zero touch   [Enter] look again\n> ",
+        "{}\n\n[n] network   [c] confirm the network   [u] undo the network   [z] zero touch   [r] reset   [Enter] look again\n> ",
         lines.join("\n")
     )
 }
@@ -221,8 +221,32 @@ impl Console<'_> {
                 self.ask("Enter goes on.", Duration::from_secs(60));
                 Ok(())
             }
+            "r" => self.reset(),
             other => Err(Failure::Usage(format!("'{}' is none of the letters", visible(other)))),
         }
+    }
+
+    /// What it takes is shown, and asked for by its word. What is under way is waited for: whoever stands here sees that.
+    fn reset(&self) -> Result<(), Failure> {
+        let wait = Duration::from_secs(300);
+        let Some(how) = self.ask("Reset [s] services, [c] configuration, [e] everything (empty: nothing)?", wait) else { return Ok(()) };
+        let depth = match how.as_str() {
+            "" => return Ok(()),
+            "s" => "services",
+            "c" => "configuration",
+            "e" => "everything",
+            other => return Err(Failure::Usage(format!("'{}' is none of s, c, e", visible(other)))),
+        };
+        let plan = reset::planned(self.client, depth)?;
+        tell(&format!("{}\n", visible(&reset::text(&plan))));
+        match self.ask(&format!("Type {depth} to do it; anything else, or nothing, leaves all as it is."), wait) {
+            Some(said) if said == depth => {
+                let done = reset::order(self.client, &plan, false)?;
+                tell(&format!("{}\n", reset::coming(&done)));
+            }
+            Some(_) | None => tell("nothing was done\n"),
+        }
+        Ok(())
     }
 
     /// One port at a time; what the others are stays.

@@ -1,13 +1,11 @@
 //! `bothy serve`
 
-use std::os::unix::process::CommandExt as _;
-
 use camino::Utf8PathBuf;
 use clap::Args;
 
 use super::failure::Failure;
 use crate::node::{
-    daemon::{self, Ended},
+    daemon,
     ztp::{Place, mend},
 };
 
@@ -42,14 +40,6 @@ impl Serve {
         }
         let live = daemon::configuration(self.config.as_deref()).inspect_err(daemon::refused)?;
         let place = place.unwrap_or_else(|| at(live.now().data_dir.join("ztp")));
-        match daemon::serve(live, place)? {
-            Ended::Told => Ok(()),
-            // The same process, as the service manager knows it, begins anew by the configuration that was conveyed.
-            Ended::Anew => {
-                let own = std::env::current_exe().map_err(|e| Failure::here("cannot start anew", e))?;
-                let e = std::process::Command::new(own).args(std::env::args_os().skip(1)).exec();
-                Err(Failure::here("cannot start anew", e))
-            }
-        }
+        Ok(daemon::serve(live, place)?)
     }
 }

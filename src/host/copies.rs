@@ -26,6 +26,15 @@ pub(super) fn copy(from: &Utf8Path, to: &Utf8Path, mode: u32) -> Result<Bytes> {
     write_new(from, to, mode)
 }
 
+/// A copy without a name. One that a crash leaves has that of an unfinished file.
+pub(super) fn lend(from: &Utf8Path, mode: u32) -> Result<File> {
+    let made = temp(&from.with_extension("lent"));
+    remove(&made)?;
+    let lent = write(from, &made, mode).and_then(|_| File::open(&made).map_err(|e| io_fault("reading", &made, e)));
+    remove(&made)?;
+    lent
+}
+
 /// `disk` holds what `copy` does; what it held has the name `kept`.
 pub(super) fn revert(disk: &Utf8Path, copy: &Utf8Path, kept: &Utf8Path, mode: u32) -> Result<()> {
     match fs::hard_link(disk, kept) {

@@ -224,6 +224,9 @@ impl Images for ImageFiles {
     fn copy_disk(&self, disk: DiskId, copy: DiskId) -> Result<Bytes> {
         copies::copy(&self.layout.disk(disk), &self.layout.copy(copy), DISK)
     }
+    fn lend_disk(&self, disk: DiskId) -> Result<File> {
+        copies::lend(&self.layout.disk(disk), DISK)
+    }
     fn remove_copy(&self, copy: DiskId) -> Result<()> {
         remove(&self.layout.copy(copy))
     }

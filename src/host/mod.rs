@@ -20,6 +20,7 @@ pub mod net;
 pub mod netlink;
 pub mod networkd;
 pub mod nft;
+pub mod notes;
 pub mod openssl;
 mod qcow2;
 mod rauc;

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod alarm;
 pub mod artefact;
+pub mod backup;
 pub mod central;
 pub mod chain;
 pub mod der;
@@ -31,6 +32,7 @@ pub mod param;
 pub mod place;
 pub mod pm;
 pub mod pnfd;
+pub mod reset;
 pub mod sdn;
 pub mod secret;
 pub mod segment;

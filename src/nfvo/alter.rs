@@ -51,7 +51,7 @@ impl Nfvo {
         }
     }
 
-    fn alter_for(&self, id: NsId, kind: OpKind, what: &[(VnfId, Alter)], request: &str, why: Option<&str>) -> Result<Operation> {
+    pub(super) fn alter_for(&self, id: NsId, kind: OpKind, what: &[(VnfId, Alter)], request: &str, why: Option<&str>) -> Result<Operation> {
         self.vnfm.check_accel()?;
         let op_id = OpId(fresh_uuid(&**self.vnfm.dice()));
         let (op, steps) = retrying(|| {

@@ -23,6 +23,7 @@
 pub mod accept;
 pub mod again;
 pub mod alter;
+mod back;
 pub mod catalogue;
 pub mod chain;
 pub mod goal;

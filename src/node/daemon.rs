@@ -31,6 +31,7 @@ use crate::{
         tls::{ForCentre, Rotating},
         upload,
     },
+    backup::{Backups, Restores},
     central::{self, Granter, Offline},
     config::{Config, GrantOffline, HostProfile, LiveConfig, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
     host::{
@@ -48,17 +49,20 @@ use crate::{
         vnfd::GRACEFUL_STOP_S,
     },
     node::{
+        anew,
         centre::{bootstrap, centres, hub},
         conditions::conditions,
         core::{Build, Core},
         log::Tail,
         ports::{Own, ports},
+        reset, restore,
         system::open_store,
         ztp,
     },
     notify::{self, Notifier},
+    reset::Resets,
     store::{Options, Store},
-    update::{self, Begun, Pace, leave_word},
+    update::{self, Begun, How, Pace, leave_word},
     vim::{
         capacity::Overcommit,
         network::LinkRules,
@@ -98,14 +102,14 @@ pub fn refused(fault: &Fault) {
 
 /// Why a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+enum Ended {
     Told,
-    /// Zero touch has brought another configuration.
+    /// Zero touch has brought another configuration, or a reset or a restore is ordered.
     Anew,
 }
 
-/// Runs the daemon until a signal ends it, or zero touch does.
-pub fn serve(live: LiveConfig, place: ztp::Place) -> Result<Ended> {
+/// Runs the daemon until a signal ends it; it may begin anew by itself, in the same process.
+pub fn serve(live: LiveConfig, place: ztp::Place) -> Result<()> {
     let config = live.now();
     let tail = init_log(&live, &config)?;
     raise_files();
@@ -119,10 +123,18 @@ pub fn serve(live: LiveConfig, place: ztp::Place) -> Result<Ended> {
     Store::free(&dir)?;
     let limit = Duration::from_secs(config.update.trial_s);
     let begun = update::begin(&*slots, own.hardware().boot_args(), limit)?;
+    // Not in a trial, whose store is a copy; the old system sees to it.
+    if begun.how == How::Plain && anew::is_ordered(&config.data_dir)? {
+        return anew::see_through(&live, &config, &layout, &own);
+    }
     // Whatever keeps a trial from coming up, the old system shall know.
-    serve_begun(live, &config, tail, layout, &own, begun, dir, place).inspect_err(|fault| {
+    let ended = serve_begun(live, &config, tail, layout, &own, begun, dir, place).inspect_err(|fault| {
         let _ = leave_word(&*slots, fault);
-    })
+    })?;
+    match ended {
+        Ended::Told => Ok(()),
+        Ended::Anew => anew::start(),
+    }
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -212,6 +224,23 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         None => None,
     };
     let (centres, boxes, ztp_state) = (call_home.clone(), hub.clone(), place.state.clone());
+    let (anew, again) = (Arc::new(tokio::sync::Notify::new()), core.ports.clone());
+    let told = anew.clone();
+    let reset = Arc::new(Resets::new(
+        core.vnfm().store().clone(),
+        core.update().clone(),
+        (again.slots, again.own_net),
+        core.vnfm().clock().clone(),
+        reset::files(&config.data_dir),
+        Box::new(move || told.notify_one()),
+    ));
+    let (told, shown) = (anew.clone(), tls.clone());
+    let parts = restore::parts(&core, live.path().map(ToOwned::to_owned), config, Box::new(move || shown.fingerprint()));
+    let restores = Arc::new(Restores::new(parts.clone(), restore::house(&core, Box::new(move || told.notify_one()))));
+    let origin = restores.clone();
+    if restore::is_returning(&config.data_dir) {
+        restore::return_soon(&core);
+    }
     let services = Arc::new(Services {
         notify: notifier.clone(),
         alarms: core.alarms.clone(),
@@ -224,6 +253,9 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         host: core.host.clone(),
         update: core.update().clone(),
         own_net: core.own_net().clone(),
+        reset,
+        backup: Arc::new(Backups::new(parts)),
+        restore: restores,
         call_home,
         hub,
         ztp: Box::new(move || ztp::status(&ztp_state)),
@@ -231,6 +263,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         health: Box::new(move || {
             let mut all = conditions(&core);
             all.extend(centres.condition());
+            all.extend(origin.condition());
             all.extend(boxes.as_ref().map(|h| h.condition()));
             all
         }),
@@ -266,7 +299,6 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     }
     say(&[NotifyState::Ready]);
 
-    let anew = Arc::new(tokio::sync::Notify::new());
     let done = anew.clone();
     let looks = ztp::by_itself(place, &config.ztp, services.access.clone(), move || done.notify_one());
     // A box that cannot look for its owner still serves.
@@ -276,7 +308,11 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     });
     let ended = until_told(&services, &first, &anew).await?;
     drop(looks);
-    say(&[NotifyState::Stopping]);
+    match NotifyState::monotonic_usec_now().ok().filter(|_| ended == Ended::Anew) {
+        // The service manager would end what it takes to be stopping.
+        Some(now) => say(&[NotifyState::Reloading, now]),
+        None => say(&[NotifyState::Stopping]),
+    }
     let drain = services.config.now().limits.drain_s;
     tracing::info!(seconds = drain, "stopping: requests under way may finish");
     // They last as long as their clients wish, and are not waited for.
@@ -321,7 +357,7 @@ fn granter(vnfm: Arc<Vnfm>, services: &Arc<Services>) -> Granter {
 }
 
 /// The rules of a configuration for what runs.
-fn rules(c: &Config) -> Result<Rules> {
+pub(super) fn rules(c: &Config) -> Result<Rules> {
     Ok(Rules {
         links: LinkRules {
             pool: c.network.pool,
@@ -375,7 +411,7 @@ fn desired(c: &Config) -> Desired {
 }
 
 /// What a configuration says of switches outside, for the host of this name.
-fn outside(c: &Config) -> outside::Settings {
+pub(super) fn outside(c: &Config) -> outside::Settings {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     outside::Settings { node: name.trim().into(), controllers: c.sdn_controller.clone(), maps: c.sdn_portmap.clone() }
 }
@@ -398,7 +434,7 @@ const STORE_CHECK: Duration = Duration::from_secs(1);
 /// Each how many of these a barrier is asked for, which finds a disk that failed while nobody wrote.
 const BARRIER_EACH: u32 = 5;
 
-/// Waits for the signal that ends the daemon, or `anew`; takes the configuration up anew on SIGHUP.
+/// Waits for the signal that ends the daemon, or for the word that it begins `anew`; takes the configuration up anew on SIGHUP.
 /// `first`: what the box's screen shows until it has an administrator.
 async fn until_told(services: &Arc<Services>, first: &Utf8Path, anew: &tokio::sync::Notify) -> Result<Ended> {
     let mut is_shown = first.exists();
@@ -431,7 +467,7 @@ async fn until_told(services: &Arc<Services>, first: &Utf8Path, anew: &tokio::sy
             _ = term.recv() => return Ok(Ended::Told),
             _ = int.recv() => return Ok(Ended::Told),
             () = anew.notified() => {
-                tracing::info!("zero touch is done: bothy begins anew by the configuration that was conveyed");
+                tracing::info!("bothy begins anew");
                 return Ok(Ended::Anew);
             }
             _ = hup.recv() => {
@@ -462,7 +498,7 @@ fn announce(access: &Access, fingerprint: &str, file: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-fn say(state: &[NotifyState<'_>]) {
+pub(super) fn say(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(%error, "cannot tell the service manager");
     }

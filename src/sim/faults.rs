@@ -64,6 +64,7 @@ methods! {
     RemoveDisk true false,
     Disks false false,
     CopyDisk true false,
+    LendDisk false false,
     RemoveCopy true false,
     Copies false false,
     RevertDisk true false,

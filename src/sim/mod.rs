@@ -3,7 +3,7 @@
 //! Owns one `Sim`, which is hypervisor, image store, host network and switch at once, so that what
 //! one port makes the others see. Tests hand it the guests' behaviour and the faults to have; after
 //! that `leftovers` tells what nobody took away. Never: a decision of Bothy's, or a byte on disk
-//! (it only reads the file it is asked to import, and takes it away as the real one does).
+//! (it only reads the file it is asked to import, and takes it away as the real one does; and a disk that it lends is a file).
 //!
 //! Events go to the subscribers without any lock held, one at a time and in order; a subscriber may
 //! call back into the ports.

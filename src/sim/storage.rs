@@ -158,6 +158,18 @@ impl Images for Sim {
             Ok(Bytes(OVERLAY))
         })
     }
+    fn lend_disk(&self, disk: DiskId) -> Result<std::fs::File> {
+        let content = self.call(Method::LendDisk, disk, |world, _| {
+            if !world.disks.contains_key(&disk) {
+                return Err(Fault::not_found(format!("there is no disk {disk}")));
+            }
+            Ok(world.content.get(&disk).cloned().unwrap_or_default())
+        })?;
+        let path = std::env::temp_dir().join(format!("bothy-lent-{}", uuid::Uuid::new_v4().simple()));
+        let lent = std::fs::write(&path, content).and_then(|()| std::fs::File::open(&path));
+        let _ = std::fs::remove_file(&path);
+        lent.map_err(|e| Fault::transient(format!("a copy of disk {disk}: {e}")))
+    }
     fn remove_copy(&self, copy: DiskId) -> Result<()> {
         self.call(Method::RemoveCopy, copy, |world, _| {
             world.copies.remove(&copy);

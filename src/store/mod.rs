@@ -27,6 +27,7 @@ mod manifest;
 mod news;
 mod old;
 mod open;
+mod purge;
 mod record;
 mod schema;
 mod seal;
@@ -61,7 +62,9 @@ use self::{
 pub use self::{
     commit::{DbStats, Durability},
     layout::MAX_RECORD,
+    purge::Part,
     record::{FixedKey, KeyBytes, Record, decode_body},
+    schema::formats,
     seal::Sealer,
     tables::Table,
     tx::Tx,

@@ -39,7 +39,12 @@ use smol_str::SmolStr;
 use uuid::Uuid;
 
 macro_rules! records {
-    ($($t:ty, $table:ident, $version:literal $(<- $old:path)?, $key:ty, |$r:ident| $k:expr $(, $news:expr)?;)*) => {$(
+    ($($t:ty, $table:ident, $version:literal $(<- $old:path)?, $key:ty, |$r:ident| $k:expr $(, $news:expr)?;)*) => {
+        /// Each kind of record with the version that this release writes, as text: `Operation=1,...`
+        pub fn formats() -> String {
+            [$(concat!(stringify!($t), "=", stringify!($version))),*].join(",")
+        }
+        $(
         impl Record for $t {
             type Key = $key;
             const TABLE: Table = Table::$table;

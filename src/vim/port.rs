@@ -256,6 +256,9 @@ pub trait Images: Send + Sync {
     /// A copy of a disk as it is now exists, complete and durable; what it takes. The disk's guest stands still.
     /// A copy that is there is left as it is.
     fn copy_disk(&self, disk: DiskId, copy: DiskId) -> Result<Bytes>;
+    /// A copy of a disk as it is now, to be read from its beginning; nobody else knows of it, and it goes with the file. The
+    /// disk's guest stands still.
+    fn lend_disk(&self, disk: DiskId) -> Result<std::fs::File>;
     fn remove_copy(&self, copy: DiskId) -> Result<()>;
     /// Also those that are kept by `revert_disk`.
     fn copies(&self) -> Result<Vec<DiskId>>;

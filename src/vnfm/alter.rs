@@ -15,7 +15,7 @@ use super::{
     grant::{check_quota, claim_facts},
     owned::{Wanted, put_ask},
     place::inherit,
-    plan::{Ask, Fabric, VnfPlan, fresh_uuid},
+    plan::{Anew, Ask, Fabric, VnfPlan, fresh_uuid},
 };
 use crate::{
     model::{
@@ -43,6 +43,10 @@ pub enum Alter {
         which: Vec<VnfcId>,
         anew: bool,
     },
+    /// All guests, on a box that has only their records; `disks`: and what was on their disks.
+    BringBack {
+        disks: bool,
+    },
 }
 
 impl Alter {
@@ -50,7 +54,7 @@ impl Alter {
         match self {
             Alter::Scale(ScaleTo::Steps { .. }) => OpKind::Scale,
             Alter::Scale(ScaleTo::Level(_) | ScaleTo::Aspects(_)) => OpKind::ScaleToLevel,
-            Alter::Heal { .. } => OpKind::Heal,
+            Alter::Heal { .. } | Alter::BringBack { .. } => OpKind::Heal,
         }
     }
 }
@@ -59,6 +63,7 @@ impl Alter {
     /// Guests whose place others get.
     pub fn replaces(&self, body: &Body) -> Vec<VnfcId> {
         match self {
+            Alter::BringBack { .. } => body.vnfcs.iter().map(|c| c.id).collect(),
             Alter::Heal { which, .. } if which.is_empty() => body.vnfcs.iter().map(|c| c.id).collect(),
             Alter::Heal { which, .. } => which.clone(),
             Alter::Scale(_) => Vec::new(),
@@ -129,7 +134,7 @@ impl Vnfm {
             let mut after = plan.body.clone();
             after.drop_vnfcs(&change.removed);
             let resources = Resources::between(Some(body_of(inst)?), Some(&after));
-            let wanted = Wanted { resources, within: matches!(what, Alter::Heal { .. }), ..Wanted::default() };
+            let wanted = Wanted { resources, within: matches!(what, Alter::Heal { .. } | Alter::BringBack { .. }), ..Wanted::default() };
             grant = self.begin_op(&mut op, inst, wanted)?;
         }
         self.store.write(Durability::Barrier, |tx| {
@@ -194,7 +199,12 @@ impl Vnfm {
                     )));
                 }
                 let all: Vec<VnfcId> = body.vnfcs.iter().map(|c| c.id).collect();
-                heal(&ask, &now, if which.is_empty() { &all } else { which }, *anew, fabric, &*self.dice)
+                let anew = if *anew { Anew::All } else { Anew::Roots };
+                heal(&ask, &now, if which.is_empty() { &all } else { which }, anew, fabric, &*self.dice)
+            }
+            Alter::BringBack { disks } => {
+                let all: Vec<VnfcId> = body.vnfcs.iter().map(|c| c.id).collect();
+                heal(&ask, &now, &all, if *disks { Anew::None } else { Anew::All }, fabric, &*self.dice)
             }
         }
     }

@@ -14,7 +14,7 @@ use smol_str::SmolStr;
 
 use super::{
     affinity::one_host,
-    plan::{Ask, Fabric, MOST, Made, Planner, VnfPlan, remove, whole},
+    plan::{Anew, Ask, Fabric, MOST, Made, Planner, VnfPlan, remove, whole},
 };
 use crate::model::order::Order as _;
 use crate::{
@@ -232,8 +232,8 @@ pub fn scale(
     Ok(altered(p, body, all, need, asked, change))
 }
 
-/// Plans HEAL (SOL003 5.4.9): these guests are made again; `anew` with their volumes.
-pub fn heal(ask: &Ask<'_>, now: &Present<'_>, which: &[VnfcId], anew: bool, fabric: &mut Fabric<'_>, dice: &dyn Dice) -> Result<Altered> {
+/// Plans HEAL (SOL003 5.4.9): these guests are made again, with some of their disks.
+pub fn heal(ask: &Ask<'_>, now: &Present<'_>, which: &[VnfcId], anew: Anew, fabric: &mut Fabric<'_>, dice: &dyn Dice) -> Result<Altered> {
     let mut p = planner(ask, now.body, dice);
     let mut ext = ext_cps(now.body);
     let mut added: Vec<Vnfc> = Vec::new();
@@ -247,8 +247,8 @@ pub fn heal(ask: &Ask<'_>, now: &Present<'_>, which: &[VnfcId], anew: bool, fabr
             Fault::conflict(format!("guest {} is of VDU {}, which flavour {} has no more", old.id, old.vdu, ask.flavour.id))
         })?;
         // One that only the other flavour has, of a change that was given up, goes.
-        let volume = |d: &&crate::model::vnf::VnfcDisk| !anew && d.base.is_none() && vdu.disks.iter().any(|k| k.id == d.storage);
-        let kept: Vec<DiskId> = old.disks.iter().filter(volume).map(|d| d.id).collect();
+        let stays = |d: &&crate::model::vnf::VnfcDisk| anew.keeps(d.base.is_some()) && vdu.disks.iter().any(|k| k.id == d.storage);
+        let kept: Vec<DiskId> = old.disks.iter().filter(stays).map(|d| d.id).collect();
         let mut after = Vec::new();
         for c in now.body.vnfcs.iter().filter(|c| c.vdu == old.vdu && c.index == old.index) {
             after.extend(remove(&mut p.steps, c, now.held, Stopping::AtOnce, &kept));

@@ -38,6 +38,7 @@ pub mod accept;
 mod affinity;
 pub mod alter;
 mod artefact;
+mod back;
 mod bare;
 pub mod change;
 pub mod connect;

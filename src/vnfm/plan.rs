@@ -234,9 +234,28 @@ pub(super) fn whole(vnfs: u32, r: &Reservation, wishful: &[Wishful]) -> Whole {
 pub(super) enum Made<'a> {
     /// Number `index` of so many.
     New { index: u32, count: u32 },
-    /// In the place of this one, with its name, addresses and volumes, after these steps. `anew`: the
-    /// volumes are made again too.
-    Again { old: &'a Vnfc, anew: bool, after: Vec<u32> },
+    /// In the place of this one, with its name and addresses, after these steps.
+    Again { old: &'a Vnfc, anew: Anew, after: Vec<u32> },
+}
+
+/// Which disks of a guest that is made again are made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anew {
+    /// Those that stand on an image.
+    Roots,
+    All,
+    None,
+}
+
+impl Anew {
+    /// A disk of the descriptor stays what it is.
+    pub fn keeps(self, on_image: bool) -> bool {
+        match self {
+            Anew::Roots => !on_image,
+            Anew::All => false,
+            Anew::None => true,
+        }
+    }
 }
 
 pub(super) struct Planner<'a> {
@@ -341,7 +360,7 @@ impl Planner<'_> {
         let id = VnfcId(fresh_uuid(self.dice));
         let (index, hostname, old, anew, mut before) = match made {
             Made::New { index, count } => {
-                (index, hostname(&self.ask.short_name, vdu, index, count, self.ask.flavour.vdus.len()), None, false, Vec::new())
+                (index, hostname(&self.ask.short_name, vdu, index, count, self.ask.flavour.vdus.len()), None, Anew::All, Vec::new())
             }
             Made::Again { old, anew, after } => (old.index, old.hostname.clone(), Some(old), anew, after),
         };
@@ -370,7 +389,7 @@ impl Planner<'_> {
 
         let mut disks = Vec::new();
         for d in &vdu.disks {
-            if let Some(kept) = old.filter(|_| !anew && d.image.is_none()).and_then(|o| o.disks.iter().find(|k| k.storage == d.id)) {
+            if let Some(kept) = old.filter(|_| anew.keeps(d.image.is_some())).and_then(|o| o.disks.iter().find(|k| k.storage == d.id)) {
                 disks.push(kept.clone());
                 continue;
             }

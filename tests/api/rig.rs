@@ -17,6 +17,7 @@ use bothy::{
         server::{Patience, Server, bind_local},
         tls::Rotating,
     },
+    backup::{Backups, Restores},
     call_home::CallHome,
     central::{self, Granter, Offline},
     config::{Config, GrantOffline, LiveConfig, ReferencePoint},
@@ -28,8 +29,12 @@ use bothy::{
         size::MiB,
         time::Dice,
     },
-    node::core::{Build, Core, Ports},
+    node::{
+        core::{Build, Core, Ports},
+        reset, restore,
+    },
     notify::{self, Notifier},
+    reset::Resets,
     sim::{Behaviour, Sim, SimConfig},
     store::{Options, Store},
     update::{self, Pace},
@@ -62,6 +67,8 @@ pub struct Rig {
     pub sim: Sim,
     pub core: Arc<Core>,
     pub tls: Arc<Rotating>,
+    /// How often bothy was to start anew.
+    pub again: Arc<AtomicUsize>,
     held: Held,
     /// How many requests to the rig's own slow routes have begun.
     begun: Arc<AtomicUsize>,
@@ -112,6 +119,24 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     let access = Arc::new(access);
     let watcher = core.clone();
     let call_home = Arc::new(CallHome::new(Vec::new(), core.nfvo.vnfm().clock(), &(Arc::new(OsDice) as Arc<dyn Dice>)));
+    let (again, ends) = (Arc::new(AtomicUsize::new(0)), core.ports.clone());
+    let told = again.clone();
+    let reset = Arc::new(Resets::new(
+        core.vnfm().store().clone(),
+        core.update().clone(),
+        (ends.slots, ends.own_net),
+        core.vnfm().clock().clone(),
+        reset::files(&root),
+        Box::new(move || {
+            told.fetch_add(1, Ordering::SeqCst);
+        }),
+    ));
+    let (told, shown) = (again.clone(), tls.clone());
+    let parts = restore::parts(&core, Some(config_path.clone()), &config, Box::new(move || shown.fingerprint()));
+    let anew = Box::new(move || {
+        told.fetch_add(1, Ordering::SeqCst);
+    });
+    let restores = Arc::new(Restores::new(parts.clone(), restore::house(&core, anew)));
     let services = Arc::new(Services {
         notify,
         alarms: core.alarms.clone(),
@@ -120,6 +145,9 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         host: core.host.clone(),
         update: core.update().clone(),
         own_net: core.own_net().clone(),
+        reset,
+        backup: Arc::new(Backups::new(parts)),
+        restore: restores,
         call_home,
         hub: None,
         ztp: Box::new(|| Ok(bothy::ztp::status::Status::default())),
@@ -180,6 +208,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         identity,
         sim,
         tls,
+        again,
         core,
         granter,
         held,

@@ -19,6 +19,9 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     // Of the host's set-up the boot loader's block: arguments and slots are tried by one and the same trial.
     ("update", &["model", "vim::setup"]),
     ("hostnet", &["model", "store"]),
+    // It takes back what others have made, so it knows all ports; what it keeps of a host's set-up it undoes by its owner.
+    ("reset", &["model", "store", "vim::port", "vim::setup", "vim::outside", "sdn::port", "sdn::connector", "hostnet::port", "update"]),
+    ("backup", &["model", "store", "vim::port"]),
     // Adapters: the model, and the ports they implement. Only `node` knows them.
     ("libvirt", &["model", "vim::port", "sdn::port"]),
     ("host", &["model", "vim::port", "sdn::port", "update::port", "hostnet", "ztp::port"]),
@@ -45,6 +48,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "model",
             "access",
+            "backup",
             "call_home",
             "config",
             "sol",
@@ -59,6 +63,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
             "hostnet",
             "hub",
             "ztp::status",
+            "reset",
         ],
     ),
     // What support and `explain` show: records as they are, ports as the switches have them.
@@ -68,6 +73,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "access",
             "api",
+            "backup",
             "call_home",
             "central",
             "config",
@@ -83,6 +89,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
             "notify",
             "ops",
             "ovs",
+            "reset",
             "sdn",
             "sim",
             "store",
@@ -96,6 +103,8 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     // Before there is a daemon's configuration there may be no daemon to ask.
     ("cli/ztp.rs", &["node", "ztp", "host::openssl"]),
     ("cli/store.rs", &["store"]),
+    // A backup is looked at where it lies.
+    ("cli/backup.rs", &["backup"]),
     ("cli/serve.rs", &["node"]),
     ("main.rs", &["cli"]),
     ("lib.rs", &[]),
@@ -108,7 +117,7 @@ pub const TESTS_MAY_NAME: &[&str] = &["sim", "store"];
 pub const FOREIGN: &[(&str, &[&str], &str)] = &[
     ("sled", &["store"], "records leave the store as our own types"),
     ("postcard", &["store"], "the form of a record is the store's affair"),
-    ("argon2", &["access"], "passwords are checked in one place, two at a time"),
+    ("argon2", &["access", "backup/seal.rs"], "passwords are checked in one place, two at a time; a backup is sealed by one"),
     ("virt", &["libvirt"], "its connections can panic when they go; one room owns them"),
     ("imago", &["host"], "disks are made behind the port Images"),
     ("netlink_packet_core", &["host"], "the host's links are changed behind the port HostNet"),

@@ -1,6 +1,7 @@
 //! The product end to end: the daemon as a process, libvirt, QEMU, Open vSwitch, dnsmasq and nft, all
 //! real, on a host of the test's own.
 
+mod backup;
 mod debian;
 mod dpdk;
 mod edges;

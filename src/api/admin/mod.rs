@@ -1,6 +1,7 @@
 //! `/bothy/v1`: everything outside ETSI's APIs, as `config/openapi.yaml` describes it.
 
 mod audit;
+mod backup;
 mod boxes;
 mod bundle;
 mod capture;
@@ -21,6 +22,7 @@ mod operations;
 mod pfs;
 mod plan;
 mod projects;
+mod reset;
 mod sdn;
 mod secrets;
 mod setup;
@@ -73,6 +75,9 @@ pub fn routes() -> Routes {
         .put("/bothy/v1/host/update", update::upload)
         .post("/bothy/v1/host/update", update::by_path)
         .delete("/bothy/v1/host/update", update::call_off)
+        .get("/bothy/v1/host/reset", reset::show)
+        .post("/bothy/v1/host/reset", reset::order)
+        .post("/bothy/v1/host/reset/plan", reset::plan)
         .get("/bothy/v1/host/network", hostnet::show)
         .put("/bothy/v1/host/network", hostnet::attempt)
         .delete("/bothy/v1/host/network", hostnet::forget)
@@ -116,6 +121,14 @@ pub fn routes() -> Routes {
         .post_raw("/bothy/v1/store/export", store::export)
         .get("/bothy/v1/store/acknowledge", strays::preview)
         .post("/bothy/v1/store/acknowledge", strays::acknowledge)
+        .get("/bothy/v1/backup", backup::plan)
+        .post_raw("/bothy/v1/backup", backup::make)
+        .get("/bothy/v1/restore", backup::show)
+        .put("/bothy/v1/restore", backup::take)
+        .post("/bothy/v1/restore", backup::order)
+        .delete("/bothy/v1/restore", backup::discard)
+        .post("/bothy/v1/restore/open", backup::open)
+        .post("/bothy/v1/restore/plan", backup::preview)
         .get_raw("/bothy/v1/support", support::archive)
         .get("/bothy/v1/whoami", tokens::whoami)
         .post("/bothy/v1/whoami/password", tokens::own_password)

@@ -223,6 +223,20 @@ impl Outside {
         Ok(Some((all.len(), told)))
     }
 
+    /// Nothing of this box is left at any controller, which is no longer kept: what could not be taken away, and why.
+    pub fn release(&self) -> Result<Vec<String>> {
+        let u = self.underlay()?;
+        let mut work = lock(&self.work);
+        self.take_up(&mut work, &u);
+        let bare = |c: &Controller| match work.open.get(&c.name) {
+            Some(open) => bring(&*open.connector, &Desired::new()).err().map(|f| f.detail()),
+            None => Some("it cannot be opened".to_owned()),
+        };
+        let left = u.controllers.iter().filter_map(|c| Some(format!("SDN controller {}: {}", c.name, bare(c)?))).collect();
+        *work = Work::default();
+        Ok(left)
+    }
+
     fn run(&self, inbox: &Receiver<Wake>) {
         let mut looked: Option<Facts> = None;
         let mut next = Instant::now();

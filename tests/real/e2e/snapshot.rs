@@ -12,7 +12,7 @@ use crate::kit::{
 
 /// Finds its disks by their serials, says what each held, and writes one more; past the root disk's partition.
 /// It speaks when the write is on the disk, since the guest may be gone as soon as it was heard.
-const COUNT: &str = r#"#!/bin/sh
+pub const COUNT: &str = r#"#!/bin/sh
 for b in /sys/block/vd*; do
     serial='' was=''
     read -r serial <$b/serial
@@ -25,7 +25,7 @@ for b in /sys/block/vd*; do
 done
 "#;
 
-const SECOND_DISK: &str = "    data:
+pub const SECOND_DISK: &str = "    data:
       type: tosca.nodes.nfv.Vdu.VirtualBlockStorage
       properties:
         virtual_block_storage_data:

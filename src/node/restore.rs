@@ -1,0 +1,255 @@
+//! A restore that was ordered is seen through, before the store is opened: each thing moves into its place by a rename, so it
+//! can be done again from the first after a power cut, and half of it is never looked at. Then guests are brought back.
+//!
+//! Owns that order. Never: looks into a backup.
+
+use std::{fs, io::ErrorKind, path::Path, sync::Arc, time::Duration};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use smol_str::SmolStr;
+
+use super::{core::Core, daemon};
+use crate::{
+    backup::{House, MOVED, Parts, names},
+    config::Config,
+    host::{durable, notes::Notes},
+    model::{
+        backup::{BoxFacts, Level, Nic},
+        error::{Fault, Result},
+        size::Bytes,
+    },
+    store::{Options, Store},
+    vim::outside::Outside,
+    vnfm,
+};
+
+/// Guests are to be brought back, and with what.
+const BRING: &str = "bring";
+/// Between two questions to a libvirt that is not there yet.
+const AGAIN: Duration = Duration::from_secs(2);
+
+pub fn is_ordered(data: &Utf8Path) -> bool {
+    names(data).order().exists()
+}
+
+/// `false`: none was ordered. `config`: the file of this daemon.
+pub fn finish(data: &Utf8Path, store: &Path, config: Option<&Utf8Path>, tls: (&Utf8Path, &Utf8Path)) -> Result<bool> {
+    let n = names(data);
+    let Some(order) = Notes::new(&n.notes).read("order")? else { return Ok(false) };
+    if !order.starts_with("bothy restore 1\n") {
+        return Err(Fault::conflict(format!("{} was written by a newer bothy: start that release, or remove the file", n.order())));
+    }
+    tracing::warn!("what was restored is put in its place");
+    for folder in MOVED {
+        let (from, to) = (n.files.join(folder), data.join(folder));
+        for e in from.read_dir_utf8().into_iter().flatten() {
+            let e = e.map_err(|e| fault("read", &from, e))?;
+            // What is here already by its digest is the same.
+            fs::rename(e.path(), to.join(e.file_name())).map_err(|e| fault("move what is in", &from, e))?;
+        }
+        if from.exists() {
+            readable(&to, folder)?;
+            fs::File::open(&to).and_then(|f| f.sync_all()).map_err(|e| fault("sync", &to, e))?;
+        }
+    }
+    if let (Some(config), Some(text)) = (config, optional(&n.config())?) {
+        let before = Utf8PathBuf::from(format!("{config}.before-restore"));
+        if let Some(old) = optional(config)?.filter(|_| !before.exists()) {
+            durable::ensure_file(&before, &old, 0o600)?;
+        }
+        durable::ensure_file(config, &text, 0o600)?;
+    }
+    if order.lines().any(|l| l == "identity 1") {
+        for (name, to, mode) in [("tls/cert.pem", tls.0, 0o644), ("tls/key.pem", tls.1, 0o600)] {
+            if let Some(bytes) = optional(&n.files.join(name))? {
+                durable::ensure_file(to, &bytes, mode)?;
+            }
+        }
+    }
+    let before = data.join("store.before");
+    if n.store.exists() {
+        if store.exists() {
+            remove_dir(&before)?;
+            fs::rename(store, &before).map_err(|e| fault("put aside the store of", data, e))?;
+        }
+        fs::rename(&n.store, store).map_err(|e| fault("put in its place", &n.store, e))?;
+        fs::File::open(data).and_then(|f| f.sync_all()).map_err(|e| fault("sync", data, e))?;
+    }
+    let notes = Notes::new(&n.notes);
+    if let Some(manifest) = Notes::new(&n.files).read("manifest")? {
+        notes.write("from", &manifest)?;
+        let level = manifest.lines().find_map(|l| l.strip_prefix("level ")).unwrap_or_default().to_owned();
+        notes.write(BRING, &level)?;
+    }
+    n.clear()?;
+    remove_dir(&before)?;
+    notes.remove("order")?;
+    Ok(true)
+}
+
+/// As the adapters leave them: bases for all, disks for nobody yet.
+fn readable(folder: &Utf8Path, name: &str) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    if name != "images" {
+        return Ok(());
+    }
+    for e in folder.read_dir_utf8().map_err(|e| fault("read", folder, e))? {
+        let e = e.map_err(|e| fault("read", folder, e))?;
+        fs::set_permissions(e.path(), fs::Permissions::from_mode(0o444)).map_err(|x| fault("make readable", e.path(), x))?;
+    }
+    Ok(())
+}
+
+fn fault(what: &str, path: &Utf8Path, e: std::io::Error) -> Fault {
+    Fault::transient(format!("a restore cannot {what} {path}: {e}")).with_source(e)
+}
+
+fn optional(path: &Utf8Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(b) => Ok(Some(b)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(fault("read", path, e)),
+    }
+}
+
+fn remove_dir(path: &Utf8Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(fault("remove", path, e)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Begins to bring back the guests of a box that was restored; what could not be begun is tried again by the next start.
+pub fn bring_back(core: &Core) -> Result<()> {
+    let data = core.vnfm().layout().root().to_owned();
+    let notes = Notes::new(names(&data).notes);
+    let Some(level) = notes.read(BRING)? else { return Ok(()) };
+    let level: Level = level.trim().parse()?;
+    let left = core.nfvo.bring_back(level == Level::Disks, "begun by itself: the box was restored from a backup")?;
+    left.iter().for_each(|why| tracing::error!(why, "guests of the backup are not brought back"));
+    if left.is_empty() { notes.remove(BRING) } else { Ok(()) }
+}
+
+/// The same, when libvirt is there to be asked; on a thread of its own.
+pub fn return_soon(core: &Arc<Core>) {
+    let core = core.clone();
+    let patient = move || {
+        while let Err(fault) = bring_back(&core) {
+            if !fault.is_transient() {
+                tracing::error!("guests of the backup are not brought back: {fault:?}");
+                return;
+            }
+            std::thread::sleep(AGAIN);
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("return".into()).spawn(patient) {
+        tracing::error!(%error, "guests of the backup are brought back by the next start");
+    }
+}
+
+pub fn is_returning(data: &Utf8Path) -> bool {
+    names(data).notes.join(BRING).exists()
+}
+
+/// What a backup says of this box.
+fn facts(core: &Core) -> Result<BoxFacts> {
+    let f = core.host.facts()?;
+    let mut nics: Vec<Nic> = Vec::new();
+    let text = |m: Option<crate::model::net::MacAddr>| m.map(|m| smol_str::format_smolstr!("{m}")).unwrap_or_default();
+    let model = |d: &crate::model::host::PciDevice| smol_str::format_smolstr!("{:04x}:{:04x}", d.vendor, d.device);
+    for d in &f.devices {
+        let total = match &d.function {
+            crate::model::host::Function::Pf(pf) => pf.total_vfs,
+            crate::model::host::Function::Plain => 0,
+            crate::model::host::Function::Vf { .. } => continue,
+        };
+        nics.extend(d.ports.iter().map(|p| Nic { name: p.name.as_str().into(), mac: text(p.mac), model: model(d), total_vfs: total }));
+    }
+    // Those that the hardware does not tell of are ports all the same.
+    for p in core.ports.own_net.ports().unwrap_or_default() {
+        match nics.iter_mut().find(|n| n.name == p.name.as_str()) {
+            Some(n) => n.mac = text(p.mac),
+            None => nics.push(Nic { name: p.name.as_str().into(), mac: text(p.mac), model: SmolStr::default(), total_vfs: 0 }),
+        }
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Ok(BoxFacts {
+        host: host.trim().into(),
+        cpus: f.nodes.iter().map(|n| n.cpus.len() as u32).sum(),
+        nodes: f.nodes.len() as u32,
+        memory_mib: f.nodes.iter().map(|n| n.memory.0).sum(),
+        nics,
+    })
+}
+
+/// What backups are made of.
+pub fn parts(core: &Arc<Core>, config: Option<Utf8PathBuf>, of: &Config, fingerprint: Box<dyn Fn() -> String + Send + Sync>) -> Arc<Parts> {
+    let (seen, asked) = (core.clone(), core.clone());
+    Arc::new(Parts {
+        store: core.vnfm().store().clone(),
+        hypervisor: core.ports.hypervisor.clone(),
+        images: core.ports.images.clone(),
+        layout: core.vnfm().layout().clone(),
+        clock: core.vnfm().clock().clone(),
+        config,
+        tls: of.tls_paths(),
+        facts: Box::new(move || facts(&seen)),
+        fingerprint,
+        room: Box::new(move |what: &str, bytes: Bytes| asked.vnfm().room_for(what, bytes)),
+    })
+}
+
+/// What the rest of Bothy says to a restore.
+pub fn house(core: &Arc<Core>, again: Box<dyn Fn() + Send + Sync>) -> House {
+    let (seen, update, data) = (core.clone(), core.update().clone(), core.vnfm().layout().root().to_owned());
+    House {
+        ports: Box::new(move |text| ports(text, &data)),
+        dry: Box::new(move |store, config, disks| dry(&seen, store, config, disks)),
+        closed: Box::new(move || {
+            let under_way = update.status()?.journal.update.filter(|u| !u.state.is_over());
+            Ok(under_way.map(|u| format!("an update of the system is {}: see it through, or `bothy update rollback`", u.state.name())))
+        }),
+        again,
+    }
+}
+
+/// Names of ports that stand in a configuration.
+fn ports(text: &str, data: &Utf8Path) -> Result<Vec<SmolStr>> {
+    let told =
+        |faults: Vec<crate::config::ConfigFault>| Fault::invalid("it is refused").with_reasons(faults.iter().map(ToString::to_string));
+    let c = Config::check(text).map_err(told)?;
+    if c.data_dir != data {
+        return Err(Fault::conflict(format!("its data_dir is {}, and this box's is {data}", c.data_dir)));
+    }
+    let mut all: Vec<SmolStr> = c.physical_network.iter().filter_map(|n| n.interface.clone()).collect();
+    all.extend(c.physical_network.iter().filter_map(|n| n.bond.as_ref()).flat_map(|b| b.legs.iter().map(|l| l.as_str().into())));
+    all.extend(c.host.pf.iter().map(|pf| smol_str::format_smolstr!("{}", pf.name)));
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
+
+/// The planner is asked, over the other box's records and this one's hardware.
+fn dry(core: &Core, store: &Path, config: Option<&str>, disks: bool) -> Result<Vec<String>> {
+    let rules = match config.map(Config::check) {
+        Some(Ok(c)) => daemon::rules(&c)?,
+        // What is wrong with it is told elsewhere.
+        Some(Err(_)) | None => core.vnfm().rules(),
+    };
+    let store = Store::open(store, Options::default())?;
+    let (vnfm, ports) = (core.vnfm(), &core.ports);
+    let links = crate::vim::links::Links::new(store.clone(), ports.fabric.clone(), ports.host.clone());
+    let of = vnfm::Vnfm::new(vnfm::Parts {
+        store: store.clone(),
+        hypervisor: ports.hypervisor.clone(),
+        images: ports.images.clone(),
+        hardware: ports.hardware.clone(),
+        links,
+        clock: vnfm.clock().clone(),
+        dice: vnfm.dice().clone(),
+        layout: vnfm.layout().clone(),
+        rules,
+    });
+    of.connect_outside(Outside::new(store, ports.controllers.clone(), Default::default()));
+    of.would_not_fit(disks)
+}
