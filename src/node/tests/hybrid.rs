@@ -212,6 +212,9 @@ fn a_pnfd_stays_while_a_service_uses_it() {
     assert_eq!(users(), 1);
     b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     assert_eq!(users(), 0);
+    // Archives are swept afterwards, where there are any.
+    let archives = b.core().vnfm().layout().artifact(&[0; 32]);
+    std::fs::create_dir_all(archives.parent().expect("a folder")).expect("made");
     delete().expect("nobody uses it");
     b.assert_nothing_left();
 }

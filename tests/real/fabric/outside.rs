@@ -30,10 +30,10 @@ fn device(lab: &Lab, n: u128) -> Guest {
 /// Devices behind one plug of the box, which is in a switch of theirs.
 fn devices<const N: usize>(lab: &Lab, n: [u128; N]) -> (Peer, [Guest; N]) {
     let hub = Peer::new();
-    hub.connect(UPLINK, "up", None, &[]);
+    hub.connect(UPLINK, "wire", None, &[]);
     hub.run(|| {
         sh(&["ip", "link", "add", "br0", "type", "bridge"]);
-        sh(&["ip", "link", "set", "up", "master", "br0"]);
+        sh(&["ip", "link", "set", "wire", "master", "br0"]);
         sh(&["ip", "link", "set", "br0", "up"]);
     });
     let one = |n: u128| {
