@@ -112,14 +112,12 @@ pub fn verify(from: impl Read, passphrase: Option<&str>) -> Result<Found> {
     read(from, passphrase, &mut |_| Ok(()), &mut |_, _| Ok(Box::new(io::sink())))
 }
 
+/// What takes an entry of this name and size.
+pub type Sink<'s> = &'s mut dyn FnMut(&str, u64) -> Result<Box<dyn Write>>;
+
 /// Hands each entry to what `sink` gives for it, once the manifest is `taken`. Every entry that is not what its digest says
 /// is told, and nothing of a backup with a fault is to be used.
-pub fn read(
-    from: impl Read,
-    passphrase: Option<&str>,
-    taken: &mut dyn FnMut(&Manifest) -> Result<()>,
-    sink: &mut dyn FnMut(&str, u64) -> Result<Box<dyn Write>>,
-) -> Result<Found> {
+pub fn read(from: impl Read, passphrase: Option<&str>, taken: &mut dyn FnMut(&Manifest) -> Result<()>, sink: Sink<'_>) -> Result<Found> {
     let mut from = Reader::new(from, passphrase)?;
     let torn = |e: io::Error| match e.kind() {
         io::ErrorKind::UnexpectedEof => damaged("it ends too early"),

@@ -48,8 +48,11 @@ pub struct Parts {
     pub facts: Box<dyn Fn() -> Result<BoxFacts> + Send + Sync>,
     pub fingerprint: Box<dyn Fn() -> String + Send + Sync>,
     /// Whether so many bytes have room on the disk.
-    pub room: Box<dyn Fn(&str, Bytes) -> Result<()> + Send + Sync>,
+    pub room: Room,
 }
+
+/// Says why there is none, for what is named.
+pub type Room = Box<dyn Fn(&str, Bytes) -> Result<()> + Send + Sync>;
 
 /// What a backup would hold.
 #[derive(Debug, Clone, PartialEq, Eq)]

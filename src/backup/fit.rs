@@ -35,7 +35,8 @@ pub fn fit(was: &BoxFacts, here: &BoxFacts, needed: &[SmolStr], asked: &[(SmolSt
         }
     }
     // The surest first, for all, so that no guess takes what another knows.
-    let ways: [(&str, fn(&Nic, &Nic) -> bool); 3] = [
+    type Same = fn(&Nic, &Nic) -> bool;
+    let ways: [(&str, Same); 3] = [
         ("the same address", |a, b| !a.mac.is_empty() && a.mac == b.mac),
         ("the same name", |a, b| a.name == b.name),
         ("the only one of its model", |a, b| !a.model.is_empty() && a.model == b.model),

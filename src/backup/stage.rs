@@ -106,13 +106,18 @@ pub struct Staged {
     pub token: String,
 }
 
+/// Names of ports that a configuration has.
+type Ports = Box<dyn Fn(&str) -> Result<Vec<SmolStr>> + Send + Sync>;
+/// What a store, under a configuration and with or without disks, would not have run here.
+type Dry = Box<dyn Fn(&Path, Option<&str>, bool) -> Result<Vec<String>> + Send + Sync>;
+
 /// What the rest of Bothy says to a restore.
 pub struct House {
     /// Names of ports that a configuration has; a fault where this release does not take it.
-    pub ports: Box<dyn Fn(&str) -> Result<Vec<SmolStr>> + Send + Sync>,
+    pub ports: Ports,
     /// Why guests of that store would not all run here, under that configuration or the present one; `disks`: with what was
     /// on their disks.
-    pub dry: Box<dyn Fn(&Path, Option<&str>, bool) -> Result<Vec<String>> + Send + Sync>,
+    pub dry: Dry,
     /// Why nothing of the box may be changed now.
     pub closed: Box<dyn Fn() -> Result<Option<String>> + Send + Sync>,
     /// Has bothy end and start anew.

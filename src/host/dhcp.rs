@@ -97,7 +97,8 @@ fn opened(w: &Way) -> io::Result<UdpSocket> {
 fn heard(w: &Way, wanted: Wanted, wait: Duration) -> Option<Vec<u8>> {
     let s = opened(w).inspect_err(|e| tracing::debug!(port = w.port, error = %e, "DHCP cannot be asked")).ok()?;
     let xid = u32::from_be_bytes(*uuid::Uuid::new_v4().as_bytes().first_chunk()?);
-    let (message, read): (_, fn(&[u8], u32, Wanted) -> Option<Option<Vec<u8>>>) = match w.from {
+    type Read = fn(&[u8], u32, Wanted) -> Option<Option<Vec<u8>>>;
+    let (message, read): (_, Read) = match w.from {
         SocketAddr::V4(from) => (inform(*from.ip(), w.mac, xid, wanted.v4), |m, x, c| answered4(m, x, c.v4)),
         SocketAddr::V6(_) => (information_request(w.mac, xid, wanted.v6), |m, x, c| answered6(m, x, c.v6)),
     };

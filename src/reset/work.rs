@@ -18,10 +18,12 @@ use crate::{
     update::{Updater, port::Slots},
 };
 
+type SetOrder = Box<dyn Fn(&str) -> Result<()> + Send + Sync>;
+
 /// The two texts that outlive a start: the order, and the last one that is over.
 pub struct Files {
     pub order: Box<dyn Fn() -> Result<Option<String>> + Send + Sync>,
-    pub set_order: Box<dyn Fn(&str) -> Result<()> + Send + Sync>,
+    pub set_order: SetOrder,
     pub last: Box<dyn Fn() -> Result<Option<String>> + Send + Sync>,
 }
 

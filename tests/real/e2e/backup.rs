@@ -20,7 +20,7 @@ fn held(host: &Host, want: u32) {
     let log = host.dir().join(format!("data/serial/{guest}.log"));
     for disk in ["disk", "data"] {
         let of = |line: &str| line.split_once(&format!("{disk} holds "))?.1.trim().parse::<u32>().ok();
-        let last = || fs::read(&log).ok().and_then(|b| String::from_utf8_lossy(&b).lines().filter_map(of).last());
+        let last = || fs::read(&log).ok().and_then(|b| String::from_utf8_lossy(&b).lines().rev().find_map(of));
         within(&format!("{disk} held {want}"), PATIENCE, || last().filter(|n| *n == want));
     }
 }
