@@ -211,7 +211,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     let begun = Instant::now();
     let (store, clock) = (core.nfvo.vnfm().store().clone(), core.nfvo.vnfm().clock().clone());
     let (access, provisioned) = Access::open(store, clock, Box::new(move || begun.elapsed()), access_settings(config))?;
-    let brought = ztp::enrol(&place, &access)?;
+    let brought = ztp::enrol(&place, &access);
     let provisioned = provisioned || brought;
     let access = Arc::new(access);
     let changed = access.clone();

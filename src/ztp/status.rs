@@ -47,7 +47,8 @@ impl State {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+// A later version's word is passed over: the box may have gone back to this one.
+#[serde(rename_all = "camelCase")]
 pub struct Status {
     pub state: State,
     /// Where the bootstrapping data came from.

@@ -168,34 +168,52 @@ pub struct Standing {
     _ends: mpsc::Sender<()>,
 }
 
-/// The accounts of programs that came with a conveyed configuration are made, once it counts. True: there were any.
-pub fn enrol(place: &Place, access: &Access) -> Result<bool> {
+/// The accounts of programs that came with a conveyed configuration are made, once it counts. True: one was made. What cannot be
+/// made is tried again at the next start; the daemon runs without it, for its owner can mend a box that he reaches.
+pub fn enrol(place: &Place, access: &Access) -> bool {
+    enrolled(place, access).unwrap_or_else(|fault| {
+        tracing::error!("the clients that zero touch has brought are not made: {fault:?}");
+        false
+    })
+}
+
+fn enrolled(place: &Place, access: &Access) -> Result<bool> {
     let s = status::read(&place.state)?;
     let Some(file) = before::files(place, &s).map(|f| f.join(CLIENTS)).filter(|f| s.state == State::Bootstrapped && f.exists()) else {
         return Ok(false);
     };
     let bytes = fs::read(&file).map_err(|e| Fault::transient(format!("cannot read {file}: {e}")))?;
     let all: Vec<Client> = serde_json::from_slice(&bytes).map_err(|e| Fault::conflict(format!("{file} cannot be read: {e}")))?;
-    let by = Caller::root();
-    for c in &all {
-        let certificates = vec![CertificateRule::Fingerprint(c.fingerprint)];
-        match access.account(&by, &c.name) {
-            Ok(_) => {
-                let change =
-                    AccountChange { certificates: Some(certificates), roles: Some(vec![c.role.clone()]), ..AccountChange::default() };
-                access.change_account(&by, &c.name, change)?;
-            }
-            Err(_) => {
-                let credentials = Credentials::Client { secret: None, certificates };
-                access.create_account(&by, c.name.clone(), credentials, vec![c.role.clone()], ProjectId::DEFAULT)?;
+    let (count, mut left) = (all.len(), Vec::new());
+    for c in all {
+        match client(access, &c) {
+            Ok(()) => tracing::info!(client = %c.name, role = %c.role, "zero touch has brought a client"),
+            Err(fault) => {
+                tracing::error!(client = %c.name, role = %c.role, "a client that zero touch has brought is not made: {fault:?}");
+                left.push(c);
             }
         }
-        tracing::info!(client = %c.name, role = %c.role, "zero touch has brought a client");
     }
-    if !all.is_empty() {
+    let made = left.len() < count;
+    if made {
         // Whoever stood at the screen of the fresh box is not its owner.
         access.revoke_first()?;
     }
-    crate::host::durable::remove(&file)?;
-    Ok(!all.is_empty())
+    if left.is_empty() {
+        crate::host::durable::remove(&file)?;
+    } else {
+        let bytes = serde_json::to_vec(&left).map_err(|e| Fault::bug("clients cannot be written").with_source(e))?;
+        crate::host::durable::ensure_file(&file, &bytes, 0o600)?;
+    }
+    Ok(made)
+}
+
+fn client(access: &Access, c: &Client) -> Result<()> {
+    let (by, certificates) = (Caller::root(), vec![CertificateRule::Fingerprint(c.fingerprint)]);
+    if access.account(&by, &c.name).is_ok() {
+        let change = AccountChange { certificates: Some(certificates), roles: Some(vec![c.role.clone()]), ..AccountChange::default() };
+        return access.change_account(&by, &c.name, change).map(|_| ());
+    }
+    let credentials = Credentials::Client { secret: None, certificates };
+    access.create_account(&by, c.name.clone(), credentials, vec![c.role.clone()], ProjectId::DEFAULT).map(|_| ())
 }

@@ -12,6 +12,7 @@ use super::{
     status::{self, State, Status},
 };
 use crate::{
+    access::{ADMIN, roles::BuiltIn},
     config::Config,
     host::durable,
     model::error::{Fault, Result},
@@ -223,6 +224,7 @@ impl Work<'_, '_> {
             let reasons = faults.iter().map(ToString::to_string);
             return Err(Fault::invalid("the conveyed configuration is none that bothy takes").with_reasons(reasons));
         }
+        clients_fit(&beside.clients)?;
         if beside != enrol::Enrolment::default() {
             let folder = self.made_files()?;
             for (name, text) in &beside.files {
@@ -244,4 +246,18 @@ impl Work<'_, '_> {
         durable::ensure_folder(&folder, 0o700)?;
         Ok(folder)
     }
+}
+
+/// What the daemon could not make later would be missed only then.
+fn clients_fit(all: &[enrol::Client]) -> Result<()> {
+    let mut wrong = Vec::new();
+    for c in all {
+        if c.name == ADMIN {
+            wrong.push(format!("[[bootstrap.client]]: '{ADMIN}' is the box's own user, and no client"));
+        }
+        if BuiltIn::find(&c.role).is_none() {
+            wrong.push(format!("[[bootstrap.client]]: '{}': there is no role '{}' that each box has (bothy role list)", c.name, c.role));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Fault::invalid("the conveyed configuration's [bootstrap] is not sound").with_reasons(wrong)) }
 }
