@@ -33,14 +33,20 @@ pub fn alone(state: &Utf8Path) -> Result<Flock<File>> {
     Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|_| Fault::conflict("zero touch is at work already: `bothy ztp status`"))
 }
 
-/// Nothing of an earlier run is there any more, and this is what a failure leads back to.
-pub fn keep(place: &Place) -> Result<()> {
-    // What a power cut has left: contents that were encrypted, a script.
+/// Nothing of an earlier run is there any more: nothing of it is taken back, and contents that were encrypted, or a script, which a
+/// power cut has left, are gone.
+pub fn clean(place: &Place) -> Result<()> {
+    forget(place)?;
     match fs::remove_dir_all(&place.work) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(Fault::transient(format!("cannot empty {}: {e}", place.work))),
         Ok(()) | Err(_) => {}
     }
-    durable::ensure_folder(&place.work, 0o700)?;
+    durable::ensure_folder(&place.work, 0o700)
+}
+
+/// From here on there is something to take back, and this is what a failure leads to. Not before: an operator may write the
+/// configuration while servers are asked.
+pub fn keep(place: &Place) -> Result<()> {
     match fs::read(&place.config) {
         Ok(bytes) => {
             let mode = fs::metadata(&place.config).map_or(0o600, |m| m.permissions().mode() & 0o7777);
@@ -55,18 +61,29 @@ pub fn keep(place: &Place) -> Result<()> {
     }
 }
 
-/// The configuration is again what it was, its mode too, and what came beside the other one is gone.
+/// The configuration is again what it was, its mode too, and what came beside the other one is gone. Where nothing was kept, nothing
+/// was changed.
 pub fn take_back(place: &Place, status: &Status) -> Result<()> {
     drop_files(place, status)?;
     match fs::read(file(place)) {
         Ok(bytes) => {
             let mode = fs::metadata(file(place)).map_or(0o600, |m| m.permissions().mode() & 0o7777);
-            durable::ensure_file(&place.config, &bytes, mode)
+            durable::ensure_file(&place.config, &bytes, mode)?;
         }
-        Err(e) if e.kind() == ErrorKind::NotFound && none(place).exists() => durable::remove(&place.config),
-        // Cut off before it had begun.
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(Fault::transient(format!("cannot read {}: {e}", file(place)))),
+        Err(e) if e.kind() == ErrorKind::NotFound && none(place).exists() => durable::remove(&place.config)?,
+        Err(e) if e.kind() == ErrorKind::NotFound => {}
+        Err(e) => return Err(Fault::transient(format!("cannot read {}: {e}", file(place)))),
+    }
+    forget(place)
+}
+
+/// There is nothing to take back any more.
+pub fn forget(place: &Place) -> Result<()> {
+    durable::remove(&file(place))?;
+    durable::remove(&none(place))?;
+    match File::open(&place.state).and_then(|f| f.sync_all()) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Fault::transient(format!("cannot sync {}: {e}", place.state))),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -98,8 +98,7 @@ impl Run<'_> {
             files: format!("files-{}", uuid::Uuid::new_v4().simple()),
             ..Status::default()
         };
-        // First what there was, then that there is something to take back.
-        before::keep(place)?;
+        before::clean(place)?;
         status::write(&status, &place.state)?;
         let mut w = Work { run: &mut self, status: &mut status, remote: None };
         let end = work(&mut w);
@@ -156,6 +155,7 @@ impl Work<'_, '_> {
     }
 
     pub fn onboard(&mut self, o: Onboarding) -> Result<()> {
+        before::keep(self.run.place)?;
         for step in steps(o, &self.run.running) {
             self.step(step)?;
         }
