@@ -13,7 +13,10 @@ use super::{Place, State, Status, status};
 use crate::{
     host::durable,
     model::error::{Fault, Result},
-    ztp::status::Turn,
+    ztp::{
+        report::{Progress, Report},
+        status::Turn,
+    },
 };
 
 fn file(place: &Place) -> Utf8PathBuf {
@@ -114,6 +117,45 @@ pub fn mend(place: &Place) -> Result<bool> {
     }
     take_back(place, &now)?;
     now.turn(Turn::Failed)?;
+    status::write(&now, &place.state)?;
+    Ok(true)
+}
+
+pub fn is_unproven(place: &Place) -> bool {
+    status::read(&place.state).is_ok_and(|s| s.state == State::Bootstrapped && s.unproven)
+}
+
+/// The daemon has come up by what was conveyed: that stays, and of folders of earlier runs what it does not name goes.
+pub fn proven(place: &Place) -> Result<()> {
+    if !is_unproven(place) {
+        return Ok(());
+    }
+    let _alone = alone(&place.state)?;
+    let mut now = status::read(&place.state)?;
+    now.unproven = false;
+    status::write(&now, &place.state)?;
+    forget(place)?;
+    let config = fs::read_to_string(&place.config).map_err(|e| Fault::transient(format!("cannot read {}: {e}", place.config)))?;
+    let all = place.state.read_dir_utf8().map_err(|e| Fault::transient(format!("cannot read {}: {e}", place.state)))?;
+    for old in all.flatten().map(|e| e.file_name().to_owned()).filter(|n| *n != now.files && !config.contains(n.as_str())) {
+        drop_files(place, &Status { files: old, ..Status::default() })?;
+    }
+    Ok(())
+}
+
+/// The daemon does not come up by what was conveyed: the configuration of before is back, and servers are asked again. False: it has
+/// come up by this one, so it is not taken back.
+pub fn unfit(place: &Place, why: &Fault) -> Result<bool> {
+    if !is_unproven(place) {
+        return Ok(false);
+    }
+    let _alone = alone(&place.state)?;
+    let mut now = status::read(&place.state)?;
+    take_back(place, &now)?;
+    now.turn(Turn::Unfit)?;
+    now.unproven = false;
+    let message = format!("bothy does not start by the conveyed configuration: {}", why.detail());
+    now.reports.push(Report { progress: Progress::BootstrapError, message });
     status::write(&now, &place.state)?;
     Ok(true)
 }

@@ -6,6 +6,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use camino::Utf8Path;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Request,
@@ -92,11 +93,7 @@ impl ServerCertVerifier for Blind {
 impl Client {
     pub fn open(place: &Place) -> Result<Client> {
         let (certificate, key) = (place.certificate(), place.key());
-        // All that the file has: those between the IDevID and its anchor go along (5.3).
-        let chain = CertificateDer::pem_file_iter(&certificate)
-            .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-            .map_err(|e| Fault::conflict(format!("{certificate} holds no usable certificate: {e}")))?;
-        let key = PrivateKeyDer::from_pem_file(&key).map_err(|e| Fault::conflict(format!("{key} holds no usable private key: {e}")))?;
+        let (chain, key) = read(&certificate, &key)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -160,6 +157,22 @@ impl Client {
         };
         self.runtime.block_on(async { timeout(ANSWER, talk).await }).unwrap_or_else(|_| Err("no answer in time".into()))
     }
+}
+
+/// All that the file has: those between a certificate and its anchor go along (5.3).
+fn read(certificate: &Utf8Path, key: &Utf8Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+        .map_err(|e| Fault::conflict(format!("{certificate} holds no usable certificate: {e}")))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| Fault::conflict(format!("{key} holds no usable private key: {e}")))?;
+    Ok((chain, key))
+}
+
+/// Both can be shown, and the one is of the other.
+pub(super) fn pair(certificate: &Utf8Path, key: &Utf8Path) -> Result<()> {
+    let (chain, secret) = read(certificate, key)?;
+    let made = rustls::sign::CertifiedKey::from_der(chain, secret, &ring::default_provider());
+    made.map(|_| ()).map_err(|e| Fault::conflict(format!("{certificate} is no certificate of {key}: {e}")))
 }
 
 fn no_tls(e: &std::io::Error) -> String {

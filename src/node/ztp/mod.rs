@@ -23,7 +23,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::fcntl::OFlag;
 
 pub use self::{
-    before::mend,
+    before::{is_unproven, mend, proven, unfit},
     network::{Offered, Sources},
     rounds::{Rounds, Standing, by_itself, enrol},
     run::{Checked, Run, check},

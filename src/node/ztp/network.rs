@@ -175,6 +175,7 @@ fn used(w: &mut Work<'_, '_>, data: &Artefacts, remote: Option<Remote>, nonce: O
     if let Err(f) = &end {
         w.report(Progress::BootstrapError, f.text());
         super::before::take_back(w.run.place, w.status)?;
+        w.status.unproven = false;
     }
     w.remote = None;
     end.map(|()| None)

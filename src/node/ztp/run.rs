@@ -107,6 +107,7 @@ impl Run<'_> {
             w.remote = None;
             w.report(Progress::BootstrapError, f.text());
             before::take_back(place, &status)?;
+            status.unproven = false;
         }
         status.turn(if end.is_ok() { Turn::Done } else { Turn::Failed })?;
         status::write(&status, &place.state)?;
@@ -210,7 +211,7 @@ impl Work<'_, '_> {
     }
 
     /// The whole file is checked before it is in its place, and what comes beside it is there first.
-    fn configure(&self, c: &Configuration) -> Result<()> {
+    fn configure(&mut self, c: &Configuration) -> Result<()> {
         let path = &self.run.place.config;
         let there = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -233,6 +234,8 @@ impl Work<'_, '_> {
             let clients = serde_json::to_vec(&beside.clients).map_err(|e| Fault::bug("clients cannot be written").with_source(e))?;
             durable::ensure_file(&folder.join(CLIENTS), &clients, 0o600)?;
         }
+        own_certificate_fits(&text, &self.files()?)?;
+        self.status.unproven = true;
         let mode = fs::metadata(path).map_or(0o644, |m| m.permissions().mode() & 0o7777);
         durable::ensure_file(path, text.as_bytes(), mode)
     }
@@ -260,4 +263,13 @@ fn clients_fit(all: &[enrol::Client]) -> Result<()> {
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(Fault::invalid("the conveyed configuration's [bootstrap] is not sound").with_reasons(wrong)) }
+}
+
+/// Where the configuration names the certificate that was asked for, it is there, and is that of the key.
+fn own_certificate_fits(text: &str, files: &Utf8Path) -> Result<()> {
+    let (certificate, key) = (files.join(enrol::OWN_CERTIFICATE), files.join(enrol::OWN_KEY));
+    if !text.contains(certificate.as_str()) && !text.contains(key.as_str()) {
+        return Ok(());
+    }
+    super::client::pair(&certificate, &key).map(|_| ())
 }
