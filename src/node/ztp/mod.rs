@@ -25,7 +25,7 @@ use nix::fcntl::OFlag;
 pub use self::{
     before::{is_unproven, mend, proven, unfit},
     network::{Offered, Sources},
-    rounds::{Rounds, Standing, by_itself, enrol},
+    rounds::{Rounds, Standing, by_itself, enrol, keep_claimed},
     run::{Checked, Run, check},
     script::Sandbox,
     status::{State, Status, read as status},

@@ -14,13 +14,15 @@ use super::{
     running,
     status::{self, State},
 };
+use camino::Utf8PathBuf;
+
 use crate::{
     access::{Access, Caller, manage::AccountChange},
     call_home::schedule::Schedule,
     config,
     host::{
         clock::{OsDice, SystemClock},
-        dhcp,
+        dhcp, durable,
         openssl::certificates,
     },
     model::{
@@ -125,7 +127,7 @@ impl Rounds<'_> {
 
 /// The daemon's own: until the box is somebody's, by this way or another. Tells `anew` when what was conveyed is to count.
 pub fn by_itself(place: Place, c: &config::Ztp, access: Arc<Access>, anew: impl FnOnce() + Send + 'static) -> Result<Option<Standing>> {
-    if !c.enabled || access.is_claimed() || status::read(&place.state)?.state == State::Bootstrapped {
+    if !c.enabled || access.is_claimed() || claimed(&place).exists() || status::read(&place.state)?.state == State::Bootstrapped {
         return Ok(None);
     }
     let (first, sources) = (Duration::from_secs(c.retry_s), Sources::of(c)?);
@@ -161,6 +163,17 @@ pub fn by_itself(place: Place, c: &config::Ztp, access: Arc<Access>, anew: impl 
     let started = std::thread::Builder::new().name("ztp".into()).spawn(run);
     started.map_err(|e| Fault::transient("cannot start a thread for zero touch").with_source(e))?;
     Ok(Some(Standing { _ends: standing }))
+}
+
+/// There once it has an administrator: who uses the first token leaves no other trace that outlasts a restart.
+fn claimed(place: &Place) -> Utf8PathBuf {
+    place.state.join("claimed")
+}
+
+/// This box has been claimed at its own screen, and zero touch is not to begin any more; a factory reset ends that.
+pub fn keep_claimed(place: &Place) -> Result<()> {
+    durable::ensure_folder(&place.state, 0o700)?;
+    durable::ensure_file(&claimed(place), b"", 0o600)
 }
 
 /// As long as this lives, rounds go on. One that is under way is not waited for: the next start takes it back.
@@ -200,10 +213,10 @@ fn enrolled(place: &Place, access: &Access) -> Result<bool> {
         access.revoke_first()?;
     }
     if left.is_empty() {
-        crate::host::durable::remove(&file)?;
+        durable::remove(&file)?;
     } else {
         let bytes = serde_json::to_vec(&left).map_err(|e| Fault::bug("clients cannot be written").with_source(e))?;
-        crate::host::durable::ensure_file(&file, &bytes, 0o600)?;
+        durable::ensure_file(&file, &bytes, 0o600)?;
     }
     Ok(made)
 }
