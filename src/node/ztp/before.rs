@@ -115,6 +115,7 @@ pub fn mend(place: &Place) -> Result<bool> {
     if now.state != State::Running {
         return Ok(false);
     }
+    super::script::stop();
     take_back(place, &now)?;
     now.turn(Turn::Failed)?;
     status::write(&now, &place.state)?;

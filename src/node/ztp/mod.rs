@@ -159,6 +159,7 @@ pub fn reset(place: &Place) -> Result<()> {
     let _alone = before::alone(&place.state)?;
     let mut s = status::read(&place.state)?;
     if s.state == State::Running {
+        script::stop();
         before::take_back(place, &s)?;
     }
     s.turn(Turn::Reset)?;
