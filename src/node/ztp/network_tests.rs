@@ -148,7 +148,7 @@ const ONBOARDING: &str = r#"{"ietf-sztp-conveyed-info:onboarding-information": {
 fn go(b: &Bench, sources: &Sources) -> Result<Status, Fault> {
     let place = b.place();
     let running = Running { name: "bothy".into(), version: "1.0".into() };
-    Run { place: &place, running, sandbox: Sandbox::None, told: &mut |_| {} }.from_sources(sources)?;
+    Run { place: &place, running, sandbox: Sandbox::None, told: &mut |_| {}, go_on: &|| true }.from_sources(sources)?;
     super::status::read(&place.state)
 }
 

@@ -43,22 +43,26 @@ use crate::{
 const SLICE: Duration = Duration::from_millis(250);
 
 impl Sources {
-    /// As a configuration names them.
-    pub fn of(c: &config::Ztp) -> Result<Sources> {
-        let server = |s: &config::BootstrapServer| {
-            let (address, port) =
-                host_and_port(&s.address).ok_or_else(|| Fault::invalid(format!("ztp.server: '{}' is no host and port", s.address)))?;
-            let anchors = if s.ca.as_str().is_empty() { Vec::new() } else { anchors(s)? };
-            Ok(At { address, port: port.unwrap_or(443), anchors })
-        };
+    /// As a configuration names them, by what its files hold now. A server whose anchors cannot be read is no source, and no stranger.
+    pub fn of(c: &config::Ztp) -> Sources {
         let wanted = dhcp::Wanted { v4: source::V4, v6: source::V6 };
         let asks = move || dhcp::ask(wanted).into_iter().map(|(from, option)| Offered { from, option }).collect();
-        Ok(Sources {
-            media: c.media.clone(),
-            dhcp: if c.dhcp { Some(Box::new(asks)) } else { None },
-            servers: c.server.iter().map(server).collect::<Result<_>>()?,
-        })
+        let mut s = Sources { media: c.media.clone(), dhcp: if c.dhcp { Some(Box::new(asks)) } else { None }, ..Sources::default() };
+        for named in &c.server {
+            match server(named) {
+                Ok(at) => s.servers.push(at),
+                Err(f) => s.passed.push(format!("{}: {}", named.address, f.detail())),
+            }
+        }
+        s
     }
+}
+
+fn server(s: &config::BootstrapServer) -> Result<At> {
+    let (address, port) =
+        host_and_port(&s.address).ok_or_else(|| Fault::invalid(format!("ztp.server: '{}' is no host and port", s.address)))?;
+    let anchors = if s.ca.as_str().is_empty() { Vec::new() } else { anchors(s)? };
+    Ok(At { address, port: port.unwrap_or(443), anchors })
 }
 
 fn anchors(s: &config::BootstrapServer) -> Result<Vec<crate::ztp::Der>> {
@@ -71,7 +75,7 @@ fn anchors(s: &config::BootstrapServer) -> Result<Vec<crate::ztp::Der>> {
 /// How rounds are gone.
 pub struct Rounds<'a> {
     pub place: &'a Place,
-    pub sources: Sources,
+    pub sources: &'a config::Ztp,
     pub sandbox: Sandbox,
     /// The window before the second round, and where there is nobody who waits for it, before the first.
     pub first: Duration,
@@ -88,17 +92,21 @@ impl Rounds<'_> {
                 return Ok(false);
             }
             wait = true;
-            match self.once(told) {
+            match self.once(told, go_on) {
                 Ok(()) => return Ok(true),
                 Err(f) if f.kind() == Kind::Transient => tracing::info!(why = f.detail(), "zero touch: a round in vain"),
                 Err(f) => return Err(f),
+            }
+            if !go_on() {
+                return Ok(false);
             }
             schedule.ended(Duration::ZERO);
         }
     }
 
-    pub fn once(&self, told: &mut dyn FnMut(&Report)) -> Result<()> {
-        Run { place: self.place, running: running(), sandbox: self.sandbox, told }.from_sources(&self.sources)
+    pub fn once(&self, told: &mut dyn FnMut(&Report), go_on: &dyn Fn() -> bool) -> Result<()> {
+        let run = Run { place: self.place, running: running(), sandbox: self.sandbox, told, go_on };
+        run.from_sources(&Sources::of(self.sources))
     }
 
     fn pause(&self, schedule: Schedule, go_on: &dyn Fn() -> bool) -> Result<bool> {
@@ -130,11 +138,11 @@ pub fn by_itself(place: Place, c: &config::Ztp, access: Arc<Access>, anew: impl 
     if !c.enabled || access.is_claimed() || claimed(&place).exists() || status::read(&place.state)?.state == State::Bootstrapped {
         return Ok(None);
     }
-    let (first, sources) = (Duration::from_secs(c.retry_s), Sources::of(c)?);
+    let (first, sources) = (Duration::from_secs(c.retry_s), c.clone());
     let (standing, stopped) = mpsc::channel::<()>();
     let run = move || {
         let sandbox = Sandbox::of_this_host().unwrap_or(Sandbox::Absent);
-        let rounds = Rounds { place: &place, sources, sandbox, first, at_once: false };
+        let rounds = Rounds { place: &place, sources: &sources, sandbox, first, at_once: false };
         let go_on = || !access.is_claimed() && stopped.try_recv() != Err(mpsc::TryRecvError::Disconnected);
         let mut told = |r: &Report| tracing::info!(progress = ?r.progress, message = r.message, "zero touch");
         let mut before = String::new();

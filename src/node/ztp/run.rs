@@ -58,10 +58,21 @@ pub struct Run<'a> {
     pub sandbox: Sandbox,
     /// Told of each report as it is made.
     pub told: &'a mut dyn FnMut(&Report),
+    /// False: the box has become somebody's by another way, or bothy stops.
+    pub go_on: &'a dyn Fn() -> bool,
 }
 
 /// The names that accounts of programs wait under, until the daemon makes them.
 pub(super) const CLIENTS: &str = "clients.json";
+/// Entries of sources that were passed by, and characters of one.
+const MOST_PASSED: usize = 100;
+const LONGEST_WHY: usize = 300;
+/// Of a report: as much as a hub keeps.
+pub(super) const LONGEST_MESSAGE: usize = 1000;
+
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    text.char_indices().nth(most).map_or_else(|| text.to_owned(), |(end, _)| format!("{}...", &text[..end]))
+}
 
 impl Run<'_> {
     /// All of it. What fails takes back what was changed of the configuration, and it is as it was. Asks no server.
@@ -89,6 +100,7 @@ impl Run<'_> {
         let mut status = status::read(&place.state)?;
         // A run that a power cut ended may have left its configuration behind.
         if status.state == State::Running {
+            script::stop();
             before::take_back(place, &status)?;
         }
         status.turn(Turn::Begin)?;
@@ -100,7 +112,7 @@ impl Run<'_> {
         };
         before::clean(place)?;
         status::write(&status, &place.state)?;
-        let mut w = Work { run: &mut self, status: &mut status, remote: None };
+        let mut w = Work { run: &mut self, status: &mut status, remote: None, stuck: false };
         let end = work(&mut w);
         if let Err(f) = &end {
             // Where a server was told of the failure, this one is for the record.
@@ -121,12 +133,14 @@ pub(super) struct Work<'w, 'r> {
     pub status: &'w mut Status,
     /// The trusted server that is told of it.
     pub remote: Option<Remote>,
+    /// What failed could not be taken back: nothing else is begun over it.
+    pub stuck: bool,
 }
 
 impl Work<'_, '_> {
     /// Said here and kept; told to the server where it wants it. That it cannot be told changes nothing.
     pub fn report(&mut self, progress: Progress, message: &str) {
-        let report = Report { progress, message: message.to_owned() };
+        let report = Report { progress, message: shortened(message, LONGEST_MESSAGE) };
         if let Some(r) = &self.remote
             && let Err(why) = r.tell(&report)
         {
@@ -143,6 +157,17 @@ impl Work<'_, '_> {
         told.map_err(|why| Fault::transient(format!("the bootstrap server has not taken the progress report: {why}")))
     }
 
+    pub fn goes_on(&self) -> bool {
+        !self.stuck && (self.run.go_on)()
+    }
+
+    /// A source that has nothing, and why not: in words that may be a stranger's.
+    pub fn pass(&mut self, why: &str) {
+        if self.status.passed.len() < MOST_PASSED {
+            self.status.passed.push(shortened(why, LONGEST_WHY));
+        }
+    }
+
     fn keep(&mut self, report: Report) {
         (self.run.told)(&report);
         self.status.reports.push(report);
@@ -156,6 +181,10 @@ impl Work<'_, '_> {
     }
 
     pub fn onboard(&mut self, o: Onboarding) -> Result<()> {
+        // Servers may have been asked for minutes.
+        if !(self.run.go_on)() {
+            return Err(Fault::transient("this box has an account meanwhile, or bothy stops"));
+        }
         before::keep(self.run.place)?;
         for step in steps(o, &self.run.running) {
             self.step(step)?;

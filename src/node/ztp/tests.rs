@@ -58,7 +58,7 @@ impl Bench {
     fn run(&self, from: &Utf8Path) -> Result<Status, Fault> {
         let place = self.place();
         let running = Running { name: "bothy".into(), version: "1.0".into() };
-        Run { place: &place, running, sandbox: Sandbox::None, told: &mut |_| {} }.from_stick(from)?;
+        Run { place: &place, running, sandbox: Sandbox::None, told: &mut |_| {}, go_on: &|| true }.from_stick(from)?;
         super::status::read(&place.state)
     }
     pub(super) fn config(&self) -> String {
