@@ -469,7 +469,8 @@ fn a_hub_hands_out_what_the_owner_has_signed_and_certifies_the_boxs_own_name_alo
         name: "hub.example".into(),
         bootstrap: 8443,
         home: 4336,
-        certificate: b.file("factory/owner.pem"),
+        shown: certificates(&fs::read_to_string(b.file("factory/owner.pem")).expect("pem")).expect("certificate"),
+        pinned: Box::new(|serial| serial == "BX-3"),
         owner,
         documents: b.file("documents"),
     };
@@ -506,6 +507,12 @@ fn a_hub_hands_out_what_the_owner_has_signed_and_certifies_the_boxs_own_name_alo
     *torn.last_mut().expect("bytes") ^= 1;
     refused(desk.answer("BX-1", &made(torn)), "its own key has not signed it");
     assert!(!b.file("factory").read_dir_utf8().expect("folder").flatten().any(|f| f.file_name().starts_with("operational-")));
+
+    // Of an enrolled certificate it is the box's own that counts.
+    fs::create_dir_all(b.file("documents/BX-3")).expect("folder");
+    let able = Ask { csr: Csr::Able, ..Ask::default() };
+    assert!(matches!(desk.answer("BX-3", &able).expect("answered"), Answer::Data { .. }), "no request is wanted");
+    refused(desk.answer("BX-1", &Ask::default()), "would not let this box in");
 
     fs::write(folder.join("replace.toml"), "").expect("document");
     refused(desk.answer("BX-1", &Ask::default()), "either merge.toml or replace.toml");
