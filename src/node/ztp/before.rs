@@ -156,6 +156,7 @@ pub fn unfit(place: &Place, why: &Fault) -> Result<bool> {
     now.turn(Turn::Unfit)?;
     now.unproven = false;
     let message = format!("bothy does not start by the conveyed configuration: {}", why.detail());
+    let message = super::run::shortened(&message, super::run::LONGEST_MESSAGE);
     now.reports.push(Report { progress: Progress::BootstrapError, message });
     status::write(&now, &place.state)?;
     Ok(true)

@@ -17,17 +17,24 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
-    time_provider::TimeProvider,
 };
 use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 use super::Place;
 use crate::{
     model::error::{Fault, Result},
-    ztp::{Der, artefact::LIMIT, rpc::JSON, walk::At},
+    ztp::{
+        Der,
+        artefact::{self, LIMIT},
+        rpc::JSON,
+        walk::At,
+    },
 };
 
 const LOOK_UP: Duration = Duration::from_secs(20);
@@ -41,16 +48,45 @@ pub(super) struct Client {
     runtime: Runtime,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    time: Arc<NotBefore>,
+    /// The clock is one.
+    dated: bool,
 }
 
-/// The box's clock, or where that is no clock, the day of its software (RFC 8572 9.1): certificates of servers are of after it.
+/// As usual, but without a clock: a certificate is looked at as on its first day (RFC 8572 9.1).
 #[derive(Debug)]
-struct NotBefore(UnixTime);
+struct Undated(Arc<WebPkiServerVerifier>);
 
-impl TimeProvider for NotBefore {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::now().max(self.0))
+impl ServerCertVerifier for Undated {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let first = artefact::not_before(own).and_then(|t| u64::try_from(t.as_second()).ok());
+        let at = first.map_or(now, |s| UnixTime::since_unix_epoch(Duration::from_secs(s)));
+        self.0.verify_server_cert(own, between, name, ocsp, at)
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, cert, dss)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, cert, dss)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
     }
 }
 
@@ -98,13 +134,12 @@ impl Client {
             .enable_all()
             .build()
             .map_err(|e| Fault::transient("no sockets for bootstrap servers").with_source(e))?;
-        let made = UnixTime::since_unix_epoch(Duration::from_millis(super::software_made().map_or(0, |s| s.0)));
-        Ok(Client { runtime, chain, key, time: Arc::new(NotBefore(made)) })
+        Ok(Client { runtime, chain, key, dated: place.now().stamp().is_some() })
     }
 
     fn tls(&self, anchors: &[Der]) -> Result<Arc<ClientConfig>, String> {
         let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_details(provider.clone(), self.time.clone())
+        let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|e| e.to_string())?;
         let builder = if anchors.is_empty() {
@@ -114,7 +149,12 @@ impl Client {
             for a in anchors {
                 roots.add(CertificateDer::from(a.0.clone())).map_err(|e| format!("its trust anchor is no usable certificate: {e}"))?;
             }
-            builder.with_root_certificates(roots)
+            let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|e| e.to_string())?;
+            if self.dated {
+                builder.with_webpki_verifier(usual)
+            } else {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Undated(usual)))
+            }
         };
         let mut config = builder
             .with_client_auth_cert(self.chain.clone(), self.key.clone_key())
