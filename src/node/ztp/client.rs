@@ -225,3 +225,33 @@ fn no_tls(e: &std::io::Error) -> String {
         Some(_) | None => format!("no TLS: {e}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_clock_a_certificate_holds_whenever_it_is_for() {
+        for (from, to, text) in [(1990, 1991, "1990-02-03"), (2020, 2040, "2020-02-03"), (2060, 2090, "2060-02-03")] {
+            let key = rcgen::KeyPair::generate().expect("key");
+            let mut params = rcgen::CertificateParams::new(vec!["hub".to_owned()]).expect("params");
+            (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 2, 3), rcgen::date_time_ymd(to, 2, 3));
+            let cert = params.self_signed(&key).expect("certificate");
+            let first = artefact::not_before(cert.der()).expect("a date");
+            assert_eq!(first.to_string(), format!("{text}T00:00:00Z"));
+            let mut roots = RootCertStore::empty();
+            roots.add(cert.der().clone()).expect("root");
+            let provider = Arc::new(ring::default_provider());
+            let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().expect("verifier");
+            let is_believed = |by: &dyn ServerCertVerifier, name: &'static str| {
+                let name = ServerName::try_from(name).expect("name");
+                // The second of January of 2026.
+                let now = UnixTime::since_unix_epoch(Duration::from_secs(1_767_312_000));
+                by.verify_server_cert(cert.der(), &[], &name, &[], now).is_ok()
+            };
+            assert_eq!(is_believed(&*usual, "hub"), from == 2020, "{from}");
+            let undated = Undated(usual);
+            assert!(is_believed(&undated, "hub") && !is_believed(&undated, "other"), "{from}");
+        }
+    }
+}

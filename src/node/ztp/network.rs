@@ -281,7 +281,7 @@ fn ask_at(w: &Work<'_, '_>, client: &Client, at: &At, to: SocketAddr) -> Result<
 }
 
 /// A new key of the box's own, which stays, and a request with the names of its IDevID (RFC 9646, PKCS#10, DER).
-fn request(files: &Utf8Path, serial_number: &str) -> Result<Vec<u8>> {
+pub(super) fn request(files: &Utf8Path, serial_number: &str) -> Result<Vec<u8>> {
     // Of these openssl makes more than letters: another attribute, another value.
     let name = serial_number.replace('\\', "\\\\").replace('/', "\\/").replace('+', "\\+");
     let (key, csr) = (files.join(OWN_KEY), files.join("operational.csr"));
