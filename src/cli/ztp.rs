@@ -174,8 +174,7 @@ impl Ztp {
                     } else {
                         Config::default().ztp
                     };
-                    let rounds =
-                        Rounds { place: &place, sources: &c, sandbox, first: Duration::from_secs(c.retry_s), at_once: true };
+                    let rounds = Rounds { place: &place, sources: &c, sandbox, first: Duration::from_secs(c.retry_s), at_once: true };
                     if once {
                         rounds.once(&mut told, &|| true)?;
                     } else {

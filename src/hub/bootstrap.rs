@@ -7,7 +7,12 @@
 //! Owns the sockets and who is let in: boxes whose IDevID leads to one of the anchors and names a serial number that is enrolled.
 //! Never: what a box shall be, or a signature.
 
-use std::{convert::Infallible, net::{IpAddr, Ipv6Addr, SocketAddr}, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use camino::Utf8PathBuf;
 use http_body_util::{BodyExt as _, Full, Limited};

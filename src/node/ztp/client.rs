@@ -139,9 +139,8 @@ impl Client {
 
     fn tls(&self, anchors: &[Der]) -> Result<Arc<ClientConfig>, String> {
         let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(|e| e.to_string())?;
+        let builder =
+            ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
         let builder = if anchors.is_empty() {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Blind(provider)))
         } else {

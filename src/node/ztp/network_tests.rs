@@ -337,7 +337,7 @@ fn a_redirect_that_leads_back_is_followed_once_and_a_box_without_identity_asks_n
     let b = Bench::new();
     let good = b.factory().artefacts(&wish()).expect("data");
     let s = serve(&b, Box::new(move |_| data(good.clone())), fine);
-    let status = go(&b, &Sources { servers: vec![s.stranger()], ..all }).expect("bootstrapped");
+    let status = go(&b, &Sources { servers: vec![s.stranger()], dhcp: None, ..all }).expect("bootstrapped");
     assert!(status.passed[0].contains("holds no certificate"), "{:?}", status.passed);
 }
 

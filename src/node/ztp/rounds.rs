@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use camino::Utf8PathBuf;
+
 use super::{
     Place, Run, Sandbox, Sources, before,
     network::Offered,
@@ -14,8 +16,6 @@ use super::{
     running,
     status::{self, State},
 };
-use camino::Utf8PathBuf;
-
 use crate::{
     access::{Access, Caller, manage::AccountChange},
     call_home::schedule::Schedule,

@@ -256,7 +256,8 @@ fn a_configuration_stays_once_the_daemon_has_come_up_by_it() {
 
 fn access(b: &Bench) -> Access {
     let store = Store::open(b.file("store").as_std_path(), Options { flush_every_ms: 0, ..Options::default() }).expect("store");
-    let (access, _) = Access::open(store, Arc::new(SystemClock::default()), Box::new(|| Duration::ZERO), Settings::default()).expect("access");
+    let (access, _) =
+        Access::open(store, Arc::new(SystemClock::default()), Box::new(|| Duration::ZERO), Settings::default()).expect("access");
     access.bootstrap().expect("token");
     access
 }
