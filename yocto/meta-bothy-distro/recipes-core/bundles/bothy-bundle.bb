@@ -37,6 +37,11 @@ python () {
 # Flags are not seen in a variable's hash.
 do_configure[vardeps] += "BOTHY_SECURITY BOTHY_MIN_FROM"
 
+# The distribution says them; under another one this still parses.
+BOTHY_IMAGE_VERSION ??= "${PV}"
+BOTHY_UPDATE_KEY ??= ""
+BOTHY_UPDATE_CERT ??= ""
+BOTHY_UPDATE_CA ??= ""
 RAUC_KEY_FILE = "${BOTHY_UPDATE_KEY}"
 RAUC_CERT_FILE = "${BOTHY_UPDATE_CERT}"
 RAUC_KEYRING_FILE = "${BOTHY_UPDATE_CA}"

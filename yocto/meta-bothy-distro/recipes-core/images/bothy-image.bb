@@ -41,6 +41,9 @@ inherit core-image bothy-slot features_check
 REQUIRED_DISTRO_FEATURES = "systemd usrmerge rauc virtualization kvm"
 COMPATIBLE_HOST = "x86_64.*-linux"
 
+BOTHY_IMAGE_VERSION ??= "${PV}"
+BOTHY_UPDATE_CA ??= ""
+
 # What image/steps/tree does: name and version, the keyring, what runs, and a /var that each boot copies to memory.
 ROOTFS_POSTPROCESS_COMMAND:append = " bothy_say_what_it_is"
 # Last of all, for the package manager keeps its own in /var until it is done.
