@@ -1,6 +1,6 @@
 //! The composition root: the only room that names adapters.
 
-mod anew;
+pub mod anew;
 mod centre;
 mod conditions;
 pub mod core;

@@ -13,7 +13,7 @@ use crate::{
     config::{Config, LiveConfig},
     host::openssl::certificates,
     node::ztp::{
-        Place, Rounds, Run, Sandbox, Sources, check,
+        Place, Rounds, Run, Sandbox, check,
         factory::{Factory, Wish, request},
         reset, running, status as status_of, stick,
     },
@@ -167,17 +167,16 @@ impl Ztp {
                 let sandbox = if unconfined { Sandbox::None } else { Sandbox::of_this_host()? };
                 let mut told = |r: &Report| out.say(&line(r));
                 if let Some(from) = from {
-                    Run { place: &place, running: running(), sandbox, told: &mut told }.from_stick(&from)?;
+                    Run { place: &place, running: running(), sandbox, told: &mut told, go_on: &|| true }.from_stick(&from)?;
                 } else {
                     let c = if place.config.exists() {
                         LiveConfig::read(&place.config).map_err(|r| Failure::Here(r.to_string()))?.ztp
                     } else {
                         Config::default().ztp
                     };
-                    let (sources, first) = (Sources::of(&c)?, Duration::from_secs(c.retry_s));
-                    let rounds = Rounds { place: &place, sources, sandbox, first, at_once: true };
+                    let rounds = Rounds { place: &place, sources: &c, sandbox, first: Duration::from_secs(c.retry_s), at_once: true };
                     if once {
-                        rounds.once(&mut told)?;
+                        rounds.once(&mut told, &|| true)?;
                     } else {
                         rounds.go(&mut told, &|| true)?;
                     }

@@ -7,7 +7,12 @@
 //! Owns the sockets and who is let in: boxes whose IDevID leads to one of the anchors and names a serial number that is enrolled.
 //! Never: what a box shall be, or a signature.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use camino::Utf8PathBuf;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -123,7 +128,7 @@ async fn accept(desk: Arc<Desk>, listener: TcpListener) {
         let Ok(place) = waiting.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((tcp, from)) => {
-                if let Some(guest) = Guest::let_in(&guests, from.ip()) {
+                if let Some(guest) = Guest::let_in(&guests, site(from.ip())) {
                     let (desk, door) = (desk.clone(), door.clone());
                     all.spawn(async move {
                         let _held = place;
@@ -140,6 +145,14 @@ async fn accept(desk: Arc<Desk>, listener: TcpListener) {
             }
         }
         while all.try_join_next().is_some() {}
+    }
+}
+
+/// Who has one address of IPv6 has a /64 of them.
+fn site(from: IpAddr) -> IpAddr {
+    match from.to_canonical() {
+        IpAddr::V6(a) => IpAddr::V6(Ipv6Addr::from_bits(a.to_bits() & !u128::from(u64::MAX))),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -247,6 +260,25 @@ async fn asked(desk: &Arc<Desk>, serial: SmolStr, body: &[u8]) -> Said {
                     no(StatusCode::SERVICE_UNAVAILABLE, "operation-failed", "the hub cannot answer now; its log says why")
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_are_counted_by_what_one_site_has_of_addresses() {
+        for (a, b, same) in [
+            ("2001:db8::1", "2001:db8::ffff:0:0:2", true),
+            ("2001:db8:0:1::1", "2001:db8:0:2::1", false),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("::ffff:192.0.2.1", "::ffff:192.0.2.2", false),
+        ] {
+            let [x, y] = [a, b].map(|t| site(t.parse().expect("address")));
+            assert_eq!(x == y, same, "{a} {b}");
         }
     }
 }

@@ -11,7 +11,7 @@ use super::ztp::desk::Desk;
 use crate::{
     call_home::{self, CallHome},
     config::{self, Config, LiveConfig},
-    host::clock::OsDice,
+    host::{clock::OsDice, openssl::certificates},
     hub::{self, Hub},
     model::{
         error::{Fault, Result},
@@ -64,11 +64,15 @@ pub async fn bootstrap(config: &Config, hub: Arc<Hub>) -> Result<Option<hub::boo
     let listener = TcpListener::bind(at)
         .await
         .map_err(|e| Fault::transient(format!("the bootstrap server cannot listen on {at}: {e}; see hub.bootstrap")).with_source(e))?;
+    let text = std::fs::read_to_string(&certificate).map_err(|e| Fault::transient(format!("cannot read {certificate}: {e}")))?;
+    let shown = certificates(&text).map_err(|f| f.context(&certificate))?;
+    let known = hub.clone();
     let desk = Desk {
         name: h.name.to_string(),
         bootstrap: at.port(),
         home: home.port(),
-        certificate: certificate.clone(),
+        shown,
+        pinned: Box::new(move |serial| known.view(serial).is_some_and(|v| v.enrolled.fingerprint.is_some())),
         owner: h.owner.clone(),
         documents: h.documents.clone(),
     };

@@ -211,8 +211,6 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     let begun = Instant::now();
     let (store, clock) = (core.nfvo.vnfm().store().clone(), core.nfvo.vnfm().clock().clone());
     let (access, provisioned) = Access::open(store, clock, Box::new(move || begun.elapsed()), access_settings(config))?;
-    let brought = ztp::enrol(&place, &access)?;
-    let provisioned = provisioned || brought;
     let access = Arc::new(access);
     let changed = access.clone();
     live.on_change(move |c| changed.set_settings(access_settings(c)));
@@ -280,6 +278,10 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         server.listen_tls(listener, tls.clone(), api::router(&services, &l.reference_points));
         tracing::info!(address = %l.address, "serving HTTPS");
     }
+    let socket = config.socket_path();
+    let local = bind_local(&socket).await?;
+    // Not before all is there that a configuration may have wrong: what was conveyed can be taken back until then, accounts cannot.
+    let provisioned = ztp::enrol(&place, &services.access) || provisioned;
     for (c, centre) in config.call_home.iter().zip(services.call_home.centres()) {
         let (certificate, key) =
             if c.certificate.as_str().is_empty() { config.tls_paths() } else { (c.certificate.clone(), c.key.clone()) };
@@ -287,9 +289,8 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         let router = api::router(&services, &c.reference_points);
         server.call_home(centre.clone(), shown, Duration::from_secs(c.keep_alive_s), router);
     }
-    let socket = config.socket_path();
     let everything = ReferencePoint::TOGETHER;
-    server.listen_local(bind_local(&socket).await?, api::router(&services, everything));
+    server.listen_local(local, api::router(&services, everything));
     tracing::info!(%socket, fingerprint = tls.fingerprint(), fresh, "ready");
     let first = config.run_dir.join("first-start");
     if provisioned {
@@ -299,6 +300,10 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     }
     say(&[NotifyState::Ready]);
 
+    if let Err(fault) = ztp::proven(&place) {
+        tracing::error!("that bothy has come up by the conveyed configuration is not noted: {fault:?}");
+    }
+    let claimed = config.ztp.enabled.then(|| place.clone());
     let done = anew.clone();
     let looks = ztp::by_itself(place, &config.ztp, services.access.clone(), move || done.notify_one());
     // A box that cannot look for its owner still serves.
@@ -306,7 +311,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         tracing::error!("zero touch does not begin: {fault:?}");
         None
     });
-    let ended = until_told(&services, &first, &anew).await?;
+    let ended = until_told(&services, &first, claimed, &anew).await?;
     drop(looks);
     match NotifyState::monotonic_usec_now().ok().filter(|_| ended == Ended::Anew) {
         // The service manager would end what it takes to be stopping.
@@ -435,8 +440,13 @@ const STORE_CHECK: Duration = Duration::from_secs(1);
 const BARRIER_EACH: u32 = 5;
 
 /// Waits for the signal that ends the daemon, or for the word that it begins `anew`; takes the configuration up anew on SIGHUP.
-/// `first`: what the box's screen shows until it has an administrator.
-async fn until_told(services: &Arc<Services>, first: &Utf8Path, anew: &tokio::sync::Notify) -> Result<Ended> {
+/// `first`: what the box's screen shows until it has an administrator. `claimed`: where it is kept that it has one.
+async fn until_told(
+    services: &Arc<Services>,
+    first: &Utf8Path,
+    mut claimed: Option<ztp::Place>,
+    anew: &tokio::sync::Notify,
+) -> Result<Ended> {
     let mut is_shown = first.exists();
     let on = |kind| signal(kind).map_err(|e| Fault::transient(format!("cannot wait for signals: {e}")).with_source(e));
     let (mut term, mut int, mut hup) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
@@ -451,6 +461,11 @@ async fn until_told(services: &Arc<Services>, first: &Utf8Path, anew: &tokio::sy
                 if is_shown && services.access.is_claimed() {
                     crate::host::durable::remove(first)?;
                     is_shown = false;
+                }
+                if let Some(place) = claimed.take_if(|_| services.access.is_claimed())
+                    && let Err(fault) = ztp::keep_claimed(&place)
+                {
+                    tracing::error!("that this box has an administrator is not kept for zero touch: {fault:?}");
                 }
                 let store = services.nfvo.vnfm().store().clone();
                 let sound = if count.is_multiple_of(BARRIER_EACH) {

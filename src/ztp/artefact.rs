@@ -153,6 +153,27 @@ fn names(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((issuer, tbs.take(SEQUENCE)?))
 }
 
+/// From when a certificate holds (RFC 5280 4.1.2.5).
+pub fn not_before(certificate: &[u8]) -> Option<jiff::Timestamp> {
+    const UTC: u8 = 0x17;
+    const GENERALIZED: u8 = 0x18;
+    let mut tbs = Reader(Reader(Reader(certificate).take(SEQUENCE)?).take(SEQUENCE)?);
+    tbs.take(EXPLICIT_0);
+    tbs.take(INTEGER)?;
+    tbs.take(SEQUENCE)?;
+    tbs.take(SEQUENCE)?;
+    let (kind, text) = Reader(tbs.take(SEQUENCE)?).element()?;
+    let text = std::str::from_utf8(text).ok().filter(|t| t.is_ascii())?;
+    let text = match kind {
+        UTC => format!("{}{text}", if text.get(..2)? < "50" { "20" } else { "19" }),
+        GENERALIZED => text.to_owned(),
+        _ => return None,
+    };
+    let part = |from: usize, to: usize| text.get(from..to);
+    let (day, time) = ((part(0, 4)?, part(4, 6)?, part(6, 8)?), (part(8, 10)?, part(10, 12)?, part(12, 14)?));
+    format!("{}-{}-{}T{}:{}:{}Z", day.0, day.1, day.2, time.0, time.1, time.2).parse().ok()
+}
+
 /// The serial number in the subject of a certificate (X.520 2.5.4.5; IEEE 802.1AR 8.6), and the key identifier of its issuer (RFC 5280 4.2.1.1).
 pub fn identity(certificate: &Der) -> Option<(smol_str::SmolStr, Option<Vec<u8>>)> {
     let (_, subject) = names(&certificate.0)?;

@@ -8,6 +8,9 @@ use smol_str::SmolStr;
 
 use crate::model::error::{Fault, Result};
 
+/// As many as a walk asks.
+const MOST_SERVERS: usize = 100;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conveyed {
     Redirect(Vec<Server>),
@@ -138,10 +141,15 @@ impl Wrong {
         if all.is_empty() {
             self.0.push("bootstrap-server: at least one".into());
         }
+        if all.len() > MOST_SERVERS {
+            self.0.push(format!("bootstrap-server: {} of them, and {MOST_SERVERS} are the most that are followed", all.len()));
+            return Vec::new();
+        }
         let mut servers: Vec<Server> = Vec::new();
         for s in all {
             if !is_host(&s.address) {
-                self.0.push(format!("address: '{}' is neither a host name nor an IP address", s.address));
+                let shown: String = s.address.chars().take(80).collect();
+                self.0.push(format!("address: '{shown}' is neither a host name nor an IP address"));
             }
             if servers.iter().any(|x| x.address == s.address) {
                 self.0.push(format!("address: '{}' is there twice", s.address));

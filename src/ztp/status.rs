@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! Factory ──begin──> Running ──done──> Bootstrapped ──reset──> Factory
-//!    ^                  │ failed, or found so after a power cut
-//!    └──── begin ──── Failed
+//!    ^                  │ failed, or found   │ unfit: the daemon did not come
+//!    │                  v so after a cut     v up by what was conveyed
+//!    └──── begin ──── Failed <───────────────┘
 //! ```
 //! Owns the states and what is shown of them. Never: the file that this is kept in (`node`).
 
@@ -29,6 +30,7 @@ pub enum Turn {
     Begin,
     Done,
     Failed,
+    Unfit,
     Reset,
 }
 
@@ -39,15 +41,18 @@ impl State {
             // Running, found by somebody who begins: the run before was cut off.
             (State::Factory | State::Failed | State::Running, Turn::Begin) => Some(State::Running),
             (State::Running, Turn::Done) => Some(State::Bootstrapped),
-            (State::Running, Turn::Failed) => Some(State::Failed),
+            (State::Running, Turn::Failed) | (State::Bootstrapped, Turn::Unfit) => Some(State::Failed),
             (State::Factory | State::Running | State::Bootstrapped | State::Failed, Turn::Reset) => Some(State::Factory),
-            (State::Bootstrapped, Turn::Begin) | (State::Factory | State::Bootstrapped | State::Failed, Turn::Done | Turn::Failed) => None,
+            (State::Bootstrapped, Turn::Begin)
+            | (State::Factory | State::Bootstrapped | State::Failed, Turn::Done | Turn::Failed)
+            | (State::Factory | State::Running | State::Failed, Turn::Unfit) => None,
         }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+// A later version's word is passed over: the box may have gone back to this one.
+#[serde(rename_all = "camelCase")]
 pub struct Status {
     pub state: State,
     /// Where the bootstrapping data came from.
@@ -61,6 +66,9 @@ pub struct Status {
     /// The folder of what came beside the configuration, below that of the state.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub files: String,
+    /// The daemon has not come up by this configuration yet: it may still be taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unproven: bool,
     /// When the sources are gone through again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Stamp>,
@@ -68,7 +76,15 @@ pub struct Status {
 
 impl Default for Status {
     fn default() -> Status {
-        Status { state: State::Factory, source: String::new(), reports: Vec::new(), passed: Vec::new(), files: String::new(), next: None }
+        Status {
+            state: State::Factory,
+            source: String::new(),
+            reports: Vec::new(),
+            passed: Vec::new(),
+            files: String::new(),
+            unproven: false,
+            next: None,
+        }
     }
 }
 
@@ -91,15 +107,15 @@ mod tests {
     #[test]
     fn a_box_is_bootstrapped_once_and_tries_until_it_is() {
         use State::{Bootstrapped, Factory, Failed, Running};
-        use Turn::{Begin, Done, Failed as Fails, Reset};
+        use Turn::{Begin, Done, Failed as Fails, Reset, Unfit};
         let all = [
-            (Factory, [Some(Running), None, None, Some(Factory)]),
-            (Running, [Some(Running), Some(Bootstrapped), Some(Failed), Some(Factory)]),
-            (Bootstrapped, [None, None, None, Some(Factory)]),
-            (Failed, [Some(Running), None, None, Some(Factory)]),
+            (Factory, [Some(Running), None, None, None, Some(Factory)]),
+            (Running, [Some(Running), Some(Bootstrapped), Some(Failed), None, Some(Factory)]),
+            (Bootstrapped, [None, None, None, Some(Failed), Some(Factory)]),
+            (Failed, [Some(Running), None, None, None, Some(Factory)]),
         ];
         for (from, to) in all {
-            assert_eq!([Begin, Done, Fails, Reset].map(|t| from.turn(t)), to, "{from:?}");
+            assert_eq!([Begin, Done, Fails, Unfit, Reset].map(|t| from.turn(t)), to, "{from:?}");
         }
     }
 }

@@ -118,6 +118,7 @@ fn conveyed_information_is_read_strictly() {
         (servers(json!([])), "at least one"),
         (servers(json!([{"address": "a b"}])), "neither a host name nor an IP address"),
         (servers(json!([{"address": "-a"}])), "neither"),
+        (servers(json!(vec![json!({"address": "a b"}); 101])), "101 of them, and 100 are the most"),
         (servers(json!([{"address": "hub"}, {"address": "hub", "port": 1}])), "there twice"),
         (servers(json!([{"address": "hub", "port": 0}])), "1 to 65535"),
         (servers(json!([{"address": "hub", "trust-anchor": "%"}])), "trust-anchor: this is not base64"),

@@ -91,7 +91,7 @@ fn a_fresh_box_that_knows_a_bootstrap_server_alone_is_driven_through_the_hub_and
     // The boxes know where to ask, and nothing else.
     let told = format!("[ztp]\nenabled = true\ndhcp = false\nretry_s = 1\n[[ztp.server]]\naddress = \"localhost:{boots}\"\n");
     // One that is not enrolled, and one of another maker.
-    for (serial, why) in [("BX-2", "answered 403: this box is not enrolled here"), ("BX-3", "localhost:")] {
+    for (serial, why) in [("BX-2", "answered 403: this box is not enrolled here"), ("BX-3", "(untrusted): ")] {
         let dir = temp.path().join(format!("{serial}-box"));
         config(&dir, free_port(), &told);
         let place = |what: &str| dir.join(what).display().to_string();
@@ -107,6 +107,7 @@ fn a_fresh_box_that_knows_a_bootstrap_server_alone_is_driven_through_the_hub_and
             &place("bothy.toml"),
         ]);
         assert!(!fine && said.contains(why), "{serial}: {said}");
+        assert_eq!(said.contains("answered"), serial == "BX-2", "whom the hub's TLS lets in is answered, nobody else: {said}");
         let (_, said) = ztp(&["status", "--identity", &at(serial), "--state", &place("state")]);
         let v: Value = serde_json::from_str(&said).expect("status");
         assert_eq!((&v["state"], v["passed"].as_array().map(Vec::len)), (&json!("failed"), Some(1)), "{v:#}");
@@ -152,4 +153,24 @@ fn a_fresh_box_that_knows_a_bootstrap_server_alone_is_driven_through_the_hub_and
     e.stop();
     let log = h.stop();
     assert!(log.contains("a box would bootstrap that is not enrolled here") && log.contains("no box of a known manufacturer"), "{log}");
+}
+
+#[test]
+fn a_daemon_that_cannot_start_by_what_was_conveyed_comes_up_by_the_configuration_of_before() {
+    let temp = tempfile::tempdir().expect("dir");
+    let dir = temp.path();
+    config(dir, free_port(), "");
+    let (file, state) = (dir.join("bothy.toml"), dir.join("data/ztp"));
+    let was = fs::read_to_string(&file).expect("config");
+    fs::create_dir_all(&state).expect("state");
+    fs::write(state.join("before.toml"), &was).expect("kept");
+    fs::write(state.join("status.json"), r#"{"state": "bootstrapped", "unproven": true}"#).expect("status");
+    // Nothing is wrong with it but that this host has no such address.
+    fs::write(&file, was.replace("127.0.0.1", "192.0.2.1")).expect("conveyed");
+    let d = Daemon::start(dir);
+    assert_eq!(fs::read_to_string(&file).expect("config"), was);
+    let (_, said) = ztp(&["status", "--state", &state.display().to_string()]);
+    let v: Value = serde_json::from_str(&said).expect("status");
+    assert!(v["state"] == "failed" && said.contains("cannot listen on 192.0.2.1"), "{said}");
+    d.stop();
 }

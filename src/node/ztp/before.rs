@@ -13,7 +13,10 @@ use super::{Place, State, Status, status};
 use crate::{
     host::durable,
     model::error::{Fault, Result},
-    ztp::status::Turn,
+    ztp::{
+        report::{Progress, Report},
+        status::Turn,
+    },
 };
 
 fn file(place: &Place) -> Utf8PathBuf {
@@ -33,14 +36,20 @@ pub fn alone(state: &Utf8Path) -> Result<Flock<File>> {
     Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|_| Fault::conflict("zero touch is at work already: `bothy ztp status`"))
 }
 
-/// Nothing of an earlier run is there any more, and this is what a failure leads back to.
-pub fn keep(place: &Place) -> Result<()> {
-    // What a power cut has left: contents that were encrypted, a script.
+/// Nothing of an earlier run is there any more: nothing of it is taken back, and contents that were encrypted, or a script, which a
+/// power cut has left, are gone.
+pub fn clean(place: &Place) -> Result<()> {
+    forget(place)?;
     match fs::remove_dir_all(&place.work) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(Fault::transient(format!("cannot empty {}: {e}", place.work))),
         Ok(()) | Err(_) => {}
     }
-    durable::ensure_folder(&place.work, 0o700)?;
+    durable::ensure_folder(&place.work, 0o700)
+}
+
+/// From here on there is something to take back, and this is what a failure leads to. Not before: an operator may write the
+/// configuration while servers are asked.
+pub fn keep(place: &Place) -> Result<()> {
     match fs::read(&place.config) {
         Ok(bytes) => {
             let mode = fs::metadata(&place.config).map_or(0o600, |m| m.permissions().mode() & 0o7777);
@@ -55,18 +64,29 @@ pub fn keep(place: &Place) -> Result<()> {
     }
 }
 
-/// The configuration is again what it was, its mode too, and what came beside the other one is gone.
+/// The configuration is again what it was, its mode too, and what came beside the other one is gone. Where nothing was kept, nothing
+/// was changed.
 pub fn take_back(place: &Place, status: &Status) -> Result<()> {
     drop_files(place, status)?;
     match fs::read(file(place)) {
         Ok(bytes) => {
             let mode = fs::metadata(file(place)).map_or(0o600, |m| m.permissions().mode() & 0o7777);
-            durable::ensure_file(&place.config, &bytes, mode)
+            durable::ensure_file(&place.config, &bytes, mode)?;
         }
-        Err(e) if e.kind() == ErrorKind::NotFound && none(place).exists() => durable::remove(&place.config),
-        // Cut off before it had begun.
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(Fault::transient(format!("cannot read {}: {e}", file(place)))),
+        Err(e) if e.kind() == ErrorKind::NotFound && none(place).exists() => durable::remove(&place.config)?,
+        Err(e) if e.kind() == ErrorKind::NotFound => {}
+        Err(e) => return Err(Fault::transient(format!("cannot read {}: {e}", file(place)))),
+    }
+    forget(place)
+}
+
+/// There is nothing to take back any more.
+pub fn forget(place: &Place) -> Result<()> {
+    durable::remove(&file(place))?;
+    durable::remove(&none(place))?;
+    match File::open(&place.state).and_then(|f| f.sync_all()) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Fault::transient(format!("cannot sync {}: {e}", place.state))),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -95,8 +115,49 @@ pub fn mend(place: &Place) -> Result<bool> {
     if now.state != State::Running {
         return Ok(false);
     }
+    super::script::stop();
     take_back(place, &now)?;
     now.turn(Turn::Failed)?;
+    status::write(&now, &place.state)?;
+    Ok(true)
+}
+
+pub fn is_unproven(place: &Place) -> bool {
+    status::read(&place.state).is_ok_and(|s| s.state == State::Bootstrapped && s.unproven)
+}
+
+/// The daemon has come up by what was conveyed: that stays, and of folders of earlier runs what it does not name goes.
+pub fn proven(place: &Place) -> Result<()> {
+    if !is_unproven(place) {
+        return Ok(());
+    }
+    let _alone = alone(&place.state)?;
+    let mut now = status::read(&place.state)?;
+    now.unproven = false;
+    status::write(&now, &place.state)?;
+    forget(place)?;
+    let config = fs::read_to_string(&place.config).map_err(|e| Fault::transient(format!("cannot read {}: {e}", place.config)))?;
+    let all = place.state.read_dir_utf8().map_err(|e| Fault::transient(format!("cannot read {}: {e}", place.state)))?;
+    for old in all.flatten().map(|e| e.file_name().to_owned()).filter(|n| *n != now.files && !config.contains(n.as_str())) {
+        drop_files(place, &Status { files: old, ..Status::default() })?;
+    }
+    Ok(())
+}
+
+/// The daemon does not come up by what was conveyed: the configuration of before is back, and servers are asked again. False: it has
+/// come up by this one, so it is not taken back.
+pub fn unfit(place: &Place, why: &Fault) -> Result<bool> {
+    if !is_unproven(place) {
+        return Ok(false);
+    }
+    let _alone = alone(&place.state)?;
+    let mut now = status::read(&place.state)?;
+    take_back(place, &now)?;
+    now.turn(Turn::Unfit)?;
+    now.unproven = false;
+    let message = format!("bothy does not start by the conveyed configuration: {}", why.detail());
+    let message = super::run::shortened(&message, super::run::LONGEST_MESSAGE);
+    now.reports.push(Report { progress: Progress::BootstrapError, message });
     status::write(&now, &place.state)?;
     Ok(true)
 }

@@ -6,6 +6,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use camino::Utf8Path;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Request,
@@ -16,17 +17,24 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
-    time_provider::TimeProvider,
 };
 use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 use super::Place;
 use crate::{
     model::error::{Fault, Result},
-    ztp::{Der, artefact::LIMIT, rpc::JSON, walk::At},
+    ztp::{
+        Der,
+        artefact::{self, LIMIT},
+        rpc::JSON,
+        walk::At,
+    },
 };
 
 const LOOK_UP: Duration = Duration::from_secs(20);
@@ -40,16 +48,45 @@ pub(super) struct Client {
     runtime: Runtime,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    time: Arc<NotBefore>,
+    /// The clock is one.
+    dated: bool,
 }
 
-/// The box's clock, or where that is no clock, the day of its software (RFC 8572 9.1): certificates of servers are of after it.
+/// As usual, but without a clock: a certificate is looked at as on its first day (RFC 8572 9.1).
 #[derive(Debug)]
-struct NotBefore(UnixTime);
+struct Undated(Arc<WebPkiServerVerifier>);
 
-impl TimeProvider for NotBefore {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::now().max(self.0))
+impl ServerCertVerifier for Undated {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let first = artefact::not_before(own).and_then(|t| u64::try_from(t.as_second()).ok());
+        let at = first.map_or(now, |s| UnixTime::since_unix_epoch(Duration::from_secs(s)));
+        self.0.verify_server_cert(own, between, name, ocsp, at)
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, cert, dss)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, cert, dss)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
     }
 }
 
@@ -92,24 +129,18 @@ impl ServerCertVerifier for Blind {
 impl Client {
     pub fn open(place: &Place) -> Result<Client> {
         let (certificate, key) = (place.certificate(), place.key());
-        // All that the file has: those between the IDevID and its anchor go along (5.3).
-        let chain = CertificateDer::pem_file_iter(&certificate)
-            .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-            .map_err(|e| Fault::conflict(format!("{certificate} holds no usable certificate: {e}")))?;
-        let key = PrivateKeyDer::from_pem_file(&key).map_err(|e| Fault::conflict(format!("{key} holds no usable private key: {e}")))?;
+        let (chain, key) = read(&certificate, &key)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| Fault::transient("no sockets for bootstrap servers").with_source(e))?;
-        let made = UnixTime::since_unix_epoch(Duration::from_millis(super::software_made().map_or(0, |s| s.0)));
-        Ok(Client { runtime, chain, key, time: Arc::new(NotBefore(made)) })
+        Ok(Client { runtime, chain, key, dated: place.now().stamp().is_some() })
     }
 
     fn tls(&self, anchors: &[Der]) -> Result<Arc<ClientConfig>, String> {
         let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_details(provider.clone(), self.time.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(|e| e.to_string())?;
+        let builder =
+            ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
         let builder = if anchors.is_empty() {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Blind(provider)))
         } else {
@@ -117,7 +148,12 @@ impl Client {
             for a in anchors {
                 roots.add(CertificateDer::from(a.0.clone())).map_err(|e| format!("its trust anchor is no usable certificate: {e}"))?;
             }
-            builder.with_root_certificates(roots)
+            let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|e| e.to_string())?;
+            if self.dated {
+                builder.with_webpki_verifier(usual)
+            } else {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Undated(usual)))
+            }
         };
         let mut config = builder
             .with_client_auth_cert(self.chain.clone(), self.key.clone_key())
@@ -162,6 +198,22 @@ impl Client {
     }
 }
 
+/// All that the file has: those between a certificate and its anchor go along (5.3).
+fn read(certificate: &Utf8Path, key: &Utf8Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+        .map_err(|e| Fault::conflict(format!("{certificate} holds no usable certificate: {e}")))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| Fault::conflict(format!("{key} holds no usable private key: {e}")))?;
+    Ok((chain, key))
+}
+
+/// Both can be shown, and the one is of the other.
+pub(super) fn pair(certificate: &Utf8Path, key: &Utf8Path) -> Result<()> {
+    let (chain, secret) = read(certificate, key)?;
+    let made = rustls::sign::CertifiedKey::from_der(chain, secret, &ring::default_provider());
+    made.map(|_| ()).map_err(|e| Fault::conflict(format!("{certificate} is no certificate of {key}: {e}")))
+}
+
 fn no_tls(e: &std::io::Error) -> String {
     match e.get_ref().and_then(|e| e.downcast_ref::<Error>()) {
         Some(Error::InvalidCertificate(why @ (CertificateError::UnknownIssuer | CertificateError::BadSignature))) => {
@@ -170,5 +222,35 @@ fn no_tls(e: &std::io::Error) -> String {
         Some(Error::InvalidCertificate(why)) => format!("its certificate is not believed: {why}"),
         Some(Error::AlertReceived(alert)) => format!("it refuses this box's certificate, or its TLS ({alert:?})"),
         Some(_) | None => format!("no TLS: {e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_clock_a_certificate_holds_whenever_it_is_for() {
+        for (from, to, text) in [(1990, 1991, "1990-02-03"), (2020, 2040, "2020-02-03"), (2060, 2090, "2060-02-03")] {
+            let key = rcgen::KeyPair::generate().expect("key");
+            let mut params = rcgen::CertificateParams::new(vec!["hub".to_owned()]).expect("params");
+            (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 2, 3), rcgen::date_time_ymd(to, 2, 3));
+            let cert = params.self_signed(&key).expect("certificate");
+            let first = artefact::not_before(cert.der()).expect("a date");
+            assert_eq!(first.to_string(), format!("{text}T00:00:00Z"));
+            let mut roots = RootCertStore::empty();
+            roots.add(cert.der().clone()).expect("root");
+            let provider = Arc::new(ring::default_provider());
+            let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().expect("verifier");
+            let is_believed = |by: &dyn ServerCertVerifier, name: &'static str| {
+                let name = ServerName::try_from(name).expect("name");
+                // The second of January of 2026.
+                let now = UnixTime::since_unix_epoch(Duration::from_secs(1_767_312_000));
+                by.verify_server_cert(cert.der(), &[], &name, &[], now).is_ok()
+            };
+            assert_eq!(is_believed(&*usual, "hub"), from == 2020, "{from}");
+            let undated = Undated(usual);
+            assert!(is_believed(&undated, "hub") && !is_believed(&undated, "other"), "{from}");
+        }
     }
 }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     access::certificate::Certificate,
-    host::openssl::{certificates, pem},
+    host::openssl::pem,
     model::error::{Fault, Result},
     ztp::{
         Der,
@@ -38,8 +38,10 @@ pub struct Desk {
     /// Where boxes bootstrap, and where they call.
     pub bootstrap: u16,
     pub home: u16,
-    /// What the hub shows.
-    pub certificate: Utf8PathBuf,
+    /// What the hub shows: as it was read for the listeners, and not as it may lie there since.
+    pub shown: Vec<Der>,
+    /// Whether a box is enrolled by one certificate, which is its own and not of the hub's making.
+    pub pinned: Box<dyn Fn(&str) -> bool + Send + Sync>,
     /// The owner's keys; empty: documents are all signed already.
     pub owner: Utf8PathBuf,
     pub documents: Utf8PathBuf,
@@ -63,15 +65,17 @@ impl Desk {
         let owner = Factory::open(&self.owner);
         let wish =
             Wish { serial_number: serial.to_owned(), nonce: ask.nonce.clone(), voucher: read(&folder.join(VOUCHER))?, ..Wish::default() };
-        let shown = self.shown()?;
+        let shown = &self.shown;
         if ask.signed_preferred {
             let anchors = shown.last().cloned().into_iter().collect();
             let wish = Wish { redirect: vec![(self.name.clone(), self.bootstrap)], anchors, ..wish };
             return Ok(Answer::Data { data: owner.artefacts(&wish)?, verbose: true });
         }
+        let pinned = (self.pinned)(serial);
+        let certifies = !pinned && owner.certifies();
         let own = match &ask.csr {
-            Csr::Able if owner.certifies() => return Ok(Answer::WantsCsr),
-            Csr::Made(der) if owner.certifies() => Some(owner.operational(serial, der)?),
+            Csr::Able if certifies => return Ok(Answer::WantsCsr),
+            Csr::Made(der) if certifies => Some(owner.operational(serial, der)?),
             Csr::None | Csr::Able | Csr::Made(_) => None,
         };
         let (handling, text) = match (text(&folder, "replace.toml")?, text(&folder, "merge.toml")?) {
@@ -79,7 +83,7 @@ impl Desk {
             (Some(t), None) => (Handling::Replace, t),
             (None, t) => (Handling::Merge, t.unwrap_or_default()),
         };
-        let configuration = self.with_hub(&text, &shown, own.as_deref()).map_err(|f| f.context(&folder))?;
+        let configuration = self.with_hub(&text, shown, own.as_deref(), pinned).map_err(|f| f.context(&folder))?;
         let wish = Wish {
             configuration: Some((handling, configuration.into_bytes())),
             before: read(&folder.join("before"))?,
@@ -90,15 +94,8 @@ impl Desk {
         Ok(Answer::Data { data: owner.artefacts(&wish)?, verbose: true })
     }
 
-    fn shown(&self) -> Result<Vec<Der>> {
-        let path = &self.certificate;
-        let text = fs::read_to_string(path).map_err(|e| Fault::transient(format!("cannot read {path}: {e}")))?;
-        let all = certificates(&text)?;
-        if all.is_empty() { Err(Fault::conflict(format!("{path} holds no certificate"))) } else { Ok(all) }
-    }
-
     /// The document, and what makes the box call this hub. A document that names centres of its own has that alone, and the files.
-    fn with_hub(&self, text: &str, shown: &[Der], own: Option<&str>) -> Result<String> {
+    fn with_hub(&self, text: &str, shown: &[Der], own: Option<&str>, pinned: bool) -> Result<String> {
         let mut all: Table =
             text.parse().map_err(|e: toml::de::Error| Fault::conflict(format!("the document is no TOML: {}", e.message())))?;
         let table = |pairs: &[(&str, &str)]| Value::Table(pairs.iter().map(|(k, v)| ((*k).to_owned(), Value::from(*v))).collect());
@@ -114,6 +111,12 @@ impl Desk {
             list.as_array_mut().ok_or_else(|| Fault::conflict(format!("the document's bootstrap.{key} is no list")))?.extend(more);
         }
         if !all.contains_key("call_home") {
+            if own.is_none() && !pinned {
+                return Err(Fault::conflict(
+                    "the hub would not let this box in: its certificate is pinned by no fingerprint, and it gets none of the hub's \
+                     (hub.owner has no operations.key, or the box asks for none): pin it, or name a centre in the document",
+                ));
+            }
             let host = if self.name.contains(':') { format!("[{}]", self.name) } else { self.name.clone() };
             let (address, key, certificate) =
                 (format!("{host}:{}", self.home), format!("{{files}}/{OWN_KEY}"), format!("{{files}}/{OWN_CERTIFICATE}"));
@@ -159,7 +162,8 @@ mod tests {
             name: "hub.example".into(),
             bootstrap: 8443,
             home: 4336,
-            certificate: "/c".into(),
+            shown: Vec::new(),
+            pinned: Box::new(|_| false),
             owner: "/o".into(),
             documents: "/d".into(),
         };
@@ -173,7 +177,7 @@ mod tests {
                 "noc:1",
             ),
         ] {
-            let text = desk.with_hub(document, &shown, own).expect("document");
+            let text = desk.with_hub(document, &shown, own, own.is_none()).expect("document");
             let (rest, e) = split(&text, Utf8Path::new("/f")).expect("parted");
             let config = Config::check(&rest).unwrap_or_else(|f| panic!("{f:?}\n{rest}"));
             let [c] = &config.call_home[..] else { panic!("{rest}") };
@@ -186,10 +190,13 @@ mod tests {
             assert!(e.files[0].1.contains("BEGIN CERTIFICATE") && e.files[0].1.contains("cm9vdA=="), "{}", e.files[0].1);
             assert_eq!((e.clients.len(), e.clients[0].fingerprint), (1, Certificate::read(b"leaf").fingerprint));
         }
-        for (document, why) in
-            [("a =", "no TOML"), ("bootstrap = 1", "is no table"), ("[bootstrap]\nfile = 1", "bootstrap.file is no list")]
-        {
-            let f = desk.with_hub(document, &shown, None).expect_err(why);
+        for (document, why) in [
+            ("a =", "no TOML"),
+            ("bootstrap = 1", "is no table"),
+            ("[bootstrap]\nfile = 1", "bootstrap.file is no list"),
+            ("", "would not let this box in"),
+        ] {
+            let f = desk.with_hub(document, &shown, None, false).expect_err(why);
             assert!(f.text().contains(why), "{}", f.text());
         }
     }

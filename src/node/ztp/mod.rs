@@ -23,9 +23,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::fcntl::OFlag;
 
 pub use self::{
-    before::mend,
+    before::{is_unproven, mend, proven, unfit},
     network::{Offered, Sources},
-    rounds::{Rounds, Standing, by_itself, enrol},
+    rounds::{Rounds, Standing, by_itself, enrol, keep_claimed},
     run::{Checked, Run, check},
     script::Sandbox,
     status::{State, Status, read as status},
@@ -159,6 +159,7 @@ pub fn reset(place: &Place) -> Result<()> {
     let _alone = before::alone(&place.state)?;
     let mut s = status::read(&place.state)?;
     if s.state == State::Running {
+        script::stop();
         before::take_back(place, &s)?;
     }
     s.turn(Turn::Reset)?;

@@ -8,7 +8,12 @@
 //! ```
 //! Owns what is asked of a server and told to it. Never: whom to believe (`ztp::judge`), or where redirects end (`ztp::walk`).
 
-use std::{fs, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -33,6 +38,11 @@ use crate::{
     },
 };
 
+/// How long servers are asked that one source leads to: others shall have their turn, whatever a stranger leads to.
+const LONGEST: Duration = Duration::from_secs(300);
+/// Servers passed by, of one source, that are told of.
+const MOST_OF_ONE: usize = 30;
+
 /// Where a box looks.
 #[derive(Default)]
 pub struct Sources {
@@ -42,6 +52,8 @@ pub struct Sources {
     pub dhcp: Option<Box<dyn Fn() -> Vec<Offered> + Send>>,
     /// Servers that the box was told of; without anchors they are strangers.
     pub servers: Vec<At>,
+    /// Those that cannot be asked, and why not.
+    pub passed: Vec<String>,
 }
 
 /// What a DHCP server has said of bootstrap servers.
@@ -100,9 +112,12 @@ impl Run<'_> {
 /// Whether the box is somebody's now.
 fn round(w: &mut Work<'_, '_>, s: &Sources, client: &Rc<Client>) -> bool {
     for folder in &s.media {
+        if !w.goes_on() {
+            return false;
+        }
         match super::stick(folder) {
-            Ok(None) => w.status.passed.push(format!("{folder}: there is no {}", super::CONVEYED)),
-            Err(f) => w.status.passed.push(f.detail()),
+            Ok(None) => w.pass(&format!("{folder}: there is no {}", super::CONVEYED)),
+            Err(f) => w.pass(&f.detail()),
             Ok(Some(data)) => {
                 w.status.source = folder.to_string();
                 match used(w, &data, None, None) {
@@ -114,18 +129,19 @@ fn round(w: &mut Work<'_, '_>, s: &Sources, client: &Rc<Client>) -> bool {
                             return true;
                         }
                     }
-                    Err(f) => w.status.passed.push(f.context(folder).detail()),
+                    Err(f) => w.pass(&f.context(folder).detail()),
                 }
             }
         }
     }
-    for offered in s.dhcp.as_ref().map(|ask| ask()).unwrap_or_default() {
+    for offered in s.dhcp.as_ref().filter(|_| w.goes_on()).map(|ask| ask()).unwrap_or_default() {
         let (servers, passed) = listed(&offered.option);
-        w.status.passed.extend(passed.into_iter().map(|p| format!("{}: {p}", offered.from)));
+        passed.iter().take(MOST_OF_ONE).for_each(|p| w.pass(&format!("{}: {p}", offered.from)));
         if walked(w, Walk::new(servers), client) {
             return true;
         }
     }
+    s.passed.iter().for_each(|p| w.pass(p));
     walked(w, Walk::new(s.servers.iter().cloned()), client)
 }
 
@@ -133,19 +149,34 @@ fn redirected(walk: &mut Walk, servers: &[Server]) {
     walk.redirected(servers, |bytes| artefact::certificates("trust-anchor", bytes).map_err(|f| f.detail()));
 }
 
-fn walked(w: &mut Work<'_, '_>, mut walk: Walk, client: &Rc<Client>) -> bool {
-    while let Some(at) = walk.next_server() {
+fn walked(w: &mut Work<'_, '_>, walk: Walk, client: &Rc<Client>) -> bool {
+    let (found, passed) = walked_to(w, walk, client);
+    // What the others have to say has room, whatever a stranger's servers said.
+    passed.iter().take(MOST_OF_ONE).for_each(|p| w.pass(p));
+    found
+}
+
+fn walked_to(w: &mut Work<'_, '_>, mut walk: Walk, client: &Rc<Client>) -> (bool, Vec<String>) {
+    let mut until = Instant::now() + LONGEST;
+    while w.goes_on()
+        && let Some(at) = walk.next_server()
+    {
         let name = format!("{}:{}", at.address, at.port);
+        if Instant::now() >= until {
+            walk.passed.push(format!("{name}: its servers have been asked for {} s, and are not asked on", LONGEST.as_secs()));
+            break;
+        }
         w.status.source = format!("https://{name}");
-        let end = ask(w, client, &at).and_then(|got| {
+        let end = ask(w, client, &at, until).and_then(|got| {
             let remote = at.trusted().then(|| Remote { client: client.clone(), at: at.clone(), to: got.to, verbose: got.verbose });
-            used(w, &got.data, remote, Some(&got.nonce))
+            let begun = Instant::now();
+            let end = used(w, &got.data, remote, Some(&got.nonce));
+            // Scripts have a limit of their own.
+            until += begun.elapsed();
+            end
         });
         match end {
-            Ok(None) => {
-                w.status.passed.append(&mut walk.passed);
-                return true;
-            }
+            Ok(None) => return (true, walk.passed),
             Ok(Some(servers)) => redirected(&mut walk, &servers),
             Err(f) => {
                 let kind = if at.trusted() { "" } else { " (untrusted)" };
@@ -153,8 +184,7 @@ fn walked(w: &mut Work<'_, '_>, mut walk: Walk, client: &Rc<Client>) -> bool {
             }
         }
     }
-    w.status.passed.append(&mut walk.passed);
-    false
+    (false, walk.passed)
 }
 
 /// Carries out what is believed of it: `None`, the box is somebody's; else the servers that it leads to. `remote`: the server that
@@ -174,9 +204,12 @@ fn used(w: &mut Work<'_, '_>, data: &Artefacts, remote: Option<Remote>, nonce: O
     let end = carried_out(w, checked);
     if let Err(f) = &end {
         w.report(Progress::BootstrapError, f.text());
-        super::before::take_back(w.run.place, w.status)?;
     }
     w.remote = None;
+    if end.is_err() {
+        super::before::take_back(w.run.place, w.status).inspect_err(|_| w.stuck = true)?;
+        w.status.unproven = false;
+    }
     end.map(|()| None)
 }
 
@@ -195,10 +228,14 @@ fn carried_out(w: &mut Work<'_, '_>, checked: Result<super::Checked>) -> Result<
 }
 
 /// From whichever of its addresses answers with data (RFC 8572 5.5).
-fn ask(w: &Work<'_, '_>, client: &Client, at: &At) -> Result<Got> {
+fn ask(w: &Work<'_, '_>, client: &Client, at: &At, until: Instant) -> Result<Got> {
     let all = client.addresses(at).map_err(Fault::transient)?;
     let mut why = Vec::new();
-    for to in &all {
+    for (i, to) in all.iter().enumerate() {
+        if i > 0 && (Instant::now() >= until || !w.goes_on()) {
+            why.push("no more of them are asked".into());
+            break;
+        }
         match ask_at(w, client, at, *to) {
             Ok(got) => return Ok(got),
             Err(f) if all.len() == 1 => return Err(f),
@@ -215,7 +252,7 @@ fn ask_at(w: &Work<'_, '_>, client: &Client, at: &At, to: SocketAddr) -> Result<
         let running = &w.run.running;
         (ask.os_name, ask.os_version, ask.csr) = (Some(running.name.clone()), Some(running.version.clone()), Csr::Able);
     } else {
-        // A stranger hears nothing else of the box (9.6).
+        // Beside the nonce, which says nothing of the box, a stranger hears nothing else (9.6).
         ask.signed_preferred = true;
     }
     let post = |ask: &Ask| {
@@ -244,14 +281,19 @@ fn ask_at(w: &Work<'_, '_>, client: &Client, at: &At, to: SocketAddr) -> Result<
 }
 
 /// A new key of the box's own, which stays, and a request with the names of its IDevID (RFC 9646, PKCS#10, DER).
-fn request(files: &Utf8Path, serial_number: &str) -> Result<Vec<u8>> {
+pub(super) fn request(files: &Utf8Path, serial_number: &str) -> Result<Vec<u8>> {
+    // Of these openssl makes more than letters: another attribute, another value.
+    let name = serial_number.replace('\\', "\\\\").replace('/', "\\/").replace('+', "\\+");
     let (key, csr) = (files.join(OWN_KEY), files.join("operational.csr"));
     Exec::new("openssl")
         .limit(Duration::from_secs(30))
         .args(["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256", "-outform", "DER"])
-        .args(["-subj", &format!("/CN=bothy/serialNumber={serial_number}"), "-keyout", key.as_str(), "-out", csr.as_str()])
+        .args(["-subj", &format!("/CN=bothy/serialNumber={name}"), "-keyout", key.as_str(), "-out", csr.as_str()])
         .run()?;
     let der = fs::read(&csr).map_err(|e| Fault::transient(format!("cannot read {csr}: {e}")))?;
     let _ = fs::remove_file(&csr);
+    // The server certifies it now: a power cut must not leave the certificate alone.
+    let kept = [key.as_path(), files].into_iter().try_for_each(|path| File::open(path).and_then(|f| f.sync_all()));
+    kept.map_err(|e| Fault::transient(format!("cannot sync {key}: {e}")))?;
     Ok(der)
 }

@@ -5,8 +5,10 @@ use std::{
     fs,
     io::{BufReader, Write as _},
     net::TcpListener,
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use camino::Utf8PathBuf;
@@ -87,9 +89,9 @@ fn serve(b: &Bench, answers: Answers, told: fn(&str) -> u16) -> Server {
                 REPORT => {
                     let v: Value = serde_json::from_slice(&body).expect("a report");
                     let word = v["ietf-sztp-bootstrap-server:input"]["progress-type"].as_str().expect("type").to_owned();
-                    let status = told(&word);
-                    kept.lock().expect("heard").push(word);
-                    (status, Vec::new())
+                    // Kept first: one that ought to hear nothing panics, and nobody waits for this thread.
+                    kept.lock().expect("heard").push(word.clone());
+                    (told(&word), Vec::new())
                 }
                 other => panic!("{other}"),
             };
@@ -148,7 +150,7 @@ const ONBOARDING: &str = r#"{"ietf-sztp-conveyed-info:onboarding-information": {
 fn go(b: &Bench, sources: &Sources) -> Result<Status, Fault> {
     let place = b.place();
     let running = Running { name: "bothy".into(), version: "1.0".into() };
-    Run { place: &place, running, sandbox: Sandbox::None, told: &mut |_| {} }.from_sources(sources)?;
+    Run { place: &place, running, sandbox: Sandbox::None, told: &mut |_| {}, go_on: &|| true }.from_sources(sources)?;
     super::status::read(&place.state)
 }
 
@@ -329,6 +331,61 @@ fn a_redirect_that_leads_back_is_followed_once_and_a_box_without_identity_asks_n
     fs::write(&empty, "").expect("written");
     assert!(certificates("").expect("none").is_empty());
     let config = crate::config::Config::check(&format!("[[ztp.server]]\naddress = \"localhost:1\"\nca = \"{empty}\"\n")).expect("config");
-    refused(Sources::of(&config.ztp).map(|_| ()), "holds no certificate");
-    assert!(Duration::from_secs(config.ztp.retry_s) > Duration::ZERO);
+    let all = Sources::of(&config.ztp);
+    assert!(all.servers.is_empty() && all.passed.len() == 1 && all.passed[0].contains("holds no certificate"), "{:?}", all.passed);
+    // And it alone: the others are asked.
+    let b = Bench::new();
+    let good = b.factory().artefacts(&wish()).expect("data");
+    let s = serve(&b, Box::new(move |_| data(good.clone())), fine);
+    let status = go(&b, &Sources { servers: vec![s.stranger()], dhcp: None, ..all }).expect("bootstrapped");
+    assert!(status.passed[0].contains("holds no certificate"), "{:?}", status.passed);
+}
+
+#[test]
+fn what_changes_on_the_box_while_servers_are_asked_stays() {
+    if !needs(&["openssl"]) {
+        return;
+    }
+    const EDIT: &str = "[log]\nlevel = \"warn\"\n";
+    // An operator writes the configuration, and the server has nothing, or what fails.
+    let failing = Wish { after: Some(b"#!/bin/sh\nexit 255\n".to_vec()), ..wish() };
+    for (wish, why) in [(None, "answered 404"), (Some(failing), "post-configuration script failed")] {
+        let b = Bench::new();
+        let (config, good) = (b.place().config, wish.map(|w| b.factory().artefacts(&w).expect("data")));
+        let answers = move |_: &Ask| {
+            fs::write(&config, EDIT).expect("an edit");
+            good.clone().map_or((404, Vec::new()), data)
+        };
+        let s = serve(&b, Box::new(answers), fine);
+        refused(go(&b, &servers(vec![s.stranger()])), why);
+        assert_eq!(b.config(), EDIT, "{why}");
+    }
+    // Somebody claims the box.
+    let b = Bench::new();
+    let (was, good, claimed) = (b.config(), b.factory().artefacts(&wish()).expect("data"), Arc::new(AtomicBool::new(false)));
+    let by = claimed.clone();
+    let answers = move |_: &Ask| {
+        by.store(true, Ordering::Relaxed);
+        data(good.clone())
+    };
+    let (s, other) = (serve(&b, Box::new(answers), fine), serve(&b, Box::new(|_| (404, Vec::new())), fine));
+    let place = b.place();
+    let running = Running { name: "bothy".into(), version: "1.0".into() };
+    let go_on = || !claimed.load(Ordering::Relaxed);
+    let run = Run { place: &place, running, sandbox: Sandbox::None, told: &mut |_| {}, go_on: &go_on };
+    refused(run.from_sources(&servers(vec![s.stranger(), other.stranger()])), "has an account meanwhile");
+    let status = super::status::read(&place.state).expect("status");
+    assert_eq!((status.state, b.config(), other.heard().len()), (State::Failed, was, 0));
+}
+
+#[test]
+fn a_request_names_the_serial_number_whatever_is_in_it() {
+    if !needs(&["openssl"]) {
+        return;
+    }
+    let b = Bench::new();
+    for serial in ["BX-1", r"A/CN=b+c\d"] {
+        let der = super::network::request(&b.place().identity, serial).expect("request");
+        assert_eq!(artefact::requested(&der).as_deref(), Some(serial));
+    }
 }

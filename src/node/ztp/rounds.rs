@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use camino::Utf8PathBuf;
+
 use super::{
     Place, Run, Sandbox, Sources, before,
     network::Offered,
@@ -20,7 +22,7 @@ use crate::{
     config,
     host::{
         clock::{OsDice, SystemClock},
-        dhcp,
+        dhcp, durable,
         openssl::certificates,
     },
     model::{
@@ -41,22 +43,26 @@ use crate::{
 const SLICE: Duration = Duration::from_millis(250);
 
 impl Sources {
-    /// As a configuration names them.
-    pub fn of(c: &config::Ztp) -> Result<Sources> {
-        let server = |s: &config::BootstrapServer| {
-            let (address, port) =
-                host_and_port(&s.address).ok_or_else(|| Fault::invalid(format!("ztp.server: '{}' is no host and port", s.address)))?;
-            let anchors = if s.ca.as_str().is_empty() { Vec::new() } else { anchors(s)? };
-            Ok(At { address, port: port.unwrap_or(443), anchors })
-        };
+    /// As a configuration names them, by what its files hold now. A server whose anchors cannot be read is no source, and no stranger.
+    pub fn of(c: &config::Ztp) -> Sources {
         let wanted = dhcp::Wanted { v4: source::V4, v6: source::V6 };
         let asks = move || dhcp::ask(wanted).into_iter().map(|(from, option)| Offered { from, option }).collect();
-        Ok(Sources {
-            media: c.media.clone(),
-            dhcp: if c.dhcp { Some(Box::new(asks)) } else { None },
-            servers: c.server.iter().map(server).collect::<Result<_>>()?,
-        })
+        let mut s = Sources { media: c.media.clone(), dhcp: if c.dhcp { Some(Box::new(asks)) } else { None }, ..Sources::default() };
+        for named in &c.server {
+            match server(named) {
+                Ok(at) => s.servers.push(at),
+                Err(f) => s.passed.push(format!("{}: {}", named.address, f.detail())),
+            }
+        }
+        s
     }
+}
+
+fn server(s: &config::BootstrapServer) -> Result<At> {
+    let (address, port) =
+        host_and_port(&s.address).ok_or_else(|| Fault::invalid(format!("ztp.server: '{}' is no host and port", s.address)))?;
+    let anchors = if s.ca.as_str().is_empty() { Vec::new() } else { anchors(s)? };
+    Ok(At { address, port: port.unwrap_or(443), anchors })
 }
 
 fn anchors(s: &config::BootstrapServer) -> Result<Vec<crate::ztp::Der>> {
@@ -69,7 +75,7 @@ fn anchors(s: &config::BootstrapServer) -> Result<Vec<crate::ztp::Der>> {
 /// How rounds are gone.
 pub struct Rounds<'a> {
     pub place: &'a Place,
-    pub sources: Sources,
+    pub sources: &'a config::Ztp,
     pub sandbox: Sandbox,
     /// The window before the second round, and where there is nobody who waits for it, before the first.
     pub first: Duration,
@@ -86,17 +92,21 @@ impl Rounds<'_> {
                 return Ok(false);
             }
             wait = true;
-            match self.once(told) {
+            match self.once(told, go_on) {
                 Ok(()) => return Ok(true),
                 Err(f) if f.kind() == Kind::Transient => tracing::info!(why = f.detail(), "zero touch: a round in vain"),
                 Err(f) => return Err(f),
+            }
+            if !go_on() {
+                return Ok(false);
             }
             schedule.ended(Duration::ZERO);
         }
     }
 
-    pub fn once(&self, told: &mut dyn FnMut(&Report)) -> Result<()> {
-        Run { place: self.place, running: running(), sandbox: self.sandbox, told }.from_sources(&self.sources)
+    pub fn once(&self, told: &mut dyn FnMut(&Report), go_on: &dyn Fn() -> bool) -> Result<()> {
+        let run = Run { place: self.place, running: running(), sandbox: self.sandbox, told, go_on };
+        run.from_sources(&Sources::of(self.sources))
     }
 
     fn pause(&self, schedule: Schedule, go_on: &dyn Fn() -> bool) -> Result<bool> {
@@ -125,14 +135,14 @@ impl Rounds<'_> {
 
 /// The daemon's own: until the box is somebody's, by this way or another. Tells `anew` when what was conveyed is to count.
 pub fn by_itself(place: Place, c: &config::Ztp, access: Arc<Access>, anew: impl FnOnce() + Send + 'static) -> Result<Option<Standing>> {
-    if !c.enabled || access.is_claimed() || status::read(&place.state)?.state == State::Bootstrapped {
+    if !c.enabled || access.is_claimed() || claimed(&place).exists() || status::read(&place.state)?.state == State::Bootstrapped {
         return Ok(None);
     }
-    let (first, sources) = (Duration::from_secs(c.retry_s), Sources::of(c)?);
+    let (first, sources) = (Duration::from_secs(c.retry_s), c.clone());
     let (standing, stopped) = mpsc::channel::<()>();
     let run = move || {
         let sandbox = Sandbox::of_this_host().unwrap_or(Sandbox::Absent);
-        let rounds = Rounds { place: &place, sources, sandbox, first, at_once: false };
+        let rounds = Rounds { place: &place, sources: &sources, sandbox, first, at_once: false };
         let go_on = || !access.is_claimed() && stopped.try_recv() != Err(mpsc::TryRecvError::Disconnected);
         let mut told = |r: &Report| tracing::info!(progress = ?r.progress, message = r.message, "zero touch");
         let mut before = String::new();
@@ -163,39 +173,68 @@ pub fn by_itself(place: Place, c: &config::Ztp, access: Arc<Access>, anew: impl 
     Ok(Some(Standing { _ends: standing }))
 }
 
+/// There once it has an administrator: who uses the first token leaves no other trace that outlasts a restart.
+fn claimed(place: &Place) -> Utf8PathBuf {
+    place.state.join("claimed")
+}
+
+/// This box has been claimed at its own screen, and zero touch is not to begin any more; a factory reset ends that.
+pub fn keep_claimed(place: &Place) -> Result<()> {
+    durable::ensure_folder(&place.state, 0o700)?;
+    durable::ensure_file(&claimed(place), b"", 0o600)
+}
+
 /// As long as this lives, rounds go on. One that is under way is not waited for: the next start takes it back.
 pub struct Standing {
     _ends: mpsc::Sender<()>,
 }
 
-/// The accounts of programs that came with a conveyed configuration are made, once it counts. True: there were any.
-pub fn enrol(place: &Place, access: &Access) -> Result<bool> {
+/// The accounts of programs that came with a conveyed configuration are made, once it counts. True: one was made. What cannot be
+/// made is tried again at the next start; the daemon runs without it, for its owner can mend a box that he reaches.
+pub fn enrol(place: &Place, access: &Access) -> bool {
+    enrolled(place, access).unwrap_or_else(|fault| {
+        tracing::error!("the clients that zero touch has brought are not made: {fault:?}");
+        false
+    })
+}
+
+fn enrolled(place: &Place, access: &Access) -> Result<bool> {
     let s = status::read(&place.state)?;
     let Some(file) = before::files(place, &s).map(|f| f.join(CLIENTS)).filter(|f| s.state == State::Bootstrapped && f.exists()) else {
         return Ok(false);
     };
     let bytes = fs::read(&file).map_err(|e| Fault::transient(format!("cannot read {file}: {e}")))?;
     let all: Vec<Client> = serde_json::from_slice(&bytes).map_err(|e| Fault::conflict(format!("{file} cannot be read: {e}")))?;
-    let by = Caller::root();
-    for c in &all {
-        let certificates = vec![CertificateRule::Fingerprint(c.fingerprint)];
-        match access.account(&by, &c.name) {
-            Ok(_) => {
-                let change =
-                    AccountChange { certificates: Some(certificates), roles: Some(vec![c.role.clone()]), ..AccountChange::default() };
-                access.change_account(&by, &c.name, change)?;
-            }
-            Err(_) => {
-                let credentials = Credentials::Client { secret: None, certificates };
-                access.create_account(&by, c.name.clone(), credentials, vec![c.role.clone()], ProjectId::DEFAULT)?;
+    let (count, mut left) = (all.len(), Vec::new());
+    for c in all {
+        match client(access, &c) {
+            Ok(()) => tracing::info!(client = %c.name, role = %c.role, "zero touch has brought a client"),
+            Err(fault) => {
+                tracing::error!(client = %c.name, role = %c.role, "a client that zero touch has brought is not made: {fault:?}");
+                left.push(c);
             }
         }
-        tracing::info!(client = %c.name, role = %c.role, "zero touch has brought a client");
     }
-    if !all.is_empty() {
+    let made = left.len() < count;
+    if made {
         // Whoever stood at the screen of the fresh box is not its owner.
         access.revoke_first()?;
     }
-    crate::host::durable::remove(&file)?;
-    Ok(!all.is_empty())
+    if left.is_empty() {
+        durable::remove(&file)?;
+    } else {
+        let bytes = serde_json::to_vec(&left).map_err(|e| Fault::bug("clients cannot be written").with_source(e))?;
+        durable::ensure_file(&file, &bytes, 0o600)?;
+    }
+    Ok(made)
+}
+
+fn client(access: &Access, c: &Client) -> Result<()> {
+    let (by, certificates) = (Caller::root(), vec![CertificateRule::Fingerprint(c.fingerprint)]);
+    if access.account(&by, &c.name).is_ok() {
+        let change = AccountChange { certificates: Some(certificates), roles: Some(vec![c.role.clone()]), ..AccountChange::default() };
+        return access.change_account(&by, &c.name, change).map(|_| ());
+    }
+    let credentials = Credentials::Client { secret: None, certificates };
+    access.create_account(&by, c.name.clone(), credentials, vec![c.role.clone()], ProjectId::DEFAULT).map(|_| ())
 }

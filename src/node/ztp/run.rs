@@ -12,6 +12,7 @@ use super::{
     status::{self, State, Status},
 };
 use crate::{
+    access::{ADMIN, roles::BuiltIn},
     config::Config,
     host::durable,
     model::error::{Fault, Result},
@@ -57,10 +58,21 @@ pub struct Run<'a> {
     pub sandbox: Sandbox,
     /// Told of each report as it is made.
     pub told: &'a mut dyn FnMut(&Report),
+    /// False: the box has become somebody's by another way, or bothy stops.
+    pub go_on: &'a dyn Fn() -> bool,
 }
 
 /// The names that accounts of programs wait under, until the daemon makes them.
 pub(super) const CLIENTS: &str = "clients.json";
+/// Entries of sources that were passed by, and characters of one.
+const MOST_PASSED: usize = 100;
+const LONGEST_WHY: usize = 300;
+/// Of a report: as much as a hub keeps.
+pub(super) const LONGEST_MESSAGE: usize = 1000;
+
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    text.char_indices().nth(most).map_or_else(|| text.to_owned(), |(end, _)| format!("{}...", &text[..end]))
+}
 
 impl Run<'_> {
     /// All of it. What fails takes back what was changed of the configuration, and it is as it was. Asks no server.
@@ -88,6 +100,7 @@ impl Run<'_> {
         let mut status = status::read(&place.state)?;
         // A run that a power cut ended may have left its configuration behind.
         if status.state == State::Running {
+            script::stop();
             before::take_back(place, &status)?;
         }
         status.turn(Turn::Begin)?;
@@ -97,16 +110,16 @@ impl Run<'_> {
             files: format!("files-{}", uuid::Uuid::new_v4().simple()),
             ..Status::default()
         };
-        // First what there was, then that there is something to take back.
-        before::keep(place)?;
+        before::clean(place)?;
         status::write(&status, &place.state)?;
-        let mut w = Work { run: &mut self, status: &mut status, remote: None };
+        let mut w = Work { run: &mut self, status: &mut status, remote: None, stuck: false };
         let end = work(&mut w);
         if let Err(f) = &end {
             // Where a server was told of the failure, this one is for the record.
             w.remote = None;
             w.report(Progress::BootstrapError, f.text());
             before::take_back(place, &status)?;
+            status.unproven = false;
         }
         status.turn(if end.is_ok() { Turn::Done } else { Turn::Failed })?;
         status::write(&status, &place.state)?;
@@ -120,12 +133,14 @@ pub(super) struct Work<'w, 'r> {
     pub status: &'w mut Status,
     /// The trusted server that is told of it.
     pub remote: Option<Remote>,
+    /// What failed could not be taken back: nothing else is begun over it.
+    pub stuck: bool,
 }
 
 impl Work<'_, '_> {
     /// Said here and kept; told to the server where it wants it. That it cannot be told changes nothing.
     pub fn report(&mut self, progress: Progress, message: &str) {
-        let report = Report { progress, message: message.to_owned() };
+        let report = Report { progress, message: shortened(message, LONGEST_MESSAGE) };
         if let Some(r) = &self.remote
             && let Err(why) = r.tell(&report)
         {
@@ -142,6 +157,17 @@ impl Work<'_, '_> {
         told.map_err(|why| Fault::transient(format!("the bootstrap server has not taken the progress report: {why}")))
     }
 
+    pub fn goes_on(&self) -> bool {
+        !self.stuck && (self.run.go_on)()
+    }
+
+    /// A source that has nothing, and why not: in words that may be a stranger's.
+    pub fn pass(&mut self, why: &str) {
+        if self.status.passed.len() < MOST_PASSED {
+            self.status.passed.push(shortened(why, LONGEST_WHY));
+        }
+    }
+
     fn keep(&mut self, report: Report) {
         (self.run.told)(&report);
         self.status.reports.push(report);
@@ -155,6 +181,11 @@ impl Work<'_, '_> {
     }
 
     pub fn onboard(&mut self, o: Onboarding) -> Result<()> {
+        // Servers may have been asked for minutes.
+        if !(self.run.go_on)() {
+            return Err(Fault::transient("this box has an account meanwhile, or bothy stops"));
+        }
+        before::keep(self.run.place)?;
         for step in steps(o, &self.run.running) {
             self.step(step)?;
         }
@@ -209,7 +240,7 @@ impl Work<'_, '_> {
     }
 
     /// The whole file is checked before it is in its place, and what comes beside it is there first.
-    fn configure(&self, c: &Configuration) -> Result<()> {
+    fn configure(&mut self, c: &Configuration) -> Result<()> {
         let path = &self.run.place.config;
         let there = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -223,6 +254,7 @@ impl Work<'_, '_> {
             let reasons = faults.iter().map(ToString::to_string);
             return Err(Fault::invalid("the conveyed configuration is none that bothy takes").with_reasons(reasons));
         }
+        clients_fit(&beside.clients)?;
         if beside != enrol::Enrolment::default() {
             let folder = self.made_files()?;
             for (name, text) in &beside.files {
@@ -231,6 +263,8 @@ impl Work<'_, '_> {
             let clients = serde_json::to_vec(&beside.clients).map_err(|e| Fault::bug("clients cannot be written").with_source(e))?;
             durable::ensure_file(&folder.join(CLIENTS), &clients, 0o600)?;
         }
+        own_certificate_fits(&text, &self.files()?)?;
+        self.status.unproven = true;
         let mode = fs::metadata(path).map_or(0o644, |m| m.permissions().mode() & 0o7777);
         durable::ensure_file(path, text.as_bytes(), mode)
     }
@@ -244,4 +278,27 @@ impl Work<'_, '_> {
         durable::ensure_folder(&folder, 0o700)?;
         Ok(folder)
     }
+}
+
+/// What the daemon could not make later would be missed only then.
+fn clients_fit(all: &[enrol::Client]) -> Result<()> {
+    let mut wrong = Vec::new();
+    for c in all {
+        if c.name == ADMIN {
+            wrong.push(format!("[[bootstrap.client]]: '{ADMIN}' is the box's own user, and no client"));
+        }
+        if BuiltIn::find(&c.role).is_none() {
+            wrong.push(format!("[[bootstrap.client]]: '{}': there is no role '{}' that each box has (bothy role list)", c.name, c.role));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Fault::invalid("the conveyed configuration's [bootstrap] is not sound").with_reasons(wrong)) }
+}
+
+/// Where the configuration names the certificate that was asked for, it is there, and is that of the key.
+fn own_certificate_fits(text: &str, files: &Utf8Path) -> Result<()> {
+    let (certificate, key) = (files.join(enrol::OWN_CERTIFICATE), files.join(enrol::OWN_KEY));
+    if !text.contains(certificate.as_str()) && !text.contains(key.as_str()) {
+        return Ok(());
+    }
+    super::client::pair(&certificate, &key).map(|_| ())
 }

@@ -14,6 +14,9 @@ use crate::{
 /// A script that hangs would keep the box from ever being somebody's.
 const LIMIT: Duration = Duration::from_secs(600);
 
+/// Characters of the last of what it said.
+const MOST_SAID: usize = 900;
+
 /// Whether scripts may run where nothing can hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sandbox {
@@ -72,7 +75,17 @@ pub fn run(
     let (said, status) = out.stdout.rsplit_once(&word).unwrap_or((&out.stdout, ""));
     let said = [said.trim(), out.stderr.trim()].join("\n");
     let last: Vec<&str> = said.trim().lines().rev().take(5).collect();
-    Ok((script_end(status.trim().parse().ok()), last.into_iter().rev().collect::<Vec<_>>().join("\n")))
+    let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
+    let skipped = last.chars().count().saturating_sub(MOST_SAID);
+    Ok((script_end(status.trim().parse().ok()), last.chars().skip(skipped).collect()))
+}
+
+/// Scripts that outlive the bothy that began them, which was told to stop.
+pub fn stop() {
+    if Sandbox::of_this_host().is_ok() {
+        let units = ["stop", "bothy-ztp-pre.service", "bothy-ztp-post.service"];
+        let _ = Exec::new("systemctl").args(units).limit(Duration::from_secs(30)).run_any();
+    }
 }
 
 /// Program and argument of its first line. The program reads the script: the box's own folders are mounted so that

@@ -1,21 +1,30 @@
 //! The whole way with real keys: a factory's stick makes a box somebody's, and what was tampered with does not.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    CONVEYED, OWNER, Place, Run, Sandbox, State, Status, VOUCHER, check,
+    CONVEYED, OWNER, Place, Run, Sandbox, State, Status, VOUCHER, by_itself, check,
     desk::Desk,
+    enrol,
     factory::{Factory, Wish, request},
-    mend, reset, stick,
+    is_unproven, keep_claimed, mend, proven, reset,
+    run::shortened,
+    stick, unfit,
 };
 use crate::{
-    host::openssl::{OpenSsl, block, certificates},
+    access::{Access, Caller, Settings},
+    host::{
+        clock::SystemClock,
+        openssl::{OpenSsl, block, certificates},
+    },
     model::error::{Fault, Kind},
+    store::{Options, Store},
     ztp::{
         artefact::{self, Artefacts, Content},
         conveyed::{Conveyed, Handling},
+        enrol::Client,
         onboard::Running,
         rpc::{Answer, Ask, Csr},
     },
@@ -27,10 +36,20 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn new() -> Bench {
+    /// A box of no manufacturer.
+    fn bare() -> Bench {
         let dir = tempfile::tempdir().expect("dir");
         let root = Utf8PathBuf::from_path_buf(dir.path().to_owned()).expect("utf-8");
         let b = Bench { _dir: dir, root };
+        fs::create_dir_all(b.place().state).expect("state");
+        b
+    }
+    /// What it finds of a run before.
+    fn found(&self, status: &str) {
+        fs::write(self.place().state.join("status.json"), status).expect("status");
+    }
+    pub(super) fn new() -> Bench {
+        let b = Bench::bare();
         b.factory().init().expect("factory");
         b.factory().device("BX-1", None, &b.place().identity).expect("identity");
         fs::write(b.place().config, "[log]\nlevel = \"debug\"\n").expect("config");
@@ -58,7 +77,7 @@ impl Bench {
     fn run(&self, from: &Utf8Path) -> Result<Status, Fault> {
         let place = self.place();
         let running = Running { name: "bothy".into(), version: "1.0".into() };
-        Run { place: &place, running, sandbox: Sandbox::None, told: &mut |_| {} }.from_stick(from)?;
+        Run { place: &place, running, sandbox: Sandbox::None, told: &mut |_| {}, go_on: &|| true }.from_stick(from)?;
         super::status::read(&place.state)
     }
     pub(super) fn config(&self) -> String {
@@ -128,10 +147,17 @@ fn what_fails_takes_back_what_was_changed() {
     let b = Bench::new();
     let was = b.config();
     let hard = Some(b"#!/bin/sh\necho broken; exit 255\n".to_vec());
+    let bringing = |text: &str| Wish { configuration: Some((Handling::Merge, text.into())), ..wish() };
+    let client = |name: &str, role: &str| {
+        format!("[[bootstrap.client]]\nname = \"{name}\"\nrole = \"{role}\"\nfingerprint = \"{}\"\n", "00".repeat(32))
+    };
     for (name, wish, why, last) in [
         ("after", Wish { after: hard.clone(), ..wish() }, "post-configuration script failed: broken", "post-script-error"),
         ("before", Wish { before: hard, ..wish() }, "pre-configuration script failed: broken", "pre-script-error"),
         ("unsound", Wish { configuration: Some((Handling::Replace, b"[limit]\n".to_vec())), ..wish() }, "limits", "config-error"),
+        ("role", bringing(&client("hub", "king")), "there is no role 'king'", "config-error"),
+        ("user", bringing(&client("admin", "admin")), "the box's own user", "config-error"),
+        ("no certificate", bringing("[notify]\nca = \"{files}/operational.pem\"\n"), "no usable certificate", "config-error"),
         ("older", Wish { os_version: Some("0.9".into()), ..wish() }, "0.9 has to run first", "boot-image-mismatch"),
         (
             "away",
@@ -179,6 +205,101 @@ fn a_run_that_a_power_cut_ended_is_taken_back_by_whoever_comes_next() {
         assert_eq!(fs::metadata(b.place().config).expect("config").permissions().mode() & 0o777, 0o640, "{who}");
         assert_eq!(super::status::read(&b.place().state).expect("status").state, state, "{who}");
         assert!(!mend(&b.place()).expect("once"), "{who}");
+    }
+}
+
+/// Nothing was changed yet: an operator has written what is there.
+#[test]
+fn a_round_that_was_cut_off_while_it_asked_leaves_the_configuration_alone() {
+    let b = Bench::bare();
+    fs::write(b.place().config, "[limits]\ncalls = 9\n").expect("an edit");
+    b.found(r#"{"state": "running", "files": "files-1"}"#);
+    fs::create_dir_all(b.place().state.join("files-1")).expect("files");
+    assert!(mend(&b.place()).expect("mended"));
+    assert_eq!(b.config(), "[limits]\ncalls = 9\n");
+    assert!(!b.place().state.join("files-1").exists());
+}
+
+#[test]
+fn a_configuration_stays_once_the_daemon_has_come_up_by_it() {
+    if !crate::host::needs(&["openssl"]) {
+        return;
+    }
+    let b = Bench::new();
+    let (place, was) = (b.place(), b.config());
+    let text = "[[bootstrap.file]]\nname = \"a.pem\"\ntext = \"PEM\"\n[notify]\nca = \"{files}/a.pem\"\n";
+    let from = b.stick("stick", Wish { configuration: Some((Handling::Merge, text.into())), ..wish() });
+    let why = Fault::transient("cannot listen");
+    assert!(!unfit(&place, &why).expect("nothing was conveyed"));
+    let first = b.run(&from).expect("bootstrapped");
+    assert!(is_unproven(&place) && place.state.join(&first.files).join("a.pem").exists());
+    assert!(unfit(&place, &why).expect("taken back"));
+    let s = super::status::read(&place.state).expect("status");
+    assert_eq!((s.state, b.config(), s.unproven), (State::Failed, was, false));
+    assert!(s.reports.last().expect("report").message.contains("cannot listen"), "{:?}", s.reports);
+    assert!(!place.state.join(&first.files).exists());
+    assert!(!unfit(&place, &why).expect("once"));
+
+    // The next is sound, and what ends the daemon later is not its fault. Folders that nothing names any more go.
+    for old in ["files-old", "files-named"] {
+        fs::create_dir_all(place.state.join(old)).expect("old");
+    }
+    fs::write(&place.config, format!("[hub]\nca = \"{}/ca.pem\"\n", place.state.join("files-named"))).expect("config");
+    let second = b.run(&from).expect("again");
+    proven(&place).expect("proven");
+    let now = b.config();
+    assert!(!is_unproven(&place) && !unfit(&place, &why).expect("proven"));
+    assert_eq!(b.config(), now);
+    let there = |name: &str| place.state.join(name).exists();
+    assert!(there(&second.files) && there("files-named") && !there("files-old") && !there("before.toml"));
+}
+
+fn access(b: &Bench) -> Access {
+    let store = Store::open(b.file("store").as_std_path(), Options { flush_every_ms: 0, ..Options::default() }).expect("store");
+    let (access, _) =
+        Access::open(store, Arc::new(SystemClock::default()), Box::new(|| Duration::ZERO), Settings::default()).expect("access");
+    access.bootstrap().expect("token");
+    access
+}
+
+#[test]
+fn a_client_that_cannot_be_made_keeps_neither_the_daemon_nor_the_others() {
+    let b = Bench::bare();
+    let (place, access) = (b.place(), access(&b));
+    // A later version's word does no harm.
+    b.found(r#"{"state": "bootstrapped", "files": "files-1", "later": 1}"#);
+    let file = place.state.join("files-1/clients.json");
+    fs::create_dir_all(file.parent().expect("folder")).expect("files");
+    let client = |name: &str, role: &str| Client { name: name.into(), role: role.into(), fingerprint: [7; 32] };
+    let all = [client("admin", "admin"), client("odd", "king"), client("hub", "admin")];
+    fs::write(&file, serde_json::to_vec(&all).expect("clients")).expect("written");
+    assert!(!access.is_claimed());
+    assert!(enrol(&place, &access), "one of them was made");
+    assert!(access.is_claimed() && access.account(&Caller::root(), "hub").is_ok());
+    let left: Vec<Client> = serde_json::from_slice(&fs::read(&file).expect("kept")).expect("clients");
+    assert_eq!(left, all[..2]);
+    assert!(!enrol(&place, &access), "none of these");
+    fs::write(&file, "junk").expect("written");
+    assert!(!enrol(&place, &access));
+    b.found("junk");
+    assert!(!enrol(&place, &access));
+}
+
+#[test]
+fn a_box_that_was_claimed_by_its_first_token_does_not_look_for_an_owner_after_a_restart() {
+    let b = Bench::bare();
+    let (place, access) = (b.place(), Arc::new(access(&b)));
+    let c = crate::config::Ztp { enabled: true, media: Vec::new(), dhcp: false, retry_s: 600, server: Vec::new() };
+    let begins = || by_itself(place.clone(), &c, access.clone(), || ()).expect("settings").is_some();
+    assert!(begins() && !access.is_claimed());
+    keep_claimed(&place).expect("kept");
+    assert!(!begins());
+}
+
+#[test]
+fn a_strangers_words_are_cut_between_letters() {
+    for (text, most, want) in [("", 2, ""), ("ab", 2, "ab"), ("abc", 2, "ab..."), ("\u{e9}\u{e9}\u{e9}", 2, "\u{e9}\u{e9}...")] {
+        assert_eq!(shortened(text, most), want);
     }
 }
 
@@ -469,7 +590,8 @@ fn a_hub_hands_out_what_the_owner_has_signed_and_certifies_the_boxs_own_name_alo
         name: "hub.example".into(),
         bootstrap: 8443,
         home: 4336,
-        certificate: b.file("factory/owner.pem"),
+        shown: certificates(&fs::read_to_string(b.file("factory/owner.pem")).expect("pem")).expect("certificate"),
+        pinned: Box::new(|serial| serial == "BX-3"),
         owner,
         documents: b.file("documents"),
     };
@@ -506,6 +628,12 @@ fn a_hub_hands_out_what_the_owner_has_signed_and_certifies_the_boxs_own_name_alo
     *torn.last_mut().expect("bytes") ^= 1;
     refused(desk.answer("BX-1", &made(torn)), "its own key has not signed it");
     assert!(!b.file("factory").read_dir_utf8().expect("folder").flatten().any(|f| f.file_name().starts_with("operational-")));
+
+    // Of an enrolled certificate it is the box's own that counts.
+    fs::create_dir_all(b.file("documents/BX-3")).expect("folder");
+    let able = Ask { csr: Csr::Able, ..Ask::default() };
+    assert!(matches!(desk.answer("BX-3", &able).expect("answered"), Answer::Data { .. }), "no request is wanted");
+    refused(desk.answer("BX-1", &Ask::default()), "would not let this box in");
 
     fs::write(folder.join("replace.toml"), "").expect("document");
     refused(desk.answer("BX-1", &Ask::default()), "either merge.toml or replace.toml");
