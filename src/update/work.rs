@@ -128,9 +128,13 @@ impl Updater {
     }
 
     pub fn status(&self) -> Result<Status> {
+        let (journal, progress) = {
+            let s = self.lock();
+            (s.journal.clone(), s.progress.clone())
+        };
+        // After the record: one that says ARMED is of a block that is.
         let boot = if self.running.is_some() { self.block.read()? } else { None };
-        let s = self.lock();
-        Ok(Status { running: self.running.clone(), boot, journal: s.journal.clone(), progress: s.progress.clone() })
+        Ok(Status { running: self.running.clone(), boot, journal, progress })
     }
 
     /// Why nothing of the box may be changed now, if so.

@@ -196,7 +196,7 @@ fn a_stranger_that_the_owner_vouches_for_becomes_a_trusted_server_and_hears_how_
     let option = format!("https://localhost:{}", first.port);
     let option = [&u16::try_from(option.len()).expect("short").to_be_bytes()[..], option.as_bytes()].concat();
     let dhcp = move || vec![Offered { from: "DHCPv4 on lan0".into(), option: option.clone() }];
-    let sources = Sources { media: vec![b.file("no-stick")], dhcp: Some(Box::new(dhcp)), servers: Vec::new() };
+    let sources = Sources { media: vec![b.file("no-stick")], dhcp: Some(Box::new(dhcp)), servers: Vec::new(), passed: Vec::new() };
     let status = go(&b, &sources).expect("bootstrapped");
     assert_eq!((status.state, status.source.as_str()), (State::Bootstrapped, format!("https://localhost:{}", s.port).as_str()));
     assert_eq!(first.heard(), ["ask signed-data-preferred"]);
