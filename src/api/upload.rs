@@ -131,7 +131,7 @@ pub fn prepare(config: &Config) -> std::io::Result<()> {
 }
 
 /// How often free space is looked at.
-const LOOK_EVERY: u64 = 16 << 20;
+pub(super) const LOOK_EVERY: u64 = 16 << 20;
 
 struct Limits {
     upload: u64,

@@ -3,7 +3,7 @@
 
 use axum::{
     extract::{FromRequest as _, Request, State},
-    http::{HeaderMap, StatusCode, Uri},
+    http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse as _, Response},
 };
 
@@ -84,13 +84,13 @@ impl Choice {
     }
 }
 
-pub async fn archive(State(s): Ctx, of: Named, uri: Uri, headers: HeaderMap) -> Answer<Response> {
+pub async fn archive(State(s): Ctx, of: Named, method: Method, uri: Uri, headers: HeaderMap) -> Answer<Response> {
     accepts(&headers, &["application/zip"])?;
     let choice = Choice::parse(&uri)?;
     let d = onboarded(&s, of).await?;
     let id = d.id;
     let beside = s.domain(move |n| n.vnfm().artefacts(id)).await?;
-    content::archive(&headers, &s, choice.of(&d, beside.as_ref())).await
+    content::archive(&method, &headers, &s, choice.of(&d, beside.as_ref())).await
 }
 
 /// What was told, without what is secret.
