@@ -72,16 +72,16 @@ pub struct Content {
 
 /// Takes the archive of a package or a descriptor (SOL005 5.4.4.3.3, 9.4.5.3.3).
 pub async fn content(s: Arc<Services>, to: &'static Content, id: Uuid, headers: HeaderMap, mut body: Body) -> Answer<StatusCode> {
-    let begun = match require_type(&headers, is_archive, "application/zip") {
-        Ok(()) => s.domain(move |n| (to.begin)(n, id)).await,
-        Err(p) => Err(p),
-    };
-    if let Err(p) = begun {
-        linger(&mut body).await;
-        return Err(p);
-    }
-    // On its own task: it has an end also when the client hangs up in the middle.
-    let rest = who::spawn(async move {
+    // On its own task from the beginning on: it has an end also when the client hangs up in the middle.
+    who::through(async move {
+        let begun = match require_type(&headers, is_archive, "application/zip") {
+            Ok(()) => s.domain(move |n| (to.begin)(n, id)).await,
+            Err(p) => Err(p),
+        };
+        if let Err(p) = begun {
+            linger(&mut body).await;
+            return Err(p);
+        }
         let got = match receive(&s, &headers, body).await {
             Ok(got) => got,
             Err(p) => {
@@ -105,9 +105,8 @@ pub async fn content(s: Arc<Services>, to: &'static Content, id: Uuid, headers: 
             return s.conclude(move |n| (to.uploaded)(n, id, got.as_domain())).await;
         }
         s.conclude(move |n| (to.uploaded)(n, id, got.as_domain())).await
-    });
-    rest.await
-        .map_err(|_| Box::new(Problem::from(Fault::bug("the upload failed by a fault in Bothy itself; the log has the details"))))??;
+    })
+    .await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -119,9 +119,15 @@ pub async fn set_access(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers
     let extract::Json(r) = extract::Json::<ExternalArtifactsAccessConfig>::from_request(req, &s).await?;
     accepts(&headers, &["application/json"])?;
     let access = read(&s, id, r)?;
-    let (a, goes_on) = s.domain(move |n| n.vnfm().set_access(id, &access, |a| if_match(&headers, a.revision))).await?;
+    let (a, goes_on) = who::through(async move {
+        let set = s.domain(move |n| n.vnfm().set_access(id, &access, |a| if_match(&headers, a.revision))).await?;
+        if set.1 {
+            who::spawn(fetch::again(s, id.0));
+        }
+        Ok(set)
+    })
+    .await?;
     if goes_on {
-        who::spawn(fetch::again(s, id.0));
         return Ok(StatusCode::ACCEPTED.into_response());
     }
     Ok(shown(&HeaderMap::new(), a.revision, &told(&a)))

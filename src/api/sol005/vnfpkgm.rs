@@ -220,9 +220,12 @@ async fn upload_from_uri(
     fetch::check(&s, WHAT, &r.address_information, &mut faults);
     let auth = fetch::auth("", &r.address_information, r.auth_type, r.params_oauth2_client_credentials, &mut faults);
     let from = faults.end("UploadVnfPackageFromUriRequest", fetch::Source { what: WHAT, uri: r.address_information, auth })?;
-    s.domain(move |n| n.vnfm().begin_upload(id)).await?;
-    who::spawn(fetch::package(s, id.0, from));
-    Ok(StatusCode::ACCEPTED)
+    who::through(async move {
+        s.domain(move |n| n.vnfm().begin_upload(id)).await?;
+        who::spawn(fetch::package(s, id.0, from));
+        Ok(StatusCode::ACCEPTED)
+    })
+    .await
 }
 
 async fn descriptor(State(s): Ctx, of: Named, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
