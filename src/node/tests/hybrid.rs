@@ -199,6 +199,20 @@ fn a_service_and_its_pnfd_mean_the_same_connection_points() {
 }
 
 #[test]
+fn a_pnfd_that_names_no_requirements_is_used_as_an_earlier_release_did() {
+    let mut n = hybrid("press", "virtual_link");
+    n.flavours[0].pnfs[0].attach[0].ext_cp = "virtual_link".into();
+    let (b, id) = standing(n);
+    let info = pnfd(&b);
+    let mut d = b.store().require::<PnfDescriptor>(&info).expect("read");
+    d.pnfd.as_mut().expect("described").ext_cps[0].requirement = None;
+    b.put(&d);
+    let pnfs = vec![given("press", "press-1", "virtual_link")];
+    b.assert_state(b.core().nfvo.instantiate(id, &InstantiateNs { pnfs, ..ask_ns() }).expect("accepted").id, "COMPLETED");
+    assert_eq!(b.sim.chains()[0].to[0].mac, Some(MacAddr::planned(50)));
+}
+
+#[test]
 fn a_pnfd_stays_while_a_service_uses_it() {
     let (b, id) = standing(hybrid("press", "plug"));
     let info = pnfd(&b);
