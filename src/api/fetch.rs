@@ -174,7 +174,7 @@ async fn end(s: &Services, id: Uuid, got: Option<Upload>, why: Fault) {
     warn!(package = %id, "nothing is onboarded: {why:?}");
     let ended = s.conclude(move |n| n.vnfm().upload_failed(VnfPkgId(id), got.as_ref().map(Upload::as_domain).as_ref(), &why));
     if let Err(p) = ended.await {
-        // The next start finds it UPLOADING, and takes it back.
+        // The next start finds it UPLOADING, and ends that.
         warn!(package = %id, "that cannot be stored: {}", p.detail);
     }
 }

@@ -58,7 +58,7 @@ impl Vnfm {
                 }
             };
             if goes_on {
-                p.entry().begin_upload()?;
+                p.entry().begin_again()?;
                 p.revision += 1;
                 tx.put(&p)?;
                 // What was fetched by another way is fetched anew.
