@@ -10,6 +10,7 @@ use crate::{
         net::MacAddr,
         ns::{NsPnf, NsPnfCp},
         nsd::{Attach, MemberCp, Nsd, Pnf, Sap},
+        op::Target,
         package::{Onboarding, PnfDescriptor},
         pnfd::{PnfExtCp, Pnfd},
         segment::{Segment, Station},
@@ -292,4 +293,11 @@ fn a_box_that_no_chain_ends_at_comes_and_goes() {
     assert_eq!((p.id.as_str(), p.pnfd_info, p.cps[0].mac, users()), ("serial-4711", Some(info), Some(MacAddr::planned(50)), 1));
     let lan = b.ns(id).links.iter().find(|(l, _)| l == "lan").expect("the link").1;
     assert_eq!(p.cps[0].segment, Some(lan));
+
+    // Its going is undone also where its PNFD has gone after it.
+    let had = p.clone();
+    b.assert_state(update(&PnfAsk::Remove(vec!["serial-4711".into()])), "COMPLETED");
+    b.store().write(Durability::Lazy, |tx| tx.delete::<PnfDescriptor>(&info).map(drop)).expect("deleted");
+    nfvo.put_pnf_back(Target::Ns(id), &had.profile, Some(&had)).expect("put back");
+    assert_eq!(b.ns(id).pnfs, [NsPnf { pnfd_info: None, ..had }]);
 }
