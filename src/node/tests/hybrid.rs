@@ -8,7 +8,7 @@ use crate::{
         error::Kind,
         id::{IfKind, NsId, PnfdInfoId, PortId, ProjectId, if_name},
         net::MacAddr,
-        ns::{NsPnf, NsPnfCp},
+        ns::{NsInstance, NsPnf, NsPnfCp},
         nsd::{Attach, MemberCp, Nsd, Pnf, Sap},
         op::Target,
         package::{Onboarding, PnfDescriptor},
@@ -232,6 +232,18 @@ fn a_pnfd_stays_while_a_service_uses_it() {
     std::fs::create_dir_all(archives.parent().expect("a folder")).expect("made");
     delete().expect("nobody uses it");
     b.assert_nothing_left();
+}
+
+#[test]
+fn a_service_that_failed_with_its_boxes_lets_their_pnfd_go_when_it_is_deleted() {
+    let (b, id) = standing(hybrid("press", "plug"));
+    let info = pnfd(&b);
+    let users = || b.store().require::<PnfDescriptor>(&info).expect("read").users;
+    b.put(&NsInstance { pnfs: vec![NsPnf { pnfd_info: Some(info), ..given("press", "press-1", "plug") }], ..b.ns(id) });
+    b.core().nfvo.count_pnfs().expect("counted");
+    assert_eq!(users(), 1);
+    b.core().nfvo.delete_ns(id, |_| Ok(())).expect("deleted");
+    assert_eq!(users(), 0);
 }
 
 fn edit(id: &str, name: Option<&str>, cps: &[(&str, u32)]) -> PnfAsk {
