@@ -144,6 +144,15 @@ fn what_is_said_of_boxes_that_are_not_there_is_refused_with_every_reason() {
         assert!(all.contains(part), "no {part:?} in {all}");
     }
     assert!(b.ns(id).op.is_none() && b.ns(id).pnfs.is_empty());
+    // Nor are two of them one.
+    let mut two = hybrid("press", "plug");
+    let mill = Pnf { id: "mill".into(), ..two.flavours[0].pnfs[0].clone() };
+    two.flavours[0].pnfs.push(mill);
+    let (b, id) = standing(two);
+    pnfd(&b);
+    let pnfs = vec![given("press", "press-1", "plug"), given("mill", "press-1", "plug")];
+    let f = b.core().nfvo.instantiate(id, &InstantiateNs { pnfs, ..ask_ns() }).map(drop).expect_err("refused").detail();
+    assert!(f.contains("PNF mill: its id 'serial-4711' is that of PNF press too"), "{f}");
     // A SAP is outside only where its link is.
     let mut inside = hybrid("plant", "");
     inside.flavours[0].links[1].profile.physical = None;
