@@ -215,8 +215,10 @@ fn a_remote_end_is_asked_for_where_its_tunnel_says_so() {
     );
 
     let seen = |bfd: bool, status: Value| tunnel::remotes(&there(on.clone(), status), &port, &t(bfd), &wanted(bfd));
-    let silent = |status: Value| seen(true, status).into_iter().map(|e| e.silent).collect::<Vec<_>>();
-    assert_eq!(silent(none), [], "not begun yet");
+    let silent = |status: Value| seen(true, status).into_iter().filter(|e| e.known).map(|e| e.silent).collect::<Vec<_>>();
+    assert_eq!(silent(none.clone()), [], "not begun yet");
+    let [end] = &seen(true, none)[..] else { panic!("it is to be heard of") };
+    assert!(!end.known && end.silent.is_none());
     assert_eq!(silent(json!({"state": "up", "diagnostic": "No Diagnostic"})), [None]);
     let down = json!({"state": "down", "diagnostic": "Control Detection Time Expired"});
     assert_eq!(silent(down.clone()), [Some("BFD is down: Control Detection Time Expired".to_owned())]);
