@@ -83,7 +83,7 @@ pub(in crate::api) fn auth(
 }
 
 /// As it may be told to everybody who sees the package: what comes after the path may be somebody's key.
-fn plain(uri: &str) -> &str {
+pub(in crate::api) fn plain(uri: &str) -> &str {
     uri.split(['?', '#']).next().unwrap_or_default()
 }
 

@@ -93,11 +93,11 @@ pub async fn archive(State(s): Ctx, of: Named, method: Method, uri: Uri, headers
     content::archive(&method, &headers, &s, choice.of(&d, beside.as_ref())).await
 }
 
-/// What was told, without what is secret.
+/// What was told, without what is secret, as a query may be that signs a URI.
 fn told(a: &Artefacts) -> ExternalArtifactsAccessConfig {
     let one = |a: &ArtefactAccess| ExternalArtifactAccess {
         artifact_uri: a.uri.clone(),
-        override_uri: a.instead.clone(),
+        override_uri: a.instead.as_deref().map(|o| fetch::plain(o).to_owned()),
         auth_type: a.auth.as_ref().map(|_| UploadAuthType::Oauth2ClientCredentials),
         params_oauth2_client_credentials: None,
     };
@@ -179,5 +179,14 @@ mod tests {
             assert_eq!((c.takes(None), c.takes(Some("one")), c.takes(Some("other"))), (mano, one, other), "{query}");
         }
         assert!(Choice::parse(&"/artifacts?include_images".parse().expect("a URI")).is_err());
+    }
+
+    #[test]
+    fn the_place_of_an_artefact_is_shown_without_the_key_in_its_query() {
+        let mut a = Artefacts::none(VnfPkgId(uuid::Uuid::nil()), crate::model::id::ProjectId::DEFAULT);
+        let instead = Some("https://shelf/tool.sh?X-Signature=hush".into());
+        a.access = vec![ArtefactAccess { uri: "urn:tool".into(), instead, auth: None }];
+        let shown = told(&a).artifact.remove(0);
+        assert_eq!((shown.artifact_uri.as_str(), shown.override_uri.as_deref()), ("urn:tool", Some("https://shelf/tool.sh")));
     }
 }
