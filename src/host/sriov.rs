@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A driver that lets go of a PF waits for the guests that have its VFs; until it is through, the kernel takes the
 /// PF for one that has a driver and finds it no other, without a word.
 const LET_GO: Duration = Duration::from_secs(30);
+/// How often it is offered meanwhile.
+const OFFER: Duration = Duration::from_millis(250);
 
 pub(super) struct Functions<'a> {
     tree: &'a Tree,
@@ -127,7 +129,7 @@ impl<'a> Functions<'a> {
             if Instant::now() >= until {
                 return Err(Fault::transient(format!("{what}: none has taken it within {} s", LET_GO.as_secs())));
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(OFFER);
         }
     }
 
