@@ -277,8 +277,10 @@ mod tests {
         fs::write(&probe, "").expect("written");
         let offered = std::thread::scope(|s| {
             let kernel = s.spawn(|| {
+                let until = Instant::now() + Duration::from_secs(20);
                 for n in 1.. {
                     while fs::read(&probe).is_ok_and(|b| b.is_empty()) {
+                        assert!(Instant::now() < until, "it is not offered for the {n}. time");
                         std::thread::sleep(Duration::from_millis(1));
                     }
                     assert_eq!(fs::read_to_string(&probe).expect("there").trim(), pf.to_string());
