@@ -89,7 +89,7 @@ impl Access {
         if let Some(c) = self.by_password_at_once(from, name, given)? {
             return Ok(c);
         }
-        let _place = self.checks.enter().ok_or(Denied::Wait { why: BUSY, after: Duration::from_secs(1) })?;
+        let _place = self.place()?;
         // Those that came while this one waited for its thread may have locked it.
         self.may_try(from, name)?;
         let account = self.directory().accounts.get(name).cloned();
@@ -111,6 +111,11 @@ impl Access {
                 Err(Denied::Unknown)
             }
         }
+    }
+
+    /// For one run of argon2, whose memory is bounded by that.
+    pub(super) fn place(&self) -> Result<password::Place<'_>, Denied> {
+        self.checks.enter().ok_or(Denied::Wait { why: BUSY, after: Duration::from_secs(1) })
     }
 
     fn may_try(&self, from: IpAddr, name: &str) -> Result<(), Denied> {

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::{Access, Caller, admit::Denied, digest::LEAD, password};
 use crate::{
     model::{
-        access::{Account, Credentials},
+        access::{Account, Credentials, Password},
         error::{Fault, Result},
     },
     store::Durability,
@@ -17,7 +17,7 @@ use crate::{
 impl Access {
     /// For a thread that may block. [`Denied::Unknown`]: the old one is wrong.
     pub fn change_own_password(&self, from: IpAddr, by: &Caller, old: &str, new: &str) -> std::result::Result<Account, Denied> {
-        self.has_password(by).map_err(Denied::Fault)?;
+        let had = self.own_password(by).map_err(Denied::Fault)?;
         // A token is let in by a name and itself, and is not the password.
         if old.starts_with(LEAD) || self.by_password(from, &by.name, old)?.name != by.name {
             return Err(Denied::Unknown);
@@ -25,12 +25,29 @@ impl Access {
         if old == new {
             return Err(Denied::Fault(Fault::invalid("new: is the old one")));
         }
-        let hashed = password::hash(new).map_err(|f| Denied::Fault(f.context("new")))?;
-        let changed = self.change(
+        let hashed = {
+            // The old one may have been known without argon2.
+            let _place = self.place()?;
+            password::hash(new).map_err(|f| Denied::Fault(f.context("new")))?
+        };
+        self.exchange(by, &had, hashed).map_err(Denied::Fault)
+    }
+
+    /// `had` is what was there before the old one was checked: what somebody else has set since then stays.
+    pub(super) fn exchange(&self, by: &Caller, had: &Password, new: Password) -> Result<Account> {
+        self.change(
             Durability::Barrier,
             |d| {
                 let mut a = d.accounts.get(&by.name).cloned().ok_or_else(|| no_account(by))?;
-                a.credentials = Credentials::User { password: Some(hashed) };
+                match &mut a.credentials {
+                    Credentials::User { password: Some(now) } if *now == *had => *now = new,
+                    Credentials::User { .. } | Credentials::Client { .. } => {
+                        return Err(Fault::conflict(format!(
+                            "the password of {} was changed by somebody else meanwhile: nothing was done",
+                            by.name
+                        )));
+                    }
+                }
                 a.revision += 1;
                 Ok(a)
             },
@@ -38,13 +55,12 @@ impl Access {
             |d, a| {
                 d.accounts.insert(a.name.clone(), a.clone());
             },
-        );
-        changed.map_err(Denied::Fault)
+        )
     }
 
-    fn has_password(&self, by: &Caller) -> Result<()> {
+    pub(super) fn own_password(&self, by: &Caller) -> Result<Password> {
         match self.directory().accounts.get(&by.name).map(|a| &a.credentials) {
-            Some(Credentials::User { password: Some(_) }) => Ok(()),
+            Some(Credentials::User { password: Some(had) }) => Ok(had.clone()),
             Some(Credentials::User { password: None }) => {
                 Err(Fault::conflict(format!("{} has no password: whoever manages accounts sets the first (bothy user passwd)", by.name)))
             }

@@ -245,6 +245,33 @@ fn a_certificate_speaks_for_one_client_or_for_none() {
 }
 
 #[test]
+fn whoever_changes_his_password_waits_for_a_place_as_at_a_login() {
+    let r = rig();
+    let eve = r.user("eve", &[], ProjectId::DEFAULT);
+    r.access.by_password(HERE, "eve", WORD).expect("known from here on, without argon2");
+    let places = (r.access.checks.enter(), r.access.checks.enter());
+    assert!(places.1.is_some());
+    let change = || r.access.change_own_password(HERE, &eve, WORD, "a second password");
+    assert!(matches!(change(), Err(Denied::Wait { .. })), "a hash costs what a check does");
+    drop(places);
+    change().expect("changed");
+    assert!(matches!(r.access.by_password(HERE, "eve", WORD), Err(Denied::Unknown)));
+    assert!(r.access.by_password(HERE, "eve", "a second password").is_ok());
+}
+
+#[test]
+fn what_somebody_else_has_made_of_an_account_meanwhile_stays() {
+    let r = rig();
+    let eve = r.user("eve", &[], ProjectId::DEFAULT);
+    let had = r.access.own_password(&eve).expect("a user");
+    let reset = AccountChange { password: Some(NewPassword("set by the admin".into())), ..AccountChange::default() };
+    r.access.change_account(&Caller::root(), "eve", reset).expect("changed");
+    let late = r.access.exchange(&eve, &had, password::hash("of a thief").expect("hash")).expect_err("too late");
+    assert_eq!(late.kind(), Kind::Conflict);
+    assert!(r.access.by_password(HERE, "eve", "set by the admin").is_ok());
+}
+
+#[test]
 fn a_project_goes_only_when_it_owns_nothing() {
     let r = rig();
     let root = Caller::root();

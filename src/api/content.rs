@@ -3,14 +3,14 @@
 //! Never: where the files are; the catalogue's records and the layout say that.
 
 use std::{
-    io::{BufWriter, Cursor, SeekFrom, Write as _},
+    io::{BufWriter, Cursor, Read as _, SeekFrom, Write as _},
     os::unix::fs::OpenOptionsExt as _,
 };
 
 use axum::{
     body::{Body, Bytes},
     http::{
-        HeaderMap, HeaderValue, StatusCode,
+        HeaderMap, HeaderValue, Method, StatusCode,
         header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE},
     },
     response::{IntoResponse as _, Response},
@@ -27,7 +27,7 @@ use super::{
     conditional::range,
     problem::{Answer, Problem},
     routes::accepts,
-    upload::no_room,
+    upload::{LOOK_EVERY, no_room},
 };
 use crate::model::{
     domain::Layout,
@@ -87,24 +87,33 @@ async fn ranged(
     Ok(response)
 }
 
-/// 200 or 206 with an archive of these files, made for this answer: the same each time, so that ranges fit together.
-pub async fn archive(headers: &HeaderMap, s: &Services, of: Vec<PackageFile>) -> Answer<Response> {
+/// 200 or 206 with an archive of these files, made for this answer: the same each time, so that ranges fit together. HEAD has none
+/// made, and says no length.
+pub async fn archive(method: &Method, headers: &HeaderMap, s: &Services, of: Vec<PackageFile>) -> Answer<Response> {
     /// Each writes as much as its files have.
     static AT_ONCE: Semaphore = Semaphore::const_new(2);
-    let _turn = AT_ONCE.acquire().await.map_err(|_| Fault::bug("no archive is made any more"))?;
+    if *method == Method::HEAD {
+        let (_, nothing) = mpsc::channel(1);
+        let mut response = Response::new(Body::new(Pieces(nothing)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+        response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        return Ok(response);
+    }
+    let turn = AT_ONCE.acquire().await.map_err(|_| Fault::bug("no archive is made any more"))?;
     let nfvo = s.nfvo.clone();
     let packed = tokio::task::spawn_blocking(move || {
-        let sum = of.iter().map(|f| f.size.0).sum();
-        nfvo.vnfm().room_for("for the archive of artefacts", size::Bytes(sum)).map_err(no_room)?;
-        pack(nfvo.vnfm().layout(), &of).map_err(Box::<Problem>::from)
+        // Its turn ends with the packing, which a client that hangs up does not end.
+        let _turn = turn;
+        let room = |wanted| nfvo.vnfm().room_for("for the archive of artefacts", size::Bytes(wanted));
+        room(of.iter().map(|f| f.size.0).sum()).and_then(|()| pack(nfvo.vnfm().layout(), &of, &room)).map_err(no_room)
     });
     let (file, size) = packed.await.map_err(|_| Box::new(Problem::from(Fault::bug("making an archive failed"))))??;
     let gone = |e: std::io::Error| -> Box<Problem> { Fault::transient("the archive of artefacts cannot be read").with_source(e).into() };
     ranged(headers, tokio::fs::File::from_std(file), size, "application/zip", gone).await
 }
 
-/// In a file that has no name any more: it goes with its last reader.
-fn pack(layout: &Layout, of: &[PackageFile]) -> Result<(std::fs::File, u64)> {
+/// In a file that has no name any more: it goes with its last reader. `room` is asked again as it grows.
+fn pack(layout: &Layout, of: &[PackageFile], room: impl Fn(u64) -> Result<()>) -> Result<(std::fs::File, u64)> {
     let bad = |e: std::io::Error| Fault::transient("the archive of artefacts cannot be written").with_source(e);
     let odd = |e: zip::result::ZipError| Fault::transient("the archive of artefacts cannot be written").with_source(e);
     let path = layout.uploads().join(format!("artefacts-{}", uuid::Uuid::new_v4().simple()));
@@ -112,13 +121,24 @@ fn pack(layout: &Layout, of: &[PackageFile]) -> Result<(std::fs::File, u64)> {
     std::fs::remove_file(&path).map_err(bad)?;
     let mut zip = zip::ZipWriter::new(BufWriter::with_capacity(PIECE, file));
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let mut unlooked = 0;
     for f in of {
         let gone = |e: std::io::Error| {
             Fault::transient(format!("the file {} is not in the store of this box: onboard the package again", f.path)).with_source(e)
         };
         let mut from = std::fs::File::open(place(layout, f)).map_err(gone)?;
         zip.start_file(f.path.as_str(), options.large_file(f.size.0 > u64::from(u32::MAX))).map_err(odd)?;
-        std::io::copy(&mut from, &mut zip).map_err(bad)?;
+        loop {
+            let copied = std::io::copy(&mut std::io::Read::by_ref(&mut from).take(LOOK_EVERY), &mut zip).map_err(bad)?;
+            if copied == 0 {
+                break;
+            }
+            unlooked += copied;
+            if unlooked >= LOOK_EVERY {
+                room(unlooked)?;
+                unlooked = 0;
+            }
+        }
     }
     let file = zip.finish().map_err(odd)?.into_inner().map_err(|e| bad(e.into_error()))?;
     let size = file.metadata().map_err(bad)?.len();
@@ -221,6 +241,28 @@ fn zipped(layout: &Layout, files: &[PackageFile], of: &[&PackageFile]) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_is_asked_for_again_while_an_archive_grows() {
+        let temp = tempfile::tempdir().expect("dir");
+        let root = Utf8Path::from_path(temp.path()).expect("UTF-8");
+        let layout = Layout::new(root);
+        std::fs::create_dir_all(layout.uploads()).expect("made");
+        let f = PackageFile { path: "Files/a".into(), sha256: [7; 32], size: size::Bytes(LOOK_EVERY + 1), media_type: "".into() };
+        let at = layout.artifact(&f.sha256);
+        std::fs::create_dir_all(at.parent().expect("a folder")).expect("made");
+        std::fs::File::create(&at).and_then(|f| f.set_len(LOOK_EVERY + 1)).expect("sparse");
+        let asked = std::cell::Cell::new(0);
+        let (_, size) = pack(&layout, std::slice::from_ref(&f), |_| {
+            asked.set(asked.get() + 1);
+            Ok(())
+        })
+        .expect("packed");
+        assert!(size > LOOK_EVERY && asked.get() == 1, "{size}, {} times", asked.get());
+        let full = pack(&layout, &[f], |_| Err(Fault::capacity("none left"))).map(drop).expect_err("no room");
+        assert_eq!(full.detail(), "none left");
+        assert_eq!(std::fs::read_dir(layout.uploads()).expect("folder").count(), 0);
+    }
 
     #[test]
     fn a_descriptor_is_its_main_file_and_the_yaml_below_it() {

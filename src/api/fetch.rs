@@ -40,6 +40,13 @@ pub struct Source {
     pub auth: Option<Auth>,
 }
 
+const NO_HTTP: &str = "http is not allowed here (limits.fetch_http): give an https URI";
+
+/// As of now: what was told while it was allowed is not fetched later.
+fn is_barred(s: &Services, t: &Target) -> bool {
+    !t.is_tls() && !s.config.now().limits.fetch_http
+}
+
 /// Whether a URI may be fetched from, with every fault of what goes with it.
 pub(in crate::api) fn check(s: &Services, what: &str, uri: &str, faults: &mut Faults) {
     match Target::parse(what, uri) {
@@ -47,9 +54,7 @@ pub(in crate::api) fn check(s: &Services, what: &str, uri: &str, faults: &mut Fa
             let detail = fault.detail();
             faults.add(what, detail.strip_prefix(&format!("{what}: ")).unwrap_or(&detail));
         }
-        Ok(t) if !t.is_tls() && !s.config.now().limits.fetch_http => {
-            faults.add(what, "http is not allowed here (limits.fetch_http): give an https URI");
-        }
+        Ok(t) if is_barred(s, &t) => faults.add(what, NO_HTTP),
         Ok(_) => {}
     }
 }
@@ -83,13 +88,16 @@ pub(in crate::api) fn auth(
 }
 
 /// As it may be told to everybody who sees the package: what comes after the path may be somebody's key.
-fn plain(uri: &str) -> &str {
+pub(in crate::api) fn plain(uri: &str) -> &str {
     uri.split(['?', '#']).next().unwrap_or_default()
 }
 
 async fn to_disk(s: &Services, what: &str, uri: &str, caller: Result<Caller>) -> Result<Upload> {
     let bad = |why: String| Fault::transient(format!("{what}: {} cannot be fetched: {why}", plain(uri)));
     let _turn = AT_ONCE.acquire().await.map_err(|_| Fault::bug("nothing is fetched any more"))?;
+    if is_barred(s, &Target::parse(what, uri)?) {
+        return Err(Fault::invalid(format!("{what}: {}: {NO_HTTP}", plain(uri))));
+    }
     let (stream, uri) = (caller?.stream().await.map_err(bad)?, plain(uri));
     match stream.status {
         200 => {}
@@ -174,7 +182,7 @@ async fn end(s: &Services, id: Uuid, got: Option<Upload>, why: Fault) {
     warn!(package = %id, "nothing is onboarded: {why:?}");
     let ended = s.conclude(move |n| n.vnfm().upload_failed(VnfPkgId(id), got.as_ref().map(Upload::as_domain).as_ref(), &why));
     if let Err(p) = ended.await {
-        // The next start finds it UPLOADING, and takes it back.
+        // The next start finds it UPLOADING, and ends that.
         warn!(package = %id, "that cannot be stored: {}", p.detail);
     }
 }

@@ -1,7 +1,12 @@
 //! Takes a large body to disk: streamed, measured and digested while it is written, synced at the
 //! end. What is not kept is removed.
 
-use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, sync::Arc, time::Duration};
+use std::{
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -72,16 +77,16 @@ pub struct Content {
 
 /// Takes the archive of a package or a descriptor (SOL005 5.4.4.3.3, 9.4.5.3.3).
 pub async fn content(s: Arc<Services>, to: &'static Content, id: Uuid, headers: HeaderMap, mut body: Body) -> Answer<StatusCode> {
-    let begun = match require_type(&headers, is_archive, "application/zip") {
-        Ok(()) => s.domain(move |n| (to.begin)(n, id)).await,
-        Err(p) => Err(p),
-    };
-    if let Err(p) = begun {
-        linger(&mut body).await;
-        return Err(p);
-    }
-    // On its own task: it has an end also when the client hangs up in the middle.
-    let rest = who::spawn(async move {
+    // On its own task from the beginning on: it has an end also when the client hangs up in the middle.
+    who::through(async move {
+        let begun = match require_type(&headers, is_archive, "application/zip") {
+            Ok(()) => s.domain(move |n| (to.begin)(n, id)).await,
+            Err(p) => Err(p),
+        };
+        if let Err(p) = begun {
+            linger(&mut body).await;
+            return Err(p);
+        }
         let got = match receive(&s, &headers, body).await {
             Ok(got) => got,
             Err(p) => {
@@ -105,9 +110,8 @@ pub async fn content(s: Arc<Services>, to: &'static Content, id: Uuid, headers: 
             return s.conclude(move |n| (to.uploaded)(n, id, got.as_domain())).await;
         }
         s.conclude(move |n| (to.uploaded)(n, id, got.as_domain())).await
-    });
-    rest.await
-        .map_err(|_| Box::new(Problem::from(Fault::bug("the upload failed by a fault in Bothy itself; the log has the details"))))??;
+    })
+    .await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -131,11 +135,22 @@ pub fn prepare(config: &Config) -> std::io::Result<()> {
 }
 
 /// How often free space is looked at.
-const LOOK_EVERY: u64 = 16 << 20;
+pub(super) const LOOK_EVERY: u64 = 16 << 20;
 
 struct Limits {
     upload: u64,
     idle: Duration,
+    /// It has to keep the least pace: it has one of few places.
+    paced: bool,
+}
+
+/// Of a body that was asked for so much has to come in each minute, all in all.
+const LEAST_A_MINUTE: u64 = 1 << 20;
+
+/// A server may take a minute to begin.
+fn too_slow(size: u64, took: Duration) -> bool {
+    let minutes = took.as_secs() / 60;
+    size < minutes * LEAST_A_MINUTE
 }
 
 /// Whether so many more bytes may be written.
@@ -144,7 +159,7 @@ type Room = Arc<dyn Fn(u64) -> Result<()> + Send + Sync>;
 /// Streams `body` to a file in the uploads folder.
 pub async fn receive(s: &Services, headers: &HeaderMap, mut body: Body) -> Answer<Upload> {
     let config = s.config.now();
-    let limits = Limits { upload: config.limits.upload_mib << 20, idle: Duration::from_secs(config.limits.idle_timeout_s) };
+    let limits = Limits { upload: config.limits.upload_mib << 20, idle: Duration::from_secs(config.limits.idle_timeout_s), paced: false };
     let got = take(&folder(&config), headers, &mut body, &limits, room(s)).await;
     if got.is_err() {
         linger(&mut body).await;
@@ -157,10 +172,11 @@ fn room(s: &Services) -> Room {
     Arc::new(move |wanted| nfvo.vnfm().room_for("for the upload", size::Bytes(wanted)))
 }
 
-/// The same of a body that somebody else sends because he was asked to: nobody waits to read why it was refused.
+/// The same of a body that somebody else sends because he was asked to: nobody waits to read why it was refused, and one that
+/// comes in drops is.
 pub async fn fetched(s: &Services, headers: &HeaderMap, mut body: Body) -> Answer<Upload> {
     let config = s.config.now();
-    let limits = Limits { upload: config.limits.upload_mib << 20, idle: Duration::from_secs(config.limits.idle_timeout_s) };
+    let limits = Limits { upload: config.limits.upload_mib << 20, idle: Duration::from_secs(config.limits.idle_timeout_s), paced: true };
     take(&folder(&config), headers, &mut body, &limits, room(s)).await
 }
 
@@ -196,11 +212,15 @@ pub(super) fn no_room(fault: Fault) -> Box<Problem> {
 }
 
 async fn feed(body: &mut Body, to_disk: &mpsc::Sender<Bytes>, limits: &Limits) -> Answer<u64> {
-    let mut size = 0u64;
+    let (mut size, began) = (0u64, Instant::now());
     while let Some(piece) = next_piece(body, limits.idle).await? {
         size += piece.len() as u64;
         if size > limits.upload {
             return Err(too_large(limits.upload));
+        }
+        if limits.paced && too_slow(size, began.elapsed()) {
+            let detail = format!("only {} came in {} s: 1 MiB a minute is the least", size::Bytes(size), began.elapsed().as_secs());
+            return Err(Box::new(Problem::new(StatusCode::REQUEST_TIMEOUT, detail)));
         }
         if to_disk.send(piece).await.is_err() {
             break;
@@ -236,7 +256,7 @@ mod tests {
     use super::*;
 
     fn limits(upload: u64) -> Limits {
-        Limits { upload, idle: Duration::from_millis(50) }
+        Limits { upload, idle: Duration::from_millis(50), paced: true }
     }
 
     fn room(free: u64) -> Room {
@@ -275,6 +295,14 @@ mod tests {
 
         let kept = run(dir, "abc", &none, 3).await.expect("fits").keep();
         assert!(kept.exists());
+    }
+
+    #[test]
+    fn what_comes_in_drops_is_too_slow_after_a_minute() {
+        for (size, seconds, is) in [(0, 59, false), (0, 60, true), (1 << 20, 60, false), ((1 << 20) - 1, 119, true), (1 << 20, 120, true)] {
+            assert_eq!(too_slow(size, Duration::from_secs(seconds)), is, "{size} bytes in {seconds} s");
+        }
+        assert!(!too_slow(64 << 30, Duration::from_secs(3600)));
     }
 
     struct Never;

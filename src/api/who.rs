@@ -6,6 +6,7 @@ use std::{future::Future, ops::Deref, sync::Arc};
 
 use tokio::task::JoinHandle;
 
+use super::problem::{Answer, Problem};
 use crate::{
     access::{
         Caller,
@@ -21,6 +22,13 @@ use crate::{
 
 tokio::task_local! {
     static CALLER: Caller;
+}
+
+/// Sees what is begun, and what follows from it, through together: whoever asked may leave in between.
+pub async fn through<T: Send + 'static>(f: impl Future<Output = Answer<T>> + Send + 'static) -> Answer<T> {
+    spawn(f)
+        .await
+        .map_err(|_| Box::new(Problem::from(Fault::bug("what was begun failed by a fault in Bothy itself; the log has the details"))))?
 }
 
 /// Runs a request for its caller.
@@ -80,5 +88,31 @@ impl Deref for View {
     type Target = Arc<Nfvo>;
     fn deref(&self) -> &Arc<Nfvo> {
         &self.nfvo
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_begun_goes_on_when_nobody_waits_for_it_any_more() {
+        let (go, gate) = oneshot::channel::<()>();
+        let (tell, told) = oneshot::channel();
+        let mut asked = Box::pin(through(async move {
+            let _ = gate.await;
+            let _ = tell.send("the rest");
+            Ok(())
+        }));
+        tokio::select! {
+            biased;
+            _ = &mut asked => panic!("the gate is closed"),
+            () = std::future::ready(()) => {}
+        }
+        drop(asked);
+        go.send(()).expect("it still waits");
+        assert_eq!(told.await, Ok("the rest"));
     }
 }

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use smol_str::SmolStr;
 
 use super::{
+    Limits,
     archive::{Archive, check_path},
     diagnose::{Pos, Severity, Sink, did_you_mean},
     digest::Algorithm,
@@ -30,6 +31,8 @@ pub struct Index {
     pub sets: Vec<(SmolStr, SmolStr)>,
     /// Files that are not in the package.
     pub outside: Vec<OutsideArtefact>,
+    /// How often one of them was named: all who read them compare them with each other.
+    far: usize,
 }
 
 impl Index {
@@ -89,7 +92,7 @@ const META_KEYS: &[&str] = &[
 ];
 
 fn from_meta(archive: &mut Archive, sink: &Sink, out: &mut Index) -> Option<SmolStr> {
-    let here = sink.file(META);
+    let (here, limits) = (sink.file(META), archive.limits().clone());
     let text = match archive.read_text(META) {
         Ok(t) => t,
         Err(f) => {
@@ -103,12 +106,12 @@ fn from_meta(archive: &mut Archive, sink: &Sink, out: &mut Index) -> Option<Smol
     let mut seen: Vec<&str> = Vec::new();
     for item in lines(&text, here, sink) {
         let Some(l) = item else {
-            block.finish(sink, out);
+            block.finish(&limits, sink, out);
             first_block = false;
             continue;
         };
         if l.key.eq_ignore_ascii_case("name") {
-            block.finish(sink, out);
+            block.finish(&limits, sink, out);
             first_block = false;
             block.start(l.value, l.pos);
         } else if !first_block {
@@ -142,7 +145,7 @@ fn from_meta(archive: &mut Archive, sink: &Sink, out: &mut Index) -> Option<Smol
             }
         }
     }
-    block.finish(sink, out);
+    block.finish(&limits, sink, out);
     let Some(l) = entry else {
         sink.error_hint(here, "Entry-Definitions", "is missing", "write 'Entry-Definitions: Definitions/NAME.yaml'");
         return None;
@@ -234,11 +237,26 @@ impl FileBlock {
             _ => sink.warn(l.pos, l.key, "is not known here and is left out"),
         }
     }
-    fn finish(&mut self, sink: &Sink, out: &mut Index) {
+    fn finish(&mut self, limits: &Limits, sink: &Sink, out: &mut Index) {
         let FileBlock { file, algorithm, hash } = std::mem::take(self);
         let Some((file, pos)) = file else { return };
         // A URL names a file outside the package (SOL004 4.3.2).
         let is_outside = file.contains("://");
+        if is_outside {
+            out.far += 1;
+            // A set may name one again.
+            let most = 2 * limits.members;
+            if out.far > most {
+                if out.far == most + 1 {
+                    sink.error(
+                        pos,
+                        "",
+                        format!("names files that are not in the package more often than {most} times, which is the most that is read"),
+                    );
+                }
+                return;
+            }
+        }
         if is_outside && hash.is_none() {
             // Or a set lists what has its digest elsewhere.
             if !out.sets.iter().any(|(f, _)| *f == file) {
@@ -257,11 +275,18 @@ impl FileBlock {
                     sink.error(hash_at, "Hash", text);
                 }
                 Some(algorithm) if is_outside => {
+                    let hash = hash.to_ascii_lowercase();
+                    let other = |o: &&OutsideArtefact| o.uri == file.as_str() && o.algorithm == algorithm.name();
+                    match out.outside.iter().find(other) {
+                        Some(o) if o.hash == hash => return,
+                        Some(_) => return sink.error(hash_at, "Hash", format!("'{file}' has another {} before", algorithm.name())),
+                        None => {}
+                    }
                     sink.warn(pos, "", format!("'{file}' is not in the package: it is fetched where ext_artifacts_access says how"));
                     out.outside.push(OutsideArtefact {
                         uri: file.into(),
                         algorithm: algorithm.name().into(),
-                        hash: hash.to_ascii_lowercase().into(),
+                        hash: hash.into(),
                         set: None,
                         file: None,
                     });
@@ -277,7 +302,7 @@ impl FileBlock {
 }
 
 fn manifest(archive: &mut Archive, path: &str, sink: &Sink, out: &mut Index) {
-    let here = sink.file(path);
+    let (here, limits) = (sink.file(path), archive.limits().clone());
     let text = match archive.read_text(path) {
         Ok(t) => t,
         Err(f) => return sink.error(here, "", f.text()),
@@ -291,8 +316,15 @@ fn manifest(archive: &mut Archive, path: &str, sink: &Sink, out: &mut Index) {
         let Some(l) = item else { continue };
         match l.key {
             "Source" | "source" => {
-                block.finish(sink, out);
+                block.finish(&limits, sink, out);
                 if let Some(set) = set {
+                    if out.sets.len() as u64 >= limits.entries {
+                        return sink.error(
+                            l.pos,
+                            "",
+                            format!("lists more files of sets than the {} that a package may have", limits.entries),
+                        );
+                    }
                     out.sets.push((l.value.into(), set.into()));
                 }
                 block.start(l.value, l.pos);
@@ -300,11 +332,11 @@ fn manifest(archive: &mut Archive, path: &str, sink: &Sink, out: &mut Index) {
             }
             "metadata" => in_file = false,
             "non_mano_artifact_sets" => {
-                block.finish(sink, out);
+                block.finish(&limits, sink, out);
                 (in_file, others) = (false, true);
             }
             name if l.value.is_empty() && others => {
-                block.finish(sink, out);
+                block.finish(&limits, sink, out);
                 (in_file, set) = (false, Some(name));
             }
             _ if in_file => block.line(&l, sink),
@@ -312,7 +344,7 @@ fn manifest(archive: &mut Archive, path: &str, sink: &Sink, out: &mut Index) {
             key => out.metadata.push((SmolStr::new(key), l.value.to_owned(), l.pos)),
         }
     }
-    block.finish(sink, out);
+    block.finish(&limits, sink, out);
     for o in &mut out.outside {
         o.set = out.sets.iter().find(|(f, _)| f.as_str() == o.uri).map(|(_, set)| set.clone());
     }
@@ -332,5 +364,30 @@ fn unlisted(archive: &Archive, index: &Index, sink: &Sink) {
         let more = if open.len() > 5 { format!(" and {} more", open.len() - 5) } else { String::new() };
         let names: Vec<&str> = open.iter().take(5).copied().collect();
         sink.warn(sink.file(manifest), "", format!("has no digest for {}{more}", names.join(", ")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_are_elsewhere_are_few_and_each_has_one_digest() {
+        let (limits, sink, mut out) = (Limits { members: 2, ..Limits::default() }, Sink::default(), Index::default());
+        let at = sink.file("a.mf");
+        let mut say = |uri: &str, digit: &str| {
+            let given = |s: String| Some((s, at));
+            let mut block = FileBlock { algorithm: given("SHA-256".into()), hash: given(digit.repeat(64)), ..FileBlock::default() };
+            block.file = Some((uri.into(), at));
+            block.finish(&limits, &sink, &mut out);
+            (out.outside.len(), sink.finish().errors().count())
+        };
+        assert_eq!(say("https://a/1", "a"), (1, 0));
+        assert_eq!(say("https://a/1", "A"), (1, 0), "the same again");
+        assert_eq!(say("https://a/1", "b"), (1, 1), "it cannot be both");
+        assert_eq!(say("https://a/2", "a"), (2, 0));
+        for n in 3..9 {
+            assert_eq!(say(&format!("https://a/{n}"), "a"), (2, usize::from(n == 3)), "told once");
+        }
     }
 }

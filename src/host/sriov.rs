@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A driver that lets go of a PF waits for the guests that have its VFs; until it is through, the kernel takes the
 /// PF for one that has a driver and finds it no other, without a word.
 const LET_GO: Duration = Duration::from_secs(30);
+/// How often it is offered meanwhile.
+const OFFER: Duration = Duration::from_millis(250);
 
 pub(super) struct Functions<'a> {
     tree: &'a Tree,
@@ -127,7 +129,7 @@ impl<'a> Functions<'a> {
             if Instant::now() >= until {
                 return Err(Fault::transient(format!("{what}: none has taken it within {} s", LET_GO.as_secs())));
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(OFFER);
         }
     }
 
@@ -275,8 +277,10 @@ mod tests {
         fs::write(&probe, "").expect("written");
         let offered = std::thread::scope(|s| {
             let kernel = s.spawn(|| {
+                let until = Instant::now() + Duration::from_secs(20);
                 for n in 1.. {
                     while fs::read(&probe).is_ok_and(|b| b.is_empty()) {
+                        assert!(Instant::now() < until, "it is not offered for the {n}. time");
                         std::thread::sleep(Duration::from_millis(1));
                     }
                     assert_eq!(fs::read_to_string(&probe).expect("there").trim(), pf.to_string());

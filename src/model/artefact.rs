@@ -68,6 +68,18 @@ impl Artefacts {
         self.revision += 1;
     }
 
+    /// What was fetched from another place than it is now said to be at is fetched anew.
+    pub fn fetched_elsewhere(&mut self, told: &[ArtefactAccess]) {
+        let place = |all: &[ArtefactAccess], uri: &str| all.iter().find(|a| a.uri == uri).map(|a| a.instead.clone());
+        for o in &mut self.outside {
+            if let Some(now) = place(told, &o.uri)
+                && place(&self.access, &o.uri) != Some(now)
+            {
+                o.file = None;
+            }
+        }
+    }
+
     /// Those that can be reached and are not here yet.
     pub fn wanted(&self) -> impl Iterator<Item = (&OutsideArtefact, &ArtefactAccess)> {
         let to = |o: &OutsideArtefact| self.access.iter().find(|a| a.uri == o.uri);
@@ -124,6 +136,12 @@ mod tests {
         assert_eq!(a.wanted().count(), 0, "the one is here, the other cannot be reached");
         a.told(&[], &[one("https://a", "1", false)]);
         assert_eq!((a.wanted().count(), a.fetched().count()), (0, 1));
+        let at = |instead: Option<&str>| [ArtefactAccess { uri: "https://a".into(), instead: instead.map(Into::into), auth: None }];
+        a.fetched_elsewhere(&[]);
+        a.fetched_elsewhere(&at(None));
+        assert_eq!(a.fetched().count(), 1, "from the same place");
+        a.fetched_elsewhere(&at(Some("https://b")));
+        assert_eq!((a.wanted().count(), a.fetched().count()), (1, 0));
         a.told(&[], &[one("https://a", "2", false)]);
         assert_eq!((a.wanted().count(), a.fetched().count(), a.revision), (1, 0, 2));
     }

@@ -178,8 +178,19 @@ impl PnfDescriptor {
 }
 
 impl Entry<'_> {
-    /// An upload begins; refused when there is content already.
-    pub fn begin_upload(self) -> Result<()> {
+    /// An upload begins, and what an earlier one left counts no more; refused when there is content already.
+    pub fn begin_upload(mut self) -> Result<()> {
+        self.begin()?;
+        *self.archive = None;
+        Ok(())
+    }
+
+    /// The archive that is here is tried again.
+    pub fn begin_again(mut self) -> Result<()> {
+        self.begin()
+    }
+
+    fn begin(&mut self) -> Result<()> {
         match *self.onboarding {
             Onboarding::Created | Onboarding::Error => {
                 *self.onboarding = Onboarding::Uploading;
@@ -192,11 +203,15 @@ impl Entry<'_> {
         }
     }
 
-    /// The upload broke off: the resource is as before.
+    /// The upload broke off: the resource is as before. With an archive it was tried again, and can be once more.
     pub fn abort_upload(self) {
-        if *self.onboarding == Onboarding::Uploading {
-            *self.onboarding = Onboarding::Created;
+        if *self.onboarding != Onboarding::Uploading {
+            return;
         }
+        if self.archive.is_some() {
+            return self.failed(Fault::transient("what is outside of the package was being fetched, and that broke off").record());
+        }
+        *self.onboarding = Onboarding::Created;
     }
 
     pub fn uploaded(self, archive: &PackageFile) {
@@ -252,6 +267,40 @@ impl Entry<'_> {
         match *self.onboarding {
             Onboarding::Uploading | Onboarding::Processing => Err(Fault::conflict(format!("{what} is being onboarded: wait for the end"))),
             Onboarding::Created | Onboarding::Onboarded | Onboarding::Error => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::error::Kind;
+
+    #[test]
+    fn what_broke_off_is_empty_or_failed_by_whose_archive_it_was_and_new_content_forgets_the_old() {
+        let had = PackageFile { path: "".into(), sha256: [1; 32], size: Bytes(1), media_type: "".into() };
+        for (again, state, left) in [(false, Onboarding::Created, None), (true, Onboarding::Error, Some(had.clone()))] {
+            let (mut onboarding, mut archive, mut failure, mut user_data) = (Onboarding::Error, Some(had.clone()), None, Vec::new());
+            let mut with = |what: fn(Entry<'_>) -> Result<()>| {
+                what(Entry {
+                    what: "it".into(),
+                    users_are: "users",
+                    users: 0,
+                    onboarding: &mut onboarding,
+                    operational: None,
+                    archive: &mut archive,
+                    failure: &mut failure,
+                    user_data: &mut user_data,
+                })
+            };
+            with(if again { |e| e.begin_again() } else { |e| e.begin_upload() }).expect("it has failed");
+            assert_eq!(with(|e| e.begin_upload()).map_err(|f| f.kind()), Err(Kind::Conflict));
+            with(|e| {
+                e.abort_upload();
+                Ok(())
+            })
+            .expect("aborted");
+            assert_eq!((onboarding, archive, failure.is_some()), (state, left, again));
         }
     }
 }

@@ -61,6 +61,8 @@ pub struct RemoteEnd {
     pub tunnel: SmolStr,
     pub remote: IpAddr,
     pub segment: SegmentId,
+    /// Nothing is heard of one yet, neither well nor ill, that has not been asked for long enough.
+    pub known: bool,
     /// Why it is taken for silent, if it is.
     pub silent: Option<String>,
 }

@@ -105,6 +105,8 @@ impl Nfvo {
                 return Err(Fault::conflict(format!("NS instance {id} is instantiated: terminate it first")));
             }
             use_nsd(tx, ns.nsd_info, -1)?;
+            // It may have ended before it had a VNF.
+            ns.pnfs.iter().try_for_each(|p| use_pnfd(tx, p.pnfd_info, -1))?;
             tx.delete::<NsInstance>(&id)?;
             Ok(())
         })

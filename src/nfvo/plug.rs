@@ -12,7 +12,7 @@ use crate::{
     model::{
         chain::{Chain, ChainEnd, OutsideOf, pnf_cp_id},
         error::{Fault, Result},
-        id::{NfpId, NsId, OpId, SegmentId},
+        id::{NfpId, NsId, OpId, PnfdInfoId, SegmentId},
         ns::{NsInstance, NsPnf, NsPnfCp},
         op::{OpKind, Operation, Target},
         package::PnfDescriptor,
@@ -54,6 +54,14 @@ impl Nfvo {
             steps.add(Step::Ns(NsStep::Pnf(Box::new(c))), &[]);
         }
         self.commit_update(&s.ns, op, steps.into_vec())
+    }
+
+    /// As it was before; without its PNFD, if that was deleted meanwhile.
+    pub(crate) fn put_pnf_back(&self, of: Target, profile: &SmolStr, had: Option<&NsPnf>) -> Result<()> {
+        let is_gone = |id: PnfdInfoId| self.vnfm.store().get::<PnfDescriptor>(&id).map(|d| d.is_none());
+        let gone = had.and_then(|p| p.pnfd_info).map(is_gone).transpose()?.unwrap_or(false);
+        let without = had.filter(|_| gone).map(|p| NsPnf { pnfd_info: None, ..p.clone() });
+        self.set_pnf(of, profile, without.as_ref().or(had))
     }
 
     /// The service has this box for the profile, or none.

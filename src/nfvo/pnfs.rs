@@ -29,13 +29,17 @@ pub fn plan(
         let has = if flavour.pnfs.is_empty() { "none".to_owned() } else { names() };
         faults.push(Fault::invalid(format!("there is no PNF profile '{}'; the service has {has}", g.profile)));
     }
-    let mut out = Vec::new();
+    let mut out: Vec<NsPnf> = Vec::new();
     for p in &flavour.pnfs {
         let of: Vec<&NsPnf> = given.iter().filter(|g| g.profile == p.id).collect();
         if of.len() > 1 {
             faults.push(Fault::invalid(format!("PNF {} is told of more than once", p.id)));
         }
-        out.push(one(p, of.first().copied(), links, known, &mut faults));
+        let is = one(p, of.first().copied(), links, known, &mut faults);
+        if let Some(other) = out.iter().find(|o| o.id == is.id) {
+            faults.push(Fault::invalid(format!("PNF {}: its id '{}' is that of PNF {} too", p.id, is.id, other.profile)));
+        }
+        out.push(is);
     }
     if faults.is_empty() { Ok(out) } else { Err(faults) }
 }
@@ -56,7 +60,8 @@ pub(super) fn one(
     if let Some(g) = given.filter(|g| g.pnfd_id != p.pnfd_id) {
         no(format!("it is of PNFD '{}', not of '{}'", p.pnfd_id, g.pnfd_id));
     }
-    if let Some(pnfd) = pnfd {
+    // Where it says of no plug what the outside calls it (one of an earlier release never does), nothing is to be held against it.
+    if let Some(pnfd) = pnfd.filter(|d| d.ext_cps.iter().any(|c| c.requirement.is_some())) {
         let has: Vec<&str> = pnfd.ext_cps.iter().map(|c| c.id.as_str()).collect();
         for a in p.attach.iter().filter(|a| pnfd.ext_cp(&a.ext_cp).is_none()) {
             let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };

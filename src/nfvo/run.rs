@@ -88,7 +88,7 @@ impl Nfvo {
                 Ok(Outcome::Done)
             }
             NsStep::Pnf(c) => {
-                self.set_pnf(cx.op.target, &c.profile, c.before.as_ref())?;
+                self.put_pnf_back(cx.op.target, &c.profile, c.before.as_ref())?;
                 Ok(Outcome::Done)
             }
             NsStep::Instantiate { vnf, op, undo_op } => self.take_back(cx, *vnf, *op, *undo_op),

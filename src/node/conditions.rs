@@ -45,7 +45,7 @@ fn system(core: &Core) -> Option<Condition> {
 
 /// Remote ends of tunnels, where they are watched.
 fn tunnels(core: &Core) -> Option<Condition> {
-    let (state, text) = match core.ports.fabric.remotes() {
+    let (state, text) = match core.ports.fabric.remotes().map(|all| all.into_iter().filter(|e| e.known).collect::<Vec<_>>()) {
         Ok(all) if all.is_empty() => return None,
         Ok(all) => {
             let silent =

@@ -296,7 +296,8 @@ impl Monitor {
     }
 
     /// Ends of tunnels, one alarm for each that does not answer; those that no link is at any more are forgotten. One
-    /// that is asked for the first time may not have been heard yet.
+    /// that is asked for the first time may not have been heard yet, and of one that nothing is known of yet, as after the
+    /// switch's start, what was told stays.
     fn remotes(&mut self, all: &[RemoteEnd]) -> Result<()> {
         let mut ends: BTreeMap<Part, Vec<&RemoteEnd>> = BTreeMap::new();
         for e in all {
@@ -309,7 +310,11 @@ impl Monitor {
             self.host(Cause::LinkDown, key.part, None)?;
         }
         self.mute.retain(|part, _| ends.contains_key(part));
-        for (part, links) in ends {
+        for (part, mut links) in ends {
+            links.retain(|e| e.known);
+            if links.is_empty() {
+                continue;
+            }
             let silent: Vec<&&RemoteEnd> = links.iter().filter(|e| e.silent.is_some()).collect();
             let vain = self.mute.entry(part.clone()).or_default();
             *vain = if silent.is_empty() { 0 } else { vain.saturating_add(1) };

@@ -114,9 +114,16 @@ impl<'a> NewPort<'a> {
     }
 }
 
-/// RFC 5880, as often as Open vSwitch does by itself: a few packets a second.
+/// RFC 5880, as often as Open vSwitch does by itself: a few packets a second. Only what is for the MAC that Open vSwitch sends
+/// to: without this the switch takes BFD between guests, which comes by the same port, for the remote end's.
+const BFD: [(&str, &str); 2] = [("enable", "true"), ("bfd_remote_dst_mac", "00:23:20:00:00:01")];
+
 fn bfd(enable: bool) -> Datum {
-    Datum::map(enable.then_some(("enable", "true")))
+    Datum::map(BFD.into_iter().filter(|_| enable))
+}
+
+fn asks_bfd(had: &Ids) -> bool {
+    BFD.iter().all(|(k, v)| had.get(*k).is_some_and(|h| h == v))
 }
 
 fn mtu_request(mtu: Option<u16>) -> Datum {
@@ -393,7 +400,8 @@ fn interface_diff(interface: &Interface, w: &Wanted) -> Columns {
     if interface.options != w.options() {
         diff.push(("options", Datum::map(w.options())));
     }
-    if interface.bfd.get("enable").is_some_and(|e| e == "true") != w.bfd() {
+    let asked = interface.bfd.get("enable").is_some_and(|e| e == "true");
+    if asked != w.bfd() || asked && !asks_bfd(&interface.bfd) {
         diff.push(("bfd", bfd(w.bfd())));
     }
     if interface.mtu_request != w.mtu.map(i64::from) {

@@ -200,17 +200,25 @@ fn a_remote_end_is_asked_for_where_its_tunnel_says_so() {
         m.interfaces.insert(id, Interface { options, bfd: read(&bfd), bfd_status: read(&status), ..had });
         m
     };
-    let (off, on) = (json!({}), json!({"enable": "true"}));
+    let (off, on) = (json!({}), json!({"enable": "true", "bfd_remote_dst_mac": "00:23:20:00:00:01"}));
     let same = |m: &Mirror, bfd: bool| ensure(m, &wanted(bfd)[0]).expect("planned") == ["nothing"];
     let none = json!({});
     assert!(same(&there(off.clone(), none.clone()), false) && same(&there(on.clone(), none.clone()), true));
+    let earlier = json!({"enable": "true"});
+    assert!(!same(&there(earlier, none.clone()), true), "an earlier release took the guests' for the remote end's");
     assert!(!same(&there(off, none.clone()), true) && !same(&there(on.clone(), none.clone()), false));
     let made = ensure_port(Txn::new("t"), &mirror(&[("bothy0", true, &[])]), "bothy0", &wanted(true)[0]).expect("planned").expect("new");
-    assert!(made.params().to_string().contains(r#""bfd":["map",[["enable","true"]]]"#), "{:?}", made.params());
+    assert!(
+        made.params().to_string().contains(r#""bfd":["map",[["enable","true"],["bfd_remote_dst_mac","00:23:20:00:00:01"]]]"#),
+        "{:?}",
+        made.params()
+    );
 
     let seen = |bfd: bool, status: Value| tunnel::remotes(&there(on.clone(), status), &port, &t(bfd), &wanted(bfd));
-    let silent = |status: Value| seen(true, status).into_iter().map(|e| e.silent).collect::<Vec<_>>();
-    assert_eq!(silent(none), [], "not begun yet");
+    let silent = |status: Value| seen(true, status).into_iter().filter(|e| e.known).map(|e| e.silent).collect::<Vec<_>>();
+    assert_eq!(silent(none.clone()), [], "not begun yet");
+    let [end] = &seen(true, none)[..] else { panic!("it is to be heard of") };
+    assert!(!end.known && end.silent.is_none());
     assert_eq!(silent(json!({"state": "up", "diagnostic": "No Diagnostic"})), [None]);
     let down = json!({"state": "down", "diagnostic": "Control Detection Time Expired"});
     assert_eq!(silent(down.clone()), [Some("BFD is down: Control Detection Time Expired".to_owned())]);

@@ -47,14 +47,13 @@ fn name(first: &IfName, n: usize) -> Result<IfName> {
     }
 }
 
-/// How the ends of a link are that are asked for, as the switch knows it; those of which it knows nothing yet are left out.
+/// How the ends of a link are that are asked for, as the switch knows it.
 pub fn remotes(m: &Mirror, port: &SwitchPort, t: &Tunnel, ends: &[Wanted]) -> Vec<RemoteEnd> {
     let one = |(remote, end): (&IpAddr, &Wanted)| {
-        let (_, row) = m.port(end.name.as_str())?;
-        let (_, i) = m.interface_of(row)?;
-        Some(RemoteEnd { tunnel: t.name.clone(), remote: *remote, segment: port.segment, silent: silence(i)? })
+        let told = m.port(end.name.as_str()).and_then(|(_, row)| m.interface_of(row)).and_then(|(_, i)| silence(i));
+        RemoteEnd { tunnel: t.name.clone(), remote: *remote, segment: port.segment, known: told.is_some(), silent: told.flatten() }
     };
-    if t.bfd { t.remotes.iter().zip(ends).filter_map(one).collect() } else { Vec::new() }
+    if t.bfd { t.remotes.iter().zip(ends).map(one).collect() } else { Vec::new() }
 }
 
 /// `None`: BFD has not begun. Else why the other end is taken for silent, if it is.

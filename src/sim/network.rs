@@ -224,7 +224,8 @@ impl Fabric for Sim {
                 let PortKind::Tunnel { tunnel, .. } = &p.kind else { continue };
                 for t in tunnels.iter().filter(|t| t.name == *tunnel && t.bfd) {
                     let silent = |r: &IpAddr| world.silent.contains(r).then(|| "BFD is down".to_owned());
-                    let end = |r: &IpAddr| RemoteEnd { tunnel: t.name.clone(), remote: *r, segment: p.segment, silent: silent(r) };
+                    let end =
+                        |r: &IpAddr| RemoteEnd { tunnel: t.name.clone(), remote: *r, segment: p.segment, known: true, silent: silent(r) };
                     out.extend(t.remotes.iter().map(end));
                 }
             }

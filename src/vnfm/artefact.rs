@@ -58,13 +58,10 @@ impl Vnfm {
                 }
             };
             if goes_on {
-                p.entry().begin_upload()?;
+                p.entry().begin_again()?;
                 p.revision += 1;
                 tx.put(&p)?;
-                // What was fetched by another way is fetched anew.
-                for o in a.outside.iter_mut().filter(|o| access.iter().any(|n| n.uri == o.uri)) {
-                    o.file = None;
-                }
+                a.fetched_elsewhere(access);
             }
             a.access = access.to_vec();
             a.revision += 1;

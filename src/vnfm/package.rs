@@ -3,7 +3,7 @@
 //! ```text
 //! CREATED -> UPLOADING -> PROCESSING -> ONBOARDED
 //!    ^           |            `-------> ERROR -> UPLOADING (again)
-//!    `-----------+ the upload broke off
+//!    `-----------+ the upload broke off (ERROR, where an archive was being tried again)
 //! ```
 //! Owns the package records and the content-addressed files behind them. A file is complete and
 //! durable before the transaction that names it. Never: HTTP, how a descriptor is read.

@@ -172,7 +172,7 @@ pub async fn all(State(s): Ctx, _: NoQuery) -> Answer<Json<Vec<Wire>>> {
             let boxes = services.iter().flat_map(|ns| ns.pnfs.iter().map(move |p| (ns, p)));
             let plugs = boxes.flat_map(|(ns, p)| p.cps.iter().filter(|cp| cp.segment == Some(s.id)).map(move |cp| plug(ns, p, cp)));
             wire.pnfs = plugs.collect();
-            let watched: Vec<&RemoteEnd> = ends.iter().filter(|e| e.segment == s.id).collect();
+            let watched: Vec<&RemoteEnd> = ends.iter().filter(|e| e.known && e.segment == s.id).collect();
             if let Some(t) = wire.tunnel.as_mut().filter(|_| !watched.is_empty()) {
                 t.silent = Some(watched.iter().filter(|e| e.silent.is_some()).map(|e| e.remote.to_string()).collect());
             }

@@ -3,7 +3,7 @@
 
 use axum::{
     extract::{FromRequest as _, Request, State},
-    http::{HeaderMap, StatusCode, Uri},
+    http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse as _, Response},
 };
 
@@ -84,20 +84,20 @@ impl Choice {
     }
 }
 
-pub async fn archive(State(s): Ctx, of: Named, uri: Uri, headers: HeaderMap) -> Answer<Response> {
+pub async fn archive(State(s): Ctx, of: Named, method: Method, uri: Uri, headers: HeaderMap) -> Answer<Response> {
     accepts(&headers, &["application/zip"])?;
     let choice = Choice::parse(&uri)?;
     let d = onboarded(&s, of).await?;
     let id = d.id;
     let beside = s.domain(move |n| n.vnfm().artefacts(id)).await?;
-    content::archive(&headers, &s, choice.of(&d, beside.as_ref())).await
+    content::archive(&method, &headers, &s, choice.of(&d, beside.as_ref())).await
 }
 
-/// What was told, without what is secret.
+/// What was told, without what is secret, as a query may be that signs a URI.
 fn told(a: &Artefacts) -> ExternalArtifactsAccessConfig {
     let one = |a: &ArtefactAccess| ExternalArtifactAccess {
         artifact_uri: a.uri.clone(),
-        override_uri: a.instead.clone(),
+        override_uri: a.instead.as_deref().map(|o| fetch::plain(o).to_owned()),
         auth_type: a.auth.as_ref().map(|_| UploadAuthType::Oauth2ClientCredentials),
         params_oauth2_client_credentials: None,
     };
@@ -119,9 +119,15 @@ pub async fn set_access(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers
     let extract::Json(r) = extract::Json::<ExternalArtifactsAccessConfig>::from_request(req, &s).await?;
     accepts(&headers, &["application/json"])?;
     let access = read(&s, id, r)?;
-    let (a, goes_on) = s.domain(move |n| n.vnfm().set_access(id, &access, |a| if_match(&headers, a.revision))).await?;
+    let (a, goes_on) = who::through(async move {
+        let set = s.domain(move |n| n.vnfm().set_access(id, &access, |a| if_match(&headers, a.revision))).await?;
+        if set.1 {
+            who::spawn(fetch::again(s, id.0));
+        }
+        Ok(set)
+    })
+    .await?;
     if goes_on {
-        who::spawn(fetch::again(s, id.0));
         return Ok(StatusCode::ACCEPTED.into_response());
     }
     Ok(shown(&HeaderMap::new(), a.revision, &told(&a)))
@@ -173,5 +179,14 @@ mod tests {
             assert_eq!((c.takes(None), c.takes(Some("one")), c.takes(Some("other"))), (mano, one, other), "{query}");
         }
         assert!(Choice::parse(&"/artifacts?include_images".parse().expect("a URI")).is_err());
+    }
+
+    #[test]
+    fn the_place_of_an_artefact_is_shown_without_the_key_in_its_query() {
+        let mut a = Artefacts::none(VnfPkgId(uuid::Uuid::nil()), crate::model::id::ProjectId::DEFAULT);
+        let instead = Some("https://shelf/tool.sh?X-Signature=hush".into());
+        a.access = vec![ArtefactAccess { uri: "urn:tool".into(), instead, auth: None }];
+        let shown = told(&a).artifact.remove(0);
+        assert_eq!((shown.artifact_uri.as_str(), shown.override_uri.as_deref()), ("urn:tool", Some("https://shelf/tool.sh")));
     }
 }

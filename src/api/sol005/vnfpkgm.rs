@@ -3,7 +3,7 @@
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode, Uri},
+    http::{HeaderMap, Method, StatusCode, Uri},
     response::Response,
 };
 use smol_str::SmolStr;
@@ -68,8 +68,8 @@ pub fn reading() -> Routes {
         .get_raw("/vnfpkgm/v2/vnf_packages/{vnfPkgId}/manifest", |s: Ctx, Id(id): Of, q: NoQuery, h: HeaderMap| {
             manifest(s, Named::Package(id), q, h)
         })
-        .get_raw("/vnfpkgm/v2/vnf_packages/{vnfPkgId}/artifacts", |s: Ctx, Id(id): Of, uri: Uri, h: HeaderMap| {
-            outside::archive(s, Named::Package(id), uri, h)
+        .get_raw("/vnfpkgm/v2/vnf_packages/{vnfPkgId}/artifacts", |s: Ctx, Id(id): Of, m: Method, uri: Uri, h: HeaderMap| {
+            outside::archive(s, Named::Package(id), m, uri, h)
         })
         .get_raw(
             "/vnfpkgm/v2/vnf_packages/{vnfPkgId}/artifacts/{*artifactPath}",
@@ -95,8 +95,8 @@ pub fn by_vnfd() -> Routes {
         .get_raw("/vnfpkgm/v2/onboarded_vnf_packages/{vnfdId}/manifest", |s: Ctx, Id(id): Of, q: NoQuery, h: HeaderMap| {
             manifest(s, Named::Vnfd(id), q, h)
         })
-        .get_raw("/vnfpkgm/v2/onboarded_vnf_packages/{vnfdId}/artifacts", |s: Ctx, Id(id): Of, uri: Uri, h: HeaderMap| {
-            outside::archive(s, Named::Vnfd(id), uri, h)
+        .get_raw("/vnfpkgm/v2/onboarded_vnf_packages/{vnfdId}/artifacts", |s: Ctx, Id(id): Of, m: Method, uri: Uri, h: HeaderMap| {
+            outside::archive(s, Named::Vnfd(id), m, uri, h)
         })
         .get_raw(
             "/vnfpkgm/v2/onboarded_vnf_packages/{vnfdId}/artifacts/{*artifactPath}",
@@ -220,9 +220,12 @@ async fn upload_from_uri(
     fetch::check(&s, WHAT, &r.address_information, &mut faults);
     let auth = fetch::auth("", &r.address_information, r.auth_type, r.params_oauth2_client_credentials, &mut faults);
     let from = faults.end("UploadVnfPackageFromUriRequest", fetch::Source { what: WHAT, uri: r.address_information, auth })?;
-    s.domain(move |n| n.vnfm().begin_upload(id)).await?;
-    who::spawn(fetch::package(s, id.0, from));
-    Ok(StatusCode::ACCEPTED)
+    who::through(async move {
+        s.domain(move |n| n.vnfm().begin_upload(id)).await?;
+        who::spawn(fetch::package(s, id.0, from));
+        Ok(StatusCode::ACCEPTED)
+    })
+    .await
 }
 
 async fn descriptor(State(s): Ctx, of: Named, _: NoQuery, headers: HeaderMap) -> Answer<Response> {

@@ -8,8 +8,9 @@ use crate::{
         error::Kind,
         id::{IfKind, NsId, PnfdInfoId, PortId, ProjectId, if_name},
         net::MacAddr,
-        ns::{NsPnf, NsPnfCp},
+        ns::{NsInstance, NsPnf, NsPnfCp},
         nsd::{Attach, MemberCp, Nsd, Pnf, Sap},
+        op::Target,
         package::{Onboarding, PnfDescriptor},
         pnfd::{PnfExtCp, Pnfd},
         segment::{Segment, Station},
@@ -143,6 +144,15 @@ fn what_is_said_of_boxes_that_are_not_there_is_refused_with_every_reason() {
         assert!(all.contains(part), "no {part:?} in {all}");
     }
     assert!(b.ns(id).op.is_none() && b.ns(id).pnfs.is_empty());
+    // Nor are two of them one.
+    let mut two = hybrid("press", "plug");
+    let mill = Pnf { id: "mill".into(), ..two.flavours[0].pnfs[0].clone() };
+    two.flavours[0].pnfs.push(mill);
+    let (b, id) = standing(two);
+    pnfd(&b);
+    let pnfs = vec![given("press", "press-1", "plug"), given("mill", "press-1", "plug")];
+    let f = b.core().nfvo.instantiate(id, &InstantiateNs { pnfs, ..ask_ns() }).map(drop).expect_err("refused").detail();
+    assert!(f.contains("PNF mill: its id 'serial-4711' is that of PNF press too"), "{f}");
     // A SAP is outside only where its link is.
     let mut inside = hybrid("plant", "");
     inside.flavours[0].links[1].profile.physical = None;
@@ -199,6 +209,20 @@ fn a_service_and_its_pnfd_mean_the_same_connection_points() {
 }
 
 #[test]
+fn a_pnfd_that_names_no_requirements_is_used_as_an_earlier_release_did() {
+    let mut n = hybrid("press", "virtual_link");
+    n.flavours[0].pnfs[0].attach[0].ext_cp = "virtual_link".into();
+    let (b, id) = standing(n);
+    let info = pnfd(&b);
+    let mut d = b.store().require::<PnfDescriptor>(&info).expect("read");
+    d.pnfd.as_mut().expect("described").ext_cps[0].requirement = None;
+    b.put(&d);
+    let pnfs = vec![given("press", "press-1", "virtual_link")];
+    b.assert_state(b.core().nfvo.instantiate(id, &InstantiateNs { pnfs, ..ask_ns() }).expect("accepted").id, "COMPLETED");
+    assert_eq!(b.sim.chains()[0].to[0].mac, Some(MacAddr::planned(50)));
+}
+
+#[test]
 fn a_pnfd_stays_while_a_service_uses_it() {
     let (b, id) = standing(hybrid("press", "plug"));
     let info = pnfd(&b);
@@ -217,6 +241,18 @@ fn a_pnfd_stays_while_a_service_uses_it() {
     std::fs::create_dir_all(archives.parent().expect("a folder")).expect("made");
     delete().expect("nobody uses it");
     b.assert_nothing_left();
+}
+
+#[test]
+fn a_service_that_failed_with_its_boxes_lets_their_pnfd_go_when_it_is_deleted() {
+    let (b, id) = standing(hybrid("press", "plug"));
+    let info = pnfd(&b);
+    let users = || b.store().require::<PnfDescriptor>(&info).expect("read").users;
+    b.put(&NsInstance { pnfs: vec![NsPnf { pnfd_info: Some(info), ..given("press", "press-1", "plug") }], ..b.ns(id) });
+    b.core().nfvo.count_pnfs().expect("counted");
+    assert_eq!(users(), 1);
+    b.core().nfvo.delete_ns(id, |_| Ok(())).expect("deleted");
+    assert_eq!(users(), 0);
 }
 
 fn edit(id: &str, name: Option<&str>, cps: &[(&str, u32)]) -> PnfAsk {
@@ -278,4 +314,11 @@ fn a_box_that_no_chain_ends_at_comes_and_goes() {
     assert_eq!((p.id.as_str(), p.pnfd_info, p.cps[0].mac, users()), ("serial-4711", Some(info), Some(MacAddr::planned(50)), 1));
     let lan = b.ns(id).links.iter().find(|(l, _)| l == "lan").expect("the link").1;
     assert_eq!(p.cps[0].segment, Some(lan));
+
+    // Its going is undone also where its PNFD has gone after it.
+    let had = p.clone();
+    b.assert_state(update(&PnfAsk::Remove(vec!["serial-4711".into()])), "COMPLETED");
+    b.store().write(Durability::Lazy, |tx| tx.delete::<PnfDescriptor>(&info).map(drop)).expect("deleted");
+    nfvo.put_pnf_back(Target::Ns(id), &had.profile, Some(&had)).expect("put back");
+    assert_eq!(b.ns(id).pnfs, [NsPnf { pnfd_info: None, ..had }]);
 }

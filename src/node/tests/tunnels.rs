@@ -1,12 +1,14 @@
 //! Links through tunnels over `Sim`: made with their VNF, as long as comes through whole, nobody else's out there.
 
+use std::cell::Cell;
+
 use crate::{
     model::{
         alarm::{Alarm, Cause, Part},
         health::ConditionState,
         id::VnfId,
         segment::Segment,
-        tunnel::Tunnel,
+        tunnel::{RemoteEnd, Tunnel},
         vnf::Stopping,
         vnfd::{LinkProfile, Vnfd},
     },
@@ -23,6 +25,10 @@ fn led_out(id: &str, vni: u16) -> Vnfd {
     let mut d = vnfd(id, &Shape::default());
     d.flavours[0].links[0].profile = LinkProfile { physical: Some("hq".into()), segmentation: Some(vni), ..LinkProfile::default() };
     d
+}
+
+fn unheard(e: RemoteEnd) -> RemoteEnd {
+    RemoteEnd { known: false, silent: None, ..e }
 }
 
 fn link(b: &TestBox) -> Segment {
@@ -70,7 +76,11 @@ fn a_remote_end_that_is_watched_and_silent_is_an_alarm_until_it_answers() {
     let id = b.create_vnf("vnf");
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
     let mut monitor = Monitor::new(b.store().clone(), b.core().alarms.clone());
-    let mut look = || monitor.look(&Look { remotes: b.sim.remotes().ok(), ..Look::default() }).expect("looked");
+    let known = Cell::new(true);
+    let mut look = || {
+        let remotes = b.sim.remotes().map(|all| all.into_iter().map(|e| if known.get() { e } else { unheard(e) }).collect());
+        monitor.look(&Look { remotes: remotes.ok(), ..Look::default() }).expect("looked");
+    };
     let standing = || {
         let all = b.store().list::<Alarm>().expect("read");
         all.into_iter().filter(|a| a.cleared.is_none()).map(|a| (a.cause, a.part, a.details)).collect::<Vec<_>>()
@@ -85,6 +95,11 @@ fn a_remote_end_that_is_watched_and_silent_is_an_alarm_until_it_answers() {
     look();
     let text = "tunnel hq: its remote end 192.0.2.7 does not answer (BFD is down), on 1 of 1 links".to_owned();
     assert_eq!(standing(), [(Cause::LinkDown, Part::Named("hq 192.0.2.7".into()), vec![text])]);
+    // The switch begins anew, and has not heard of anybody yet.
+    known.set(false);
+    look();
+    assert_eq!(standing().len(), 1, "nothing says that it answers");
+    known.set(true);
     let said = condition().expect("shown");
     assert_eq!(
         (said.state, said.text.as_str()),
