@@ -19,6 +19,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use super::{
@@ -48,7 +49,16 @@ pub(super) fn lock_dir(dir: &Path) -> Result<File> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| io_fault("create", dir, e))?;
     let path = dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(|e| io_fault("open", &path, e))?;
-    match file.try_lock() {
+    let mut taken = file.try_lock();
+    // A process that is being started has all files of ours until its own program runs.
+    for _ in 0..50 {
+        if !matches!(taken, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+        taken = file.try_lock();
+    }
+    match taken {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Fault::conflict(format!(
             "the store in {} is in use by another bothy: stop it first (`systemctl stop bothy`), or ask it over its API",

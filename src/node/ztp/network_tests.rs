@@ -384,7 +384,7 @@ fn a_request_names_the_serial_number_whatever_is_in_it() {
         return;
     }
     let b = Bench::new();
-    for serial in ["BX-1", r"A/CN=b+c\d"] {
+    for serial in ["BX-1", "A/CN=b+c, d"] {
         let der = super::network::request(&b.place().identity, serial).expect("request");
         assert_eq!(artefact::requested(&der).as_deref(), Some(serial));
     }
