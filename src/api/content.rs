@@ -105,7 +105,7 @@ pub async fn archive(method: &Method, headers: &HeaderMap, s: &Services, of: Vec
         // Its turn ends with the packing, which a client that hangs up does not end.
         let _turn = turn;
         let room = |wanted| nfvo.vnfm().room_for("for the archive of artefacts", size::Bytes(wanted));
-        room(of.iter().map(|f| f.size.0).sum()).and_then(|()| pack(nfvo.vnfm().layout(), &of, &room)).map_err(no_room)
+        room(of.iter().map(|f| f.size.0).sum()).and_then(|()| pack(nfvo.vnfm().layout(), &of, room)).map_err(no_room)
     });
     let (file, size) = packed.await.map_err(|_| Box::new(Problem::from(Fault::bug("making an archive failed"))))??;
     let gone = |e: std::io::Error| -> Box<Problem> { Fault::transient("the archive of artefacts cannot be read").with_source(e).into() };
