@@ -5,10 +5,10 @@ use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::snapshot::{COUNT, SECOND_DISK};
+use super::snapshot::one_that_counts;
 use crate::kit::{
     self,
-    bothy::{NEEDS, build_edited, shipped, text, within},
+    bothy::{NEEDS, text, within},
     host::{Host, With, tiny_image},
 };
 
@@ -44,19 +44,7 @@ fn a_box_that_was_lost_runs_its_service_again_from_a_backup() {
     let mut host = Host::start(With::Switch);
     host.serve();
     host.reconciled();
-    let definition = "Definitions/vcpe-web.yaml";
-    let edits = [
-        ("Files/day0/user-data", "#!/bin/sh\n", COUNT),
-        (definition, "        - virtual_storage: disk\n", "        - virtual_storage: disk\n        - virtual_storage: data\n"),
-        (definition, "    mgmt:\n      type: tosca.nodes.nfv.VduCp", SECOND_DISK),
-    ];
-    let archive = build_edited(&shipped("descriptors/vcpe/vcpe-web"), &[("Files/images/tiny.qcow2", image.as_std_path())], &edits);
-    let (_, package) = host.onboard(false, &archive);
-    assert_eq!(text(&package, "onboardingState"), "ONBOARDED", "{package}");
-    let ask = json!({ "vnfdId": text(&package, "vnfdId"), "vnfInstanceName": "web" });
-    let path = format!("/vnflcm/v2/vnf_instances/{}", text(&host.post("/vnflcm/v2/vnf_instances", &ask).expect(201).json(), "id"));
-    let op = host.post(&format!("{path}/instantiate"), &json!({ "flavourId": "default" })).expect(202).location.expect("op");
-    host.completed(&op);
+    let path = one_that_counts(&host, &image);
     held(&host, 0);
     let before = nics(&host.get(&path));
 

@@ -2,6 +2,7 @@
 
 use std::{fs, time::Duration};
 
+use camino::Utf8Path;
 use serde_json::json;
 
 use crate::kit::{
@@ -12,7 +13,7 @@ use crate::kit::{
 
 /// Finds its disks by their serials, says what each held, and writes one more; past the root disk's partition.
 /// It speaks when the write is on the disk, since the guest may be gone as soon as it was heard.
-pub const COUNT: &str = r#"#!/bin/sh
+const COUNT: &str = r#"#!/bin/sh
 for b in /sys/block/vd*; do
     serial='' was=''
     read -r serial <$b/serial
@@ -25,7 +26,7 @@ for b in /sys/block/vd*; do
 done
 "#;
 
-pub const SECOND_DISK: &str = "    data:
+const SECOND_DISK: &str = "    data:
       type: tosca.nodes.nfv.Vdu.VirtualBlockStorage
       properties:
         virtual_block_storage_data:
@@ -34,15 +35,8 @@ pub const SECOND_DISK: &str = "    data:
     mgmt:
       type: tosca.nodes.nfv.VduCp";
 
-#[test]
-fn a_guest_goes_back_to_what_its_root_disk_and_its_volume_held() {
-    if kit::lacks(&NEEDS) {
-        return;
-    }
-    let Some(image) = tiny_image() else { return };
-    let mut host = Host::start(With::Switch);
-    host.serve();
-    host.reconciled();
+/// A VNF of one guest with a root disk and a volume, which counts its boots on both; its path.
+pub fn one_that_counts(host: &Host, image: &Utf8Path) -> String {
     let definition = "Definitions/vcpe-web.yaml";
     let edits = [
         ("Files/day0/user-data", "#!/bin/sh\n", COUNT),
@@ -56,6 +50,19 @@ fn a_guest_goes_back_to_what_its_root_disk_and_its_volume_held() {
     let path = format!("/vnflcm/v2/vnf_instances/{}", text(&host.post("/vnflcm/v2/vnf_instances", &ask).expect(201).json(), "id"));
     let op = host.post(&format!("{path}/instantiate"), &json!({ "flavourId": "default" })).expect(202).location.expect("op");
     host.completed(&op);
+    path
+}
+
+#[test]
+fn a_guest_goes_back_to_what_its_root_disk_and_its_volume_held() {
+    if kit::lacks(&NEEDS) {
+        return;
+    }
+    let Some(image) = tiny_image() else { return };
+    let mut host = Host::start(With::Switch);
+    host.serve();
+    host.reconciled();
+    let path = one_that_counts(&host, &image);
     let guest = host.domains().remove(0).0;
     let log = host.dir().join(format!("data/serial/{guest}.log"));
     let held = |disk: &str, want: &[u32]| {
