@@ -47,6 +47,7 @@
 //! | [`call_home`] | the centres that the box calls: how each stands, when the next try is | sockets, who a centre is to the box |
 //! | [`hub`] | the centre's side: boxes that bootstrap and call, and requests relayed to them | who may drive which box, a call to anybody |
 //! | [`notify`] | subscriptions as they live: the outbox to each subscriber, in order, with backoff | what a notification says |
+//! | [`tls`] | certificates and keys of files, and a verifier that leaves open whom to believe | whom to believe |
 //! | [`ztp`] | zero touch (RFC 8572): which bootstrapping data is believed, and what it asks for, all pure | keys, files, sockets |
 //! | [`node`] | the composition root: the only room that knows the adapters | logic of a layer |
 //! | [`config`] | what may stand in `bothy.toml`, and which keys count when | |
@@ -111,6 +112,7 @@ pub mod sdn;
 pub mod sim;
 pub mod sol;
 pub mod store;
+pub mod tls;
 pub mod update;
 pub mod vim;
 pub mod vnfm;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use camino::Utf8Path;
 use rustls::{
-    ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    ClientConfig, ConfigBuilder, Error, RootCertStore,
     client::WantsClientCert,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use sha2::{Digest as _, Sha256};
 
 use super::failure::Failure;
+use crate::tls::{self, By, Judge};
 
 const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -28,7 +28,7 @@ pub fn client(
         ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|e| Failure::here("TLS", e))?;
     if let Some(text) = fingerprint {
         let pin = parse(text).ok_or_else(|| Failure::Usage("--fingerprint must be 32 bytes in hexadecimal, colons as you like".into()))?;
-        let verifier = Arc::new(Pinned { pin, provider });
+        let verifier = Arc::new(By::new(Pinned(pin), &provider));
         return show(builder.dangerous().with_custom_certificate_verifier(verifier), own);
     }
     let path = cacert.unwrap_or(Utf8Path::new(SYSTEM));
@@ -44,8 +44,8 @@ pub fn client(
 fn show(builder: ConfigBuilder<ClientConfig, WantsClientCert>, own: Option<(&Utf8Path, &Utf8Path)>) -> Result<Arc<ClientConfig>, Failure> {
     let Some((cert, key)) = own else { return Ok(Arc::new(builder.with_no_client_auth())) };
     let bad = |path: &Utf8Path, e: &dyn std::fmt::Display| Failure::Here(format!("cannot use {path}: {e}"));
-    let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(|e| bad(cert, &e))?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| bad(key, &e))?;
+    let chain = tls::certificates(cert).map_err(|e| bad(cert, &e))?;
+    let secret = tls::private_key(key).map_err(|e| bad(key, &e))?;
     Ok(Arc::new(builder.with_client_auth_cert(chain, secret).map_err(|e| bad(cert, &e))?))
 }
 
@@ -56,44 +56,15 @@ fn parse(text: &str) -> Option<[u8; 32]> {
 
 /// Believes one certificate, whatever its names and dates; the handshake's signatures still count.
 #[derive(Debug)]
-struct Pinned {
-    pin: [u8; 32],
-    provider: Arc<CryptoProvider>,
-}
+struct Pinned([u8; 32]);
 
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        cert: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if Sha256::digest(cert).as_slice() == self.pin {
-            Ok(ServerCertVerified::assertion())
+impl Judge for Pinned {
+    fn judge(&self, own: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: &ServerName<'_>, _: UnixTime) -> Result<(), Error> {
+        if Sha256::digest(own).as_slice() == self.0 {
+            Ok(())
         } else {
             Err(Error::General("the certificate has another fingerprint".into()))
         }
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

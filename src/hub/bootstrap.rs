@@ -24,12 +24,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::{
-    RootCertStore, ServerConfig,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    server::WebPkiClientVerifier,
-};
+use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier};
 use smol_str::SmolStr;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -96,11 +91,7 @@ impl Drop for Bootstrap {
 
 fn tls(s: &Settings) -> Result<Arc<ServerConfig>> {
     let bad = |what: &str, path: &Utf8PathBuf, e: String| Fault::invalid(format!("{path} holds no usable {what}: {e}"));
-    let certificates = |path: &Utf8PathBuf, what: &str| {
-        CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-            .map_err(|e| bad(what, path, e.to_string()))
-    };
+    let certificates = |path: &Utf8PathBuf, what: &str| crate::tls::certificates(path).map_err(|e| bad(what, path, e));
     let mut roots = RootCertStore::empty();
     for c in certificates(&s.devices, "certificates (hub.devices)")? {
         roots.add(c).map_err(|e| bad("certificates (hub.devices)", &s.devices, e.to_string()))?;
@@ -110,7 +101,7 @@ fn tls(s: &Settings) -> Result<Arc<ServerConfig>> {
         .build()
         .map_err(|e| bad("certificates (hub.devices)", &s.devices, e.to_string()))?;
     let chain = certificates(&s.certificate, "certificate (hub.certificate)")?;
-    let secret = PrivateKeyDer::from_pem_file(&s.key).map_err(|e| bad("private key (hub.key)", &s.key, e.to_string()))?;
+    let secret = crate::tls::private_key(&s.key).map_err(|e| bad("private key (hub.key)", &s.key, e))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| Fault::bug(format!("TLS: {e}")))?

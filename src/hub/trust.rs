@@ -7,13 +7,10 @@ use std::{fmt, sync::Arc};
 
 use camino::Utf8Path;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
-    client::{
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        verify_server_cert_signed_by_trust_anchor,
-    },
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    CertificateError, ClientConfig, Error, OtherError, RootCertStore,
+    client::verify_server_cert_signed_by_trust_anchor,
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime},
     server::ParsedCertificate,
 };
 
@@ -21,6 +18,7 @@ use super::registry::Claim;
 use crate::{
     access::certificate::Certificate,
     model::error::{Fault, Result},
+    tls::{self, By, Judge},
 };
 
 /// Who a certificate may be.
@@ -29,7 +27,7 @@ pub type Claims = Box<dyn Fn(&Certificate) -> Claim + Send + Sync>;
 struct Boxes {
     claims: Claims,
     vouchers: RootCertStore,
-    provider: Arc<CryptoProvider>,
+    known: &'static [&'static dyn SignatureVerificationAlgorithm],
 }
 
 impl fmt::Debug for Boxes {
@@ -38,56 +36,24 @@ impl fmt::Debug for Boxes {
     }
 }
 
-impl ServerCertVerifier for Boxes {
-    fn verify_server_cert(
-        &self,
-        cert: &CertificateDer<'_>,
-        between: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        match (self.claims)(&Certificate::read(cert)) {
+impl Judge for Boxes {
+    fn judge(&self, own: &CertificateDer<'_>, between: &[CertificateDer<'_>], _: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+        match (self.claims)(&Certificate::read(own)) {
             // A pin is for this certificate, whatever its names and dates.
-            Claim::Pinned(_) => Ok(ServerCertVerified::assertion()),
+            Claim::Pinned(_) => Ok(()),
             Claim::IfVouched(_) => {
-                let parsed = ParsedCertificate::try_from(cert)?;
-                let known = self.provider.signature_verification_algorithms.all;
-                verify_server_cert_signed_by_trust_anchor(&parsed, &self.vouchers, between, now, known)?;
-                Ok(ServerCertVerified::assertion())
+                let parsed = ParsedCertificate::try_from(own)?;
+                verify_server_cert_signed_by_trust_anchor(&parsed, &self.vouchers, between, now, self.known)
             }
             Claim::Stranger(why) => Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Fault::forbidden(why)))))),
         }
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
 /// The hub's side of TLS. `ca`: whoever vouches for boxes that are not pinned; empty: nobody.
 pub fn client(certificate: &Utf8Path, key: &Utf8Path, ca: &Utf8Path, claims: Claims) -> Result<Arc<ClientConfig>> {
     let bad = |what: &str, path: &Utf8Path, e: String| Fault::invalid(format!("{path} holds no usable {what}: {e}"));
-    let certificates = |path: &Utf8Path, what: &str| {
-        CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-            .map_err(|e| bad(what, path, e.to_string()))
-    };
+    let certificates = |path: &Utf8Path, what: &str| tls::certificates(path).map_err(|e| bad(what, path, e));
     let mut vouchers = RootCertStore::empty();
     if !ca.as_str().is_empty() {
         for c in certificates(ca, "CA certificate (hub.ca)")? {
@@ -99,8 +65,9 @@ pub fn client(certificate: &Utf8Path, key: &Utf8Path, ca: &Utf8Path, claims: Cla
     }
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(certificate, "certificate (hub.certificate)")?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| bad("private key (hub.key)", key, e.to_string()))?;
-    let boxes = Boxes { claims, vouchers, provider: provider.clone() };
+    let secret = tls::private_key(key).map_err(|e| bad("private key (hub.key)", key, e))?;
+    let boxes = Boxes { claims, vouchers, known: provider.signature_verification_algorithms.all };
+    let boxes = By::new(boxes, &provider);
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| Fault::bug(format!("TLS: {e}")))?
@@ -157,7 +124,7 @@ mod tests {
         let mut vouchers = RootCertStore::empty();
         vouchers.add(ours.der.clone()).expect("root");
         let provider = Arc::new(ring::default_provider());
-        let boxes = Boxes { claims: Box::new(move |c| registry.claim(c)), vouchers, provider };
+        let boxes = Boxes { claims: Box::new(move |c| registry.claim(c)), vouchers, known: provider.signature_verification_algorithms.all };
         let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_800_000_000));
         let name = ServerName::try_from("box").expect("name");
         for (what, cert, says) in [
@@ -167,7 +134,7 @@ mod tests {
             ("not the pinned one", &device(&ours, "A"), "is enrolled with another certificate"),
             ("not enrolled", &device(&ours, "C"), "no box 'C' is enrolled here"),
         ] {
-            let got = boxes.verify_server_cert(cert, &[], &name, &[], now).map_or_else(|e| e.to_string(), |_| String::new());
+            let got = boxes.judge(cert, &[], &name, now).map_or_else(|e| e.to_string(), |_| String::new());
             assert!(got.contains(says) && got.is_empty() == says.is_empty(), "{what}: {got}");
         }
     }

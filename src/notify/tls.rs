@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use camino::Utf8Path;
-use rustls::{
-    ClientConfig, ConfigBuilder, RootCertStore,
-    client::WantsClientCert,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, client::WantsClientCert, crypto::ring};
 
 use super::Tls;
-use crate::model::error::{Fault, Result};
+use crate::{
+    model::error::{Fault, Result},
+    tls,
+};
 
 /// Where distributions keep the authorities they trust.
 const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -23,9 +21,7 @@ fn believed(ca: &Utf8Path, key: &str) -> Result<Arc<RootCertStore>> {
     // A box without the system's file believes nobody, and those it calls use http or a file of their own.
     if !ca.as_str().is_empty() || path.exists() {
         let bad = |e: String| Fault::invalid(format!("{path} holds no usable certificates ({key}): {e}"));
-        let all = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-            .map_err(|e| bad(e.to_string()))?;
+        let all = tls::certificates(path).map_err(bad)?;
         let (taken, _) = roots.add_parsable_certificates(all);
         if taken == 0 && !ca.as_str().is_empty() {
             return Err(bad("there is none in it".into()));
@@ -52,10 +48,8 @@ impl Tls {
     pub fn new(ca: &Utf8Path, certificate: &Utf8Path, key: &Utf8Path) -> Result<Tls> {
         let bad = |what: &str, path: &Utf8Path, e: String| Fault::invalid(format!("{path} holds no usable {what}: {e}"));
         let roots = believed(ca, "notify.ca")?;
-        let chain = CertificateDer::pem_file_iter(certificate)
-            .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-            .map_err(|e| bad("certificate", certificate, e.to_string()))?;
-        let key_der = PrivateKeyDer::from_pem_file(key).map_err(|e| bad("private key", key, e.to_string()))?;
+        let chain = tls::certificates(certificate).map_err(|e| bad("certificate", certificate, e))?;
+        let key_der = tls::private_key(key).map_err(|e| bad("private key", key, e))?;
         let known = builder(&roots)?
             .with_client_auth_cert(chain, key_der)
             .map_err(|e| bad("pair of certificate and key", certificate, e.to_string()))?;

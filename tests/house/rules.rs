@@ -32,17 +32,19 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("controllers", &["model", "sdn::connector", "ovs", "notify::web"]),
     // On top.
     // Bodies of notifications are handed in by `node`: only who is told, and when, is known here.
-    ("notify", &["model", "store"]),
+    ("notify", &["model", "store", "tls"]),
     // Faults to alarms, over records: the adapters are asked by `node`.
     ("ops", &["model", "store", "vim::port"]),
     // The client of central NFVOs: it says what is asked, and what an answer means is the VNFM's to say.
     ("central", &["model", "sol", "notify", "vnfm"]),
+    // Files and signatures of TLS, for all who are at one end of it.
+    ("tls", &[]),
     // What may be believed is pure; keys and files are behind `ztp::port`, and in `node`.
     ("ztp", &["model"]),
     // The box's side of call-home: how its centres stand. Sockets are in `api`.
     ("call_home", &["model"]),
     // The centre's side. Of a certificate it wants the names; who may drive which box is asked in `api`.
-    ("hub", &["model", "access::certificate", "ztp::rpc", "ztp::report"]),
+    ("hub", &["model", "access::certificate", "tls", "ztp::rpc", "ztp::report"]),
     (
         "api",
         &[
@@ -93,13 +95,14 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
             "sdn",
             "sim",
             "store",
+            "tls",
             "update",
             "vim",
             "vnfm",
             "ztp",
         ],
     ),
-    ("cli", &["model", "config", "descriptor"]),
+    ("cli", &["model", "config", "descriptor", "tls"]),
     // Before there is a daemon's configuration there may be no daemon to ask.
     ("cli/ztp.rs", &["node", "ztp", "host::openssl"]),
     ("cli/store.rs", &["store"]),
@@ -145,7 +148,7 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
     // Subscribers are called from `notify`.
     // Bootstrap servers are met before there is an API.
     ("hyper", &["api", "notify", "central", "hub", "cli", "node/ztp"], "HTTP ends at the API"),
-    ("rustls", &["api", "notify", "hub", "cli", "node/ztp"], "TLS ends at the API"),
+    ("rustls", &["api", "notify", "hub", "cli", "node/ztp", "tls"], "TLS ends at the API"),
     (
         "serde_json",
         &[

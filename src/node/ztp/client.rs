@@ -16,19 +16,17 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    CertificateError, ClientConfig, Error, RootCertStore,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
 };
 use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 use super::Place;
 use crate::{
     model::error::{Fault, Result},
+    tls::{self, By, Judge},
     ztp::{
         Der,
         artefact::{self, LIMIT},
@@ -56,73 +54,21 @@ pub(super) struct Client {
 #[derive(Debug)]
 struct Undated(Arc<WebPkiServerVerifier>);
 
-impl ServerCertVerifier for Undated {
-    fn verify_server_cert(
-        &self,
-        own: &CertificateDer<'_>,
-        between: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+impl Judge for Undated {
+    fn judge(&self, own: &CertificateDer<'_>, between: &[CertificateDer<'_>], name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
         let first = artefact::not_before(own).and_then(|t| u64::try_from(t.as_second()).ok());
         let at = first.map_or(now, |s| UnixTime::since_unix_epoch(Duration::from_secs(s)));
-        self.0.verify_server_cert(own, between, name, ocsp, at)
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.0.verify_server_cert(own, between, name, &[], at).map(|_| ())
     }
 }
 
 /// Any server, as long as it has the key of the certificate that it shows.
 #[derive(Debug)]
-struct Blind(Arc<CryptoProvider>);
+struct Blind;
 
-impl ServerCertVerifier for Blind {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+impl Judge for Blind {
+    fn judge(&self, _: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: &ServerName<'_>, _: UnixTime) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -142,17 +88,18 @@ impl Client {
         let builder =
             ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
         let builder = if anchors.is_empty() {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Blind(provider)))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(By::new(Blind, &provider)))
         } else {
             let mut roots = RootCertStore::empty();
             for a in anchors {
                 roots.add(CertificateDer::from(a.0.clone())).map_err(|e| format!("its trust anchor is no usable certificate: {e}"))?;
             }
-            let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|e| e.to_string())?;
+            let usual =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().map_err(|e| e.to_string())?;
             if self.dated {
                 builder.with_webpki_verifier(usual)
             } else {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(Undated(usual)))
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(By::new(Undated(usual), &provider)))
             }
         };
         let mut config = builder
@@ -200,10 +147,8 @@ impl Client {
 
 /// All that the file has: those between a certificate and its anchor go along (5.3).
 fn read(certificate: &Utf8Path, key: &Utf8Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-        .map_err(|e| Fault::conflict(format!("{certificate} holds no usable certificate: {e}")))?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| Fault::conflict(format!("{key} holds no usable private key: {e}")))?;
+    let chain = tls::certificates(certificate).map_err(|e| Fault::conflict(format!("{certificate} holds no usable certificate: {e}")))?;
+    let key = tls::private_key(key).map_err(|e| Fault::conflict(format!("{key} holds no usable private key: {e}")))?;
     Ok((chain, key))
 }
 
@@ -227,6 +172,8 @@ fn no_tls(e: &std::io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rustls::client::danger::ServerCertVerifier;
+
     use super::*;
 
     #[test]
@@ -241,7 +188,7 @@ mod tests {
             let mut roots = RootCertStore::empty();
             roots.add(cert.der().clone()).expect("root");
             let provider = Arc::new(ring::default_provider());
-            let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().expect("verifier");
+            let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().expect("verifier");
             let is_believed = |by: &dyn ServerCertVerifier, name: &'static str| {
                 let name = ServerName::try_from(name).expect("name");
                 // The second of January of 2026.
@@ -249,7 +196,7 @@ mod tests {
                 by.verify_server_cert(cert.der(), &[], &name, &[], now).is_ok()
             };
             assert_eq!(is_believed(&*usual, "hub"), from == 2020, "{from}");
-            let undated = Undated(usual);
+            let undated = By::new(Undated(usual), &provider);
             assert!(is_believed(&undated, "hub") && !is_believed(&undated, "other"), "{from}");
         }
     }
