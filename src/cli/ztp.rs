@@ -20,6 +20,7 @@ use crate::{
     ztp::{
         conveyed::{Conveyed, Handling, Onboarding},
         report::Report,
+        source::authority,
     },
 };
 
@@ -289,7 +290,7 @@ fn status(place: &Place, out: &Out) -> Result<(), Failure> {
 
 fn asks_for(info: &Conveyed) -> Vec<String> {
     match info {
-        Conveyed::Redirect(servers) => servers.iter().map(|s| format!("bootstrap server {}:{}", s.address, s.port)).collect(),
+        Conveyed::Redirect(servers) => servers.iter().map(|s| format!("bootstrap server {}", authority(&s.address, s.port))).collect(),
         Conveyed::Onboarding(o) => {
             let Onboarding { boot_image, pre_script, configuration, post_script } = &**o;
             let version = |i: &crate::ztp::conveyed::BootImage| i.os_version.clone().unwrap_or_else(|| "of any version".into());

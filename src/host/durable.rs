@@ -69,7 +69,7 @@ pub(crate) fn ensure_folder(path: &Utf8Path, mode: u32) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn sync_folder(path: &Utf8Path) -> Result<()> {
+pub fn sync_folder(path: &Utf8Path) -> Result<()> {
     File::open(path).and_then(|f| f.sync_all()).map_err(|e| io_fault("syncing the folder", path, e))
 }
 

@@ -39,7 +39,7 @@ use crate::{
     access::certificate::Certificate,
     model::error::{Fault, Kind, Result},
     ztp::{
-        report::Report,
+        report::{LONGEST_MESSAGE, Report},
         rpc::{self, Answer, Ask},
     },
 };
@@ -53,8 +53,6 @@ const LONGEST: Duration = Duration::from_secs(120);
 const HEAD: Duration = Duration::from_secs(10);
 /// A request for a certificate is the longest thing that comes.
 const MOST: usize = 64 * 1024;
-/// Of what a script said no more is kept.
-const MOST_MESSAGE: usize = 1000;
 
 pub struct Settings {
     pub certificate: Utf8PathBuf,
@@ -222,7 +220,7 @@ fn told(desk: &Desk, serial: &SmolStr, body: &[u8]) -> Said {
         Err(f) => return no(StatusCode::BAD_REQUEST, "invalid-value", f.text()),
     };
     let clean = |c: char| if c.is_control() { ' ' } else { c };
-    report.message = report.message.chars().map(clean).take(MOST_MESSAGE).collect();
+    report.message = report.message.chars().map(clean).take(LONGEST_MESSAGE).collect();
     tracing::info!(%serial, progress = ?report.progress, message = report.message, "a box bootstraps");
     desk.hub.told(serial, report);
     said(StatusCode::NO_CONTENT, Vec::new())

@@ -49,7 +49,7 @@ pub fn finish(data: &Utf8Path, store: &Path, config: Option<&Utf8Path>, tls: (&U
         }
         if from.exists() {
             readable(&to, folder)?;
-            fs::File::open(&to).and_then(|f| f.sync_all()).map_err(|e| fault("sync", &to, e))?;
+            durable::sync_folder(&to)?;
         }
     }
     if let (Some(config), Some(text)) = (config, optional(&n.config())?) {
@@ -73,7 +73,7 @@ pub fn finish(data: &Utf8Path, store: &Path, config: Option<&Utf8Path>, tls: (&U
             fs::rename(store, &before).map_err(|e| fault("put aside the store of", data, e))?;
         }
         fs::rename(&n.store, store).map_err(|e| fault("put in its place", &n.store, e))?;
-        fs::File::open(data).and_then(|f| f.sync_all()).map_err(|e| fault("sync", data, e))?;
+        durable::sync_folder(data)?;
     }
     let notes = Notes::new(&n.notes);
     if let Some(manifest) = Notes::new(&n.files).read("manifest")? {

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Characters of a message that a box sends, and that a hub keeps: what a script said may be long.
+pub const LONGEST_MESSAGE: usize = 1000;
+
 /// `progress-type`, in its own words. Those of SSH and TLS keys belong to `bootstrap-complete`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

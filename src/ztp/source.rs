@@ -59,6 +59,11 @@ pub fn place(text: &str) -> Option<(SmolStr, Option<u16>)> {
     is_host(host).then(|| (host.into(), port))
 }
 
+/// The same as text, in a URL too.
+pub fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

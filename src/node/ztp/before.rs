@@ -11,10 +11,10 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::{Place, State, Status, status};
 use crate::{
-    host::durable,
+    host::{durable, notes::clear},
     model::error::{Fault, Result},
     ztp::{
-        report::{Progress, Report},
+        report::{LONGEST_MESSAGE, Progress, Report},
         status::Turn,
     },
 };
@@ -84,10 +84,7 @@ pub fn take_back(place: &Place, status: &Status) -> Result<()> {
 pub fn forget(place: &Place) -> Result<()> {
     durable::remove(&file(place))?;
     durable::remove(&none(place))?;
-    match File::open(&place.state).and_then(|f| f.sync_all()) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(Fault::transient(format!("cannot sync {}: {e}", place.state))),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    if place.state.exists() { durable::sync_folder(&place.state) } else { Ok(()) }
 }
 
 /// The folder of what comes beside the configuration; `None`: this status is of a run that has none.
@@ -99,10 +96,7 @@ pub fn files(place: &Place, status: &Status) -> Option<Utf8PathBuf> {
 
 pub fn drop_files(place: &Place, status: &Status) -> Result<()> {
     let Some(folder) = files(place, status) else { return Ok(()) };
-    match fs::remove_dir_all(&folder) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(Fault::transient(format!("cannot remove {folder}: {e}"))),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    clear(&folder)
 }
 
 /// A run that a power cut ended is taken back before the daemon reads its configuration. A run that goes on is left alone.
@@ -156,7 +150,7 @@ pub fn unfit(place: &Place, why: &Fault) -> Result<bool> {
     now.turn(Turn::Unfit)?;
     now.unproven = false;
     let message = format!("bothy does not start by the conveyed configuration: {}", why.detail());
-    let message = super::run::shortened(&message, super::run::LONGEST_MESSAGE);
+    let message = super::run::shortened(&message, LONGEST_MESSAGE);
     now.reports.push(Report { progress: Progress::BootstrapError, message });
     status::write(&now, &place.state)?;
     Ok(true)

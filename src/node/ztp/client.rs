@@ -31,6 +31,7 @@ use crate::{
         Der,
         artefact::{self, LIMIT},
         rpc::JSON,
+        source::authority,
         walk::At,
     },
 };
@@ -121,7 +122,7 @@ impl Client {
     pub fn post(&self, at: &At, to: SocketAddr, path: &str, body: Vec<u8>) -> Result<(u16, Bytes), String> {
         let tls = self.tls(&at.anchors)?;
         let name = ServerName::try_from(at.address.to_string()).map_err(|e| format!("no name for TLS: {e}"))?;
-        let host = if at.address.contains(':') { format!("[{}]:{}", at.address, at.port) } else { format!("{}:{}", at.address, at.port) };
+        let host = authority(&at.address, at.port);
         let request = Request::post(path)
             .header(HOST, host)
             .header(CONTENT_TYPE, JSON)

@@ -29,6 +29,7 @@ use crate::{
         conveyed::Handling,
         enrol::{OWN_CERTIFICATE, OWN_KEY},
         rpc::{Answer, Ask, Csr},
+        source::authority,
     },
 };
 
@@ -38,7 +39,7 @@ pub struct Desk {
     /// Where boxes bootstrap, and where they call.
     pub bootstrap: u16,
     pub home: u16,
-    /// What the hub shows: as it was read for the listeners, and not as it may lie there since.
+    /// What the hub shows: as it was read at its start, beside the listener, and not as it may lie there since.
     pub shown: Vec<Der>,
     /// Whether a box is enrolled by one certificate, which is its own and not of the hub's making.
     pub pinned: Box<dyn Fn(&str) -> bool + Send + Sync>,
@@ -117,9 +118,8 @@ impl Desk {
                      (hub.owner has no operations.key, or the box asks for none): pin it, or name a centre in the document",
                 ));
             }
-            let host = if self.name.contains(':') { format!("[{}]", self.name) } else { self.name.clone() };
             let (address, key, certificate) =
-                (format!("{host}:{}", self.home), format!("{{files}}/{OWN_KEY}"), format!("{{files}}/{OWN_CERTIFICATE}"));
+                (authority(&self.name, self.home), format!("{{files}}/{OWN_KEY}"), format!("{{files}}/{OWN_CERTIFICATE}"));
             let mut centre = vec![("name", HUB), ("address", &*address), ("ca", "{files}/hub.pem"), ("client", HUB)];
             if own.is_some() {
                 centre.extend([("certificate", &*certificate), ("key", &*key)]);

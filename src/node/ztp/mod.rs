@@ -1,4 +1,12 @@
-//! Zero touch on this box: where its identity lies, what a stick holds, and the doing of what is believed.
+//! Zero touch: where a box's identity lies, what a stick holds, and the doing of what is believed; and what the other side does
+//! with keys, files and `openssl`.
+//!
+//! * `rounds`  a box that looks for its owner by itself: sources, pauses, when it stops looking
+//! * `network` one round over all sources; `client` HTTPS towards bootstrap servers
+//! * `run`     carries out what is believed; `before` what was there before, to be taken back; `script` what was conveyed to be run
+//! * `status`  what `bothy ztp status` shows
+//! * `desk`    what a hub's bootstrap server answers
+//! * `factory` manufacturer and owner: identities, vouchers, signed documents
 //!
 //! Owns the files and programs of it. What is believed, and in which order things happen, is decided in
 //! [`crate::ztp`].

@@ -22,7 +22,7 @@ use super::{
     run::{Run, Work, judged},
 };
 use crate::{
-    host::{clock::OsDice, exec::Exec},
+    host::{clock::OsDice, durable::sync_folder, exec::Exec},
     model::{
         error::{Fault, Result},
         time::Dice as _,
@@ -33,7 +33,7 @@ use crate::{
         enrol::OWN_KEY,
         report::{Progress, Report},
         rpc::{Answer, Ask, Csr, GET_DATA, REPORT},
-        source::listed,
+        source::{authority, listed},
         walk::{At, Walk},
     },
 };
@@ -161,7 +161,7 @@ fn walked_to(w: &mut Work<'_, '_>, mut walk: Walk, client: &Rc<Client>) -> (bool
     while w.goes_on()
         && let Some(at) = walk.next_server()
     {
-        let name = format!("{}:{}", at.address, at.port);
+        let name = authority(&at.address, at.port);
         if Instant::now() >= until {
             walk.passed.push(format!("{name}: its servers have been asked for {} s, and are not asked on", LONGEST.as_secs()));
             break;
@@ -195,7 +195,7 @@ fn used(w: &mut Work<'_, '_>, data: &Artefacts, remote: Option<Remote>, nonce: O
     if let Ok(c) = &checked
         && let Conveyed::Redirect(servers) = &c.believed.info
     {
-        let names: Vec<String> = servers.iter().map(|s| format!("{}:{}", s.address, s.port)).collect();
+        let names: Vec<String> = servers.iter().map(|s| authority(&s.address, s.port)).collect();
         let text = format!("{} leads to {}", w.status.source, names.join(", "));
         w.report(Progress::Informational, &text);
         return Ok(Some(servers.clone()));
@@ -293,7 +293,7 @@ pub(super) fn request(files: &Utf8Path, serial_number: &str) -> Result<Vec<u8>> 
     let der = fs::read(&csr).map_err(|e| Fault::transient(format!("cannot read {csr}: {e}")))?;
     let _ = fs::remove_file(&csr);
     // The server certifies it now: a power cut must not leave the certificate alone.
-    let kept = [key.as_path(), files].into_iter().try_for_each(|path| File::open(path).and_then(|f| f.sync_all()));
-    kept.map_err(|e| Fault::transient(format!("cannot sync {key}: {e}")))?;
+    File::open(&key).and_then(|f| f.sync_all()).map_err(|e| Fault::transient(format!("cannot sync {key}: {e}")))?;
+    sync_folder(files)?;
     Ok(der)
 }

@@ -23,7 +23,8 @@ use crate::{
         judge::{Believed, Judge},
         merge::merged,
         onboard::{Do, Running, ScriptEnd, steps},
-        report::{Progress, Report},
+        report::{LONGEST_MESSAGE, Progress, Report},
+        source::authority,
         status::Turn,
     },
 };
@@ -67,8 +68,6 @@ pub(super) const CLIENTS: &str = "clients.json";
 /// Entries of sources that were passed by, and characters of one.
 const MOST_PASSED: usize = 100;
 const LONGEST_WHY: usize = 300;
-/// Of a report: as much as a hub keeps.
-pub(super) const LONGEST_MESSAGE: usize = 1000;
 
 pub(super) fn shortened(text: &str, most: usize) -> String {
     text.char_indices().nth(most).map_or_else(|| text.to_owned(), |(end, _)| format!("{}...", &text[..end]))
@@ -85,7 +84,7 @@ impl Run<'_> {
             w.parsed(checked.clock);
             match checked.believed.info {
                 Conveyed::Redirect(servers) => {
-                    let names: Vec<String> = servers.iter().map(|s| format!("{}:{}", s.address, s.port)).collect();
+                    let names: Vec<String> = servers.iter().map(|s| authority(&s.address, s.port)).collect();
                     Err(Fault::conflict(format!("it leads to bootstrap servers, and --from asks none: {}", names.join(", "))))
                 }
                 Conveyed::Onboarding(o) => w.onboard(*o),
