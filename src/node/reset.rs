@@ -126,7 +126,6 @@ pub fn finish(h: &Hands, slots: &dyn Slots, ground: &Ground<'_>) -> Result<Optio
             (Step::Records, Some(s)) => records(s, o.depth),
             (Step::Guests | Step::Links | Step::Devices | Step::Outside | Step::Host | Step::Records, None) => Ok(Vec::new()),
             (Step::Files, _) => empty(ground.configuration, &["ztp"]).and_then(|()| clear(&ground.data.join("ztp"))).map(|()| Vec::new()),
-            (Step::Data | Step::AtBoot, _) => break,
         };
         let found = match done {
             Ok(found) => found,

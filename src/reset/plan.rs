@@ -65,10 +65,6 @@ pub enum Step {
     Records,
     /// Files of the configuration that are the box's own.
     Files,
-    /// Whatever bothy has in its data folder.
-    Data,
-    /// The next start of the box empties its partitions.
-    AtBoot,
 }
 
 /// What is done for a depth, in this order.
@@ -82,8 +78,8 @@ pub fn steps(depth: Depth, is_box: bool) -> Vec<Step> {
         (Depth::Services, _) => [Step::Records].as_slice(),
         (Depth::Configuration, true) => &[Step::Records, Step::Files],
         (Depth::Configuration, false) => &[Step::Records],
-        (Depth::Everything, true) => &[Step::AtBoot],
-        (Depth::Everything, false) => &[Step::Data],
+        // They go with the whole data folder, or with the box's partitions.
+        (Depth::Everything, _) => &[],
     });
     all
 }
