@@ -41,12 +41,12 @@
 //! | [`ops`] | faults to alarms: raised, changed, cleared, one per object and cause | adapters, what to do about a fault |
 //! | [`hostnet`] | the box's own network: wanted, tried, confirmed or undone | addresses, networks of guests |
 //! | [`update`] | the box's own system: the other slot written, tried once, kept or left | slots, bundles, what a sound box is |
-//! | [`backup`] | a box in one stream: made, verified, and staged in another box | what a record means, guests |
+//! | [`backup`] | a box in one stream: made, verified, and staged in another box | what a record means, the bringing back of guests |
 //! | [`reset`] | factory resets: what goes and stays, and how it is taken back | paths of the host, services by operations |
 //! | [`central`] | grants that are asked of central NFVOs: when, and again | what a grant means for an operation |
 //! | [`call_home`] | the centres that the box calls: how each stands, when the next try is | sockets, who a centre is to the box |
 //! | [`hub`] | the centre's side: boxes that bootstrap and call, and requests relayed to them | who may drive which box, a call to anybody |
-//! | [`notify`] | subscriptions as they live: the outbox to each subscriber, in order, with backoff | what a notification says |
+//! | [`notify`] | subscriptions as they live: the outbox to each subscriber, in order, with backoff; the client by which others are called | what a notification says |
 //! | [`tls`] | certificates and keys of files, and a verifier that leaves open whom to believe | whom to believe |
 //! | [`ztp`] | zero touch (RFC 8572): which bootstrapping data is believed, and what it asks for, all pure | keys, files, sockets |
 //! | [`node`] | the composition root: the only room that knows the adapters | logic of a layer |

@@ -1,6 +1,7 @@
 //! Small texts in a folder of bothy's that outlive it, and the emptying of folders.
 //!
 //! ```text
+//! DATA/restored/...  the order of a restore, and where this box came from
 //! DATA/reset/order   a reset that is to be seen through before the store is opened
 //! DATA/reset/last    what became of the last one
 //! DATA/reset/wipe    the box's next start empties its partitions (image/files/usr/lib/bothy/wipe)

@@ -12,6 +12,7 @@
 //! * `reroute`   takes a request to change chains
 //! * `snapshot`  takes a request for a snapshot of a member
 //! * `plug`      takes a request that physical boxes come, go, or are told of anew
+//! * `back`      brings back services and VNFs whose records came from another box
 //! * `grants`    what operations of foreign VNFMs may take
 //! * `run`       does and undoes one step of a service: a link, a member's operation
 //! * `again`     plans anew what had no room, when it is tried again

@@ -17,6 +17,7 @@
 //! * `package` onboards VNF packages
 //! * `artefact` what of a package is for others than MANO, or lies outside of it
 //! * `known`   descriptors that were read, for those who read instances
+//! * `back`    whether VNFs of another box would run on this one
 //! * `rival` one id, one onboarded descriptor
 //! * `sample`  packages that are looked at and not onboarded
 //! * `room`    whether what is no disk of a guest may be written
