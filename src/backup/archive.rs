@@ -5,7 +5,10 @@
 //! ```
 //! Numbers are big-endian; the first entry is the manifest. Never: what is in an entry.
 
-use std::io::{self, Read, Write};
+use std::{
+    collections::HashSet,
+    io::{self, Read, Write},
+};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
@@ -30,6 +33,8 @@ pub const TLS: [&str; 2] = ["tls/cert.pem", "tls/key.pem"];
 pub const FOLDERS: [&str; 3] = ["artifacts", "images", "disks"];
 /// A manifest is a page.
 const MOST_MANIFEST: u64 = 1 << 20;
+/// Each is a file of its own in the box that takes it.
+const MOST_ENTRIES: usize = 100_000;
 
 /// What an entry's content has to be, by its name.
 enum Kind {
@@ -127,6 +132,7 @@ pub fn read(from: impl Read, passphrase: Option<&str>, taken: &mut dyn FnMut(&Ma
     let mut all = Sha256::new();
     let mut found: Option<Found> = None;
     let mut wrong = Vec::new();
+    let mut names = HashSet::new();
     loop {
         let length = take::<2>(&mut from, &mut all).map_err(torn)?;
         let length = u16::from_be_bytes(length);
@@ -143,7 +149,8 @@ pub fn read(from: impl Read, passphrase: Option<&str>, taken: &mut dyn FnMut(&Ma
         };
         match &found {
             None if name != MANIFEST || size > MOST_MANIFEST => return Err(damaged("it does not begin with its manifest")),
-            Some(f) if f.entries.iter().any(|(n, _)| *n == name) => return Err(damaged(&format!("it holds {name} twice"))),
+            Some(_) if !names.insert(name.clone()) => return Err(damaged(&format!("it holds {name} twice"))),
+            Some(_) if names.len() > MOST_ENTRIES => return Err(damaged(&format!("it holds more than {MOST_ENTRIES} entries"))),
             None | Some(_) => {}
         }
         let mut text = Vec::new();

@@ -7,7 +7,10 @@ use std::{
     fs::{self, File},
     io::{Cursor, Read, Write},
     os::unix::fs::MetadataExt as _,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -31,8 +34,8 @@ use crate::{
         time::Clock,
         vnf::{VnfInstance, Vnfc},
     },
-    store::{Options, Part, Store, formats},
-    vim::port::{Hypervisor, Images, Still},
+    store::{Options, Part, Store, Table, formats},
+    vim::port::{GuestState, Hypervisor, Images, Still},
 };
 
 /// What backups are made of and restored by.
@@ -50,6 +53,24 @@ pub struct Parts {
     /// Whether so many bytes have room on the disk.
     pub room: Room,
 }
+
+impl Parts {
+    /// Whether a store of so many bytes has room beside this one, and leaves it its own: they are not where disks are.
+    pub(super) fn store_has_room(&self, bytes: u64) -> Result<()> {
+        let (wanted, free) = (bytes + STORE_SLACK, self.store.room()?);
+        if wanted <= free {
+            return Ok(());
+        }
+        Err(Fault::capacity(format!(
+            "a copy of the records needs {} beside the store, which has {} free there",
+            Bytes(wanted),
+            Bytes(free)
+        )))
+    }
+}
+
+/// The store's own, while a copy of it is made.
+const STORE_SLACK: u64 = 16 << 20;
 
 /// Says why there is none, for what is named.
 pub type Room = Box<dyn Fn(&str, Bytes) -> Result<()> + Send + Sync>;
@@ -70,6 +91,53 @@ pub struct Outline {
 
 pub struct Backups {
     pub(super) p: Arc<Parts>,
+    /// One is being made, or put out.
+    turn: Arc<AtomicBool>,
+}
+
+/// Of one backup, from its begin until its copies have gone: two at once would copy into each other's files, and one would
+/// let guests go on of which the other still copies.
+struct Turn(Arc<AtomicBool>);
+
+impl Turn {
+    fn of(b: &Backups) -> Result<Turn> {
+        match b.turn.swap(true, Ordering::AcqRel) {
+            false => Ok(Turn(b.turn.clone())),
+            true => Err(Fault::conflict("another backup is being made, or is on its way out: wait for its end")),
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// Guests that stand still; they go on, whatever becomes of who had them stand.
+struct Standing<'b> {
+    of: &'b Backups,
+    guests: Vec<VnfcId>,
+}
+
+impl Standing<'_> {
+    /// Each of them, also when one cannot.
+    fn go_on(&mut self) -> Result<()> {
+        let mut first = Ok(());
+        for g in self.guests.drain(..) {
+            if let Err(fault) = self.of.p.hypervisor.resume(g) {
+                warn!(guest = %g, "the guest does not go on after its disks were copied: {fault:?}");
+                first = first.and(Err(fault));
+            }
+        }
+        first
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        let _ = self.go_on();
+    }
 }
 
 /// An entry before it is put out.
@@ -83,6 +151,7 @@ enum Content {
 pub struct Prepared {
     manifest: Manifest,
     entries: Vec<(String, Content)>,
+    _turn: Turn,
 }
 
 /// Operations under way, as people know them.
@@ -109,7 +178,7 @@ fn takes(path: &Utf8Path) -> u64 {
 
 impl Backups {
     pub fn new(p: Arc<Parts>) -> Backups {
-        Backups { p }
+        Backups { p, turn: Arc::default() }
     }
 
     pub fn plan(&self, level: Level) -> Result<Outline> {
@@ -137,6 +206,10 @@ impl Backups {
     /// All copies are made when this returns, and guests go on.
     pub fn prepare(&self, level: Level, by: &str) -> Result<Prepared> {
         let p = &self.p;
+        let turn = Turn::of(self)?;
+        // Each operation of a VNF is written down there when it begins and when it ends, also one that does both meanwhile.
+        let touched = || p.store.writes_to(Table::VnfInstance);
+        let before = touched();
         let outline = self.plan(level)?;
         if !outline.busy.is_empty() {
             return Err(Fault::conflict("a backup is not made while operations are under way").with_reasons(outline.busy));
@@ -150,7 +223,7 @@ impl Backups {
         let export = self.export(level)?;
         if level >= Level::Records {
             let now = busy(&p.store)?;
-            if !now.is_empty() {
+            if !now.is_empty() || touched() != before {
                 return Err(Fault::conflict("an operation began while the backup was made: make it again").with_reasons(now));
             }
         }
@@ -188,7 +261,7 @@ impl Backups {
         }
         entries.extend(disks);
         info!(%level, by, entries = entries.len(), "a backup is made");
-        Ok(Prepared { manifest, entries })
+        Ok(Prepared { manifest, entries, _turn: turn })
     }
 
     /// The records of the level, as a file without a name.
@@ -197,6 +270,8 @@ impl Backups {
         let named = p.layout.uploads().join(format!("upload-backup-{}", uuid::Uuid::new_v4().simple()));
         p.store.export(&named)?;
         if level == Level::Configuration {
+            let stats = p.store.stats()?;
+            p.store_has_room(stats.live.file_bytes + stats.history.file_bytes)?;
             let part = p.store.dir().join("part");
             let fail = |e: std::io::Error| Fault::transient(format!("a part of the records cannot be made: {e}")).with_source(e);
             let clear = || if part.exists() { fs::remove_dir_all(&part).map_err(fail) } else { Ok(()) };
@@ -244,8 +319,9 @@ impl Backups {
     fn disks(&self, not_frozen: &mut Vec<SmolStr>) -> Result<Vec<(String, Content)>> {
         let mut all = Vec::new();
         for guests in self.guests()? {
+            let mut standing = Standing { of: self, guests: guests.iter().map(|g| g.id).collect() };
             let copied = self.copies(&guests, not_frozen);
-            let went_on = self.let_go_on(guests.iter().map(|g| g.id));
+            let went_on = standing.go_on();
             all.extend(copied?);
             went_on?;
         }
@@ -265,19 +341,14 @@ impl Backups {
             let length = file.metadata().map_err(|e| Fault::transient(format!("disk {d}: {e}")).with_source(e))?.len();
             Ok((format!("disks/{d}.qcow2"), Content::Open(file, length)))
         };
-        guests.iter().flat_map(|g| &g.disks).map(|d| one(d.id)).collect()
-    }
-
-    /// Each of them, also when one cannot.
-    fn let_go_on(&self, guests: impl Iterator<Item = VnfcId>) -> Result<()> {
-        let mut first = Ok(());
+        let copies = guests.iter().flat_map(|g| &g.disks).map(|d| one(d.id)).collect::<Result<Vec<_>>>()?;
+        // Somebody else may have let it go on, or started it: a snapshot's end, a look at the host.
         for g in guests {
-            if let Err(fault) = self.p.hypervisor.resume(g) {
-                warn!(guest = %g, "the guest does not go on after its disks were copied: {fault:?}");
-                first = first.and(Err(fault));
+            if self.p.hypervisor.state(g.id)? == Some(GuestState::Running) {
+                return Err(Fault::transient(format!("guest {} went on while its disks were copied: make the backup again", g.hostname)));
             }
         }
-        first
+        Ok(copies)
     }
 }
 
@@ -292,7 +363,8 @@ impl Prepared {
         let mut entries = Entries::new(Writer::new(to, passphrase)?);
         let text = manifest::render(&self.manifest);
         entries.put(MANIFEST, text.len() as u64, &mut Cursor::new(text)).map_err(out)?;
-        for (name, content) in self.entries {
+        let Prepared { entries: contents, _turn, .. } = self;
+        for (name, content) in contents {
             let (length, mut from): (u64, Box<dyn Read>) = match content {
                 Content::Text(t) => (t.len() as u64, Box::new(Cursor::new(t))),
                 Content::Open(file, length) => (length, Box::new(file)),

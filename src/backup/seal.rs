@@ -21,10 +21,11 @@ use crate::model::error::{Fault, Result};
 const MAGIC: &str = "bothy backup 1\n";
 const PIECE: usize = 256 << 10;
 const TAG: usize = 16;
-/// As for passwords (`access::password`): a guess costs memory.
-const COST: (u32, u32, u32) = (46 * 1024, 1, 1);
+/// A guess costs memory, as for passwords (`access::password`), and more time: whoever has the file guesses at his leisure, and the
+/// box computes it once a backup.
+const COST: (u32, u32, u32) = (46 * 1024, 4, 1);
 /// More than this of a stranger's head is not believed, in KiB.
-const MOST_KIB: u32 = 1 << 20;
+const MOST_KIB: u32 = 256 << 10;
 const CHECKED: &[u8] = b"bothy";
 /// Shorter ones are guessed.
 const PASSPHRASE: std::ops::RangeInclusive<usize> = 10..=256;

@@ -141,6 +141,10 @@ impl Backup {
                     return Ok(());
                 }
                 let passphrase = by.read(clear)?;
+                // One that was mistyped would be missed when it is too late.
+                if passphrase.is_some() && by.passphrase_file.is_none() && std::io::stdin().is_terminal() && by.read(clear)? != passphrase {
+                    return Err(Failure::Usage("the two passphrases differ: nothing was made".into()));
+                }
                 if !out.json {
                     eprintln!("{}", outlined(&outline));
                 }

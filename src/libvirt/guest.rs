@@ -90,12 +90,23 @@ pub fn define(conn: &Connect, id: VnfcId, written: &Written) -> Result<()> {
 /// defined anew when it was made for another one; a guest that runs keeps what it was started with.
 pub fn start(conn: &Connect, id: VnfcId, accel: impl Fn() -> Result<Accel>, until: Instant) -> Result<()> {
     let mut dom = need(conn, id)?;
+    let mut stood = false;
     loop {
         let tried = match map::now(&dom).map_err(fault)? {
-            Now::Is(GuestState::Running) => return Ok(()),
+            Now::Is(GuestState::Running) => {
+                // Whoever had it stand may have frozen its file systems, and be no more.
+                if stood {
+                    thaw(&dom, id);
+                }
+                return Ok(());
+            }
             Now::Starting => Ok(()),
             Now::Asleep => dom.pm_wakeup(0),
-            Now::Is(GuestState::Paused | GuestState::PausedIo) => dom.resume(),
+            Now::Is(GuestState::Paused) => {
+                stood = true;
+                dom.resume()
+            }
+            Now::Is(GuestState::PausedIo) => dom.resume(),
             Now::Is(GuestState::Stopping) => Ok(()),
             Now::Is(GuestState::Crashed) if dom.is_active().map_err(fault)? => dom.destroy(),
             Now::Is(GuestState::Off | GuestState::Crashed) => {
@@ -187,9 +198,7 @@ pub fn resume(conn: &Connect, id: VnfcId, until: Instant) -> Result<()> {
         let tried = match map::now(&dom).map_err(fault)? {
             Now::Is(GuestState::Paused) => dom.resume(),
             Now::Is(GuestState::Running) => {
-                if agent_says(&dom, "guest-ping", AGENT.0) && !agent_says(&dom, "guest-fsfreeze-thaw", AGENT.1) {
-                    tracing::warn!(guest = %id, "the guest's agent did not say that its file systems are thawed");
-                }
+                thaw(&dom, id);
                 return Ok(());
             }
             Now::Is(GuestState::Off | GuestState::Crashed | GuestState::Stopping | GuestState::PausedIo) | Now::Asleep => return Ok(()),
@@ -202,6 +211,12 @@ pub fn resume(conn: &Connect, id: VnfcId, until: Instant) -> Result<()> {
             Err(e) => return Err(fault(e)),
         }
         beat(until, "the guest does not go on")?;
+    }
+}
+
+fn thaw(dom: &Domain, id: VnfcId) {
+    if agent_says(dom, "guest-ping", AGENT.0) && !agent_says(dom, "guest-fsfreeze-thaw", AGENT.1) {
+        tracing::warn!(guest = %id, "the guest's agent did not say that its file systems are thawed");
     }
 }
 
