@@ -31,6 +31,8 @@ use crate::{
         backup::{Level, Manifest},
         error::{Fault, Result},
         health::{Condition, ConditionState},
+        hostnet::HostNetRecord,
+        setup::HostRecord,
         size::Bytes,
         vnf::Reservation,
     },
@@ -55,6 +57,10 @@ impl Names {
     }
     pub fn order(&self) -> Utf8PathBuf {
         self.notes.join("order")
+    }
+    /// Of what was staged; `None`: nothing is there whole.
+    pub fn manifest(&self) -> Result<Option<String>> {
+        read(&self.files.join(MANIFEST))
     }
     pub fn from(&self) -> Utf8PathBuf {
         self.notes.join("from")
@@ -189,22 +195,34 @@ impl Restores {
 
     /// `path`: on the box; `None`: what was sent. A wrong passphrase leaves it to be tried again.
     pub fn stage_at(&self, path: Option<&Utf8Path>, passphrase: Option<&str>) -> Result<()> {
-        self.refuse_ordered()?;
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let from = path.or(held.as_deref()).ok_or_else(|| Fault::conflict("no backup was sent: send one, or name a path on the box"))?;
+        // A pipe would be waited for, and a device does what it does when it is opened.
+        if !from.is_file() {
+            return Err(Fault::invalid(format!("path: {from} is no file")));
+        }
         let file = File::open(from).map_err(|e| Fault::invalid(format!("path: {from}: {e}")))?;
         self.stage(io::BufReader::with_capacity(256 << 10, file), passphrase)?;
-        if path.is_none()
-            && let Some(held) = self.held.lock().unwrap_or_else(PoisonError::into_inner).take()
+        if path.is_none() {
+            self.let_go(held.as_deref());
+        }
+        Ok(())
+    }
+
+    /// What was sent goes; `only`: if it is this file still.
+    fn let_go(&self, only: Option<&Utf8Path>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if only.is_none_or(|o| held.as_deref() == Some(o))
+            && let Some(held) = held.take()
         {
             let _ = fs::remove_file(held);
         }
-        Ok(())
     }
 
     /// Takes a backup in, beside what is there. What is wrong with it is told whole, and then nothing of it stays.
     pub fn stage(&self, from: impl Read, passphrase: Option<&str>) -> Result<()> {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refuse_ordered()?;
         self.names.clear()?;
         let staged = self.unpack(from, passphrase).and_then(|m| {
             self.build()?;
@@ -235,6 +253,10 @@ impl Restores {
         };
         let mut sink = |name: &str, size: u64| -> Result<Box<dyn Write>> {
             (self.p.room)(&format!("for {name} of the backup"), Bytes(size))?;
+            if name == STORE {
+                // As records it is larger than as an export, until it is compacted.
+                self.p.store_has_room(size.saturating_mul(2))?;
+            }
             let path = self.names.files.join(name);
             let to = create(&path).map_err(|e| Fault::transient(format!("{path} cannot be made: {e}")).with_source(e))?;
             Ok(Box::new(to))
@@ -261,7 +283,7 @@ impl Restores {
     }
 
     pub fn staged(&self) -> Result<Option<Manifest>> {
-        read(&self.names.files.join(MANIFEST))?.as_deref().map(manifest::parse).transpose()
+        self.names.manifest()?.as_deref().map(manifest::parse).transpose()
     }
 
     /// Who ordered it, if somebody has.
@@ -285,6 +307,7 @@ impl Restores {
     pub fn drop_staged(&self) -> Result<()> {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
         self.refuse_ordered()?;
+        self.let_go(None);
         self.names.clear()
     }
 
@@ -305,12 +328,15 @@ impl Restores {
         let missing = || Fault::not_found("no backup is on this box to be restored: send one first");
         let manifest = self.staged()?.ok_or_else(missing)?;
         let config = read(&self.names.files.join(CONFIG))?;
-        let mut misfits = Vec::new();
-        let mut skipped = Vec::new();
+        let (mut misfits, mut skipped, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        // By it bothy would not start, or find nothing of its own.
+        let mut not_taken = |f: Fault| {
+            refused.push(format!("its configuration is not taken here (bothy restore --keep-configuration does without): {}", f.detail()))
+        };
         let needed = match config.as_deref().filter(|_| wish.configuration).map(|c| (self.house.ports)(c)) {
             Some(Ok(names)) => names,
             Some(Err(fault)) => {
-                misfits.push(format!("its configuration is not taken by this release: {}", fault.detail()));
+                not_taken(fault);
                 Vec::new()
             }
             None => Vec::new(),
@@ -318,6 +344,9 @@ impl Restores {
         let fit = fit(&manifest.of, &(self.p.facts)()?, &needed, &wish.maps);
         misfits.extend(fit.misfits.iter().cloned());
         let bound = config.filter(|_| wish.configuration).map(|c| rebind(&c, &fit.bound));
+        if let Some(Err(fault)) = bound.as_deref().filter(|_| !fit.bound.is_empty()).map(|c| (self.house.ports)(c)) {
+            not_taken(fault.context("with the names that ports have here"));
+        }
         match (&bound, &self.p.config) {
             (None, _) => skipped.push("the configuration's file: this box keeps its own".to_owned()),
             (Some(_), None) => skipped.push("the configuration's file: this bothy was started without one".to_owned()),
@@ -343,11 +372,14 @@ impl Restores {
             format!("{} accounts, {} secrets of this box, its subscriptions", count(Table::Account)?, count(Table::Secret)?),
             format!("{} packages and {} service descriptors of this box", count(Table::VnfPackage)?, count(Table::NsDescriptor)?),
         ];
-        let mut refused: Vec<String> = (self.house.closed)()?.into_iter().collect();
+        refused.extend((self.house.closed)()?);
         if count(Table::VnfInstance)? + count(Table::NsInstance)? > 0 {
             refused.push("this box has services or VNFs of its own: take them away first (bothy host reset --depth services)".to_owned());
         }
         refused.extend(busy(&self.p.store)?);
+        if self.p.store.get::<HostNetRecord>(&())?.is_some_and(|r| r.trial.is_some()) {
+            refused.push("a change of the box's own network waits to be confirmed (bothy host network confirm, or undo)".to_owned());
+        }
         let mut sha = Sha256::new();
         for line in [manifest.made.0.to_string(), format!("{wish:?}{:?}", fit.bound)].iter().chain(&misfits).chain(&goes) {
             sha.update(line);
@@ -374,10 +406,23 @@ impl Restores {
             let text = format!("'{token}' is not of the plan as it is now: look at it again, and confirm that one ({})", plan.token);
             return Err(Fault::conflict(text));
         }
-        if let Some(text) = bound.filter(|_| self.p.config.is_some()) {
+        // One of an order that was not to be is not to count.
+        let _ = fs::remove_file(self.names.config());
+        if let Some((text, config)) = bound.zip(self.p.config.as_deref()) {
+            let beside = Utf8PathBuf::from(format!("{config}.restore"));
+            write(&beside, b"")
+                .map_err(|f| f.context("the configuration cannot be put in its place (bothy restore --keep-configuration does without)"))?;
+            let _ = fs::remove_file(&beside);
             write(&self.names.config(), text.as_bytes())?;
         }
+        // How this box's hardware and network are set up stays known, and can be undone.
+        let (set_up, network) = (self.p.store.get::<HostRecord>(&())?, self.p.store.get::<HostNetRecord>(&())?);
+        Store::open(&self.names.store, Options::default())?.write(Durability::Barrier, |tx| {
+            set_up.as_ref().map_or(Ok(()), |r| tx.put(r))?;
+            network.as_ref().map_or(Ok(()), |r| tx.put(r))
+        })?;
         let identity = u8::from(wish.identity);
+        let by: String = by.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         write(&self.names.order(), format!("bothy restore 1\nby {by}\nidentity {identity}\n").as_bytes())?;
         tracing::warn!(by, "a restore is ordered: bothy starts anew to see it through");
         (self.house.again)();

@@ -26,6 +26,18 @@ pub(super) fn copy(from: &Utf8Path, to: &Utf8Path, mode: u32) -> Result<Bytes> {
     write_new(from, to, mode)
 }
 
+/// `from` is at `to`, also where that is on another file system; what is at `to` already is the same.
+pub fn bring(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    match fs::rename(from, to) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == ErrorKind::CrossesDevices => {
+            write_new(from, to, 0o600)?;
+            remove(from)
+        }
+        Err(e) => Err(io_fault("moving", from, e)),
+    }
+}
+
 /// A copy without a name. One that a crash leaves has that of an unfinished file.
 pub(super) fn lend(from: &Utf8Path, mode: u32) -> Result<File> {
     let made = temp(&from.with_extension("lent"));

@@ -6,7 +6,7 @@
 pub mod ballast;
 pub mod capture;
 pub mod clock;
-mod copies;
+pub mod copies;
 pub mod dhcp;
 pub mod dnsmasq;
 pub(crate) mod durable;

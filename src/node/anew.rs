@@ -29,7 +29,7 @@ pub fn see_through(live: &LiveConfig, config: &Config, layout: &Layout, own: &Ow
     if reset::is_ordered(&config.data_dir)? {
         return see_reset_through(live, config, layout, own);
     }
-    let (certificate, key) = config.tls_paths();
+    let (certificate, key) = restore::identity(&config.data_dir, config)?;
     restore::finish(&config.data_dir, layout.store().as_std_path(), live.path(), (&certificate, &key))?;
     start()
 }

@@ -110,6 +110,14 @@ enum Ended {
 
 /// Runs the daemon until a signal ends it; it may begin anew by itself, in the same process.
 pub fn serve(live: LiveConfig, place: ztp::Place) -> Result<()> {
+    let (data, config) = (live.now().data_dir.clone(), live.path().map(ToOwned::to_owned));
+    match as_configured(live, place) {
+        Err(f) if restore::unfit(&data, config.as_deref(), &f)? => anew::start(),
+        other => other,
+    }
+}
+
+fn as_configured(live: LiveConfig, place: ztp::Place) -> Result<()> {
     let config = live.now();
     let tail = init_log(&live, &config)?;
     raise_files();
@@ -300,6 +308,9 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     }
     say(&[NotifyState::Ready]);
 
+    if let Err(fault) = restore::proven(&config.data_dir) {
+        tracing::error!("that the restored configuration has proved itself cannot be written down: {fault:?}");
+    }
     if let Err(fault) = ztp::proven(&place) {
         tracing::error!("that bothy has come up by the conveyed configuration is not noted: {fault:?}");
     }

@@ -12,7 +12,7 @@ use super::{core::Core, daemon};
 use crate::{
     backup::{House, MOVED, Parts, names},
     config::Config,
-    host::{durable, notes::Notes},
+    host::{copies, durable, notes::Notes},
     model::{
         backup::{BoxFacts, Level, Nic},
         error::{Fault, Result},
@@ -25,11 +25,48 @@ use crate::{
 
 /// Guests are to be brought back, and with what.
 const BRING: &str = "bring";
+/// The daemon has not come up by the restored configuration's file yet: `kept`, there was one before; `none`.
+const TRIED: &str = "tried";
 /// Between two questions to a libvirt that is not there yet.
 const AGAIN: Duration = Duration::from_secs(2);
 
 pub fn is_ordered(data: &Utf8Path) -> bool {
     names(data).order().exists()
+}
+
+/// Where the file of before lies.
+fn before(config: &Utf8Path) -> Utf8PathBuf {
+    Utf8PathBuf::from(format!("{config}.before-restore"))
+}
+
+/// The daemon has come up: the configuration's file stays.
+pub fn proven(data: &Utf8Path) -> Result<()> {
+    Notes::new(names(data).notes).remove(TRIED)
+}
+
+/// The daemon does not come up by the restored configuration's file (an address that is not this box's, a file that no backup
+/// holds): the one of before is back. False: it has come up by this one, or none was restored.
+pub fn unfit(data: &Utf8Path, config: Option<&Utf8Path>, why: &Fault) -> Result<bool> {
+    let notes = Notes::new(names(data).notes);
+    let (Some(config), Some(tried)) = (config, notes.read(TRIED)?) else { return Ok(false) };
+    // What is ordered is seen through first, and by the configuration of before.
+    if is_ordered(data) {
+        return Ok(false);
+    }
+    match tried.trim() {
+        "kept" => durable::ensure_file(config, &fs::read(before(config)).map_err(|e| fault("read", &before(config), e))?, 0o600)?,
+        _ => durable::remove(config)?,
+    }
+    notes.remove(TRIED)?;
+    tracing::error!("bothy does not start by the restored configuration, and the one of before is back: {}", why.detail());
+    Ok(true)
+}
+
+/// The certificate and key that count once the order is done.
+pub fn identity(data: &Utf8Path, now: &Config) -> Result<(Utf8PathBuf, Utf8PathBuf)> {
+    let bound = names(data).config();
+    let text = optional(&bound)?.map(|b| String::from_utf8_lossy(&b).into_owned());
+    Ok(text.and_then(|t| Config::check(&t).ok()).as_ref().unwrap_or(now).tls_paths())
 }
 
 /// `false`: none was ordered. `config`: the file of this daemon.
@@ -39,13 +76,21 @@ pub fn finish(data: &Utf8Path, store: &Path, config: Option<&Utf8Path>, tls: (&U
     if !order.starts_with("bothy restore 1\n") {
         return Err(Fault::conflict(format!("{} was written by a newer bothy: start that release, or remove the file", n.order())));
     }
+    let notes = Notes::new(&n.notes);
+    // The first word of what was staged goes last, when all is in its place; without it nothing there is whole.
+    if n.manifest()?.is_none() {
+        n.clear()?;
+        remove_dir(&data.join("store.before"))?;
+        notes.remove("order")?;
+        return Ok(true);
+    }
     tracing::warn!("what was restored is put in its place");
     for folder in MOVED {
         let (from, to) = (n.files.join(folder), data.join(folder));
         for e in from.read_dir_utf8().into_iter().flatten() {
             let e = e.map_err(|e| fault("read", &from, e))?;
             // What is here already by its digest is the same.
-            fs::rename(e.path(), to.join(e.file_name())).map_err(|e| fault("move what is in", &from, e))?;
+            copies::bring(e.path(), &to.join(e.file_name()))?;
         }
         if from.exists() {
             readable(&to, folder)?;
@@ -53,9 +98,12 @@ pub fn finish(data: &Utf8Path, store: &Path, config: Option<&Utf8Path>, tls: (&U
         }
     }
     if let (Some(config), Some(text)) = (config, optional(&n.config())?) {
-        let before = Utf8PathBuf::from(format!("{config}.before-restore"));
-        if let Some(old) = optional(config)?.filter(|_| !before.exists()) {
-            durable::ensure_file(&before, &old, 0o600)?;
+        if notes.read(TRIED)?.is_none() {
+            let old = optional(config)?;
+            if let Some(old) = &old {
+                durable::ensure_file(&before(config), old, 0o600)?;
+            }
+            notes.write(TRIED, if old.is_some() { "kept\n" } else { "none\n" })?;
         }
         durable::ensure_file(config, &text, 0o600)?;
     }
@@ -66,23 +114,22 @@ pub fn finish(data: &Utf8Path, store: &Path, config: Option<&Utf8Path>, tls: (&U
             }
         }
     }
-    let before = data.join("store.before");
+    let aside = data.join("store.before");
     if n.store.exists() {
         if store.exists() {
-            remove_dir(&before)?;
-            fs::rename(store, &before).map_err(|e| fault("put aside the store of", data, e))?;
+            remove_dir(&aside)?;
+            fs::rename(store, &aside).map_err(|e| fault("put aside the store of", data, e))?;
         }
         fs::rename(&n.store, store).map_err(|e| fault("put in its place", &n.store, e))?;
         durable::sync_folder(data)?;
     }
-    let notes = Notes::new(&n.notes);
-    if let Some(manifest) = Notes::new(&n.files).read("manifest")? {
+    if let Some(manifest) = n.manifest()? {
         notes.write("from", &manifest)?;
         let level = manifest.lines().find_map(|l| l.strip_prefix("level ")).unwrap_or_default().to_owned();
         notes.write(BRING, &level)?;
     }
     n.clear()?;
-    remove_dir(&before)?;
+    remove_dir(&aside)?;
     notes.remove("order")?;
     Ok(true)
 }
@@ -119,15 +166,16 @@ fn remove_dir(path: &Utf8Path) -> Result<()> {
     }
 }
 
-/// Begins to bring back the guests of a box that was restored; what could not be begun is tried again by the next start.
+/// Begins to bring back the guests of a box that was restored, once: what cannot be begun is told, and is an operator's to heal.
 pub fn bring_back(core: &Core) -> Result<()> {
     let data = core.vnfm().layout().root().to_owned();
     let notes = Notes::new(names(&data).notes);
     let Some(level) = notes.read(BRING)? else { return Ok(()) };
     let level: Level = level.trim().parse()?;
     let left = core.nfvo.bring_back(level == Level::Disks, "begun by itself: the box was restored from a backup")?;
-    left.iter().for_each(|why| tracing::error!(why, "guests of the backup are not brought back"));
-    if left.is_empty() { notes.remove(BRING) } else { Ok(()) }
+    left.iter()
+        .for_each(|why| tracing::error!(why, "guests of the backup are not brought back: heal the VNF (bothy vnf heal) once it can be"));
+    notes.remove(BRING)
 }
 
 /// The same, when libvirt is there to be asked; on a thread of its own.
@@ -145,6 +193,11 @@ pub fn return_soon(core: &Arc<Core>) {
     if let Err(error) = std::thread::Builder::new().name("return".into()).spawn(patient) {
         tracing::error!(%error, "guests of the backup are brought back by the next start");
     }
+}
+
+/// Nobody is waited for any more: a reset has taken what was to come back.
+pub fn forget(data: &Utf8Path) -> Result<()> {
+    Notes::new(names(data).notes).remove(BRING)
 }
 
 pub fn is_returning(data: &Utf8Path) -> bool {

@@ -11,7 +11,7 @@ use crate::{
     model::{
         access::AuditEntry,
         backup::Level,
-        error::{Kind, Result},
+        error::{Fault, Kind, Result},
         host::{Mbps, NodeId},
         id::{ProjectId, VnfId},
         net::MacAddr,
@@ -137,7 +137,7 @@ fn what_one_box_was_another_is_with_its_own_hardware() {
     let r = Restores::new(parts(&b), house(&b));
     r.stage(&bytes[..], P).expect("staged");
     let plan = r.plan(&Wish::default()).expect("planned");
-    assert!(plan.misfits.iter().any(|m| m.contains(old.as_str())), "a data folder that is elsewhere: {plan:?}");
+    assert!(plan.refused.iter().any(|m| m.contains(old.as_str())), "a data folder that is elsewhere: {plan:?}");
     drop(r);
     let wish = Wish { configuration: false, ..Wish::default() };
     restored(&mut b, &bytes, &wish);
@@ -190,22 +190,23 @@ fn a_backup_of_the_configuration_has_no_services_and_leaves_the_hosts_own_things
     assert_eq!(b.sim.leftovers(), []);
 }
 
+/// A backup of `a`, as if it had had its data in the folder that `b` has.
+fn configuration_as_of(a: &TestBox, b: &TestBox) -> Vec<u8> {
+    let (config, root) = (a.store_dir().with_file_name("bothy.toml"), b.core().vnfm().layout().root());
+    let text = fs::read_to_string(&config).expect("read");
+    let of = |l: &str| if l.starts_with("data_dir") { format!("data_dir = \"{root}\"") } else { l.to_owned() };
+    fs::write(&config, text.lines().map(of).collect::<Vec<_>>().join("\n")).expect("written");
+    backup(a, Level::Configuration, P).expect("made")
+}
+
 #[test]
 fn the_configurations_file_comes_with_the_names_that_ports_have_here() {
     let a = lived_in();
-    let bytes = backup(&a, Level::Configuration, P).expect("made");
     // The same box after a reset, with its card in another slot.
     let mut b = other();
     let config = b.store_dir().with_file_name("bothy.toml");
     fs::write(&config, "# its own\n").expect("written");
-    let bytes = {
-        // As if it had had its data in the same folder.
-        let (old, new) = (a.core().vnfm().layout().root().to_string(), b.core().vnfm().layout().root().to_string());
-        let text = fs::read_to_string(a.store_dir().with_file_name("bothy.toml")).expect("read");
-        fs::write(a.store_dir().with_file_name("bothy.toml"), text.replace(&old, &new)).expect("written");
-        drop(bytes);
-        backup(&a, Level::Configuration, P).expect("made")
-    };
+    let bytes = configuration_as_of(&a, &b);
     let r = Restores::new(parts(&b), house(&b));
     r.stage(&bytes[..], P).expect("staged");
     let plan = r.plan(&Wish::default()).expect("planned");
@@ -336,6 +337,51 @@ fn a_box_with_services_or_operations_takes_none_and_one_under_way_is_not_saved()
     let e = backup(&a, Level::Records, P).expect_err("under way");
     assert!(e.kind() == Kind::Conflict && e.detail().contains(&op.id.to_string()), "{e}");
     backup(&a, Level::Configuration, P).expect("of that nothing is in it");
+}
+
+/// Until the daemon is up by it, a configuration's file can be taken back; and then no more.
+#[test]
+fn a_configuration_that_the_daemon_does_not_come_up_by_gives_way_to_the_one_of_before() {
+    let a = lived_in();
+    let why = Fault::transient("cannot listen on 192.0.2.1:9443");
+    for (had, proves) in [(true, false), (false, false), (true, true)] {
+        let mut b = other();
+        let (root, config) = (b.core().vnfm().layout().root().to_owned(), b.store_dir().with_file_name("bothy.toml"));
+        let config = Utf8PathBuf::from_path_buf(config).expect("UTF-8");
+        if had {
+            fs::write(&config, "# its own\n").expect("written");
+        }
+        let bytes = configuration_as_of(&a, &b);
+        let r = Restores::new(parts(&b), house(&b));
+        r.stage(&bytes[..], P).expect("staged");
+        let wish = Wish { maps: vec![("ens1f0".into(), "enp9s0".into())], ..Wish::default() };
+        let token = r.plan(&wish).expect("planned").token;
+        r.order(&wish, &token, true, "eve\nidentity 1").expect("ordered");
+        drop(r);
+        b.stop();
+        assert!(!restore::unfit(&root, Some(&config), &why).expect("asked"), "what is ordered is seen through first");
+        assert!(restore::finish(&root, b.store_dir(), Some(&config), (&root.join("c"), &root.join("k"))).expect("done"));
+        assert!(!root.join("c").exists(), "a name with a line in it orders nothing");
+        let restored = fs::read_to_string(&config).expect("there");
+        assert!(restored.contains("enp9s0"));
+        if proves {
+            restore::proven(&root).expect("written");
+        }
+        assert_eq!(restore::unfit(&root, Some(&config), &why).expect("asked"), !proves);
+        let now = fs::read_to_string(&config).ok();
+        assert_eq!(now.as_deref(), if proves { Some(restored.as_str()) } else { had.then_some("# its own\n") });
+        assert!(!restore::unfit(&root, Some(&config), &why).expect("asked"), "once");
+    }
+}
+
+#[test]
+fn two_backups_are_not_made_at_once() {
+    let a = lived_in();
+    let of = Backups::new(parts(&a));
+    let first = of.prepare(Level::Records, "ada").expect("made");
+    assert_eq!(of.prepare(Level::Records, "eve").map(drop).expect_err("not beside it").kind(), Kind::Conflict);
+    drop(first);
+    of.prepare(Level::Records, "eve").expect("after it");
 }
 
 /// Whatever becomes of the copies, no guest is left standing.
