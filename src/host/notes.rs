@@ -53,7 +53,11 @@ pub fn clear(path: &Utf8Path) -> Result<()> {
     match fs::symlink_metadata(path) {
         Err(e) => gone(e),
         Ok(m) if m.is_symlink() => empty(path, &[]),
-        Ok(m) if m.is_dir() => fs::remove_dir_all(path).or_else(gone),
+        // One that something is mounted on stays, and is empty.
+        Ok(m) if m.is_dir() => fs::remove_dir_all(path).or_else(|e| match e.kind() {
+            ErrorKind::ResourceBusy => empty(path, &[]),
+            _ => gone(e),
+        }),
         Ok(_) => fs::remove_file(path).or_else(gone),
     }
 }

@@ -135,6 +135,7 @@ fn as_configured(live: LiveConfig, place: ztp::Place) -> Result<()> {
     if begun.how == How::Plain && anew::is_ordered(&config.data_dir)? {
         return anew::see_through(&live, &config, &layout, &own);
     }
+    reset::forget_wipe(&config.data_dir)?;
     // Whatever keeps a trial from coming up, the old system shall know.
     let ended = serve_begun(live, &config, tail, layout, &own, begun, dir, place).inspect_err(|fault| {
         let _ = leave_word(&*slots, fault);

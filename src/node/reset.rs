@@ -31,7 +31,7 @@ const TRIES: u32 = 5;
 /// Between two looks at a host that is still coming up.
 const LOOK: Duration = Duration::from_millis(250);
 /// Of the data folder; `store` goes before them, and the folder of this file last.
-const OURS: [&str; 18] = [
+const OURS: [&str; 19] = [
     "images",
     "disks",
     "media",
@@ -50,6 +50,7 @@ const OURS: [&str; 18] = [
     "store.restored",
     "store.before",
     "ballast",
+    "accel",
 ];
 
 /// Where things are.
@@ -150,7 +151,7 @@ pub fn finish(h: &Hands, slots: &dyn Slots, ground: &Ground<'_>) -> Result<Optio
         data(ground)?;
         return Ok(Some(End::Anew));
     }
-    told(&notes, &o, left)?;
+    told(ground.data, &notes, &o, left)?;
     if is_box && o.depth == Depth::Configuration {
         // What the image has beside it comes back with the next start of the box.
         slots.restart()?;
@@ -159,7 +160,18 @@ pub fn finish(h: &Hands, slots: &dyn Slots, ground: &Ground<'_>) -> Result<Optio
     Ok(Some(End::Anew))
 }
 
-fn told(notes: &Notes, o: &Ordered, left: Vec<String>) -> Result<()> {
+/// A mark that is nobody's order: a boot that was kept from ending what it began has left it.
+pub fn forget_wipe(data: &Utf8Path) -> Result<()> {
+    let of = notes(data);
+    if of.read(ORDER)?.is_none() && of.read(WIPE)?.is_some() {
+        tracing::warn!("a mark to empty the box's partitions is taken away: nobody has ordered it");
+        of.remove(WIPE)?;
+    }
+    Ok(())
+}
+
+fn told(data: &Utf8Path, notes: &Notes, o: &Ordered, left: Vec<String>) -> Result<()> {
+    super::restore::forget(data)?;
     notes.write(LAST, &reset::render_done(&ResetDone { depth: o.depth, by: o.by.clone(), at: o.at, left }))?;
     notes.remove(ORDER)
 }
@@ -195,6 +207,8 @@ fn at_boot(h: &Hands, notes: &Notes) -> Result<()> {
 /// The store first, all at once: half of one says nothing that is true.
 fn data(ground: &Ground<'_>) -> Result<()> {
     let aside = ground.data.join("reset").join("store");
+    // A try before this one was cut off: what is in its place now is nobody's.
+    clear(&aside)?;
     match std::fs::rename(ground.store, &aside) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             return Err(Fault::transient(format!("the store cannot be put aside: {e}")).with_source(e));

@@ -10,7 +10,7 @@ use crate::{
     model::{
         chain::Chain,
         error::{Kind, Result},
-        id::{IfKind, IfName, SegmentId, VnfcId, if_name},
+        id::{DiskId, IfKind, IfName, SegmentId, VnfcId, if_name},
         op::Operation,
         package::{NsDescriptor, VnfPackage},
         place::Given,
@@ -21,7 +21,7 @@ use crate::{
     store::{Durability, Store},
     vim::{
         outside::{Outside, Settings},
-        port::{Hardware, HostNet, Hypervisor, Images, NatTable},
+        port::{FoundGuest, Hardware, HostNet, Hypervisor, Images, NatTable},
         setup::{Desired as Wanted, Keeper},
     },
 };
@@ -59,12 +59,17 @@ fn bodies(store: &Store) -> Result<Vec<Vnfc>> {
 
 pub fn guests(h: &Hands, store: &Store) -> Result<Vec<String>> {
     let mut left = Vec::new();
-    let known: BTreeSet<VnfcId> = bodies(store)?.iter().map(|c| c.id).collect();
+    let all = bodies(store)?;
+    let known: BTreeSet<VnfcId> = all.iter().map(|c| c.id).collect();
+    // Guests that these records do not know, of an older store or another: theirs is not touched.
+    let mut strangers = false;
     let ops: BTreeSet<_> = store.list::<Operation>()?.iter().chain(&store.list_history::<Operation>()?).map(|o| o.id).collect();
     // A store that never made a guest does not need a hypervisor to be empty.
     if !known.is_empty() || !ops.is_empty() {
         let found = looked("guests", h.hypervisor.list(), &mut left);
-        let ours = found.into_iter().filter(|g| known.contains(&g.id) || ops.contains(&g.owner.op)).map(|g| g.id);
+        let is_ours = |g: &FoundGuest| known.contains(&g.id) || ops.contains(&g.owner.op);
+        strangers = found.iter().any(|g| !is_ours(g));
+        let ours = found.into_iter().filter(is_ours).map(|g| g.id);
         let ours: BTreeSet<VnfcId> = ours.chain(known.iter().copied()).collect();
         left.extend(each(ours, |id| format!("guest {id}"), |id| h.hypervisor.remove(*id).and_then(|()| h.images.remove_serial_log(*id))));
     }
@@ -72,9 +77,10 @@ pub fn guests(h: &Hands, store: &Store) -> Result<Vec<String>> {
     if !left.is_empty() {
         return Ok(left);
     }
-    let media = looked("media", h.images.media(), &mut left);
+    let named: BTreeSet<DiskId> = all.iter().flat_map(|c| &c.disks).map(|d| d.id).collect();
+    let media = looked("media", h.images.media(), &mut left).into_iter().filter(|id| !strangers || known.contains(id));
     left.extend(each(media, |id| format!("medium of guest {id}"), |id| h.images.remove_medium(*id)));
-    let disks = looked("disks", h.images.disks(), &mut left);
+    let disks = looked("disks", h.images.disks(), &mut left).into_iter().filter(|id| !strangers || named.contains(id));
     left.extend(each(disks, |id| format!("disk {id}"), |id| h.images.remove_disk(*id)));
     let copies = looked("copies of disks", h.images.copies(), &mut left);
     left.extend(each(copies, |id| format!("copy {id}"), |id| h.images.remove_copy(*id)));

@@ -25,7 +25,7 @@ use crate::{
     },
     node::{
         kit::{Shape, THREE, TestBox, nsd, vnfd},
-        reset::{End, Ground, files, finish, notes},
+        reset::{End, Ground, files, finish, forget_wipe, notes},
     },
     reset::{Hands, render},
     sim::{
@@ -239,6 +239,32 @@ fn a_box_of_its_own_restarts_and_its_partitions_are_emptied_by_the_next_boot() {
         let boot = b.sim.boot_args().expect("asked").expect("a block");
         assert_eq!((boot.slot_try, boot.armed && depth == Depth::Everything), (None, false));
     }
+}
+
+#[test]
+fn a_reset_of_everything_that_is_cut_in_its_last_step_goes_on_from_there() {
+    let mut b = lived_in();
+    let h = ordered(&mut b, Depth::Everything);
+    // As a cut leaves it: the old store is put aside and half gone, and the next start has made one anew.
+    let aside = root(&b).join("reset/store");
+    std::fs::create_dir_all(aside.join("live.1")).expect("folder");
+    std::fs::write(aside.join("live.1/part"), "half").expect("file");
+    assert_eq!(start(&b, &h).expect("through"), Some(End::Anew));
+    assert!(!root(&b).join("reset").exists() && !b.store_dir().exists());
+    assert_eq!(start(&b, &h).expect("nothing more"), None);
+}
+
+#[test]
+fn a_mark_without_an_order_is_taken_away_and_one_with_an_order_stays() {
+    let mut b = lived_in();
+    let of = notes(&root(&b));
+    of.write("wipe", "everything\n").expect("written");
+    forget_wipe(&root(&b)).expect("looked at");
+    assert_eq!(of.read("wipe").expect("read"), None);
+    drop(ordered(&mut b, Depth::Everything));
+    of.write("wipe", "everything\n").expect("written");
+    forget_wipe(&root(&b)).expect("looked at");
+    assert!(of.read("wipe").expect("read").is_some());
 }
 
 #[test]
