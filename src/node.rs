@@ -9,6 +9,7 @@ mod log;
 mod ports;
 pub mod reset;
 pub mod restore;
+mod settings;
 mod system;
 pub mod ztp;
 

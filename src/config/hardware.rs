@@ -1,4 +1,4 @@
-//! The types of keys that speak of hardware: CPU sets, pools of pages, PFs.
+//! The types of keys that speak of the box: CPU sets, pools of pages, PFs, ports that are reached from outside.
 //!
 //! Owns how each is read and shown. Never: whether the host has them.
 
@@ -12,6 +12,8 @@ use super::{
 use crate::model::{
     host::{NodeId, PfName},
     hw::{CpuSet, PageSize},
+    net::Cidr,
+    opening::Opening,
     setup::PagePool,
     size::Bytes,
 };
@@ -86,6 +88,40 @@ impl Setting for HostPf {
     }
 }
 
+impl Setting for Opening {
+    fn read(v: &DeValue<'_>, at: &mut At<'_>) -> Option<Self> {
+        let mut t = at.table(v, &["protocol", "port", "at", "from"])?;
+        let (protocol, port): (Option<SmolStr>, Option<u64>) = (t.need("protocol"), t.need("port"));
+        let (at, from): (Option<SmolStr>, Option<Vec<Cidr>>) = (t.may("at"), t.may("from"));
+        let tcp = match protocol?.as_str() {
+            "tcp" => true,
+            "udp" => false,
+            other => {
+                t.fault("protocol", format!("'{other}' is neither \"tcp\" nor \"udp\""));
+                return None;
+            }
+        };
+        let Some(port) = port.and_then(|p| u16::try_from(p).ok()).filter(|p| *p > 0) else {
+            t.fault("port", "is not the number of a port (1 to 65535)");
+            return None;
+        };
+        let at = match at.map(|a| a.parse()).transpose() {
+            Ok(at) => at,
+            Err(_) => {
+                t.fault("at", "is not an address of the box, such as \"192.0.2.1\"");
+                return None;
+            }
+        };
+        Some(Opening { tcp, port, at, from: from.unwrap_or_default() })
+    }
+    fn show(&self) -> String {
+        let protocol = if self.tcp { "tcp" } else { "udp" };
+        let at = self.at.map(|a| format!(", at = {}", quoted(&a.to_string()))).unwrap_or_default();
+        let from = if self.from.is_empty() { String::new() } else { format!(", from = {}", self.from.show()) };
+        format!("{{ protocol = \"{protocol}\", port = {}{at}{from} }}", self.port)
+    }
+}
+
 words! {
     /// What the box is tuned for.
     #[derive(Default)]
@@ -101,5 +137,12 @@ words! {
         #[default]
         Off = "off",
         Networkd = "networkd",
+    }
+    /// What of outside reaches the box itself: that is somebody else's, or only what is listened on or named.
+    #[derive(Default)]
+    Inbound {
+        #[default]
+        Off = "off",
+        Deny = "deny",
     }
 }

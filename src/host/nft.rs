@@ -1,10 +1,10 @@
 //! The box's address translation: the table `inet bothy`, rendered whole and swapped in one
-//! transaction.
+//! transaction. Beside it, in the same way, the table `inet bothy_door` of what reaches the box (`hostnet::Door`).
 //!
-//! Owns: that one table, which carries the digest of its rules as its comment. Never: touches
+//! Owns: those two tables, which carry the digest of their rules as their comment. Never: touches
 //! another table, changes a single rule in place.
 //!
-//! What the rules do:
+//! What the rules of address translation do:
 //! - sources in `masquerade` get the host's address when they leave by an interface that is not
 //!   Bothy's;
 //! - a connection to a forwarded port of any address of the host (loopback apart) goes to the
@@ -18,30 +18,43 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::exec::Exec;
-use crate::model::order::Order as _;
 use crate::{
+    hostnet::port::PacketFilter,
     model::{
         error::{Fault, Result},
         net::Cidr,
+        order::Order as _,
     },
     vim::port::NatTable,
 };
 
-const TABLE: &str = "bothy";
-
 /// Makes the table as given; an empty one means no table.
 pub fn project(table: &NatTable) -> Result<()> {
-    let rules = render(table);
-    let digest = rules.as_ref().map(|r| digest(r));
-    if present()? == digest.clone().map_or(Present::No, Present::With) {
-        return Ok(());
+    swap("bothy", render(table).as_deref()).map(drop).map_err(|e| e.context("address translation"))
+}
+
+/// `hostnet::port::PacketFilter` by nft.
+pub struct Filter;
+
+impl PacketFilter for Filter {
+    fn ensure(&self, rules: Option<&str>) -> Result<bool> {
+        swap("bothy_door", rules).map_err(|e| e.context("what reaches the box"))
+    }
+}
+
+/// The table has these chains and no others. True: it was otherwise.
+fn swap(table: &str, rules: Option<&str>) -> Result<bool> {
+    let digest = rules.map(digest);
+    if present(table)? == digest.clone().map_or(Present::No, Present::With) {
+        return Ok(false);
     }
     // Adding before deleting makes the deletion succeed whether it was there or not.
-    let mut script = format!("add table inet {TABLE}\ndelete table inet {TABLE}\n");
+    let mut script = format!("add table inet {table}\ndelete table inet {table}\n");
     if let (Some(rules), Some(digest)) = (rules, digest) {
-        let _ = write!(script, "table inet {TABLE} {{\n\tcomment \"{digest}\"\n{rules}}}\n");
+        let _ = write!(script, "table inet {table} {{\n\tcomment \"{digest}\"\n{rules}}}\n");
     }
-    Exec::new("nft").args(["-f", "-"]).stdin(script).run().map(|_| ()).map_err(|e| e.context("address translation"))
+    Exec::new("nft").args(["-f", "-"]).stdin(script).run()?;
+    Ok(true)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -52,14 +65,14 @@ enum Present {
 }
 
 /// What the kernel has now; what this process did earlier is not evidence (`nft flush ruleset`).
-fn present() -> Result<Present> {
-    let nft = Exec::new("nft").args(["-t", "list", "table", "inet", TABLE]);
+fn present(table: &str) -> Result<Present> {
+    let nft = Exec::new("nft").args(["-t", "list", "table", "inet", table]);
     let out = nft.run_any()?;
     if out.status.success() {
         let comment = out.stdout.lines().find_map(|l| l.trim().strip_prefix("comment \"")?.strip_suffix('"'));
         return Ok(Present::With(comment.unwrap_or_default().to_owned()));
     }
-    if out.stderr.contains("No such file or directory") { Ok(Present::No) } else { Err(nft.failed(&out).context("address translation")) }
+    if out.stderr.contains("No such file or directory") { Ok(Present::No) } else { Err(nft.failed(&out)) }
 }
 
 fn digest(rules: &str) -> String {

@@ -23,6 +23,7 @@ pub fn collect(ovsdb: &Utf8Path) -> Vec<(String, Result<String>)> {
         ("switch/show.txt".to_string(), vsctl(&["show"])),
         ("switch/interfaces.txt".into(), vsctl(&[columns, "list", "Interface"])),
         ("host/nft.txt".into(), say(Exec::new("nft").args(["-n", "list", "table", "inet", "bothy"]))),
+        ("host/nft-door.txt".into(), say(Exec::new("nft").args(["-n", "list", "table", "inet", "bothy_door"]))),
     ];
     match vsctl(&["list-br"]) {
         // A bridge's socket lies beside the database's.

@@ -6,9 +6,10 @@
 //! confirmed: files that outlive restarts -> record        in no time: record -> files as before
 //! ```
 //! A change that cuts the box off can be confirmed by nobody who needs that way to it, so it heals itself.
-//! Owns that order. Never: sets an address itself, or a network of guests.
+//! Owns that order, and (`door`) what of outside reaches the box. Never: sets an address itself, or a network of guests.
 
 mod check;
+mod door;
 mod files;
 pub mod port;
 mod work;
@@ -17,5 +18,6 @@ mod work;
 mod tests;
 
 pub use check::check;
+pub use door::Door;
 pub use files::{LEAD, NetFile, USUAL_MTU, render};
 pub use work::{HostNets, LIMITS_S, Status};

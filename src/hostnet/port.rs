@@ -43,3 +43,9 @@ pub trait NetDaemon: Send + Sync {
     /// Which boot this is, and for how many seconds it has run.
     fn boot(&self) -> Result<(SmolStr, u64)>;
 }
+
+/// The kernel's filter of what comes to the box and through it.
+pub trait PacketFilter: Send + Sync {
+    /// Bothy's table has these chains and no others, swapped in one transaction; `None`: it is not there. True: it was otherwise.
+    fn ensure(&self, rules: Option<&str>) -> Result<bool>;
+}

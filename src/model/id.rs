@@ -104,7 +104,7 @@ pub enum IfKind {
 impl IfKind {
     const ALL: [IfKind; 5] = [IfKind::Guest, IfKind::Host, IfKind::Patch, IfKind::Trunk, IfKind::Capture];
 
-    fn lead(self) -> &'static str {
+    pub fn lead(self) -> &'static str {
         match self {
             IfKind::Guest => "bg",
             IfKind::Host => "bh",

@@ -26,6 +26,7 @@ pub mod net;
 pub mod ns;
 pub mod nsd;
 pub mod op;
+pub mod opening;
 pub mod order;
 pub mod package;
 pub mod param;

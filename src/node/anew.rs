@@ -8,9 +8,10 @@ use camino::Utf8Path;
 use sd_notify::NotifyState;
 
 use super::{
-    daemon::{outside, say},
+    daemon::say,
     ports::{Own, ports},
     reset, restore,
+    settings::outside,
 };
 use crate::{
     config::{Config, LiveConfig},

@@ -2,7 +2,6 @@
 //!
 //! Owns: the order of start and stop. Never: domain logic.
 use std::{
-    collections::BTreeMap,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     sync::Arc,
     time::{Duration, Instant},
@@ -23,7 +22,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    access::{Access, Settings as AccessSettings, rate::Limits},
+    access::Access,
     api::{
         self, Services,
         blocking::Pool,
@@ -33,20 +32,17 @@ use crate::{
     },
     backup::{Backups, Restores},
     central::{self, Granter, Offline},
-    config::{Config, GrantOffline, HostProfile, LiveConfig, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
+    config::{Config, GrantOffline, LiveConfig, LogFormat, LogLevel, ReferencePoint},
     host::{
         ballast::Ballast,
         clock::{OsDice, SystemClock, boot_id},
+        nft::Filter,
     },
+    hostnet::Door,
     lcm::engine::Settings,
     model::{
         domain::Layout,
         error::{Fault, Result},
-        id::IfName,
-        size::MiB,
-        tree::tree,
-        vnf::Autoheal,
-        vnfd::GRACEFUL_STOP_S,
     },
     node::{
         anew,
@@ -56,6 +52,7 @@ use crate::{
         log::Tail,
         ports::{Own, ports},
         reset, restore,
+        settings::{access_settings, desired, openings, outside, rules, taken, uplinks},
         system::open_store,
         ztp,
     },
@@ -63,14 +60,7 @@ use crate::{
     reset::Resets,
     store::{Options, Store},
     update::{self, Begun, How, Pace, leave_word},
-    vim::{
-        capacity::Overcommit,
-        network::LinkRules,
-        outside,
-        place::facts::HostReserve,
-        setup::{Desired, Profile},
-    },
-    vnfm::{Rules, Vnfm},
+    vnfm::Vnfm,
 };
 
 /// Read when no other file is named, if it is there.
@@ -241,10 +231,15 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         reset::files(&config.data_dir),
         Box::new(move || told.notify_one()),
     ));
+    // The simulated box has no kernel to be shut.
+    let door = (!config.sim.enabled).then(|| Arc::new(Door::new(Arc::new(Filter), openings(config))));
     let (told, shown) = (anew.clone(), tls.clone());
     let parts = restore::parts(&core, live.path().map(ToOwned::to_owned), config, Box::new(move || shown.fingerprint()));
     let restores = Arc::new(Restores::new(parts.clone(), restore::house(&core, Box::new(move || told.notify_one()))));
-    let origin = restores.clone();
+    let (origin, shut) = (restores.clone(), door.clone());
+    if let Some(door) = door.clone() {
+        live.on_change(move |c| door.set(openings(c)));
+    }
     if restore::is_returning(&config.data_dir) {
         restore::return_soon(&core);
     }
@@ -271,6 +266,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
             let mut all = conditions(&core);
             all.extend(centres.condition());
             all.extend(origin.condition());
+            all.extend(shut.as_ref().and_then(|d| d.condition()));
             all.extend(boxes.as_ref().map(|h| h.condition()));
             all
         }),
@@ -323,7 +319,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         tracing::error!("zero touch does not begin: {fault:?}");
         None
     });
-    let ended = until_told(&services, &first, claimed, &anew).await?;
+    let ended = until_told(&services, door, &first, claimed, &anew).await?;
     drop(looks);
     match NotifyState::monotonic_usec_now().ok().filter(|_| ended == Ended::Anew) {
         // The service manager would end what it takes to be stopping.
@@ -373,88 +369,18 @@ fn granter(vnfm: Arc<Vnfm>, services: &Arc<Services>) -> Granter {
     Granter::start(vnfm, services.notify.clone(), settings)
 }
 
-/// The rules of a configuration for what runs.
-pub(super) fn rules(c: &Config) -> Result<Rules> {
-    Ok(Rules {
-        links: LinkRules {
-            pool: c.network.pool,
-            pool_prefix: 24,
-            physical: c.physical_network.iter().map(|n| n.name.clone()).collect(),
-            tunnels: c.tunnel.clone(),
-        },
-        overcommit: Overcommit { cpu: c.overcommit.cpu, memory: c.overcommit.memory, disk: c.overcommit.disk },
-        reserve: HostReserve {
-            cpus: c.reserve.cpus.clone(),
-            memory: MiB(c.reserve.memory_mib),
-            pages: tree(c.reserve.hugepages.iter().map(|p| ((p.node.0, p.size), p.pages))),
-        },
-        reserve_disk: MiB(c.reserve.disk_mib),
-        graceful_stop_s: GRACEFUL_STOP_S,
-        start_at_once: c.lcm.start_at_once as usize,
-        autoheal: Autoheal { tries: c.autoheal.tries as u32, pause_ms: c.autoheal.pause_s * 1000, calm_s: c.autoheal.calm_s },
-    })
-}
-
-/// Interfaces that physical networks are on: of a bond each leg.
-fn uplinks(c: &Config) -> Result<Vec<IfName>> {
-    let legs = c.physical_network.iter().filter_map(|n| n.bond.as_ref()).flat_map(|b| b.legs.iter().cloned().map(Ok));
-    c.physical_network.iter().filter_map(|n| n.interface.clone()).map(TryInto::try_into).chain(legs).collect()
-}
-
-/// Ports that the box's own network must leave alone, and what each is instead.
-fn taken(c: &Config) -> BTreeMap<IfName, String> {
-    let one = |n: &PhysicalNetwork| {
-        let port = IfName::try_from(n.interface.clone()?).ok()?;
-        Some((port, format!("the port of the physical network '{}' ([[physical_network]])", n.name)))
-    };
-    c.physical_network.iter().filter_map(one).collect()
-}
-
-/// The host as a configuration wants it.
-fn desired(c: &Config) -> Desired {
-    Desired {
-        profile: match c.host.profile {
-            HostProfile::None => Profile::None,
-            HostProfile::Throughput => Profile::Throughput,
-            HostProfile::Realtime => Profile::Realtime,
-        },
-        hugepages: c.host.hugepages.clone(),
-        pfs: c.host.pf.iter().map(|pf| (pf.name.clone(), pf.vfs)).collect(),
-        iommu: c.host.iommu,
-        governor: Some(c.host.governor.clone()).filter(|g| !g.is_empty()),
-        isolate: c.host.isolate.clone(),
-        host_cpus: c.reserve.cpus.clone(),
-    }
-}
-
-/// What a configuration says of switches outside, for the host of this name.
-pub(super) fn outside(c: &Config) -> outside::Settings {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    outside::Settings { node: name.trim().into(), controllers: c.sdn_controller.clone(), maps: c.sdn_portmap.clone() }
-}
-
-/// Who gets in and how often, of a configuration.
-fn access_settings(c: &Config) -> AccessSettings {
-    AccessSettings {
-        token_life: Duration::from_secs(c.access.token_s),
-        limits: Limits {
-            failures: c.access.failures as u32,
-            lock: Duration::from_secs(c.access.lock_s),
-            requests_per_s: c.access.requests_per_s as u32,
-        },
-        audit_keep: c.access.audit_keep,
-    }
-}
-
 /// How often it is asked whether the store still takes writes.
 const STORE_CHECK: Duration = Duration::from_secs(1);
 /// Each how many of these a barrier is asked for, which finds a disk that failed while nobody wrote.
 const BARRIER_EACH: u32 = 5;
+/// Each how many of these it is asked whether the rules of what reaches the box are those that they should be.
+const DOOR_EACH: u32 = 60;
 
 /// Waits for the signal that ends the daemon, or for the word that it begins `anew`; takes the configuration up anew on SIGHUP.
 /// `first`: what the box's screen shows until it has an administrator. `claimed`: where it is kept that it has one.
 async fn until_told(
     services: &Arc<Services>,
+    door: Option<Arc<Door>>,
     first: &Utf8Path,
     mut claimed: Option<ztp::Place>,
     anew: &tokio::sync::Notify,
@@ -468,6 +394,9 @@ async fn until_told(
     loop {
         tokio::select! {
             _ = checks.tick() => {
+                if let Some(door) = door.clone().filter(|_| count.is_multiple_of(DOOR_EACH)) {
+                    drop(tokio::task::spawn_blocking(move || door.look()));
+                }
                 count = count.wrapping_add(1);
                 services.tls.look();
                 if is_shown && services.access.is_claimed() {

@@ -8,7 +8,7 @@ use std::{fs, io::ErrorKind, path::Path, sync::Arc, time::Duration};
 use camino::{Utf8Path, Utf8PathBuf};
 use smol_str::SmolStr;
 
-use super::{core::Core, daemon};
+use super::{core::Core, settings};
 use crate::{
     backup::{House, MOVED, Parts, names},
     config::Config,
@@ -285,7 +285,7 @@ fn ports(text: &str, data: &Utf8Path) -> Result<Vec<SmolStr>> {
 /// The planner is asked, over the other box's records and this one's hardware.
 fn dry(core: &Core, store: &Path, config: Option<&str>, disks: bool) -> Result<Vec<String>> {
     let rules = match config.map(Config::check) {
-        Some(Ok(c)) => daemon::rules(&c)?,
+        Some(Ok(c)) => settings::rules(&c)?,
         // What is wrong with it is told elsewhere.
         Some(Err(_)) | None => core.vnfm().rules(),
     };

@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use crate::kit::{Lab, disk::COMMITTED, harness::Test};
 
-pub const TESTS: &[Test] =
-    tests![no_service_has_failed, the_arguments_of_the_environment_block_are_there, bothy_is_ready, the_host_is_seen, nobody_can_log_in];
+pub const TESTS: &[Test] = tests![
+    no_service_has_failed,
+    the_arguments_of_the_environment_block_are_there,
+    bothy_is_ready,
+    nothing_but_the_api_reaches_it,
+    the_host_is_seen,
+    nobody_can_log_in
+];
 
 fn no_service_has_failed(lab: &mut Lab) {
     assert_eq!(lab.sh("systemctl list-units --failed --no-legend --plain"), "");
@@ -29,6 +35,17 @@ fn bothy_is_ready(lab: &mut Lab) {
     let shown = lab.bothy(&["config", "show"]);
     let accel = shown["keys"].as_array().into_iter().flatten().find(|k| k["key"] == "hypervisor.accel");
     assert_eq!(accel.map(|k| &k["value"]), Some(&"\"kvm\"".into()), "the box never emulates: {shown}");
+}
+
+/// What packets make of these rules: tests/real/net.rs.
+fn nothing_but_the_api_reaches_it(lab: &mut Lab) {
+    assert_eq!(lab.sh("systemctl is-active nftables"), "active", "shut before there is a network");
+    let rules = lab.sh("nft list table inet bothy_door");
+    assert_eq!(rules.matches("policy drop").count(), 2, "{rules}");
+    let open: Vec<&str> = rules.lines().map(str::trim).filter(|l| l.starts_with("tcp") || l.starts_with("ip ")).collect();
+    assert_eq!(open, ["tcp dport 9443 accept"], "{rules}");
+    let said = lab.sh("bothy health");
+    assert!(said.contains("reached from outside: 9443/tcp"), "{said}");
 }
 
 fn the_host_is_seen(lab: &mut Lab) {
