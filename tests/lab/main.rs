@@ -16,6 +16,7 @@ mod guest;
 mod install;
 mod network;
 mod pages;
+mod reset;
 mod slots;
 mod sriov;
 mod trial;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
             ("box_network", network::AFTER_A_REBOOT),
             ("box_slots", long(slots::LONG)),
             ("box_figures", long(figures::LONG)),
+            ("box_reset", long(reset::LONG)),
             ("box_install", long(install::TESTS)),
         ],
     )
