@@ -424,6 +424,9 @@ pub struct KernelArg {
 }
 
 impl KernelArgs {
+    /// What a kernel wants to be told to remap DMA, for guests' devices alone.
+    pub const IOMMU: [(&str, &str); 2] = [("intel_iommu", "on"), ("iommu", "pt")];
+
     /// Splits as the kernel does: at blanks that are not within quotes; what follows `--` is for
     /// init.
     pub fn parse(line: &str) -> Self {
@@ -454,6 +457,10 @@ impl KernelArgs {
     }
     pub fn has(&self, key: &str, value: &str) -> bool {
         self.get(key).flatten() == Some(value)
+    }
+    /// They have all that a kernel can be told for an IOMMU: what else keeps it off is the firmware.
+    pub fn ask_for_iommu(&self) -> bool {
+        Self::IOMMU.iter().all(|(key, value)| self.has(key, value))
     }
 }
 

@@ -62,8 +62,13 @@ impl Board {
 }
 
 /// Why nothing goes to a guest, and where that is changed.
-const NO_IOMMU: &str =
-    "the host's IOMMU is off, without which no guest gets a device (`iommu = true` in [host] would do: `bothy host plan` shows how)";
+fn no_iommu(facts: &HostFacts) -> SmolStr {
+    let would_do = match facts.kernel.args.ask_for_iommu() {
+        true => "its kernel arguments are there: VT-d or AMD-Vi switched on in the firmware would do",
+        false => "`iommu = true` in [host] would do: `bothy host plan` shows how",
+    };
+    format_smolstr!("the host's IOMMU is off, without which no guest gets a device ({would_do})")
+}
 const NO_GROUP: &str = "in no IOMMU group (VT-d or AMD-Vi switched on for it in the firmware would do)";
 
 fn card(d: &PciDevice, facts: &HostFacts) -> Option<Card> {
@@ -78,7 +83,7 @@ fn card(d: &PciDevice, facts: &HostFacts) -> Option<Card> {
     let taken = |vf: PciAddr| facts.device(vf).is_some_and(|d| d.user.is_some());
     let vfs: Vec<(u16, PciAddr)> = made.iter().copied().filter(|(_, vf)| facts.iommu && grouped(*vf) && !taken(*vf)).collect();
     let shared = match (facts.iommu, made.is_empty(), vfs.is_empty()) {
-        (false, _, _) => Err(NO_IOMMU.into()),
+        (false, _, _) => Err(no_iommu(facts)),
         (true, false, true) if made.iter().any(|(_, vf)| taken(*vf)) => Err("other programs have its VFs (their end would do)".into()),
         (true, false, true) => Err(format_smolstr!("its VFs are {NO_GROUP}")),
         (true, _, _) => Ok(()),
@@ -103,7 +108,7 @@ fn whole(d: &PciDevice, facts: &HostFacts) -> Result<(), SmolStr> {
         return Err("it is a bridge, which stays with the host".into());
     }
     if !facts.iommu {
-        return Err(NO_IOMMU.into());
+        return Err(no_iommu(facts));
     }
     let Some(group) = d.iommu_group else { return Err(format_smolstr!("it is {NO_GROUP}")) };
     let of_it = |o: &&PciDevice| o.addr == d.addr || matches!(o.function, Function::Vf { pf, .. } if pf == d.addr);

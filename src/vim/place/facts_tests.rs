@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{
-        host::{Function, HostFacts, Mbps, NodeId},
+        host::{Function, HostFacts, KernelArgs, Mbps, NodeId},
         hw::PageSize,
         size::MiB,
     },
@@ -116,8 +116,14 @@ fn what_no_guest_can_be_given_is_refused_at_placement_with_what_would_make_it() 
     let wan = |why: &str| format!("a: fast: ens1f0 (0000:10:00.0, node 0): {why}");
     assert_eq!(said(&|_| {}, &vf), "0000:10:02.0");
     assert_eq!(said(&|_| {}, &pf), "0000:10:00.0");
-    assert_eq!(said(&|f| f.iommu = false, &vf), wan(off));
-    assert_eq!(said(&|f| f.iommu = false, &pf), wan(off));
+    let firmware = "the host's IOMMU is off, without which no guest gets a device (its kernel arguments are there: VT-d or AMD-Vi switched on in \
+                    the firmware would do)";
+    let alone = |f: &mut HostFacts| (f.iommu, f.kernel.args) = (false, KernelArgs::parse("ro intel_iommu=on"));
+    for kind in [&vf, &pf] {
+        assert_eq!(said(&|f| (f.iommu, f.kernel.args) = (false, KernelArgs::default()), kind), wan(off));
+        assert_eq!(said(&alone, kind), wan(off), "the plan has one more");
+        assert_eq!(said(&|f| f.iommu = false, kind), wan(firmware));
+    }
     let vfs = |f: &mut HostFacts| without_group(f, |d| matches!(d, Function::Vf { .. }));
     assert_eq!(said(&vfs, &vf), wan(&format!("its VFs are {no_group}")));
     assert_eq!(

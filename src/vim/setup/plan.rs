@@ -94,6 +94,9 @@ pub fn plan(desired: &Desired, facts: &HostFacts, boot: Option<&BootArgs>) -> Ho
     let giant = hugepages(&mut p, desired, facts);
     vfs(&mut p, desired, facts);
     governor(&mut p, desired, facts);
+    if desired.iommu && !facts.iommu && facts.kernel.args.ask_for_iommu() {
+        p.block("IOMMU", "it is off though the kernel has its arguments: VT-d or AMD-Vi is to be switched on in the firmware");
+    }
     if sound {
         interrupts(&mut p, desired, facts);
     }
