@@ -3,12 +3,15 @@
 //! Owns the box as plans see it, with the revision that guards it until they are stored. Never: what
 //! a plan contains, or how much a guest takes (`vim`).
 
+use smol_str::format_smolstr;
+
 use super::{Vnfm, accept::OUTRUN, place::place_all, plan::VnfPlan};
 use crate::{
     model::{
         access::Project,
         error::{Fault, Result},
         grant::{GivenGrant, Promised},
+        host::HostFacts,
         id::{ProjectId, VnfcId},
         place::{Held, Placement},
         segment::Segment,
@@ -79,10 +82,10 @@ impl Vnfm {
         let mut account = snap.account;
         if plans.iter().any(|p| !p.wishful.is_empty()) {
             let rules = self.rules();
-            let (facts, busy) = self.facts_to_give()?;
+            let facts = self.facts()?;
+            let board = self.board(&facts)?;
             let underlay = self.outside()?.underlay()?;
-            told = place_all(plans, &facts, &rules.reserve, &snap.held, &underlay, snap.taken.iter().any(|r| r.roaming() > 0))
-                .map_err(|f| f.with_reasons(busy))?;
+            told = place_all(plans, board, &facts, &snap.held, &underlay, snap.taken.iter().any(|r| r.roaming() > 0))?;
             let pinned = self.pinned(plans.iter().flat_map(|p| &p.reservation.placed).map(|h| &h.at));
             let lost = (f64::from(pinned) * rules.overcommit.cpu).ceil() as u64;
             let left = account.vcpus.limit.saturating_sub(lost);
@@ -106,6 +109,15 @@ impl Vnfm {
         let needs: Vec<Need> = plans.iter().map(|p| p.need.clone()).collect();
         check(account, &needs)?;
         Ok(told)
+    }
+
+    /// The host as placement may hand it out: a PF that an operation is at has nothing to give, itself included.
+    fn board(&self, facts: &HostFacts) -> Result<Board> {
+        let mut board = Board::of(facts, &self.rules().reserve);
+        for (pf, op) in self.at_pfs()? {
+            board.close(pf, &format_smolstr!("operation {op} is at it (its end would do)"));
+        }
+        Ok(board)
     }
 
     /// What each of these projects holds.

@@ -33,7 +33,6 @@ use crate::{
         Placed,
         ask::{CellAsk, CpuWish, DeviceAsk, DeviceKind, GuestAsk, PageWish},
         board::Board,
-        facts::HostReserve,
         float::must_leave,
         place,
     },
@@ -168,8 +167,8 @@ fn device_asks(e: &Epa, nics: &[NicOf]) -> Result<Vec<DeviceAsk>> {
 /// be told.
 pub fn place_all(
     plans: &mut [&mut VnfPlan],
+    mut board: Board,
     facts: &HostFacts,
-    reserve: &HostReserve,
     held: &[Held],
     underlay: &Underlay,
     roamers: bool,
@@ -178,7 +177,6 @@ pub fn place_all(
     if asks.is_empty() {
         return Ok(Vec::new());
     }
-    let mut board = Board::of(facts, reserve);
     board.roamers = must_leave(&board, roamers, plans.iter().any(|p| p.roams()));
     let placed: Placed = place(&board, held, &asks)?;
     let mut warnings: Vec<String> = placed.warning().into_iter().collect();

@@ -78,6 +78,16 @@ pub struct Board {
     pub roamers: bool,
 }
 
+impl Board {
+    /// Nothing of this card goes to anybody.
+    pub fn close(&mut self, card: PciAddr, why: &SmolStr) {
+        for c in self.cards.iter_mut().filter(|c| c.address == card) {
+            c.vfs.clear();
+            (c.shared, c.whole) = (Err(why.clone()), Err(why.clone()));
+        }
+    }
+}
+
 /// A core with threads to spare.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FreeCore {
