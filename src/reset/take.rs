@@ -127,7 +127,7 @@ pub fn outside(h: &Hands, store: &Store) -> Result<Vec<String>> {
 
 /// The host as it was before the first `bothy host apply`.
 pub fn host(h: &Hands, store: &Store) -> Result<Vec<String>> {
-    let done = Keeper::new(store.clone(), h.hardware.clone(), Wanted::default()).undo()?;
+    let done = Keeper::new(store.clone(), h.hardware.clone(), Wanted::default()).undo_all()?;
     Ok(done.failed.into_iter().map(|(what, why)| format!("{what}: {why}")).collect())
 }
 
