@@ -270,6 +270,18 @@ pub struct NetPort {
     pub carrier: bool,
     /// Of the link as it is; unknown without a carrier.
     pub speed: Option<Mbps>,
+    /// What the host itself has it for.
+    pub used: Option<PortUse>,
+}
+
+/// What the host would lose with an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortUse {
+    DefaultRoute,
+    /// Addresses of its own, those of the link's own scope left out.
+    Addresses,
+    /// Of a bridge, a bond, a switch; or a VLAN is on it.
+    LegOf(SmolStr),
 }
 
 /// What a PF does for one of its VFs. What a driver cannot do reads as the value here that asks for

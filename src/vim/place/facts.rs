@@ -9,7 +9,7 @@ use smol_str::{SmolStr, format_smolstr};
 use super::board::{Board, Card, Core, Node};
 use crate::model::order::Order as _;
 use crate::model::{
-    host::{DriverName, Function, HostFacts, NumaNode, PciDevice},
+    host::{DriverName, Function, HostFacts, NumaNode, PciDevice, PortUse},
     hw::{CpuSet, PageSize, PciAddr},
     size::MiB,
     tree::tree,
@@ -141,6 +141,13 @@ fn whole(d: &PciDevice, facts: &HostFacts) -> Result<(), SmolStr> {
         return Err(format_smolstr!(
             "it shares an IOMMU group with {mates}, which would have to go with it (a slot where it has a group of its own would do)"
         ));
+    }
+    if let Some((p, used)) = d.ports.iter().find_map(|p| Some((&p.name, p.used.as_ref()?))) {
+        return Err(match used {
+            PortUse::DefaultRoute => format_smolstr!("the host's default route is by its interface {p} (another for that would do)"),
+            PortUse::Addresses => format_smolstr!("the host has addresses on its interface {p} (none there would do)"),
+            PortUse::LegOf(of) => format_smolstr!("its interface {p} is a leg of {of} (out of that it would do)"),
+        });
     }
     if d.ports.iter().any(|p| p.up)
         && d.driver.as_ref() != Some(&DriverName::VFIO)

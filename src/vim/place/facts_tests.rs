@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{
-        host::{Function, HostFacts, KernelArgs, Mbps, NodeId, PciClass},
+        host::{Function, HostFacts, KernelArgs, Mbps, NodeId, PciClass, PortUse},
         hw::PageSize,
         size::MiB,
     },
@@ -172,6 +172,16 @@ fn what_no_guest_can_be_given_is_refused_at_placement_with_what_would_make_it() 
         said(&used, &id),
         "a: fast: ens2f0 (0000:20:00.0, node 0): the host uses its interface (the interface down, or a `network` for it in [host] pf, would do)"
     );
+    // The host's own network is on it, whatever network of guests' it is on as well.
+    for (used, why) in [
+        (PortUse::DefaultRoute, "the host's default route is by its interface ens1f0 (another for that would do)"),
+        (PortUse::Addresses, "the host has addresses on its interface ens1f0 (none there would do)"),
+        (PortUse::LegOf("br0".into()), "its interface ens1f0 is a leg of br0 (out of that it would do)"),
+    ] {
+        let own = |f: &mut HostFacts| f.devices[0].ports[0].used = Some(used.clone());
+        assert_eq!(said(&own, &pf), wan(why));
+        assert_eq!(said(&own, &vf), "0000:10:02.0", "its functions are guests' all the same");
+    }
     // Another program has the device, or a function of it.
     let qemu = |f: &mut HostFacts, of: fn(&Function) -> bool| {
         f.devices.iter_mut().filter(|d| of(&d.function)).for_each(|d| d.user = Some("qemu (42)".into()));
