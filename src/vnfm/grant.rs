@@ -102,7 +102,10 @@ impl Vnfm {
             float::check(&Board::of(&facts, &self.rules().reserve), &snap.held)?;
         }
         self.check_forwarders(plans)?;
-        let misplaced: Vec<String> = plans.iter().flat_map(|p| p.misplaced()).collect();
+        let mut misplaced: Vec<String> = plans.iter().flat_map(|p| p.misplaced()).collect();
+        if self.facts_seen().is_some_and(|f| f.mhz.is_none()) {
+            misplaced.extend(plans.iter().flat_map(|p| p.unlimited()));
+        }
         if !misplaced.is_empty() {
             return Err(Fault::capacity("this box cannot give the guests the hardware they ask for").with_reasons(misplaced));
         }
