@@ -10,7 +10,7 @@ use crate::{
         setup::{HostRecord, PagePool},
         vnf::{Reservation, RunState, Stopping},
     },
-    node::kit::{Shape, TestBox, vnf_box},
+    node::kit::{Shape, TestBox, ask_vnf, vnf_box},
     store::Durability,
     vim::{port::Hardware, setup::Desired},
 };
@@ -102,6 +102,36 @@ fn pages_that_a_stranger_took_are_drift_and_a_guests_own_are_not() {
     rules.reserve.pages = [((node, PageSize::Huge2M), 5), ((1 - node, PageSize::Huge1G), 1)].into();
     b.core().vnfm().set_rules(rules);
     assert_eq!(drift(&b), [format!("node {}: 1 pages of 1 GiB are in use that no guest of Bothy's holds", 1 - node)]);
+}
+
+#[test]
+fn pages_that_a_stranger_has_are_no_guests_to_have_and_said_where_they_are_missed() {
+    let (b, first) = one_up();
+    let at = held(&b, first).at;
+    let (node, own) = (at.cells[0].memory_node, PageSize::Huge2M.pages(at.cells[0].memory));
+    let total = b.sim.facts().expect("facts").nodes[0].pages(PageSize::Huge2M).expect("offered").total;
+    let left = |left: u64| {
+        changed(&b, |f| {
+            for n in &mut f.nodes {
+                n.hugepages.iter_mut().filter(|p| p.size == PageSize::Huge2M).for_each(|p| p.free = left);
+            }
+        });
+    };
+    let second = b.create_vnf("vnf");
+    // Beside the guest that runs.
+    left(own);
+    b.core().vnfm().dry_instantiate(second, &ask_vnf()).expect("just enough");
+    left(own - 1);
+    let reasons = b.core().vnfm().dry_instantiate(second, &ask_vnf()).expect_err("one too few").reasons().to_vec();
+    for n in [0, 1] {
+        let taken = total - (own - 1) - if n == node { own } else { 0 };
+        let theirs = format!(
+            "node {n}: {taken} pages of 2 MiB are in use that no guest of Bothy's holds (their end would do; what the host has for itself is to be in reserve.hugepages)"
+        );
+        assert!(reasons.contains(&theirs), "{theirs}: {reasons:?}");
+        let short = format!("2 MiB pages: {} of {} free, {own} wanted (1 more would do)", own - 1, total - taken);
+        assert!(reasons.iter().any(|r| r.contains(&format!("node {n}: ")) && r.contains(&short)), "{short}: {reasons:?}");
+    }
 }
 
 #[test]

@@ -86,6 +86,12 @@ impl Board {
             (c.shared, c.whole) = (Err(why.clone()), Err(why.clone()));
         }
     }
+
+    /// Large pages that somebody else has are not there.
+    pub fn lose_pages(&mut self, node: u16, size: PageSize, pages: u64) {
+        let of = self.nodes.iter_mut().find(|n| n.id == node).and_then(|n| n.huge.get_mut(&size));
+        of.into_iter().for_each(|left| *left = left.saturating_sub(pages));
+    }
 }
 
 /// A core with threads to spare.
