@@ -115,10 +115,15 @@ fn a_device_that_another_program_has_open_is_known_to_be_in_use() {
     fake.put(&format!("sys/bus/pci/devices/{pf}/driver_override"), "(null)");
     h.ensure_driver(pf, Some(&DriverName::VFIO)).expect("given");
     assert_eq!(users(&h), none);
+    // It was with vfio-pci before the guest, and is its user's again after it.
+    h.release_driver(pf, Some(&DriverName::VFIO)).expect("given back");
+    assert_eq!(users(&h), both[..1]);
     // With its own driver nobody has it by vfio-pci.
     let h = hardware(&fake);
     fake.link(&format!("sys/bus/pci/devices/{pf}/driver"), "../../../bus/pci/drivers/ice");
     assert_eq!(users(&h), both[1..]);
+    fake.remove(&format!("sys/bus/pci/devices/{pf}"));
+    h.release_driver(pf, None).expect("one that is gone is nobody's");
 }
 
 #[test]

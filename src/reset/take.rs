@@ -9,7 +9,7 @@ use crate::{
     hostnet::port::NetDaemon,
     model::{
         chain::Chain,
-        error::{Kind, Result},
+        error::Result,
         id::{IfKind, IfName, SegmentId, VnfcId, if_name},
         op::Operation,
         package::{NsDescriptor, VnfPackage},
@@ -113,10 +113,7 @@ pub fn devices(h: &Hands, store: &Store) -> Result<Vec<String>> {
     let given: Vec<Given> = store.list::<Reservation>()?.into_iter().flat_map(|r| r.placed).flat_map(|p| p.given).collect();
     Ok(each(given, Given::label, |g| match g {
         Given::Vf { before, .. } => h.hardware.release_vf(before),
-        Given::Whole { device, before } => match h.hardware.ensure_driver(*device, before.as_ref()) {
-            Err(f) if f.kind() == Kind::NotFound => Ok(()),
-            other => other,
-        },
+        Given::Whole { device, before } => h.hardware.release_driver(*device, before.as_ref()),
     }))
 }
 

@@ -269,6 +269,12 @@ impl port::Hardware for Sim {
     fn ensure_driver(&self, device: PciAddr, driver: Option<&DriverName>) -> Result<()> {
         self.call(Method::EnsureDriver, device, |world, _| world.hardware.drive(device, driver))
     }
+    fn release_driver(&self, device: PciAddr, before: Option<&DriverName>) -> Result<()> {
+        self.call(Method::EnsureDriver, device, |world, _| match world.hardware.facts.device(device) {
+            Some(_) => world.hardware.drive(device, before),
+            None => Ok(()),
+        })
+    }
     fn reload_pf(&self, want: &PfSetting) -> Result<()> {
         self.call(Method::ReloadPf, want.pf, |world, _| {
             let h = &mut world.hardware;
