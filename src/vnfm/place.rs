@@ -67,6 +67,19 @@ impl Wishful {
         let check = |d: &PlacedDevice| underlay.port_of(&nic(d)?, d.address, d.card).err();
         at.devices.iter().filter_map(|d| Some(format!("{}: {}: {}", self.ask.name, d.wish, check(d)?.text()))).collect()
     }
+    /// QEMU's own threads would be where its real-time vCPUs run, which let nothing else run while they have work.
+    fn crowded(&self, at: &Placement, facts: &HostFacts) -> Option<String> {
+        let placed = as_domain(self, at, facts);
+        let busy = |v: u16| placed.vcpus.get(usize::from(v)).filter(|cpus| !cpus.common(&placed.emulator).is_empty());
+        let with: CpuSet = self.epa.real_time.iter().filter(|v| busy(*v).is_some()).collect();
+        (!with.is_empty()).then(|| {
+            format!(
+                "{}: QEMU's own threads have no CPU but those of its vCPUs, and its real-time vCPUs {with} go before them: they may wait \
+                 long (emulator-threads-policy: ISOLATE, or a CPU of its node to float over, would do)",
+                self.ask.name
+            )
+        })
+    }
     /// It is to have functions of the host's devices.
     pub fn has_devices(&self) -> bool {
         !self.ask.devices.is_empty()
@@ -190,6 +203,7 @@ pub fn place_all(
         for w in std::mem::take(&mut p.wishful) {
             let Some(at) = all.next() else { return Err(Fault::bug("placement forgot a guest")) };
             unmapped.extend(w.unmapped(&at, underlay));
+            warnings.extend(w.crowded(&at, facts));
             settle(p, &w, at, facts)?;
         }
     }
