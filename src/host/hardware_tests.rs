@@ -141,7 +141,7 @@ fn an_interface_that_the_hosts_own_network_is_on_is_known() {
             &format!("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask{}", lines.iter().map(rest).collect::<String>()),
         );
     };
-    let none = [None, None];
+    let none: [Option<PortUse>; 2] = [None, None];
     assert_eq!(used(), none);
     let (near, far) = ("ens2f0 000200C0 00000000 0001 0 0 100 00FFFFFF 0 0 0", "ens1f0 00000000 010200C0 0003 0 0 100 00000000 0 0 0");
     v4(&[near, far, "ens1f0 000200C0 00000000 0001 0 0 100 00FFFFFF 0 0 0"]);

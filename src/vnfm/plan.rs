@@ -150,7 +150,7 @@ impl VnfPlan {
         self.specs().flat_map(|s| s.misplaced().into_iter().map(|why| format!("{}/{}: {why}", s.owner.vnf_name, s.owner.vdu))).collect()
     }
     /// Guests whose CPU time cannot be limited where the host tells no clock.
-    pub fn unlimited(&self) -> impl Iterator<Item = String> + '_ {
+    pub fn unlimited(&self) -> impl Iterator<Item = String> {
         let limited = |s: &DomainSpec| {
             let mhz = s.epa.quotas.cpu.limit?;
             let host = "this host does not tell the clock of its CPUs (`bothy host facts`)";

@@ -89,8 +89,9 @@ impl Board {
 
     /// Large pages that somebody else has are not there.
     pub fn lose_pages(&mut self, node: u16, size: PageSize, pages: u64) {
-        let of = self.nodes.iter_mut().find(|n| n.id == node).and_then(|n| n.huge.get_mut(&size));
-        of.into_iter().for_each(|left| *left = left.saturating_sub(pages));
+        if let Some(left) = self.nodes.iter_mut().find(|n| n.id == node).and_then(|n| n.huge.get_mut(&size)) {
+            *left = left.saturating_sub(pages);
+        }
     }
 }
 

@@ -63,9 +63,10 @@ impl Board {
 
 /// Why nothing goes to a guest, and where that is changed.
 fn no_iommu(facts: &HostFacts) -> SmolStr {
-    let would_do = match facts.kernel.args.ask_for_iommu() {
-        true => "its kernel arguments are there: VT-d or AMD-Vi switched on in the firmware would do",
-        false => "`iommu = true` in [host] would do: `bothy host plan` shows how",
+    let would_do = if facts.kernel.args.ask_for_iommu() {
+        "its kernel arguments are there: VT-d or AMD-Vi switched on in the firmware would do"
+    } else {
+        "`iommu = true` in [host] would do: `bothy host plan` shows how"
     };
     format_smolstr!("the host's IOMMU is off, without which no guest gets a device ({would_do})")
 }

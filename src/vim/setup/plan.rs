@@ -8,7 +8,7 @@ use super::{
     keeper::TRIAL,
 };
 use crate::model::{
-    host::{BootArgs, DriverName, HostFacts, HostSetting, KernelArg, KernelArgs, NodeId, PciDevice, PfName},
+    host::{BootArgs, DriverName, HostFacts, HostSetting, KernelArg, KernelArgs, PciDevice, PfName},
     hw::{CpuSet, PageSize},
     place::Held,
 };
