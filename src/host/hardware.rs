@@ -242,6 +242,16 @@ impl Hardware for LinuxHardware {
         Ok(())
     }
 
+    fn release_driver(&self, device: PciAddr, before: Option<&DriverName>) -> Result<()> {
+        let _one = self.alone();
+        let f = self.functions();
+        if f.is_there(device) {
+            f.drive(device, before)?;
+        }
+        self.given().remove(&device);
+        Ok(())
+    }
+
     fn reload_pf(&self, want: &PfSetting) -> Result<()> {
         let _one = self.alone();
         self.functions().reload(want)

@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     host::{durable::io_fault, facts::fake::Fake},
-    model::{error::Kind, host::VfConf},
+    model::{
+        error::Kind,
+        host::{PortUse, VfConf},
+    },
     sim::machine::edge_server,
 };
 
@@ -112,10 +115,54 @@ fn a_device_that_another_program_has_open_is_known_to_be_in_use() {
     fake.put(&format!("sys/bus/pci/devices/{pf}/driver_override"), "(null)");
     h.ensure_driver(pf, Some(&DriverName::VFIO)).expect("given");
     assert_eq!(users(&h), none);
+    // It was with vfio-pci before the guest, and is its user's again after it.
+    h.release_driver(pf, Some(&DriverName::VFIO)).expect("given back");
+    assert_eq!(users(&h), both[..1]);
     // With its own driver nobody has it by vfio-pci.
     let h = hardware(&fake);
     fake.link(&format!("sys/bus/pci/devices/{pf}/driver"), "../../../bus/pci/drivers/ice");
     assert_eq!(users(&h), both[1..]);
+    fake.remove(&format!("sys/bus/pci/devices/{pf}"));
+    h.release_driver(pf, None).expect("one that is gone is nobody's");
+}
+
+#[test]
+fn an_interface_that_the_hosts_own_network_is_on_is_known() {
+    let fake = Fake::of(&edge_server());
+    let used = || -> Vec<Option<PortUse>> {
+        let facts = hardware(&fake).facts().expect("facts");
+        facts.pfs().flat_map(|(d, _)| &d.ports).map(|p| p.used.clone()).collect()
+    };
+    let put = |file: &str, text: &str| fake.put(&format!("proc/thread-self/net/{file}"), text);
+    let v4 = |lines: &[&str]| {
+        let rest = |l: &&str| format!("\n{}", l.replace(' ', "\t"));
+        put(
+            "route",
+            &format!("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask{}", lines.iter().map(rest).collect::<String>()),
+        );
+    };
+    let none: [Option<PortUse>; 2] = [None, None];
+    assert_eq!(used(), none);
+    let (near, far) = ("ens2f0 000200C0 00000000 0001 0 0 100 00FFFFFF 0 0 0", "ens1f0 00000000 010200C0 0003 0 0 100 00000000 0 0 0");
+    v4(&[near, far, "ens1f0 000200C0 00000000 0001 0 0 100 00FFFFFF 0 0 0"]);
+    assert_eq!(used(), [Some(PortUse::DefaultRoute), Some(PortUse::Addresses)]);
+    v4(&["ens1f0 0000FEA9 00000000 0001 0 0 1000 0000FFFF 0 0 0", "eth9 00000000 010200C0 0003 0 0 100 00000000 0 0 0"]);
+    assert_eq!(used(), none, "an address of the link's own scope, and another interface");
+    let zero = "0".repeat(32);
+    put("if_inet6", "fe800000000000000000000000000001 02 40 20 80 ens1f0\n20010db8000000000000000000000001 03 40 00 80 ens2f0");
+    put(
+        "ipv6_route",
+        &format!(
+            "{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200 lo\nfe8{} 40 {zero} 00 {zero} 100 1 0 1 ens1f0",
+            &zero[3..]
+        ),
+    );
+    assert_eq!(used(), [None, Some(PortUse::Addresses)]);
+    put("ipv6_route", &format!("{zero} 00 {zero} 00 fe8{}1 400 1 0 3 ens1f0", &zero[4..]));
+    assert_eq!(used(), [Some(PortUse::DefaultRoute), Some(PortUse::Addresses)]);
+    ["ipv6_route", "if_inet6"].iter().for_each(|f| put(f, ""));
+    fake.link("sys/bus/pci/devices/0000:10:00.0/net/ens1f0/upper_br0", "../../../../virtual/net/br0");
+    assert_eq!(used(), [Some(PortUse::LegOf("br0".into())), None]);
 }
 
 #[test]

@@ -200,6 +200,9 @@ pub struct Quota {
     pub shares: Option<u32>,
 }
 
+/// PCI devices that a guest can have, of all sorts together.
+pub const MOST_DEVICES: u16 = 8;
+
 /// So many PCI devices of one sort.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceWish {

@@ -270,6 +270,18 @@ pub struct NetPort {
     pub carrier: bool,
     /// Of the link as it is; unknown without a carrier.
     pub speed: Option<Mbps>,
+    /// What the host itself has it for.
+    pub used: Option<PortUse>,
+}
+
+/// What the host would lose with an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortUse {
+    DefaultRoute,
+    /// Addresses of its own, those of the link's own scope left out.
+    Addresses,
+    /// Of a bridge, a bond, a switch; or a VLAN is on it.
+    LegOf(SmolStr),
 }
 
 /// What a PF does for one of its VFs. What a driver cannot do reads as the value here that asks for
@@ -424,6 +436,9 @@ pub struct KernelArg {
 }
 
 impl KernelArgs {
+    /// What a kernel wants to be told to remap DMA, for guests' devices alone.
+    pub const IOMMU: [(&str, &str); 2] = [("intel_iommu", "on"), ("iommu", "pt")];
+
     /// Splits as the kernel does: at blanks that are not within quotes; what follows `--` is for
     /// init.
     pub fn parse(line: &str) -> Self {
@@ -454,6 +469,10 @@ impl KernelArgs {
     }
     pub fn has(&self, key: &str, value: &str) -> bool {
         self.get(key).flatten() == Some(value)
+    }
+    /// They have all that a kernel can be told for an IOMMU: what else keeps it off is the firmware.
+    pub fn ask_for_iommu(&self) -> bool {
+        Self::IOMMU.iter().all(|(key, value)| self.has(key, value))
     }
 }
 

@@ -380,10 +380,12 @@ impl Nfvo {
     pub fn retry(&self, id: OpId) -> Result<Operation> {
         self.check_top(id)?;
         self.check_whole(id)?;
+        self.vnfm.check_pf(id)?;
         self.vnfm.engine()?.retry(id)
     }
     pub fn rollback(&self, id: OpId) -> Result<Operation> {
         self.check_top(id)?;
+        self.vnfm.check_pf(id)?;
         self.vnfm.engine()?.rollback(id)
     }
     pub fn fail(&self, id: OpId) -> Result<Operation> {

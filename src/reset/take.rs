@@ -9,7 +9,7 @@ use crate::{
     hostnet::port::NetDaemon,
     model::{
         chain::Chain,
-        error::{Kind, Result},
+        error::Result,
         id::{DiskId, IfKind, IfName, SegmentId, VnfcId, if_name},
         op::Operation,
         package::{NsDescriptor, VnfPackage},
@@ -119,10 +119,7 @@ pub fn devices(h: &Hands, store: &Store) -> Result<Vec<String>> {
     let given: Vec<Given> = store.list::<Reservation>()?.into_iter().flat_map(|r| r.placed).flat_map(|p| p.given).collect();
     Ok(each(given, Given::label, |g| match g {
         Given::Vf { before, .. } => h.hardware.release_vf(before),
-        Given::Whole { device, before } => match h.hardware.ensure_driver(*device, before.as_ref()) {
-            Err(f) if f.kind() == Kind::NotFound => Ok(()),
-            other => other,
-        },
+        Given::Whole { device, before } => h.hardware.release_driver(*device, before.as_ref()),
     }))
 }
 
@@ -133,7 +130,7 @@ pub fn outside(h: &Hands, store: &Store) -> Result<Vec<String>> {
 
 /// The host as it was before the first `bothy host apply`.
 pub fn host(h: &Hands, store: &Store) -> Result<Vec<String>> {
-    let done = Keeper::new(store.clone(), h.hardware.clone(), Wanted::default()).undo()?;
+    let done = Keeper::new(store.clone(), h.hardware.clone(), Wanted::default()).undo_all()?;
     Ok(done.failed.into_iter().map(|(what, why)| format!("{what}: {why}")).collect())
 }
 

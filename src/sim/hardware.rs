@@ -29,6 +29,10 @@ pub(super) struct Hardware {
     /// Each function as the host has it while no guest does.
     home: BTreeMap<PciAddr, Home>,
     boot: BootArgs,
+    /// VT-d is on in the firmware: a kernel that is told to remaps.
+    pub remaps: bool,
+    /// It remaps without a word.
+    always: bool,
     pub recalled: Vec<(PciAddr, SmolStr)>,
 }
 
@@ -46,7 +50,8 @@ fn conf_of(facts: &HostFacts, addr: PciAddr) -> Option<VfConf> {
 impl Hardware {
     pub fn new(facts: HostFacts) -> Self {
         let home = tree(facts.devices.iter().map(|d| (d.addr, Home { conf: conf_of(&facts, d.addr), driver: d.driver.clone() })));
-        Hardware { facts, home, boot: BootArgs::default(), recalled: Vec::new() }
+        let always = facts.iommu;
+        Hardware { facts, home, boot: BootArgs::default(), remaps: true, always, recalled: Vec::new() }
     }
 
     /// Functions that are not as the host has them.
@@ -68,6 +73,11 @@ impl Hardware {
         let args = trial.unwrap_or_else(|| boot.committed.clone());
         let runs = slot.unwrap_or(boot.slot);
         self.facts.kernel.args = KernelArgs::parse(&format!("ro quiet bothy.boot={mark} bothy.slot={runs} {args}"));
+        let iommu = self.always || (self.remaps && self.facts.kernel.args.has("intel_iommu", "on"));
+        if iommu != std::mem::replace(&mut self.facts.iommu, iommu) {
+            let group = |n: usize| iommu.then_some(20 + 100 * n as u32);
+            self.facts.devices.iter_mut().enumerate().for_each(|(n, d)| d.iommu_group = group(n));
+        }
         (runs, mark == "trial")
     }
 
@@ -258,6 +268,12 @@ impl port::Hardware for Sim {
     }
     fn ensure_driver(&self, device: PciAddr, driver: Option<&DriverName>) -> Result<()> {
         self.call(Method::EnsureDriver, device, |world, _| world.hardware.drive(device, driver))
+    }
+    fn release_driver(&self, device: PciAddr, before: Option<&DriverName>) -> Result<()> {
+        self.call(Method::EnsureDriver, device, |world, _| match world.hardware.facts.device(device) {
+            Some(_) => world.hardware.drive(device, before),
+            None => Ok(()),
+        })
     }
     fn reload_pf(&self, want: &PfSetting) -> Result<()> {
         self.call(Method::ReloadPf, want.pf, |world, _| {

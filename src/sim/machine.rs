@@ -174,6 +174,7 @@ impl Machine {
                 up: true,
                 carrier: true,
                 speed: Some(nic.speed),
+                used: None,
             });
             let mut pf = PciDevice {
                 addr,

@@ -214,6 +214,10 @@ impl Sim {
             guest.functions.remove(&device);
         }
     }
+    /// VT-d in the firmware: without it no kernel argument makes an IOMMU.
+    pub fn set_vtd(&self, on: bool) {
+        self.lock().hardware.remaps = on;
+    }
     /// The box boots; `false`: the arguments on trial do not come up, and somebody resets it.
     pub fn boot_box(&self, trial_comes_up: bool) {
         let mut world = self.lock();

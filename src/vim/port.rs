@@ -381,8 +381,12 @@ pub trait Hardware: Send + Sync {
     /// As it was `before`: settings first, then the driver, which looks at them. A VF that is gone
     /// is success.
     fn release_vf(&self, before: &VfSetting) -> Result<()>;
-    /// This driver has the device (`None`: none has). For whole functions; a gone one is `NotFound`.
+    /// This driver has the device (`None`: none has), for a guest where it is vfio-pci. For whole functions; a gone one is
+    /// `NotFound`.
     fn ensure_driver(&self, device: PciAddr, driver: Option<&DriverName>) -> Result<()>;
+    /// The driver that the device had `before` a guest had it, vfio-pci too; whose that is is not Bothy's to say any more.
+    /// One that is gone is success.
+    fn release_driver(&self, device: PciAddr, before: Option<&DriverName>) -> Result<()>;
     /// Guests have these since before this process: of each its address, and what its card was called when it was given.
     fn recall(&self, given: &[(PciAddr, SmolStr)]);
     /// What changes from moment to moment, cheap to ask for; of `links` those that are there.

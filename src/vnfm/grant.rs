@@ -3,12 +3,15 @@
 //! Owns the box as plans see it, with the revision that guards it until they are stored. Never: what
 //! a plan contains, or how much a guest takes (`vim`).
 
+use smol_str::format_smolstr;
+
 use super::{Vnfm, accept::OUTRUN, place::place_all, plan::VnfPlan};
 use crate::{
     model::{
         access::Project,
         error::{Fault, Result},
         grant::{GivenGrant, Promised},
+        host::HostFacts,
         id::{ProjectId, VnfcId},
         place::{Held, Placement},
         segment::Segment,
@@ -19,8 +22,9 @@ use crate::{
     store::Tx,
     vim::{
         capacity::{Account, Need, Whole, account, check},
-        place::{board::Board, float},
+        place::{ask::PageWish, board::Board, float, usage::usage},
         quota,
+        strangers::{Taken, taken_pages},
     },
 };
 
@@ -79,10 +83,15 @@ impl Vnfm {
         let mut account = snap.account;
         if plans.iter().any(|p| !p.wishful.is_empty()) {
             let rules = self.rules();
-            let (facts, busy) = self.facts_to_give()?;
+            let facts = self.facts()?;
+            // Those of guests that are to be replaced are still theirs.
+            let all: Vec<Held> = snap.taken.iter().flat_map(|r| &r.placed).cloned().collect();
+            let strangers = taken_pages(&facts, &usage(&facts, &rules.reserve, &all));
+            let large = plans.iter().flat_map(|p| &p.wishful).any(|w| w.ask.pages != PageWish::Small);
+            let board = self.board(&facts, &strangers)?;
             let underlay = self.outside()?.underlay()?;
-            told = place_all(plans, &facts, &rules.reserve, &snap.held, &underlay, snap.taken.iter().any(|r| r.roaming() > 0))
-                .map_err(|f| f.with_reasons(busy))?;
+            told = place_all(plans, board, &facts, &snap.held, &underlay, snap.taken.iter().any(|r| r.roaming() > 0))
+                .map_err(|f| f.with_reasons(strangers.iter().filter(|_| large).map(told_of)))?;
             let pinned = self.pinned(plans.iter().flat_map(|p| &p.reservation.placed).map(|h| &h.at));
             let lost = (f64::from(pinned) * rules.overcommit.cpu).ceil() as u64;
             let left = account.vcpus.limit.saturating_sub(lost);
@@ -99,13 +108,27 @@ impl Vnfm {
             float::check(&Board::of(&facts, &self.rules().reserve), &snap.held)?;
         }
         self.check_forwarders(plans)?;
-        let misplaced: Vec<String> = plans.iter().flat_map(|p| p.misplaced()).collect();
+        let mut misplaced: Vec<String> = plans.iter().flat_map(|p| p.misplaced()).collect();
+        if self.facts_seen().is_some_and(|f| f.mhz.is_none()) {
+            misplaced.extend(plans.iter().flat_map(|p| p.unlimited()));
+        }
         if !misplaced.is_empty() {
             return Err(Fault::capacity("this box cannot give the guests the hardware they ask for").with_reasons(misplaced));
         }
         let needs: Vec<Need> = plans.iter().map(|p| p.need.clone()).collect();
         check(account, &needs)?;
         Ok(told)
+    }
+
+    /// The host as placement may hand it out: a PF that an operation is at has nothing to give, itself included, and
+    /// pages that strangers have are not there.
+    fn board(&self, facts: &HostFacts, strangers: &[Taken]) -> Result<Board> {
+        let mut board = Board::of(facts, &self.rules().reserve);
+        strangers.iter().for_each(|t| board.lose_pages(t.node, t.size, t.pages));
+        for (pf, op) in self.at_pfs()? {
+            board.close(pf, &format_smolstr!("operation {op} is at it (its end would do)"));
+        }
+        Ok(board)
     }
 
     /// What each of these projects holds.
@@ -123,6 +146,10 @@ impl Vnfm {
     fn copies_held(&self) -> Result<Vec<(ProjectId, MiB)>> {
         Ok(self.store.list::<VnfSnapshot>()?.iter().map(|s| (s.project, s.disk())).collect())
     }
+}
+
+fn told_of(t: &Taken) -> String {
+    format!("{} (their end would do; what the host has for itself is to be in reserve.hugepages)", t.text())
 }
 
 impl Snapshot {

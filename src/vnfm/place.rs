@@ -33,7 +33,6 @@ use crate::{
         Placed,
         ask::{CellAsk, CpuWish, DeviceAsk, DeviceKind, GuestAsk, PageWish},
         board::Board,
-        facts::HostReserve,
         float::must_leave,
         place,
     },
@@ -67,6 +66,19 @@ impl Wishful {
         let nic = |d: &PlacedDevice| self.nics.iter().find(|n| n.cp == d.wish)?.physical.clone();
         let check = |d: &PlacedDevice| underlay.port_of(&nic(d)?, d.address, d.card).err();
         at.devices.iter().filter_map(|d| Some(format!("{}: {}: {}", self.ask.name, d.wish, check(d)?.text()))).collect()
+    }
+    /// QEMU's own threads would be where its real-time vCPUs run, which let nothing else run while they have work.
+    fn crowded(&self, at: &Placement, facts: &HostFacts) -> Option<String> {
+        let placed = as_domain(self, at, facts);
+        let busy = |v: u16| placed.vcpus.get(usize::from(v)).filter(|cpus| !cpus.common(&placed.emulator).is_empty());
+        let with: CpuSet = self.epa.real_time.iter().filter(|v| busy(*v).is_some()).collect();
+        (!with.is_empty()).then(|| {
+            format!(
+                "{}: QEMU's own threads have no CPU but those of its vCPUs, and its real-time vCPUs {with} go before them: they may wait \
+                 long (emulator-threads-policy: ISOLATE, or a CPU of its node to float over, would do)",
+                self.ask.name
+            )
+        })
     }
     /// It is to have functions of the host's devices.
     pub fn has_devices(&self) -> bool {
@@ -168,8 +180,8 @@ fn device_asks(e: &Epa, nics: &[NicOf]) -> Result<Vec<DeviceAsk>> {
 /// be told.
 pub fn place_all(
     plans: &mut [&mut VnfPlan],
+    mut board: Board,
     facts: &HostFacts,
-    reserve: &HostReserve,
     held: &[Held],
     underlay: &Underlay,
     roamers: bool,
@@ -178,7 +190,6 @@ pub fn place_all(
     if asks.is_empty() {
         return Ok(Vec::new());
     }
-    let mut board = Board::of(facts, reserve);
     board.roamers = must_leave(&board, roamers, plans.iter().any(|p| p.roams()));
     let placed: Placed = place(&board, held, &asks)?;
     let mut warnings: Vec<String> = placed.warning().into_iter().collect();
@@ -192,6 +203,7 @@ pub fn place_all(
         for w in std::mem::take(&mut p.wishful) {
             let Some(at) = all.next() else { return Err(Fault::bug("placement forgot a guest")) };
             unmapped.extend(w.unmapped(&at, underlay));
+            warnings.extend(w.crowded(&at, facts));
             settle(p, &w, at, facts)?;
         }
     }

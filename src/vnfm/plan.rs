@@ -21,7 +21,7 @@ use super::{
 use crate::model::order::Order as _;
 use crate::{
     model::{
-        domain::{BaseImage, MediaSpec},
+        domain::{BaseImage, DomainSpec, MediaSpec},
         error::{Fault, Result},
         id::{DiskId, OpId, SegmentId, VnfId, VnfcId},
         package::VnfPackage,
@@ -147,11 +147,22 @@ impl VnfPlan {
     }
     /// Where the guests' wishes and the places found for them disagree.
     pub fn misplaced(&self) -> Vec<String> {
-        let specs = self.steps.iter().filter_map(|s| match &s.step {
-            Step::Vnf(VnfStep::Define(spec) | VnfStep::Redefine { after: spec, .. }) => Some(spec),
+        self.specs().flat_map(|s| s.misplaced().into_iter().map(|why| format!("{}/{}: {why}", s.owner.vnf_name, s.owner.vdu))).collect()
+    }
+    /// Guests whose CPU time cannot be limited where the host tells no clock.
+    pub fn unlimited(&self) -> impl Iterator<Item = String> {
+        let limited = |s: &DomainSpec| {
+            let mhz = s.epa.quotas.cpu.limit?;
+            let host = "this host does not tell the clock of its CPUs (`bothy host facts`)";
+            Some(format!("{}/{}/{}: {mhz} MHz are to be its limit, and {host}", s.owner.vnf_name, s.owner.vdu, s.owner.index))
+        };
+        self.specs().filter_map(limited)
+    }
+    fn specs(&self) -> impl Iterator<Item = &DomainSpec> {
+        self.steps.iter().filter_map(|s| match &s.step {
+            Step::Vnf(VnfStep::Define(spec) | VnfStep::Redefine { after: spec, .. }) => Some(&**spec),
             _ => None,
-        });
-        specs.flat_map(|s| s.misplaced().into_iter().map(|why| format!("{}/{}: {why}", s.owner.vnf_name, s.owner.vdu))).collect()
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 //! restore (found)      the same for the guests that miss something; the PF is only put right, not taken away
 //! ```
 //! The VNFs are the operation's until its end, so that nothing else changes their guests. A PF under an
-//! operation gives nothing to new guests. Never: does a step (`plug`).
+//! operation gives nothing to new guests, itself least of all. Never: does a step (`plug`).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -181,18 +181,19 @@ impl Vnfm {
         Ok(tree(live.filter_map(|o| if let Target::Pf(pf) = o.target { Some((pf, o.id)) } else { None })))
     }
 
-    /// The hardware as placement may hand it out: a PF under an operation has nothing to give. With the
-    /// sentences that tell of such PFs.
-    pub(super) fn facts_to_give(&self) -> Result<(HostFacts, Vec<String>)> {
-        let mut facts = (*self.facts()?).clone();
-        let mut told = Vec::new();
-        for (pf, op) in self.at_pfs()? {
-            if let Some(Function::Pf(of)) = facts.devices.iter_mut().find(|d| d.addr == pf).map(|d| &mut d.function) {
-                of.vfs.clear();
-                told.push(format!("PF {pf}: operation {op} is at it; ask again at its end"));
-            }
+    /// A PF that a guest has whole is not taken from under it, whatever was to be done with the PF before.
+    pub fn check_pf(&self, id: OpId) -> Result<()> {
+        let op: Operation = self.store.require(&id)?;
+        let Target::Pf(pf) = op.target else { return Ok(()) };
+        let users = self.users(pf, &|_| true)?;
+        let whole = users.iter().filter(|u| u.given.iter().any(|g| g.address() == pf));
+        let reasons: Vec<String> =
+            whole.map(|u| format!("guest {} has it: its end first, or mark the operation as failed", u.name)).collect();
+        if reasons.is_empty() {
+            return Ok(());
         }
-        Ok((facts, told))
+        Err(Fault::conflict(format!("operation {id} ({}) cannot go on: PF {pf} is with a guest whole", op.kind.name()))
+            .with_reasons(reasons))
     }
 
     /// Looks whether guests still have what they were given, and PFs the VFs of the host's set-up, and brings back

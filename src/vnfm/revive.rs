@@ -26,7 +26,7 @@ use crate::{
     vim::{
         place::usage::{Usage, drift, usage, vf_drift},
         port::{FoundGuest, GuestState},
-        strangers::taken_pages,
+        strangers::{Taken, taken_pages},
     },
 };
 
@@ -150,7 +150,7 @@ impl Vnfm {
         let facts = self.facts()?;
         let mut drift = drift(&facts, &self.rules().reserve, &held, &|guest| !still.contains(&guest));
         let usage = usage(&facts, &self.rules().reserve, &held);
-        drift.extend(taken_pages(&facts, &usage));
+        drift.extend(taken_pages(&facts, &usage).iter().map(Taken::text));
         drift.extend(self.pin_drift()?);
         Ok((usage, drift))
     }
@@ -174,7 +174,7 @@ impl Vnfm {
     fn drift(&self, facts: &HostFacts, vnfs: &[VnfInstance]) -> Result<Vec<String>> {
         let (held, still) = self.held(vnfs)?;
         let mut found = drift(facts, &self.rules().reserve, &held, &|guest| !still.contains(&guest));
-        found.extend(taken_pages(facts, &usage(facts, &self.rules().reserve, &held)));
+        found.extend(taken_pages(facts, &usage(facts, &self.rules().reserve, &held)).iter().map(Taken::text));
         for d in &found {
             warn!("{d}");
         }

@@ -154,10 +154,7 @@ impl Vnfm {
     pub(super) fn take_back(&self, given: &Given) -> Result<()> {
         match given {
             Given::Vf { before, .. } => self.hardware.release_vf(before),
-            Given::Whole { device, before } => match self.hardware.ensure_driver(*device, before.as_ref()) {
-                Err(f) if f.kind() == Kind::NotFound => Ok(()),
-                other => other,
-            },
+            Given::Whole { device, before } => self.hardware.release_driver(*device, before.as_ref()),
         }
     }
 

@@ -20,7 +20,8 @@ use uuid::Uuid;
 
 use crate::table::{Goal, Row, long, median, ms, quantile};
 
-/// Two nodes of so many cores with two threads each, and a NIC with 32 VFs on two ports of each node.
+/// Two nodes of so many cores with two threads each; on each of them two ports of a NIC with 32 VFs each, four ports and
+/// four other devices for guests that have them whole.
 fn board(cores: u16) -> Board {
     let node = |id: u16| Node {
         id,
@@ -40,9 +41,24 @@ fn board(cores: u16) -> Board {
         shared: Ok(()),
         whole: Ok(()),
     };
+    // Ports that go to guests whole, and devices that are no NICs, as many on each node.
+    let whole = |n: u8| {
+        let port = n.is_multiple_of(2);
+        let (vendor, device) = if port { (0x8086, 0x1592) } else { (0x1b36, 0x0010) };
+        Card {
+            address: PciAddr::new(0, 0x40 + n, 0, 0).expect("an address"),
+            name: format!("dev{n}").into(),
+            physical: port.then(|| "edge".into()),
+            vendor,
+            device,
+            node: Some(u16::from(n / 2 % 2)),
+            vfs: Vec::new(),
+            ..card(0)
+        }
+    };
     Board {
         nodes: (0..2).map(node).collect(),
-        cards: (0..4).map(card).collect(),
+        cards: (0..4).map(card).chain((0..16).map(whole)).collect(),
         reserved: "0-1".parse().expect("CPUs"),
         isolated: CpuSet::new(),
         mhz: Some(2400),
@@ -71,6 +87,16 @@ fn guest(n: usize, d: &mut Dice, most_cpus: u64) -> GuestAsk {
         *next += vcpus;
         CellAsk { vcpus: (*next - vcpus..*next).collect(), memory: MiB(1024 * (1 + d.below(2))), cpus }
     };
+    // One in eight guests has its emulator alone, one in eight time promised, one in sixteen a whole port, one in sixteen a
+    // device by its ids.
+    let emulator_alone = d.below(8) == 0;
+    let reserve_mhz = if d.below(8) == 0 { 100 * (1 + d.below(8)) as u32 } else { 0 };
+    let device = |wish: &str, kind| DeviceAsk { wish: wish.into(), kind, mbps: 0, near: false };
+    let whole = match d.below(16) {
+        0 => Some(device("port", DeviceKind::Pf { physical: "edge".into() })),
+        1 => Some(device("1b36:0010", DeviceKind::Pci { vendor: 0x1b36, device: 0x0010 })),
+        _ => None,
+    };
     let nic = |d: &mut Dice, network: &str| DeviceAsk {
         wish: network.into(),
         kind: DeviceKind::Vf { physical: network.into() },
@@ -82,9 +108,13 @@ fn guest(n: usize, d: &mut Dice, most_cpus: u64) -> GuestAsk {
         cells: (0..cells).map(|_| cell(d, &mut next)).collect(),
         pages: [PageWish::Small, PageWish::Large, PageWish::Exactly(PageSize::Huge2M), PageWish::PreferLarge][d.below(4) as usize],
         strict: d.below(3) > 0,
-        emulator_alone: false,
-        reserve_mhz: 0,
-        devices: if d.below(2) == 0 { Vec::new() } else { vec![nic(d, "wan"), nic(d, "lan")] },
+        emulator_alone,
+        reserve_mhz,
+        devices: if d.below(2) == 0 {
+            whole.into_iter().collect()
+        } else {
+            [nic(d, "wan"), nic(d, "lan")].into_iter().chain(whole).collect()
+        },
         together: Vec::new(),
         apart: if d.below(8) == 0 { vec!["ha".into()] } else { Vec::new() },
     }

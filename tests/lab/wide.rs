@@ -40,6 +40,11 @@ fn a_guest_over_two_uneven_nodes_is_real_time_has_a_whole_pf_and_a_device_and_gi
     let nvme = lab.sh("basename $(dirname $(grep -lx 0x010802 /sys/bus/pci/devices/*/class))");
     let drivers = format!("cd /sys/bus/pci/devices; for d in {whole} {nvme}; do basename $(readlink $d/driver || echo none); done");
     assert_eq!(lab.sh(&drivers), "igb\nnvme");
+    // Like every wired port of the image it has asked for an address, and a port with one is the host's own.
+    let file = format!("/run/systemd/network/10-{name}.network");
+    let quiet = "[Match]\\nName=%s\\n[Network]\\nDHCP=no\\nLinkLocalAddressing=no\\nIPv6AcceptRA=no\\n[Link]\\nRequiredForOnline=no\\n";
+    lab.sh(&format!("mkdir -p /run/systemd/network; printf '{quiet}' {name} > {file}; networkctl reload; ip addr flush dev {name}"));
+    lab.eventually("no address", Duration::from_secs(60), &format!("ip -o addr show dev {name}"), str::is_empty);
     assert_eq!(lab.sh(&format!("rm -rf {HERE}; cp -r {SERVICE} {HERE}; cd {HERE}; {CHANGE}")), "14");
     lab.sh_within(GUEST, &format!("bothy up {HERE} --name epa-wide --images {IMAGES}"));
 
@@ -114,6 +119,7 @@ fn a_guest_over_two_uneven_nodes_is_real_time_has_a_whole_pf_and_a_device_and_gi
     let back = |said: &str| said.starts_with("2\n") && said.lines().last().is_some_and(|op| op.contains("COMPLETED"));
     lab.eventually("functions", GUEST, &vfs, back);
     assert!(vf(lab, &name, 1).is_object());
+    lab.sh(&format!("rm {file}; networkctl reload"));
     let usage = lab.bothy(&["host", "usage"]);
     assert_eq!(usage["drift"], json!([]), "{usage}");
     assert!(usage["cards"].as_array().expect("cards").iter().all(|c| c["given"] == json!([])), "{usage}");

@@ -140,6 +140,7 @@ pub fn contract_hardware(h: &dyn Hardware) {
     assert_eq!(h.ensure_vf(&vf).expect_err("no such VF").kind(), Kind::Transient);
     h.release_vf(&vf).expect("a VF that is gone is released");
     assert_eq!(h.ensure_driver(nowhere, None).expect_err("no such device").kind(), Kind::NotFound);
+    h.release_driver(nowhere, None).expect("a device that is gone is released");
     for (want, kind) in [
         (HostSetting::Vfs { pf: nowhere, count: 1 }, Kind::NotFound),
         (HostSetting::HugePages { node: NodeId(999), size: PageSize::Huge2M, pages: 1 }, Kind::NotFound),

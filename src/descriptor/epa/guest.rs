@@ -13,7 +13,9 @@ use super::{
 use crate::{
     descriptor::tosca::at::At,
     model::{
-        epa::{CoreWish, DeviceMatch, EmulatorPolicy, Epa, FeatureWish, Locality, MemPolicy, PagePolicy, PinPolicy, ThreadPolicy},
+        epa::{
+            CoreWish, DeviceMatch, EmulatorPolicy, Epa, FeatureWish, Locality, MOST_DEVICES, MemPolicy, PagePolicy, PinPolicy, ThreadPolicy,
+        },
         hw::CpuSet,
         size::MiB,
     },
@@ -263,7 +265,7 @@ impl<'a> GuestKeys<'a> {
                 }
             }
             Act::DeviceCount => {
-                if let Some(n) = small(at, 1, 32) {
+                if let Some(n) = small(at, 1, MOST_DEVICES) {
                     self.devices.entry(found.number.unwrap_or(0)).or_insert((None, 1)).1 = n;
                 }
             }

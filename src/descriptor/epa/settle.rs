@@ -7,7 +7,7 @@ use super::{
 use crate::{
     descriptor::tosca::at::At,
     model::{
-        epa::{CoreWish, DeviceWish, Epa, NicAttach, PagePolicy, PinPolicy, ThreadPolicy, Topology},
+        epa::{CoreWish, DeviceWish, Epa, MOST_DEVICES, NicAttach, PagePolicy, PinPolicy, ThreadPolicy, Topology},
         hw::{CpuSet, PageSize},
         size::MiB,
         vnfd::{NicModel, VduCp},
@@ -162,6 +162,11 @@ impl<'a> GuestKeys<'a> {
     }
 
     fn settle_devices(&mut self, at: &At<'a>) {
+        let all: u32 = self.devices.values().map(|(_, count)| u32::from(*count)).sum();
+        if all > u32::from(MOST_DEVICES) {
+            let last = self.place(Act::DeviceCount).or_else(|| self.place(Act::DeviceId));
+            last.unwrap_or(at).error(format!("{all} PCI devices, and a guest can have {MOST_DEVICES}"));
+        }
         for (n, (what, count)) in std::mem::take(&mut self.devices) {
             match what {
                 Some(what) => self.epa.devices.push(DeviceWish { what, count }),

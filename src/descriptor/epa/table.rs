@@ -118,7 +118,7 @@ pub const TABLE: &[Row] = &[
     row(Guest, "vif-quota.reserve", &["quota:vif_reservation"], "Mbit/s", Refused, "give the connection point a `bandwidth`"),
     row(Guest, "vif-quota.shares", &["quota:vif_shares_share"], "number", Kept, "NICs have no weight; `vif-quota.limit` is acted on"),
     row(Guest, "pcie-device.N.device-id", &[], "`8086:0d5d`", Acted(Act::DeviceId), "handed to the guest whole; N: any number; a name is refused: write vendor and device id"),
-    row(Guest, "pcie-device.N.count", &[], "1 to 32", Acted(Act::DeviceCount), "1 where nothing is said"),
+    row(Guest, "pcie-device.N.count", &[], "1 to 8", Acted(Act::DeviceCount), "1 where nothing is said; 8 devices in all"),
     row(Guest, "pci_passthrough:alias", &[], "", Refused, "the box gives devices no names: write `pcie-device.0.device-id` with vendor and device id, and `pcie-device.0.count`"),
     row(Guest, "cpu-socket-count", &["hw:cpu_sockets"], "number", Acted(Act::Sockets), "sockets x cores x threads are the vCPUs; what is not said follows"),
     row(Guest, "cpu-core-count", &["hw:cpu_cores"], "number, per socket", Acted(Act::Cores), ""),

@@ -284,6 +284,11 @@ fn what_cannot_be_is_refused_where_it_stands() {
         ("cpu-quota.limit: 100, cpu-quota.reserve: 200", "more than the limit of 100"),
         ("hw:cpu_cores: 3", "does not divide the 2 vCPUs"),
         ("pcie-device.0.count: 1", "has a count and no device-id"),
+        ("pcie-device.0.device-id: '8086:0d5d', pcie-device.0.count: 9", "9 is not in 1 to 8"),
+        (
+            "pcie-device.0.device-id: '8086:0d5d', pcie-device.0.count: 8, pcie-device.3.device-id: '10de:20b5'",
+            "9 PCI devices, and a guest can have 8",
+        ),
         ("pci_passthrough:alias: 'fec:1'", "is refused: the box gives devices no names: write 'pcie-device.0.device-id'"),
         ("pcie-device.0.device-id: fec", "'fec' is refused: this box gives devices no names"),
         ("pcie-device.0.device-id: '8086:d5d'", "write vendor and device id, as `lspci -nn` shows them"),

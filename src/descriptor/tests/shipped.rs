@@ -77,7 +77,7 @@ fn the_packages_for_platform_awareness_ask_what_osms_ask() {
     assert!(front.flavours[0].vdus.iter().all(|v| v.epa.is_plain()));
     let back = shipped("epa-numa/epa-numa-back");
     let vdus = &back.flavours[0].vdus;
-    assert_eq!((vdus[0].epa.pinning, vdus[0].epa.pages), (PinPolicy::Dedicated, PagePolicy::Size2M));
+    assert_eq!((vdus[0].epa.pinning, vdus[0].epa.pages), (PinPolicy::Dedicated, PagePolicy::Large));
     assert_eq!(kinds(&vdus[1]), [NicAttach::Pf, NicAttach::Vf, NicAttach::Switch]);
     let cells = vdus[1].epa.cells(vdus[1].vcpus, vdus[1].memory);
     let pair = Some(CoreWish::PairedThreads { pairs: 1, of: Vec::new() });

@@ -1,11 +1,11 @@
 //! PCI devices, their interfaces, physical and virtual functions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ToldVfs, Tree};
 use crate::model::order::Order as _;
 use crate::model::{
-    host::{Function, Mbps, NetPort, NodeId, PciClass, PciDevice, Pf, Vf},
+    host::{Function, Mbps, NetPort, NodeId, PciClass, PciDevice, Pf, PortUse, Vf},
     hw::PciAddr,
     id::IfName,
 };
@@ -15,16 +15,17 @@ pub(in super::super) const DEVICES: &str = "sys/bus/pci/devices";
 /// By address. One whose address is not of the usual form (a domain past ffff, behind some RAID
 /// controllers) is left out: no guest can have it.
 pub(super) fn devices(tree: &Tree, vfs: ToldVfs<'_>) -> Vec<PciDevice> {
+    let nets = Nets::read(tree);
     let mut all: Vec<PciDevice> =
-        tree.list(DEVICES).iter().filter_map(|name| name.parse().ok()).filter_map(|a| device(tree, a, vfs)).collect();
+        tree.list(DEVICES).iter().filter_map(|name| name.parse().ok()).filter_map(|a| device(tree, a, vfs, &nets)).collect();
     all.order_by_key(|d| d.addr);
     all
 }
 
-fn device(tree: &Tree, addr: PciAddr, vfs: ToldVfs<'_>) -> Option<PciDevice> {
+fn device(tree: &Tree, addr: PciAddr, vfs: ToldVfs<'_>, nets: &Nets) -> Option<PciDevice> {
     let dir = format!("{DEVICES}/{addr}");
     let at = |name: &str| format!("{dir}/{name}");
-    let ports = ports(tree, &dir);
+    let ports = ports(tree, &dir, nets);
     Some(PciDevice {
         addr,
         vendor: u16::try_from(tree.hex(at("vendor"))?).ok()?,
@@ -86,25 +87,76 @@ fn made(tree: &Tree, dir: &str) -> Vec<(u16, PciAddr)> {
 }
 
 /// Its own, or those of the VirtIO device behind it.
-fn ports(tree: &Tree, dir: &str) -> Vec<NetPort> {
+fn ports(tree: &Tree, dir: &str, nets: &Nets) -> Vec<NetPort> {
     let virtio = tree.list(dir).into_iter().filter(|n| n.starts_with("virtio")).map(|n| format!("{dir}/{n}/net"));
     let folders = std::iter::once(format!("{dir}/net")).chain(virtio);
     folders
         .flat_map(|f| tree.list(&f).into_iter().map(move |n| format!("{f}/{n}")).collect::<Vec<_>>())
-        .filter_map(|f| port(tree, &f))
+        .filter_map(|f| port(tree, &f, nets))
         .collect()
+}
+
+/// Interfaces that the host's own network is on.
+struct Nets {
+    default: BTreeSet<String>,
+    addressed: BTreeSet<String>,
+}
+
+/// `IPV6_ADDR_LINKLOCAL` of `if_inet6`, and 169.254.0.0 as `route` has it.
+const LINK: [&str; 2] = ["20", "0000FEA9"];
+
+impl Nets {
+    /// Of the thread's own network namespace, as are the interfaces. An IPv4 address is where its route is.
+    fn read(tree: &Tree) -> Nets {
+        let table = |f: &str| tree.read(format!("proc/thread-self/net/{f}")).unwrap_or_default();
+        let (mut default, mut addressed) = (BTreeSet::new(), BTreeSet::new());
+        for l in table("route").lines().skip(1) {
+            let mut words = l.split_whitespace();
+            let (Some(name), Some(to), Some(mask)) = (words.next(), words.next(), words.nth(5)) else { continue };
+            let set = if (to, mask) == ("00000000", "00000000") { &mut default } else { &mut addressed };
+            if to != LINK[1] {
+                set.insert(name.to_owned());
+            }
+        }
+        let zero = "0".repeat(32);
+        for l in table("ipv6_route").lines() {
+            let words: Vec<&str> = l.split_whitespace().collect();
+            if let [to, "00", .., name] = words[..]
+                && to == zero
+            {
+                default.insert(name.to_owned());
+            }
+        }
+        for l in table("if_inet6").lines() {
+            if let [_, _, _, scope, _, name] = l.split_whitespace().collect::<Vec<_>>()[..]
+                && scope != LINK[0]
+            {
+                addressed.insert(name.to_owned());
+            }
+        }
+        Nets { default, addressed }
+    }
+
+    fn of(&self, name: &IfName) -> Option<PortUse> {
+        if self.default.contains(name.as_str()) {
+            return Some(PortUse::DefaultRoute);
+        }
+        self.addressed.contains(name.as_str()).then_some(PortUse::Addresses)
+    }
 }
 
 /// `IFF_UP` in `flags`.
 const UP: u32 = 1;
 
-fn port(tree: &Tree, dir: &str) -> Option<NetPort> {
+fn port(tree: &Tree, dir: &str, nets: &Nets) -> Option<NetPort> {
     let name: IfName = dir.rsplit('/').next()?.parse().ok()?;
     let at = |f: &str| format!("{dir}/{f}");
     // Neither can be read while the interface is down.
     let carrier = tree.parse::<u8>(at("carrier")) == Some(1);
     let speed = tree.parse::<u32>(at("speed")).filter(|s| *s > 0 && *s != u32::MAX && carrier);
+    let leg = || tree.list(dir).iter().find_map(|f| f.strip_prefix("upper_")).map(|on| PortUse::LegOf(on.into()));
     Some(NetPort {
+        used: nets.of(&name).or_else(leg),
         name,
         mac: tree.parse(at("address")),
         mtu: tree.parse(at("mtu")).unwrap_or(0),

@@ -5,7 +5,7 @@
 use super::{Host, Out, Wrote, leaf, nic, node, platform, text};
 use crate::model::{
     domain::{DomainDisk, DomainSpec},
-    epa::{PlacedNic, nic_slots},
+    epa::{MOST_DEVICES, PlacedNic, nic_slots},
     error::{Fault, Result},
     hw::PciAddr,
     vnfd::{DiskBus, MediaBus},
@@ -20,6 +20,7 @@ const RNG: u32 = 0x1c;
 const BALLOON: u32 = 0x1d;
 /// Devices of the host, a function each.
 const HOSTDEV: Slots = Slots { first: 0x1e, count: 1 };
+const _: () = assert!(HOSTDEV.capacity() == MOST_DEVICES as usize, "as many as descriptors may ask for");
 /// Ports of the SATA controller in the chip set.
 const SATA_PORTS: usize = 6;
 /// Units on the one SCSI controller; a target each.
@@ -87,7 +88,6 @@ pub fn check(spec: &DomainSpec, host: &Host<'_>) -> Result<()> {
     limit("VirtIO disks (day-0 medium among them)", on(DiskBus::Virtio) + medium(MediaBus::Disk), BLOCK.capacity());
     limit("SATA disks (day-0 CD-ROM among them)", on(DiskBus::Sata) + medium(MediaBus::Cdrom), SATA_PORTS);
     limit("SCSI disks", on(DiskBus::Scsi), SCSI_UNITS);
-    limit("PCI devices", host_devices(spec).len(), HOSTDEV.capacity());
     if spec.vcpus == 0 {
         reasons.push("it has no vCPU".into());
     }

@@ -3,14 +3,14 @@
 use super::guests;
 use crate::{
     model::{
-        host::{DriverName, HostFacts, NodeId},
-        hw::{CpuSet, PageSize},
+        host::{DriverName, HostFacts, HostSetting, NodeId, PfName},
+        hw::{CpuSet, PageSize, PciAddr},
         id::VnfId,
         place::Given,
-        setup::PagePool,
-        vnf::Reservation,
+        setup::{HostRecord, PagePool},
+        vnf::{Reservation, RunState, Stopping},
     },
-    node::kit::{Shape, TestBox, vnf_box},
+    node::kit::{Shape, TestBox, ask_vnf, vnf_box},
     store::Durability,
     vim::{port::Hardware, setup::Desired},
 };
@@ -105,6 +105,36 @@ fn pages_that_a_stranger_took_are_drift_and_a_guests_own_are_not() {
 }
 
 #[test]
+fn pages_that_a_stranger_has_are_no_guests_to_have_and_said_where_they_are_missed() {
+    let (b, first) = one_up();
+    let at = held(&b, first).at;
+    let (node, own) = (at.cells[0].memory_node, PageSize::Huge2M.pages(at.cells[0].memory));
+    let total = b.sim.facts().expect("facts").nodes[0].pages(PageSize::Huge2M).expect("offered").total;
+    let left = |left: u64| {
+        changed(&b, |f| {
+            for n in &mut f.nodes {
+                n.hugepages.iter_mut().filter(|p| p.size == PageSize::Huge2M).for_each(|p| p.free = left);
+            }
+        });
+    };
+    let second = b.create_vnf("vnf");
+    // Beside the guest that runs.
+    left(own);
+    b.core().vnfm().dry_instantiate(second, &ask_vnf()).expect("just enough");
+    left(own - 1);
+    let reasons = b.core().vnfm().dry_instantiate(second, &ask_vnf()).expect_err("one too few").reasons().to_vec();
+    for n in [0, 1] {
+        let taken = total - (own - 1) - if n == node { own } else { 0 };
+        let theirs = format!(
+            "node {n}: {taken} pages of 2 MiB are in use that no guest of Bothy's holds (their end would do; what the host has for itself is to be in reserve.hugepages)"
+        );
+        assert!(reasons.contains(&theirs), "{theirs}: {reasons:?}");
+        let short = format!("2 MiB pages: {} of {} free, {own} wanted (1 more would do)", own - 1, total - taken);
+        assert!(reasons.iter().any(|r| r.contains(&format!("node {n}: ")) && r.contains(&short)), "{short}: {reasons:?}");
+    }
+}
+
+#[test]
 fn a_whole_device_that_left_its_guest_is_drift() {
     let (b, id) = one_up();
     assert_eq!(guests(&b.vnf(id)).len(), 1);
@@ -137,4 +167,75 @@ fn pages_that_a_stopped_guest_holds_are_not_given_back_to_the_kernel() {
     changed(&b, |f| f.nodes.iter_mut().flat_map(|n| &mut n.hugepages).for_each(|p| p.free = p.total));
     assert_eq!(wanted(pages), [] as [String; 0]);
     assert_eq!(wanted(pages - 1), [format!("{pages} are held by v/vdu0/0, running or not: they go first")]);
+}
+
+/// A box whose pages and VFs are all of the set-up, and a VNF that needs some, up or stopped since.
+fn set_up(stopped: bool) -> (TestBox, VnfId, PciAddr) {
+    let (b, id) = vnf_box(&Shape::with_vf());
+    let name: PfName = "ens1f0".parse().expect("name");
+    let pf = b.sim.facts().expect("facts").pfs().find(|(d, _)| name.means(d.addr, &d.ports)).expect("the PF").0.addr;
+    let nodes = [0, 1].map(NodeId);
+    for node in nodes {
+        b.sim.set(&HostSetting::HugePages { node, size: PageSize::Huge2M, pages: 0 }).expect("none");
+    }
+    b.sim.set(&HostSetting::Vfs { pf, count: 0 }).expect("none");
+    let hugepages = nodes.map(|node| PagePool { node, size: PageSize::Huge2M, pages: 64 }).into();
+    b.core().host.set_desired(Desired { hugepages, pfs: vec![(name, 4)], ..Desired::default() });
+    assert_eq!(b.core().host.apply().expect("applied").failed, []);
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    if stopped {
+        let stop = b.core().vnfm().operate(id, RunState::Stopped, Stopping::AtOnce, "{}".into()).expect("accepted").id;
+        b.assert_state(stop, "COMPLETED");
+    }
+    (b, id, pf)
+}
+
+#[test]
+fn an_undo_leaves_what_guests_hold_as_it_was_made_and_says_who_has_it() {
+    for stopped in [false, true] {
+        let (b, id, pf) = set_up(stopped);
+        let at = held(&b, id).at;
+        let (node, pages) = (NodeId(at.cells[0].memory_node), PageSize::Huge2M.pages(at.cells[0].memory));
+        let is = |b: &TestBox| {
+            let f = b.sim.facts().expect("facts");
+            let pages = [node, NodeId(1 - node.0)].map(|n| f.node(n).and_then(|n| n.pages(PageSize::Huge2M)).expect("offered").total);
+            (pages, f.pfs().find(|(d, _)| d.addr == pf).expect("the PF").1.vfs.len())
+        };
+        assert_eq!(is(&b), ([64, 64], 4));
+        let made: Vec<HostSetting> = b.core().host.record().expect("read").made;
+        let done = b.core().host.undo().expect("undone");
+        let why = [
+            (
+                format!("PF {pf}: 0 VFs"),
+                "it is held by v/vdu0/0, running or not: the number of its VFs (4) changes only while it is not".into(),
+            ),
+            (format!("node {node}: 0 pages of 2 MiB"), format!("{pages} are held by v/vdu0/0, running or not: they go first")),
+        ];
+        assert_eq!((done.failed.as_slice(), done.done.len()), (&why[..], 1), "stopped {stopped}: {done:?}");
+        assert_eq!(is(&b), ([64, 0], 4), "the other node's are given back");
+        let record = b.core().host.record().expect("read");
+        let other = |s: &HostSetting| matches!(s, HostSetting::HugePages { node: n, .. } if *n != node);
+        assert_eq!((record.before.len(), record.made), (2, made.into_iter().filter(|s| !other(s)).collect::<Vec<_>>()), "kept over boots");
+        b.assert_state(b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
+        assert_eq!(b.core().host.undo().expect("undone").failed, []);
+        assert_eq!((is(&b), b.core().host.record().expect("read")), (([0, 0], 0), HostRecord::default()));
+    }
+}
+
+#[test]
+fn the_number_of_vfs_stays_while_a_guest_holds_one_that_is_not_bound() {
+    let (b, id, pf) = set_up(true);
+    let Given::Vf { before, .. } = held(&b, id).given[0].clone() else { panic!("a VF") };
+    b.sim.release_vf(&before).expect("as after a boot");
+    let wanted = |count: u16| {
+        b.core().host.set_desired(Desired { pfs: vec![(PfName::Address(pf), count)], ..Desired::default() });
+        let p = b.core().host.plan().expect("a plan");
+        (p.items.len(), p.blocked.into_iter().map(|x| x.why).collect::<Vec<_>>())
+    };
+    assert_eq!(wanted(4), (0, vec![]));
+    let why = "it is held by v/vdu0/0, running or not: the number of its VFs (4) changes only while it is not";
+    assert_eq!((wanted(6), wanted(0)), ((0, vec![why.into()]), (0, vec![why.into()])));
+    // Those that are lost come again.
+    b.sim.set(&HostSetting::Vfs { pf, count: 0 }).expect("lost");
+    assert_eq!(wanted(4), (1, vec![]));
 }

@@ -4,7 +4,7 @@
 use super::{flavour::to, guests};
 use crate::{
     model::{
-        epa::{PagePolicy, PinPolicy},
+        epa::{EmulatorPolicy, PagePolicy, PinPolicy},
         error::Kind as FaultKind,
         hw::{CpuSet, PageSize},
         id::{OpId, VnfId, VnfcId},
@@ -94,6 +94,49 @@ fn end(b: &TestBox, id: VnfId) {
 
 fn says(b: &TestBox) -> Vec<String> {
     b.core().vnfm().usage().expect("usage").1
+}
+
+#[test]
+fn a_real_time_guest_whose_emulator_has_no_cpu_beside_it_is_told_before_and_after() {
+    let warned = |b: &TestBox, id: VnfId| {
+        let about = |all: &[String]| all.iter().filter(|w| w.contains("QEMU's own threads")).cloned().collect::<Vec<_>>();
+        let dry = about(&b.core().vnfm().dry_instantiate(id, &ask_vnf()).expect("a place").warnings);
+        let op = b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+        assert_eq!(about(&op.warnings), dry);
+        let emulator = b.sim.pins(guests(&b.vnf(id))[0]).into_iter().find(|(t, _)| *t == Thread::Emulator).expect("pinned").1;
+        (dry, emulator.to_string())
+    };
+    let real_time = |vcpus, list: &str, emulator| {
+        of_one("rt", vcpus, |v| {
+            let epa = &mut v.flavours[0].vdus[0].epa;
+            (epa.pinning, epa.emulator, epa.real_time, epa.locked) = (PinPolicy::Dedicated, emulator, cpus(list), true);
+        })
+    };
+    let why = |vcpus: &str| {
+        vec![format!(
+            "v/vdu0/0: QEMU's own threads have no CPU but those of its vCPUs, and its real-time vCPUs {vcpus} go before them: they may \
+             wait long (emulator-threads-policy: ISOLATE, or a CPU of its node to float over, would do)"
+        )]
+    };
+    let (share, alone) = (EmulatorPolicy::Share, EmulatorPolicy::Isolate);
+    // Node 1 has the CPUs 2 and 3.
+    for (isolated, vnfd, want) in [
+        ("2-3", real_time(2, "1", share), (why("1"), "2-3".to_owned())),
+        ("", real_time(2, "0-1", share), (why("0-1"), "2-3".to_owned())),
+        ("2-3", real_time(1, "0", share), (why("0"), "2".to_owned())),
+        ("2-3", real_time(1, "0", alone), (vec![], "3".to_owned())),
+        ("2", real_time(1, "0", share), (vec![], "3".to_owned())),
+        ("2-3", real_time(2, "", share), (vec![], "2-3".to_owned())),
+    ] {
+        let b = small_box();
+        let mut facts = b.sim.facts().expect("facts");
+        facts.isolated = cpus(isolated);
+        b.sim.set_hardware(facts);
+        reserve(&b, "0-1");
+        b.onboard(vnfd);
+        let id = b.create_vnf("rt");
+        assert_eq!(warned(&b, id), want, "{isolated}");
+    }
 }
 
 #[test]

@@ -10,11 +10,11 @@ use crate::{
         error::Kind,
         host::{DriverName, HostSetting, PfName, VfSetting},
         hw::PciAddr,
-        id::{VnfId, VnfcId},
+        id::{OpId, VnfId, VnfcId},
         op::OpKind,
         place::Missed,
         step::StepState,
-        vnf::{RunState, Stopping},
+        vnf::{Reservation, RunState, Stopping},
     },
     nfvo::runner::Steps,
     node::{
@@ -25,6 +25,7 @@ use crate::{
         Behaviour, Unplug,
         faults::{Method, Rule, Then},
     },
+    store::Durability,
     vim::{
         port::{GuestState, Hardware, Hypervisor},
         setup::Desired,
@@ -39,7 +40,7 @@ fn pf(b: &TestBox) -> PciAddr {
     b.sim.facts().expect("facts").pfs().find(|(d, _)| wan().means(d.addr, &d.ports)).expect("the PF").0.addr
 }
 
-fn reload(b: &TestBox, within_s: u32) -> crate::model::id::OpId {
+fn reload(b: &TestBox, within_s: u32) -> OpId {
     b.core().vnfm().reload_pf(&wan(), Some(within_s), "{}").expect("accepted").id
 }
 
@@ -49,6 +50,11 @@ fn one_up() -> (TestBox, VnfId, VnfcId) {
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
     let guest = guests(&b.vnf(id))[0];
     (b, id, guest)
+}
+
+/// What a refusal says of a PF that has nothing to give.
+fn at_it(op: OpId) -> String {
+    format!("operation {op} is at it (its end would do)")
 }
 
 /// What a look at the guests' functions says.
@@ -154,11 +160,42 @@ fn while_a_pf_is_reloaded_its_guests_are_not_changed_and_it_has_nothing_to_give(
     assert!(e.text().contains(&format!("operation {op} is at PF")), "{e}");
     let refused = b.assert_state(b.instantiate_vnf(other), "ROLLED_BACK");
     let reasons = refused.error.expect("the refusal").reasons;
-    assert!(reasons.contains(&format!("PF {}: operation {op} is at it; ask again at its end", pf(&b))), "{reasons:?}");
+    assert!(reasons.iter().any(|r| r.contains(&pf(&b).to_string()) && r.ends_with(&at_it(op))), "{reasons:?}");
     b.core().nfvo.retry(op).expect("accepted");
     b.assert_state(op, "COMPLETED");
     b.assert_vnf_up(id);
     b.assert_state(b.instantiate_vnf(other), "COMPLETED");
+}
+
+#[test]
+fn a_pf_under_a_reload_goes_to_no_guest_whole_and_is_never_taken_from_one_that_has_it() {
+    let (b, id) = vnf_box(&Shape { whole: true, ..Shape::with_vf() });
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    let guest = b.store().require::<Reservation>(&id).expect("reserved");
+    let end = || b.assert_state(b.core().vnfm().terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
+    end();
+    b.sim.faults().add(Rule::next(Method::ReloadPf, Then::Fail(Kind::Conflict)));
+    let op = b.assert_state(reload(&b, 30), "FAILED_TEMP").id;
+    let refused = b.assert_state(b.instantiate_vnf(id), "ROLLED_BACK");
+    let reasons = refused.error.expect("the refusal").reasons;
+    assert!(reasons.iter().any(|r| r.contains(&pf(&b).to_string()) && r.ends_with(&at_it(op))), "{reasons:?}");
+    // As a box has it that gave such a card away nevertheless.
+    b.store().write(Durability::Barrier, |tx| tx.put(&guest)).expect("put");
+    b.sim.faults().reset_counts();
+    for again in [b.core().nfvo.retry(op), b.core().nfvo.rollback(op)] {
+        let e = again.expect_err("a guest has it");
+        assert_eq!(
+            (e.kind(), e.text()),
+            (Kind::Conflict, &*format!("operation {op} (RELOAD_PF) cannot go on: PF {} is with a guest whole", pf(&b)))
+        );
+        assert_eq!(e.reasons(), ["guest v/vdu0/0 has it: its end first, or mark the operation as failed"]);
+    }
+    assert_eq!((b.sim.faults().count(Method::ReloadPf), b.sim.faults().count(Method::EnsurePf)), (0, 0));
+    b.store().write(Durability::Barrier, |tx| tx.delete::<Reservation>(&id).map(drop)).expect("deleted");
+    b.core().nfvo.retry(op).expect("accepted");
+    b.assert_state(op, "COMPLETED");
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    end();
 }
 
 #[test]

@@ -330,3 +330,21 @@ fn reserved_cpu_time_is_held_until_the_guest_ends_and_refused_where_it_is_spent_
     b.sim.set_hardware(edge_server());
     b.assert_state(b.instantiate_vnf(second), "COMPLETED");
 }
+
+#[test]
+fn a_limit_of_cpu_time_is_refused_where_no_clock_is_told_before_anything_is_made() {
+    use crate::model::epa::{Quota, Quotas};
+    let b = TestBox::new();
+    let mut v = crate::node::kit::vnfd("vnf", &Shape::small());
+    let cpu = Quota { limit: Some(1500), ..Quota::default() };
+    v.flavours[0].vdus[0].epa.quotas = Quotas { cpu, ..Quotas::default() };
+    b.onboard(v);
+    let id = b.create_vnf("vnf");
+    b.core().vnfm().dry_instantiate(id, &ask_vnf()).expect("told");
+    b.sim.set_hardware(crate::model::host::HostFacts { mhz: None, ..edge_server() });
+    b.core().vnfm().facts().expect("facts");
+    let said = "v/vdu0/0: 1500 MHz are to be its limit, and this host does not tell the clock of its CPUs (`bothy host facts`)";
+    let op = b.assert_state(b.instantiate_vnf(id), "ROLLED_BACK");
+    assert_eq!(op.error.expect("the refusal").reasons, [said]);
+    b.assert_nothing_left();
+}

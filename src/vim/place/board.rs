@@ -78,6 +78,23 @@ pub struct Board {
     pub roamers: bool,
 }
 
+impl Board {
+    /// Nothing of this card goes to anybody.
+    pub fn close(&mut self, card: PciAddr, why: &SmolStr) {
+        for c in self.cards.iter_mut().filter(|c| c.address == card) {
+            c.vfs.clear();
+            (c.shared, c.whole) = (Err(why.clone()), Err(why.clone()));
+        }
+    }
+
+    /// Large pages that somebody else has are not there.
+    pub fn lose_pages(&mut self, node: u16, size: PageSize, pages: u64) {
+        if let Some(left) = self.nodes.iter_mut().find(|n| n.id == node).and_then(|n| n.huge.get_mut(&size)) {
+            *left = left.saturating_sub(pages);
+        }
+    }
+}
+
 /// A core with threads to spare.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FreeCore {

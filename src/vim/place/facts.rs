@@ -9,7 +9,7 @@ use smol_str::{SmolStr, format_smolstr};
 use super::board::{Board, Card, Core, Node};
 use crate::model::order::Order as _;
 use crate::model::{
-    host::{DriverName, Function, HostFacts, NumaNode, PciDevice},
+    host::{DriverName, Function, HostFacts, NumaNode, PciDevice, PortUse},
     hw::{CpuSet, PageSize, PciAddr},
     size::MiB,
     tree::tree,
@@ -62,8 +62,14 @@ impl Board {
 }
 
 /// Why nothing goes to a guest, and where that is changed.
-const NO_IOMMU: &str =
-    "the host's IOMMU is off, without which no guest gets a device (`iommu = true` in [host] would do: `bothy host plan` shows how)";
+fn no_iommu(facts: &HostFacts) -> SmolStr {
+    let would_do = if facts.kernel.args.ask_for_iommu() {
+        "its kernel arguments are there: VT-d or AMD-Vi switched on in the firmware would do"
+    } else {
+        "`iommu = true` in [host] would do: `bothy host plan` shows how"
+    };
+    format_smolstr!("the host's IOMMU is off, without which no guest gets a device ({would_do})")
+}
 const NO_GROUP: &str = "in no IOMMU group (VT-d or AMD-Vi switched on for it in the firmware would do)";
 
 fn card(d: &PciDevice, facts: &HostFacts) -> Option<Card> {
@@ -76,12 +82,20 @@ fn card(d: &PciDevice, facts: &HostFacts) -> Option<Card> {
     let port = d.ports.first();
     let grouped = |vf: PciAddr| facts.device(vf).is_some_and(|d| d.iommu_group.is_some());
     let taken = |vf: PciAddr| facts.device(vf).is_some_and(|d| d.user.is_some());
-    let vfs: Vec<(u16, PciAddr)> = made.iter().copied().filter(|(_, vf)| facts.iommu && grouped(*vf) && !taken(*vf)).collect();
-    let shared = match (facts.iommu, made.is_empty(), vfs.is_empty()) {
-        (false, _, _) => Err(NO_IOMMU.into()),
-        (true, false, true) if made.iter().any(|(_, vf)| taken(*vf)) => Err("other programs have its VFs (their end would do)".into()),
-        (true, false, true) => Err(format_smolstr!("its VFs are {NO_GROUP}")),
-        (true, _, _) => Ok(()),
+    let shares = |vf: PciAddr| facts.device(vf).and_then(|d| group_mates(d, facts));
+    let may = |vf: PciAddr| facts.iommu && grouped(vf) && !taken(vf) && shares(vf).is_none();
+    let vfs: Vec<(u16, PciAddr)> = made.iter().copied().filter(|(_, vf)| may(*vf)).collect();
+    let mates = made.iter().filter(|(_, vf)| !taken(*vf)).find_map(|(_, vf)| shares(*vf));
+    let shared = if !facts.iommu {
+        Err(no_iommu(facts))
+    } else if made.is_empty() || !vfs.is_empty() {
+        Ok(())
+    } else if let Some(mates) = mates {
+        Err(format_smolstr!("its VFs share an IOMMU group with {mates} (a slot where each has a group of its own would do)"))
+    } else if made.iter().any(|(_, vf)| taken(*vf)) {
+        Err("other programs have its VFs (their end would do)".into())
+    } else {
+        Err(format_smolstr!("its VFs are {NO_GROUP}"))
     };
     Some(Card {
         address: d.addr,
@@ -97,26 +111,44 @@ fn card(d: &PciDevice, facts: &HostFacts) -> Option<Card> {
     })
 }
 
+/// Devices that can only go to the guest that this one goes to; bridges stay with the host.
+fn group_mates(d: &PciDevice, facts: &HostFacts) -> Option<SmolStr> {
+    let group = d.iommu_group?;
+    let mut mates = facts.devices.iter().filter(|o| o.iommu_group == Some(group) && o.addr != d.addr && !o.class.is_bridge());
+    let first = mates.next()?.addr;
+    Some(match mates.count() {
+        0 => format_smolstr!("{first}"),
+        more => format_smolstr!("{first} and {more} more"),
+    })
+}
+
 /// Why a device cannot be given away whole, and what would change that.
 fn whole(d: &PciDevice, facts: &HostFacts) -> Result<(), SmolStr> {
     if d.class.is_bridge() {
         return Err("it is a bridge, which stays with the host".into());
     }
     if !facts.iommu {
-        return Err(NO_IOMMU.into());
+        return Err(no_iommu(facts));
     }
-    let Some(group) = d.iommu_group else { return Err(format_smolstr!("it is {NO_GROUP}")) };
+    if d.iommu_group.is_none() {
+        return Err(format_smolstr!("it is {NO_GROUP}"));
+    }
     let of_it = |o: &&PciDevice| o.addr == d.addr || matches!(o.function, Function::Vf { pf, .. } if pf == d.addr);
     if let Some((other, user)) = facts.devices.iter().filter(of_it).find_map(|o| Some((o.addr, o.user.as_ref()?))) {
         let what = if other == d.addr { "it".into() } else { format_smolstr!("its VF {other}") };
         return Err(format_smolstr!("{user} has {what}, and is no guest of Bothy's (its end would do)"));
     }
-    let ours = |o: &&PciDevice| o.iommu_group == Some(group) && o.addr != d.addr && !o.class.is_bridge();
-    if let Some(other) = facts.devices.iter().find(ours) {
+    if let Some(mates) = group_mates(d, facts) {
         return Err(format_smolstr!(
-            "{} is in its IOMMU group, and would have to go with it (a slot where it has a group of its own would do)",
-            other.addr
+            "it shares an IOMMU group with {mates}, which would have to go with it (a slot where it has a group of its own would do)"
         ));
+    }
+    if let Some((p, used)) = d.ports.iter().find_map(|p| Some((&p.name, p.used.as_ref()?))) {
+        return Err(match used {
+            PortUse::DefaultRoute => format_smolstr!("the host's default route is by its interface {p} (another for that would do)"),
+            PortUse::Addresses => format_smolstr!("the host has addresses on its interface {p} (none there would do)"),
+            PortUse::LegOf(of) => format_smolstr!("its interface {p} is a leg of {of} (out of that it would do)"),
+        });
     }
     if d.ports.iter().any(|p| p.up)
         && d.driver.as_ref() != Some(&DriverName::VFIO)

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{
-        host::{Function, HostFacts, Mbps, NodeId},
+        host::{Function, HostFacts, KernelArgs, Mbps, NodeId, PciClass, PortUse},
         hw::PageSize,
         size::MiB,
     },
@@ -116,8 +116,14 @@ fn what_no_guest_can_be_given_is_refused_at_placement_with_what_would_make_it() 
     let wan = |why: &str| format!("a: fast: ens1f0 (0000:10:00.0, node 0): {why}");
     assert_eq!(said(&|_| {}, &vf), "0000:10:02.0");
     assert_eq!(said(&|_| {}, &pf), "0000:10:00.0");
-    assert_eq!(said(&|f| f.iommu = false, &vf), wan(off));
-    assert_eq!(said(&|f| f.iommu = false, &pf), wan(off));
+    let firmware = "the host's IOMMU is off, without which no guest gets a device (its kernel arguments are there: VT-d or AMD-Vi switched on in \
+                    the firmware would do)";
+    let alone = |f: &mut HostFacts| (f.iommu, f.kernel.args) = (false, KernelArgs::parse("ro intel_iommu=on"));
+    for kind in [&vf, &pf] {
+        assert_eq!(said(&|f| (f.iommu, f.kernel.args) = (false, KernelArgs::default()), kind), wan(off));
+        assert_eq!(said(&alone, kind), wan(off), "the plan has one more");
+        assert_eq!(said(&|f| f.iommu = false, kind), wan(firmware));
+    }
     let vfs = |f: &mut HostFacts| without_group(f, |d| matches!(d, Function::Vf { .. }));
     assert_eq!(said(&vfs, &vf), wan(&format!("its VFs are {no_group}")));
     assert_eq!(
@@ -135,10 +141,30 @@ fn what_no_guest_can_be_given_is_refused_at_placement_with_what_would_make_it() 
     };
     assert_eq!(said(&none, &vf), wan("it has no VFs (1 would do: `vfs` in [host] pf, then `bothy host apply`)"));
     let together = |f: &mut HostFacts| f.devices.iter_mut().for_each(|d| d.iommu_group = Some(1));
-    assert!(
-        said(&together, &pf)
-            .contains("is in its IOMMU group, and would have to go with it (a slot where it has a group of its own would do)")
+    assert_eq!(
+        said(&together, &pf),
+        wan(
+            "it shares an IOMMU group with 0000:10:02.0 and 4 more, which would have to go with it (a slot where it has a group of its own would do)"
+        )
     );
+    let shared = |with: &str| wan(&format!("its VFs share an IOMMU group with {with} (a slot where each has a group of its own would do)"));
+    assert_eq!(said(&together, &vf), shared("0000:10:00.0 and 4 more"));
+    // A pair of VFs in one group, a VF with its PF, and one that has only a bridge beside it.
+    let into = |f: &mut HostFacts, group, of: &dyn Fn(&Function) -> bool| {
+        f.devices.iter_mut().filter(|d| of(&d.function)).for_each(|d| d.iommu_group = Some(group));
+    };
+    let of_wan = |f: &Function| matches!(f, Function::Vf { pf, .. } if pf.bus() == 0x10);
+    assert_eq!(said(&|f| into(f, 7, &of_wan), &vf), shared("0000:10:02.1"));
+    let with_pf = |f: &mut HostFacts| into(f, 7, &|d| matches!(d, Function::Pf(_) | Function::Vf { index: 0, .. }));
+    assert_eq!(said(&with_pf, &vf), "0000:10:02.1", "the one that is alone");
+    let bridge = |f: &mut HostFacts| {
+        into(f, 7, &|d| matches!(d, Function::Vf { pf, index: 0 } if pf.bus() == 0x10));
+        let mut port = f.devices[0].clone();
+        (port.addr, port.class, port.function) = ("0:1.0".parse().expect("address"), PciClass(0x06_0400), Function::Plain);
+        port.iommu_group = Some(7);
+        f.devices.insert(0, port);
+    };
+    assert_eq!(said(&bridge, &vf), "0000:10:02.0", "bridges stay with the host");
     let id = DeviceKind::Pci { vendor: 0x8086, device: 0x1592 };
     assert_eq!(said(&|_| {}, &id), "0000:10:00.0");
     let used = |f: &mut HostFacts| f.devices.retain(|d| d.addr.bus() == 0x20);
@@ -146,6 +172,16 @@ fn what_no_guest_can_be_given_is_refused_at_placement_with_what_would_make_it() 
         said(&used, &id),
         "a: fast: ens2f0 (0000:20:00.0, node 0): the host uses its interface (the interface down, or a `network` for it in [host] pf, would do)"
     );
+    // The host's own network is on it, whatever network of guests' it is on as well.
+    for (used, why) in [
+        (PortUse::DefaultRoute, "the host's default route is by its interface ens1f0 (another for that would do)"),
+        (PortUse::Addresses, "the host has addresses on its interface ens1f0 (none there would do)"),
+        (PortUse::LegOf("br0".into()), "its interface ens1f0 is a leg of br0 (out of that it would do)"),
+    ] {
+        let own = |f: &mut HostFacts| f.devices[0].ports[0].used = Some(used.clone());
+        assert_eq!(said(&own, &pf), wan(why));
+        assert_eq!(said(&own, &vf), "0000:10:02.0", "its functions are guests' all the same");
+    }
     // Another program has the device, or a function of it.
     let qemu = |f: &mut HostFacts, of: fn(&Function) -> bool| {
         f.devices.iter_mut().filter(|d| of(&d.function)).for_each(|d| d.user = Some("qemu (42)".into()));

@@ -41,8 +41,9 @@ pub(super) fn wanted(desired: &Desired, facts: &HostFacts, boot: Option<&BootArg
     // A kernel that remaps by itself (AMD's does) needs no word for it.
     let ours = |key: &str| boot.is_some_and(|b| b.committed.get(key).is_some());
     if desired.iommu && (!facts.iommu || ours("intel_iommu")) {
-        all.push(Wanted { args: vec![arg("intel_iommu", "on")], why: "devices go to guests only through an IOMMU".into() });
-        all.push(Wanted { args: vec![arg("iommu", "pt")], why: "the host's own devices are not slowed by it".into() });
+        let why = ["devices go to guests only through an IOMMU", "the host's own devices are not slowed by it"];
+        let both = KernelArgs::IOMMU.iter().zip(why);
+        all.extend(both.map(|((key, value), why)| Wanted { args: vec![arg(key, value)], why: why.into() }));
     }
     let giant: Vec<String> =
         desired.hugepages.iter().filter(|p| p.size == PageSize::Huge1G && p.pages > 0).map(|p| format!("{}:{}", p.node, p.pages)).collect();

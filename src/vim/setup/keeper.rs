@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{BootBlock, Desired, HostPlan, Needs, plan};
+use super::{BootBlock, Desired, HostPlan, Needs, plan, plan::broken};
 use crate::{
     model::{
         error::{Fault, Kind, Result},
@@ -77,9 +77,12 @@ impl Keeper {
     pub fn plan(&self) -> Result<HostPlan> {
         let (facts, boot) = (self.hardware.facts()?, self.block.read()?);
         let mut p = plan(&lock(&self.desired), &facts, boot.as_ref());
-        let held: Vec<Held> = self.store.list::<Reservation>()?.into_iter().flat_map(|r| r.placed).collect();
-        p.keep_promises(&held);
+        p.keep_promises(&facts, &self.held()?);
         Ok(p)
+    }
+    /// What guests have of the host, running or not.
+    fn held(&self) -> Result<Vec<Held>> {
+        Ok(self.store.list::<Reservation>()?.into_iter().flat_map(|r| r.placed).collect())
     }
     /// The kernel arguments that the configuration means for such a host; none while the CPUs or pages that it names
     /// cannot be.
@@ -117,11 +120,19 @@ impl Keeper {
         if made.is_empty() {
             return Ok(out);
         }
-        let facts = self.hardware.facts()?;
+        let (facts, held) = (self.hardware.facts()?, self.held()?);
         for want in again(&made, &facts) {
-            out.tell(describe(&want), self.hardware.set(&want));
+            out.tell(describe(&want), self.set(&want, &facts, &held));
         }
         Ok(out)
+    }
+
+    /// Set, unless guests hold what goes with it.
+    fn set(&self, want: &HostSetting, facts: &HostFacts, held: &[Held]) -> Result<()> {
+        match broken(want, facts, held) {
+            Some(why) => Err(Fault::conflict(why)),
+            None => self.hardware.set(want),
+        }
     }
 
     /// This boot is sound: if it was a trial, its arguments are what every boot has from now on.
@@ -141,18 +152,32 @@ impl Keeper {
         }
     }
 
-    /// Each thing as it was before the first apply. What does not go back stays recorded.
+    /// Each thing as it was before the first apply. What does not go back stays recorded; what guests hold stays as it
+    /// was made.
     pub fn undo(&self) -> Result<Done> {
+        self.undo_beside(&self.held()?)
+    }
+
+    /// The same where there are no guests any more, whatever records say of them.
+    pub fn undo_all(&self) -> Result<Done> {
+        self.undo_beside(&[])
+    }
+
+    fn undo_beside(&self, held: &[Held]) -> Result<Done> {
         let _one = lock(&self.one);
         let mut record = self.record()?;
+        let facts = if held.is_empty() || record.before.is_empty() { HostFacts::default() } else { self.hardware.facts()? };
         // First: what is kept while bothy runs must not be made again just as it goes.
-        if !std::mem::take(&mut record.made).is_empty() {
+        let made = record.made.len();
+        let stays: Vec<_> = record.before.iter().filter(|b| broken(b, &facts, held).is_some()).map(HostSetting::target).collect();
+        record.made.retain(|m| stays.contains(&m.target()));
+        if record.made.len() != made {
             self.store.write(Durability::Barrier, |tx| tx.put(&record))?;
         }
         let mut out = Done::default();
         let mut left = Vec::new();
         for before in record.before.iter().rev() {
-            let done = self.hardware.set(before);
+            let done = self.set(before, &facts, held);
             // Only where the kernel moves it itself: so it was never moved, or its number is another's by now. All else
             // that kept it from going back may pass.
             if matches!((before, &done), (HostSetting::Irq { .. }, Err(f)) if f.kind() == Kind::Conflict) {

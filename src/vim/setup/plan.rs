@@ -8,7 +8,7 @@ use super::{
     keeper::TRIAL,
 };
 use crate::model::{
-    host::{BootArgs, DriverName, HostFacts, HostSetting, KernelArg, KernelArgs, NodeId, PciDevice, PfName},
+    host::{BootArgs, DriverName, HostFacts, HostSetting, KernelArg, KernelArgs, PciDevice, PfName},
     hw::{CpuSet, PageSize},
     place::Held,
 };
@@ -62,21 +62,10 @@ impl HostPlan {
     fn block(&mut self, what: impl Into<String>, why: impl Into<String>) {
         self.blocked.push(Blocked { what: what.into(), why: why.into() });
     }
-    /// Pages that guests hold, also while they are off, are not given back to the kernel: their next start needs them.
-    pub(super) fn keep_promises(&mut self, held: &[Held]) {
-        let on = |h: &Held, node: NodeId, size: PageSize| -> u64 {
-            let cells = h.at.cells.iter().filter(|c| h.at.page == size && c.memory_node == node.0);
-            cells.map(|c| size.pages(c.memory)).sum()
-        };
+    /// What guests were given stays as it is.
+    pub(super) fn keep_promises(&mut self, facts: &HostFacts, held: &[Held]) {
         for item in std::mem::take(&mut self.items) {
-            let broken = item.changes.iter().find_map(|change| {
-                let (HostSetting::HugePages { pages: now, .. }, HostSetting::HugePages { node, size, pages }) = change else { return None };
-                let who: Vec<(&str, u64)> = held.iter().map(|h| (h.name.as_str(), on(h, *node, *size))).filter(|(_, n)| *n > 0).collect();
-                let all: u64 = who.iter().map(|(_, n)| n).sum();
-                let names: Vec<&str> = who.iter().map(|(name, _)| *name).collect();
-                (pages < now && *pages < all).then(|| format!("{all} are held by {}, running or not: they go first", names.join(", ")))
-            });
-            match broken {
+            match item.changes.iter().find_map(|(_, want)| broken(want, facts, held)) {
                 Some(why) => self.block(item.what, why),
                 None => self.items.push(item),
             }
@@ -87,6 +76,34 @@ impl HostPlan {
     }
 }
 
+/// What of guests' places a change would break. They keep them while they are off, too: their next start needs the pages,
+/// and the VFs that they were promised.
+pub(super) fn broken(want: &HostSetting, facts: &HostFacts, held: &[Held]) -> Option<String> {
+    let names = |who: &[&Held]| who.iter().map(|h| h.name.as_str()).collect::<Vec<_>>().join(", ");
+    match want {
+        HostSetting::HugePages { node, size, pages } => {
+            let on = |h: &Held| -> u64 {
+                let cells = h.at.cells.iter().filter(|c| h.at.page == *size && c.memory_node == node.0);
+                cells.map(|c| size.pages(c.memory)).sum()
+            };
+            let now = facts.node(*node).and_then(|n| n.pages(*size)).map_or(0, |p| p.total);
+            let who: Vec<&Held> = held.iter().filter(|h| on(h) > 0).collect();
+            let all: u64 = who.iter().map(|h| on(h)).sum();
+            (*pages < now && *pages < all).then(|| format!("{all} are held by {}, running or not: they go first", names(&who)))
+        }
+        HostSetting::Vfs { pf, count } => {
+            let now = facts.pfs().find(|(d, _)| d.addr == *pf).map_or(0, |(_, pf)| pf.vfs.len());
+            // VFs that are lost already are not lost by this.
+            let has = |h: &&Held| h.at.devices.iter().any(|d| d.card == *pf && facts.device(d.address).is_some());
+            let who: Vec<&Held> = held.iter().filter(has).collect();
+            (usize::from(*count) != now && !who.is_empty()).then(|| {
+                format!("it is held by {}, running or not: the number of its VFs ({now}) changes only while it is not", names(&who))
+            })
+        }
+        HostSetting::Governor { .. } | HostSetting::Irq { .. } => None,
+    }
+}
+
 /// `boot`: what the boot loader has for Bothy; `None` where none listens.
 pub fn plan(desired: &Desired, facts: &HostFacts, boot: Option<&BootArgs>) -> HostPlan {
     let mut p = HostPlan::default();
@@ -94,6 +111,9 @@ pub fn plan(desired: &Desired, facts: &HostFacts, boot: Option<&BootArgs>) -> Ho
     let giant = hugepages(&mut p, desired, facts);
     vfs(&mut p, desired, facts);
     governor(&mut p, desired, facts);
+    if desired.iommu && !facts.iommu && facts.kernel.args.ask_for_iommu() {
+        p.block("IOMMU", "it is off though the kernel has its arguments: VT-d or AMD-Vi is to be switched on in the firmware");
+    }
     if sound {
         interrupts(&mut p, desired, facts);
     }

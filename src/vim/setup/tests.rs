@@ -289,6 +289,7 @@ fn a_trial_that_comes_up_is_committed_and_one_that_does_not_is_offered_again() {
     let sound = BootArgs { committed: trial.clone(), ..BootArgs::default() };
     assert_eq!(r.boot(), sound);
     assert_eq!(r.keeper.settle_boot().expect("asked"), Settled::Nothing, "once");
+    assert!(r.sim.facts().expect("facts").iommu, "its arguments are there");
     let reboots: Vec<_> = r.left().into_iter().filter(|(needs, _)| *needs != Needs::Nothing).collect();
     assert_eq!(reboots, []);
     r.sim.boot_box(true);
@@ -298,6 +299,28 @@ fn a_trial_that_comes_up_is_committed_and_one_that_does_not_is_offered_again() {
     let done = r.keeper.undo().expect("undone");
     assert!(done.reboot && done.failed.is_empty(), "{done:?}");
     assert_eq!((r.boot().trial, r.boot().armed), (Some(KernelArgs::default()), true));
+}
+
+#[test]
+fn an_iommu_that_is_off_with_its_arguments_is_the_firmwares_to_switch_on() {
+    let r = rig(raw(), Desired { iommu: true, ..Desired::default() });
+    let seen = |r: &Rig| {
+        let p = r.keeper.plan().expect("a plan");
+        (r.sim.facts().expect("facts").iommu, p.items.len(), p.blocked.into_iter().map(|b| (b.what, b.why)).collect::<Vec<_>>())
+    };
+    r.sim.set_vtd(false);
+    assert_eq!(seen(&r), (false, 2, vec![]), "the arguments come first");
+    r.keeper.apply().expect("applied");
+    r.sim.boot_box(true);
+    assert_eq!(r.keeper.settle_boot().expect("asked"), Settled::Kept, "the boot is sound");
+    let why = "it is off though the kernel has its arguments: VT-d or AMD-Vi is to be switched on in the firmware";
+    assert_eq!(seen(&r), (false, 0, vec![("IOMMU".into(), why.into())]));
+    r.keeper.set_desired(Desired::default());
+    assert_eq!(seen(&r), (false, 0, vec![]), "nobody wants it");
+    r.keeper.set_desired(Desired { iommu: true, ..Desired::default() });
+    r.sim.set_vtd(true);
+    r.sim.boot_box(true);
+    assert_eq!(seen(&r), (true, 0, vec![]));
 }
 
 #[test]

@@ -208,7 +208,9 @@ fn a_guest_that_is_not_placed_as_it_asked_is_refused_with_each_reason() {
     assert_eq!(reasons(&|_| {}), "");
     let placed = |s: &mut DomainSpec, f: &dyn Fn(&mut Placed)| f(s.placed.as_mut().expect("placed"));
     type Change<'a> = &'a dyn Fn(&mut DomainSpec);
-    let cases: [(Change<'_>, &str); 8] = [
+    let many = |count| vec![DeviceWish { what: DeviceMatch::Id { vendor: 0x8086, device: 0x0d5d }, count }];
+    let cases: [(Change<'_>, &str); 9] = [
+        (&|s| s.epa.devices = many(9), "it asks for 9 PCI devices, and a guest can have 8; it asks for 9 PCI devices, and 0 were placed"),
         (&|s| s.placed = None, "a virtual function, and was given a port of the switch; it asks for CPUs of its own"),
         (&|s| placed(s, &|p| p.nics[1] = PlacedNic::VhostUser), "was given a vhost-user port"),
         (&|s| placed(s, &|p| p.nics.truncate(1)), "it has 2 NICs, and 1 were placed"),
