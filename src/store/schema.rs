@@ -14,6 +14,7 @@ use crate::model::{
     access::{Account, AuditEnds, AuditEntry, Project, Role, Token},
     alarm::{Alarm, AlarmList},
     artefact::Artefacts,
+    capacity::CapacityThreshold,
     central::{CentralNfvo, GrantAsk, SnapshotOwner},
     chain::Chain,
     error::Result,
@@ -94,6 +95,7 @@ records! {
     PmReport, PmReport, 1, (Uuid, Uuid), |r| (r.job, r.id), news::of_report;
     VnfIndicators, Indicator, 1, VnfId, |r| r.vnf, news::of_indicators;
     Threshold, Threshold, 1, Uuid, |r| r.id, news::of_threshold;
+    CapacityThreshold, CapacityThreshold, 1, Uuid, |r| r.id, |b, a, _| Ok(news::of_capacity(b, a));
     VnfSnapshot, Snapshot, 2 <- old::snapshot, SnapshotId, |r| r.id;
     Secret, Secret, 1, SmolStr, |r| r.key();
     Controller, Controller, 1, SmolStr, |r| r.name.clone();

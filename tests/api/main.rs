@@ -7,6 +7,7 @@ mod alarms;
 mod alter;
 mod artefacts;
 mod backup;
+mod capacity;
 mod central;
 mod central_pair;
 mod cli;
