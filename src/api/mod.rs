@@ -9,6 +9,7 @@ pub mod admin;
 pub mod alarms;
 pub mod auth;
 pub mod blocking;
+pub mod bring;
 pub mod callback;
 pub mod conditional;
 pub mod content;

@@ -170,6 +170,8 @@ const EXCEPT: &[(&str, &str, Resource, Action)] = &[
     ("POST", "/bothy/v1/chains/{id}/settle", Resource::Ns, Act),
     ("POST", "/bothy/v1/host/network/plan", Resource::Host, Read),
     ("POST", "/bothy/v1/host/reset/plan", Resource::Host, Read),
+    // Whoever may onboard a package; of NFVOs he is shown those of his project.
+    ("POST", "/bothy/v1/nfvos/{name}/packages", Resource::VnfPackage, Create),
     // Whoever types at a guest's console can do anything in it.
     ("GET", "/bothy/v1/vnf/{id}/console", Resource::Guest, Act),
     // No record says whose guest this is.

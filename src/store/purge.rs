@@ -24,7 +24,9 @@ impl Table {
     pub const fn part(self) -> Part {
         match self {
             Table::Meta => Part::Store,
-            Table::VnfPackage | Table::NsDescriptor | Table::PnfDescriptor | Table::Image | Table::Artefacts => Part::Catalogue,
+            Table::VnfPackage | Table::NsDescriptor | Table::PnfDescriptor | Table::Image | Table::Artefacts | Table::Brought => {
+                Part::Catalogue
+            }
             Table::VnfInstance
             | Table::NsInstance
             | Table::Operation

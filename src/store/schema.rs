@@ -15,7 +15,7 @@ use crate::model::{
     alarm::{Alarm, AlarmList},
     artefact::Artefacts,
     capacity::CapacityThreshold,
-    central::{CentralNfvo, GrantAsk, SnapshotOwner},
+    central::{Brought, CentralNfvo, GrantAsk, SnapshotOwner},
     chain::Chain,
     error::Result,
     event::Event,
@@ -76,6 +76,7 @@ records! {
     Remake, Remake, 2 <- old::remake, VnfId, |r| r.vnf;
     Chain, Chain, 3 <- old::chain, NfpId, |r| r.id;
     CentralNfvo, CentralNfvo, 1, SmolStr, |r| r.account.clone();
+    Brought, Brought, 1, VnfPkgId, |r| r.package;
     GrantAsk, GrantAsk, 1, OpId, |r| r.op;
     SnapshotOwner, SnapshotOwner, 1, SnapshotId, |r| r.snapshot;
     GivenGrant, GivenGrant, 1, Uuid, |r| r.id;

@@ -94,11 +94,13 @@ pub enum Table {
     Artefacts,
     /// What of the box's capacity somebody wants to hear of.
     CapacityThreshold,
+    /// Which packages came from a central NFVO.
+    Brought,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 44] = [
+    pub const ALL: [Table; 45] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -143,6 +145,7 @@ impl Table {
         Table::Wanting,
         Table::Artefacts,
         Table::CapacityThreshold,
+        Table::Brought,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -192,6 +195,7 @@ impl Table {
             Table::Wanting => 0x54,
             Table::Artefacts => 0x1d,
             Table::CapacityThreshold => 0x35,
+            Table::Brought => 0x55,
         }
     }
 
@@ -242,6 +246,7 @@ impl Table {
             Table::Wanting => "refused grant",
             Table::Artefacts => "package artefacts",
             Table::CapacityThreshold => "capacity threshold",
+            Table::Brought => "fetched package",
         }
     }
 
@@ -304,6 +309,7 @@ mod tests {
             (0x54, "refused grant"),
             (0x1d, "package artefacts"),
             (0x35, "capacity threshold"),
+            (0x55, "fetched package"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -7,6 +7,7 @@ mod alarms;
 mod alter;
 mod artefacts;
 mod backup;
+mod bring;
 mod capacity;
 mod central;
 mod central_pair;
