@@ -142,6 +142,7 @@ impl Caller {
             | Thing::Alarm(_)
             | Thing::PmJob(_)
             | Thing::Threshold(_)
+            | Thing::CapacityThreshold(_)
             | Thing::Grant(_)
             | Thing::Link(_)
             | Thing::Chain(_) => return Ok(()),

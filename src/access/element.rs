@@ -83,6 +83,7 @@ impl Caller {
             | Thing::VnfPackage(_)
             | Thing::Ns(_)
             | Thing::Grant(_)
+            | Thing::CapacityThreshold(_)
             | Thing::Link(_)
             | Thing::Chain(_) => Vec::new(),
         };

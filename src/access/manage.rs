@@ -21,6 +21,7 @@ use crate::model::order::Order as _;
 use crate::{
     model::{
         access::{Account, CertificateRule, Credentials, Permission, Project, Quota, Role, Token},
+        capacity::CapacityThreshold,
         error::{Fault, Result},
         id::ProjectId,
         ns::NsInstance,
@@ -568,6 +569,7 @@ impl Access {
             ("subscriptions", s.list::<Subscription>()?.iter().filter(|r| r.project == id).count()),
             ("PM jobs", s.list::<PmJob>()?.iter().filter(|r| r.project == id).count()),
             ("thresholds", s.list::<Threshold>()?.iter().filter(|r| r.project == id).count()),
+            ("capacity thresholds", s.list::<CapacityThreshold>()?.iter().filter(|r| r.project == id).count()),
             ("secrets", s.list::<Secret>()?.iter().filter(|r| r.project == id).count()),
         ];
         Ok(counts.into_iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")).collect())

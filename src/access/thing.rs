@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::{
     model::{
         alarm::{Alarm, Object},
+        capacity::CapacityThreshold,
         chain::Chain,
         error::Result,
         grant::GivenGrant,
@@ -37,6 +38,7 @@ pub fn owner(s: &Store, thing: Thing) -> Result<Option<ProjectId>> {
         Thing::Alarm(id) => s.get::<Alarm>(&id)?.filter(|r| r.object != Object::Host).map(|r| r.project),
         Thing::PmJob(id) => s.get::<PmJob>(&id)?.map(|r| r.project),
         Thing::Threshold(id) => s.get::<Threshold>(&id)?.map(|r| r.project),
+        Thing::CapacityThreshold(id) => s.get::<CapacityThreshold>(&id)?.map(|r| r.project),
         Thing::Grant(id) => s.get::<GivenGrant>(&id)?.map(|r| r.project),
         Thing::Link(id) => s.get::<Segment>(&id)?.map(|r| r.project),
         Thing::Chain(id) => s.get::<Chain>(&id)?.map(|r| r.project),
@@ -57,6 +59,7 @@ pub enum Thing {
     Alarm(AlarmId),
     PmJob(Uuid),
     Threshold(Uuid),
+    CapacityThreshold(Uuid),
     Snapshot(SnapshotId),
     Grant(Uuid),
     Link(SegmentId),
@@ -76,6 +79,7 @@ impl Thing {
             Thing::Subscription(id) => format!("there is no subscription {id}"),
             Thing::PmJob(id) => format!("there is no PM job {id}"),
             Thing::Threshold(id) => format!("there is no threshold {id}"),
+            Thing::CapacityThreshold(id) => format!("there is no capacity threshold {id}"),
             Thing::Alarm(id) => format!("there is no alarm {id}"),
             Thing::Snapshot(id) => format!("there is no VNF snapshot {id}"),
             Thing::Grant(id) => format!("there is no grant {id}"),

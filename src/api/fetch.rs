@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -31,6 +31,11 @@ use crate::{
 
 /// As many come at one time; the others wait, UPLOADING.
 static AT_ONCE: Semaphore = Semaphore::const_new(4);
+
+/// A place among those that come now.
+pub(in crate::api) async fn turn() -> Result<SemaphorePermit<'static>> {
+    AT_ONCE.acquire().await.map_err(|_| Fault::bug("nothing is fetched any more"))
+}
 
 /// Something at a URI. It has no `Debug`, so that no log can hold the secret.
 pub struct Source {
@@ -94,11 +99,11 @@ pub(in crate::api) fn plain(uri: &str) -> &str {
 
 async fn to_disk(s: &Services, what: &str, uri: &str, caller: Result<Caller>) -> Result<Upload> {
     let bad = |why: String| Fault::transient(format!("{what}: {} cannot be fetched: {why}", plain(uri)));
-    let _turn = AT_ONCE.acquire().await.map_err(|_| Fault::bug("nothing is fetched any more"))?;
+    let _turn = turn().await?;
     if is_barred(s, &Target::parse(what, uri)?) {
         return Err(Fault::invalid(format!("{what}: {}: {NO_HTTP}", plain(uri))));
     }
-    let (stream, uri) = (caller?.stream().await.map_err(bad)?, plain(uri));
+    let (stream, uri) = (caller?.stream(None).await.map_err(bad)?, plain(uri));
     match stream.status {
         200 => {}
         other if other >= 500 => return Err(bad(format!("the server answered {other}"))),
@@ -110,7 +115,7 @@ async fn to_disk(s: &Services, what: &str, uri: &str, caller: Result<Caller>) ->
 }
 
 /// What an upload would be refused with, as the failure of the package.
-fn fault(p: &Problem) -> Fault {
+pub(in crate::api) fn fault(p: &Problem) -> Fault {
     let passes = p.status.is_server_error() || p.status == axum::http::StatusCode::REQUEST_TIMEOUT;
     Fault::new(if passes { Kind::Transient } else { Kind::Invalid }, p.detail.clone()).with_reasons(p.reasons.clone())
 }

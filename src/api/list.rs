@@ -55,6 +55,11 @@ impl Query {
     /// 400 for what the standard does not know, an attribute the resource does not have, or a marker
     /// that is not one of ours for this very query.
     pub fn parse(uri: &Uri, shape: &'static Shape) -> Answer<Query> {
+        Query::parse_also(uri, shape, &[])
+    }
+
+    /// The same where a filter may name these besides.
+    pub fn parse_also(uri: &Uri, shape: &'static Shape, also: &[&str]) -> Answer<Query> {
         let bad = |why: String| Box::new(Problem::malformed(why));
         let axum::extract::Query(pairs) =
             axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| bad("the query cannot be read".into()))?;
@@ -73,7 +78,7 @@ impl Query {
                 MARKER => marker.replace(value.as_str()).is_some(),
                 old => {
                     let first = old.split('.').next().unwrap_or(old);
-                    if !shape.members.contains(&first) {
+                    if !shape.members.contains(&first) && !also.contains(&first) {
                         return Err(bad(format!(
                             "unknown query parameter '{old}'; known here: filter, all_fields, fields, exclude_fields, exclude_default, {MARKER}, and the attributes of the resource"
                         )));
@@ -86,7 +91,7 @@ impl Query {
                 return Err(bad(format!("the query parameter '{name}' is given twice")));
             }
         }
-        if let Some(m) = filter.members().find(|m| !shape.members.contains(m)) {
+        if let Some(m) = filter.members().find(|m| !shape.members.contains(m) && !also.contains(m)) {
             return Err(bad(format!("the filter names '{m}', which the resource does not have; it has {}", shape.members.join(", "))));
         }
         let selector = Selector::parse(all, fields, without, default, shape).map_err(&bad)?;
@@ -97,6 +102,18 @@ impl Query {
             query.after = Some(query.unmark(m).ok_or_else(|| bad(format!("{MARKER} is none that was given out for this query")))?);
         }
         Ok(query)
+    }
+
+    /// Whether an entry is wanted that is no page's.
+    pub fn wants(&self, v: &Value) -> bool {
+        self.filter.wants(v)
+    }
+    pub fn has_filter(&self) -> bool {
+        self.filter.members().next().is_some()
+    }
+    /// Takes out of it what is not asked for.
+    pub fn select(&self, v: &mut Value) {
+        self.selector.apply(v, self.shape);
     }
 
     /// Whether a member has to be known: it is shown, or the filter looks at it.

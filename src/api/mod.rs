@@ -9,6 +9,8 @@ pub mod admin;
 pub mod alarms;
 pub mod auth;
 pub mod blocking;
+pub mod bring;
+pub mod callback;
 pub mod conditional;
 pub mod content;
 pub mod convert;

@@ -42,6 +42,7 @@ enum Names {
     Alarm,
     PmJob,
     Threshold,
+    CapacityThreshold,
     Snapshot,
     Grant,
     Link,
@@ -98,6 +99,11 @@ const ROWS: &[Row] = &[
     row("/vnfpm/v2/thresholds", Resource::Performance, Names::Threshold),
     row("/nspm/v2/pm_jobs", Resource::Performance, Names::PmJob),
     row("/nspm/v2/thresholds", Resource::Performance, Names::Threshold),
+    // Of the box as a whole; who sets a threshold on it has to be allowed to look at it, which the handler sees to.
+    row("/nfvici/v1/nfvi_capacity_infos", Resource::Host, Names::Nothing),
+    row("/nfvici/v1/capacity_thresholds", Resource::Performance, Names::CapacityThreshold),
+    row("/nfvici/api_versions", Resource::About, Names::Nothing),
+    row("/nfvici/v1/api_versions", Resource::About, Names::Nothing),
     // Of the first majors alone.
     row("/vnfpm/v1/subscriptions", Resource::Subscription, Names::Subscription),
     row("/nspm/v1/subscriptions", Resource::Subscription, Names::Subscription),
@@ -164,6 +170,8 @@ const EXCEPT: &[(&str, &str, Resource, Action)] = &[
     ("POST", "/bothy/v1/chains/{id}/settle", Resource::Ns, Act),
     ("POST", "/bothy/v1/host/network/plan", Resource::Host, Read),
     ("POST", "/bothy/v1/host/reset/plan", Resource::Host, Read),
+    // Whoever may onboard a package; of NFVOs he is shown those of his project.
+    ("POST", "/bothy/v1/nfvos/{name}/packages", Resource::VnfPackage, Create),
     // Whoever types at a guest's console can do anything in it.
     ("GET", "/bothy/v1/vnf/{id}/console", Resource::Guest, Act),
     // No record says whose guest this is.
@@ -296,6 +304,7 @@ pub fn thing(route: &str, path: &str) -> Result<Option<Thing>> {
         Names::Subscription => id.parse().ok().map(Thing::Subscription),
         Names::PmJob => id.parse().ok().map(Thing::PmJob),
         Names::Threshold => id.parse().ok().map(Thing::Threshold),
+        Names::CapacityThreshold => id.parse().ok().map(Thing::CapacityThreshold),
         Names::Alarm => id.parse().ok().map(Thing::Alarm),
         Names::Snapshot => id.parse().ok().map(Thing::Snapshot),
         Names::Grant => id.parse().ok().map(Thing::Grant),
@@ -358,6 +367,8 @@ mod tests {
             "/bothy/v1/host",
             "/bothy/v1/sdn",
             "/bothy/v1/sdn/services",
+            // There is one VIM.
+            "/nfvici/v1/nfvi_capacity_infos",
         ];
         for (path, _) in served().iter().filter(|(p, _)| p.contains('{') && *p != api::hub::RELAY) {
             let row = find(path).expect("a row");

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{
     Ctx, Services,
+    callback::{self, gone_already, subscription, told_of},
     conditional::if_match,
     convert::{Base, pm as convert},
     extract::{self, Id, IdPath},
@@ -23,10 +24,10 @@ use super::{
 use crate::{
     access::manage::Thing,
     model::{
-        error::{Fault, Kind, Result},
+        error::{Fault, Result},
         id::{NsId, ProjectId, VnfId},
         pm::{self, Milli, ObjectType, PmJob, PmReport, Threshold},
-        subscription::{Filter, Source, Subscription},
+        subscription::{Source, Subscription},
         time::Stamp,
     },
     nfvo::Nfvo,
@@ -68,10 +69,10 @@ pub fn routes(of: Of, paths: Paths) -> Routes {
     let [_, job, _, _, threshold] = paths;
     common(of, Tells::Itself, paths)
         .patch(job, move |s: Ctx, base: Base, id: Id<Uuid>, _: NoQuery, h: HeaderMap, r: extract::Json<PmModifications>| {
-            of.modify(of.job_source(), s, base, id, h, r)
+            Of::modify(of.job_source(), s, base, id, h, r)
         })
         .patch(threshold, move |s: Ctx, base: Base, id: Id<Uuid>, _: NoQuery, h: HeaderMap, r: extract::Json<PmModifications>| {
-            of.modify(of.threshold_source(), s, base, id, h, r)
+            Of::modify(of.threshold_source(), s, base, id, h, r)
         })
 }
 
@@ -104,11 +105,6 @@ fn common(of: Of, tells: Tells, [jobs, job, report, thresholds, threshold]: Path
         .delete(threshold, move |s: Ctx, id: Id<Uuid>, q: NoQuery, h: HeaderMap| of.delete(of.threshold_source(), s, id, q, h))
 }
 
-/// Who is told of a job or a threshold, where it has a callback.
-fn subscription(n: &Nfvo, id: Uuid) -> Result<Option<Subscription>> {
-    n.vnfm().store().get::<Subscription>(&id)
-}
-
 /// What a request of either kind has in common.
 struct Asked {
     object_type: ObjectType,
@@ -131,6 +127,9 @@ struct Request<'r> {
 impl Of {
     fn has(self, t: ObjectType) -> bool {
         t.of_service() == (self == Of::Ns)
+    }
+    fn telling(source: Source) -> Of {
+        if matches!(source, Source::NsPmJob | Source::NsThreshold) { Of::Ns } else { Of::Vnf }
     }
     fn job_source(self) -> Source {
         if self == Of::Ns { Source::NsPmJob } else { Source::VnfPmJob }
@@ -355,50 +354,15 @@ impl Of {
         Ok(shown(&headers, t.revision, &convert::threshold(&t, told.as_ref(), &base)))
     }
 
-    /// Another callback or other credentials; 200 with what was changed, without credentials.
     async fn modify(
-        self,
         source: Source,
-        State(s): Ctx,
+        s: Ctx,
         base: Base,
-        Id(id): Id<Uuid>,
+        id: Id<Uuid>,
         headers: HeaderMap,
-        extract::Json(r): extract::Json<PmModifications>,
+        r: extract::Json<PmModifications>,
     ) -> Answer<Response> {
-        let (services, asked) = (s.clone(), r.clone());
-        let change = move |n: &View| {
-            let (revision, project) = self.made(source, n, id)?;
-            if_match(&headers, revision)?;
-            if asked.callback_uri.is_none() && asked.authentication.is_none() {
-                return Err(Fault::invalid("one of callbackUri and authentication is needed"));
-            }
-            let mut faults = Vec::new();
-            let found = subscription(n, id)?;
-            if found.is_none() && asked.callback_uri.is_none() {
-                return Err(Fault::invalid("callbackUri is needed: nobody is told of it yet"));
-            }
-            let mut told = found.unwrap_or_else(|| told_of(id, project, source, String::new(), &base, n));
-            if asked.authentication.is_some() {
-                told.auth = auth_of(&services.notify, id, asked.authentication.clone(), &mut faults)?;
-            }
-            if let Some(to) = &asked.callback_uri {
-                told.callback.clone_from(to);
-            }
-            if faults.is_empty() { Ok((revision, told)) } else { Err(Fault::invalid("the change cannot be made").with_reasons(faults)) }
-        };
-        let (revision, told) = s.domain(change).await?;
-        s.notify.probe(&told).await.map_err(|f| unprocessable(f.into()))?;
-        let notify = s.notify.clone();
-        s.domain(move |n| {
-            // It may have been ended while the callback was tried.
-            self.made(source, n, id)?;
-            // Whoever sets it hears of his own charge only.
-            let element = n.caller().as_element().or(notify.element_of(id)?);
-            gone_already(notify.unsubscribe(source, id))?;
-            notify.subscribe(told, element)
-        })
-        .await?;
-        Ok(shown(&HeaderMap::new(), revision, &PmModifications { callback_uri: r.callback_uri, authentication: None }))
+        callback::modify(source, |source, n, id| Of::telling(source).made(source, n, id), s, base, id, headers, r).await
     }
 
     async fn delete(self, source: Source, State(s): Ctx, Id(id): Id<Uuid>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
@@ -411,31 +375,6 @@ impl Of {
         };
         s.domain(remove).await?;
         Ok(StatusCode::NO_CONTENT)
-    }
-}
-
-/// What is to be told by a callback: it hears of what it measures, and of nothing else.
-fn told_of(id: Uuid, project: ProjectId, source: Source, callback: String, base: &Base, n: &View) -> Subscription {
-    Subscription {
-        id,
-        project,
-        every_project: false,
-        source,
-        callback,
-        base: base.0.clone(),
-        filter: Filter { ids: vec![id], ..Filter::default() },
-        filter_text: None,
-        short: false,
-        auth: None,
-        created: n.vnfm().clock().now(),
-    }
-}
-
-/// A first major's have no callback, and a kill between making the two can leave one of them.
-fn gone_already(ended: Result<()>) -> Result<()> {
-    match ended {
-        Err(fault) if fault.kind() == Kind::NotFound => Ok(()),
-        other => other,
     }
 }
 

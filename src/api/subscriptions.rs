@@ -76,7 +76,7 @@ impl Of {
             }
             Source::VnfPmFirst | Source::NsPmFirst | Source::VrQuota => &SUBSCRIPTION,
             // They are shown as jobs and thresholds.
-            Source::VnfPmJob | Source::VnfThreshold | Source::NsPmJob | Source::NsThreshold => &SUBSCRIPTION,
+            Source::VnfPmJob | Source::VnfThreshold | Source::NsPmJob | Source::NsThreshold | Source::NfviThreshold => &SUBSCRIPTION,
         }
     }
 
@@ -135,6 +135,7 @@ fn told_of(source: Source) -> Resource {
         Source::VnfPmFirst | Source::NsPmFirst => Resource::Performance,
         Source::VnfInd => Resource::Indicator,
         Source::VrQuota => Resource::Grant,
+        Source::NfviThreshold => Resource::Host,
     }
 }
 

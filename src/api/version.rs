@@ -35,9 +35,10 @@ pub static GRANT: Api = Api { name: "grant", version: (1, 7, 0), all: "/grant/ap
 pub static VNFIND: Api = Api { name: "vnfind", version: (1, 4, 0), all: "/vnfind/api_versions", one: "/vnfind/v1/api_versions" };
 pub static VRQAN: Api = Api { name: "vrqan", version: (1, 3, 0), all: "/vrqan/api_versions", one: "/vrqan/v1/api_versions" };
 pub static NSPM: Api = Api { name: "nspm", version: (2, 3, 0), all: "/nspm/api_versions", one: "/nspm/v2/api_versions" };
+pub static NFVICI: Api = Api { name: "nfvici", version: (1, 1, 0), all: "/nfvici/api_versions", one: "/nfvici/v1/api_versions" };
 
 /// The newest major of each before the older.
-static APIS: [&Api; 17] = [
+static APIS: [&Api; 18] = [
     &NSD,
     &VNFPKGM,
     &NSLCM,
@@ -55,6 +56,7 @@ static APIS: [&Api; 17] = [
     &GRANT,
     &VNFIND,
     &VRQAN,
+    &NFVICI,
 ];
 
 /// Every API served.

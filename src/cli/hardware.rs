@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::{
+    capacity,
     client::Client,
     facts,
     failure::Failure,
@@ -20,6 +21,8 @@ pub enum Host {
     Facts,
     /// Cores, pages and VFs of each NUMA node, who holds them, and what is not as it was given
     Usage,
+    /// What there is and what is left, by zones, with its units: as an OSS reads it over SOL005
+    Capacity,
     /// Take a physical function from its driver and give it back; guests with virtual functions of it lose them meanwhile
     Reload {
         /// Its interface's name, or its PCI address
@@ -58,6 +61,7 @@ pub fn run(what: Option<Host>, client: &Client, out: &Out) -> Result<(), Failure
         None => host::run(client, out),
         Some(Host::Facts) => facts::run(client, out),
         Some(Host::Usage) => usage::run(client, out),
+        Some(Host::Capacity) => capacity::run(client, out),
         Some(Host::Reload { pf, within, wait }) => {
             let answer = client.task(&format!("/bothy/v1/host/pfs/{pf}/reload?within_s={within}"))?;
             accepted(client, out, &answer, wait)

@@ -7,6 +7,7 @@ mod alarm;
 mod audit;
 mod backup;
 mod bundle;
+mod capacity;
 mod centre;
 mod chain;
 mod change_package;

@@ -12,7 +12,7 @@ use super::{
     resource::request,
 };
 
-const NFVOS: &str = "/bothy/v1/nfvos";
+pub const NFVOS: &str = "/bothy/v1/nfvos";
 
 #[derive(Subcommand)]
 pub enum Nfvo {
@@ -23,7 +23,7 @@ pub enum Nfvo {
     /// Say where the grants of an account with the role nfvo are asked for
     Set {
         name: String,
-        /// What stands before /grant/v1
+        /// What stands before /grant/v1 and /vnfpkgm/v2
         #[arg(long, value_name = "URL")]
         api_root: Option<String>,
         /// The request, with `authentication` as a subscription has it, JSON or YAML

@@ -75,7 +75,8 @@ pub fn sent_as(client: &Client, method: Method, path: &str, file: &Utf8Path, siz
     answer
 }
 
-fn settled(client: &Client, way: &Way, path: &str) -> Result<Value, Failure> {
+/// As it is when onboarded.
+pub fn settled(client: &Client, way: &Way, path: &str) -> Result<Value, Failure> {
     let begun = Instant::now();
     loop {
         let now = client.get(path)?;

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::{
+    capacity,
     client::Client,
     failure::Failure,
     measure::{CreateJob, CreateThreshold},
@@ -17,7 +18,12 @@ const fn kind(what: &'static str, path: &'static str) -> Kind {
 }
 
 const JOBS: [Kind; 2] = [kind("PM job", "/vnfpm/v2/pm_jobs"), kind("PM job", "/nspm/v2/pm_jobs")];
-const THRESHOLDS: [Kind; 2] = [kind("threshold", "/vnfpm/v2/thresholds"), kind("threshold", "/nspm/v2/thresholds")];
+const THRESHOLDS: [Kind; 3] = [
+    kind("threshold", "/vnfpm/v2/thresholds"),
+    kind("threshold", "/nspm/v2/thresholds"),
+    // Of the box's capacity.
+    kind("threshold", "/nfvici/v1/capacity_thresholds"),
+];
 
 #[derive(Subcommand)]
 pub enum Pm {
@@ -102,6 +108,10 @@ impl Pm {
                 let all = all(client, &THRESHOLDS)?;
                 let row = |t: &Value| {
                     let c = &t["criteria"];
+                    if c["capacityMetric"].is_object() {
+                        let [zone, metric, at] = capacity::threshold(t);
+                        return vec![short(&plain(&t["id"])).to_owned(), "capacity".into(), zone, metric, at];
+                    }
                     let d = &c["simpleThresholdDetails"];
                     vec![
                         short(&plain(&t["id"])).to_owned(),

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::{
     client::Client,
     failure::Failure,
+    identity::named,
+    nfvo::NFVOS,
     onboard,
     output::Out,
     resource::{Kind, request},
@@ -39,7 +41,11 @@ pub enum VnfPkg {
     },
     /// Create a package and have the daemon fetch its archive, and wait until it is onboarded
     Fetch {
+        /// Where it is; with --nfvo the id of its VNFD
         uri: String,
+        /// Fetch it from this central NFVO, into the NFVO's project
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["request", "access"])]
+        nfvo: Option<String>,
         /// The rest of the request, such as `paramsOauth2ClientCredentials`, JSON or YAML
         #[arg(long, value_name = "FILE")]
         request: Option<Utf8PathBuf>,
@@ -84,7 +90,8 @@ impl VnfPkg {
             VnfPkg::List => VNFPKGS.show_list(client, out),
             VnfPkg::Show { package } => VNFPKGS.show(client, out, &package),
             VnfPkg::Onboard { file } => onboard::onboard(client, out, &onboard::VNF_PACKAGE, &file).map(|_| ()),
-            VnfPkg::Fetch { uri, request: file, access } => fetch(client, out, &uri, file.as_deref(), access.as_deref()),
+            VnfPkg::Fetch { uri: vnfd, nfvo: Some(nfvo), .. } => bring(client, out, &nfvo, &vnfd),
+            VnfPkg::Fetch { uri, request: file, access, nfvo: None } => fetch(client, out, &uri, file.as_deref(), access.as_deref()),
             VnfPkg::Access { package, file } => {
                 let at = format!("{}/ext_artifacts_access", VNFPKGS.find(client, &package)?);
                 match file {
@@ -131,6 +138,14 @@ fn fetch(client: &Client, out: &Out, uri: &str, file: Option<&Utf8Path>, access:
         client.post(&format!("{at}/package_content/upload_from_uri"), &Value::Object(ask)).map(drop)
     })?;
     out.done(&done, &format!("onboarded VNF package {} from {uri}", done["id"].as_str().unwrap_or("?")));
+    Ok(())
+}
+
+fn bring(client: &Client, out: &Out, nfvo: &str, vnfd: &str) -> Result<(), Failure> {
+    let begun = client.post(&format!("{}/packages", named(NFVOS, nfvo)?), &json!({ "vnfdId": vnfd }))?;
+    let at = begun.location.ok_or_else(|| Failure::Here("the daemon fetches a package and does not say which".into()))?;
+    let done = onboard::settled(client, &onboard::VNF_PACKAGE, &at)?;
+    out.done(&done, &format!("onboarded VNF package {} from NFVO {nfvo}", done["id"].as_str().unwrap_or("?")));
     Ok(())
 }
 

@@ -269,7 +269,7 @@ macro_rules! owned {
 }
 owned! {
     super::ns::NsInstance, super::package::NsDescriptor, super::package::PnfDescriptor, super::package::VnfPackage,
-    super::segment::Segment, super::chain::Chain,
+    super::segment::Segment, super::chain::Chain, super::capacity::CapacityThreshold,
 }
 
 macro_rules! owned_of_vnfs {
@@ -338,7 +338,8 @@ impl Owned for super::subscription::Subscription {
             | Source::Sol003VnfPkgmFirst
             | Source::NsLcmFirst
             | Source::NsPmFirst
-            | Source::VrQuota => Vec::new(),
+            | Source::VrQuota
+            | Source::NfviThreshold => Vec::new(),
         }
     }
 }

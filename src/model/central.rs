@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     grant::{Resource, ResourceKind},
-    id::{OpId, SnapshotId, VnfId},
+    id::{OpId, SnapshotId, VnfId, VnfPkgId},
     subscription::Auth,
     time::Stamp,
     vnf::Body,
@@ -25,6 +25,20 @@ pub struct CentralNfvo {
     pub auth: Option<Auth>,
     pub created: Stamp,
     pub revision: u64,
+}
+
+/// Where a package came from: its NFVO's package, which was asked for by its VNFD. Goes with the package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brought {
+    pub package: VnfPkgId,
+    /// The NFVO's account.
+    pub nfvo: SmolStr,
+    pub vnfd_id: SmolStr,
+    /// Its id at the NFVO.
+    pub theirs: SmolStr,
+    /// The checksum of its archive, as the NFVO has it: the algorithm's name, and hexadecimal digits.
+    pub algorithm: SmolStr,
+    pub hash: SmolStr,
 }
 
 /// Whose a snapshot is that an NFVO has made: while it is empty, no instance in it says so.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     alarm::{Alarm, Object},
+    capacity::CapacityNews,
     error::FaultRecord,
     grant::ResourceKind,
     id::{NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, VnfId, VnfPkgId},
@@ -43,6 +44,7 @@ pub enum News {
         grant: Uuid,
         kinds: Vec<ResourceKind>,
     },
+    Capacity(CapacityNews),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +145,7 @@ impl Event {
             | News::Nsd(..)
             | News::Pnfd(..)
             | News::AlarmsRebuilt
+            | News::Capacity(_)
             | News::Room { .. } => None,
         }
     }
@@ -164,6 +167,7 @@ impl Event {
             News::Performance(PmNews::Crossed { threshold, crossing, .. }) => format!("threshold {threshold} {}", crossing.number),
             News::Indicator(IndicatorNews::Value { vnf, id, .. }) => format!("indicator {vnf} {id} {}", self.sequence),
             News::Indicator(IndicatorNews::Supported { vnf, .. }) => format!("indicators {vnf} {}", self.sequence),
+            News::Capacity(n) => format!("capacity threshold {} {}", n.threshold, n.crossing.number),
             News::Room { grant, .. } => format!("room for {grant} {}", self.sequence),
             News::AlarmsRebuilt => format!("alarms rebuilt {}", self.sequence),
         }

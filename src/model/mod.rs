@@ -8,6 +8,7 @@ pub mod access;
 pub mod alarm;
 pub mod artefact;
 pub mod backup;
+pub mod capacity;
 pub mod central;
 pub mod chain;
 pub mod der;

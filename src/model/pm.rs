@@ -300,19 +300,29 @@ pub enum Direction {
     Down,
 }
 
+/// Which way a value goes past a limit that it passed the other way last, if it ever did: UP from limit + hysteresis on,
+/// DOWN from limit - hysteresis on. Without a hysteresis the limit itself is on both sides: there it stays as it was.
+pub fn crosses(value: Milli, limit: Milli, hysteresis: Milli, went: Option<Direction>) -> Option<Direction> {
+    let up = value.0 >= limit.0.saturating_add(hysteresis.0);
+    let down = value.0 <= limit.0.saturating_sub(hysteresis.0);
+    match went {
+        None if up => Some(Direction::Up),
+        None => down.then_some(Direction::Down),
+        Some(Direction::Up) => (down && !up).then_some(Direction::Down),
+        Some(Direction::Down) => (up && !down).then_some(Direction::Up),
+    }
+}
+
 impl Threshold {
     /// SOL003 6.5.3.4: UP from value + hysteresis on, DOWN from value - hysteresis on; each only after the other. One
     /// that was never above does not go down.
     pub fn look(&mut self, part: Option<SmolStr>, value: Milli, at: Stamp) -> bool {
         let went = self.went.iter().position(|(p, _)| *p == part);
         let now = went.map(|i| self.went[i].1);
-        let direction = if value.0 >= self.value.0.saturating_add(self.hysteresis.0) && now != Some(Direction::Up) {
-            Direction::Up
-        } else if value.0 <= self.value.0.saturating_sub(self.hysteresis.0) && now == Some(Direction::Up) {
-            Direction::Down
-        } else {
+        let Some(direction) = crosses(value, self.value, self.hysteresis, now) else { return false };
+        if (now, direction) == (None, Direction::Down) {
             return false;
-        };
+        }
         match went {
             Some(i) => self.went[i].1 = direction,
             None => self.went.push((part.clone(), direction)),
@@ -375,6 +385,8 @@ mod tests {
         }
         assert_eq!(went, [(55.0, Direction::Up, 1), (45.0, Direction::Down, 2), (60.0, Direction::Up, 3)]);
         assert!(t.look(Some("b".into()), Milli::of(60.0), Stamp(1)), "each part by itself");
+        t.hysteresis = Milli(0);
+        assert!(!t.look(None, Milli::of(50.0), Stamp(1)), "the limit itself is no way down");
     }
 
     #[test]

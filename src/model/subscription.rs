@@ -47,6 +47,8 @@ pub enum Source {
     NsPmFirst,
     /// Room and quota for foreign VNFMs (`vrqan`).
     VrQuota,
+    // As a PM threshold is (SOL005 10.5.2.3).
+    NfviThreshold,
 }
 
 impl Source {
@@ -72,7 +74,8 @@ impl Source {
             | Source::VnfInd
             | Source::VnfPmFirst
             | Source::NsPmFirst
-            | Source::VrQuota => self,
+            | Source::VrQuota
+            | Source::NfviThreshold => self,
         }
     }
     pub fn is_first(self) -> bool {
@@ -102,6 +105,7 @@ pub enum Sort {
     IndicatorsSupported,
     ThresholdCrossed,
     Room,
+    CapacityShortage,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -283,6 +287,7 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
         }
         (Source::VnfFm | Source::NsFm, News::AlarmsRebuilt) => Some(Sort::AlarmsRebuilt),
         (Source::VrQuota, News::Room { .. }) => Some(Sort::Room),
+        (Source::NfviThreshold, News::Capacity(_)) => Some(Sort::CapacityShortage),
         (Source::VnfInd, News::Indicator(IndicatorNews::Value { .. })) => Some(Sort::IndicatorValue),
         (Source::VnfInd, News::Indicator(IndicatorNews::Supported { .. })) => Some(Sort::IndicatorsSupported),
         (
@@ -305,7 +310,8 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             | Source::NsLcmFirst
             | Source::VnfPmFirst
             | Source::NsPmFirst
-            | Source::VrQuota,
+            | Source::VrQuota
+            | Source::NfviThreshold,
             News::Op(_)
             | News::VnfMade(_)
             | News::VnfGone(_)
@@ -319,7 +325,8 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             | News::AlarmsRebuilt
             | News::Performance(_)
             | News::Indicator(_)
-            | News::Room { .. },
+            | News::Room { .. }
+            | News::Capacity(_),
         ) => None,
     }
 }
@@ -359,7 +366,7 @@ impl Filter {
                 };
                 asks(&self.states, &SmolStr::new_static(state))
             }
-            News::VnfMade(_) | News::VnfGone(_) | News::NsMade(_) | News::NsGone(_) | News::Performance(_) => true,
+            News::VnfMade(_) | News::VnfGone(_) | News::NsMade(_) | News::NsGone(_) | News::Performance(_) | News::Capacity(_) => true,
             News::AlarmRaised(alarm) | News::AlarmCleared(alarm) => self.alarms.wants(alarm),
             News::Indicator(IndicatorNews::Value { id, .. }) => asks(&self.operations, id),
             News::Indicator(IndicatorNews::Supported { ids, .. }) => {

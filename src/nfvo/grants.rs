@@ -72,6 +72,7 @@ impl Nfvo {
         if ask.ends {
             self.tell_room();
         }
+        self.tell_capacity();
         Ok(given)
     }
 

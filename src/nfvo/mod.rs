@@ -13,6 +13,7 @@
 //! * `snapshot`  takes a request for a snapshot of a member
 //! * `plug`      takes a request that physical boxes come, go, or are told of anew
 //! * `back`      brings back services and VNFs whose records came from another box
+//! * `capacity`    what the box has left, and thresholds on it
 //! * `grants`    what operations of foreign VNFMs may take
 //! * `run`       does and undoes one step of a service: a link, a member's operation
 //! * `again`     plans anew what had no room, when it is tried again
@@ -25,6 +26,7 @@ pub mod accept;
 pub mod again;
 pub mod alter;
 mod back;
+pub mod capacity;
 pub mod catalogue;
 pub mod chain;
 pub mod goal;
@@ -43,7 +45,7 @@ pub mod settle;
 pub mod snapshot;
 pub mod way;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::{
     model::{error::Result, id::VnfId, op::Operation},
@@ -53,6 +55,8 @@ use crate::{
 pub struct Nfvo {
     pub(crate) vnfm: Arc<Vnfm>,
     asked: ReadAsked,
+    /// Thresholds of capacity are looked at by one at a time.
+    judging: Mutex<()>,
 }
 
 /// What an operation that changes a service was asked.
@@ -67,7 +71,7 @@ pub type ReadAsked = fn(&Operation, &[VnfId]) -> Result<Asked>;
 
 impl Nfvo {
     pub fn new(vnfm: Arc<Vnfm>, asked: ReadAsked) -> Arc<Nfvo> {
-        Arc::new(Nfvo { vnfm, asked })
+        Arc::new(Nfvo { vnfm, asked, judging: Mutex::default() })
     }
     pub fn vnfm(&self) -> &Arc<Vnfm> {
         &self.vnfm

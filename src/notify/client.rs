@@ -13,7 +13,7 @@ use hyper::{
     HeaderMap, Method, Request, Response, Uri,
     body::{Bytes, Incoming},
     client::conn::http1::{self, SendRequest},
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, LOCATION},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, IF_RANGE, LOCATION, RANGE},
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -112,6 +112,13 @@ pub struct Stream {
     pub headers: HeaderMap,
     pub body: Incoming,
     _sender: SendRequest<Full<Bytes>>,
+}
+
+/// What is still to come of an answer that broke off.
+pub struct Part<'p> {
+    pub from: u64,
+    /// What it is a part of, as its ETag had it.
+    pub of: Option<&'p HeaderValue>,
 }
 
 /// A connection that is opened when it is needed, and kept.
@@ -274,12 +281,16 @@ impl Caller {
     }
 
     /// A GET whose body is the caller's to read; nothing of it is held back here. What it leads on to is not followed.
-    pub async fn stream(mut self) -> Result<Stream, String> {
+    pub async fn stream(&mut self, part: Option<Part<'_>>) -> Result<Stream, String> {
         let mut again = true;
         loop {
             let mut r = Request::new(Full::default());
             self.line.address(&mut r, None)?;
             r.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/zip, */*"));
+            if let Some(p) = &part {
+                r.headers_mut().insert(RANGE, HeaderValue::try_from(format!("bytes={}-", p.from)).map_err(|e| e.to_string())?);
+                p.of.map(|of| r.headers_mut().insert(IF_RANGE, of.clone()));
+            }
             if let Some(v) = self.credentials.header().await? {
                 r.headers_mut().insert(AUTHORIZATION, v);
             }

@@ -15,13 +15,14 @@
 //!   subscriber has a task of its own. When the outbox has more than `notify.backlog` events, the
 //!   oldest are dropped for those who are behind, and counted.
 //!
-//! Beside it `web`: the same client for adapters that wait for each answer.
+//! Beside it `web`: the same client for adapters that wait for each answer; and `resume`, for what is large.
 //!
 //! Never: what a notification's body looks like (that is handed in), who may subscribe.
 
 pub mod client;
 mod deliver;
 mod outbox;
+pub mod resume;
 mod tls;
 pub mod web;
 

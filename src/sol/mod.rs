@@ -5,6 +5,7 @@
 //! where ETSI's own files misspell a name or a value, the right one is sent and both are understood, except where the misspelt
 //! one is the standard (then the field says so). Never does I/O, never knows the model: `api` converts. Never judges a request
 //! beyond its shape: "exactly one of" is the handler's to refuse, with all faults at once.
+pub mod capacity;
 pub mod common;
 pub mod cp;
 pub mod filter;

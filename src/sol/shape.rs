@@ -146,6 +146,19 @@ pub static THRESHOLD: Shape = Shape {
     left_out: &[],
 };
 
+/// SOL005 10.4.2.3.2. It leaves out zones too, which the type requires: they stay.
+pub static NFVI_CAPACITY: Shape = Shape {
+    members: &["id", "vimId", "capacityInfoPerZone", "totalCapacityInfo", "timeInterval"],
+    required: &["id", "vimId", "capacityInfoPerZone"],
+    left_out: &["totalCapacityInfo", "timeInterval"],
+};
+
+pub static CAPACITY_THRESHOLD: Shape = Shape {
+    members: &["id", "objectInstanceId", "subObjectInstanceIds", "criteria", "callbackUri", "_links"],
+    required: &["id", "objectInstanceId", "criteria", "callbackUri", "_links"],
+    left_out: &[],
+};
+
 const ALARM_REQUIRED: &[&str] = &[
     "id",
     "managedObjectId",
@@ -553,6 +566,8 @@ mod tests {
             (schema::NSPM, "PmJob", &PM_JOB),
             (schema::VNFPM, "Threshold", &THRESHOLD),
             (schema::NSPM, "Threshold", &THRESHOLD),
+            (schema::NFVICI, "NfviCapacityInfo", &NFVI_CAPACITY),
+            (schema::NFVICI, "CapacityThreshold", &CAPACITY_THRESHOLD),
             (schema::VNFFM, "FmSubscription", &SUBSCRIPTION),
             (schema::NSFM, "FmSubscription", &SUBSCRIPTION),
         ] {

@@ -3,7 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{common::*, examples, fm, nsd::*, nslcm::*, pkgm::*, pm, problem::*, schema, vnflcm, vnflcm::*};
+use super::{capacity, common::*, examples, fm, nsd::*, nslcm::*, pkgm::*, pm, problem::*, schema, vnflcm, vnflcm::*};
 
 /// Reads and writes again.
 fn through<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, String> {
@@ -65,6 +65,10 @@ const ROWS: &[Row] = &[
     (schema::NSPM, "PmJob", through::<pm::PmJob>),
     (schema::NSPM, "PerformanceReport", through::<pm::PerformanceReport>),
     (schema::NSPM, "Threshold", through::<pm::Threshold>),
+    (schema::NFVICI, "NfviCapacityInfo", through::<capacity::NfviCapacityInfo>),
+    (schema::NFVICI, "CreateCapacityThresholdRequest", through::<capacity::CreateCapacityThresholdRequest>),
+    (schema::NFVICI, "CapacityThreshold", through::<capacity::CapacityThreshold>),
+    (schema::NFVICI, "CapacityThresholdModifications", through::<pm::PmModifications>),
     (schema::VNFFM, "Alarm", through::<fm::Alarm>),
     (schema::VNFFM, "AlarmModifications", through::<fm::AlarmModifications>),
     (schema::VNFFM, "FmNotificationsFilter", through::<fm::FmFilter>),

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{layout, record::Record, tables::Table, tx::Tx};
 use crate::model::{
     alarm::{Alarm, AlarmList, Object},
+    capacity::{CapacityCrossing, CapacityNews, CapacityThreshold},
     error::Result,
     event::{About, CatalogueNews, Event, News, OpNews},
     grant::Wanting,
@@ -241,6 +242,19 @@ pub(super) fn of_threshold(before: Option<&Threshold>, after: Option<&Threshold>
         }),
         about,
     }])
+}
+
+/// Of no instance: its subscription names the threshold.
+pub(super) fn of_capacity(before: Option<&CapacityThreshold>, after: Option<&CapacityThreshold>) -> Vec<Told> {
+    let Some(t) = after else { return Vec::new() };
+    let crossing = t.crossed.clone().filter(|c| before.and_then(|b| b.crossed.as_ref()) != Some(c));
+    let told = |crossing: CapacityCrossing| Told {
+        project: t.project,
+        at: Some(crossing.at),
+        news: News::Capacity(CapacityNews { threshold: t.id, crossing }),
+        about: About { id: t.id, ..About::default() },
+    };
+    crossing.map(told).into_iter().collect()
 }
 
 /// Values that are others than before, and a set that is.

@@ -24,7 +24,9 @@ impl Table {
     pub const fn part(self) -> Part {
         match self {
             Table::Meta => Part::Store,
-            Table::VnfPackage | Table::NsDescriptor | Table::PnfDescriptor | Table::Image | Table::Artefacts => Part::Catalogue,
+            Table::VnfPackage | Table::NsDescriptor | Table::PnfDescriptor | Table::Image | Table::Artefacts | Table::Brought => {
+                Part::Catalogue
+            }
             Table::VnfInstance
             | Table::NsInstance
             | Table::Operation
@@ -60,7 +62,8 @@ impl Table {
             | Table::PortMap
             | Table::CentralNfvo
             | Table::HostNet
-            | Table::ElementListener => Part::Configuration,
+            | Table::ElementListener
+            | Table::CapacityThreshold => Part::Configuration,
             Table::Audit => Part::Trail,
         }
     }

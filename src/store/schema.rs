@@ -14,7 +14,8 @@ use crate::model::{
     access::{Account, AuditEnds, AuditEntry, Project, Role, Token},
     alarm::{Alarm, AlarmList},
     artefact::Artefacts,
-    central::{CentralNfvo, GrantAsk, SnapshotOwner},
+    capacity::CapacityThreshold,
+    central::{Brought, CentralNfvo, GrantAsk, SnapshotOwner},
     chain::Chain,
     error::Result,
     event::Event,
@@ -75,6 +76,7 @@ records! {
     Remake, Remake, 2 <- old::remake, VnfId, |r| r.vnf;
     Chain, Chain, 3 <- old::chain, NfpId, |r| r.id;
     CentralNfvo, CentralNfvo, 1, SmolStr, |r| r.account.clone();
+    Brought, Brought, 1, VnfPkgId, |r| r.package;
     GrantAsk, GrantAsk, 1, OpId, |r| r.op;
     SnapshotOwner, SnapshotOwner, 1, SnapshotId, |r| r.snapshot;
     GivenGrant, GivenGrant, 1, Uuid, |r| r.id;
@@ -94,6 +96,7 @@ records! {
     PmReport, PmReport, 1, (Uuid, Uuid), |r| (r.job, r.id), news::of_report;
     VnfIndicators, Indicator, 1, VnfId, |r| r.vnf, news::of_indicators;
     Threshold, Threshold, 1, Uuid, |r| r.id, news::of_threshold;
+    CapacityThreshold, CapacityThreshold, 1, Uuid, |r| r.id, |b, a, _| Ok(news::of_capacity(b, a));
     VnfSnapshot, Snapshot, 2 <- old::snapshot, SnapshotId, |r| r.id;
     Secret, Secret, 1, SmolStr, |r| r.key();
     Controller, Controller, 1, SmolStr, |r| r.name.clone();

@@ -14,3 +14,4 @@ pub mod room;
 pub mod setup;
 pub mod strangers;
 mod uplink;
+pub mod zones;

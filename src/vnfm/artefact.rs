@@ -175,7 +175,7 @@ impl Vnfm {
 }
 
 /// In hexadecimal.
-fn digest(upload: &Upload, algorithm: &str) -> Result<String> {
+pub(super) fn digest(upload: &Upload, algorithm: &str) -> Result<String> {
     let algorithm = Algorithm::parse(algorithm).ok_or_else(|| Fault::bug("an algorithm that no manifest may name"))?;
     if algorithm == Algorithm::Sha256 {
         return Ok(data_encoding::HEXLOWER.encode(&upload.sha256));

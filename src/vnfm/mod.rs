@@ -16,6 +16,7 @@
 //! * `day0`    renders what a guest finds at its first boot
 //! * `package` onboards VNF packages
 //! * `artefact` what of a package is for others than MANO, or lies outside of it
+//! * `brought` packages that a central NFVO has, and wants VNFs of here
 //! * `known`   descriptors that were read, for those who read instances
 //! * `back`    whether VNFs of another box would run on this one
 //! * `rival` one id, one onboarded descriptor
@@ -41,6 +42,7 @@ pub mod alter;
 mod artefact;
 mod back;
 mod bare;
+pub mod brought;
 pub mod change;
 pub mod connect;
 pub mod day0;
@@ -141,6 +143,8 @@ pub struct Vnfm {
     sweeping: Mutex<()>,
     /// Onboardings end one after the other.
     ending: Mutex<()>,
+    /// What is fetched of an NFVO is begun once.
+    bringing: Mutex<()>,
     /// Descriptors that were read of late.
     read: Mutex<known::Read>,
 }
@@ -182,6 +186,7 @@ impl Vnfm {
             unpacking: Mutex::default(),
             sweeping: Mutex::default(),
             ending: Mutex::default(),
+            bringing: Mutex::default(),
             read: Mutex::default(),
         })
     }

@@ -28,6 +28,7 @@ use crate::{
     descriptor::{Archive, Limits, read_vnf_package},
     model::{
         artefact::Artefacts,
+        central::Brought,
         error::{Fault, Kind, Result},
         id::{ProjectId, VnfPkgId},
         package::{NsDescriptor, Onboarding, Operational, PackageFile, PnfDescriptor, StoredImage, VnfPackage},
@@ -148,6 +149,7 @@ impl Vnfm {
         let mut archive = Archive::open(path.as_std_path(), &limits).map_err(Fault::from)?;
         let content = read_vnf_package(&mut archive, &limits).map_err(Fault::from)?;
         self.check_new::<VnfPackage>(&id, p.project, &content.vnfd.id)?;
+        self.check_brought(id, &content.vnfd.id)?;
         let image_paths: HashSet<SmolStr> = content.vnfd.images().iter().map(|i| i.path.clone()).collect();
         let _room = self.room_to_unpack(&content.files, |f| image_paths.contains(&f.path))?;
         extract(&self.layout, &mut archive, &content.files, |f| !image_paths.contains(&f.path))?;
@@ -240,6 +242,7 @@ impl Vnfm {
             allowed(&p)?;
             p.entry().check_removable()?;
             tx.delete::<Artefacts>(&id)?;
+            tx.delete::<Brought>(&id)?;
             tx.delete::<VnfPackage>(&id).map(drop)
         })?;
         self.sweep_artifacts().map(drop)

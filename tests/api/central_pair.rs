@@ -1,5 +1,5 @@
 //! Two daemons over TLS: one is the VNFM, the other its central NFVO. Granted, refused, the NFVO away and back, and the
-//! VNFM killed while it waits.
+//! VNFM killed while it waits; and the VNFM has no package, which it fetches from there.
 
 use std::{
     fs,
@@ -134,6 +134,57 @@ fn a_vnfm_asks_its_central_nfvo_over_tls_and_waits_for_it_through_deaths_of_both
     let done = vnfm.over(&op);
     assert_eq!(done["operationState"], "COMPLETED", "{done:#}");
     assert!(done["grantId"].is_string(), "{done:#}");
+    e.stop();
+    n.stop();
+}
+
+#[test]
+fn a_box_without_the_package_fetches_it_from_its_nfvo_and_runs_the_vnf() {
+    let nfvo = Site::new("\"sol003-nfvo\", \"sol005\"", "");
+    let n = Daemon::start(nfvo.at());
+    let vnfd = nfvo.onboard();
+    cli(nfvo.at(), &["client", "create", "edge", "--role", "vnfm"]);
+    let secret = cli(nfvo.at(), &["client", "secret", "edge"])["secret"].as_str().expect("secret").to_owned();
+
+    // Whoever makes a VNF does not wait for its package here.
+    let ca = nfvo.at().join("data/tls/cert.pem");
+    let edge = Site::new("\"sol003-vnfm\"", &format!("[lcm]\npackage_wait_s = 0\n[notify]\nca = \"{}\"\n", ca.display()));
+    let e = Daemon::start(edge.at());
+    cli(edge.at(), &["project", "create", "central"]);
+    cli(edge.at(), &["client", "create", "orch", "--role", "nfvo", "--in", "central"]);
+    let believe = |secret: &str| {
+        let login = json!({"authentication": {"authType": ["BASIC"], "paramsBasic": {"userName": "edge", "password": secret}}});
+        let file = edge.at().join("nfvo.json");
+        fs::write(&file, login.to_string()).expect("file");
+        let url = format!("https://localhost:{}", nfvo.port);
+        cli(edge.at(), &["nfvo", "set", "orch", "--api-root", &url, "--request", &file.display().to_string()]);
+    };
+    let key = cli(edge.at(), &["token", "create", "--account", "orch", "--label", "t"])["token"].as_str().expect("token").to_owned();
+    let vnfm = Vnfm { port: edge.port, token: key.clone() };
+    let create = |vnfd: &str| https(edge.port, &key, "POST /vnflcm/v2/vnf_instances", &json!({"vnfdId": vnfd}).to_string());
+
+    believe("not the secret");
+    let r = create(&vnfd);
+    assert_eq!(r.status, 422, "{}", r.body);
+    assert!(r.problem().contains("credentials"), "{}", r.body);
+    believe(&secret);
+    let r = create("nobody-knows-it");
+    assert_eq!(r.status, 422, "{}", r.body);
+    assert_eq!(cli(edge.at(), &["vnfpkg", "list"]), json!([]));
+
+    let r = create(&vnfd);
+    assert_eq!((r.status, r.header("retry-after").is_some()), (503, true), "{}", r.body);
+    assert!(r.problem().contains("is being fetched from NFVO orch, as VNF package"), "{}", r.body);
+    let done = cli(edge.at(), &["vnfpkg", "fetch", &vnfd, "--nfvo", "orch"]);
+    let (ours, theirs) = (cli(edge.at(), &["vnfpkg", "list"]), cli(nfvo.at(), &["vnfpkg", "list"]));
+    assert_eq!((ours.as_array().map(Vec::len), &ours[0]["id"], &ours[0]["checksum"]), (Some(1), &done["id"], &theirs[0]["checksum"]));
+    assert_eq!(https(edge.port, &key, "GET /vnflcm/v2/vnf_instances", "").json(), json!([]), "nothing was made by halves");
+
+    let vnf = vnfm.make(&vnfd);
+    let up = vnfm.over(&vnfm.begin(&format!("{vnf}/instantiate"), json!({"flavourId": "default"})));
+    assert_eq!(up["operationState"], "COMPLETED", "{up:#}");
+    assert_eq!(vnfm.show(&vnf)["instantiationState"], "INSTANTIATED");
+    assert_eq!(cli(edge.at(), &["vnfpkg", "list"])[0]["usageState"], "IN_USE");
     e.stop();
     n.stop();
 }

@@ -412,6 +412,17 @@ fn measurements_are_listed_shown_reported_and_ended() {
     let threshold = site.post("/vnfpm/v2/thresholds", &ask)["id"].as_str().expect("an id").to_owned();
     let shown = site.says(0, &["pm", "thresholds"]);
     assert!(shown.contains("90") && shown.contains("± 5"), "{shown}");
+    let ask = serde_json::json!({
+        "objectInstanceId": "bothy", "subObjectInstanceIds": ["host"], "callbackUri": callback(),
+        "criteria": {"thresholdType": "SIMPLE", "simpleThresholdDetails": [{"thresholdValue": 2, "hysteresis": 1}],
+            "capacityMetric": {"resourceType": "VR_COMPUTE", "capacityMeasurementName": "Vcpu", "capacityType": "AVAILABLE"}}
+    });
+    let capacity = site.post("/nfvici/v1/capacity_thresholds", &ask)["id"].as_str().expect("an id").to_owned();
+    let shown = site.says(0, &["pm", "thresholds"]);
+    assert!(shown.contains("Vcpu available") && shown.contains("2.0 ± 1.0"), "{shown}");
+    let shown = site.says(0, &["host", "capacity"]);
+    assert!(shown.contains("AVAILABLE") && shown.contains("VR_STORAGE"), "{shown}");
+    site.says(0, &["pm", "delete-threshold", &capacity]);
     site.says(0, &["pm", "delete-threshold", &threshold]);
     for id in [&slow, &quick] {
         site.says(0, &["pm", "delete", id]);

@@ -37,6 +37,7 @@ pub const PRODUCED: &[(Face, &str, &str)] = &[
     (Main, "NSLifecycleManagement", "sol005"),
     (Main, "NSFaultManagement", "sol005"),
     (Main, "NSPerformanceManagement", "sol005"),
+    (Main, "NFVICapacityInformation", "sol005"),
     (Main, "VNFLifecycleManagement", "sol003"),
     (Main, "VNFFaultManagement", "sol003"),
     (Main, "VNFPerformanceManagement", "sol003"),

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use crate::{
     coverage::{FILES, PRODUCED, SLIPS, matches},
     schema::{
-        self, GRANT, NSD, NSFM, NSLCM, NSPM, SOL002, SOL003, SOL005, VNFFM, VNFFM_OF_SOL002, VNFIND, VNFIND_OF_SOL002, VNFLCM,
+        self, GRANT, NFVICI, NSD, NSFM, NSLCM, NSPM, SOL002, SOL003, SOL005, VNFFM, VNFFM_OF_SOL002, VNFIND, VNFIND_OF_SOL002, VNFLCM,
         VNFLCM_OF_SOL002, VNFPKGM, VNFPKGM_OF_SOL003, VNFPM, VNFPM_OF_SOL002, VRQAN,
     },
     shape::described,
@@ -57,6 +57,7 @@ const TYPES: &[(&str, &str, &str)] = &[
     ("nslcm", NSLCM, SOL005),
     ("nsfm", NSFM, SOL005),
     ("nspm", NSPM, SOL005),
+    ("nfvici", NFVICI, SOL005),
     ("vnflcm", VNFLCM, SOL003),
     ("vnffm", VNFFM, SOL003),
     ("vnfpm", VNFPM, SOL003),
@@ -456,6 +457,7 @@ const NEWS: &[(&str, &str)] = &[
     ("nslcm", schema::NSLCM_NOTIFICATION),
     ("nsfm", schema::NSFM_NOTIFICATION),
     ("nspm", schema::NSPM_NOTIFICATION),
+    ("nfvici", schema::NFVICI_NOTIFICATION),
     ("vnflcm", schema::VNFLCM_NOTIFICATION),
     ("vnffm", schema::VNFFM_NOTIFICATION),
     ("vnfpm", schema::VNFPM_NOTIFICATION),

@@ -7,6 +7,8 @@ mod alarms;
 mod alter;
 mod artefacts;
 mod backup;
+mod bring;
+mod capacity;
 mod central;
 mod central_pair;
 mod cli;

@@ -42,6 +42,9 @@ pub const VNFIND_OF_SOL002: &str = "nfv-sol002-sol003/SOL002/VNFIndicator/defini
 pub const VNFFM_NOTIFICATION_OF_SOL002: &str =
     "nfv-sol002-sol003/SOL002/VNFFaultManagementNotification/definitions/SOL002VNFFaultManagementNotification_def.yaml";
 pub const VNFFM: &str = "nfv-sol002-sol003/SOL003/VNFFaultManagement/definitions/SOL003VNFFaultManagement_def.yaml";
+pub const NFVICI: &str = "nfv-sol005/SOL005/NFVICapacityInformation/definitions/NFVICapacityInformation_def.yaml";
+pub const NFVICI_NOTIFICATION: &str =
+    "nfv-sol005/SOL005/NFVICapacityInformationNotification/definitions/SOL005NFVICapacityInformationNotification_def.yaml";
 pub const NSFM: &str = "nfv-sol005/SOL005/NSFaultManagement/definitions/SOL005NSFaultManagement_def.yaml";
 pub const VNFPM: &str = "nfv-sol002-sol003/SOL003/VNFPerformanceManagement/definitions/SOL003VNFPerformanceManagement_def.yaml";
 /// Grants: what this NFVO gives, and what this VNFM asks for.
@@ -79,7 +82,7 @@ use Mend::{Drop, Put};
 const OBJECT: &str = r#"{"type": "object"}"#;
 const MISPLACED_ADDRESS: &str = "speaks of members of the entries of ipAddresses";
 
-/// ETSI's mistakes: file, place (JSON pointer under `/definitions`), what to do, why.
+/// ETSI's mistakes: file, place (JSON pointer below its types), what to do, why.
 #[rustfmt::skip]
 const MISTAKES: &[(&str, &str, Mend, &str)] = &[
     (NSD, "/NsdInfo/anyOf", Drop, "wants vnfPkgIds or nestedNsdInfoIds, which are unknown in state CREATED"),
@@ -162,6 +165,8 @@ const MISTAKES: &[(&str, &str, Mend, &str)] = &[
     (NSPM, "/ThresholdCriteria/properties/simpleThresholdDetails/properties/hysteresis", Put(r#"{"type": "number", "minimum": -1e300}"#), "the text has no upper bound"),
     (VNFPM_NOTIFICATION, "/ThresholdCrossedNotification/properties/performanceValue", Put(r#"{"type": "number", "minimum": -1e300}"#), "an object; IFA 027's measurements are numbers"),
     (NSPM_NOTIFICATION, "/ThresholdCrossedNotification/properties/performanceValue", Put(r#"{"type": "number", "minimum": -1e300}"#), "an object; IFA 027's measurements are numbers"),
+    (NFVICI, "/CapacityThresholdCriteria/properties/simpleThresholdDetails/items/properties/thresholdValue", Put(r#"{"type": "number", "minimum": -1e300}"#), "the text has a floating point number"),
+    (NFVICI, "/CapacityThresholdCriteria/properties/simpleThresholdDetails/items/properties/hysteresis", Put(r#"{"type": "number", "minimum": -1e300}"#), "the text has a floating point number"),
     (NSPM, "/Threshold/properties/_links/properties/object", Put(r##"{"$ref": "../../definitions/SOL005_def.yaml#/definitions/Link"}"##), "has a description only"),
     (NSPM, "/Threshold/properties/objectType", Put(r#"{"type": "string"}"#), "has a description only"),
     (NSPM, "/PmJob/required", Put(r#"["id", "objectType", "objectInstanceIds", "criteria", "callbackUri", "_links"]"#), "_links is required of reports instead"),
@@ -181,14 +186,21 @@ const MISTAKES: &[(&str, &str, Mend, &str)] = &[
     (VNFLCM, "/VnfcResourceInfo/properties/vnfcCpInfo/items/properties/parentCpId", Put(r#"{"type": "string"}"#), "stands one level too high"),
 ];
 
-/// The same for other readers of these files: file, place under `/definitions`, what should stand there (nothing: it goes), why.
-pub fn mends() -> impl Iterator<Item = (&'static str, &'static str, Option<Value>, &'static str)> {
+/// Where the types of a file stand in it.
+fn place_of_types(file: &str) -> &'static str {
+    if [NFVICI, NFVICI_NOTIFICATION].contains(&file) { COMPONENTS } else { DEFINITIONS }
+}
+const DEFINITIONS: &str = "/definitions";
+const COMPONENTS: &str = "/components/schemas";
+
+/// The same for other readers of these files: file, place in it, what should stand there (nothing: it goes), why.
+pub fn mends() -> impl Iterator<Item = (&'static str, String, Option<Value>, &'static str)> {
     MISTAKES.iter().map(|(file, pointer, mend, why)| {
         let put = match mend {
             Drop => None,
             Put(text) => Some(parse(text).unwrap_or_else(|fault| panic!("{file}{pointer}: {fault}"))),
         };
-        (*file, *pointer, put, *why)
+        (*file, format!("{}{pointer}", place_of_types(file)), put, *why)
     })
 }
 
@@ -308,11 +320,13 @@ impl Place {
     fn reference(&self) -> String {
         format!("#/$defs/{}", self.key())
     }
-    /// The place that a `$ref` in this place's file means: `#/definitions/X` or `../../file.yaml#/definitions/X`.
+    /// The place that a `$ref` in this place's file means: `#/definitions/X` or `../../file.yaml#/definitions/X`; some
+    /// files have `components/schemas` in place of `definitions`.
     fn follow(&self, reference: &str) -> Result<Place, String> {
         let bad = || format!("{}: cannot follow $ref {reference}", self.file);
         let (file, pointer) = reference.split_once('#').ok_or_else(bad)?;
-        let name = pointer.strip_prefix("/definitions/").ok_or_else(bad)?.to_owned();
+        let below = [DEFINITIONS, COMPONENTS].iter().find_map(|at| pointer.strip_prefix(at)?.strip_prefix('/'));
+        let name = below.ok_or_else(bad)?.to_owned();
         if file.is_empty() {
             return Ok(Place { file: self.file.clone(), name });
         }
@@ -342,7 +356,8 @@ fn types(root: &Path, file: &str) -> Result<Types, String> {
     // Types that are commented out are more than the reader looks ahead.
     let text: String = text.lines().filter(|l| !l.starts_with('#')).flat_map(|l| [l, "\n"]).collect();
     let mut yaml: Value = serde_saphyr::from_str(&text).map_err(|fault| format!("{file}: {fault}"))?;
-    let mut types = yaml["definitions"].take();
+    let at = place_of_types(file);
+    let mut types = yaml.pointer_mut(at).map(Value::take).ok_or_else(|| format!("{file} has no {at}"))?;
     for (_, pointer, mend, why) in MISTAKES.iter().filter(|mistake| mistake.0 == file) {
         apply(&mut types, pointer, mend).map_err(|fault| format!("{file}{pointer} ({why}): {fault}"))?;
     }

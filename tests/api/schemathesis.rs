@@ -41,6 +41,7 @@ const APIS: &[Api] = &[
     api("nfv-sol005/SOL005/NSLifecycleManagement/NSLifecycleManagement.yaml", "nslcm/v2", "2.3.0", Point::Sol005),
     api("nfv-sol005/SOL005/NSFaultManagement/NSFaultManagement.yaml", "nsfm/v1", "1.3.0", Point::Sol005),
     api("nfv-sol005/SOL005/NSPerformanceManagement/NSPerformanceManagement.yaml", "nspm/v2", "2.3.0", Point::Sol005),
+    api("nfv-sol005/SOL005/NFVICapacityInformation/NFVICapacityInformation.yaml", "nfvici/v1", "1.1.0", Point::Sol005),
     api("nfv-sol002-sol003/SOL003/VNFLifecycleManagement/VNFLifecycleManagement.yaml", "vnflcm/v2", "2.3.0", Point::Sol003Vnfm),
     api("nfv-sol002-sol003/SOL003/VNFFaultManagement/VNFFaultManagement.yaml", "vnffm/v1", "1.5.0", Point::Sol003Vnfm),
     api("nfv-sol002-sol003/SOL003/VNFPerformanceManagement/VNFPerformanceManagement.yaml", "vnfpm/v2", "2.2.0", Point::Sol003Vnfm),
@@ -73,8 +74,7 @@ fn here() -> PathBuf {
 
 /// ETSI's files without their mistakes, in a folder.
 fn prepare(bin: &Path, root: &Path, out: &Path) {
-    let types =
-        schema::mends().map(|(file, pointer, put, _)| json!({"file": file, "pointer": format!("/definitions{pointer}"), "put": put}));
+    let types = schema::mends().map(|(file, pointer, put, _)| json!({"file": file, "pointer": pointer, "put": put}));
     let rest = SLIPS.iter().map(|(file, pointer, put, _)| {
         let put: Option<Value> = put.map(|text| serde_json::from_str(text).unwrap_or_else(|e| panic!("{file}{pointer}: {e}")));
         json!({"file": file, "pointer": pointer, "put": put})

@@ -199,6 +199,14 @@ impl Stage {
             let threshold = self.post(point, &format!("/{api}/thresholds"), threshold);
             self.note("thresholdId", text(&threshold["id"]));
         }
+        self.note("vimId", "bothy");
+        self.note("objectInstanceId", "bothy");
+        self.note("capacityMeasurementName", "Vcpu");
+        let capacity = json!({"objectInstanceId": "bothy", "callbackUri": callback,
+            "criteria": {"capacityMetric": {"resourceType": "VR_COMPUTE", "capacityMeasurementName": "Vcpu", "capacityType": "AVAILABLE"},
+                         "thresholdType": "SIMPLE", "simpleThresholdDetails": [{"thresholdValue": 2, "hysteresis": 1}]}});
+        let capacity = self.post(Point::Sol005, "/nfvici/v1/capacity_thresholds", capacity);
+        self.note("capacityThresholdId", text(&capacity["id"]));
         for (point, api) in [
             (Point::Sol005, "nsd/v2"),
             (Point::Sol005, "vnfpkgm/v2"),

@@ -153,6 +153,7 @@ pub fn routes() -> Routes {
         .get("/bothy/v1/nfvos/{name}", nfvos::one)
         .put("/bothy/v1/nfvos/{name}", nfvos::set)
         .delete("/bothy/v1/nfvos/{name}", nfvos::delete)
+        .post("/bothy/v1/nfvos/{name}/packages", nfvos::fetch)
         .get("/bothy/v1/projects", projects::all)
         .post("/bothy/v1/projects", projects::create)
         .get("/bothy/v1/projects/{id}", projects::one)

@@ -1,17 +1,17 @@
 //! Central NFVOs: which accounts own the VNFs that they make, and where their grants are asked for.
 
-use axum::{extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use uuid::Uuid;
 
 use crate::{
     api::{
-        Ctx,
+        Ctx, bring,
         convert::time,
         extract::{self, Id},
         problem::Answer,
-        respond::{Json, NoQuery},
+        respond::{Json, NoQuery, accepted, unprocessable},
         subscriptions::auth_of,
     },
     model::{central::CentralNfvo, error::Fault, subscription::Auth},
@@ -78,6 +78,19 @@ pub async fn set(State(s): Ctx, Id(name): Id<SmolStr>, _: NoQuery, extract::Json
         })
         .await?;
     Ok(Json(shown(&s.identity(move |a, by| a.set_nfvo(by, &n)).await?)))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fetch {
+    vnfd_id: String,
+}
+
+/// 202 where it is here or on its way: its state is the package's own.
+pub async fn fetch(State(s): Ctx, Id(name): Id<SmolStr>, _: NoQuery, extract::Json(r): extract::Json<Fetch>) -> Answer<Response> {
+    let (nfvo, project) = s.identity(move |a, by| Ok((a.nfvo(by, &name)?, a.account(by, &name)?.project))).await?;
+    let package = bring::begin(&s, &nfvo, project, &r.vnfd_id).await.map_err(unprocessable)?;
+    accepted(&format!("/vnfpkgm/v2/vnf_packages/{package}"))
 }
 
 pub async fn delete(State(s): Ctx, Id(name): Id<SmolStr>, _: NoQuery) -> Answer<StatusCode> {

@@ -4,6 +4,7 @@
 
 pub mod alarm;
 pub mod asked;
+pub mod capacity;
 pub mod catalogue;
 pub mod connect;
 pub mod flavour;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Base,
     alarm::{alarm, collection as alarms_of, to_element},
+    capacity::{measurement, object_path as capacity_path},
     indicator::value,
     opocc::{self, Around},
     pm::{job_source, object_path, threshold_source},
@@ -25,6 +26,7 @@ use crate::{
     },
     lcm::timeline::find_operation,
     model::{
+        capacity::CapacityNews,
         error::{Fault, Result},
         event::{CatalogueNews, Event, News, OpNews, Status},
         indicator::IndicatorNews,
@@ -55,6 +57,7 @@ fn api(source: Source) -> &'static Api {
         Source::VnfPmJob | Source::VnfThreshold => &version::VNFPM,
         Source::NsPmJob | Source::NsThreshold => &version::NSPM,
         Source::VnfInd => &version::VNFIND,
+        Source::NfviThreshold => &version::NFVICI,
     }
 }
 
@@ -91,8 +94,8 @@ impl Body {
 pub fn render(nfvo: &Nfvo, s: &Subscription, e: &Event) -> Result<Rendered> {
     let mut b = Body { members: Map::new(), links: Map::new(), base: Base(s.base.clone()) };
     b.put("id", id(e).to_string());
-    // PM notifications of the second majors name their job or threshold instead.
-    let of_subscription = s.source.is_first() || !matches!(e.news, News::Performance(_));
+    // What is told of a job or a threshold names that instead; PM's first majors tell subscriptions.
+    let of_subscription = s.source.is_first() || !matches!(e.news, News::Performance(_) | News::Capacity(_));
     if of_subscription {
         b.put("subscriptionId", s.id.to_string());
     }
@@ -135,6 +138,7 @@ pub fn render(nfvo: &Nfvo, s: &Subscription, e: &Event) -> Result<Rendered> {
             b.link("alarm", format!("{}/{}", alarms_of(a.object), a.id));
         }
         News::Performance(news) => performance(news, &mut b),
+        News::Capacity(news) => capacity(news, &mut b)?,
         News::Indicator(news) => indicator(news, &mut b),
         // SOL003 11.5.2.4; ETSI's file has no type for it.
         News::Room { .. } => {
@@ -174,13 +178,7 @@ fn performance(news: &PmNews, b: &mut Body) {
         PmNews::Crossed { threshold, object_type, object, metric, crossing } => {
             b.put("notificationType", "ThresholdCrossedNotification");
             b.put("thresholdId", threshold.to_string());
-            b.put(
-                "crossingDirection",
-                match crossing.direction {
-                    Direction::Up => "UP",
-                    Direction::Down => "DOWN",
-                },
-            );
+            b.put("crossingDirection", way(crossing.direction));
             b.put("performanceMetric", metric.as_str());
             b.put("performanceValue", crossing.value.value());
             if let Some(part) = &crossing.part {
@@ -193,6 +191,28 @@ fn performance(news: &PmNews, b: &mut Body) {
     b.put("objectType", of.word());
     b.put("objectInstanceId", object.to_string());
     b.link("objectInstance", object_path(of, object));
+}
+
+/// SOL005 10.5.2.10.
+fn capacity(news: &CapacityNews, b: &mut Body) -> Result<()> {
+    let c = &news.crossing;
+    b.put("notificationType", "CapacityShortageNotification");
+    b.put("thresholdId", news.threshold.to_string());
+    b.put("objectInstanceId", VIM);
+    b.put("subObjectInstanceId", c.zone.as_str());
+    b.put("direction", way(c.direction));
+    let figures = serde_json::to_value(measurement(&c.figures));
+    b.put("capacityInformation", figures.map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?);
+    b.link("objectInstance", capacity_path());
+    b.link("threshold", format!("{}/{}", collection(Source::NfviThreshold), news.threshold));
+    Ok(())
+}
+
+fn way(d: Direction) -> &'static str {
+    match d {
+        Direction::Up => "UP",
+        Direction::Down => "DOWN",
+    }
 }
 
 /// SOL003 8.5.2.5 and 8.5.2.6.

@@ -357,6 +357,7 @@ pub fn collection(source: Source) -> &'static str {
         Source::VnfThreshold => "/vnfpm/v2/thresholds",
         Source::NsPmJob => "/nspm/v2/pm_jobs",
         Source::NsThreshold => "/nspm/v2/thresholds",
+        Source::NfviThreshold => "/nfvici/v1/capacity_thresholds",
     }
 }
 
@@ -376,7 +377,7 @@ pub fn info(s: &Subscription, base: &Base) -> Result<SubscriptionInfo> {
             Source::Nsd | Source::VnfPkgm | Source::Sol003VnfPkgm | Source::VnfFm | Source::NsFm | Source::VnfInd => None,
             Source::VnfLcmFirst | Source::NsdFirst | Source::VnfPkgmFirst | Source::Sol003VnfPkgmFirst | Source::NsLcmFirst => None,
             Source::VnfPmFirst | Source::NsPmFirst | Source::VrQuota => None,
-            Source::VnfPmJob | Source::VnfThreshold | Source::NsPmJob | Source::NsThreshold => None,
+            Source::VnfPmJob | Source::VnfThreshold | Source::NsPmJob | Source::NsThreshold | Source::NfviThreshold => None,
         },
         links: SubscriptionLinks { self_: base.link(format!("{}/{}", collection(s.source), s.id)) },
     })

@@ -5,11 +5,11 @@ use axum::{extract::State, response::Response};
 use super::vnflcm::{find, laid_on};
 use crate::{
     api::{
-        Ctx,
+        Ctx, bring,
         convert::package,
         extract::{self, Id},
         problem::Answer,
-        respond::{NoQuery, accepted},
+        respond::{NoQuery, accepted, unprocessable},
     },
     model::id::VnfId,
     sol::vnflcm::ChangeCurrentVnfPkgRequest,
@@ -21,6 +21,7 @@ pub async fn change(
     _: NoQuery,
     extract::Json(r): extract::Json<ChangeCurrentVnfPkgRequest>,
 ) -> Answer<Response> {
+    bring::ensure(&s, &r.vnfd_id).await.map_err(unprocessable)?;
     let op = s
         .domain(move |n| {
             find(n, id)?;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        Ctx, Services,
+        Ctx, Services, bring,
         conditional::if_match,
         convert::{
             self, Base, request,
@@ -116,6 +116,7 @@ async fn create(of: Dialect, State(s): Ctx, base: Base, _: NoQuery, extract::Jso
         description: r.vnf_instance_description.unwrap_or_default(),
         metadata,
     };
+    bring::ensure(&s, &ask.vnfd_id).await.map_err(unprocessable)?;
     let v = s.domain(move |n| n.vnfm().create_for(&ask, owner)).await.map_err(unprocessable)?;
     created(&vnf::path(&v), v.revision, &vnf::instance(&v, &Around { flavour: None, dialect: of }, &base))
 }

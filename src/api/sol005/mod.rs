@@ -1,5 +1,6 @@
-//! SOL005, the OSS's view: nsd, vnfpkgm and nslcm, one file per API, nsfm and nspm.
+//! SOL005, the OSS's view: nsd, vnfpkgm, nslcm and nfvici, one file per API, nsfm and nspm.
 
+pub(super) mod nfvici;
 pub(super) mod nsd;
 pub(super) mod nslcm;
 pub(super) mod nslcm_ops;
@@ -13,7 +14,7 @@ use super::{
     routes::Routes,
     sol003::snapshots,
     subscriptions,
-    version::{NSD, NSD_FIRST, NSFM, NSLCM, NSLCM_FIRST, NSPM, NSPM_FIRST, VNFPKGM, VNFPKGM_FIRST},
+    version::{NFVICI, NSD, NSD_FIRST, NSFM, NSLCM, NSLCM_FIRST, NSPM, NSPM_FIRST, VNFPKGM, VNFPKGM_FIRST},
 };
 use crate::{
     model::subscription::Source,
@@ -43,6 +44,8 @@ pub fn routes() -> Routes {
         .and(subscriptions::routes::<NsLcmFilter>(Source::NsLcm, "/nslcm/v2/subscriptions", "/nslcm/v2/subscriptions/{subscriptionId}"))
         .and(NSPM.and_before(&[&NSPM_FIRST]))
         .and(pm::routes(pm::Of::Ns, pm::OF_SERVICES))
+        .and(NFVICI.routes())
+        .and(nfvici::routes())
         .and(NSFM.routes())
         .and(alarms::routes(Of::Ns, "/nsfm/v1/alarms", "/nsfm/v1/alarms/{alarmId}"))
         .and(subscriptions::routes::<FmFilter>(Source::NsFm, "/nsfm/v1/subscriptions", "/nsfm/v1/subscriptions/{subscriptionId}"))

@@ -122,6 +122,7 @@ impl Watcher {
             if self.host_look <= now {
                 self.look_at_host();
                 self.nfvo.tell_room();
+                self.nfvo.tell_capacity();
                 self.read_indicators();
                 self.host_look = Instant::now() + if self.monitor.is_uneasy() { TRY_AGAIN } else { HOST };
             }
@@ -181,6 +182,7 @@ impl Watcher {
             self.look_now(Missing::Start);
         }
         self.nfvo.tell_room();
+        self.nfvo.tell_capacity();
         // It may have made or ended what tells of itself.
         self.read_indicators();
     }

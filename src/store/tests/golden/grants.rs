@@ -2,16 +2,25 @@
 
 use super::{Golden, fault, id};
 use crate::model::{
-    central::{Asking, CentralNfvo, GrantAsk, Resources, SnapshotOwner},
+    central::{Asking, Brought, CentralNfvo, GrantAsk, Resources, SnapshotOwner},
     error::Kind,
     grant::{AskedIds, Decision, GivenGrant, Promised, Resource, ResourceKind, Wanting},
-    id::{OpId, ProjectId, SnapshotId, VnfId},
+    id::{OpId, ProjectId, SnapshotId, VnfId, VnfPkgId},
     size::MiB,
     subscription::Auth,
     time::Stamp,
 };
 
 pub(super) fn check(g: &Golden) {
+    let brought = Brought {
+        package: VnfPkgId(id(1)),
+        nfvo: "orch".into(),
+        vnfd_id: "d".into(),
+        theirs: "p".into(),
+        algorithm: "SHA-256".into(),
+        hash: "ab".into(),
+    };
+    g.check("brought", &brought);
     let promised = Promised { vcpus: 300, memory: MiB(400), disk: MiB(500) };
     for (name, decision) in
         [("open", Decision::Open), ("granted", Decision::Granted(promised)), ("refused", Decision::Refused(fault(Kind::Capacity)))]

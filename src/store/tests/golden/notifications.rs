@@ -1,7 +1,15 @@
 //! Events, subscriptions, and how far each has got.
 
 use super::*;
-use crate::model::{alarm::*, event::*, grant::ResourceKind, indicator::*, pm::*, subscription::*};
+use crate::model::{
+    alarm::*,
+    capacity::{CapacityCrossing, CapacityNews, CapacityThreshold, Figures, Limit, Measure, Side},
+    event::*,
+    grant::ResourceKind,
+    indicator::*,
+    pm::*,
+    subscription::*,
+};
 
 pub(super) fn check(g: &Golden) {
     let op = |target, kind, state| {
@@ -127,6 +135,31 @@ pub(super) fn check(g: &Golden) {
     );
     let kinds = [ResourceKind::Compute, ResourceKind::Storage, ResourceKind::Link, ResourceKind::LinkPort];
     let news = news.chain([("room", News::Room { grant: id(60), kinds: kinds.to_vec() })]);
+    let figures = |measure, reserved| Figures { measure, total: 300, allocated: 200, reserved, available: 100 };
+    let crossing = |direction| CapacityCrossing {
+        at: Stamp(9),
+        zone: "numa0".into(),
+        direction,
+        figures: figures(Measure::Cpu, Some(2)),
+        number: 300,
+    };
+    let capacity = CapacityNews { threshold: id(54), crossing: crossing(Direction::Up) };
+    let news = news.chain([("capacity", News::Capacity(capacity))]);
+    let sides = [Side::Total, Side::Allocated, Side::Reserved, Side::Available];
+    for (n, measure) in Measure::ALL.into_iter().enumerate() {
+        let t = CapacityThreshold {
+            id: id(54),
+            project: ProjectId::DEFAULT,
+            zones: vec!["host".into()],
+            measure,
+            side: sides[n % sides.len()],
+            limits: vec![Limit { value: Milli(50_000), hysteresis: Milli(5_000) }],
+            went: vec![("host".into(), 0, Direction::Down)],
+            crossed: (n > 0).then(|| CapacityCrossing { figures: figures(measure, None), ..crossing(Direction::Down) }),
+            revision: 3,
+        };
+        g.check(format!("capacity-threshold-{}", measure.name()), &t);
+    }
     let about = About {
         id: id(20),
         name: "n".into(),
@@ -205,6 +238,9 @@ pub(super) fn check(g: &Golden) {
     g.check("subscription-pm", &pm);
     let sorts = vec![Sort::PnfdOnboarded, Sort::PnfdFailed, Sort::PnfdGone];
     g.check("subscription-pnfd", &Subscription { source: Source::Nsd, filter: Filter { sorts, ..Filter::default() }, ..pm.clone() });
+    let sorts = vec![Sort::CapacityShortage];
+    let capacity = Subscription { source: Source::NfviThreshold, filter: Filter { sorts, ..Filter::default() }, ..pm.clone() };
+    g.check("subscription-NfviThreshold", &capacity);
     let sorts = vec![Sort::IndicatorValue, Sort::IndicatorsSupported];
     g.check("subscription-VnfInd", &Subscription { source: Source::VnfInd, filter: Filter { sorts, ..Filter::default() }, ..pm.clone() });
     for source in [
