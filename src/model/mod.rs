@@ -27,6 +27,7 @@ pub mod ns;
 pub mod nsd;
 pub mod op;
 pub mod order;
+pub mod own;
 pub mod package;
 pub mod param;
 pub mod place;

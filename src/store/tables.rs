@@ -92,11 +92,15 @@ pub enum Table {
     Wanting,
     /// What is known of packages' artefacts beside their files.
     Artefacts,
+    /// Where VNFs' own interfaces are, as somebody told.
+    OwnEndpoints,
+    /// What operations ask of VNFs themselves.
+    Errand,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 43] = [
+    pub const ALL: [Table; 45] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -140,6 +144,8 @@ impl Table {
         Table::ElementListener,
         Table::Wanting,
         Table::Artefacts,
+        Table::OwnEndpoints,
+        Table::Errand,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -188,6 +194,8 @@ impl Table {
             Table::ElementListener => 0x23,
             Table::Wanting => 0x54,
             Table::Artefacts => 0x1d,
+            Table::OwnEndpoints => 0x55,
+            Table::Errand => 0x56,
         }
     }
 
@@ -237,6 +245,8 @@ impl Table {
             Table::ElementListener => "element listener",
             Table::Wanting => "refused grant",
             Table::Artefacts => "package artefacts",
+            Table::OwnEndpoints => "VNF endpoints",
+            Table::Errand => "errand",
         }
     }
 
@@ -298,6 +308,8 @@ mod tests {
             (0x23, "element listener"),
             (0x54, "refused grant"),
             (0x1d, "package artefacts"),
+            (0x55, "VNF endpoints"),
+            (0x56, "errand"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -237,6 +237,7 @@ fn vnfd() -> Vnfd {
         flavours: vec![flavour],
         paths: Vec::new(),
         indicators: Vec::new(),
+        own: Vec::new(),
     }
 }
 
