@@ -10,6 +10,7 @@
 mod hardware;
 mod home;
 mod keys;
+mod lcm;
 mod live;
 mod outside;
 mod read;
@@ -23,6 +24,7 @@ pub use self::{
     hardware::{HostPf, HostProfile, NetManager},
     home::{BootstrapServer, Centre, EnrolledBox},
     keys::{AccelMode, Apply, GrantOffline, Listener, LogFormat, LogLevel, PhysicalNetwork, ReferencePoint},
+    lcm::Lcm,
     live::{LiveConfig, Refusal},
     read::ConfigFault,
 };
@@ -166,15 +168,6 @@ pub struct Limits {
     pub fetch_http: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct Lcm {
-    pub workers: u64,
-    pub start_at_once: u64,
-    pub patience_s: u64,
-    pub grant_hold_s: u64,
-    pub grant_offline: GrantOffline,
-}
-
 /// Healing of guests that crash.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Autoheal {
@@ -278,7 +271,7 @@ impl Default for Config {
             call_home: Vec::new(),
             hub: Hub::default(),
             ztp: Ztp { enabled: false, media: Vec::new(), dhcp: true, retry_s: 30, server: Vec::new() },
-            lcm: Lcm { workers: 4, start_at_once: 4, patience_s: 120, grant_hold_s: 3600, grant_offline: GrantOffline::AllowHeal },
+            lcm: Lcm::default(),
             autoheal: Autoheal { tries: 3, pause_s: 5, calm_s: 600 },
             sim: Sim::default(),
         }
@@ -359,6 +352,7 @@ impl Config {
         k.within("lcm.workers", Restart, &mut self.lcm.workers, 1, 64);
         k.within("lcm.start_at_once", Live, &mut self.lcm.start_at_once, 1, 256);
         k.within("lcm.patience_s", Restart, &mut self.lcm.patience_s, 0, 86400);
+        k.within("lcm.vnf_answer_s", Live, &mut self.lcm.vnf_answer_s, 1, 86_400);
         k.key("lcm.grant_offline", Live, &mut self.lcm.grant_offline);
         k.within("lcm.grant_hold_s", Live, &mut self.lcm.grant_hold_s, 60, 604_800);
         k.within("autoheal.tries", Live, &mut self.autoheal.tries, 0, 100);
@@ -570,6 +564,7 @@ impl Config {
         c.limits.fetch_http = new.limits.fetch_http;
         c.lcm.start_at_once = new.lcm.start_at_once;
         c.lcm.grant_hold_s = new.lcm.grant_hold_s;
+        c.lcm.vnf_answer_s = new.lcm.vnf_answer_s;
         c.lcm.grant_offline = new.lcm.grant_offline;
         c.autoheal.clone_from(&new.autoheal);
         c.sdn_controller.clone_from(&new.sdn_controller);

@@ -17,6 +17,7 @@ mod connect;
 mod console;
 mod down;
 mod draw;
+mod endpoint;
 mod facts;
 mod failure;
 mod flavour;
@@ -64,6 +65,7 @@ mod up;
 mod update;
 mod usage;
 mod vnf;
+mod vnf_config;
 mod vnfpkg;
 mod ztp;
 

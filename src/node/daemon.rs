@@ -60,6 +60,7 @@ use crate::{
         ztp,
     },
     notify::{self, Notifier},
+    own,
     reset::Resets,
     store::{Options, Store},
     update::{self, Begun, How, Pace, leave_word},
@@ -269,6 +270,8 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         started: Instant::now(),
     });
 
+    let often = own::Settings { pause: Duration::from_millis(250), longest: Duration::from_secs(30) };
+    let errands = own::Errands::start(granted.clone(), services.notify.clone(), often);
     let granter = granter(granted, &services);
     let mut server = Server::new((&config.limits).into(), config.limits.connections as usize);
     for l in &config.listen {
@@ -327,6 +330,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     if let Some(h) = &services.hub {
         h.stop();
     }
+    errands.stop();
     granter.stop();
     notifier.stop();
     let _ = std::fs::remove_file(&socket);
@@ -380,6 +384,7 @@ pub(super) fn rules(c: &Config) -> Result<Rules> {
         graceful_stop_s: GRACEFUL_STOP_S,
         start_at_once: c.lcm.start_at_once as usize,
         autoheal: Autoheal { tries: c.autoheal.tries as u32, pause_ms: c.autoheal.pause_s * 1000, calm_s: c.autoheal.calm_s },
+        vnf_answer_s: c.lcm.vnf_answer_s as u32,
     })
 }
 

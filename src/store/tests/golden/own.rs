@@ -13,6 +13,10 @@ fn ask(endpoint: Option<EndpointKind>) -> CoordAsk {
     CoordAsk { action: "drain".into(), endpoint, input: "{\"a\":1}".into() }
 }
 
+pub(super) fn coordinate() -> What {
+    What::Coordinate(ask(Some(EndpointKind::Mgmt)))
+}
+
 const OPERATIONS: [Coordinated; 11] = [
     Coordinated::Instantiate,
     Coordinated::Scale,
