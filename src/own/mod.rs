@@ -2,6 +2,7 @@
 //!
 //! * `coordination`  a request, and what an answer to it says. Pure
 //! * `configuration` the same of a VNF's configuration, and reading and changing it on demand
+//! * `indicators`    what VNFs tell of themselves, asked for again and again
 //!
 //! ```text
 //! POST coordinations --201--> its result: the operation goes on, or stops
@@ -16,6 +17,7 @@
 
 pub mod configuration;
 mod coordination;
+pub mod indicators;
 
 use std::{
     collections::HashSet,

@@ -9,7 +9,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         id::{ProjectId, VnfId},
-        own::{Door, Endpoint, EndpointKind, OwnApi, OwnEndpoints},
+        own::{Door, Endpoint, EndpointKind, OwnApi, OwnApis, OwnEndpoints},
         package::VnfPackage,
         param::Params,
         secret::Secret,
@@ -48,6 +48,22 @@ pub enum Whom {
 }
 
 impl Vnfm {
+    /// VNFs that are there and serve what they tell of themselves.
+    pub fn who_tell(&self) -> Result<Vec<VnfId>> {
+        let tells = |o: &OwnApis| o.doors.iter().any(|d| d.api == OwnApi::Indicator);
+        let mut packages = self.store.list::<VnfPackage>()?;
+        packages.retain(|p| p.vnfd.as_ref().is_some_and(|v| v.own.iter().any(tells)));
+        if packages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let told = |v: &VnfInstance| {
+            let body = v.body.as_ref().filter(|_| v.instantiated)?;
+            let vnfd = packages.iter().find(|p| p.id == v.package)?.vnfd.as_ref()?;
+            vnfd.own(&body.flavour).filter(|o| tells(o)).map(|_| v.id)
+        };
+        Ok(self.store.list::<VnfInstance>()?.iter().filter_map(told).collect())
+    }
+
     /// What was told of a VNF instance's endpoints.
     pub fn endpoints(&self, vnf: VnfId) -> Result<Option<OwnEndpoints>> {
         self.store.get(&vnf)

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use crate::{
     kit::{copy_dir, fits},
     rig::{Rig, rig},
-    schema::{LCMCOORD, VNFCONFIG, VNFLCM},
+    schema::{LCMCOORD, VNFCONFIG, VNFIND_OF_SOL002, VNFLCM},
 };
 
 /// Actions of the package: before a stop, and after an instantiation, which its element manager does.
@@ -57,6 +57,8 @@ struct Seen {
     asked: Vec<(Method, String, Value)>,
     script: Vec<Line>,
     config: Value,
+    /// Indicators with their values.
+    tells: Value,
 }
 
 /// A VNF, or its element manager.
@@ -86,6 +88,10 @@ impl Stand {
             "/own/vnfconfig/v1/configuration" => {
                 assert_eq!(headers["version"], "1.3.0");
                 return Stand::configured(seen, method, request);
+            }
+            "/own/vnfind/v1/indicators" => {
+                assert_eq!((&method, &headers["version"]), (&Method::GET, &"1.4.0".parse().expect("header")));
+                return Stand::tells(seen);
             }
             _ => assert_eq!(headers["version"], "1.1.0"),
         }
@@ -145,6 +151,16 @@ impl Stand {
         seen.config = request["vnfConfigurationData"]["vnfSpecificData"].clone();
         seen.asked.push((method, "configuration".into(), request.clone()));
         request.to_string().into_response()
+    }
+
+    fn tells(seen: &Seen) -> Response {
+        let link = json!({"href": "http://v/i"});
+        let one = |(id, value): (&String, &Value)| {
+            let i = json!({"id": id, "value": value, "vnfInstanceId": "v", "_links": {"self": link, "vnfInstance": link}});
+            fits(VNFIND_OF_SOL002, "VnfIndicator", &i);
+            i
+        };
+        seen.tells.as_object().into_iter().flatten().map(one).collect::<Value>().to_string().into_response()
     }
 
     fn plays(&self, script: &[Line]) {
@@ -416,4 +432,43 @@ async fn a_vnf_is_given_its_configuration_when_it_is_new_and_whenever_somebody_w
     assert_eq!(odd.status, 422, "{}", odd.body);
     tell(&rig, &vnf, json!({"vnf": {"apiRoot": "http://127.0.0.1:1"}, "mgmt": {"apiRoot": stand.root}})).await;
     assert_eq!(rig.get(&at).await.status, 503);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_vnf_tells_of_itself_at_its_own_interface_are_its_indicators() {
+    let rig = rig(64, "").await;
+    let dir = tempfile::tempdir().expect("dir");
+    copy_dir(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors/vcpe/vcpe-web"), dir.path());
+    let at = dir.path().join("Definitions/vcpe-web.yaml");
+    let own = "      type: bothy.nodes.vcpe.Web\n";
+    let declares = format!("{own}      interfaces: {{ VnfIndicator: {{ notifications: {{ load: {{}}, mood: {{}} }} }} }}\n");
+    let text = fs::read_to_string(&at).expect("text").replacen(own, &declares, 1).replacen("  policies:\n", &serves("vnf_indicator"), 1);
+    fs::write(at, text).expect("text");
+    let vnfd = rig.onboard_vnf(dir.path().to_str().expect("utf-8")).await["vnfdId"].clone();
+    let made = rig.post("/vnflcm/v2/vnf_instances", json!({"vnfdId": vnfd})).await;
+    let (vnf, stand) = (made.json()["id"].as_str().expect("id").to_owned(), Stand::start().await);
+    tell(&rig, &vnf, json!({"vnf": {"apiRoot": stand.root}})).await;
+    stand.seen.lock().expect("lock").tells = json!({"load": {"cpu": 5, "text": "x"}, "other": {"a": 1}});
+    let up = rig.task(&format!("/vnflcm/v2/vnf_instances/{vnf}/instantiate"), json!({"flavourId": "default"})).await;
+    assert_eq!(up["operationState"], "COMPLETED", "{up:#}");
+    let load = format!("/vnfind/v1/indicators/{vnf}/load");
+    let begun = Instant::now();
+    let reads = async |what: &str, is: &dyn Fn(u16, &str) -> bool| loop {
+        rig.core.indicators.round().expect("a round");
+        let r = rig.get(&load).await;
+        if is(r.status, &r.body) {
+            break r;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(180), "{what}: {}", r.body);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let first = reads("it is told", &|status, _| status == 200).await;
+    assert_eq!(first.json()["value"], json!({"cpu": 5, "text": "x"}));
+    assert_eq!(rig.get(&format!("/vnfind/v1/indicators/{vnf}")).await.json().as_array().map(Vec::len), Some(1));
+    let mood = rig.get(&format!("/vnfind/v1/indicators/{vnf}/mood")).await;
+    assert!(mood.status == 404 && mood.body.contains("the VNF does not tell it"), "{}", mood.body);
+    stand.seen.lock().expect("lock").tells = json!({"load": {"cpu": 9}});
+    reads("another value", &|_, body| body.contains("\"cpu\":9")).await;
+    tell(&rig, &vnf, json!({"vnf": {"apiRoot": "http://127.0.0.1:1"}})).await;
+    reads("nobody answers", &|status, body| status == 404 && body.contains("the VNF does not tell it: cannot connect")).await;
 }

@@ -75,6 +75,7 @@ pub struct Rig {
     begun: Arc<AtomicUsize>,
     granter: Granter,
     errands: Errands,
+    tellers: Arc<own::indicators::Indicators>,
     _dir: tempfile::TempDir,
 }
 
@@ -171,6 +172,9 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     let granter = Granter::start(core.vnfm().clone(), services.notify.clone(), often);
     let often = own::Settings { pause: Duration::from_millis(20), longest: Duration::from_millis(200) };
     let errands = Errands::start(core.vnfm().clone(), services.notify.clone(), often);
+    let tellers = own::indicators::Indicators::start(core.vnfm().clone(), services.notify.clone(), Duration::from_millis(50));
+    let told = tellers.clone();
+    core.indicators.on_own(move |vnf| told.told(vnf));
     let router = api::router(&services, ReferencePoint::TOGETHER);
     let (held, at_work) = (Held::default(), Arc::default());
     // One slow route stands for a domain call.
@@ -216,6 +220,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         core,
         granter,
         errands,
+        tellers,
         held,
         begun: at_work,
         _dir: dir,
@@ -277,6 +282,7 @@ impl Drop for Rig {
     fn drop(&mut self) {
         self.granter.stop();
         self.errands.stop();
+        self.tellers.stop();
         self.core.stop();
         self.held.fail_if_any();
     }
