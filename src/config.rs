@@ -366,6 +366,7 @@ impl Config {
         k.within("lcm.workers", Restart, &mut self.lcm.workers, 1, 64);
         k.within("lcm.start_at_once", Live, &mut self.lcm.start_at_once, 1, 256);
         k.within("lcm.patience_s", Restart, &mut self.lcm.patience_s, 0, 86400);
+        k.within("lcm.vnf_answer_s", Live, &mut self.lcm.vnf_answer_s, 1, 86_400);
         k.key("lcm.grant_offline", Live, &mut self.lcm.grant_offline);
         k.within("lcm.package_wait_s", Live, &mut self.lcm.package_wait_s, 0, 600);
         k.within("lcm.grant_hold_s", Live, &mut self.lcm.grant_hold_s, 60, 604_800);
@@ -436,6 +437,7 @@ impl Config {
         c.limits.fetch_http = new.limits.fetch_http;
         c.lcm.start_at_once = new.lcm.start_at_once;
         c.lcm.grant_hold_s = new.lcm.grant_hold_s;
+        c.lcm.vnf_answer_s = new.lcm.vnf_answer_s;
         c.lcm.grant_offline = new.lcm.grant_offline;
         c.lcm.package_wait_s = new.lcm.package_wait_s;
         c.autoheal.clone_from(&new.autoheal);

@@ -130,6 +130,9 @@ pub fn around(nfvo: &Nfvo, op: &Operation) -> Result<Around> {
         Target::Vnf(id) => {
             around.vnf = store.get(&id)?;
             around.grant = nfvo.vnfm().grant_ask(op.id)?;
+            if around.steps.iter().any(|s| matches!(s.step, Step::Vnf(VnfStep::Ask(_)))) {
+                around.errands = nfvo.vnfm().errands_of(op.id)?;
+            }
         }
         Target::Pf(_) => {}
         Target::Ns(id) => {

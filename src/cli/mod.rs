@@ -18,6 +18,7 @@ mod connect;
 mod console;
 mod down;
 mod draw;
+mod endpoint;
 mod facts;
 mod failure;
 mod flavour;
@@ -65,6 +66,7 @@ mod up;
 mod update;
 mod usage;
 mod vnf;
+mod vnf_config;
 mod vnfpkg;
 mod ztp;
 

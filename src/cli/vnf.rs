@@ -9,6 +9,7 @@ use super::{
     client::Client,
     connect::{Connect, Disconnect},
     console,
+    endpoint::Endpoint,
     failure::{Failure, visible},
     flavour::ChangeFlavour,
     follow::{Wait, accepted},
@@ -19,6 +20,7 @@ use super::{
     resource::{Kind, key_values, request},
     scale::ScaleHow,
     snapshot::Snapshot,
+    vnf_config::VnfConfig,
     vnfpkg::VNFPKGS,
 };
 
@@ -155,6 +157,12 @@ pub enum Vnf {
     /// Its snapshots
     #[command(subcommand)]
     Snapshot(Snapshot),
+    /// Where its own interfaces are, or its element manager's (SOL002)
+    #[command(subcommand)]
+    Endpoint(Endpoint),
+    /// Its configuration, as the VNF itself has it
+    #[command(subcommand)]
+    Config(VnfConfig),
     /// What it tells of itself, by its guests; one that is named and cannot be read is refused with the reason
     Indicators {
         vnf: String,
@@ -268,6 +276,8 @@ impl Vnf {
             Vnf::Connect(c) => c.run(client, out),
             Vnf::Disconnect(d) => d.run(client, out),
             Vnf::Snapshot(s) => s.run(client, out),
+            Vnf::Endpoint(e) => e.run(client, out),
+            Vnf::Config(c) => c.run(client, out),
             Vnf::Logs { vnf, follow } => logs::run(client, &ours(client, &vnf, "serial")?, follow),
             Vnf::Console { vnf, vnc, listen } => {
                 let path = ours(client, &vnf, "console")?;

@@ -12,6 +12,7 @@ pub struct Lcm {
     pub grant_hold_s: u64,
     pub grant_offline: GrantOffline,
     pub package_wait_s: u64,
+    pub vnf_answer_s: u64,
 }
 
 impl Default for Lcm {
@@ -23,6 +24,7 @@ impl Default for Lcm {
             grant_hold_s: 3600,
             grant_offline: GrantOffline::AllowHeal,
             package_wait_s: 10,
+            vnf_answer_s: 600,
         }
     }
 }

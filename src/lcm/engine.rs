@@ -401,7 +401,7 @@ impl Engine {
                     s.live.insert(id, live);
                 }
                 Ok(Outcome::Again { after, why, wake }) => {
-                    let waits = live.park(i, why, matches!(wake, Some(WakeKey::Op(_))));
+                    let waits = live.park(i, why, wake.is_some_and(WakeKey::follows));
                     s.live.insert(id, live);
                     if waits {
                         self.park(&mut s, id, i, now + after, wake, job.wakes_seen);
@@ -569,7 +569,8 @@ pub fn usual_lane(step: &Step) -> Lane {
             | VnfStep::Move(_)
             | VnfStep::Grow { .. }
             | VnfStep::Rewrite { .. }
-            | VnfStep::Package(_),
+            | VnfStep::Package(_)
+            | VnfStep::Ask(_),
         )
         | Step::Pf(PfStep::Reload(_) | PfStep::Restore(_))
         | Step::Ns(_) => Lane::Host,

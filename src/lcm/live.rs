@@ -48,7 +48,7 @@ struct Node {
     tries: u32,
     transient_since: Option<Instant>,
     why: Option<String>,
-    /// It waits for the end of another operation, also when its own is ending.
+    /// It waits for the end of another operation, or for an answer from outside, also when its own is ending.
     follows: bool,
 }
 

@@ -46,6 +46,18 @@ pub enum Outcome {
 pub enum WakeKey {
     Op(OpId),
     Guest(VnfcId),
+    /// Somebody outside has answered a step of this operation.
+    Answer(OpId),
+}
+
+impl WakeKey {
+    /// What waits for it is waited for also when its operation is ending: something else moves, and has to come to its end.
+    pub fn follows(self) -> bool {
+        match self {
+            WakeKey::Op(_) | WakeKey::Answer(_) => true,
+            WakeKey::Guest(_) => false,
+        }
+    }
 }
 
 /// Which workers do a step: those that talk to the hypervisor are apart, so that a slow one does

@@ -29,6 +29,7 @@ pub mod nsd;
 pub mod op;
 pub mod opening;
 pub mod order;
+pub mod own;
 pub mod package;
 pub mod param;
 pub mod place;

@@ -14,6 +14,35 @@ pub enum Param {
     Map(Vec<(SmolStr, Param)>),
 }
 
+impl Param {
+    /// As others read it: a number is one.
+    pub fn plain(&self) -> Plain<'_> {
+        Plain(self)
+    }
+}
+
+/// Writes a parameter by serde as what it means.
+pub struct Plain<'p>(&'p Param);
+
+impl Serialize for Plain<'_> {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Param::Null => to.serialize_unit(),
+            Param::Bool(b) => to.serialize_bool(*b),
+            Param::Text(t) => to.serialize_str(t),
+            Param::List(all) => to.collect_seq(all.iter().map(Plain)),
+            Param::Map(all) => to.collect_map(all.iter().map(|(k, v)| (k, Plain(v)))),
+            Param::Number(n) => match (n.parse::<i64>(), n.parse::<u64>(), n.parse::<f64>()) {
+                (Ok(whole), _, _) => to.serialize_i64(whole),
+                (_, Ok(whole), _) => to.serialize_u64(whole),
+                (_, _, Ok(real)) => to.serialize_f64(real),
+                // One that nobody can hold is the text it is.
+                _ => to.serialize_str(n),
+            },
+        }
+    }
+}
+
 /// Named parameters, in the order given.
 pub type Params = Vec<(SmolStr, Param)>;
 

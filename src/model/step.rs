@@ -15,6 +15,7 @@ use super::{
     host::PfSetting,
     id::{DiskId, IfName, NfpId, OpId, PortId, SegmentId, SnapshotId, VnfId, VnfcId},
     ns::NsPnf,
+    own::What,
     place::Given,
     size::MiB,
     time::Stamp,
@@ -112,6 +113,8 @@ pub enum VnfStep {
     Shed(Box<Shed>),
     /// Uses another package: it must be there. The instance is of it when the operation is over.
     Package(Box<PackageChange>),
+    /// Uses what the VNF itself, or its element manager, does: it was asked, and has done it. Boxed, since few plans have one.
+    Ask(Box<What>),
 }
 
 /// What goes at the end of an operation that could be rolled back until then.
@@ -250,7 +253,12 @@ impl Step {
                 | VnfStep::Define(_)
                 | VnfStep::Give { .. }
                 | VnfStep::Capture { .. } => Effect::Creates,
-                VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) | VnfStep::Grow { .. } | VnfStep::Package(_) => Effect::Uses,
+                VnfStep::Image(_)
+                | VnfStep::Ready { .. }
+                | VnfStep::Attach(_)
+                | VnfStep::Grow { .. }
+                | VnfStep::Package(_)
+                | VnfStep::Ask(_) => Effect::Uses,
                 VnfStep::Start(_)
                 | VnfStep::Stop { .. }
                 | VnfStep::Properties { .. }
@@ -314,6 +322,7 @@ impl Step {
                 VnfStep::Grow { disk, to, .. } => format!("disk {disk} to {to}"),
                 VnfStep::Rewrite { after, .. } => format!("day-0 medium of {} anew", after.vnfc),
                 VnfStep::Shed(s) => s.label(),
+                VnfStep::Ask(what) => format!("ask for {}", what.name()),
                 VnfStep::Package(p) => format!("package {}, {} {}", p.after.package, p.after.name, p.after.software_version),
             },
             Step::Ns(s) => match s {

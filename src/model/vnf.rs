@@ -132,6 +132,14 @@ pub const ELEMENT_MANAGER: &str = "bothy.em";
 /// The configurable property that has crashed guests healed (SOL003 5.5.2.2).
 pub const AUTOHEAL: &str = "isAutohealEnabled";
 
+/// What Bothy, or the standard for managers, reads of the configurable properties: all others are the VNF's own.
+const OF_MANAGERS: [&str; 2] = [AUTOHEAL, "isAutoscaleEnabled"];
+
+/// The VNF's own configurable properties.
+pub fn own_properties(of: &Params) -> Params {
+    of.iter().filter(|(name, _)| !OF_MANAGERS.contains(&name.as_str())).cloned().collect()
+}
+
 /// How guests are healed that nobody asked to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Autoheal {

@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use super::{
     epa::{Epa, NicWish},
     net::{Cidr, MacAddr, VlanId},
+    own::OwnApis,
     size::MiB,
 };
 use std::net::IpAddr;
@@ -36,6 +37,8 @@ pub struct Vnfd {
     pub paths: Vec<VersionPath>,
     /// What the VNF tells of itself; ids are unique, and there are no more than `MOST_INDICATORS`.
     pub indicators: Vec<Indicator>,
+    /// Of each flavour that says something of the VNF's own interfaces.
+    pub own: Vec<OwnApis>,
 }
 
 /// Indicators that one VNFD may have.
@@ -71,6 +74,10 @@ pub struct VersionPath {
 impl Vnfd {
     pub fn flavour(&self, id: &str) -> Option<&Flavour> {
         self.flavours.iter().find(|f| f.id == id)
+    }
+    /// What the VNF of that flavour serves itself.
+    pub fn own(&self, flavour: &str) -> Option<&OwnApis> {
+        self.own.iter().find(|o| o.flavour == flavour)
     }
     /// Every software image once, by the name of the thing that carries it.
     pub fn images(&self) -> Vec<&SwImage> {

@@ -32,8 +32,9 @@ use crate::{
     vim::network::Stations,
     vnfm::{
         accept::{CreateVnf, put_plan, retrying, use_package},
+        coordinate::coordinated,
         grant::{Snapshot, check_quota, claim_facts},
-        plan::{Fabric, fresh_uuid, terminate as plan_vnf_terminate},
+        plan::{Fabric, VnfPlan, fresh_uuid, terminate as plan_vnf_terminate},
         sample::Sample,
     },
 };
@@ -282,6 +283,7 @@ impl Nfvo {
             return Ok((op, Vec::new()));
         }
         op.steps = p.steps.len() as u32;
+        self.coordinate_births(&mut p.members)?;
         let children = self.births(op.id, &p.members);
         store.write(Durability::Barrier, |tx| {
             claim_facts(tx, snap.facts)?;
@@ -305,6 +307,14 @@ impl Nfvo {
             tx.put(&op)
         })?;
         Ok((op, p.steps))
+    }
+
+    /// What members' instantiations ask of these VNFs.
+    pub(super) fn coordinate_births(&self, members: &mut [MemberPlan]) -> Result<()> {
+        members.iter_mut().try_for_each(|m| {
+            let VnfPlan { body, steps, .. } = &mut m.plan;
+            self.vnfm.coordinate_plan(m.instance.package, &body.flavour, OpKind::Instantiate, steps)
+        })
     }
 
     /// The operations that instantiate members as parts of `parent`, and their instances with what is planned.
@@ -478,7 +488,9 @@ pub(super) fn put_deaths(tx: &mut Tx<'_>, deaths: &[(VnfId, Operation)], stoppin
         inst.check_free()?;
         let Some(body) = &inst.body else { continue };
         let held = tx.get::<Reservation>(vnf)?.map(|r| r.placed).unwrap_or_default();
+        let package: Option<VnfPackage> = tx.get(&inst.package)?;
         let plan = plan_vnf_terminate(body, &held, death.id, stopping);
+        let plan = coordinated(package.as_ref(), &body.flavour, OpKind::Terminate, plan);
         let child = Operation { steps: plan.len() as u32, ..death.clone() };
         inst.op = Some(child.id);
         tx.put(&inst)?;

@@ -25,7 +25,7 @@ use crate::{
         change::Altered,
         grant::{check_quota, claim_facts},
         place::inherit,
-        plan::{Fabric, Steps, fresh_uuid},
+        plan::{Fabric, Steps, VnfPlan, fresh_uuid},
     },
 };
 
@@ -121,20 +121,22 @@ impl Nfvo {
         if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
             return self.refuse(ns, op, &refusal);
         }
-        let mut steps = Steps::new(op.id);
+        let mut all = Steps::new(op.id);
         for p in &mut parts {
             inherit(&mut p.altered.plan, &old);
             p.op.warnings.extend_from_slice(&p.altered.plan.warnings);
-            p.op.steps = p.altered.plan.steps.len() as u32;
+            let VnfPlan { body, steps, .. } = &mut p.altered.plan;
+            vnfm.coordinate_plan(p.inst.package, &body.flavour, p.op.kind, steps)?;
+            p.op.steps = steps.len() as u32;
             if p.op.steps == 0 {
                 p.op.apply(Trigger::Granted, op.created)?;
                 p.op.apply(Trigger::Succeeded, op.created)?;
             } else {
                 p.op.parent = Some(op.id);
-                steps.add(Step::Ns(NsStep::Alter { vnf: p.inst.id, op: p.op.id }), &[]);
+                all.add(Step::Ns(NsStep::Alter { vnf: p.inst.id, op: p.op.id }), &[]);
             }
         }
-        let steps = steps.into_vec();
+        let steps = all.into_vec();
         op.steps = steps.len() as u32;
         if steps.is_empty() {
             op.apply(Trigger::Succeeded, op.created)?;

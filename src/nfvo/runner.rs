@@ -65,9 +65,9 @@ impl Runner for Steps {
         }
     }
 
-    /// A service's cancellation reaches the members under way.
+    /// A service's cancellation reaches the members under way, a VNF's what it asks of the VNF.
     fn cancelled(&self, op: &Operation, mode: CancelMode) {
-        let Target::Ns(_) = op.target else { return };
+        let Target::Ns(_) = op.target else { return self.nfvo.vnfm.told_to_cancel(op.id) };
         let Ok(engine) = self.nfvo.vnfm.engine() else { return };
         let store = self.nfvo.vnfm.store();
         let steps = store.list_under::<PlanStep>(&op.id).unwrap_or_default();

@@ -222,6 +222,7 @@ impl Nfvo {
         if plan.steps.is_empty() {
             op.apply(Trigger::Succeeded, op.created)?;
         }
+        self.coordinate_births(&mut plan.members)?;
         let births = self.births(op.id, &plan.members);
         let deaths = self.deaths(&op, &plan.less);
         let stopping = Stopping::Usual(vnfm.rules().graceful_stop_s);

@@ -11,6 +11,7 @@ use crate::{
         id::{NsId, OpId, VnfId, VnfPkgId},
         ns::NsInstance,
         op::{NsOpState, OpKind, OpState, Operation, Trigger, VnfOpState},
+        own::OwnEndpoints,
         segment::Segment,
         step::{NsStep, PlanStep, Step},
         time::Stamp,
@@ -133,6 +134,7 @@ fn drop_members(tx: &mut Tx<'_>, inst: &mut NsInstance, op: &Operation) -> Resul
         let Some(v) = tx.get::<VnfInstance>(&vnf)?.filter(|v| v.body.is_none()) else { continue };
         use_package(tx, v.package, -1)?;
         tx.delete::<Reservation>(&vnf)?;
+        tx.delete::<OwnEndpoints>(&vnf)?;
         tx.delete::<VnfInstance>(&vnf)?;
         gone.push(vnf);
     }
@@ -158,6 +160,7 @@ fn clear(tx: &mut Tx<'_>, inst: &mut NsInstance) -> Result<()> {
             tx.delete::<Segment>(s)?;
         }
         tx.delete::<Reservation>(&m.vnf)?;
+        tx.delete::<OwnEndpoints>(&m.vnf)?;
         tx.delete::<VnfInstance>(&m.vnf)?;
     }
     for (package, n) in users {

@@ -57,6 +57,7 @@ use crate::{
         ztp,
     },
     notify::{self, Notifier},
+    own,
     reset::Resets,
     store::{Options, Store},
     update::{self, Begun, How, Pace, leave_word},
@@ -213,7 +214,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     let access = Arc::new(access);
     let changed = access.clone();
     live.on_change(move |c| changed.set_settings(access_settings(c)));
-    let (watcher, granted) = (core.clone(), core.vnfm().clone());
+    let (watcher, granted, indicators) = (core.clone(), core.vnfm().clone(), core.indicators.clone());
     let call_home = Arc::new(centres(config, core.nfvo.vnfm().clock()));
     let hub = hub(config, &live, core.nfvo.vnfm().clock()).await?;
     let bootstrap = match &hub {
@@ -274,6 +275,11 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         started: Instant::now(),
     });
 
+    let often = own::Settings { pause: Duration::from_millis(250), longest: Duration::from_secs(30) };
+    let errands = own::Errands::start(granted.clone(), services.notify.clone(), often);
+    let tellers = own::indicators::Indicators::start(granted.clone(), services.notify.clone(), INDICATORS);
+    let told = tellers.clone();
+    indicators.on_own(move |vnf| told.told(vnf));
     let granter = granter(granted, &services);
     let mut server = Server::new((&config.limits).into(), config.limits.connections as usize);
     for l in &config.listen {
@@ -335,6 +341,8 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     if let Some(h) = &services.hub {
         h.stop();
     }
+    errands.stop();
+    tellers.stop();
     granter.stop();
     notifier.stop();
     let _ = std::fs::remove_file(&socket);
@@ -357,6 +365,9 @@ fn notifier(config: &Config, core: &Arc<Core>) -> Result<Arc<Notifier>> {
     let tls = notify::Tls::new(&config.notify.ca, &certificate, &key)?;
     Notifier::start(core.vnfm().store().clone(), core.vnfm().clock().clone(), render, settings, tls)
 }
+
+/// How often VNFs are asked for what they tell of themselves: as often as their guests are.
+const INDICATORS: Duration = Duration::from_secs(10);
 
 /// Takes up the asking for grants.
 fn granter(vnfm: Arc<Vnfm>, services: &Arc<Services>) -> Granter {

@@ -378,6 +378,7 @@ pub fn rules() -> Rules {
         graceful_stop_s: 60,
         start_at_once: 2,
         autoheal: Autoheal { pause_ms: 1, ..Autoheal::default() },
+        vnf_answer_s: 600,
     }
 }
 

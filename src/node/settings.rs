@@ -37,6 +37,7 @@ pub(super) fn rules(c: &Config) -> Result<Rules> {
         graceful_stop_s: GRACEFUL_STOP_S,
         start_at_once: c.lcm.start_at_once as usize,
         autoheal: Autoheal { tries: c.autoheal.tries as u32, pause_ms: c.autoheal.pause_s * 1000, calm_s: c.autoheal.calm_s },
+        vnf_answer_s: c.lcm.vnf_answer_s as u32,
     })
 }
 

@@ -1,4 +1,4 @@
-//! HTTP towards a subscriber, or a central NFVO: one connection that is kept, TLS, credentials.
+//! HTTP towards a subscriber, a central NFVO, or a VNF: one connection that is kept, TLS, credentials.
 //!
 //! Errors are words for the operator; none holds a secret.
 
@@ -13,7 +13,7 @@ use hyper::{
     HeaderMap, Method, Request, Response, Uri,
     body::{Bytes, Incoming},
     client::conn::http1::{self, SendRequest},
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, IF_RANGE, LOCATION, RANGE},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, IF_RANGE, LOCATION, RANGE, RETRY_AFTER},
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -103,6 +103,8 @@ pub struct Heard {
     pub status: u16,
     /// The path of its `Location`, if that is at the same place.
     pub location: Option<String>,
+    /// Seconds of its `Retry-After`; one that is a date is passed over.
+    pub retry_after: Option<u64>,
     pub body: Bytes,
 }
 
@@ -173,9 +175,10 @@ impl Line {
         let (sender, response) = self.send(request, kept).await?;
         let status = response.status().as_u16();
         let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok()).and_then(|l| self.target.path_of(l));
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|r| r.to_str().ok()?.trim().parse().ok());
         let body = Limited::new(response.into_body(), self.most).collect().await.map_err(|e| format!("the answer broke off: {e}"))?;
         self.open = Some(sender);
-        Ok(Heard { status, location, body: body.to_bytes() })
+        Ok(Heard { status, location, retry_after, body: body.to_bytes() })
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, String> {

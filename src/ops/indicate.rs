@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! instantiated VNF whose VNFD declares indicators -> each guest's file, by its agent -> record -> news, where it is another
+//!                                                    what the VNF tells itself ----^
 //! ```
 //! A round has a thread of its own, which ends with it: agents take their time. Where no VNFD declares an indicator there is
 //! none. Owns what is read, and what it is where it cannot be. Never: HTTP; a value that no guest gave.
@@ -9,7 +10,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -43,6 +44,9 @@ const PAUSE_MS: u64 = 60_000;
 /// How long an agent may take for each command.
 const WAIT: Duration = Duration::from_secs(2);
 
+/// What a VNF tells itself: by indicator the members of its value; or why there is none. `None`: it is not asked.
+type Told = Option<Result<Vec<(SmolStr, Vec<(SmolStr, String)>)>, String>>;
+
 pub struct Indicators {
     store: Store,
     clock: Arc<dyn Clock>,
@@ -55,6 +59,8 @@ pub struct Indicators {
     /// Guests whose agent did not answer: how often in a row, how many rounds they are still left alone, and why.
     silent: Mutex<HashMap<VnfcId, (u32, u32, String)>>,
     pace: Mutex<Pace>,
+    /// For those that no file of a guest says.
+    own: OnceLock<Box<dyn Fn(VnfId) -> Told + Send + Sync>>,
     me: Weak<Indicators>,
 }
 
@@ -101,8 +107,13 @@ impl Drop for Idle<'_> {
 
 impl Indicators {
     pub fn new(store: Store, clock: Arc<dyn Clock>, hypervisor: Arc<dyn Hypervisor>) -> Arc<Indicators> {
-        let (busy, over, turn, silent, pace) = Default::default();
-        Arc::new_cyclic(|me| Indicators { store, clock, hypervisor, busy, over, turn, silent, pace, me: me.clone() })
+        let (busy, over, turn, silent, pace, own) = Default::default();
+        Arc::new_cyclic(|me| Indicators { store, clock, hypervisor, busy, over, turn, silent, pace, own, me: me.clone() })
+    }
+
+    /// Has `f` say what VNFs tell themselves. Returns at once; the first caller stays.
+    pub fn on_own(&self, f: impl Fn(VnfId) -> Told + Send + Sync + 'static) {
+        let _ = self.own.set(Box::new(f));
     }
 
     /// No round begins after it, and one that is under way asks no other guest.
@@ -157,7 +168,7 @@ impl Indicators {
             told.push(v.id);
             let before = kept.remove(&v.id);
             let was = before.as_ref().map_or(&[][..], |b| &b.all);
-            let all = lock(&self.pace).held(v.id, was, self.read(of, body), self.clock.now());
+            let all = lock(&self.pace).held(v.id, was, self.read(v.id, of, body), self.clock.now());
             if before.as_ref().is_some_and(|b| b.all == all) {
                 continue;
             }
@@ -184,13 +195,22 @@ impl Indicators {
         Ok(())
     }
 
-    fn read(&self, of: &[Indicator], body: &Body) -> Vec<Reading> {
+    fn read(&self, vnf: VnfId, of: &[Indicator], body: &Body) -> Vec<Reading> {
+        let asked = of.iter().any(|i| i.source.is_none());
+        let told = self.own.get().filter(|_| asked).and_then(|own| own(vnf));
         // A guest that does not answer is asked once in a round, and not in each.
         let mut silent = self.left_alone(body);
         let one = |i: &Indicator| {
             let mut r = Reading { id: i.id.clone(), values: Vec::new(), why: Vec::new() };
             let Some(file) = &i.source else {
-                r.why.push(format!("the VNFD does not say where it is read (metadata bothy.indicator.{} of the VNF)", i.id));
+                match &told {
+                    Some(Ok(all)) => match all.iter().find(|(id, _)| *id == i.id) {
+                        Some((_, values)) => r.values.clone_from(values),
+                        None => r.why.push("the VNF does not tell it".into()),
+                    },
+                    Some(Err(why)) => r.why.push(format!("the VNF does not tell it: {why}")),
+                    None => r.why.push(format!("the VNFD does not say where it is read (metadata bothy.indicator.{} of the VNF)", i.id)),
+                }
                 return r;
             };
             for guest in body.vnfcs.iter().filter(|g| g.vdu == file.vdu) {

@@ -11,6 +11,7 @@ pub mod cp;
 pub mod filter;
 pub mod fm;
 pub mod grant;
+pub mod lcmcoord;
 pub mod nsd;
 pub mod nslcm;
 pub mod pkgm;
@@ -18,6 +19,7 @@ pub mod pm;
 pub mod problem;
 pub mod shape;
 pub mod subscription;
+pub mod vnfconfig;
 pub mod vnfind;
 pub mod vnflcm;
 

@@ -10,6 +10,7 @@ mod drains;
 mod groups;
 mod indicators;
 mod links;
+mod own;
 mod owners;
 mod packages;
 mod pnfds;
@@ -49,7 +50,8 @@ pub fn package(version: u8, body: &[u8]) -> Result<VnfPackage> {
         3 => decode_body::<links::VnfPackage<groups::Flavour>>(Table::VnfPackage, version, body).map(VnfPackage::from),
         // Before VNFDs said to which versions a VNF can come.
         4 => decode_body::<links::VnfPackage<Flavour>>(Table::VnfPackage, version, body).map(VnfPackage::from),
-        _ => from::<indicators::VnfPackage, _>(Table::VnfPackage, 5, version, body, 6),
+        5 => decode_body::<indicators::VnfPackage<indicators::Vnfd>>(Table::VnfPackage, version, body).map(VnfPackage::from),
+        _ => from::<indicators::VnfPackage<own::Vnfd>, _>(Table::VnfPackage, 6, version, body, 7),
     }
 }
 pub fn ns_descriptor(version: u8, body: &[u8]) -> Result<NsDescriptor> {
@@ -288,6 +290,7 @@ mod v1 {
                 flavours: o.flavours.into_iter().map(Into::into).collect(),
                 paths: Vec::new(),
                 indicators: Vec::new(),
+                own: Vec::new(),
             }
         }
     }

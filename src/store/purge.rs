@@ -48,6 +48,8 @@ impl Table {
             | Table::GrantAsk
             | Table::SnapshotOwner
             | Table::Indicator
+            | Table::OwnEndpoints
+            | Table::Errand
             | Table::Wanting => Part::Services,
             Table::Secret
             | Table::Token

@@ -25,6 +25,7 @@ use crate::model::{
     indicator::VnfIndicators,
     ns::NsInstance,
     op::Operation,
+    own::{Errand, OwnEndpoints},
     package::{NsDescriptor, PnfDescriptor, VnfPackage},
     pm::{PmJob, PmReport, Threshold},
     sdn::{Controller, PortMap},
@@ -61,7 +62,7 @@ macro_rules! records {
 }
 
 records! {
-    VnfPackage, VnfPackage, 6 <- old::package, VnfPkgId, |r| r.id, |b, a, _| Ok(news::of_package(b, a));
+    VnfPackage, VnfPackage, 7 <- old::package, VnfPkgId, |r| r.id, |b, a, _| Ok(news::of_package(b, a));
     Artefacts, Artefacts, 1, VnfPkgId, |r| r.package;
     NsDescriptor, NsDescriptor, 5 <- old::ns_descriptor, NsdInfoId, |r| r.id, |b, a, _| Ok(news::of_nsd(b, a));
     PnfDescriptor, PnfDescriptor, 2 <- old::pnf_descriptor, PnfdInfoId, |r| r.id, |b, a, _| Ok(news::of_pnfd(b, a));
@@ -78,6 +79,8 @@ records! {
     CentralNfvo, CentralNfvo, 1, SmolStr, |r| r.account.clone();
     Brought, Brought, 1, VnfPkgId, |r| r.package;
     GrantAsk, GrantAsk, 1, OpId, |r| r.op;
+    OwnEndpoints, OwnEndpoints, 1, VnfId, |r| r.vnf;
+    Errand, Errand, 1, (OpId, u32), |r| (r.op, r.step);
     SnapshotOwner, SnapshotOwner, 1, SnapshotId, |r| r.snapshot;
     GivenGrant, GivenGrant, 1, Uuid, |r| r.id;
     Wanting, Wanting, 1, Uuid, |r| r.grant, |b, a, _| Ok(news::of_wanting(b, a));

@@ -96,6 +96,10 @@ pub enum Table {
     CapacityThreshold,
     /// Which packages came from a central NFVO.
     Brought,
+    /// Where VNFs' own interfaces are, as somebody told.
+    OwnEndpoints,
+    /// What operations ask of VNFs themselves.
+    Errand,
 }
 
 impl Table {
@@ -146,6 +150,8 @@ impl Table {
         Table::Artefacts,
         Table::CapacityThreshold,
         Table::Brought,
+        Table::OwnEndpoints,
+        Table::Errand,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -196,6 +202,8 @@ impl Table {
             Table::Artefacts => 0x1d,
             Table::CapacityThreshold => 0x35,
             Table::Brought => 0x55,
+            Table::OwnEndpoints => 0x58,
+            Table::Errand => 0x56,
         }
     }
 
@@ -247,6 +255,8 @@ impl Table {
             Table::Artefacts => "package artefacts",
             Table::CapacityThreshold => "capacity threshold",
             Table::Brought => "fetched package",
+            Table::OwnEndpoints => "VNF endpoints",
+            Table::Errand => "errand",
         }
     }
 
@@ -310,6 +320,8 @@ mod tests {
             (0x1d, "package artefacts"),
             (0x35, "capacity threshold"),
             (0x55, "fetched package"),
+            (0x58, "VNF endpoints"),
+            (0x56, "errand"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

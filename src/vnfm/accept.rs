@@ -12,6 +12,7 @@ use tracing::info;
 
 use super::{
     Vnfm,
+    coordinate::coordinated,
     grant::{Snapshot, check_quota, claim_facts},
     owned::{Wanted, put_ask},
     plan::{self, Ask, Attachment, Fabric, VnfPlan, fresh_uuid},
@@ -25,6 +26,7 @@ use crate::{
         id::{OpId, ProjectId, VnfId, VnfPkgId},
         ns::NsInstance,
         op::{OpKind, OpState, Operation, PLAN_FORMAT, Target, Trigger, VnfOpState},
+        own::OwnEndpoints,
         package::{Onboarding, Operational, VnfPackage},
         param::Params,
         place::Held,
@@ -149,6 +151,7 @@ impl Vnfm {
                 return Err(Fault::conflict(format!("VNF instance {id} is instantiated: terminate it first")));
             }
             use_package(tx, inst.package, -1)?;
+            tx.delete::<OwnEndpoints>(&id)?;
             tx.delete::<VnfInstance>(&id)?;
             Ok(())
         })
@@ -197,6 +200,7 @@ impl Vnfm {
         self.check_media([(&inst, &p)], &touched, &[])?;
         check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[p.whole])?;
         let told = self.grant(&mut [&mut p], &snap)?;
+        self.coordinate_plan(inst.package, &ask.flavour, OpKind::Instantiate, &mut p.steps)?;
         p.warnings.extend(told);
         p.warnings.extend(self.accel_warning());
         Ok(DryRun {
@@ -294,6 +298,7 @@ impl Vnfm {
                 let step = Step::Vnf(VnfStep::Properties { before, after });
                 p.steps.push(PlanStep { op: op_id, index: p.steps.len() as u32, after: Vec::new(), step });
             }
+            self.coordinate_plan(inst.package, &ask.flavour, OpKind::Instantiate, &mut p.steps)?;
             op.steps = p.steps.len() as u32;
             let resources = Resources::between(None, Some(&p.body));
             let wanted = Wanted { resources, flavour: Some(ask.flavour.clone()), ..Wanted::default() };
@@ -372,7 +377,8 @@ impl Vnfm {
             let mut now: VnfInstance = tx.require(&id)?;
             now.check_free()?;
             let held = tx.get::<Reservation>(&id)?.map(|r| r.placed).unwrap_or_default();
-            let steps = plan(&now, &held, op_id)?;
+            let flavour = now.body.as_ref().map(|b| b.flavour.clone()).unwrap_or_default();
+            let steps = coordinated(tx.get(&now.package)?.as_ref(), &flavour, kind, plan(&now, &held, op_id)?);
             let mut op = op.clone();
             op.steps = steps.len() as u32;
             now.op = Some(op_id);

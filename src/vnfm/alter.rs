@@ -125,6 +125,7 @@ impl Vnfm {
         if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
             return self.refused(inst.id, op, &refusal);
         }
+        self.coordinate_plan(inst.package, &body_of(inst)?.flavour, op.kind, &mut plan.steps)?;
         op.steps = plan.steps.len() as u32;
         let mut grant = None;
         if plan.steps.is_empty() {

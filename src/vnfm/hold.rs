@@ -43,6 +43,7 @@ fn guests_of(step: &Step) -> Vec<VnfcId> {
             | VnfStep::TakeBack(_)
             | VnfStep::Properties { .. }
             | VnfStep::Package(_)
+            | VnfStep::Ask(_)
             // Whether a guest runs is nothing to it.
             | VnfStep::Move(_) => Vec::new(),
         },

@@ -9,6 +9,9 @@
 //! * `connect` external connection points that come to other links
 //! * `remake` the VNF comes to another flavour, or another package
 //! * `grant`   whether the box has room for plans, and the project leave
+//! * `coordinate` pure: what an operation asks of the VNF itself, in its plan
+//! * `own`     what became of that
+//! * `reach`   where a VNF's own interfaces are
 //! * `owned`   what a central NFVO owns waits for its grant
 //! * `accept`  takes a request: plan, capacity, one transaction; or a dry run
 //! * `run`     does and undoes one step by the ports
@@ -45,6 +48,7 @@ mod bare;
 pub mod brought;
 pub mod change;
 pub mod connect;
+pub mod coordinate;
 pub mod day0;
 mod float;
 pub mod grant;
@@ -53,12 +57,14 @@ mod known;
 mod medium;
 mod operate;
 mod order;
+pub mod own;
 pub mod owned;
 pub mod package;
 mod parts;
 pub mod place;
 pub mod plan;
 mod plug;
+pub mod reach;
 pub mod reload;
 pub mod remake;
 pub mod revive;
@@ -108,6 +114,8 @@ pub struct Rules {
     /// Guests started at once after a restart of the host.
     pub start_at_once: usize,
     pub autoheal: Autoheal,
+    /// What a VNF may take for what an operation asks of it, in seconds.
+    pub vnf_answer_s: u32,
 }
 
 pub struct Vnfm {
@@ -128,6 +136,8 @@ pub struct Vnfm {
     engine: OnceLock<Weak<Engine>>,
     /// Told of operations that wait for the grant of a central NFVO.
     asks: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// Told of what operations ask of VNFs themselves.
+    errands: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// Switches outside the box, handed over at start.
     outside: OnceLock<Arc<Outside>>,
     /// The host goes down: no guest is started by a look at it any more.
@@ -181,6 +191,7 @@ impl Vnfm {
             strangers: Mutex::default(),
             outside: OnceLock::new(),
             asks: OnceLock::new(),
+            errands: OnceLock::new(),
             patience: Mutex::default(),
             floats: Mutex::default(),
             unpacking: Mutex::default(),

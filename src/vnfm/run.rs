@@ -75,6 +75,7 @@ impl Vnfm {
             VnfStep::Rewrite { after, .. } => self.make_medium(after)?,
             VnfStep::Shed(s) => self.shed(s)?,
             VnfStep::Package(p) => self.check_there(&p.after)?,
+            VnfStep::Ask(what) => return self.ask_own(cx, what),
         }
         Ok(Outcome::Done)
     }
@@ -108,7 +109,12 @@ impl Vnfm {
             VnfStep::Redefine { before, after } => self.redefine(after, before)?,
             VnfStep::Rewrite { before, .. } => self.make_medium(before)?,
             VnfStep::Shed(s) => self.unshed(s)?,
-            VnfStep::Image(_) | VnfStep::Ready { .. } | VnfStep::Attach(_) | VnfStep::Grow { .. } | VnfStep::Package(_) => {}
+            VnfStep::Image(_)
+            | VnfStep::Ready { .. }
+            | VnfStep::Attach(_)
+            | VnfStep::Grow { .. }
+            | VnfStep::Package(_)
+            | VnfStep::Ask(_) => {}
             VnfStep::RemoveGuest(_)
             | VnfStep::RemoveDisk(_)
             | VnfStep::RemoveMedium(_)

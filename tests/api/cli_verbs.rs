@@ -162,3 +162,18 @@ fn what_the_record_of_a_vnf_says_is_changed_member_by_member() {
     let secret = site.says(3, &["vnf", "modify", "shop", "--set", "password=hush"]);
     assert!(secret.contains("secret"), "{secret}");
 }
+
+#[test]
+fn where_a_vnf_is_asked_is_told_and_why_it_is_not_is_said() {
+    let site = site();
+    let nowhere = site.says(3, &["vnf", "config", "show", "vcpe-web"]);
+    assert!(nowhere.contains("bothy vnf endpoint set"), "{nowhere}");
+    let told = site.json(&["vnf", "endpoint", "set", "vcpe-web", "--api-root", "http://127.0.0.1:1/", "--mgmt", "https://em"]);
+    assert_eq!(told["vnf"], json!({"apiRoot": "http://127.0.0.1:1", "authentication": "NONE"}), "{told:#}");
+    let shown = site.says(0, &["vnf", "endpoint", "show", "vcpe-web"]);
+    assert!(shown.contains("https://em"), "{shown}");
+    let away = site.says(3, &["vnf", "config", "set", "vcpe-web", "--set", "peer=10.1.0.1"]);
+    assert!(away.contains("the VNF does not answer"), "{away}");
+    site.says(0, &["vnf", "endpoint", "delete", "vcpe-web"]);
+    assert_eq!(site.json(&["vnf", "endpoint", "show", "vcpe-web"])["vnf"], Value::Null);
+}

@@ -36,6 +36,7 @@ mod kit;
 mod lists;
 mod notify;
 mod nslcm;
+mod own;
 mod package;
 mod pair;
 mod passwords;

@@ -34,6 +34,7 @@ use bothy::{
         reset, restore,
     },
     notify::{self, Notifier},
+    own::{self, Errands},
     reset::Resets,
     sim::{Behaviour, Sim, SimConfig},
     store::{Options, Store},
@@ -73,6 +74,8 @@ pub struct Rig {
     /// How many requests to the rig's own slow routes have begun.
     begun: Arc<AtomicUsize>,
     granter: Granter,
+    errands: Errands,
+    tellers: Arc<own::indicators::Indicators>,
     _dir: tempfile::TempDir,
 }
 
@@ -167,6 +170,11 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     let often =
         central::Settings { pause: Duration::from_millis(20), longest: Duration::from_millis(200), offline: Box::new(move || offline) };
     let granter = Granter::start(core.vnfm().clone(), services.notify.clone(), often);
+    let often = own::Settings { pause: Duration::from_millis(20), longest: Duration::from_millis(200) };
+    let errands = Errands::start(core.vnfm().clone(), services.notify.clone(), often);
+    let tellers = own::indicators::Indicators::start(core.vnfm().clone(), services.notify.clone(), Duration::from_millis(50));
+    let told = tellers.clone();
+    core.indicators.on_own(move |vnf| told.told(vnf));
     let router = api::router(&services, ReferencePoint::TOGETHER);
     let (held, at_work) = (Held::default(), Arc::default());
     // One slow route stands for a domain call.
@@ -211,6 +219,8 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         again,
         core,
         granter,
+        errands,
+        tellers,
         held,
         begun: at_work,
         _dir: dir,
@@ -254,6 +264,7 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
             graceful_stop_s: 60,
             start_at_once: 4,
             autoheal: Default::default(),
+            vnf_answer_s: 600,
         },
         clock: Arc::new(SystemClock::default()),
         dice: Arc::new(OsDice),
@@ -270,6 +281,8 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
 impl Drop for Rig {
     fn drop(&mut self) {
         self.granter.stop();
+        self.errands.stop();
+        self.tellers.stop();
         self.core.stop();
         self.held.fail_if_any();
     }

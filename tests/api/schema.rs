@@ -49,6 +49,9 @@ pub const NSFM: &str = "nfv-sol005/SOL005/NSFaultManagement/definitions/SOL005NS
 pub const VNFPM: &str = "nfv-sol002-sol003/SOL003/VNFPerformanceManagement/definitions/SOL003VNFPerformanceManagement_def.yaml";
 /// Grants: what this NFVO gives, and what this VNFM asks for.
 pub const GRANT: &str = "nfv-sol002-sol003/SOL003/VNFLifecycleOperationGranting/definitions/SOL003VNFLifecycleOperationGranting_def.yaml";
+/// What VNFs are asked by this VNFM.
+pub const LCMCOORD: &str = "nfv-sol002-sol003/SOL002/VNFLCMCoordination/definitions/SOL002VNFLCMCoordination_def.yaml";
+pub const VNFCONFIG: &str = "nfv-sol002-sol003/SOL002/VNFConfiguration/definitions/SOL002VNFConfiguration_def.yaml";
 pub const VRQAN: &str = "nfv-sol002-sol003/SOL003/VirtualisedResourcesQuotaAvailableNotification/definitions/SOL003VirtualisedResourcesQuotaAvailableNotification_def.yaml";
 pub const NSPM: &str = "nfv-sol005/SOL005/NSPerformanceManagement/definitions/SOL005NSPerformanceManagement_def.yaml";
 

@@ -158,6 +158,7 @@ fn rules() -> Rules {
         graceful_stop_s: 60,
         start_at_once: 4,
         autoheal: Default::default(),
+        vnf_answer_s: 600,
     }
 }
 
@@ -237,6 +238,7 @@ fn vnfd() -> Vnfd {
         flavours: vec![flavour],
         paths: Vec::new(),
         indicators: Vec::new(),
+        own: Vec::new(),
     }
 }
 

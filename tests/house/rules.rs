@@ -37,6 +37,8 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("ops", &["model", "store", "vim::port"]),
     // The client of central NFVOs: it says what is asked, and what an answer means is the VNFM's to say.
     ("central", &["model", "sol", "notify", "vnfm"]),
+    // The client of VNFs' own interfaces: it asks, and what an answer means is the VNFM's to say.
+    ("own", &["model", "sol", "notify", "vnfm"]),
     // Files and signatures of TLS, for all who are at one end of it.
     ("tls", &[]),
     // What may be believed is pure; keys and files are behind `ztp::port`, and in `node`.
@@ -61,6 +63,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
             "nfvo",
             "notify",
             "ops",
+            "own",
             "update",
             "hostnet",
             "hub",
@@ -91,6 +94,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
             "notify",
             "ops",
             "ovs",
+            "own",
             "reset",
             "sdn",
             "sim",
@@ -143,11 +147,11 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
         ],
         "planners and handlers decide; the host's calls are for adapters",
     ),
-    ("tokio", &["api", "notify", "central", "hub", "node", "cli"], "async at the shell, plain code in the core"),
+    ("tokio", &["api", "notify", "central", "own", "hub", "node", "cli"], "async at the shell, plain code in the core"),
     ("axum", &["api", "cli/client.rs"], "HTTP ends at the API"),
     // Subscribers are called from `notify`.
     // Bootstrap servers are met before there is an API.
-    ("hyper", &["api", "notify", "central", "hub", "cli", "node/ztp"], "HTTP ends at the API"),
+    ("hyper", &["api", "notify", "central", "own", "hub", "cli", "node/ztp"], "HTTP ends at the API"),
     ("rustls", &["api", "notify", "hub", "cli", "node/ztp", "tls"], "TLS ends at the API"),
     (
         "serde_json",
@@ -163,6 +167,7 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
             // Guests' agents speak it too.
             "libvirt/agent.rs",
             "central",
+            "own",
             // What boxes say of their health.
             "hub",
             "ztp",

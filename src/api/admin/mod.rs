@@ -7,7 +7,9 @@ mod bundle;
 mod capture;
 mod chains;
 mod config;
+mod configuration;
 mod console;
+mod endpoints;
 mod explain;
 pub(crate) mod facts;
 mod guest;
@@ -102,6 +104,11 @@ pub fn routes() -> Routes {
         .get_raw("/bothy/v1/vnf/{id}/domain", guest::domain)
         .post("/bothy/v1/vnf/{id}/reboot", guest::reboot)
         .post("/bothy/v1/vnf/{id}/restart", guest::restart)
+        .get("/bothy/v1/vnf/{id}/endpoint", endpoints::show)
+        .put("/bothy/v1/vnf/{id}/endpoint", endpoints::set)
+        .delete("/bothy/v1/vnf/{id}/endpoint", endpoints::delete)
+        .get("/bothy/v1/vnf/{id}/config", configuration::show)
+        .patch("/bothy/v1/vnf/{id}/config", configuration::change)
         .get("/bothy/v1/explain/{id}", explain::explain)
         .get("/bothy/v1/sdn/controllers", sdn::controllers)
         .get("/bothy/v1/sdn/controllers/{name}", sdn::controller)

@@ -28,16 +28,20 @@ pub struct Shown {
     created: String,
 }
 
+pub(super) fn way_in(auth: Option<&Auth>) -> &'static str {
+    match auth {
+        None => "NONE",
+        Some(Auth::Basic { .. }) => "BASIC",
+        Some(Auth::ClientCredentials { .. }) => "OAUTH2_CLIENT_CREDENTIALS",
+        Some(Auth::Certificate) => "TLS_CERT",
+    }
+}
+
 fn shown(n: &CentralNfvo) -> Shown {
     Shown {
         name: n.account.to_string(),
         api_root: n.api_root.clone(),
-        authentication: match &n.auth {
-            None => "NONE",
-            Some(Auth::Basic { .. }) => "BASIC",
-            Some(Auth::ClientCredentials { .. }) => "OAUTH2_CLIENT_CREDENTIALS",
-            Some(Auth::Certificate) => "TLS_CERT",
-        },
+        authentication: way_in(n.auth.as_ref()),
         created: time(n.created).to_string(),
     }
 }

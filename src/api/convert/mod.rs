@@ -7,6 +7,7 @@ pub mod asked;
 pub mod capacity;
 pub mod catalogue;
 pub mod connect;
+mod coordination;
 pub mod flavour;
 pub mod grant;
 pub mod indicator;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Base, connect, flavour, package, problem, time, unexplained, vnf::Dialect};
+use super::{Base, connect, coordination, flavour, package, problem, time, unexplained, vnf::Dialect};
 use crate::{
     model::{
         central::{Asking, GrantAsk},
@@ -12,6 +12,7 @@ use crate::{
         id::{DiskId, VnfcId},
         ns::NsInstance,
         op::{CancelMode, NsOpState, OpKind, OpState, Operation, Phase, Target, VnfOpState},
+        own::Errand,
         step::{Effect, NsStep, PlanStep, PnfChange, Step, VnfStep},
         vnf::VnfInstance,
     },
@@ -40,6 +41,8 @@ pub struct Around {
     pub vnf: Option<VnfInstance>,
     /// What its owner was asked for.
     pub grant: Option<GrantAsk>,
+    /// What it asked of the VNF itself.
+    pub errands: Vec<Errand>,
     pub ns: Option<NsInstance>,
     /// The members of the service.
     pub members: Vec<VnfInstance>,
@@ -218,6 +221,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
     let tasks = Tasks::of(op, around);
     let pending = pending_cancel(op);
     let snapshot = snapshot(op);
+    let warnings = op.warnings.iter().cloned().chain(awaited(state, around));
     Ok(VnfLcmOpOcc {
         id: op.id.to_string(),
         operation_state: match state {
@@ -259,9 +263,9 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
         changed_ext_connectivity: connect::changed(op, &around.steps),
         modifications_triggered_by_vnf_pkg_change: package::modified(op, &around.steps),
         vnf_snapshot_info_id: snapshot.clone(),
-        lcm_coordinations: Vec::new(),
-        rejected_lcm_coordinations: Vec::new(),
-        warnings: op.warnings.iter().cloned().chain(awaited(state, around)).collect(),
+        lcm_coordinations: coordination::taken(&around.errands),
+        rejected_lcm_coordinations: coordination::rejected(&around.errands),
+        warnings: warnings.chain(around.errands.iter().flat_map(Errand::warns)).collect(),
         links: Some(VnfLcmOpOccLinks {
             self_: base.link(&path),
             vnf_instance: base.link(format!("/vnflcm/v2/vnf_instances/{vnf}")),

@@ -7,6 +7,7 @@ mod forward;
 mod fuzz;
 mod good;
 mod indicators;
+mod own;
 mod pnf;
 mod samples;
 mod shipped;

@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 use super::{
     at::At,
     hints::{ON_VNF, hints},
+    own,
     types::{VNF_INDICATOR, notifications},
 };
 use crate::{
@@ -62,7 +63,7 @@ pub fn declared(vnf: &At<'_>) -> Vec<Declared> {
     let mut out = Vec::new();
     for id in ids {
         let at = hints.get(&format!("indicator.{id}"));
-        if at.is_none() {
+        if at.is_none() && !own::serves(vnf.scope, "vnf_indicator") {
             let hint = format!("metadata of the VNF: bothy.indicator.{id}: VDU:/path/in/its/guests");
             vnf.warn_hint(format!("nobody can read the indicator '{id}'"), hint);
         }

@@ -31,16 +31,15 @@ pub fn named_policies<'a>(scope: &'a Scope<'a>) -> Vec<(SmolStr, SmolStr, At<'a>
     out
 }
 
-/// `affinity` and `versions` read these.
-const ELSEWHERE: &[&str] = &["AffinityRule", "AntiAffinityRule", versions::POLICY];
+/// `affinity`, `versions` and `own` read these.
+const ELSEWHERE: &[&str] =
+    &["AffinityRule", "AntiAffinityRule", versions::POLICY, "LcmCoordinationAction", "LcmCoordinationsForLcmOperation"];
 const IGNORED: &[&str] = &[
     "VirtualLinkInstantiationLevels",
     "VirtualLinkBitrateScalingAspectDeltas",
     "VirtualLinkBitrateInitialDelta",
     "SecurityGroupRule",
     "VnfIndicator",
-    "LcmCoordinationAction",
-    "LcmCoordinationsForLcmOperation",
     "VipCpScalingAspectDeltas",
     "VipCpInitialDelta",
     "VipCpInstantiationLevels",

@@ -19,6 +19,7 @@ pub(super) mod nsaffinity;
 pub(super) mod nsaspect;
 pub(super) mod nsd;
 pub(super) mod nslevel;
+mod own;
 pub(super) mod pnfd;
 pub(super) mod scalar;
 pub(super) mod scope;

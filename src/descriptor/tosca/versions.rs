@@ -27,9 +27,9 @@ pub fn paths(scope: &Scope<'_>, vnfd: &str) -> Vec<VersionPath> {
 }
 
 fn policy_paths(props: &At<'_>, vnfd: &str) -> Vec<VersionPath> {
-    let unused = ["additional_modification_description", "actions", "referenced_coordination_actions"];
-    props.known(&[&["selector", "modification_qualifier", "component_mappings", "destination_flavour_id"], &unused[..]].concat());
-    props.not_acted_on(&unused[1..]);
+    // Coordinations are read by `own`.
+    let beside = ["additional_modification_description", "actions", "referenced_coordination_actions"];
+    props.known(&[&["selector", "modification_qualifier", "component_mappings", "destination_flavour_id"], &beside[..]].concat());
     if let Some(q) = props.need("modification_qualifier") {
         q.choice(&[("up", ()), ("down", ())]);
     }

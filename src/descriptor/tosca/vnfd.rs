@@ -16,6 +16,7 @@ use super::{
     indicator::{self, Declared},
     level, link,
     load::{Files, Loaded, Template},
+    own,
     scope::Scope,
     trunk,
     types::{BLOCK, COMPUTE, EXT_CP, INT_LINK, Types, VDU_CP, VDU_SUB_CP, VIP_CP, VIRTUAL_CP, VNF},
@@ -127,7 +128,12 @@ pub fn read(loaded: &Loaded, files: &Files<'_>, sink: &Sink) -> Option<Vnfd> {
             let new: Vec<_> = versions::paths(s, &out.id).into_iter().filter(|p| !out.paths.contains(p)).collect();
             out.paths.extend(new);
         }
-        out.flavours.push(flavour(&scope, id, flavour_vnf, files));
+        let flavour = flavour(&scope, id, flavour_vnf, files);
+        let ext: Vec<SmolStr> = flavour.ext_cps.iter().map(|e| e.id.clone()).collect();
+        let above = top_scope.as_ref().filter(|_| template.path != entry.path);
+        let said: Vec<&Scope<'_>> = above.into_iter().chain([&scope]).collect();
+        out.own.extend(own::own(&said, &flavour.id, &flavour.vdus, &ext));
+        out.flavours.push(flavour);
     }
     let mut vnfd = vnfd?;
     let vdus: Vec<&Vdu> = vnfd.flavours.iter().flat_map(|f| &f.vdus).collect();
@@ -250,6 +256,7 @@ fn identity(vnf: &At<'_>, _: &Types) -> Vnfd {
         flavours: Vec::new(),
         paths: Vec::new(),
         indicators: Vec::new(),
+        own: Vec::new(),
     }
 }
 

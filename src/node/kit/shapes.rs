@@ -108,6 +108,7 @@ pub fn vnfd(id: &str, shape: &Shape) -> Vnfd {
         flavours: vec![flavour],
         paths: Vec::new(),
         indicators: Vec::new(),
+        own: Vec::new(),
     }
 }
 

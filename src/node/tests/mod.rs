@@ -10,6 +10,7 @@ mod backup;
 mod captures;
 pub mod chains;
 mod connect;
+mod coordinate;
 mod crash;
 mod drift;
 mod facts;

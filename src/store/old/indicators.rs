@@ -12,13 +12,13 @@ use crate::model::{
 };
 
 #[derive(Deserialize)]
-pub struct VnfPackage {
+pub struct VnfPackage<V> {
     id: VnfPkgId,
     project: ProjectId,
     onboarding: Onboarding,
     operational: Operational,
     users: u32,
-    vnfd: Option<Vnfd>,
+    vnfd: Option<V>,
     vnfd_path: SmolStr,
     manifest_path: Option<SmolStr>,
     archive: Option<PackageFile>,
@@ -31,7 +31,7 @@ pub struct VnfPackage {
 }
 
 #[derive(Deserialize)]
-struct Vnfd {
+pub struct Vnfd {
     id: SmolStr,
     invariant_id: Option<SmolStr>,
     provider: SmolStr,
@@ -46,8 +46,8 @@ struct Vnfd {
     paths: Vec<VersionPath>,
 }
 
-impl From<VnfPackage> for package::VnfPackage {
-    fn from(o: VnfPackage) -> Self {
+impl<V: Into<vnfd::Vnfd>> From<VnfPackage<V>> for package::VnfPackage {
+    fn from(o: VnfPackage<V>) -> Self {
         package::VnfPackage {
             id: o.id,
             project: o.project,
@@ -84,6 +84,7 @@ impl From<Vnfd> for vnfd::Vnfd {
             flavours: o.flavours,
             paths: o.paths,
             indicators: Vec::new(),
+            own: Vec::new(),
         }
     }
 }

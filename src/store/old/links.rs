@@ -210,6 +210,7 @@ impl<F: Into<vnfd::Flavour>> From<Vnfd<F>> for vnfd::Vnfd {
             flavours: o.flavours.into_iter().map(Into::into).collect(),
             paths: Vec::new(),
             indicators: Vec::new(),
+            own: Vec::new(),
         }
     }
 }

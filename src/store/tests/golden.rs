@@ -11,6 +11,7 @@ mod hostnet;
 mod instance;
 mod notifications;
 mod operation;
+mod own;
 mod pnfds;
 mod sdn;
 mod variants;
@@ -122,6 +123,7 @@ fn records_are_on_disk_as_they_always_were() {
     grants::check(&g);
     hostnet::check(&g);
     notifications::check(&g);
+    own::check(&g);
     pnfds::check(&g);
     sdn::check(&g);
 

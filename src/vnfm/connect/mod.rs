@@ -126,8 +126,9 @@ impl Vnfm {
 
     fn commit_connect(&self, inst: &VnfInstance, mut op: Operation, ask: &ChangeExtConn) -> Result<(Operation, Vec<PlanStep>)> {
         let snap = self.snapshot()?;
-        let (plan, touched) = self.plan_connect(inst, &snap, op.id, ask)?;
-        op.warnings.extend(plan.warnings);
+        let (mut plan, touched) = self.plan_connect(inst, &snap, op.id, ask)?;
+        op.warnings.append(&mut plan.warnings);
+        self.coordinate_plan(inst.package, &body_of(inst)?.flavour, op.kind, &mut plan.steps)?;
         op.steps = plan.steps.len() as u32;
         let mut grant = None;
         if plan.steps.is_empty() {

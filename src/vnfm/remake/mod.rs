@@ -294,9 +294,11 @@ impl Vnfm {
             plan.steps.iter_mut().skip(at).enumerate().for_each(|(n, s)| s.index = (at + n) as u32);
             in_order(&mut plan.steps);
         }
+        let body = body_of(inst)?;
+        let comes_to = (package.as_ref().map_or(inst.package, |p| p.after.package), plan.body.flavour.as_str());
+        self.coordinate_change(&[comes_to, (inst.package, &body.flavour)], op.kind, &mut plan.steps)?;
         op.steps = plan.steps.len() as u32;
         let nothing_to_do = plan.steps.is_empty();
-        let body = body_of(inst)?;
         let mut grant = None;
         if nothing_to_do {
             op.apply(Trigger::Granted, op.created)?;

@@ -198,13 +198,14 @@ impl Vnfm {
     }
 
     fn commit(&self, ready: Ready, room: &grant::Snapshot, of: Option<&Service<'_>>) -> Result<(Operation, Vec<PlanStep>)> {
-        let Ready { mut inst, seen, mut record, mut op, steps, disk, counted } = ready;
+        let Ready { mut inst, seen, mut record, mut op, mut steps, disk, counted } = ready;
         let wants = [Whole { disk: if counted { disk } else { MiB(0) }, ..Whole::default() }];
         check_quota(self.store.get(&inst.project)?, room.used(inst.project), &wants)?;
         let need = Need { what: format!("snapshot of VNF {}", inst.name), vcpus: 0, memory: MiB(0), disk };
         if let Err(refusal) = check(room.account, &[need]) {
             return if of.is_some() { Err(refusal) } else { self.refused(inst.id, op, &refusal) };
         }
+        self.coordinate_plan(inst.package, &body_of(&inst)?.flavour, op.kind, &mut steps)?;
         op.steps = steps.len() as u32;
         let grant = match of {
             None => self.begin_op(&mut op, &inst, Wanted::default())?,

@@ -296,6 +296,7 @@ pub(super) fn vnfd() -> Vnfd {
         }],
         paths: Vec::new(),
         indicators: Vec::new(),
+        own: Vec::new(),
     }
 }
 

@@ -233,6 +233,8 @@ pub(super) fn steps() -> Vec<(&'static str, Step)> {
         ("rewrite", VnfStep::Rewrite { before: medium(Medium::NoCloud), after: medium(Medium::ConfigDrive) }),
         ("shed", VnfStep::Shed(Box::new(Shed { gone: vec![gone(true), gone(false)], links: vec![(segment, "int".into())] }))),
         ("package", VnfStep::Package(Box::new(package_change()))),
+        ("coordinate", VnfStep::Ask(Box::new(super::own::coordinate()))),
+        ("configure", VnfStep::Ask(Box::new(crate::model::own::What::Configure))),
     ];
     let (vnf_id, op) = (VnfId(id(20)), OpId(id(24)));
     let ns = [
