@@ -80,6 +80,11 @@ impl Chains {
         self.0.values().flat_map(|c| &c.flows).map(|(cookie, _, f)| (*cookie, f))
     }
 
+    /// The chain that a flow is of.
+    pub fn of(&self, cookie: u64) -> Option<NfpId> {
+        self.0.iter().find(|(_, c)| c.flows.iter().any(|(is, _, _)| *is == cookie)).map(|(id, _)| *id)
+    }
+
     /// What the switch has counted of a chain.
     pub fn state(&self, chain: &SwitchChain, places: &HashMap<String, Numbered>, seen: &[FlowSeen]) -> ChainState {
         let is_live = |name: &IfName| places.get(name.as_str()).is_some_and(|p| p.up);

@@ -33,6 +33,19 @@ pub enum News {
     FlowGone(u64),
 }
 
+/// Why no change of a bundle was made.
+pub struct Refusal {
+    pub why: Fault,
+    /// The one that the switch refuses, where it says which.
+    pub at: Option<usize>,
+}
+
+impl From<Fault> for Refusal {
+    fn from(why: Fault) -> Refusal {
+        Refusal { why, at: None }
+    }
+}
+
 pub struct Connection {
     /// Also the reader's, for its answers to echoes: messages are never mixed.
     writer: Arc<Mutex<UnixStream>>,
@@ -82,7 +95,7 @@ impl Connection {
     }
 
     /// Makes all changes of one, or none of them.
-    pub fn change(&self, changes: &[Change], until: Instant) -> Result<()> {
+    pub fn change(&self, changes: &[Change], until: Instant) -> Result<(), Refusal> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let first = self.number();
         let id = first;
@@ -107,21 +120,24 @@ impl Connection {
                 refused.get_or_insert_with(|| (f.xid, read::refusal(&f.body)));
             } else if f.kind == kind::ERROR && f.xid == commit {
                 let (at, why) = refused.unwrap_or_else(|| (commit, read::refusal(&f.body)));
-                let which = changes.get((at.wrapping_sub(first) as usize).wrapping_sub(1));
-                return Err(Fault::bug(format!("the switch refused a change of flows: {why}: {which:?}")));
+                let at = Some((at.wrapping_sub(first) as usize).wrapping_sub(1)).filter(|at| *at < changes.len());
+                let which = at.and_then(|at| changes.get(at));
+                return Err(Refusal { why: Fault::bug(format!("the switch refused a change of flows: {why}: {which:?}")), at });
             } else if f.kind == kind::BUNDLE_CONTROL && f.xid == commit && read::u16_at(&f.body, 4) == Some(bundle::COMMITTED) {
                 return Ok(());
             }
         }
     }
 
-    /// Adds, changes or (`None`) removes meters; in force when this returns. Bundles cannot hold them.
+    /// Adds, changes or (`None`) removes meters; in force when this returns. Bundles cannot hold them. `Conflict`: the
+    /// switch has none, or no more of them.
     pub fn meters(&self, changes: &[(u32, bool, Option<Meter>)], until: Instant) -> Result<()> {
         if changes.is_empty() {
             return Ok(());
         }
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = Vec::new();
+        let first = self.number();
         for (id, there, meter) in changes {
             let order = match (there, meter) {
                 (_, None) => MeterOrder::Delete,
@@ -133,13 +149,18 @@ impl Connection {
         let end = self.number();
         bytes.extend(wire::message(kind::BARRIER_REQUEST, end, &[]));
         self.send(&bytes)?;
+        let mut refused = None;
         loop {
             let f = next(&answers, until)?;
-            if f.kind == kind::ERROR && f.xid < end {
-                return Err(Fault::conflict(format!("the switch cannot limit a rate: {}", read::refusal(&f.body))));
+            if f.kind == kind::ERROR && (first..end).contains(&f.xid) {
+                let why = read::refusal(&f.body);
+                refused.get_or_insert_with(|| match read::lacks_meters(&f.body) {
+                    true => Fault::conflict(format!("the switch cannot limit a rate: {why}")),
+                    false => Fault::transient(format!("the switch's limits of rates are not what they were: {why}")),
+                });
             }
             if f.kind == kind::BARRIER_REPLY && f.xid == end {
-                return Ok(());
+                return refused.map_or(Ok(()), Err);
             }
         }
     }

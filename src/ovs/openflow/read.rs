@@ -105,6 +105,18 @@ pub(super) fn refusal(body: &[u8]) -> String {
     format!("{words} (OpenFlow error {kind}/{code})")
 }
 
+/// The error says that the switch has no meters, or no more of them: not that one is, or is not, there.
+pub(super) fn lacks_meters(body: &[u8]) -> bool {
+    const BAD_REQUEST: u16 = 1;
+    const METER_MOD_FAILED: u16 = 12;
+    const OUT_OF_METERS: u16 = 10;
+    const OUT_OF_BANDS: u16 = 11;
+    match (u16_at(body, 0), u16_at(body, 2)) {
+        (Some(BAD_REQUEST), _) | (Some(METER_MOD_FAILED), Some(OUT_OF_METERS | OUT_OF_BANDS)) => true,
+        (Some(_) | None, Some(_) | None) => false,
+    }
+}
+
 /// The cookie of a flow that went (7.4.2).
 pub(super) fn removed(body: &[u8]) -> Option<u64> {
     u64_at(body, 0)

@@ -6,11 +6,12 @@ use std::sync::{
 };
 
 use bothy::{
+    model::chain::HopKind,
     ovs::BRIDGE,
     sdn::{link::SwitchLink, port::Fabric},
 };
 
-use super::lab::*;
+use super::{function::*, lab::*};
 use crate::kit::eventually;
 
 /// Two guests and the host on link 1, guarded and limited: something of everything.
@@ -41,6 +42,8 @@ fn a_wiped_bridge_lost_ports_and_lost_flows_come_back() {
 
     for (what, wipe) in [
         ("all flows", &(|| drop(lab.ofctl(&["del-flows"]))) as &dyn Fn()),
+        // Their flows go with them.
+        ("all meters", &|| drop(lab.ofctl(&["del-meters"]))),
         ("one flow of many", &|| drop(lab.ofctl(&["del-flows", "table=1"]))),
         ("the host's port", &|| drop(lab.ovs.vsctl(&["del-port", host.name.as_str()]))),
         ("a guest's port", &|| drop(lab.ovs.vsctl(&["del-port", nic(1).as_str()]))),
@@ -61,6 +64,68 @@ fn a_wiped_bridge_lost_ports_and_lost_flows_come_back() {
     lab.ovs.vsctl(&["del-br", BRIDGE]);
     eventually("back without it", || one.reaches(&two));
     assert!(!lab.ovs.vsctl(&["list-ports", BRIDGE]).contains(host.name.as_str()));
+}
+
+#[test]
+fn rates_change_and_hold_after_somebody_took_the_meters_away() {
+    let Some(lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    let (mut l, _) = whole(&lab);
+    assert!(one.reaches(&two));
+    for round in 1..=4u64 {
+        lab.ofctl(&["del-meters"]);
+        // As soon as that, and after the keeper saw it.
+        if round % 2 == 0 {
+            eventually("a meter is back", || lab.ofctl(&["dump-meters"]).contains("meter=7"));
+        }
+        l.limit = Some(400_000_000 + round * 1_000_000);
+        l.ports[0].limit = Some(300_000_000 + round * 1_000_000);
+        lab.fabric.ensure_segment(&l).expect("another rate");
+        let (whole, port) = (format!("rate={}", 400_000 + round * 1000), format!("rate={}", 300_000 + round * 1000));
+        let limited = || {
+            let meters = lab.ofctl(&["dump-meters"]);
+            meters.contains(&whole) && meters.contains(&port) && lab.flows().iter().any(|f| f.contains("meter:7"))
+        };
+        eventually("limited as told", limited);
+        assert!(one.reaches(&two));
+    }
+}
+
+#[test]
+fn a_flow_that_the_switch_refuses_holds_its_own_ports_up_and_no_others() {
+    let Some(lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    let (three, four) = (lab.guest(3, 8), lab.guest(4, 8));
+    lab.fabric.ensure_segment(&link(1, 7, &[1, 2])).expect("link");
+    assert!(one.reaches(&two));
+    // The table of chains takes nothing.
+    lab.ovs.vsctl(&[
+        "--",
+        "--id=@full",
+        "create",
+        "Flow_Table",
+        "flow_limit=0",
+        "overflow_policy=refuse",
+        "--",
+        "set",
+        "bridge",
+        BRIDGE,
+        "flow_tables:2=@full",
+    ]);
+    let c = chain(1, tcp(80), vec![hop("bump", HopKind::Transparent, &[(11, 12)])]);
+    let why = lab.fabric.ensure_chain(&c).expect_err("there is no room for a chain");
+    assert!(why.text().contains("its table is full"), "{why}");
+    for round in 0..3u64 {
+        let mut l = link(2, 8, &[3, 4]);
+        l.ports[0].guard = guard(3, 8);
+        l.ports[0].limit = Some(5_000_000 + round);
+        lab.fabric.ensure_segment(&l).expect("another link");
+        assert!(three.reaches(&four) && one.reaches(&two), "round {round}");
+    }
+    assert!(lab.fabric.ensure_chain(&c).is_err(), "it is not forgotten");
+    lab.ovs.vsctl(&["clear", "bridge", BRIDGE, "flow_tables"]);
+    eventually("there is room, and it is there", || lab.flows().iter().any(|f| f.contains("table=2") && f.contains("tp_dst=80")));
+    lab.fabric.ensure_chain(&c).expect("chain");
 }
 
 #[test]
