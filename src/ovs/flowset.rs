@@ -1,8 +1,8 @@
 //! The flows and meters of the bridge: those there shall be, those the switch has, the difference.
 //!
 //! Owns: the connection, and what is known of the other side. A flow is known by its cookie, which
-//! follows from what it does; so the difference needs no reading of flows. Never: which there shall
-//! be.
+//! follows from what it does; so the difference needs no reading of flows. One that somebody changed is
+//! found by that: when the connection begins, and then by what the switch tells. Never: which there shall be.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -42,6 +42,8 @@ pub struct FlowSet {
     /// Counts connections, so that the end of an old one is not taken for the end of this.
     generation: u64,
     flows: HashSet<u64>,
+    /// Those of them that do not do what their cookie says.
+    odd: HashSet<u64>,
     meters: BTreeMap<u32, Option<Meter>>,
     /// The switch has refused meters: rates are not limited.
     unmetered: bool,
@@ -53,11 +55,11 @@ pub fn begins_at(cookie: u64) -> u16 {
 }
 
 /// Changes that bring the switch to what is wanted, those that take away first. Ports that are held keep what they have.
-fn difference(flows: &HashSet<u64>, wanted: &Wanted<'_>, held: &HashSet<u16>) -> Vec<Change> {
+fn difference(flows: &HashSet<u64>, odd: &HashSet<u64>, wanted: &Wanted<'_>, held: &HashSet<u16>) -> Vec<Change> {
     let gone = flows.iter().filter(|c| !wanted.flows.contains_key(c) && !wanted.unknown.contains(&begins_at(**c)));
     let is_held = |c: &u64| held.contains(&begins_at(*c));
     let mut changes: Vec<Change> = gone.filter(|c| !is_held(c)).map(|c| Change::Remove { cookie: *c }).collect();
-    let new = wanted.flows.iter().filter(|(c, _)| !flows.contains(c) && !is_held(c));
+    let new = wanted.flows.iter().filter(|(c, _)| (!flows.contains(c) || odd.contains(c)) && !is_held(c));
     changes.extend(new.map(|(cookie, flow)| Change::Add { flow: (*flow).clone(), cookie: *cookie }));
     changes
 }
@@ -76,7 +78,24 @@ impl FlowSet {
 
     /// The switch said that a flow is no more. Whether that was news.
     pub fn gone(&mut self, cookie: u64) -> bool {
+        self.odd.remove(&cookie);
         self.flows.remove(&cookie)
+    }
+
+    /// The connection of that generation said that somebody else changed a flow; `None`: that one came that is not
+    /// Bothy's. Whether that is news.
+    pub fn changed(&mut self, generation: u64, cookie: Option<u64>) -> bool {
+        if generation != self.generation || self.conn.is_none() {
+            return false;
+        }
+        match cookie.filter(|c| self.flows.contains(c)) {
+            Some(c) => {
+                self.odd.insert(c);
+            }
+            // It may have had another cookie before, or be where one of Bothy's was.
+            None => self.forget(),
+        }
+        true
     }
 
     /// The connection of that generation ended. Whether it was the present one.
@@ -95,6 +114,7 @@ impl FlowSet {
     pub fn forget(&mut self) {
         self.conn = None;
         self.flows.clear();
+        self.odd.clear();
         self.meters.clear();
     }
 
@@ -106,7 +126,9 @@ impl FlowSet {
         self.generation += 1;
         let generation = self.generation;
         let conn = Connection::open(socket, until, move |news| tell(generation, news))?;
-        self.flows = conn.list_flows(until)?.into_iter().map(|f| f.cookie).filter(|c| c & OURS.1 == OURS.0).collect();
+        let found: Vec<FlowSeen> = conn.list_flows(until)?.into_iter().filter(|f| f.cookie & OURS.1 == OURS.0).collect();
+        self.odd = found.iter().filter(|f| !f.sound).map(|f| f.cookie).collect();
+        self.flows = found.into_iter().map(|f| f.cookie).collect();
         // Another switch, or the same once more: it may have room by now.
         self.unmetered = false;
         match conn.list_meters(until) {
@@ -163,7 +185,7 @@ impl FlowSet {
         self.meters.extend(made.into_iter().map(|(id, _, m)| (id, m)));
         let (mut held, mut refused) = (HashSet::new(), Vec::new());
         let changed = loop {
-            let changes = difference(&self.flows, wanted, &held);
+            let changes = difference(&self.flows, &self.odd, wanted, &held);
             let outcome = if changes.is_empty() { Ok(()) } else { conn.change(&changes, until) };
             match outcome {
                 Ok(()) => break changes.len(),
@@ -180,6 +202,7 @@ impl FlowSet {
         let stays = |c: &u64| wanted.unknown.contains(&begins_at(*c)) || held.contains(&begins_at(*c));
         self.flows.retain(|c| wanted.flows.contains_key(c) || stays(c));
         self.flows.extend(wanted.flows.keys().filter(|c| !held.contains(&begins_at(**c))));
+        self.odd.retain(stays);
         if wanted.unknown.is_empty() && held.is_empty() {
             let idle: Vec<_> = self.meters.keys().filter(|id| !wanted.meters.contains_key(id)).map(|id| (*id, true, None)).collect();
             conn.meters(&idle, until)?;
@@ -200,12 +223,14 @@ mod tests {
         let flow = closed();
         let (old, same, new, unknown) = (of_port(3, 1), of_port(3, 2), of_port(3, 3), of_port(9, 1));
         let wanted = Wanted { flows: [(same, &flow), (new, &flow)].into(), meters: BTreeMap::new(), unknown: [9].into() };
-        let changes = difference(&[old, same, unknown].into(), &wanted, &HashSet::new());
+        let changes = difference(&[old, same, unknown].into(), &HashSet::new(), &wanted, &HashSet::new());
         assert_eq!(changes, [Change::Remove { cookie: old }, Change::Add { flow: flow.clone(), cookie: new }]);
-        assert_eq!(difference(&[same, new].into(), &wanted, &HashSet::new()), []);
+        assert_eq!(difference(&[same, new].into(), &HashSet::new(), &wanted, &HashSet::new()), []);
+        let changes = difference(&[same, new].into(), &[same].into(), &wanted, &HashSet::new());
+        assert_eq!(changes, [Change::Add { flow: flow.clone(), cookie: same }], "one that does something else is written again");
         let at_another = of_port(4, 1);
         let wanted = Wanted { flows: [(new, &flow), (at_another, &flow)].into(), ..wanted };
-        let changes = difference(&[old, same].into(), &wanted, &[3].into());
+        let changes = difference(&[old, same].into(), &HashSet::new(), &wanted, &[3].into());
         assert_eq!(changes, [Change::Add { flow: flow.clone(), cookie: at_another }], "a port that is held keeps what it has");
     }
 }

@@ -297,6 +297,10 @@ impl Keeper {
             Event::Rows => true,
             Event::OpenFlow(generation, News::Lost) => lock(&self.work).flows.lost(generation),
             Event::OpenFlow(_, News::FlowGone(cookie)) => lock(&self.work).flows.gone(cookie),
+            Event::OpenFlow(generation, news @ (News::FlowChanged(_) | News::Stranger)) => {
+                let cookie = if let News::FlowChanged(c) = news { Some(c) } else { None };
+                lock(&self.work).flows.changed(generation, cookie)
+            }
         })
     }
 

@@ -43,9 +43,9 @@ impl Keeper {
             tracing::warn!(bridge = BRIDGE, "the bridge is gone: it is made again");
             self.switch.ensure_ready()?;
         }
-        let mut ends: HashMap<&IfName, Vec<Wanted>> = HashMap::new();
+        let mut wanted: HashMap<&IfName, Vec<Wanted>> = HashMap::new();
         for p in ports.values() {
-            ends.insert(&p.name, self.switch.tunnel_ends(p)?);
+            wanted.insert(&p.name, self.switch.parts(p)?);
         }
         let mut inner = Vec::new();
         for l in links.values() {
@@ -58,26 +58,14 @@ impl Keeper {
         }
         let (lost, unmade, extra) = self.switch.db.view(|m| {
             let by_name = names(m);
-            let there = |name: &IfName| by_name.get(name.as_str()).is_some_and(|p| m.interface_of(p).is_some());
-            let lost = |p: &&SwitchPort| {
-                let far = match p.kind {
-                    PortKind::Physical { .. } => plan::far_name(&p.name).is_ok_and(|far| !there(&far)),
-                    PortKind::Tunnel { .. } => {
-                        let whole = |w: &Wanted| by_name.get(w.name.as_str()).is_some_and(|p| plan::is_whole(m, p, w));
-                        !ends.get(&p.name).is_some_and(|all| all.iter().all(whole))
-                    }
-                    PortKind::Host { .. } | PortKind::VhostUser { .. } => false,
-                };
-                // A guest's tag is its link's to say.
-                let tagged = |row: &&Port| matches!(p.kind, PortKind::VhostUser { .. }) || row.tag == Some(p.vlan.get());
-                far || !by_name.get(p.name.as_str()).is_some_and(tagged)
-            };
+            let whole = |w: &Wanted| by_name.get(w.name.as_str()).is_some_and(|p| plan::is_whole(m, p, w));
+            let lost = |p: &&SwitchPort| !wanted.get(&p.name).is_some_and(|all| all.iter().all(whole)) || !self.switch.leads_out(m, p);
             let unmade =
                 |w: &&(SegmentId, [Wanted; 2])| w.1.iter().any(|w| by_name.get(w.name.as_str()).is_none_or(|p| !plan::is_as(p, w)));
-            let wanted: HashSet<&str> = inner.iter().flat_map(|(_, w)| w).map(|w| w.name.as_str()).collect();
+            let kept: HashSet<&str> = inner.iter().flat_map(|(_, w)| w).map(|w| w.name.as_str()).collect();
             let extra = |p: &&&Port| {
                 is_inner(&p.name)
-                    && !wanted.contains(p.name.as_str())
+                    && !kept.contains(p.name.as_str())
                     && plan::segment_of(p).is_some_and(|s| links.contains_key(&s) || s.0.is_nil())
             };
             (
@@ -107,7 +95,13 @@ impl Keeper {
     }
 
     /// Guests' ports: as their links want them, and put back where they were lost.
-    pub(super) fn guests(&self, work: &mut Work, links: &BTreeMap<SegmentId, Arc<SwitchLink>>, look: &mut Look, until: Instant) -> Result<()> {
+    pub(super) fn guests(
+        &self,
+        work: &mut Work,
+        links: &BTreeMap<SegmentId, Arc<SwitchLink>>,
+        look: &mut Look,
+        until: Instant,
+    ) -> Result<()> {
         let wanted: HashMap<&str, GuestPort> = links
             .values()
             .flat_map(|l| l.ports.iter().map(move |p| (l, p)))

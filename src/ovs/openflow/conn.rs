@@ -17,8 +17,8 @@ use std::{
 };
 
 use super::{
-    read::{self, FlowSeen, Frame, Framer},
-    wire::{self, Change, Meter, MeterOrder, VERSION, bundle, kind, multipart},
+    read::{self, FlowSeen, Frame, Framer, Update},
+    wire::{self, Change, Meter, MeterOrder, OURS, VERSION, bundle, kind, multipart},
 };
 use crate::model::error::{Fault, Result};
 
@@ -31,6 +31,10 @@ pub enum News {
     Lost,
     /// This flow is no more, by whomever.
     FlowGone(u64),
+    /// Somebody else changed this flow.
+    FlowChanged(u64),
+    /// Somebody else added a flow that is not Bothy's, maybe in the place of one that is.
+    Stranger,
 }
 
 /// Why no change of a bundle was made.
@@ -91,7 +95,9 @@ impl Connection {
             return Err(Fault::conflict(format!("the switch cannot be spoken to in OpenFlow 1.4: {why}")));
         }
         drop(answers);
-        self.send(&wire::ask_for_news(self.number()))
+        self.send(&wire::ask_for_news(self.number()))?;
+        // A switch that cannot tell of changes is believed that there are none.
+        self.send(&wire::watch_flows(self.number()))
     }
 
     /// Makes all changes of one, or none of them.
@@ -268,6 +274,12 @@ fn listen(mut from: UnixStream, back: &Mutex<UnixStream>, to: &Sender<Frame>, te
                         tell(News::FlowGone(cookie));
                     }
                 }
+                // What nobody asked for.
+                kind::MULTIPART_REPLY if frame.xid == 0 => {
+                    if let Err(why) = changed(&frame.body, tell) {
+                        tracing::warn!(%why, "news of flows that cannot be read");
+                    }
+                }
                 kind::HELLO | kind::ERROR | kind::MULTIPART_REPLY | kind::BARRIER_REPLY | kind::BUNDLE_CONTROL => {
                     let _ = to.send(frame);
                 }
@@ -276,4 +288,21 @@ fn listen(mut from: UnixStream, back: &Mutex<UnixStream>, to: &Sender<Frame>, te
             }
         }
     }
+}
+
+/// Tells of flows that others changed.
+fn changed(body: &[u8], tell: &impl Fn(News)) -> Result<()> {
+    let (which, _, rest) = read::part(body)?;
+    if which != multipart::FLOW_MONITOR {
+        return Ok(());
+    }
+    for update in read::updates(rest)? {
+        match update {
+            Update::Modified(cookie) => tell(News::FlowChanged(cookie)),
+            Update::Added(cookie) if cookie & OURS.1 != OURS.0 => tell(News::Stranger),
+            // Another Bothy's.
+            Update::Added(_) => {}
+        }
+    }
+    Ok(())
 }

@@ -6,16 +6,22 @@ use std::sync::{
 };
 
 use bothy::{
-    model::chain::HopKind,
-    ovs::BRIDGE,
-    sdn::{link::SwitchLink, port::Fabric},
+    model::{
+        chain::HopKind,
+        id::{IfKind, if_name},
+    },
+    ovs::{BRIDGE, Uplink},
+    sdn::{
+        link::{LinkPort, SwitchLink},
+        port::{Fabric, PortKind, SwitchPort},
+    },
 };
 
 use super::{function::*, lab::*};
-use crate::kit::eventually;
+use crate::kit::{eventually, netns::Peer, sh};
 
 /// Two guests and the host on link 1, guarded and limited: something of everything.
-fn whole(lab: &Lab) -> (SwitchLink, bothy::sdn::port::SwitchPort) {
+fn whole(lab: &Lab) -> (SwitchLink, SwitchPort) {
     let host = host_port(1, 7, None);
     let mut l = SwitchLink { limit: Some(500_000_000), ..link(1, 7, &[1, 2]) };
     l.ports.iter_mut().zip([1, 2]).for_each(|(p, n)| p.guard = guard(n, 7));
@@ -64,6 +70,79 @@ fn a_wiped_bridge_lost_ports_and_lost_flows_come_back() {
     lab.ovs.vsctl(&["del-br", BRIDGE]);
     eventually("back without it", || one.reaches(&two));
     assert!(!lab.ovs.vsctl(&["list-ports", BRIDGE]).contains(host.name.as_str()));
+}
+
+/// What a change of one row or one flow must come back to: ports, interfaces, and flows with what they do.
+fn all_of(lab: &Lab) -> Vec<String> {
+    let rows = |table: &str, columns: &str| {
+        let text = lab.ovs.vsctl(&["--format=csv", "--no-headings", &format!("--columns={columns}"), "list", table]);
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut all = rows("Port", "name,tag,trunks,vlan_mode,protected,cvlans,bond_mode,external_ids");
+    all.extend(rows("Interface", "name,type,options,mtu_request"));
+    all.sort();
+    all.extend(lab.flows());
+    all
+}
+
+#[test]
+fn what_somebody_changes_in_place_is_put_right() {
+    const UPLINK: &str = "plant0";
+    let Some(lab) = Lab::with(&[("plant", Uplink::Interface(UPLINK.parse().expect("name")))]) else { return };
+    let outside = Peer::new();
+    outside.connect(UPLINK, "eth0", None, &["10.0.7.50/24", "fd00:7::50/64"]);
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    let (mut l, host) = whole(&lab);
+    let plug = if_name(IfKind::Patch, &id(1));
+    let far = plug.as_str().replacen("bp", "bq", 1);
+    let kind = PortKind::Physical { network: "plant".into(), tag: None, transparent: false };
+    lab.fabric.ensure_port(&SwitchPort { name: plug.clone(), kind, ..host.clone() }).expect("plugged in");
+    l.ports.push(LinkPort { name: plug.clone(), ..own(&host) });
+    lab.fabric.ensure_segment(&l).expect("link");
+    let works = || one.reaches(&two) && one.peer.pings("10.0.7.50") && one.peer.pings("fd00:7::50");
+    eventually("out of the box, too", works);
+    let before = all_of(&lab);
+    let beyond = lab.ovs.vsctl(&["port-to-br", &far]).trim().to_owned();
+    let set = |port: &str, what: &str| drop(lab.ovs.vsctl(&["set", "port", port, what]));
+    let from = |n: u128| format!("in_port={}", ofport(&lab, n));
+    for (what, change) in [
+        ("the tag of the far end", &(|| set(&far, "tag=77")) as &dyn Fn()),
+        ("the mode of the far end", &|| set(&far, "vlan_mode=trunk")),
+        ("the mode of the near end", &|| set(plug.as_str(), "vlan_mode=trunk")),
+        ("what the far end leads to", &|| drop(lab.ovs.vsctl(&["set", "interface", &far, "options:peer=nobody"]))),
+        ("the far end", &|| drop(lab.ovs.vsctl(&["del-port", &far]))),
+        ("the uplink", &|| drop(lab.ovs.vsctl(&["del-port", &beyond, UPLINK]))),
+        ("the tag of the uplink", &|| set(UPLINK, "tag=77")),
+        ("the mode of the host's port", &|| set(host.name.as_str(), "vlan_mode=trunk")),
+        ("the trunks of the host's port", &|| set(host.name.as_str(), "trunks=9")),
+        ("isolation of the host's port", &|| set(host.name.as_str(), "protected=true")),
+        ("isolation of a guest", &|| set(nic(2).as_str(), "protected=true")),
+        ("what flows do", &|| drop(lab.ofctl(&["mod-flows", &format!("{},actions=drop", from(1))]))),
+        ("what all flows do", &|| drop(lab.ofctl(&["mod-flows", "actions=normal"]))),
+        ("flows in the place of others", &|| drop(lab.ofctl(&["add-flow", "priority=1,actions=normal"]))),
+        ("flows in the place of others, dropping", &|| drop(lab.ofctl(&["add-flow", "table=1,priority=10,in_port=1,actions=drop"]))),
+    ] {
+        change();
+        eventually(what, || all_of(&lab) == before);
+        eventually(&format!("{what}, and packets"), works);
+    }
+}
+
+#[test]
+fn flows_that_were_changed_while_nobody_looked_are_written_again() {
+    let Some(mut lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    let (l, host) = whole(&lab);
+    assert!(one.reaches(&two));
+    let before = lab.flows();
+    lab.fabric = another(&lab.ovs, &[]);
+    lab.ofctl(&["mod-flows", &format!("in_port={},actions=drop", ofport(&lab, 1))]);
+    assert!(lab.flows() != before && !one.reaches(&two));
+    lab.fabric.ensure_ready().expect("ready");
+    lab.fabric.ensure_port(&host).expect("port");
+    lab.fabric.ensure_segment(&l).expect("link");
+    assert_eq!(lab.flows(), before);
+    assert!(one.reaches(&two));
 }
 
 #[test]
@@ -126,6 +205,21 @@ fn a_flow_that_the_switch_refuses_holds_its_own_ports_up_and_no_others() {
     lab.ovs.vsctl(&["clear", "bridge", BRIDGE, "flow_tables"]);
     eventually("there is room, and it is there", || lab.flows().iter().any(|f| f.contains("table=2") && f.contains("tp_dst=80")));
     lab.fabric.ensure_chain(&c).expect("chain");
+}
+
+#[test]
+fn port_security_outlives_a_restart_of_the_switch_beside_a_guest_that_no_record_knows() {
+    let Some(mut lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    let (_, _) = whole(&lab);
+    assert!(one.reaches(&two));
+    let _stranger = lab.guest(3, 7);
+    lab.ovs.kill_switch();
+    lab.ovs.start_switch();
+    eventually("the link works again", || lab.flows().iter().any(|f| f.contains("fd00:7::1")) && one.reaches(&two));
+    one.peer.run(|| sh(&["ip", "link", "set", "eth0", "address", "52:54:00:aa:bb:cc"]));
+    two.peer.run(|| sh(&["ip", "neighbour", "flush", "all"]));
+    assert!(!one.pings_from(&one.v4, &two.v4) && !one.pings_from(&one.v6, &two.v6), "another MAC");
 }
 
 #[test]
