@@ -7,7 +7,7 @@ use crate::{
         nsd::{ForwardingPath, MemberCp, Nsd, PathHop},
         op::OpKind,
         vnf::Stopping,
-        vnfd::Vnfd,
+        vnfd::{CpRole, LinkKind, Vnfd},
     },
     node::kit::{Shape, THREE, TestBox, ask_ns, ns_box, nsd, vnfd},
     sdn::link::PortAt,
@@ -84,6 +84,20 @@ fn a_path_that_cannot_be_is_refused_with_every_reason() {
     let routed = |n: &mut Nsd| path(n).hops[0].kind = HopKind::Routed;
     assert!(refusal(&|_| (), &|_| ()).is_none());
     assert!(refusal(&open, &routed).is_none(), "a router that may forward");
+    let tree = |n: &mut Nsd| n.flavours[0].links[1].profile.kind = LinkKind::Etree;
+    let root = |v: &mut Vnfd| v.flavours[0].vdus[0].nics[1].role = CpRole::Root;
+    let bypass = |n: &mut Nsd| (tree(n), path(n).on_loss = OnLoss::Bypass).0;
+    let routed_tree = |n: &mut Nsd| (tree(n), routed(n)).0;
+    assert!(refusal(&|_| (), &tree).is_none(), "a wire is on no link, so it joins leaves");
+    assert!(refusal(&|v| (open(v), root(v)).0, &routed_tree).is_none(), "roots");
+    for (ns, parts) in [
+        (&routed_tree as &dyn Fn(&mut Nsd), &["from its end at 'ext1' to 'ext1' of 'fw', and both are leaves", "'role: root'"][..]),
+        (&bypass, &["from its end at 'ext1' to its end at 'ext1' where the functions between them are passed by"]),
+    ] {
+        let f = refusal(&open, ns).expect("from leaf to leaf");
+        let all = format!("{f} {:?}", f.reasons());
+        assert!(parts.iter().all(|p| all.contains(p)), "{all}");
+    }
     let twice = |n: &mut Nsd| {
         let mut second = path(n).clone();
         second.id = "second".into();
