@@ -253,11 +253,9 @@ impl SwitchChain {
             let maceless = h.instances.iter().any(|i| i.entry.mac.is_none() || i.exit.mac.is_none());
             match h.kind {
                 HopKind::Routed if maceless => why.push(format!("hop {} is routed, and its MAC is not known", h.name)),
-                HopKind::Routed if h.instances.len() > 1 => {
-                    why.push(format!("hop {} is routed and has {} instances: one of them cannot be chosen", h.name, h.instances.len()));
-                }
                 HopKind::Routed | HopKind::Transparent | HopKind::Stateful => {}
             }
+            why.extend(h.torn());
         }
         if why.is_empty() {
             why = contradictions(&[self]);
@@ -401,6 +399,20 @@ fn beside(ends: &[End]) -> BTreeSet<MacAddr> {
 }
 
 impl Hop {
+    /// Why connections of this function cannot be spread, where it has several instances.
+    pub fn torn(&self) -> Option<String> {
+        let (name, count) = (&self.name, self.instances.len());
+        match self.kind {
+            HopKind::Routed if count > 1 => Some(format!("hop {name} is routed and has {count} instances: one of them cannot be chosen")),
+            // Which instance a connection takes follows from how many there are.
+            HopKind::Stateful if count > 1 => Some(format!(
+                "hop {name} is stateful and has {count} instances: connections would come to another one in their midst when there are \
+                 more or fewer"
+            )),
+            HopKind::Routed | HopKind::Transparent | HopKind::Stateful => None,
+        }
+    }
+
     pub(super) fn ports(&self) -> Vec<&IfName> {
         let of = |i: &'_ Instance| i.entry.port != i.exit.port;
         self.instances.iter().flat_map(|i| std::iter::once(&i.entry.port).chain(of(i).then_some(&i.exit.port))).collect()

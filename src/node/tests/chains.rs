@@ -12,7 +12,7 @@ use crate::{
     node::kit::{Shape, THREE, TestBox, ask_ns, ns_box, nsd, vnfd},
     sdn::link::PortAt,
     sim::faults::Method,
-    vnfm::alter::Alter,
+    vnfm::{alter::Alter, change::ScaleTo},
 };
 
 /// With a path from `client` to `web` by `fw`, which has one arm on the plain link.
@@ -145,4 +145,38 @@ fn a_member_that_is_made_again_is_a_hop_again_and_a_restart_tells_chains_before_
     let first = |m: Method| calls.iter().position(|c| *c == m).expect("called");
     assert!(first(Method::EnsureChain) < first(Method::EnsureSegment), "{calls:?}");
     assert_eq!(b.store().list::<Chain>().expect("read").len(), 1);
+}
+
+#[test]
+fn a_function_that_holds_connections_is_not_scaled_out_within_its_chain() {
+    for (kind, refused) in [
+        (HopKind::Transparent, None),
+        (HopKind::Stateful, Some("hop fw is stateful and has 2 instances")),
+        (HopKind::Routed, Some("hop fw is routed and has 2 instances")),
+    ] {
+        let b = TestBox::new();
+        let mut v = vnfd("vnf", &Shape { most: 3, ..Shape::small() });
+        v.flavours[0].vdus[0].nics[1].port_security = false;
+        b.onboard(v);
+        let mut n = chained(nsd("ns", &THREE));
+        path(&mut n).hops[0].kind = kind;
+        b.onboard_nsd(n);
+        let id = b.create_ns("ns");
+        b.assert_state(b.instantiate_ns(id), "COMPLETED");
+        let out = || Alter::Scale(ScaleTo::Steps { aspect: "more".into(), out: true, steps: 1 });
+        let of = |profile: &str| b.ns(id).members.into_iter().find(|m| m.profile == profile).expect("a member").vnf;
+        let scaled = b.core().nfvo.alter(id, OpKind::Scale, &[(of("fw"), out())], "{}");
+        match refused {
+            None => {
+                b.assert_state(scaled.expect("accepted").id, "COMPLETED");
+                assert_eq!(b.sim.chains()[0].hops[0].instances.len(), 2);
+            }
+            Some(why) => {
+                let f = scaled.expect_err("refused");
+                assert!(f.kind() == Kind::Conflict && f.detail().contains(why), "{f:?}");
+                let op = b.core().nfvo.alter(id, OpKind::Scale, &[(of("client"), out())], "{}").expect("an end may be several").id;
+                b.assert_state(op, "COMPLETED");
+            }
+        }
+    }
 }
