@@ -16,7 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use super::handover::TwoWays;
-use crate::model::tree::set;
+use crate::model::{
+    order::Order as _,
+    tree::{set, tree},
+};
 use crate::model::{
     chain::{Classifier, HopKind, OnLoss},
     error::{Fault, Result},
@@ -166,6 +169,12 @@ pub struct Count {
 }
 
 impl Rule {
+    /// The order of rules on a switch. `depth`: of `Nested`.
+    pub fn level(&self, depth: u16) -> u16 {
+        let (bits, outwards) = (self.rank() / 2, self.rank() % 2);
+        2 * (DEEPEST * bits + depth.min(DEEPEST - 1)) + outwards
+    }
+
     /// Frames that the rule takes, as bits that it fixes: the narrower of two that meet goes first.
     /// Between the two ways outwards goes first.
     pub fn rank(&self) -> u16 {
@@ -200,8 +209,48 @@ impl Rule {
     }
     /// Nothing says which of the two a frame of both shall take.
     fn contradicts(&self, other: &Rule) -> bool {
-        let ordered = (self.covers(other) || other.covers(self)) && self.rank() / 2 != other.rank() / 2;
+        let ordered = self.covers(other) != other.covers(self);
         self.meets(other) && !ordered && (self.way == other.way || self.covers(other) && other.covers(self))
+    }
+}
+
+/// So many ranges of ports that fix as many bits may be one within another.
+pub const DEEPEST: u16 = 8;
+
+/// Rules with ranges of ports, with how many others that fix as many bits each is within: `1000-1400` is narrower than
+/// `1000-1500`, and both have seven bits.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Nested(BTreeMap<IfName, Vec<(Rule, u16)>>);
+
+impl Nested {
+    pub fn of<'c>(chains: impl IntoIterator<Item = &'c SwitchChain>) -> Nested {
+        let mut at: BTreeMap<IfName, Vec<Rule>> = BTreeMap::new();
+        for c in chains.into_iter().filter(|c| c.is_ranged()) {
+            for rule in c.led(&|_| true).into_iter().map(|l| l.rule).filter(|r| r.traffic.spread() > 0 && !r.is_beside()) {
+                at.entry(rule.at.clone()).or_default().push(rule);
+            }
+        }
+        let nest = |mut rules: Vec<Rule>| {
+            // What is around another is wider.
+            rules.order_by_key(|r| u64::MAX - r.traffic.spread());
+            let mut out: Vec<(Rule, u16)> = Vec::new();
+            for r in rules {
+                let around = |o: &Rule| o.rank() / 2 == r.rank() / 2 && o.covers(&r) && !r.covers(o);
+                let depth = out.iter().filter(|(o, _)| around(o)).map(|(_, d)| d + 1).max().unwrap_or(0);
+                out.push((r, depth));
+            }
+            out
+        };
+        Nested(tree(at.into_iter().map(|(port, rules)| (port, nest(rules)))))
+    }
+
+    pub fn depth(&self, rule: &Rule) -> u16 {
+        let is = |r: &Rule| (&r.sender, &r.bound, &r.traffic) == (&rule.sender, &rule.bound, &rule.traffic);
+        self.0.get(&rule.at).and_then(|all| all.iter().find(|(r, _)| is(r))).map_or(0, |(_, d)| *d)
+    }
+
+    fn too_deep(&self) -> impl Iterator<Item = &Rule> {
+        self.0.values().flatten().filter(|(_, depth)| *depth >= DEEPEST).map(|(r, _)| r)
     }
 }
 
@@ -214,6 +263,11 @@ struct Stop<'a> {
 }
 
 impl SwitchChain {
+    /// It has a classifier with a range of ports.
+    pub fn is_ranged(&self) -> bool {
+        self.classifiers.iter().chain(self.handover.iter().flat_map(|h| &h.classifiers)).any(|c| c.spread() > 0)
+    }
+
     /// Every port that the chain names.
     pub fn ports(&self) -> BTreeSet<&IfName> {
         let ends = self.from.iter().chain(&self.to).map(|e| &e.port);
@@ -480,6 +534,9 @@ pub fn contradictions(chains: &[&SwitchChain]) -> Vec<String> {
                 });
             }
         }
+    }
+    for r in Nested::of(chains.iter().copied()).too_deep() {
+        out.insert(format!("at port {} '{}' is within more than {DEEPEST} other ranges of ports of about its size: join some", r.at, r.traffic));
     }
     out.into_iter().collect()
 }
