@@ -11,20 +11,20 @@
 //! link (`link::PortAt::Wire`). A routed hop keeps its ports on their links; it is led to by its MAC,
 //! and what it sends goes on by the link unless the chain has more to say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use smol_str::SmolStr;
 
 use super::handover::TwoWays;
 use crate::model::{
-    order::Order as _,
-    tree::{set, tree},
-};
-use crate::model::{
     chain::{Classifier, HopKind, OnLoss},
     error::{Fault, Result},
     id::{IfName, NfpId},
     net::MacAddr,
+};
+use crate::model::{
+    order::Order as _,
+    tree::{set, tree},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -266,6 +266,14 @@ impl SwitchChain {
     /// It has a classifier with a range of ports.
     pub fn is_ranged(&self) -> bool {
         self.classifiers.iter().chain(self.handover.iter().flat_map(|h| &h.classifiers)).any(|c| c.spread() > 0)
+    }
+
+    /// Leads by none of the instances that have these ports.
+    pub fn pass_by(&mut self, ports: &HashSet<&IfName>) {
+        let before = self.handover.iter_mut().flat_map(|h| &mut h.hops);
+        for h in self.hops.iter_mut().chain(before) {
+            h.instances.retain(|i| !ports.contains(&i.entry.port) && !ports.contains(&i.exit.port));
+        }
     }
 
     /// Every port that the chain names.
@@ -536,7 +544,10 @@ pub fn contradictions(chains: &[&SwitchChain]) -> Vec<String> {
         }
     }
     for r in Nested::of(chains.iter().copied()).too_deep() {
-        out.insert(format!("at port {} '{}' is within more than {DEEPEST} other ranges of ports of about its size: join some", r.at, r.traffic));
+        out.insert(format!(
+            "at port {} '{}' is within more than {DEEPEST} other ranges of ports of about its size: join some",
+            r.at, r.traffic
+        ));
     }
     out.into_iter().collect()
 }
