@@ -1,8 +1,11 @@
 //! What is lost comes back by itself, and what was not touched goes on.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use bothy::{
@@ -211,12 +214,13 @@ fn a_flow_that_the_switch_refuses_holds_its_own_ports_up_and_no_others() {
 fn port_security_outlives_a_restart_of_the_switch_beside_a_guest_that_no_record_knows() {
     let Some(mut lab) = Lab::start() else { return };
     let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
-    let (_, _) = whole(&lab);
+    whole(&lab);
     assert!(one.reaches(&two));
     let _stranger = lab.guest(3, 7);
     lab.ovs.kill_switch();
     lab.ovs.start_switch();
-    eventually("the link works again", || lab.flows().iter().any(|f| f.contains("fd00:7::1")) && one.reaches(&two));
+    eventually("the link works again", || one.peer.pings(&two.v4) && one.peer.pings(&two.v6));
+    eventually("guarded", || lab.flows().iter().any(|f| f.contains("fd00:7::1")));
     one.peer.run(|| sh(&["ip", "link", "set", "eth0", "address", "52:54:00:aa:bb:cc"]));
     two.peer.run(|| sh(&["ip", "neighbour", "flush", "all"]));
     assert!(!one.pings_from(&one.v4, &two.v4) && !one.pings_from(&one.v6, &two.v6), "another MAC");
@@ -290,6 +294,58 @@ fn daemons_killed_in_the_midst_of_changes_come_back_to_what_was_asked_for() {
         let found = lab.fabric.ports().expect("ports");
         assert!(found.iter().any(|p| p.name == host.name && p.error.is_none()), "{found:?}");
     }
+}
+
+#[test]
+fn changes_go_on_while_the_switch_is_killed_and_the_last_of_them_holds() {
+    let Some(mut lab) = lab() else { return };
+    let (client, server) = (talker(&lab, 1, 7), talker(&lab, 2, 7));
+    let bump = Function::wire(&lab, 11, 12, 7);
+    serve(&server, &[80, 81]);
+    let with = |n: u64| {
+        let mut l = link_with_wires(1, 7, &[1, 2], &[11, 12]);
+        l.ports[0].limit = Some(500_000_000 + n * 1000);
+        l.ports[1].guard = guard(2, 7).filter(|_| n % 2 == 0);
+        (l, chain(1, tcp(80 + (n % 2) as u16), vec![hop("bump", HopKind::Transparent, &[(11, 12)])]))
+    };
+    let (l, c) = with(0);
+    lab.fabric.ensure_segment(&l).and_then(|()| lab.fabric.ensure_chain(&c)).expect("at first");
+    let over = AtomicBool::new(false);
+    let Lab { fabric, ovs } = &mut lab;
+    let fabric = &*fabric;
+    let rounds = std::thread::scope(|s| {
+        let changing = s.spawn(|| {
+            let mut n = 0;
+            while !over.load(Ordering::SeqCst) {
+                n += 1;
+                let (l, c) = with(n);
+                // What fails is told again by the next, as a step is by its operation.
+                let _ = fabric.ensure_segment(&l).and_then(|()| fabric.ensure_chain(&c));
+            }
+            n
+        });
+        for wait in [50, 300, 1, 700] {
+            std::thread::sleep(Duration::from_millis(wait));
+            ovs.kill_switch();
+            std::thread::sleep(Duration::from_millis(wait));
+            ovs.start_switch();
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        over.store(true, Ordering::SeqCst);
+        changing.join().expect("changed")
+    });
+    eprintln!("{rounds} changes of a link and a chain, while the switch was killed four times");
+    let (l, c) = with(0);
+    eventually("the last change goes through", || lab.fabric.ensure_segment(&l).and_then(|()| lab.fabric.ensure_chain(&c)).is_ok());
+    eventually("it works", || client.reaches(&server));
+    for (port, by_it) in [(80, true), (81, false)] {
+        bump.watch(&format!("tcp dport {port}"));
+        assert!(soon(true, || connects(&client, &server, port) && (bump.seen() > 0) == by_it), "port {port}");
+    }
+    // Nothing of the others is left: as if it were written anew.
+    let flows = lab.flows();
+    lab.ofctl(&["del-flows"]);
+    eventually("the same once more", || lab.flows() == flows);
 }
 
 #[test]
