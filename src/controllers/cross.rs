@@ -83,15 +83,22 @@ const STRIDE: u16 = 4096;
 const SLOTS: u8 = 13;
 
 /// Rules of boxes that match the same differ in it, and it tells the VLAN where nothing else does.
-pub fn priority(owner: &str, vlan: VlanId) -> u16 {
-    let slot = Sha256::digest(owner)[0] % SLOTS;
-    LOWEST + u16::from(slot) * STRIDE + vlan.get()
+pub fn priority(slot: u8, vlan: VlanId) -> u16 {
+    LOWEST + u16::from(slot % SLOTS) * STRIDE + vlan.get()
+}
+
+fn above(priority: i64) -> Option<u16> {
+    u16::try_from(priority).ok()?.checked_sub(LOWEST)
 }
 
 /// The VLAN of a priority.
 pub fn vlan_of(priority: i64) -> Option<VlanId> {
-    let above = u16::try_from(priority).ok()?.checked_sub(LOWEST)?;
-    (above % STRIDE).try_into().ok()
+    (above(priority)? % STRIDE).try_into().ok()
+}
+
+/// The slot of a priority.
+pub fn slot_of(priority: i64) -> Option<u8> {
+    u8::try_from(above(priority)? / STRIDE).ok().filter(|s| *s < SLOTS)
 }
 
 /// A rule that is there.
@@ -101,6 +108,8 @@ pub struct Rule {
     /// The box that it is of.
     pub owner: String,
     pub member: Option<Member>,
+    /// Where its priority is; two boxes in one slot take each other's rules away.
+    pub slot: Option<u8>,
     /// `None`: it is not as any box writes it.
     pub cross: Option<Cross>,
     /// The switch itself does not have it yet, or refuses it.
@@ -127,11 +136,24 @@ pub struct Port {
 /// What is to be done at a switch, each with the ports that it is for.
 #[derive(Debug, Default)]
 pub struct Todo {
+    /// Where the box's rules are to be.
+    pub slot: u8,
     pub put: Vec<(Cross, OutsidePort)>,
     pub delete: Vec<(String, Option<OutsidePort>)>,
 }
 
 impl Switch {
+    /// A slot that no other box has: the one that it is in already, or one that follows from its name, or the next. Where two
+    /// came at once, the one whose name is first stays.
+    fn slot(&self, owner: &str) -> Option<u8> {
+        let has = |slot: u8| self.rules.iter().any(|r| r.slot == Some(slot) && r.owner == owner);
+        let others = |slot: u8| self.rules.iter().filter(move |r| r.slot == Some(slot) && r.owner != owner);
+        let is_free = |slot: &u8| others(*slot).all(|r| has(*slot) && r.owner.as_str() > owner);
+        let first = Sha256::digest(owner)[0] % SLOTS;
+        let named = || (0..SLOTS).map(|n| (first + n) % SLOTS).find(is_free);
+        (0..SLOTS).filter(|s| has(*s)).find(is_free).or_else(named)
+    }
+
     /// The port's number; a number is taken as it is while the switch is away.
     fn number(&self, asked: &str) -> Option<SmolStr> {
         let found = self.ports.iter().find(|p| p.number == asked || p.names.iter().any(|n| n == asked));
@@ -144,6 +166,7 @@ impl Switch {
         let mut known: BTreeMap<SmolStr, &OutsidePort> = BTreeMap::new();
         let mut own: BTreeMap<SmolStr, &PortVlans> = BTreeMap::new();
         let mut blind = false;
+        let slot = self.slot(owner);
         for (at, vlans) in desired.iter().filter(|(at, _)| at.switch == *name) {
             let state = match (self.number(&at.port), &self.away) {
                 (None, Some(why)) => {
@@ -151,6 +174,9 @@ impl Switch {
                     PortState::Down(why.clone())
                 }
                 (None, None) => PortState::Fault(format!("switch {name} has no port {}", at.port)),
+                (Some(_), _) if slot.is_none() => {
+                    PortState::Fault(format!("switch {name} has rules of {SLOTS} other boxes already, and no more are told apart there"))
+                }
                 (Some(n), _) => match self
                     .clash(owner, &n, vlans)
                     .or_else(|| own.contains_key(&n).then(|| format!("port {n} of {name} is named twice")))
@@ -173,9 +199,10 @@ impl Switch {
         let want = self.crosses(owner, &own);
         let ours = || self.rules.iter().filter(move |r| r.owner == owner);
         let at = |n: &SmolStr| known.get(n).map_or_else(|| OutsidePort { switch: name.clone(), port: n.clone() }, |at| (*at).clone());
-        let mut todo = Todo::default();
+        let mut todo = Todo { slot: slot.unwrap_or_default(), ..Todo::default() };
+        let in_place = |r: &&Rule| r.slot == slot;
         for c in &want {
-            match ours().find(|r| r.cross.as_ref() == Some(c)) {
+            match ours().filter(in_place).find(|r| r.cross.as_ref() == Some(c)) {
                 None => todo.put.push((c.clone(), at(&c.from.port))),
                 Some(r) => {
                     let place = look.ports.get_mut(&at(&c.from.port));
@@ -187,7 +214,10 @@ impl Switch {
                 }
             }
         }
-        for r in ours().filter(|r| !r.member.as_ref().is_some_and(|m| want.iter().any(|w| w.from == *m))) {
+        // One that is in another slot goes when there is one in its place.
+        let is_replaced = |r: &Rule| r.slot != slot && ours().filter(in_place).any(|o| o.member == r.member);
+        let is_wanted = |r: &Rule| r.member.as_ref().is_some_and(|m| want.iter().any(|w| w.from == *m));
+        for r in ours().filter(|r| !is_wanted(r) || is_replaced(r)) {
             todo.delete.push((r.id.clone(), r.member.as_ref().map(|m| at(&m.port))));
         }
         self.show(owner, &own, &todo, &at, look);
@@ -237,9 +267,9 @@ impl Switch {
         let all: BTreeSet<&SmolStr> = set(have.keys().chain(own.keys()));
         for n in all {
             let (is, wanted) = (have.get(n).unwrap_or(&nothing), own.get(n).copied().unwrap_or(&nothing));
-            let odd = todo.put.iter().any(|(c, _)| c.from.port == *n);
+            let odd = todo.put.iter().any(|(c, _)| c.from.port == *n) || todo.delete.iter().any(|(_, p)| *p == Some(at(n)));
             if is != wanted || odd {
-                let is = if is == wanted { format!("{is}, not to each port of it") } else { is.to_string() };
+                let is = if is == wanted { format!("{is}, not as it shall be") } else { is.to_string() };
                 look.differs.push(Difference { at: at(n), is, wanted: wanted.to_string() });
             }
         }

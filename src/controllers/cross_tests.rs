@@ -24,8 +24,9 @@ fn switch(rules: Vec<Rule>) -> Switch {
     Switch { away: None, ports: (1..=5).map(port).collect(), rules }
 }
 
-fn rule(owner: &str, c: &Cross) -> Rule {
-    Rule { id: format!("{owner} {:?}", c.from), owner: owner.into(), member: Some(c.from.clone()), cross: Some(c.clone()), state: None }
+fn rule(owner: &str, slot: u8, c: &Cross) -> Rule {
+    let id = format!("{:?} {slot}", c.from);
+    Rule { id, owner: owner.into(), member: Some(c.from.clone()), slot: Some(slot), cross: Some(c.clone()), state: None }
 }
 
 fn settle(s: &Switch, owner: &str, d: &Desired) -> (Look, Todo) {
@@ -34,14 +35,15 @@ fn settle(s: &Switch, owner: &str, d: &Desired) -> (Look, Todo) {
     (look, todo)
 }
 
-/// Puts and deletes, as a controller would.
+/// Puts and deletes, as a controller would: a rule that matches as another does, with its priority, takes its place.
 fn done(mut s: Switch, owner: &str, d: &Desired) -> Switch {
     let todo = settle(&s, owner, d).1;
     for (c, _) in &todo.put {
-        s.rules.retain(|r| r.owner != owner || r.member.as_ref() != Some(&c.from));
-        s.rules.push(rule(owner, c));
+        let new = rule(owner, todo.slot, c);
+        s.rules.retain(|r| r.id != new.id);
+        s.rules.push(new);
     }
-    s.rules.retain(|r| !todo.delete.iter().any(|(id, _)| *id == r.id));
+    s.rules.retain(|r| !(r.owner == owner && todo.delete.iter().any(|(id, _)| *id == r.id)));
     s
 }
 
@@ -78,7 +80,7 @@ fn what_is_right_is_left_and_what_differs_is_put_right() {
     let mut spoilt = s.clone();
     spoilt.rules[0].cross = None;
     let (look, todo) = settle(&spoilt, "a", &d);
-    assert_eq!((todo.put.len(), look.differs[0].is.as_str()), (1, "VLAN 7 tagged, not to each port of it"));
+    assert_eq!((todo.put.len(), look.differs[0].is.as_str()), (1, "VLAN 7 tagged, not as it shall be"));
     let mut lost = s.clone();
     lost.rules.clear();
     assert_eq!(settle(&lost, "a", &d).1.put.len(), 2);
@@ -108,7 +110,6 @@ fn boxes_share_a_switch_and_an_uplink_and_each_takes_back_its_own() {
     assert_eq!(rules("4").len(), 2, "one of each box");
     assert_eq!(rules("4")[0], rules("4")[1], "and equal");
     assert!(rules("1")[0].contains("Pop, Output(\"2\")"), "{:?}", rules("1"));
-    assert_ne!(priority("a", vlan(7)), priority("b", vlan(7)));
     // Two VLANs without a tag on one port cannot be.
     let (look, todo) = settle(&s, "a", &of(&[("2", Some(8), &[])]));
     assert_eq!(look.ports[&at("2")], PortState::Fault("it has the untagged VLAN 7 of box b already".into()));
@@ -139,14 +140,48 @@ fn a_port_says_how_it_does_and_a_switch_that_is_away_loses_nothing() {
 
 #[test]
 fn a_priority_tells_the_vlan_and_fits() {
-    for owner in ["a", "edge-1", "box", "a-very-long-name.of.a.host"] {
+    for slot in 0..SLOTS {
         for v in [1, 2, 4094] {
-            let p = priority(owner, vlan(v));
+            let p = priority(slot, vlan(v));
             assert!(p >= LOWEST);
-            assert_eq!(vlan_of(p.into()), Some(vlan(v)));
+            assert_eq!((vlan_of(p.into()), slot_of(p.into())), (Some(vlan(v)), Some(slot)));
         }
     }
     assert_eq!((vlan_of(5), vlan_of(8192), vlan_of(70_000), vlan_of(-1)), (None, None, None, None));
+}
+
+#[test]
+fn boxes_whose_names_come_to_the_same_slot_do_not_take_each_others_rules_away() {
+    let d: Desired = [(at("1"), want(None, &[7])), (at("4"), want(None, &[7]))].into();
+    let slots = |s: &Switch, owner: &str| -> BTreeSet<u8> { s.rules.iter().filter(|r| r.owner == owner).filter_map(|r| r.slot).collect() };
+    let settled = |s: &Switch, owner: &str| settle(s, owner, &d).0.differs.is_empty();
+    assert_eq!(Sha256::digest("edge-1")[0] % SLOTS, Sha256::digest("edge-3")[0] % SLOTS);
+    // One after the other.
+    let s = done(done(switch(Vec::new()), "edge-3", &d), "edge-1", &d);
+    assert!(slots(&s, "edge-1").is_disjoint(&slots(&s, "edge-3")) && s.rules.len() == 4, "{:?}", s.rules);
+    assert!(settled(&s, "edge-1") && settled(&s, "edge-3"));
+    // Both at once, where the controller keeps both: the first by name stays, and the other leaves nothing behind.
+    let alone = done(switch(Vec::new()), "edge-1", &d);
+    let mut both = alone.clone();
+    both.rules.extend(done(switch(Vec::new()), "edge-3", &d).rules);
+    for _ in 0..3 {
+        both = done(done(both, "edge-3", &d), "edge-1", &d);
+    }
+    assert_eq!(slots(&both, "edge-1"), slots(&alone, "edge-1"));
+    assert!(slots(&both, "edge-1").is_disjoint(&slots(&both, "edge-3")) && both.rules.len() == 4, "{:?}", both.rules);
+    assert!(settled(&both, "edge-1") && settled(&both, "edge-3"));
+    // And as many as there are slots, but no more.
+    let mut s = switch(Vec::new());
+    for n in 0..SLOTS {
+        s = done(s, &format!("box-{n}"), &d);
+    }
+    let all: BTreeSet<u8> = s.rules.iter().filter_map(|r| r.slot).collect();
+    assert_eq!((all.len(), s.rules.len()), (13, 26));
+    let (look, todo) = settle(&s, "one-more", &d);
+    assert!(
+        todo.put.is_empty() && look.ports.values().all(|p| matches!(p, PortState::Fault(why) if why.contains("13 other boxes"))),
+        "{look:?}"
+    );
 }
 
 #[test]

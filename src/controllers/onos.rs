@@ -67,7 +67,7 @@ impl Onos {
             let device = format!("{}/flows/{}", self.root, part(name));
             for (c, at) in todo.put {
                 let path = format!("{device}?appId={}", part(&format!("{APP}{}", self.owner)));
-                steps.push(Step { method: "POST", path, body: Some(flow(name, &self.owner, &c)), ports: vec![at] });
+                steps.push(Step { method: "POST", path, body: Some(flow(name, todo.slot, &c)), ports: vec![at] });
             }
             for (id, at) in todo.delete {
                 removals.push(Step {
@@ -94,7 +94,7 @@ impl Connector for Onos {
     }
 }
 
-fn flow(device: &str, owner: &str, c: &Cross) -> Value {
+fn flow(device: &str, slot: u8, c: &Cross) -> Value {
     let mut instructions: Vec<Value> = Vec::new();
     for act in c.acts() {
         match act {
@@ -108,7 +108,7 @@ fn flow(device: &str, owner: &str, c: &Cross) -> Value {
     }
     let vlan = if c.from.tagged { i64::from(c.from.vlan.get()) } else { UNTAGGED };
     json!({
-        "priority": cross::priority(owner, c.from.vlan),
+        "priority": cross::priority(slot, c.from.vlan),
         "timeout": 0,
         "isPermanent": true,
         "deviceId": device,
@@ -139,9 +139,8 @@ fn read_member(f: &Value) -> Option<Member> {
     as_written.then(|| port.map(|p| Member { port: p.into(), vlan, tagged }))?
 }
 
-fn read_flow(f: &Value, owner: &str, from: &Member) -> Option<Cross> {
-    let as_written = number(member(f, "priority")) == Some(cross::priority(owner, from.vlan).into())
-        && number(member(f, "tableId")).unwrap_or(0) == 0
+fn read_flow(f: &Value, from: &Member) -> Option<Cross> {
+    let as_written = number(member(f, "tableId")).unwrap_or(0) == 0
         && member(f, "isPermanent").as_bool() == Some(true)
         && list(member(f, "treatment"), "deferred").is_empty();
     let mut acts = Vec::new();
@@ -177,9 +176,10 @@ fn switch(name: &str, ports: &Value, flows: &Value, away: Option<String>) -> Swi
             "PENDING_ADD" if away.is_none() => Some(PortState::Down(format!("device {name} does not have flow {id} yet"))),
             _ => None,
         };
+        let slot = number(member(f, "priority")).and_then(cross::slot_of);
         let member = read_member(f);
-        let cross = member.as_ref().and_then(|m| read_flow(f, &owner, m));
-        Some(Rule { id, owner, member, cross, state })
+        let cross = member.as_ref().and_then(|m| read_flow(f, m));
+        Some(Rule { id, owner, member, slot, cross, state })
     };
     Switch {
         ports: list(ports, "ports").iter().filter_map(port).collect(),

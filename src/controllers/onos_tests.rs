@@ -10,7 +10,7 @@ fn cross(tagged: bool) -> Cross {
 
 /// As ONOS answers: numbers of ports as strings, and a VLAN that is none as a signed number.
 fn told(c: &Cross) -> Value {
-    let mut f = flow("of:1", "edge", c);
+    let mut f = flow("of:1", 4, c);
     f["appId"] = json!("org.bothy.edge");
     f["id"] = json!("281477124001452");
     f["state"] = json!("ADDED");
@@ -34,6 +34,7 @@ fn read(f: &Value) -> Vec<Rule> {
 fn a_flow_reads_back_as_it_was_written() {
     for c in [cross(true), cross(false), Cross { to: Default::default(), ..cross(true) }] {
         let rules = read(&told(&c));
+        assert_eq!(rules[0].slot, Some(4));
         assert_eq!((rules[0].owner.as_str(), rules[0].cross.as_ref(), rules[0].state.as_ref()), ("edge", Some(&c), None), "{rules:?}");
     }
 }
@@ -42,7 +43,7 @@ fn a_flow_reads_back_as_it_was_written() {
 fn a_flow_that_is_another_is_told_from_ours() {
     type Spoil = (fn(&mut Value), bool);
     let spoil: [Spoil; 7] = [
-        (|f| f["priority"] = json!(8199), true),
+        (|f| f["priority"] = json!(8200), false),
         (|f| f["isPermanent"] = json!(false), true),
         (|f| f["selector"]["criteria"][1]["vlanId"] = json!(9), false),
         (|f| f["selector"]["criteria"][1] = json!({ "type": "ETH_TYPE", "ethType": "0x800" }), false),

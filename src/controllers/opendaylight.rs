@@ -152,7 +152,7 @@ impl OpenDaylight {
             let todo = self.read(tree, &root, name, until)?.settle(name, &self.owner, desired, &mut look);
             for (c, at) in todo.put {
                 let id = flow_id(&self.owner, &c.from);
-                let body = Some(json!({ "flow-node-inventory:flow": [flow(name, &id, &self.owner, &c)] }));
+                let body = Some(json!({ "flow-node-inventory:flow": [flow(name, &id, &self.owner, todo.slot, &c)] }));
                 steps.push(Step { method: "PUT", path: tree.flow(&root, name, &id), body, ports: vec![at] });
             }
             for (id, at) in todo.delete {
@@ -197,7 +197,7 @@ fn vlan_match(vlan: Option<VlanId>) -> Value {
     json!({ "vlan-id": { "vlan-id-present": vlan.is_some(), "vlan-id": vlan.map_or(0, VlanId::get) } })
 }
 
-fn flow(node: &str, id: &str, owner: &str, c: &Cross) -> Value {
+fn flow(node: &str, id: &str, owner: &str, slot: u8, c: &Cross) -> Value {
     let mut actions: Vec<Value> = Vec::new();
     for act in c.acts() {
         match act {
@@ -220,7 +220,7 @@ fn flow(node: &str, id: &str, owner: &str, c: &Cross) -> Value {
     json!({
         "id": id,
         "table_id": TABLE,
-        "priority": cross::priority(owner, c.from.vlan),
+        "priority": cross::priority(slot, c.from.vlan),
         "flow-name": format!("VLAN {} of guests of {owner}", c.from.vlan),
         "idle-timeout": 0,
         "hard-timeout": 0,
@@ -239,7 +239,7 @@ fn port_of(v: &Value) -> Option<SmolStr> {
 }
 
 /// What a flow does, if it is one as Bothy writes them.
-fn read_flow(f: &Value, owner: &str, from: &Member) -> Option<Cross> {
+fn read_flow(f: &Value, from: &Member) -> Option<Cross> {
     let m = member(f, "match");
     let vlan = member(member(m, "vlan-match"), "vlan-id");
     let present = member(vlan, "vlan-id-present");
@@ -249,7 +249,7 @@ fn read_flow(f: &Value, owner: &str, from: &Member) -> Option<Cross> {
         && port_of(member(m, "in-port")).as_ref() == Some(&from.port)
         && tagged == from.tagged
         && number(member(vlan, "vlan-id")).unwrap_or(0) == if tagged { i64::from(from.vlan.get()) } else { 0 }
-        && number(member(f, "priority")) == Some(cross::priority(owner, from.vlan).into())
+        && number(member(f, "priority")).and_then(cross::vlan_of) == Some(from.vlan)
         && ["idle-timeout", "hard-timeout"].iter().all(|t| number(member(f, t)).unwrap_or(0) == 0);
     let [instruction] = list(member(f, "instructions"), "instruction") else { return None };
     let mut actions: Vec<&Value> = list(member(instruction, "apply-actions"), "action").iter().collect();
@@ -292,11 +292,12 @@ fn switch(name: &str, node: &Value, config: &Value) -> Switch {
     let away = node.is_null().then(|| format!("switch {name} is not connected to OpenDaylight"));
     let rules = list(config, "flow").iter().filter_map(|f| {
         let id = member(f, "id").as_str()?;
+        let slot = number(member(f, "priority")).and_then(cross::slot_of);
         let (owner, member) = read_id(id)?;
-        let cross = member.as_ref().and_then(|m| read_flow(f, &owner, m));
+        let cross = member.as_ref().and_then(|m| read_flow(f, m));
         let late = || PortState::Down(format!("switch {name} does not have flow {id} yet"));
         let state = (away.is_none() && !installed(id)).then(late);
-        Some(Rule { id: id.into(), owner, member, cross, state })
+        Some(Rule { id: id.into(), owner, member, slot, cross, state })
     });
     Switch { ports: connectors.collect(), rules: rules.collect(), away: away.clone() }
 }

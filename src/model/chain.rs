@@ -279,10 +279,13 @@ impl Ports {
     fn meets(self, other: Ports) -> bool {
         self.first <= other.last && other.first <= self.last
     }
-    /// How many of a port's 16 bits it fixes, rounded down.
+    fn size(self) -> u32 {
+        u32::from(self.last) - u32::from(self.first) + 1
+    }
+    /// How many of a port's 16 bits it fixes, rounded down; any condition is more than none.
     fn bits(self) -> u16 {
-        let size = u32::from(self.last) - u32::from(self.first) + 1;
-        16 - size.next_power_of_two().trailing_zeros() as u16
+        let size = self.size();
+        (16 - size.next_power_of_two().trailing_zeros() as u16).max(u16::from(size < 1 << 16))
     }
 }
 impl fmt::Display for Ports {
@@ -367,14 +370,17 @@ impl Classifier {
             (Some(mine), Some(theirs)) => theirs.iter().all(|f| mine.contains(f)),
         };
         let net = |a: Cidr, b: Cidr| a.prefix() <= b.prefix() && a.overlaps(b);
+        // All addresses and all ports are no condition.
+        let some = |c: Option<Cidr>| c.filter(|c| c.prefix() > 0);
+        let part = |p: Option<Ports>| p.filter(|p| p.bits() > 0 || p.size() < 1 << 16);
         families
             && within(self.vlan, other.vlan, |a, b| a == b)
             && within(self.proto, other.proto, |a, b| a == b)
             && within(self.dscp, other.dscp, |a, b| a == b)
-            && within(self.src, other.src, net)
-            && within(self.dst, other.dst, net)
-            && within(self.src_ports, other.src_ports, Ports::covers)
-            && within(self.dst_ports, other.dst_ports, Ports::covers)
+            && within(some(self.src), some(other.src), net)
+            && within(some(self.dst), some(other.dst), net)
+            && within(part(self.src_ports), part(other.src_ports), Ports::covers)
+            && within(part(self.dst_ports), part(other.dst_ports), Ports::covers)
     }
 
     /// There is traffic that both take.
@@ -393,7 +399,15 @@ impl Classifier {
             && both(self.dst_ports, other.dst_ports, Ports::meets)
     }
 
-    /// Bits of a frame that it fixes: of two, one of which covers the other, the narrower has more.
+    /// How many pairs of ports it takes, where it takes more than one value of any; else 0.
+    pub fn spread(&self) -> u64 {
+        let sizes = [self.src_ports, self.dst_ports].map(|p| p.map(Ports::size));
+        let is_range = sizes.iter().flatten().any(|s| *s > 1);
+        if is_range { sizes.iter().map(|s| u64::from(s.unwrap_or(1 << 16))).product() } else { 0 }
+    }
+
+    /// Bits of a frame that it fixes: of two, one of which covers the other, the narrower has more, or as many where they
+    /// differ in ranges of ports only.
     pub fn bits(&self) -> u16 {
         let family = self.families().map_or(0, |f| if f.len() == 1 { 16 } else { 15 });
         let net = |c: Option<Cidr>| c.map_or(0, |c| u16::from(c.prefix()));

@@ -99,6 +99,14 @@ impl Speaks {
             Speaks::Onos(_) => "onos",
         }
     }
+    /// What Bothy set is found at the switches that are told of, and not elsewhere.
+    pub fn looks_where_told(&self) -> bool {
+        match self {
+            Speaks::OpenDaylight(_) | Speaks::Onos(_) => true,
+            // By Bothy's mark, in one file or database or list of services.
+            Speaks::Ovsdb { .. } | Speaks::Faucet { .. } | Speaks::L2vpn(_) => false,
+        }
+    }
     pub fn login(&self) -> Option<&Login> {
         match self {
             Speaks::Ovsdb { .. } => None,

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use super::plan::MemberPlan;
 use crate::{
     model::{
-        chain::{Chain, ChainEnd, ChainHop, ChainState, CpOf, DRAIN_S, HopKind, OutsideOf},
+        chain::{Chain, ChainEnd, ChainHop, ChainState, CpOf, DRAIN_S, HopKind, OnLoss, OutsideOf},
         error::Fault,
         id::{NfpId, SegmentId, VnfId},
         ns::{NsInstance, NsPnf},
@@ -18,7 +18,10 @@ use crate::{
         tunnel::Tunnel,
         vnf::{Body, Port},
     },
-    sdn::chain::{SwitchChain, contradictions},
+    sdn::{
+        chain::{SwitchChain, contradictions},
+        link,
+    },
     vim::chains,
 };
 
@@ -181,6 +184,48 @@ pub(super) fn obstacles(c: &Chain, bodies: &HashMap<VnfId, Body>, segments: &[&S
     let routed = c.hops.iter().any(|h| h.kind == HopKind::Routed);
     if !routed && at_ends.windows(2).any(|w| w[0] != w[1]) {
         why.push("its ends are on different links, and none of its functions routes between them".into());
+    }
+    let is_leaf = |p: &Port| segments.iter().any(|s| s.stations.iter().any(|st| st.port == p.id && link::is_leaf(s, st)));
+    why.extend(between_leaves(c, &|vnf, cp| ports(vnf, cp).into_iter().any(is_leaf)));
+    why
+}
+
+/// Where the chain would lead from one leaf of a tree to another: the switch drops what goes there, whatever its flows say.
+/// Ends of wires are on no link.
+fn between_leaves(c: &Chain, is_leaf: &dyn Fn(&VnfId, &SmolStr) -> bool) -> Vec<String> {
+    let end = |ends: &[ChainEnd]| {
+        ends.iter().find_map(|e| match e {
+            ChainEnd::Cp(cp) => is_leaf(&cp.vnf, &cp.cp).then(|| format!("its end at '{}'", cp.cp)),
+            // A physical network is a root.
+            ChainEnd::Outside { .. } => None,
+        })
+    };
+    // What leads into a place, and what leads out of it, where that is a leaf.
+    let mut places: Vec<[Option<String>; 2]> = vec![[None, end(&c.from)]];
+    for h in &c.hops {
+        let of = |cp: &SmolStr| {
+            let leaf = !h.kind.is_wire() && h.vnfs.iter().any(|v| is_leaf(v, cp));
+            leaf.then(|| format!("'{cp}' of '{}'", h.name))
+        };
+        places.push([of(&h.entry), of(&h.exit)]);
+    }
+    places.push([end(&c.to), None]);
+    let mut why = Vec::new();
+    for (n, [_, out]) in places.iter().enumerate().filter(|_| !c.hops.is_empty()) {
+        // Functions that are lost are passed by.
+        let next = match c.on_loss {
+            OnLoss::Block => n + 2,
+            OnLoss::Bypass => places.len(),
+        };
+        for (m, [into, _]) in places.iter().enumerate().take(next).skip(n + 1) {
+            if let (Some(from), Some(to)) = (out, into) {
+                let when = if m == n + 1 { "" } else { " where the functions between them are passed by (bothy.on_loss: bypass)" };
+                why.push(format!(
+                    "it leads from {from} to {to}{when}, and both are leaves of a tree (E-Tree), which exchange nothing: give one of them \
+                     'role: root'"
+                ));
+            }
+        }
     }
     why
 }

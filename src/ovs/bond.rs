@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     fabric::Bond,
-    plan::{NewPort, OWNER, OWNER_BRIDGE, add_port_rows, is_ours},
+    plan::{NewPort, OWNER, OWNER_BRIDGE, Vlans, add_port_rows, is_ours},
     rows::{Mirror, Port, Table},
     txn::{Columns, Txn},
     value::{Atom, Datum},
@@ -65,16 +65,17 @@ pub fn uplink(m: &Mirror, bridge: &str, up: Up<'_>) -> Option<Txn> {
         legs.order();
         wanted.order();
         let falls_back = p.other_config.get(FALL_BACK.0).is_some_and(|v| v == FALL_BACK.1);
-        if legs == wanted && p.bond_mode.as_deref() == Some(b.mode.word()) && p.lacp.as_deref() == Some(b.lacp.word()) && falls_back {
-            return None;
-        }
+        let is_so = p.bond_mode.as_deref() == Some(b.mode.word()) && p.lacp.as_deref() == Some(b.lacp.word()) && falls_back;
+        let mut diff = Vlans::All.diff(p);
+        diff.extend(if is_so { Columns::new() } else { bond_columns(b) });
         if legs == wanted {
-            return Some(Txn::new(what).while_named(Table::Port, *port, name).update(Table::Port, *port, bond_columns(b)));
+            return (!diff.is_empty()).then(|| Txn::new(what).while_named(Table::Port, *port, name).update(Table::Port, *port, diff));
         }
-    } else if let ([(_, p)], Up::Interface(i)) = (&there[..], up)
+    } else if let ([(port, p)], Up::Interface(i)) = (&there[..], up)
         && p.name == i.as_str()
     {
-        return None;
+        let diff = Vlans::All.diff(p);
+        return (!diff.is_empty()).then(|| Txn::new(what).while_named(Table::Port, *port, i.as_str()).update(Table::Port, *port, diff));
     }
     let mut txn = Txn::new(what).while_named(Table::Bridge, id, bridge);
     if !there.is_empty() {

@@ -5,12 +5,12 @@
 //! Never: where a chain leads.
 //!
 //! ```text
-//! table 2   2000 +  rules of chains, the narrower first
+//! table 2   2000 +  rules of chains, the narrower first (three times `Rule::level`)
 //!              1    ports of links: on to the learning switch; ends of wires have no such flow
 //! table 3            a chain between two ways (`sdn::handover`), by what is known of the frame's connection:
-//!           5002 +  begins: the new way            2002 +  TCP that did not begin here: the way before
-//!           4002 +  begins, off the new way        1002 +  the same where only the new way goes: its link
-//!           3002 +  marked: the way of the mark       2 +  anything else: the new way
+//!          35002 +  begins: the new way            2002 +  TCP that did not begin here: the way before
+//!          28002 +  begins, off the new way        1002 +  the same where only the new way goes: its link
+//!          21002 +  marked: the way of the mark       2 +  anything else: the new way
 //!              1    as in table 2
 //! ```
 //! Nothing is asked or marked while a chain has one way.
@@ -30,7 +30,7 @@ use crate::{
         id::{IfName, NfpId},
     },
     sdn::{
-        chain::{ChainState, Count, For, HopState, Rule, SwitchChain, Then, Way},
+        chain::{ChainState, Count, For, HopState, Nested, Rule, SwitchChain, Then, Way},
         handover::{Led, Side, Who, unseen, zone},
     },
 };
@@ -59,25 +59,41 @@ struct Cached {
 
 /// The flows of all chains.
 #[derive(Default)]
-pub struct Chains(HashMap<NfpId, Cached>);
+pub struct Chains {
+    all: HashMap<NfpId, Cached>,
+    nested: Nested,
+}
 
 impl Chains {
     /// Brings them up to date, where a chain or one of its ports changed.
     pub fn update(&mut self, chains: &BTreeMap<NfpId, Arc<SwitchChain>>, places: &HashMap<String, Numbered>) {
-        self.0.retain(|id, _| chains.contains_key(id));
+        let is =
+            |id: &NfpId, chain: &Arc<SwitchChain>, had: &HashMap<NfpId, Cached>| had.get(id).is_some_and(|c| Arc::ptr_eq(&c.chain, chain));
+        let nested = match chains.len() == self.all.len() && chains.iter().all(|(id, c)| is(id, c, &self.all)) {
+            true => None,
+            false => Some(Nested::of(chains.values().map(|c| &**c))).filter(|now| *now != self.nested),
+        };
+        let renested = nested.is_some();
+        self.nested = nested.unwrap_or_else(|| std::mem::take(&mut self.nested));
+        self.all.retain(|id, c| chains.contains_key(id) && !(renested && c.chain.is_ranged()));
         for (id, chain) in chains {
             let number = |name: &IfName| places.get(name.as_str()).filter(|p| p.up).map(|p| p.number);
             let numbers: Vec<Option<u16>> = chain.ports().into_iter().map(number).collect();
-            if self.0.get(id).is_some_and(|c| Arc::ptr_eq(&c.chain, chain) && c.numbers == numbers) {
+            if self.all.get(id).is_some_and(|c| Arc::ptr_eq(&c.chain, chain) && c.numbers == numbers) {
                 continue;
             }
-            let flows = of_chain(chain, &number).into_iter().map(|(at, counts, f)| (f.cookie(at), counts, f)).collect();
-            self.0.insert(*id, Cached { chain: chain.clone(), numbers, flows });
+            let flows = of_chain(chain, &self.nested, &number).into_iter().map(|(at, counts, f)| (f.cookie(at), counts, f)).collect();
+            self.all.insert(*id, Cached { chain: chain.clone(), numbers, flows });
         }
     }
 
     pub fn flows(&self) -> impl Iterator<Item = (u64, &Flow)> {
-        self.0.values().flat_map(|c| &c.flows).map(|(cookie, _, f)| (*cookie, f))
+        self.all.values().flat_map(|c| &c.flows).map(|(cookie, _, f)| (*cookie, f))
+    }
+
+    /// The chain that a flow is of.
+    pub fn of(&self, cookie: u64) -> Option<NfpId> {
+        self.all.iter().find(|(_, c)| c.flows.iter().any(|(is, _, _)| *is == cookie)).map(|(id, _)| *id)
     }
 
     /// What the switch has counted of a chain.
@@ -85,7 +101,7 @@ impl Chains {
         let is_live = |name: &IfName| places.get(name.as_str()).is_some_and(|p| p.up);
         let hops = chain.hops.iter().map(|h| HopState { live: h.live(&is_live), ..HopState::default() });
         let mut state = ChainState { hops: hops.collect(), out: Count::default(), back: Count::default(), kept: Count::default() };
-        let flows = self.0.get(&chain.id).map(|c| c.flows.as_slice()).unwrap_or_default();
+        let flows = self.all.get(&chain.id).map(|c| c.flows.as_slice()).unwrap_or_default();
         let of: HashMap<u64, Counts> = flows.iter().filter_map(|(cookie, counts, _)| Some((*cookie, (*counts)?))).collect();
         // While all go the way before, it is the chain's own.
         let kept = chain.handover.as_ref().is_some_and(|h| !h.noting);
@@ -120,11 +136,11 @@ pub fn rest(from: Match) -> Flow {
 }
 
 /// The flows of a chain, with the port that each begins at. `number` knows the ports that are there.
-fn of_chain(chain: &SwitchChain, number: &dyn Fn(&IfName) -> Option<u16>) -> Vec<(u16, Option<Counts>, Flow)> {
+fn of_chain(chain: &SwitchChain, nested: &Nested, number: &dyn Fn(&IfName) -> Option<u16>) -> Vec<(u16, Option<Counts>, Flow)> {
     let mut out = Vec::new();
     for led in chain.led(&|name| number(name).is_some()) {
         let Some(at) = number(&led.rule.at) else { continue };
-        out.extend(of_rule(&led, chain, at, number).into_iter().map(|(counts, flow)| (at, counts, flow)));
+        out.extend(of_rule(&led, nested.depth(&led.rule), chain, at, number).into_iter().map(|(counts, flow)| (at, counts, flow)));
     }
     out
 }
@@ -141,7 +157,7 @@ enum Sort {
     Other,
 }
 
-fn of_rule(led: &Led, chain: &SwitchChain, at: u16, number: &dyn Fn(&IfName) -> Option<u16>) -> Vec<(Option<Counts>, Flow)> {
+fn of_rule(led: &Led, depth: u16, chain: &SwitchChain, at: u16, number: &dyn Fn(&IfName) -> Option<u16>) -> Vec<(Option<Counts>, Flow)> {
     let (rule, from) = (&led.rule, Match::InPort(port_number(at)));
     let counts = (!rule.is_beside()).then_some(Counts { by: led.by, way: rule.way, into: rule.into });
     let then = |then: &Then| actions(then, number);
@@ -153,7 +169,8 @@ fn of_rule(led: &Led, chain: &SwitchChain, at: u16, number: &dyn Fn(&IfName) -> 
             out.push((counts, Flow { table, priority, on, meter: None, actions: actions.clone(), goto: None }));
         }
     };
-    let first = FIRST + 3 * rule.rank();
+    let level = rule.level(depth);
+    let first = FIRST + 3 * level;
     let (zone, ways) = (zone(chain.id), chain.handover.as_ref());
     let (old, new) = ways.map_or((0, 0), |h| (h.mark, h.new_mark()));
     let mark = match led.by {
@@ -176,7 +193,7 @@ fn of_rule(led: &Led, chain: &SwitchChain, at: u16, number: &dyn Fn(&IfName) -> 
             let ask = vec![Action::Ask { zone, table: AGAIN }];
             put(CHAIN, first + 1, Sort::Ip, &[], None, ask);
             // The kinds of connections come before what the rules say of each other.
-            let after = |kind: u16| 2 + 1000 * kind + rule.rank();
+            let after = |kind: u16| 2 + 7000 * kind + level;
             let here = Match::CtZone(zone);
             let of = |mark: u32| [here.clone(), Match::CtMark(mark)];
             let begins = [here.clone(), Match::TcpBegins];
@@ -278,7 +295,13 @@ fn ether_type(f: Family) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::{
+        model::{chain::OnLoss, net::MacAddr},
+        sdn::chain::End,
+    };
 
     #[test]
     fn the_frames_of_a_classifier_are_its_families_and_masks_and_no_more() {
@@ -295,6 +318,47 @@ mod tests {
         ] {
             let all = frames(&c);
             assert_eq!((all.len(), all[0].len()), (sorts, conditions), "{what}: {all:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_ranges_one_within_the_other_the_narrower_goes_first_however_they_came() {
+        let end =
+            |p: &str, n: u32| End { port: p.parse().expect("name"), mac: Some(MacAddr::planned(n)), beside: Vec::new(), shared: false };
+        let chain = |n: u128, ports: (u16, u16)| {
+            let c = Classifier { proto: Some(IpProto::TCP), dst_ports: Ports::new(ports.0, ports.1), ..Classifier::default() };
+            let id = NfpId(Uuid::from_u128(n));
+            let all = SwitchChain {
+                id,
+                name: "c".into(),
+                classifiers: vec![c],
+                from: vec![end("client", 1)],
+                hops: Vec::new(),
+                to: vec![end("web", 2)],
+                symmetric: true,
+                on_loss: OnLoss::Block,
+                handover: None,
+            };
+            (id, Arc::new(all))
+        };
+        let places: HashMap<String, Numbered> =
+            [("client", 1), ("web", 2)].map(|(p, number)| (p.to_owned(), Numbered { number, up: true })).into();
+        let ranges = [(1000, 1500), (1000, 1400), (1001, 1399), (1001, 1398)];
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            let (mut chains, mut told) = (Chains::default(), BTreeMap::new());
+            for n in order {
+                told.extend([chain(n as u128, ranges[n])]);
+                chains.update(&told, &places);
+            }
+            let lowest = |n: usize| chains.all[&NfpId(Uuid::from_u128(n as u128))].flows.iter().map(|(_, _, f)| f.priority).min();
+            let highest = |n: usize| chains.all[&NfpId(Uuid::from_u128(n as u128))].flows.iter().map(|(_, _, f)| f.priority).max();
+            assert!((0..3).all(|n| highest(n) < lowest(n + 1)), "{order:?}");
+            // Its flows are as if the others had never been.
+            told.retain(|id, _| id.0.as_u128() == 3);
+            chains.update(&told, &places);
+            let (mut alone, only) = (Chains::default(), told.clone());
+            alone.update(&only, &places);
+            assert_eq!(chains.flows().collect::<HashMap<_, _>>(), alone.flows().collect::<HashMap<_, _>>());
         }
     }
 }

@@ -12,6 +12,7 @@
 //!                    25 other frames of a family that has planned addresses        dropped
 //!                    20 any other frame from its own MAC                           on
 //!                    10 ports without a guard                                      on
+//!                     2 any other frame of a guarded port                         dropped
 //!                     1 everything else (a guest whose link is not known yet)      dropped
 //!   +100             the same once more for tagged networks of a trunk
 //! table 1            the rate of a whole link; then to the learning switch
@@ -204,6 +205,8 @@ fn guarded(from: &[Match], base: u16, g: &Guard, go: &On) -> Vec<Flow> {
     if !v6.is_empty() {
         off(25, &[Match::EthType(IPV6)]);
     }
+    // From whomever else: it does not wait for the switch to be closed.
+    off(2, &[]);
     out
 }
 

@@ -44,6 +44,11 @@ impl Frame {
         let option = if kind == SOLICIT { Match::NdSll(lladdr) } else { Match::NdTll(lladdr) };
         Frame::v6(MAC, ip, &[Match::IpProto(ICMP6), Match::Icmp6Type(kind), Match::NdTarget(target.parse().expect("ip")), option])
     }
+    /// The flows of the port say that it does not.
+    fn is_stopped(&self, flows: &[Flow]) -> bool {
+        let mut here = flows.iter().filter(|f| f.table == 0 && f.on.iter().all(|m| self.0.contains(m)));
+        here.next().is_some() && !self.passes(flows)
+    }
     fn passes(&self, flows: &[Flow]) -> bool {
         let best = flows.iter().filter(|f| f.table == 0 && f.on.iter().all(|m| self.0.contains(m))).max_by_key(|f| f.priority);
         best.is_some_and(|f| !f.actions.is_empty() || f.goto.is_some())
@@ -94,6 +99,7 @@ fn a_guarded_guest_speaks_for_itself_and_for_nobody_else() {
         ("another protocol, another's MAC", Frame::of(0x88cc, OTHER, &[]), false),
     ] {
         assert_eq!(frame.passes(&flows), want, "{what}");
+        assert_eq!(frame.is_stopped(&flows), !want, "{what}: by the port's own flows, whatever the switch does otherwise");
     }
 }
 

@@ -1,8 +1,8 @@
 //! The flows and meters of the bridge: those there shall be, those the switch has, the difference.
 //!
 //! Owns: the connection, and what is known of the other side. A flow is known by its cookie, which
-//! follows from what it does; so the difference needs no reading of flows. Never: which there shall
-//! be.
+//! follows from what it does; so the difference needs no reading of flows. One that somebody changed is
+//! found by that: when the connection begins, and then by what the switch tells. Never: which there shall be.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use super::openflow::{Change, Connection, Flow, FlowSeen, Meter, News, OURS};
+use super::openflow::{Change, Connection, Flow, FlowSeen, Meter, News, OURS, Refusal};
 use crate::model::{
     error::{Fault, Kind, Result},
     tree::tree,
@@ -25,26 +25,41 @@ pub struct Wanted<'a> {
     pub unknown: HashSet<u16>,
 }
 
+/// What came of it.
+#[derive(Default)]
+pub struct Brought {
+    /// Flows that changed.
+    pub changed: usize,
+    /// Flows that the switch does not take. What begins at their ports is as it was; all else is as wanted.
+    pub refused: Vec<(u64, Fault)>,
+}
+
 #[derive(Default)]
 pub struct FlowSet {
     conn: Option<Connection>,
+    /// The switch was asked what it has, and nothing was changed since.
+    fresh: bool,
     /// Counts connections, so that the end of an old one is not taken for the end of this.
     generation: u64,
     flows: HashSet<u64>,
+    /// Those of them that do not do what their cookie says.
+    odd: HashSet<u64>,
     meters: BTreeMap<u32, Option<Meter>>,
     /// The switch has refused meters: rates are not limited.
     unmetered: bool,
 }
 
-fn begins_at(cookie: u64) -> u16 {
+/// The port that a flow begins at; 0: none.
+pub fn begins_at(cookie: u64) -> u16 {
     (cookie >> 40) as u16
 }
 
-/// Changes that bring the switch to what is wanted, those that take away first.
-fn difference(flows: &HashSet<u64>, wanted: &Wanted<'_>) -> Vec<Change> {
+/// Changes that bring the switch to what is wanted, those that take away first. Ports that are held keep what they have.
+fn difference(flows: &HashSet<u64>, odd: &HashSet<u64>, wanted: &Wanted<'_>, held: &HashSet<u16>) -> Vec<Change> {
     let gone = flows.iter().filter(|c| !wanted.flows.contains_key(c) && !wanted.unknown.contains(&begins_at(**c)));
-    let mut changes: Vec<Change> = gone.map(|c| Change::Remove { cookie: *c }).collect();
-    let new = wanted.flows.iter().filter(|(c, _)| !flows.contains(c));
+    let is_held = |c: &u64| held.contains(&begins_at(*c));
+    let mut changes: Vec<Change> = gone.filter(|c| !is_held(c)).map(|c| Change::Remove { cookie: *c }).collect();
+    let new = wanted.flows.iter().filter(|(c, _)| (!flows.contains(c) || odd.contains(c)) && !is_held(c));
     changes.extend(new.map(|(cookie, flow)| Change::Add { flow: (*flow).clone(), cookie: *cookie }));
     changes
 }
@@ -63,7 +78,24 @@ impl FlowSet {
 
     /// The switch said that a flow is no more. Whether that was news.
     pub fn gone(&mut self, cookie: u64) -> bool {
+        self.odd.remove(&cookie);
         self.flows.remove(&cookie)
+    }
+
+    /// The connection of that generation said that somebody else changed a flow; `None`: that one came that is not
+    /// Bothy's. Whether that is news.
+    pub fn changed(&mut self, generation: u64, cookie: Option<u64>) -> bool {
+        if generation != self.generation || self.conn.is_none() {
+            return false;
+        }
+        match cookie.filter(|c| self.flows.contains(c)) {
+            Some(c) => {
+                self.odd.insert(c);
+            }
+            // It may have had another cookie before, or be where one of Bothy's was.
+            None => self.forget(),
+        }
+        true
     }
 
     /// The connection of that generation ended. Whether it was the present one.
@@ -75,9 +107,14 @@ impl FlowSet {
         present
     }
 
+    pub fn is_connected(&self) -> bool {
+        self.conn.is_some()
+    }
+
     pub fn forget(&mut self) {
         self.conn = None;
         self.flows.clear();
+        self.odd.clear();
         self.meters.clear();
     }
 
@@ -89,13 +126,17 @@ impl FlowSet {
         self.generation += 1;
         let generation = self.generation;
         let conn = Connection::open(socket, until, move |news| tell(generation, news))?;
-        self.flows = conn.list_flows(until)?.into_iter().map(|f| f.cookie).filter(|c| c & OURS.1 == OURS.0).collect();
+        let found: Vec<FlowSeen> = conn.list_flows(until)?.into_iter().filter(|f| f.cookie & OURS.1 == OURS.0).collect();
+        self.odd = found.iter().filter(|f| !f.sound).map(|f| f.cookie).collect();
+        self.flows = found.into_iter().map(|f| f.cookie).collect();
+        // Another switch, or the same once more: it may have room by now.
+        self.unmetered = false;
         match conn.list_meters(until) {
             Ok(found) => self.meters = tree(found),
             Err(why) if why.is_transient() => return Err(why),
             Err(_) => self.unmetered = true,
         }
-        self.conn = Some(conn);
+        (self.conn, self.fresh) = (Some(conn), true);
         Ok(())
     }
 
@@ -110,18 +151,20 @@ impl FlowSet {
     }
 
     /// Brings the switch to what is wanted: new meters, all flows at once, meters that nobody uses
-    /// any more. The number of flows that changed.
-    pub fn apply(&mut self, wanted: &Wanted<'_>, until: Instant) -> Result<usize> {
-        let done = self.bring(wanted, until);
-        if done.as_ref().is_err_and(|why| why.is_transient()) {
-            // What of it took effect is found out by a new connection.
+    /// any more. `together`: the ports that a flow is of, where they are more than it begins at.
+    pub fn apply(&mut self, wanted: &Wanted<'_>, together: &dyn Fn(u64) -> Vec<u16>, until: Instant) -> Result<Brought> {
+        let done = self.bring(wanted, together, until);
+        self.fresh = false;
+        // That there are no more meters is an answer. Anything else leaves open what the switch has: somebody may have taken
+        // away what a change stands on. A new connection finds out.
+        if done.as_ref().is_err_and(|why| why.kind() != Kind::Conflict) {
             self.forget();
         }
         done
     }
 
-    fn bring(&mut self, wanted: &Wanted<'_>, until: Instant) -> Result<usize> {
-        let Some(conn) = &self.conn else { return Ok(0) };
+    fn bring(&mut self, wanted: &Wanted<'_>, together: &dyn Fn(u64) -> Vec<u16>, until: Instant) -> Result<Brought> {
+        let Some(conn) = &self.conn else { return Ok(Brought::default()) };
         let made: Vec<(u32, bool, Option<Meter>)> = wanted
             .meters
             .iter()
@@ -133,23 +176,39 @@ impl FlowSet {
             Err(why) if why.kind() == Kind::Conflict => {
                 tracing::warn!(%why, "rates of ports and links are not limited");
                 self.unmetered = true;
+                // Some of them were made.
+                self.meters = tree(conn.list_meters(until)?);
                 return Err(why);
             }
             Err(why) => return Err(why),
         }
         self.meters.extend(made.into_iter().map(|(id, _, m)| (id, m)));
-        let changes = difference(&self.flows, wanted);
-        if !changes.is_empty() {
-            conn.change(&changes, until)?;
-            self.flows.retain(|c| wanted.flows.contains_key(c) || wanted.unknown.contains(&begins_at(*c)));
-            self.flows.extend(wanted.flows.keys());
-        }
-        if wanted.unknown.is_empty() {
+        let (mut held, mut refused) = (HashSet::new(), Vec::new());
+        let changed = loop {
+            let changes = difference(&self.flows, &self.odd, wanted, &held);
+            let outcome = if changes.is_empty() { Ok(()) } else { conn.change(&changes, until) };
+            match outcome {
+                Ok(()) => break changes.len(),
+                // One that is refused keeps no other from it. Where there is doubt about what is there, that comes first.
+                Err(Refusal { why, at: Some(at) }) if self.fresh => {
+                    let (Change::Add { cookie, .. } | Change::Remove { cookie }) = &changes[at];
+                    held.extend(together(*cookie));
+                    held.insert(begins_at(*cookie));
+                    refused.push((*cookie, why));
+                }
+                Err(refusal) => return Err(refusal.why),
+            }
+        };
+        let stays = |c: &u64| wanted.unknown.contains(&begins_at(*c)) || held.contains(&begins_at(*c));
+        self.flows.retain(|c| wanted.flows.contains_key(c) || stays(c));
+        self.flows.extend(wanted.flows.keys().filter(|c| !held.contains(&begins_at(**c))));
+        self.odd.retain(stays);
+        if wanted.unknown.is_empty() && held.is_empty() {
             let idle: Vec<_> = self.meters.keys().filter(|id| !wanted.meters.contains_key(id)).map(|id| (*id, true, None)).collect();
             conn.meters(&idle, until)?;
             self.meters.retain(|id, _| wanted.meters.contains_key(id));
         }
-        Ok(changes.len())
+        Ok(Brought { changed, refused })
     }
 }
 
@@ -164,8 +223,14 @@ mod tests {
         let flow = closed();
         let (old, same, new, unknown) = (of_port(3, 1), of_port(3, 2), of_port(3, 3), of_port(9, 1));
         let wanted = Wanted { flows: [(same, &flow), (new, &flow)].into(), meters: BTreeMap::new(), unknown: [9].into() };
-        let changes = difference(&[old, same, unknown].into(), &wanted);
+        let changes = difference(&[old, same, unknown].into(), &HashSet::new(), &wanted, &HashSet::new());
         assert_eq!(changes, [Change::Remove { cookie: old }, Change::Add { flow: flow.clone(), cookie: new }]);
-        assert_eq!(difference(&[same, new].into(), &wanted), []);
+        assert_eq!(difference(&[same, new].into(), &HashSet::new(), &wanted, &HashSet::new()), []);
+        let changes = difference(&[same, new].into(), &[same].into(), &wanted, &HashSet::new());
+        assert_eq!(changes, [Change::Add { flow: flow.clone(), cookie: same }], "one that does something else is written again");
+        let at_another = of_port(4, 1);
+        let wanted = Wanted { flows: [(new, &flow), (at_another, &flow)].into(), ..wanted };
+        let changes = difference(&[old, same].into(), &HashSet::new(), &wanted, &[3].into());
+        assert_eq!(changes, [Change::Add { flow: flow.clone(), cookie: at_another }], "a port that is held keeps what it has");
     }
 }

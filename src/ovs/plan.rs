@@ -208,7 +208,7 @@ impl Vlans {
         }
     }
     /// What differs from it in a port's row.
-    fn diff(self, port: &Port) -> Columns {
+    pub(super) fn diff(self, port: &Port) -> Columns {
         let mut diff = Columns::new();
         if Datum::Set(port.tag.map(|t| Atom::Int(t.into())).into_iter().collect()) != self.tag() {
             diff.push(("tag", self.tag()));

@@ -60,6 +60,34 @@ impl Switch {
         self.datapath()
     }
 
+    /// The rows of a port, each in its bridge.
+    pub fn parts(&self, port: &SwitchPort) -> Result<Vec<Wanted>> {
+        Ok(match &port.kind {
+            PortKind::Host { mtu } => vec![Wanted::host(&port.name, port.segment, port.vlan, *mtu)],
+            PortKind::VhostUser { socket } => vec![Wanted::vhost_user(&port.name, port.segment, port.vlan, socket)],
+            PortKind::Tunnel { .. } => self.tunnel_ends(port)?,
+            PortKind::Physical { tag, transparent, .. } => Wanted::patch(&port.name, port.segment, port.vlan, *tag, *transparent)?.into(),
+        })
+    }
+
+    /// The bridge that a port leads to is there, with its way out of the box.
+    pub fn leads_out(&self, m: &Mirror, port: &SwitchPort) -> bool {
+        let PortKind::Physical { network, .. } = &port.kind else { return true };
+        // One that the configuration does not name any more is its owner's to tell.
+        let Some(beyond) = self.beyond(network) else { return true };
+        m.bridge(&beyond.bridge).is_some() && beyond.up().is_none_or(|up| bond::uplink(m, &beyond.bridge, up).is_none())
+    }
+
+    fn beyond(&self, network: &str) -> Option<Beyond<'_>> {
+        let uplink = self.physical.get(network)?;
+        let bridge = match uplink {
+            Uplink::Tunnel(_) => return None,
+            Uplink::Bridge(b) => b.to_string(),
+            Uplink::Interface(_) | Uplink::Bond(_) => uplink_bridge(network),
+        };
+        Some(Beyond { bond: bond_name(&bridge), bridge, uplink })
+    }
+
     pub fn ensure_port(&self, port: &SwitchPort) -> Result<()> {
         match &port.kind {
             PortKind::Host { mtu } => self.ensure_all(&[(BRIDGE, &Wanted::host(&port.name, port.segment, port.vlan, *mtu))]),
@@ -185,7 +213,7 @@ impl Switch {
 
     /// The bridge of a physical network, made when the configuration names an interface.
     fn physical_bridge(&self, network: &str) -> Result<String> {
-        let uplink = self.physical.get(network).ok_or_else(|| {
+        self.physical.get(network).ok_or_else(|| {
             let known: Vec<&str> = self.physical.keys().map(SmolStr::as_str).collect();
             Fault::invalid(format!("there is no physical network '{network}' in the configuration (there are: {})", known.join(", ")))
         })?;
@@ -194,21 +222,11 @@ impl Switch {
             .view(|m| m.bridge(BRIDGE).map(|(_, b)| type_of(b).to_owned()))?
             .map(|t| (BRIDGE, t))
             .ok_or_else(|| Fault::transient(format!("bridge {BRIDGE} is not on the switch")))?;
-        let name = match uplink {
-            Uplink::Tunnel(_) => return Err(Fault::bug(format!("'{network}' is a tunnel, and no physical network"))),
-            Uplink::Bridge(b) => b.to_string(),
-            Uplink::Interface(_) | Uplink::Bond(_) => {
-                let name = uplink_bridge(network);
-                let bond = bond_name(&name);
-                let up = match uplink {
-                    Uplink::Bond(b) => Some(Up::Bond(&bond, b)),
-                    Uplink::Interface(i) => Some(Up::Interface(i)),
-                    Uplink::Bridge(_) | Uplink::Tunnel(_) => None,
-                };
-                self.ensure_bridge(&name, &ours_type, up).map_err(|e| e.context(format!("physical network '{network}'")))?;
-                name
-            }
-        };
+        let beyond = self.beyond(network).ok_or_else(|| Fault::bug(format!("'{network}' is a tunnel, and no physical network")))?;
+        if let Some(up) = beyond.up() {
+            self.ensure_bridge(&beyond.bridge, &ours_type, Some(up)).map_err(|e| e.context(format!("physical network '{network}'")))?;
+        }
+        let name = beyond.bridge;
         let theirs = self.db.view(|m| m.bridge(&name).map(|(_, b)| type_of(b).to_owned()))?.ok_or_else(|| {
             Fault::conflict(format!("physical network '{network}': there is no bridge {name}; make it with 'ovs-vsctl add-br {name}'"))
         })?;
@@ -236,6 +254,25 @@ impl Switch {
             Ok(txn.or_else(|| check(m).is_err().then(|| plan::nudge(&what))))
         })?;
         self.db.view(check)?
+    }
+}
+
+/// The other side of a physical network's ports.
+struct Beyond<'a> {
+    bridge: String,
+    /// The port of a bond there.
+    bond: String,
+    uplink: &'a Uplink,
+}
+
+impl Beyond<'_> {
+    /// `None`: the bridge is the administrator's.
+    fn up(&self) -> Option<Up<'_>> {
+        match self.uplink {
+            Uplink::Bond(b) => Some(Up::Bond(&self.bond, b)),
+            Uplink::Interface(i) => Some(Up::Interface(i)),
+            Uplink::Bridge(_) | Uplink::Tunnel(_) => None,
+        }
     }
 }
 

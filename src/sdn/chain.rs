@@ -11,17 +11,20 @@
 //! link (`link::PortAt::Wire`). A routed hop keeps its ports on their links; it is led to by its MAC,
 //! and what it sends goes on by the link unless the chain has more to say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use smol_str::SmolStr;
 
 use super::handover::TwoWays;
-use crate::model::tree::set;
 use crate::model::{
     chain::{Classifier, HopKind, OnLoss},
     error::{Fault, Result},
     id::{IfName, NfpId},
     net::MacAddr,
+};
+use crate::model::{
+    order::Order as _,
+    tree::{set, tree},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,6 +169,12 @@ pub struct Count {
 }
 
 impl Rule {
+    /// The order of rules on a switch. `depth`: of `Nested`.
+    pub fn level(&self, depth: u16) -> u16 {
+        let (bits, outwards) = (self.rank() / 2, self.rank() % 2);
+        2 * (DEEPEST * bits + depth.min(DEEPEST - 1)) + outwards
+    }
+
     /// Frames that the rule takes, as bits that it fixes: the narrower of two that meet goes first.
     /// Between the two ways outwards goes first.
     pub fn rank(&self) -> u16 {
@@ -200,8 +209,48 @@ impl Rule {
     }
     /// Nothing says which of the two a frame of both shall take.
     fn contradicts(&self, other: &Rule) -> bool {
-        let ordered = (self.covers(other) || other.covers(self)) && self.rank() / 2 != other.rank() / 2;
+        let ordered = self.covers(other) != other.covers(self);
         self.meets(other) && !ordered && (self.way == other.way || self.covers(other) && other.covers(self))
+    }
+}
+
+/// So many ranges of ports that fix as many bits may be one within another.
+pub const DEEPEST: u16 = 8;
+
+/// Rules with ranges of ports, with how many others that fix as many bits each is within: `1000-1400` is narrower than
+/// `1000-1500`, and both have seven bits.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Nested(BTreeMap<IfName, Vec<(Rule, u16)>>);
+
+impl Nested {
+    pub fn of<'c>(chains: impl IntoIterator<Item = &'c SwitchChain>) -> Nested {
+        let mut at: BTreeMap<IfName, Vec<Rule>> = BTreeMap::new();
+        for c in chains.into_iter().filter(|c| c.is_ranged()) {
+            for rule in c.led(&|_| true).into_iter().map(|l| l.rule).filter(|r| r.traffic.spread() > 0 && !r.is_beside()) {
+                at.entry(rule.at.clone()).or_default().push(rule);
+            }
+        }
+        let nest = |mut rules: Vec<Rule>| {
+            // What is around another is wider.
+            rules.order_by_key(|r| u64::MAX - r.traffic.spread());
+            let mut out: Vec<(Rule, u16)> = Vec::new();
+            for r in rules {
+                let around = |o: &Rule| o.rank() / 2 == r.rank() / 2 && o.covers(&r) && !r.covers(o);
+                let depth = out.iter().filter(|(o, _)| around(o)).map(|(_, d)| d + 1).max().unwrap_or(0);
+                out.push((r, depth));
+            }
+            out
+        };
+        Nested(tree(at.into_iter().map(|(port, rules)| (port, nest(rules)))))
+    }
+
+    pub fn depth(&self, rule: &Rule) -> u16 {
+        let is = |r: &Rule| (&r.sender, &r.bound, &r.traffic) == (&rule.sender, &rule.bound, &rule.traffic);
+        self.0.get(&rule.at).and_then(|all| all.iter().find(|(r, _)| is(r))).map_or(0, |(_, d)| *d)
+    }
+
+    fn too_deep(&self) -> impl Iterator<Item = &Rule> {
+        self.0.values().flatten().filter(|(_, depth)| *depth >= DEEPEST).map(|(r, _)| r)
     }
 }
 
@@ -214,6 +263,19 @@ struct Stop<'a> {
 }
 
 impl SwitchChain {
+    /// It has a classifier with a range of ports.
+    pub fn is_ranged(&self) -> bool {
+        self.classifiers.iter().chain(self.handover.iter().flat_map(|h| &h.classifiers)).any(|c| c.spread() > 0)
+    }
+
+    /// Leads by none of the instances that have these ports.
+    pub fn pass_by(&mut self, ports: &HashSet<&IfName>) {
+        let before = self.handover.iter_mut().flat_map(|h| &mut h.hops);
+        for h in self.hops.iter_mut().chain(before) {
+            h.instances.retain(|i| !ports.contains(&i.entry.port) && !ports.contains(&i.exit.port));
+        }
+    }
+
     /// Every port that the chain names.
     pub fn ports(&self) -> BTreeSet<&IfName> {
         let ends = self.from.iter().chain(&self.to).map(|e| &e.port);
@@ -253,11 +315,9 @@ impl SwitchChain {
             let maceless = h.instances.iter().any(|i| i.entry.mac.is_none() || i.exit.mac.is_none());
             match h.kind {
                 HopKind::Routed if maceless => why.push(format!("hop {} is routed, and its MAC is not known", h.name)),
-                HopKind::Routed if h.instances.len() > 1 => {
-                    why.push(format!("hop {} is routed and has {} instances: one of them cannot be chosen", h.name, h.instances.len()));
-                }
                 HopKind::Routed | HopKind::Transparent | HopKind::Stateful => {}
             }
+            why.extend(h.torn());
         }
         if why.is_empty() {
             why = contradictions(&[self]);
@@ -401,6 +461,20 @@ fn beside(ends: &[End]) -> BTreeSet<MacAddr> {
 }
 
 impl Hop {
+    /// Why connections of this function cannot be spread, where it has several instances.
+    pub fn torn(&self) -> Option<String> {
+        let (name, count) = (&self.name, self.instances.len());
+        match self.kind {
+            HopKind::Routed if count > 1 => Some(format!("hop {name} is routed and has {count} instances: one of them cannot be chosen")),
+            // Which instance a connection takes follows from how many there are.
+            HopKind::Stateful if count > 1 => Some(format!(
+                "hop {name} is stateful and has {count} instances: connections would come to another one in their midst when there are \
+                 more or fewer"
+            )),
+            HopKind::Routed | HopKind::Transparent | HopKind::Stateful => None,
+        }
+    }
+
     pub(super) fn ports(&self) -> Vec<&IfName> {
         let of = |i: &'_ Instance| i.entry.port != i.exit.port;
         self.instances.iter().flat_map(|i| std::iter::once(&i.entry.port).chain(of(i).then_some(&i.exit.port))).collect()
@@ -468,6 +542,12 @@ pub fn contradictions(chains: &[&SwitchChain]) -> Vec<String> {
                 });
             }
         }
+    }
+    for r in Nested::of(chains.iter().copied()).too_deep() {
+        out.insert(format!(
+            "at port {} '{}' is within more than {DEEPEST} other ranges of ports of about its size: join some",
+            r.at, r.traffic
+        ));
     }
     out.into_iter().collect()
 }

@@ -280,3 +280,46 @@ fn stations_behind_one_port_are_told_apart_by_the_sender() {
     let wide = SwitchChain { from: vec![End { mac: None, ..plant(8, true) }], ..chain(2, vec![bump("b")]) };
     assert!(one.rules(&|_| true)[0].rank() > wide.rules(&|_| true)[0].rank(), "who is told goes first");
 }
+
+#[test]
+fn a_range_of_ports_within_another_is_narrower_whatever_their_sizes() {
+    let of = |n: u128, a: u16, b: u16| SwitchChain {
+        classifiers: vec![Classifier { dst_ports: Ports::new(a, b), ..tcp(80) }],
+        ..chain(n, vec![bump(&format!("{}", char::from(b'a' + n as u8)))])
+    };
+    for (one, other, clash) in [
+        ((1000, 1500), (1000, 1400), false),
+        ((1000, 1500), (1000, 1499), false),
+        ((1000, 1500), (1400, 1600), true),
+        ((1000, 1500), (1000, 1500), true),
+        ((0, 65535), (1, 65535), false),
+    ] {
+        let (a, b) = (of(1, one.0, one.1), of(2, other.0, other.1));
+        assert_eq!(!contradictions(&[&a, &b]).is_empty(), clash, "{one:?} {other:?}: {:?}", contradictions(&[&a, &b]));
+    }
+    // All ports are no condition, and all addresses are none.
+    let all = of(1, 0, 65535);
+    let none = SwitchChain { classifiers: vec![Classifier { dst_ports: None, ..tcp(80) }], ..chain(2, vec![bump("b")]) };
+    assert_eq!(contradictions(&[&all, &none]).len(), contradictions(&[&none, &all]).len());
+    assert!(!contradictions(&[&all, &none]).is_empty());
+    let most = of(1, 1, 65535);
+    assert_eq!(contradictions(&[&most, &none]), Vec::<String>::new());
+    let rank = |c: &SwitchChain| c.rules(&|_| true)[0].rank();
+    assert!(rank(&most) > rank(&none), "all ports but one");
+    let many: Vec<SwitchChain> = (0..9).map(|n| of(n, 1000, 1500 - n as u16)).collect();
+    let few: Vec<&SwitchChain> = many.iter().take(8).collect();
+    assert_eq!(contradictions(&few), Vec::<String>::new());
+    let why = contradictions(&many.iter().collect::<Vec<_>>());
+    assert!(why.iter().all(|w| w.contains("within more than 8 other ranges")) && !why.is_empty(), "{why:?}");
+}
+
+#[test]
+fn a_function_that_holds_connections_has_one_instance() {
+    for (kind, why) in [(HopKind::Transparent, None), (HopKind::Stateful, Some("is stateful")), (HopKind::Routed, Some("is routed"))] {
+        let told = chain(1, vec![hop("a", kind, &[("ai", "ao"), ("bi", "bo")])]).check().map_err(|f| f.detail());
+        match why {
+            None => assert_eq!(told, Ok(())),
+            Some(why) => assert!(told.as_ref().is_err_and(|t| t.contains(why) && t.contains("2 instances")), "{told:?}"),
+        }
+    }
+}

@@ -125,7 +125,10 @@ pub fn in_the_way(chains: &[&SwitchChain]) -> Vec<String> {
         let let_go: Vec<&Rule> = apart.iter().filter(|l| !of_both(l)).map(|l| &l.rule).collect();
         for other in chains.iter().filter(|o| o.id != c.id) {
             for theirs in other.led(&|_| true).into_iter().map(|l| l.rule).filter(|r| !r.is_beside()) {
-                let wider = |r: &&&Rule| r.at == theirs.at && r.meets(&theirs) && theirs.rank() / 2 < r.rank() / 2;
+                let wider = |r: &&&Rule| {
+                    let around = theirs.covers(r) && !r.covers(&theirs);
+                    r.at == theirs.at && r.meets(&theirs) && (theirs.rank() / 2 < r.rank() / 2 || around)
+                };
                 if let Some(ours) = let_go.iter().find(wider) {
                     out.insert(format!(
                         "while connections of chain {} keep the way before, what of '{}' is not on its way any more, or not yet, would pass by \

@@ -84,12 +84,17 @@ impl SwitchLink {
     }
 }
 
-fn station(s: &Segment, st: &Station, carried: &[(PortId, VlanId)]) -> LinkPort {
-    let access = &st.access;
-    let isolated = match (s.profile.kind, access.role) {
+/// It exchanges nothing with other leaves, of this tree or another.
+pub fn is_leaf(s: &Segment, st: &Station) -> bool {
+    match (s.profile.kind, st.access.role) {
         (LinkKind::Etree, CpRole::Leaf) => true,
         (LinkKind::Etree, CpRole::Root) | (LinkKind::Elan | LinkKind::Eline, _) => false,
-    };
+    }
+}
+
+fn station(s: &Segment, st: &Station, carried: &[(PortId, VlanId)]) -> LinkPort {
+    let access = &st.access;
+    let isolated = is_leaf(s, st);
     let at = access.within.map_or(PortAt::Guest, |(_, tag)| PortAt::Trunk { station: st.port, tag });
     LinkPort {
         name: st.nic(),

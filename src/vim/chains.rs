@@ -63,6 +63,13 @@ pub fn of(c: &Chain, bodies: &HashMap<VnfId, Body>, inside: &Inside) -> SwitchCh
     }
 }
 
+/// Why the chain cannot be with so many guests of its functions as `bodies` have.
+pub fn torn(c: &Chain, bodies: &HashMap<VnfId, Body>) -> Vec<String> {
+    let before = c.handover.iter().flat_map(|h| &h.old.hops);
+    let all: Vec<ChainHop> = c.hops.iter().chain(before).cloned().collect();
+    hops(&all, bodies).iter().filter_map(Hop::torn).map(|why| format!("chain {}: {why}", c.nfp)).collect()
+}
+
 fn hops(all: &[ChainHop], bodies: &HashMap<VnfId, Body>) -> Vec<Hop> {
     all.iter().map(|h| Hop { name: h.name.clone(), kind: h.kind, instances: instances(h, bodies) }).collect()
 }

@@ -22,7 +22,7 @@ use crate::{
     model::{
         chain::{Chain, ChainEnd, ChainState, ChainWay, Handover, Stage},
         error::{Fault, Result},
-        id::{IfName, NfpId, SegmentId, VnfId},
+        id::{IfName, NfpId, SegmentId, VnfId, VnfcId},
         net::VlanId,
         segment::{Segment, SegmentOwner, SegmentState},
         time::Stamp,
@@ -49,6 +49,8 @@ pub struct Links {
     changing: Mutex<()>,
     faces: Mutex<HashMap<SegmentId, Arc<Face>>>,
     captures: Captures,
+    /// Guests that were started and are not ready yet: no chain leads by them.
+    awaited: Mutex<HashSet<VnfcId>>,
 }
 
 /// A chain comes to another way, connection by connection.
@@ -88,6 +90,7 @@ impl Links {
             changing: Mutex::new(()),
             faces: Mutex::default(),
             captures: Captures::default(),
+            awaited: Mutex::default(),
         }
     }
 
@@ -197,7 +200,7 @@ impl Links {
         self.tell(s, &chains::wires(&of_service, &bodies))?;
         // Its ports may be others than before: members are made again, and scaled.
         let wanted = of_service.iter().filter(|c| c.state == ChainState::Wanted);
-        wanted.map(|c| chains::of(c, &bodies, &inside)).try_for_each(|c| self.fabric.ensure_chain(&c))
+        wanted.map(|c| self.led(c, &bodies, &inside)).try_for_each(|c| self.fabric.ensure_chain(&c))
     }
 
     /// The switch is told of a link some of whose ports are ends of wires.
@@ -327,7 +330,7 @@ impl Links {
         let new = chains::wires(&others, &bodies);
         let both: HashSet<IfName> = old.union(&new).cloned().collect();
         self.tell_of(&has, &new.difference(&old).collect(), &both)?;
-        self.fabric.ensure_chain(&chains::of(&has, &bodies, &self.inside(std::slice::from_ref(&has))?))?;
+        self.fabric.ensure_chain(&self.led(&has, &bodies, &self.inside(std::slice::from_ref(&has))?))?;
         self.tell_of(&has, &old.difference(&new).collect(), &new)
     }
 
@@ -358,7 +361,50 @@ impl Links {
 
     fn switched(&self, c: Chain) -> Result<SwitchChain> {
         let one = std::slice::from_ref(&c);
-        Ok(chains::of(&c, &self.bodies(one)?, &self.inside(one)?))
+        Ok(self.led(&c, &self.bodies(one)?, &self.inside(one)?))
+    }
+
+    /// A chain by those guests of its functions that are ready.
+    fn led(&self, c: &Chain, bodies: &HashMap<VnfId, Body>, inside: &chains::Inside) -> SwitchChain {
+        let mut led = chains::of(c, bodies, inside);
+        let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        let guests = bodies.values().flat_map(|b| &b.vnfcs).filter(|g| awaited.contains(&g.id));
+        let ports: HashSet<&IfName> = guests.flat_map(|g| &g.ports).map(|p| &p.ifname).collect();
+        if !ports.is_empty() {
+            led.pass_by(&ports);
+        }
+        led
+    }
+
+    /// A guest of the VNF is started, and it will be told when it is ready (`arrived`). Also where it is told once more.
+    pub fn awaits(&self, vnf: VnfId, guest: VnfcId) -> Result<()> {
+        let is_news = self.awaited.lock().unwrap_or_else(PoisonError::into_inner).insert(guest);
+        match is_news {
+            true => self.lead_by(vnf).inspect_err(|_| {
+                self.forget(guest);
+            }),
+            false => Ok(()),
+        }
+    }
+    pub fn arrived(&self, vnf: VnfId, guest: VnfcId) -> Result<()> {
+        match self.forget(guest) {
+            // Told of only where it was: done again, it is ready already.
+            true => self.lead_by(vnf).inspect_err(|_| {
+                self.awaited.lock().unwrap_or_else(PoisonError::into_inner).insert(guest);
+            }),
+            false => Ok(()),
+        }
+    }
+    /// The guest is no more. Whether it was awaited.
+    pub fn forget(&self, guest: VnfcId) -> bool {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner).remove(&guest)
+    }
+
+    /// Chains that lead by a VNF, with those of its guests that are ready.
+    fn lead_by(&self, vnf: VnfId) -> Result<()> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_by = |c: &Chain| c.state == ChainState::Wanted && c.functions().any(|h| h.vnfs.contains(&vnf));
+        self.store.list::<Chain>()?.into_iter().filter(is_by).try_for_each(|c| self.fabric.ensure_chain(&self.switched(c)?))
     }
 
     /// What is in the box, of links at which these chains end outside it.

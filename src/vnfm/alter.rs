@@ -3,7 +3,7 @@
 //! As `accept` does for an instantiation: what the box has no room for ends ROLLED_BACK from STARTING,
 //! with the reasons. Never: what a plan contains (`change`), or runs a step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use smol_str::SmolStr;
 use tracing::info;
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     model::{
         central::Resources,
+        chain::{Chain, ChainState},
         error::{Fault, Result},
         id::{OpId, VnfId, VnfcId},
         op::{OpKind, Operation, Target, Trigger},
@@ -31,7 +32,7 @@ use crate::{
         vnfd::Flavour,
     },
     store::{Durability, Tx},
-    vim::network::Stations,
+    vim::{chains, network::Stations},
 };
 
 /// What is to be done to it.
@@ -153,6 +154,16 @@ impl Vnfm {
         Ok((op, plan.steps))
     }
 
+    /// Refuses a VNF with other guests where a chain leads by it that could not be then.
+    pub(super) fn check_chains(&self, id: VnfId, body: &Body, gone: &[VnfcId]) -> Result<()> {
+        let mut left = body.clone();
+        left.drop_vnfcs(gone);
+        let then = HashMap::from([(id, left)]);
+        let chains = self.store.list::<Chain>()?;
+        let why: Vec<String> = chains.iter().filter(|c| c.state == ChainState::Wanted).flat_map(|c| chains::torn(c, &then)).collect();
+        if why.is_empty() { Ok(()) } else { Err(Fault::conflict("chains that lead by the VNF could not be then").with_reasons(why)) }
+    }
+
     /// `short_name` leads the hostnames of new guests.
     pub fn plan_alter(
         &self,
@@ -186,7 +197,9 @@ impl Vnfm {
         match what {
             Alter::Scale(to) => {
                 let goal = goal(flavour, body, to)?;
-                scale(&ask, &now, goal, Stopping::Usual(self.rules().graceful_stop_s), fabric, &*self.dice)
+                let scaled = scale(&ask, &now, goal, Stopping::Usual(self.rules().graceful_stop_s), fabric, &*self.dice)?;
+                self.check_chains(inst.id, &scaled.plan.body, &scaled.change.removed)?;
+                Ok(scaled)
             }
             Alter::Heal { which, anew } => {
                 let unknown: Vec<String> = which.iter().filter(|w| body.vnfc(**w).is_none()).map(|w| format!("'{w}'")).collect();

@@ -9,14 +9,17 @@ use regex::bytes::Regex;
 
 use super::Vnfm;
 use crate::{
-    lcm::port::{Outcome, StepCx, WakeKey},
+    lcm::{
+        port::{Outcome, StepCx, WakeKey},
+        timeline::plan_of,
+    },
     model::{
         error::{Fault, Kind, Result},
         host::DriverName,
         id::{IfKind, IfName, VnfId, VnfcId},
         op::{OpKind, Target},
         place::Given,
-        step::VnfStep,
+        step::{PlanStep, Step, VnfStep},
         vnf::{Properties, Reservation, RunState, VnfInstance},
         vnfd::Readiness,
     },
@@ -53,15 +56,29 @@ impl Vnfm {
                 self.tell_float()?;
                 self.hypervisor.define(spec)?;
             }
-            VnfStep::Start(id) => self.start_guest(cx, *id)?,
+            VnfStep::Start(id) => {
+                self.await_ready(cx, *id)?;
+                self.start_guest(cx, *id)?;
+            }
             VnfStep::Give { given, .. } => self.give(given)?,
             VnfStep::TakeBack(given) => self.take_back(given)?,
-            VnfStep::Ready { vnfc, rule, grace_s, addresses } => return self.ready(cx, *vnfc, rule, *grace_s, addresses),
+            VnfStep::Ready { vnfc, rule, grace_s, addresses } => {
+                let outcome = self.ready(cx, *vnfc, rule, *grace_s, addresses)?;
+                if let Target::Vnf(vnf) = cx.op.target {
+                    match outcome {
+                        Outcome::Done => self.links.arrived(vnf, *vnfc)?,
+                        // After a start of Bothy, too.
+                        Outcome::Again { .. } => self.links.awaits(vnf, *vnfc)?,
+                    }
+                }
+                return Ok(outcome);
+            }
             VnfStep::Stop { vnfc, graceful_s } => return self.stop_guest(cx, *vnfc, *graceful_s),
             VnfStep::RemoveGuest(id) => {
                 self.hypervisor.remove(*id)?;
                 self.clear_switch(&self.nics(cx, *id)?)?;
                 self.images.remove_serial_log(*id)?;
+                self.links.forget(*id);
             }
             VnfStep::RemoveDisk(id) => self.images.remove_disk(*id)?,
             VnfStep::RemoveMedium(id) => self.images.remove_medium(*id)?,
@@ -90,6 +107,7 @@ impl Vnfm {
                 self.hypervisor.remove(spec.id)?;
                 self.clear_switch(&spec.nics.iter().map(|n| n.ifname.clone()).collect::<Vec<_>>())?;
                 self.images.remove_serial_log(spec.id)?;
+                self.links.forget(spec.id);
             }
             // As before: a VNF that was started, or stopped, already when it was asked to be so. One that was
             // rebooted is started by the undoing of its stop.
@@ -122,11 +140,21 @@ impl Vnfm {
             | VnfStep::TakeBack(_) => {
                 return Err(Fault::conflict(format!(
                     "'{}' cannot be undone: what is removed stays removed",
-                    crate::model::step::Step::Vnf(step.clone()).label()
+                    Step::Vnf(step.clone()).label()
                 )));
             }
         }
         Ok(Outcome::Done)
+    }
+
+    /// Chains do not lead by a guest between its start and what its plan waits for then.
+    fn await_ready(&self, cx: &StepCx, id: VnfcId) -> Result<()> {
+        let Target::Vnf(vnf) = cx.op.target else { return Ok(()) };
+        let is_its = |s: &PlanStep| matches!(&s.step, Step::Vnf(VnfStep::Ready { vnfc, .. }) if *vnfc == id);
+        if self.hypervisor.state(id)? != Some(GuestState::Running) && plan_of(&self.store, cx.op.id)?.iter().any(is_its) {
+            self.links.awaits(vnf, id)?;
+        }
+        Ok(())
     }
 
     fn start_guest(&self, cx: &StepCx, id: VnfcId) -> Result<()> {

@@ -36,7 +36,8 @@ impl Row {
         Row { name: name.into(), ours, other, unit, goal }
     }
     fn ratio(&self) -> Option<f64> {
-        self.other.map(|o| self.ours / o)
+        // Nothing on both sides is equal.
+        self.other.map(|o| if self.ours == o { 1.0 } else { self.ours / o })
     }
     /// `None` where nothing was asked. A figure that is missing (NaN) never holds.
     pub fn holds(&self) -> Option<bool> {

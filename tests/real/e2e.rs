@@ -11,6 +11,7 @@ mod float;
 mod outage;
 mod package;
 mod pair;
+mod pnf;
 mod reach;
 mod restart;
 mod snapshot;

@@ -3,7 +3,7 @@
 mod capture;
 mod chains;
 mod changes;
-mod function;
+pub mod function;
 mod handover;
 mod kinds;
 mod lab;

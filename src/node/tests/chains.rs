@@ -1,18 +1,21 @@
 //! Chains of a service: from a path of its descriptor to the switch, and away again.
 
+use std::sync::{Arc, Mutex};
+
 use crate::{
     model::{
         chain::{Chain, Classifier, HopKind, IpProto, OnLoss, Ports},
         error::{Fault, Kind},
+        id::IfName,
         nsd::{ForwardingPath, MemberCp, Nsd, PathHop},
         op::OpKind,
         vnf::Stopping,
-        vnfd::Vnfd,
+        vnfd::{CpRole, LinkKind, Readiness, Vnfd},
     },
     node::kit::{Shape, THREE, TestBox, ask_ns, ns_box, nsd, vnfd},
     sdn::link::PortAt,
     sim::faults::Method,
-    vnfm::alter::Alter,
+    vnfm::{alter::Alter, change::ScaleTo},
 };
 
 /// With a path from `client` to `web` by `fw`, which has one arm on the plain link.
@@ -84,6 +87,30 @@ fn a_path_that_cannot_be_is_refused_with_every_reason() {
     let routed = |n: &mut Nsd| path(n).hops[0].kind = HopKind::Routed;
     assert!(refusal(&|_| (), &|_| ()).is_none());
     assert!(refusal(&open, &routed).is_none(), "a router that may forward");
+    let tree = |n: &mut Nsd| n.flavours[0].links[1].profile.kind = LinkKind::Etree;
+    let root = |v: &mut Vnfd| v.flavours[0].vdus[0].nics[1].role = CpRole::Root;
+    let bypass = |n: &mut Nsd| {
+        tree(n);
+        path(n).on_loss = OnLoss::Bypass;
+    };
+    let routed_tree = |n: &mut Nsd| {
+        tree(n);
+        routed(n);
+    };
+    let open_root = |v: &mut Vnfd| {
+        open(v);
+        root(v);
+    };
+    assert!(refusal(&|_| (), &tree).is_none(), "a wire is on no link, so it joins leaves");
+    assert!(refusal(&open_root, &routed_tree).is_none(), "roots");
+    for (ns, parts) in [
+        (&routed_tree as &dyn Fn(&mut Nsd), &["from its end at 'ext1' to 'ext1' of 'fw', and both are leaves", "'role: root'"][..]),
+        (&bypass, &["from its end at 'ext1' to its end at 'ext1' where the functions between them are passed by"]),
+    ] {
+        let f = refusal(&open, ns).expect("from leaf to leaf");
+        let all = format!("{f} {:?}", f.reasons());
+        assert!(parts.iter().all(|p| all.contains(p)), "{all}");
+    }
     let twice = |n: &mut Nsd| {
         let mut second = path(n).clone();
         second.id = "second".into();
@@ -131,4 +158,83 @@ fn a_member_that_is_made_again_is_a_hop_again_and_a_restart_tells_chains_before_
     let first = |m: Method| calls.iter().position(|c| *c == m).expect("called");
     assert!(first(Method::EnsureChain) < first(Method::EnsureSegment), "{calls:?}");
     assert_eq!(b.store().list::<Chain>().expect("read").len(), 1);
+}
+
+#[test]
+fn a_function_that_holds_connections_is_not_scaled_out_within_its_chain() {
+    for (kind, refused) in [
+        (HopKind::Transparent, None),
+        (HopKind::Stateful, Some("hop fw is stateful and has 2 instances")),
+        (HopKind::Routed, Some("hop fw is routed and has 2 instances")),
+    ] {
+        let b = TestBox::new();
+        let mut v = vnfd("vnf", &Shape { most: 3, ..Shape::small() });
+        v.flavours[0].vdus[0].nics[1].port_security = false;
+        b.onboard(v);
+        let mut n = chained(nsd("ns", &THREE));
+        path(&mut n).hops[0].kind = kind;
+        b.onboard_nsd(n);
+        let id = b.create_ns("ns");
+        b.assert_state(b.instantiate_ns(id), "COMPLETED");
+        let out = || Alter::Scale(ScaleTo::Steps { aspect: "more".into(), out: true, steps: 1 });
+        let of = |profile: &str| b.ns(id).members.into_iter().find(|m| m.profile == profile).expect("a member").vnf;
+        let scaled = b.core().nfvo.alter(id, OpKind::Scale, &[(of("fw"), out())], "{}");
+        match refused {
+            None => {
+                b.assert_state(scaled.expect("accepted").id, "COMPLETED");
+                assert_eq!(b.sim.chains()[0].hops[0].instances.len(), 2);
+            }
+            Some(why) => {
+                let f = scaled.expect_err("refused");
+                assert!(f.kind() == Kind::Conflict && f.detail().contains(why), "{f:?}");
+                let op = b.core().nfvo.alter(id, OpKind::Scale, &[(of("client"), out())], "{}").expect("an end may be several").id;
+                b.assert_state(op, "COMPLETED");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_guest_is_led_to_when_its_rule_says_it_is_ready_and_not_before() {
+    let b = TestBox::new();
+    b.onboard(vnfd("vnf", &Shape { most: 3, readiness: Readiness::Tcp(80), grace_s: 600, ..Shape::small() }));
+    b.onboard_nsd(chained(nsd("ns", &THREE)));
+    // How often it was asked in vain; `None`: it answers.
+    let asked: Arc<Mutex<Option<u32>>> = Arc::default();
+    let state = asked.clone();
+    b.sim.set_tcp(move |_, _| {
+        let mut vain = state.lock().expect("asked");
+        *vain = vain.map(|n| n + 1);
+        vain.is_none()
+    });
+    let is_up = |up: bool| *asked.lock().expect("asked") = (!up).then_some(0);
+    let id = b.create_ns("ns");
+    b.assert_state(b.instantiate_ns(id), "COMPLETED");
+    let led_by = || -> Vec<IfName> { b.sim.chains()[0].hops[0].instances.iter().map(|i| i.entry.port.clone()).collect() };
+    let first = led_by();
+    assert_eq!(first.len(), 1);
+    let fw = b.ns(id).members.into_iter().find(|m| m.profile == "fw").expect("fw").vnf;
+    let waits = || b.until("the guest is asked", || asked.lock().expect("asked").is_some_and(|n| n > 0));
+
+    is_up(false);
+    let more = Alter::Scale(ScaleTo::Steps { aspect: "more".into(), out: true, steps: 1 });
+    let op = b.core().nfvo.alter(id, OpKind::Scale, &[(fw, more)], "{}").expect("accepted").id;
+    waits();
+    assert_eq!(led_by(), first, "the one that is ready goes on alone");
+    is_up(true);
+    b.assert_state(op, "COMPLETED");
+    let both = led_by();
+    assert!(both.len() == 2 && both.contains(&first[0]), "{both:?}");
+
+    is_up(false);
+    let heal = Alter::Heal { which: Vec::new(), anew: false };
+    let op = b.core().nfvo.alter(id, OpKind::Heal, &[(fw, heal)], "{}").expect("accepted").id;
+    waits();
+    is_up(true);
+    b.assert_state(op, "COMPLETED");
+    // Ports that are gone may be named until it is told anew; nothing is led there.
+    let healed = led_by();
+    assert_eq!(healed.iter().filter(|p| !both.contains(p)).count(), 2, "{healed:?}");
+    b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
+    b.assert_nothing_left();
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::{
     model::{
         error::Kind,
-        sdn::{Controller, ControllerDraft, MappedDraft, Pattern, PortMap},
+        sdn::{Controller, ControllerDraft, MappedDraft, OutsidePort, Pattern, PortMap},
     },
     node::kit::{Shape, TestBox, ask_vnf, vnf_box},
     sdn::underlay::ServiceState,
@@ -142,4 +142,40 @@ fn what_the_configuration_says_is_not_changed_elsewhere_and_what_it_drops_is_swe
     }
     outside.configure(Settings { node: "box".into(), ..Settings::default() });
     until("swept", || ports(&b).is_empty());
+}
+
+#[test]
+fn a_switch_that_a_controller_is_set_again_without_is_cleared_and_the_others_are_left_alone() {
+    let (b, id) = vnf_box(&Shape::with_vf());
+    kept(&b);
+    let outside = &b.core().outside;
+    let with = |datapaths: &[&str]| {
+        let draft = ControllerDraft {
+            name: "c".into(),
+            kind: "onos".into(),
+            url: "http://127.0.0.1:1".into(),
+            networks: vec!["wan".into()],
+            datapaths: datapaths.iter().map(|d| (*d).into()).collect(),
+            ..ControllerDraft::default()
+        };
+        draft.check().expect("a controller")
+    };
+    let far = |b: &TestBox| ports(b).iter().any(|p| p.contains("of of:2"));
+    outside.set_controller(Controller { external: vec![at("of:2", "up")], ..with(&["of:1", "of:2"]) }).expect("set");
+    let line = MappedDraft { pci: "0000:10:00.0".into(), switch_id: "of:1".into(), switch_port: "p7".into(), switch_mac: "".into() };
+    let ports_of = PortMap { node: Pattern::of_node("bo*").expect("a node"), ports: vec![line.check().expect("a line")] };
+    outside.set_map(ports_of).expect("set");
+    b.assert_state(b.instantiate_vnf(id), "COMPLETED");
+    until("set at both", || ports(&b).iter().any(|p| p == "p7 of of:1: VLAN 42 tagged") && far(&b));
+    let before = b.sim.faults().count(Method::OutsideApply);
+    outside.set_controller(with(&["of:1"])).expect("set again");
+    until("cleared", || !far(&b));
+    assert_eq!(ports(&b), ["p7 of of:1: VLAN 42 tagged"]);
+    // What goes on was never taken away.
+    until("active", || outside.services().expect("services").iter().all(|s| s.state == ServiceState::Active));
+    assert_eq!(b.sim.faults().count(Method::OutsideApply) - before, 1, "at the other one only");
+}
+
+fn at(switch: &str, port: &str) -> OutsidePort {
+    OutsidePort { switch: switch.into(), port: port.into() }
 }

@@ -17,8 +17,8 @@ use std::{
 };
 
 use super::{
-    read::{self, FlowSeen, Frame, Framer},
-    wire::{self, Change, Meter, MeterOrder, VERSION, bundle, kind, multipart},
+    read::{self, FlowSeen, Frame, Framer, Update},
+    wire::{self, Change, Meter, MeterOrder, OURS, VERSION, bundle, kind, multipart},
 };
 use crate::model::error::{Fault, Result};
 
@@ -31,6 +31,23 @@ pub enum News {
     Lost,
     /// This flow is no more, by whomever.
     FlowGone(u64),
+    /// Somebody else changed this flow.
+    FlowChanged(u64),
+    /// Somebody else added a flow that is not Bothy's, maybe in the place of one that is.
+    Stranger,
+}
+
+/// Why no change of a bundle was made.
+pub struct Refusal {
+    pub why: Fault,
+    /// The one that the switch refuses, where it says which.
+    pub at: Option<usize>,
+}
+
+impl From<Fault> for Refusal {
+    fn from(why: Fault) -> Refusal {
+        Refusal { why, at: None }
+    }
 }
 
 pub struct Connection {
@@ -78,11 +95,13 @@ impl Connection {
             return Err(Fault::conflict(format!("the switch cannot be spoken to in OpenFlow 1.4: {why}")));
         }
         drop(answers);
-        self.send(&wire::ask_for_news(self.number()))
+        self.send(&wire::ask_for_news(self.number()))?;
+        // A switch that cannot tell of changes is believed that there are none.
+        self.send(&wire::watch_flows(self.number()))
     }
 
     /// Makes all changes of one, or none of them.
-    pub fn change(&self, changes: &[Change], until: Instant) -> Result<()> {
+    pub fn change(&self, changes: &[Change], until: Instant) -> Result<(), Refusal> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let first = self.number();
         let id = first;
@@ -107,21 +126,24 @@ impl Connection {
                 refused.get_or_insert_with(|| (f.xid, read::refusal(&f.body)));
             } else if f.kind == kind::ERROR && f.xid == commit {
                 let (at, why) = refused.unwrap_or_else(|| (commit, read::refusal(&f.body)));
-                let which = changes.get((at.wrapping_sub(first) as usize).wrapping_sub(1));
-                return Err(Fault::bug(format!("the switch refused a change of flows: {why}: {which:?}")));
+                let at = Some((at.wrapping_sub(first) as usize).wrapping_sub(1)).filter(|at| *at < changes.len());
+                let which = at.and_then(|at| changes.get(at));
+                return Err(Refusal { why: Fault::bug(format!("the switch refused a change of flows: {why}: {which:?}")), at });
             } else if f.kind == kind::BUNDLE_CONTROL && f.xid == commit && read::u16_at(&f.body, 4) == Some(bundle::COMMITTED) {
                 return Ok(());
             }
         }
     }
 
-    /// Adds, changes or (`None`) removes meters; in force when this returns. Bundles cannot hold them.
+    /// Adds, changes or (`None`) removes meters; in force when this returns. Bundles cannot hold them. `Conflict`: the
+    /// switch has none, or no more of them.
     pub fn meters(&self, changes: &[(u32, bool, Option<Meter>)], until: Instant) -> Result<()> {
         if changes.is_empty() {
             return Ok(());
         }
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = Vec::new();
+        let first = self.number();
         for (id, there, meter) in changes {
             let order = match (there, meter) {
                 (_, None) => MeterOrder::Delete,
@@ -133,13 +155,18 @@ impl Connection {
         let end = self.number();
         bytes.extend(wire::message(kind::BARRIER_REQUEST, end, &[]));
         self.send(&bytes)?;
+        let mut refused = None;
         loop {
             let f = next(&answers, until)?;
-            if f.kind == kind::ERROR && f.xid < end {
-                return Err(Fault::conflict(format!("the switch cannot limit a rate: {}", read::refusal(&f.body))));
+            if f.kind == kind::ERROR && (first..end).contains(&f.xid) {
+                let why = read::refusal(&f.body);
+                refused.get_or_insert_with(|| match read::lacks_meters(&f.body) {
+                    true => Fault::conflict(format!("the switch cannot limit a rate: {why}")),
+                    false => Fault::transient(format!("the switch's limits of rates are not what they were: {why}")),
+                });
             }
             if f.kind == kind::BARRIER_REPLY && f.xid == end {
-                return Ok(());
+                return refused.map_or(Ok(()), Err);
             }
         }
     }
@@ -247,6 +274,12 @@ fn listen(mut from: UnixStream, back: &Mutex<UnixStream>, to: &Sender<Frame>, te
                         tell(News::FlowGone(cookie));
                     }
                 }
+                // What nobody asked for.
+                kind::MULTIPART_REPLY if frame.xid == 0 => {
+                    if let Err(why) = changed(&frame.body, tell) {
+                        tracing::warn!(%why, "news of flows that cannot be read");
+                    }
+                }
                 kind::HELLO | kind::ERROR | kind::MULTIPART_REPLY | kind::BARRIER_REPLY | kind::BUNDLE_CONTROL => {
                     let _ = to.send(frame);
                 }
@@ -255,4 +288,21 @@ fn listen(mut from: UnixStream, back: &Mutex<UnixStream>, to: &Sender<Frame>, te
             }
         }
     }
+}
+
+/// Tells of flows that others changed.
+fn changed(body: &[u8], tell: &impl Fn(News)) -> Result<()> {
+    let (which, _, rest) = read::part(body)?;
+    if which != multipart::FLOW_MONITOR {
+        return Ok(());
+    }
+    for update in read::updates(rest)? {
+        match update {
+            Update::Modified(cookie) => tell(News::FlowChanged(cookie)),
+            Update::Added(cookie) if cookie & OURS.1 != OURS.0 => tell(News::Stranger),
+            // Another Bothy's.
+            Update::Added(_) => {}
+        }
+    }
+    Ok(())
 }

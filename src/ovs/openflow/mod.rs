@@ -9,7 +9,7 @@ mod oxm;
 mod read;
 mod wire;
 
-pub use conn::{Connection, News};
+pub use conn::{Connection, News, Refusal};
 pub use oxm::Match;
 pub use read::FlowSeen;
 pub use wire::{Action, Change, Flow, Meter, OURS, port_number};

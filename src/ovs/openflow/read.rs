@@ -2,7 +2,7 @@
 //!
 //! Owns: where a message ends, and the reading of the few that count. Never: a socket.
 
-use super::wire::{HEADER, Meter};
+use super::wire::{HEADER, Meter, hash};
 use crate::model::error::{Fault, Result};
 
 /// One message without its header.
@@ -45,6 +45,8 @@ pub struct FlowSeen {
     pub cookie: u64,
     pub packets: u64,
     pub bytes: u64,
+    /// It does what its cookie says.
+    pub sound: bool,
 }
 
 /// The part of a multipart reply: its type, whether more follows, and the entries.
@@ -63,8 +65,42 @@ pub(super) fn flows(mut rest: &[u8]) -> Result<Vec<FlowSeen>> {
         let (Some(cookie), Some(packets), Some(bytes), true) = (u64_at(rest, 24), u64_at(rest, 32), u64_at(rest, 40), length >= 48) else {
             return Err(odd("half a flow"));
         };
-        out.push(FlowSeen { cookie, packets, bytes });
+        let sound = rest.get(..length).and_then(written).is_some_and(|flow| hash(&flow) == cookie & 0xff_ffff_ffff);
+        out.push(FlowSeen { cookie, packets, bytes, sound });
         rest = rest.get(length..).ok_or_else(|| odd("half a flow"))?;
+    }
+    Ok(out)
+}
+
+/// What the cookie of a flow follows from (`Flow::cookie`), of one as it is listed.
+fn written(flow: &[u8]) -> Option<Vec<u8>> {
+    Some([flow.get(2..3)?, flow.get(12..14)?, flow.get(48..)?].concat())
+}
+
+/// What happened to a flow, by somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Update {
+    Added(u64),
+    Modified(u64),
+}
+
+/// `ofp_flow_update` (7.3.5.17.2), one after the other.
+pub(super) fn updates(mut rest: &[u8]) -> Result<Vec<Update>> {
+    const ADDED: u16 = 1;
+    const MODIFIED: u16 = 3;
+    let mut out = Vec::new();
+    while !rest.is_empty() {
+        let length = usize::from(u16_at(rest, 0).unwrap_or_default());
+        let (Some(event), true) = (u16_at(rest, 2), length >= 8) else {
+            return Err(odd("half an update of a flow"));
+        };
+        match (event, u64_at(rest, 16)) {
+            (ADDED, Some(cookie)) => out.push(Update::Added(cookie)),
+            (MODIFIED, Some(cookie)) => out.push(Update::Modified(cookie)),
+            // One's own, those that go, and pauses.
+            (_, Some(_) | None) => {}
+        }
+        rest = rest.get(length..).ok_or_else(|| odd("half an update of a flow"))?;
     }
     Ok(out)
 }
@@ -103,6 +139,18 @@ pub(super) fn refusal(body: &[u8]) -> String {
         _ => "an error",
     };
     format!("{words} (OpenFlow error {kind}/{code})")
+}
+
+/// The error says that the switch has no meters, or no more of them: not that one is, or is not, there.
+pub(super) fn lacks_meters(body: &[u8]) -> bool {
+    const BAD_REQUEST: u16 = 1;
+    const METER_MOD_FAILED: u16 = 12;
+    const OUT_OF_METERS: u16 = 10;
+    const OUT_OF_BANDS: u16 = 11;
+    match (u16_at(body, 0), u16_at(body, 2)) {
+        (Some(BAD_REQUEST), _) | (Some(METER_MOD_FAILED), Some(OUT_OF_METERS | OUT_OF_BANDS)) => true,
+        (Some(_) | None, Some(_) | None) => false,
+    }
 }
 
 /// The cookie of a flow that went (7.4.2).
@@ -155,7 +203,7 @@ mod tests {
         let mut flow = vec![0; 56];
         (flow[1], flow[31], flow[39], flow[47]) = (56, 7, 2, 9);
         let two = [flow.clone(), flow.clone()].concat();
-        let seen = FlowSeen { cookie: 7, packets: 2, bytes: 9 };
+        let seen = FlowSeen { cookie: 7, packets: 2, bytes: 9, sound: false };
         assert_eq!(flows(&two).expect("two"), [seen, seen]);
         assert!(flows(&two[..100]).is_err() && flows(&[0; 60]).is_err());
         let meter = bytes("0018000500001003000100100000 03e80000006400000000".replace(' ', "").as_str());

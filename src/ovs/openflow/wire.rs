@@ -30,6 +30,7 @@ pub(super) mod kind {
 pub(super) mod multipart {
     pub const FLOW: u16 = 1;
     pub const METER_CONFIG: u16 = 10;
+    pub const FLOW_MONITOR: u16 = 16;
 }
 
 /// Orders of a bundle (7.3.9).
@@ -89,6 +90,11 @@ pub struct Flow {
     pub goto: Option<u8>,
 }
 
+/// The part of a cookie that follows from what the flow does: 40 bits.
+pub(super) fn hash(flow: &[u8]) -> u64 {
+    Sha256::digest(flow).iter().take(5).fold(0u64, |h, b| h << 8 | u64::from(*b))
+}
+
 impl Flow {
     /// Says whose it is, of which port (0: of none) and what it does: two flows that differ have
     /// different cookies, so the switch's own list shows what is missing.
@@ -97,9 +103,7 @@ impl Flow {
         bytes.extend(self.priority.to_be_bytes());
         bytes.extend(matches(&self.on));
         bytes.extend(self.instructions());
-        let digest = Sha256::digest(&bytes);
-        let hash = digest.iter().take(5).fold(0u64, |h, b| h << 8 | u64::from(*b));
-        OURS.0 | u64::from(ofport) << 40 | hash
+        OURS.0 | u64::from(ofport) << 40 | hash(&bytes)
     }
 
     fn instructions(&self) -> Vec<u8> {
@@ -169,6 +173,21 @@ pub(super) fn hello(xid: u32) -> Vec<u8> {
 /// A management connection is told of flows that go only once it asked for a part of packets too.
 pub(super) fn ask_for_news(xid: u32) -> Vec<u8> {
     message(kind::SET_CONFIG, xid, &u16s(&[0, 128]))
+}
+
+/// Asks to be told of flows that others add or change (7.3.5.17); of what comes by this connection, in short.
+pub(super) fn watch_flows(xid: u32) -> Vec<u8> {
+    const ADD: u16 = 2;
+    const MODIFY: u16 = 8;
+    let mut body = u16s(&[multipart::FLOW_MONITOR, 0, 0, 0]);
+    for word in [1, ANY, ANY] {
+        body.extend(word.to_be_bytes());
+    }
+    body.extend(u16s(&[ADD | MODIFY]));
+    // All tables; a new monitor.
+    body.extend([0xff, 0]);
+    body.extend(matches(&[]));
+    message(kind::MULTIPART_REQUEST, xid, &body)
 }
 
 /// Bothy's flows of all tables.

@@ -322,7 +322,37 @@ impl Outside {
         }
         let gone: Vec<SmolStr> = work.open.keys().filter(|n| !u.controllers.iter().any(|c| c.name == **n)).cloned().collect();
         work.leaving.extend(gone.iter().filter_map(|n| work.open.remove(n)));
+        let leaving = std::mem::take(&mut work.leaving);
+        work.leaving = leaving.into_iter().filter_map(|o| self.part_left(&work.open, o, &u.node)).collect();
         all
+    }
+
+    /// What of a controller that is no longer used those that are open do not have in hand: the same one may be there under
+    /// another name or with other members, or without one of its switches.
+    fn part_left(&self, open: &BTreeMap<SmolStr, Open>, o: Open, owner: &str) -> Option<Open> {
+        let same = || open.values().filter(|n| n.controller.speaks == o.controller.speaks);
+        if same().next().is_none() {
+            return Some(o);
+        }
+        let is_kept = |dp: &SmolStr| same().any(|n| n.controller.datapaths.contains(dp));
+        let left: Vec<SmolStr> = o.controller.datapaths.iter().filter(|dp| !is_kept(dp)).cloned().collect();
+        if left.is_empty() || !o.controller.speaks.looks_where_told() {
+            return None;
+        }
+        if left == o.controller.datapaths {
+            return Some(o);
+        }
+        let controller = Controller { datapaths: left, ..o.controller.clone() };
+        let post = self.post.clone();
+        let news = Box::new(move || drop(post.send(Wake::News)));
+        let with = Opening { owner: owner.to_owned(), secret: o.secret.clone(), news };
+        match self.connectors.open(&controller, with) {
+            Ok(connector) => Some(Open { controller, secret: o.secret, connector }),
+            Err(fault) => {
+                warn!(controller = %o.controller.name, "its former switches are not cleared: {fault:?}");
+                Some(o)
+            }
+        }
     }
 
     fn secret_of(&self, c: &Controller) -> Result<Option<String>> {
@@ -369,13 +399,20 @@ fn bring(connector: &dyn Connector, wanted: &Desired) -> Result<Look> {
 /// Takes away what was left at controllers that are no longer used; whether all of it went.
 fn leave(work: &mut Work) -> bool {
     let Work { open, leaving } = work;
-    // The same one under another name or with other members: the one that is open has it in hand.
-    leaving.retain(|o| !open.values().any(|n| n.controller.speaks == o.controller.speaks));
-    leaving.retain(|o| match o.connector.apply(&Desired::new()) {
-        Ok(()) => false,
-        Err(fault) => {
-            warn!(controller = %o.controller.name, "what bothy set is still at a controller that is no longer used: {fault:?}");
-            true
+    // Not those of which an open one has a part.
+    let has_part = |n: &Open, o: &Open| {
+        n.controller.speaks == o.controller.speaks && o.controller.datapaths.iter().any(|dp| n.controller.datapaths.contains(dp))
+    };
+    leaving.retain(|o| {
+        if open.values().any(|n| has_part(n, o)) {
+            return true;
+        }
+        match o.connector.apply(&Desired::new()) {
+            Ok(()) => false,
+            Err(fault) => {
+                warn!(controller = %o.controller.name, "what bothy set is still at a controller that is no longer used: {fault:?}");
+                true
+            }
         }
     });
     leaving.is_empty()

@@ -252,6 +252,7 @@ impl Vnfm {
             moves: change,
         };
         let mut remade = remake(&plan_ask, &now, &goal, &mut fabric, &*self.dice)?;
+        self.check_chains(inst.id, &remade.plan.body, &[])?;
         let touched: Vec<Segment> = stations.into_values().filter_map(Stations::into_changed).collect();
         let mut to_be = inst.clone();
         change.into_iter().for_each(|c| c.after.clone().put_on(&mut to_be));

@@ -1,12 +1,24 @@
 //! Who reaches whom on which kind of link, and under which conditions.
 
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, UdpSocket},
+    time::Duration,
+};
+
 use bothy::{
+    model::{
+        id::{NsId, PortId, ProjectId, VnfId},
+        segment::{Access, Segment, SegmentOwner, SegmentState, Station},
+        vnfd::{LinkKind, LinkProfile, LinkRates},
+    },
     ovs::BRIDGE,
     sdn::{
         link::SwitchLink,
         port::{Fabric, PortKind, SwitchPort},
     },
 };
+
+use nix::net::if_::if_nametoindex;
 
 use super::lab::*;
 use crate::kit::{eventually, netns::pings, sh};
@@ -290,4 +302,109 @@ fn a_host_s_port_keeps_its_mtu_whatever_comes_to_the_switch() {
     drop(guest);
     lab.fabric.ensure_port(&SwitchPort { kind: PortKind::Host { mtu: Some(1450) }, ..small.clone() }).expect("another");
     assert_eq!(mtu(&small), "1450");
+}
+
+/// Groups of IPv4 and IPv6 that are nobody's own.
+const GROUPS: (Ipv4Addr, Ipv6Addr) = (Ipv4Addr::new(239, 7, 7, 7), Ipv6Addr::new(0xff15, 0, 0, 0, 0, 0, 7, 7));
+const MULTICAST: u16 = 5007;
+
+/// Sockets that hear both groups, as members.
+fn members(of: &Guest) -> [UdpSocket; 2] {
+    of.peer.run(|| {
+        let v4 = UdpSocket::bind((GROUPS.0, MULTICAST)).expect("IPv4");
+        v4.join_multicast_v4(&GROUPS.0, &of.v4.parse().expect("IPv4")).expect("joined");
+        let v6 = UdpSocket::bind((GROUPS.1, MULTICAST)).expect("IPv6");
+        v6.join_multicast_v6(&GROUPS.1, if_nametoindex("eth0").expect("eth0")).expect("joined");
+        [v4, v6].map(|s| {
+            s.set_read_timeout(Some(Duration::from_millis(500))).expect("limit");
+            s
+        })
+    })
+}
+
+/// Sent to both groups from these addresses, and who heard it, of each group.
+fn heard(from: &Guest, as_whom: [&str; 2], by: &[[UdpSocket; 2]]) -> [Vec<bool>; 2] {
+    from.settle();
+    let word = format!("from {} and {}", as_whom[0], as_whom[1]);
+    let hears = |s: &UdpSocket| {
+        let mut buf = [0u8; 200];
+        // What came of a word before does not count.
+        std::iter::from_fn(|| s.recv(&mut buf).ok().map(|n| buf[..n] == *word.as_bytes())).any(|ours| ours)
+    };
+    from.peer.run(|| {
+        let v4 = UdpSocket::bind((as_whom[0], 0)).expect("IPv4");
+        v4.set_multicast_ttl_v4(2).expect("TTL");
+        let v6 = UdpSocket::bind((as_whom[1], 0)).expect("IPv6");
+        for _ in 0..3 {
+            v4.send_to(word.as_bytes(), (GROUPS.0, MULTICAST)).expect("sent");
+            v6.send_to(word.as_bytes(), (GROUPS.1, MULTICAST)).expect("sent");
+        }
+    });
+    [0, 1].map(|family| by.iter().map(|m| hears(&m[family])).collect())
+}
+
+#[test]
+fn multicast_of_a_guarded_guest_reaches_each_member_of_its_link_and_nobody_else() {
+    let Some(lab) = super::function::lab() else { return };
+    let guests: Vec<Guest> = (1..=4).map(|n| super::function::talker(&lab, n, 7)).collect();
+    let elsewhere = super::function::talker(&lab, 5, 8);
+    let mut l = link(1, 7, &[1, 2, 3, 4]);
+    l.ports.iter_mut().zip(1..).for_each(|(p, n)| p.guard = guard(n, 7));
+    lab.fabric.ensure_segment(&l).expect("link");
+    lab.fabric.ensure_segment(&link(2, 8, &[5])).expect("link");
+    let sender = &guests[0];
+    assert!(sender.reaches(&guests[1]));
+    sender.peer.run(|| {
+        sh(&["ip", "address", "add", "10.0.7.99/24", "dev", "eth0"]);
+        sh(&["ip", "address", "add", "fd00:7::99/64", "dev", "eth0", "nodad"]);
+        sh(&["ip", "route", "add", "224.0.0.0/4", "dev", "eth0"]);
+    });
+    let listening: Vec<_> = guests[1..].iter().chain([&elsewhere]).map(members).collect();
+    let all = [vec![true, true, true, false], vec![true, true, true, false]];
+    let none = [vec![false; 4], vec![false; 4]];
+    assert_eq!(heard(sender, [&sender.v4, &sender.v6], &listening), all);
+    assert_eq!(heard(sender, ["10.0.7.99", "fd00:7::99"], &listening), none, "from addresses that are not planned");
+    // Another one sends, too, and the first of them hears it.
+    let first = [members(sender)];
+    guests[1].peer.run(|| sh(&["ip", "route", "add", "224.0.0.0/4", "dev", "eth0"]));
+    assert_eq!(heard(&guests[1], [&guests[1].v4, &guests[1].v6], &first), [vec![true], vec![true]]);
+}
+
+#[test]
+fn a_line_joins_its_two_ends_and_holds_its_rate_both_ways() {
+    let Some(lab) = Lab::start() else { return };
+    let (one, two, three) = (lab.guest(1, 7), lab.guest(2, 7), lab.guest(3, 7));
+    const RATE: u64 = 8_000_000;
+    let station = |n: u128| Station {
+        port: PortId(id(n)),
+        vnf: VnfId(id(n)),
+        mac: mac(n),
+        addresses: guard(n, 7).expect("a guard").addresses,
+        hostname: "end".into(),
+        access: Access { guarded: true, ..Access::default() },
+    };
+    let segment = Segment {
+        id: segment(1),
+        project: ProjectId::DEFAULT,
+        owner: SegmentOwner::Ns(NsId(id(1))),
+        link: "line".into(),
+        vlan: 7.try_into().expect("vlan"),
+        profile: LinkProfile { kind: LinkKind::Eline, max_rate: LinkRates { root: Some(RATE), leaf: None }, ..LinkProfile::default() },
+        host: Vec::new(),
+        stations: vec![station(1), station(2)],
+        state: SegmentState::Wanted,
+    };
+    bothy::sdn::link::check(&segment).expect("a line of two");
+    let three_ends = Segment { stations: vec![station(1), station(2), station(3)], ..segment.clone() };
+    assert!(bothy::sdn::link::check(&three_ends).is_err());
+    lab.fabric.ensure_segment(&SwitchLink::of(&segment)).expect("line");
+    // Known as well, so that the switch is closed to whom nobody told of.
+    lab.fabric.ensure_segment(&link(2, 8, &[3])).expect("another link");
+    assert!(one.reaches(&two) && two.reaches(&one));
+    assert!(!three.reaches(&one) && !three.reaches(&two), "a third is on no line");
+    for (from, to) in [(&one, &two), (&two, &one)] {
+        let (bits, seconds) = flood(from, to, 4000, 1200);
+        let most = (RATE as f64 * seconds + RATE as f64 / 10.0) * 1.1;
+        assert!(bits <= most && bits >= RATE as f64 * seconds * 0.5, "{} to {}: {bits} bits in {seconds} s", from.v4, to.v4);
+    }
 }

@@ -1,20 +1,30 @@
 //! What is lost comes back by itself, and what was not touched goes on.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use bothy::{
-    ovs::BRIDGE,
-    sdn::{link::SwitchLink, port::Fabric},
+    model::{
+        chain::HopKind,
+        id::{IfKind, if_name},
+    },
+    ovs::{BRIDGE, Uplink},
+    sdn::{
+        link::{LinkPort, SwitchLink},
+        port::{Fabric, PortKind, SwitchPort},
+    },
 };
 
-use super::lab::*;
-use crate::kit::eventually;
+use super::{function::*, lab::*};
+use crate::kit::{eventually, netns::Peer, sh};
 
 /// Two guests and the host on link 1, guarded and limited: something of everything.
-fn whole(lab: &Lab) -> (SwitchLink, bothy::sdn::port::SwitchPort) {
+fn whole(lab: &Lab) -> (SwitchLink, SwitchPort) {
     let host = host_port(1, 7, None);
     let mut l = SwitchLink { limit: Some(500_000_000), ..link(1, 7, &[1, 2]) };
     l.ports.iter_mut().zip([1, 2]).for_each(|(p, n)| p.guard = guard(n, 7));
@@ -41,6 +51,8 @@ fn a_wiped_bridge_lost_ports_and_lost_flows_come_back() {
 
     for (what, wipe) in [
         ("all flows", &(|| drop(lab.ofctl(&["del-flows"]))) as &dyn Fn()),
+        // Their flows go with them.
+        ("all meters", &|| drop(lab.ofctl(&["del-meters"]))),
         ("one flow of many", &|| drop(lab.ofctl(&["del-flows", "table=1"]))),
         ("the host's port", &|| drop(lab.ovs.vsctl(&["del-port", host.name.as_str()]))),
         ("a guest's port", &|| drop(lab.ovs.vsctl(&["del-port", nic(1).as_str()]))),
@@ -61,6 +73,157 @@ fn a_wiped_bridge_lost_ports_and_lost_flows_come_back() {
     lab.ovs.vsctl(&["del-br", BRIDGE]);
     eventually("back without it", || one.reaches(&two));
     assert!(!lab.ovs.vsctl(&["list-ports", BRIDGE]).contains(host.name.as_str()));
+}
+
+/// What a change of one row or one flow must come back to: ports, interfaces, and flows with what they do.
+fn all_of(lab: &Lab) -> Vec<String> {
+    let rows = |table: &str, columns: &str| {
+        let text = lab.ovs.vsctl(&["--format=csv", "--no-headings", &format!("--columns={columns}"), "list", table]);
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut all = rows("Port", "name,tag,trunks,vlan_mode,protected,cvlans,bond_mode,external_ids");
+    all.extend(rows("Interface", "name,type,options,mtu_request"));
+    all.sort();
+    all.extend(lab.flows());
+    all
+}
+
+#[test]
+fn what_somebody_changes_in_place_is_put_right() {
+    const UPLINK: &str = "plant0";
+    let Some(lab) = Lab::with(&[("plant", Uplink::Interface(UPLINK.parse().expect("name")))]) else { return };
+    let outside = Peer::new();
+    outside.connect(UPLINK, "eth0", None, &["10.0.7.50/24", "fd00:7::50/64"]);
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    let (mut l, host) = whole(&lab);
+    let plug = if_name(IfKind::Patch, &id(1));
+    let far = plug.as_str().replacen("bp", "bq", 1);
+    let kind = PortKind::Physical { network: "plant".into(), tag: None, transparent: false };
+    lab.fabric.ensure_port(&SwitchPort { name: plug.clone(), kind, ..host.clone() }).expect("plugged in");
+    l.ports.push(LinkPort { name: plug.clone(), ..own(&host) });
+    lab.fabric.ensure_segment(&l).expect("link");
+    let works = || one.reaches(&two) && one.peer.pings("10.0.7.50") && one.peer.pings("fd00:7::50");
+    eventually("out of the box, too", works);
+    let before = all_of(&lab);
+    let beyond = lab.ovs.vsctl(&["port-to-br", &far]).trim().to_owned();
+    let set = |port: &str, what: &str| drop(lab.ovs.vsctl(&["set", "port", port, what]));
+    let from = |n: u128| format!("in_port={}", ofport(&lab, n));
+    for (what, change) in [
+        ("the tag of the far end", &(|| set(&far, "tag=77")) as &dyn Fn()),
+        ("the mode of the far end", &|| set(&far, "vlan_mode=trunk")),
+        ("the mode of the near end", &|| set(plug.as_str(), "vlan_mode=trunk")),
+        ("what the far end leads to", &|| drop(lab.ovs.vsctl(&["set", "interface", &far, "options:peer=nobody"]))),
+        ("the far end", &|| drop(lab.ovs.vsctl(&["del-port", &far]))),
+        ("the uplink", &|| drop(lab.ovs.vsctl(&["del-port", &beyond, UPLINK]))),
+        ("the tag of the uplink", &|| set(UPLINK, "tag=77")),
+        ("the mode of the host's port", &|| set(host.name.as_str(), "vlan_mode=trunk")),
+        ("the trunks of the host's port", &|| set(host.name.as_str(), "trunks=9")),
+        ("isolation of the host's port", &|| set(host.name.as_str(), "protected=true")),
+        ("isolation of a guest", &|| set(nic(2).as_str(), "protected=true")),
+        ("what flows do", &|| drop(lab.ofctl(&["mod-flows", &format!("{},actions=drop", from(1))]))),
+        ("what all flows do", &|| drop(lab.ofctl(&["mod-flows", "actions=normal"]))),
+        ("flows in the place of others", &|| drop(lab.ofctl(&["add-flow", "priority=1,actions=normal"]))),
+        ("flows in the place of others, dropping", &|| drop(lab.ofctl(&["add-flow", "table=1,priority=10,in_port=1,actions=drop"]))),
+    ] {
+        change();
+        eventually(what, || all_of(&lab) == before);
+        eventually(&format!("{what}, and packets"), works);
+    }
+}
+
+#[test]
+fn flows_that_were_changed_while_nobody_looked_are_written_again() {
+    let Some(mut lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    let (l, host) = whole(&lab);
+    assert!(one.reaches(&two));
+    let before = lab.flows();
+    lab.fabric = another(&lab.ovs, &[]);
+    lab.ofctl(&["mod-flows", &format!("in_port={},actions=drop", ofport(&lab, 1))]);
+    assert!(lab.flows() != before && !one.reaches(&two));
+    lab.fabric.ensure_ready().expect("ready");
+    lab.fabric.ensure_port(&host).expect("port");
+    lab.fabric.ensure_segment(&l).expect("link");
+    assert_eq!(lab.flows(), before);
+    assert!(one.reaches(&two));
+}
+
+#[test]
+fn rates_change_and_hold_after_somebody_took_the_meters_away() {
+    let Some(lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    let (mut l, _) = whole(&lab);
+    assert!(one.reaches(&two));
+    for round in 1..=4u64 {
+        lab.ofctl(&["del-meters"]);
+        // As soon as that, and after the keeper saw it.
+        if round % 2 == 0 {
+            eventually("a meter is back", || lab.ofctl(&["dump-meters"]).contains("meter=7"));
+        }
+        l.limit = Some(400_000_000 + round * 1_000_000);
+        l.ports[0].limit = Some(300_000_000 + round * 1_000_000);
+        lab.fabric.ensure_segment(&l).expect("another rate");
+        let (whole, port) = (format!("rate={}", 400_000 + round * 1000), format!("rate={}", 300_000 + round * 1000));
+        let limited = || {
+            let meters = lab.ofctl(&["dump-meters"]);
+            meters.contains(&whole) && meters.contains(&port) && lab.flows().iter().any(|f| f.contains("meter:7"))
+        };
+        eventually("limited as told", limited);
+        assert!(one.reaches(&two));
+    }
+}
+
+#[test]
+fn a_flow_that_the_switch_refuses_holds_its_own_ports_up_and_no_others() {
+    let Some(lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    let (three, four) = (lab.guest(3, 8), lab.guest(4, 8));
+    lab.fabric.ensure_segment(&link(1, 7, &[1, 2])).expect("link");
+    assert!(one.reaches(&two));
+    // The table of chains takes nothing.
+    lab.ovs.vsctl(&[
+        "--",
+        "--id=@full",
+        "create",
+        "Flow_Table",
+        "flow_limit=0",
+        "overflow_policy=refuse",
+        "--",
+        "set",
+        "bridge",
+        BRIDGE,
+        "flow_tables:2=@full",
+    ]);
+    let c = chain(1, tcp(80), vec![hop("bump", HopKind::Transparent, &[(11, 12)])]);
+    let why = lab.fabric.ensure_chain(&c).expect_err("there is no room for a chain");
+    assert!(why.text().contains("its table is full"), "{why}");
+    for round in 0..3u64 {
+        let mut l = link(2, 8, &[3, 4]);
+        l.ports[0].guard = guard(3, 8);
+        l.ports[0].limit = Some(5_000_000 + round);
+        lab.fabric.ensure_segment(&l).expect("another link");
+        assert!(three.reaches(&four) && one.reaches(&two), "round {round}");
+    }
+    assert!(lab.fabric.ensure_chain(&c).is_err(), "it is not forgotten");
+    lab.ovs.vsctl(&["clear", "bridge", BRIDGE, "flow_tables"]);
+    eventually("there is room, and it is there", || lab.flows().iter().any(|f| f.contains("table=2") && f.contains("tp_dst=80")));
+    lab.fabric.ensure_chain(&c).expect("chain");
+}
+
+#[test]
+fn port_security_outlives_a_restart_of_the_switch_beside_a_guest_that_no_record_knows() {
+    let Some(mut lab) = Lab::start() else { return };
+    let (one, two) = (lab.guest(1, 7), lab.guest(2, 7));
+    whole(&lab);
+    assert!(one.reaches(&two));
+    let _stranger = lab.guest(3, 7);
+    lab.ovs.kill_switch();
+    lab.ovs.start_switch();
+    eventually("the link works again", || one.peer.pings(&two.v4) && one.peer.pings(&two.v6));
+    eventually("guarded", || lab.flows().iter().any(|f| f.contains("fd00:7::1")));
+    one.peer.run(|| sh(&["ip", "link", "set", "eth0", "address", "52:54:00:aa:bb:cc"]));
+    two.peer.run(|| sh(&["ip", "neighbour", "flush", "all"]));
+    assert!(!one.pings_from(&one.v4, &two.v4) && !one.pings_from(&one.v6, &two.v6), "another MAC");
 }
 
 #[test]
@@ -131,6 +294,58 @@ fn daemons_killed_in_the_midst_of_changes_come_back_to_what_was_asked_for() {
         let found = lab.fabric.ports().expect("ports");
         assert!(found.iter().any(|p| p.name == host.name && p.error.is_none()), "{found:?}");
     }
+}
+
+#[test]
+fn changes_go_on_while_the_switch_is_killed_and_the_last_of_them_holds() {
+    let Some(mut lab) = lab() else { return };
+    let (client, server) = (talker(&lab, 1, 7), talker(&lab, 2, 7));
+    let bump = Function::wire(&lab, 11, 12, 7);
+    serve(&server, &[80, 81]);
+    let with = |n: u64| {
+        let mut l = link_with_wires(1, 7, &[1, 2], &[11, 12]);
+        l.ports[0].limit = Some(500_000_000 + n * 1000);
+        l.ports[1].guard = guard(2, 7).filter(|_| n % 2 == 0);
+        (l, chain(1, tcp(80 + (n % 2) as u16), vec![hop("bump", HopKind::Transparent, &[(11, 12)])]))
+    };
+    let (l, c) = with(0);
+    lab.fabric.ensure_segment(&l).and_then(|()| lab.fabric.ensure_chain(&c)).expect("at first");
+    let over = AtomicBool::new(false);
+    let Lab { fabric, ovs } = &mut lab;
+    let fabric = &*fabric;
+    let rounds = std::thread::scope(|s| {
+        let changing = s.spawn(|| {
+            let mut n = 0;
+            while !over.load(Ordering::SeqCst) {
+                n += 1;
+                let (l, c) = with(n);
+                // What fails is told again by the next, as a step is by its operation.
+                let _ = fabric.ensure_segment(&l).and_then(|()| fabric.ensure_chain(&c));
+            }
+            n
+        });
+        for wait in [50, 300, 1, 700] {
+            std::thread::sleep(Duration::from_millis(wait));
+            ovs.kill_switch();
+            std::thread::sleep(Duration::from_millis(wait));
+            ovs.start_switch();
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        over.store(true, Ordering::SeqCst);
+        changing.join().expect("changed")
+    });
+    eprintln!("{rounds} changes of a link and a chain, while the switch was killed four times");
+    let (l, c) = with(0);
+    eventually("the last change goes through", || lab.fabric.ensure_segment(&l).and_then(|()| lab.fabric.ensure_chain(&c)).is_ok());
+    eventually("it works", || client.reaches(&server));
+    for (port, by_it) in [(80, true), (81, false)] {
+        bump.watch(&format!("tcp dport {port}"));
+        assert!(soon(true, || connects(&client, &server, port) && (bump.seen() > 0) == by_it), "port {port}");
+    }
+    // Nothing of the others is left: as if it were written anew.
+    let flows = lab.flows();
+    lab.ofctl(&["del-flows"]);
+    eventually("the same once more", || lab.flows() == flows);
 }
 
 #[test]
