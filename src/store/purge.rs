@@ -46,7 +46,9 @@ impl Table {
             | Table::GrantAsk
             | Table::SnapshotOwner
             | Table::Indicator
-            | Table::Wanting => Part::Services,
+            | Table::Wanting
+            | Table::ForeignVnf
+            | Table::Errand => Part::Services,
             Table::Secret
             | Table::Token
             | Table::Host
@@ -60,7 +62,8 @@ impl Table {
             | Table::PortMap
             | Table::CentralNfvo
             | Table::HostNet
-            | Table::ElementListener => Part::Configuration,
+            | Table::ElementListener
+            | Table::ForeignVnfm => Part::Configuration,
             Table::Audit => Part::Trail,
         }
     }

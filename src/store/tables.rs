@@ -92,11 +92,17 @@ pub enum Table {
     Wanting,
     /// What is known of packages' artefacts beside their files.
     Artefacts,
+    /// Foreign VNFMs, which are driven.
+    ForeignVnfm,
+    /// VNFs of services that they manage.
+    ForeignVnf,
+    /// How far steps are with what they ask of them.
+    Errand,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 43] = [
+    pub const ALL: [Table; 46] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -140,6 +146,9 @@ impl Table {
         Table::ElementListener,
         Table::Wanting,
         Table::Artefacts,
+        Table::ForeignVnfm,
+        Table::ForeignVnf,
+        Table::Errand,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -188,6 +197,9 @@ impl Table {
             Table::ElementListener => 0x23,
             Table::Wanting => 0x54,
             Table::Artefacts => 0x1d,
+            Table::ForeignVnfm => 0x55,
+            Table::ForeignVnf => 0x56,
+            Table::Errand => 0x57,
         }
     }
 
@@ -237,6 +249,9 @@ impl Table {
             Table::ElementListener => "element listener",
             Table::Wanting => "refused grant",
             Table::Artefacts => "package artefacts",
+            Table::ForeignVnfm => "foreign VNFM",
+            Table::ForeignVnf => "foreign VNF",
+            Table::Errand => "errand",
         }
     }
 
@@ -298,6 +313,9 @@ mod tests {
             (0x23, "element listener"),
             (0x54, "refused grant"),
             (0x1d, "package artefacts"),
+            (0x55, "foreign VNFM"),
+            (0x56, "foreign VNF"),
+            (0x57, "errand"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -44,7 +44,8 @@ fn guests_of(step: &Step) -> Vec<VnfcId> {
             | VnfStep::Properties { .. }
             | VnfStep::Package(_)
             // Whether a guest runs is nothing to it.
-            | VnfStep::Move(_) => Vec::new(),
+            | VnfStep::Move(_)
+            | VnfStep::Abroad(_) => Vec::new(),
         },
         Step::Pf(PfStep::Unplug { user, .. } | PfStep::Plug(user)) => vec![user.guest],
         Step::Pf(PfStep::Reload(_) | PfStep::Restore(_)) | Step::Ns(_) => Vec::new(),

@@ -35,6 +35,7 @@ mod tls;
 mod tokens;
 mod update;
 mod usage;
+mod vnfms;
 mod zero_touch;
 
 use super::{
@@ -153,6 +154,10 @@ pub fn routes() -> Routes {
         .get("/bothy/v1/nfvos/{name}", nfvos::one)
         .put("/bothy/v1/nfvos/{name}", nfvos::set)
         .delete("/bothy/v1/nfvos/{name}", nfvos::delete)
+        .get("/bothy/v1/vnfms", vnfms::all)
+        .get("/bothy/v1/vnfms/{name}", vnfms::one)
+        .put("/bothy/v1/vnfms/{name}", vnfms::set)
+        .delete("/bothy/v1/vnfms/{name}", vnfms::delete)
         .get("/bothy/v1/projects", projects::all)
         .post("/bothy/v1/projects", projects::create)
         .get("/bothy/v1/projects/{id}", projects::one)

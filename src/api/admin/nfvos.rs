@@ -32,13 +32,17 @@ fn shown(n: &CentralNfvo) -> Shown {
     Shown {
         name: n.account.to_string(),
         api_root: n.api_root.clone(),
-        authentication: match &n.auth {
-            None => "NONE",
-            Some(Auth::Basic { .. }) => "BASIC",
-            Some(Auth::ClientCredentials { .. }) => "OAUTH2_CLIENT_CREDENTIALS",
-            Some(Auth::Certificate) => "TLS_CERT",
-        },
+        authentication: shown_auth(n.auth.as_ref()),
         created: time(n.created).to_string(),
+    }
+}
+
+pub(super) fn shown_auth(auth: Option<&Auth>) -> &'static str {
+    match auth {
+        None => "NONE",
+        Some(Auth::Basic { .. }) => "BASIC",
+        Some(Auth::ClientCredentials { .. }) => "OAUTH2_CLIENT_CREDENTIALS",
+        Some(Auth::Certificate) => "TLS_CERT",
     }
 }
 
