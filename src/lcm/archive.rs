@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     model::{
+        abroad::Errand,
         central::GrantAsk,
         error::Result,
         id::OpId,
@@ -32,6 +33,7 @@ pub fn archive(store: &Store) -> Result<usize> {
     // Operations last: one whose steps were moved and which is still live is simply moved again.
     store.move_to_history::<PlanStep>(&steps)?;
     store.move_to_history::<StepLog>(&logs)?;
+    store.move_to_history::<Errand>(&logs)?;
     let ids: Vec<OpId> = over.iter().map(|o| o.id).collect();
     store.move_to_history::<GrantAsk>(&ids)?;
     store.move_to_history::<Operation>(&ids)

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::accept::{children, use_pnfd};
 use crate::{
     model::{
+        abroad::ForeignVnf,
         chain::Chain,
         error::{Fault, Result},
         id::{NsId, OpId, VnfId, VnfPkgId},
@@ -133,6 +134,7 @@ fn drop_members(tx: &mut Tx<'_>, inst: &mut NsInstance, op: &Operation) -> Resul
         let Some(v) = tx.get::<VnfInstance>(&vnf)?.filter(|v| v.body.is_none()) else { continue };
         use_package(tx, v.package, -1)?;
         tx.delete::<Reservation>(&vnf)?;
+        tx.delete::<ForeignVnf>(&vnf)?;
         tx.delete::<VnfInstance>(&vnf)?;
         gone.push(vnf);
     }
@@ -158,6 +160,7 @@ fn clear(tx: &mut Tx<'_>, inst: &mut NsInstance) -> Result<()> {
             tx.delete::<Segment>(s)?;
         }
         tx.delete::<Reservation>(&m.vnf)?;
+        tx.delete::<ForeignVnf>(&m.vnf)?;
         tx.delete::<VnfInstance>(&m.vnf)?;
     }
     for (package, n) in users {

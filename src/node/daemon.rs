@@ -23,6 +23,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    abroad::Abroad,
     access::{Access, Settings as AccessSettings, rate::Limits},
     api::{
         self, Services,
@@ -269,6 +270,8 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         started: Instant::now(),
     });
 
+    let abroad = Abroad::new(services.notify.clone());
+    granted.connect_managers(abroad.clone());
     let granter = granter(granted, &services);
     let mut server = Server::new((&config.limits).into(), config.limits.connections as usize);
     for l in &config.listen {
@@ -328,6 +331,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         h.stop();
     }
     granter.stop();
+    abroad.stop();
     notifier.stop();
     let _ = std::fs::remove_file(&socket);
     tracing::info!("stopped");
