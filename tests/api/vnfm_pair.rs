@@ -102,7 +102,7 @@ fn a_member_of_a_service_lives_at_a_foreign_vnfm_through_refusals_and_deaths() {
     let physical = "[[physical_network]]\nname = \"wan\"\ninterface = \"eth9\"\n";
     let nfvo = Site::new(points, physical);
     // Each has to know the other's certificate.
-    Daemon::start(nfvo.at()).stop();
+    Daemon::start(nfvo.at()).kill();
     let ca = |of: &Site| format!("[notify]\nca = \"{}/data/tls/cert.pem\"\n", of.at().display());
     let slow = "start_ms = 300\n";
     let edge = Site::new("\"sol003-vnfm\", \"admin\"", &format!("{slow}{}", ca(&nfvo)));

@@ -165,6 +165,7 @@ pub fn plan(ask: &Ask<'_>, vnfm: &ForeignVnfm, fabric: &mut Fabric<'_>, dice: &d
     let steps = steps(inst.id, &vnfm.account, ask.op, [AbroadTask::Make, AbroadTask::Instantiate(Box::new(start))]);
     let mut plan = outside(inst, body, steps);
     plan.whole.vnfs = 1;
+    plan.warnings.push(format!("managed by VNFM {}: whether there is room is decided when it asks for its grant", vnfm.account));
     if !ask.ssh_keys.is_empty() {
         plan.warnings.push(format!("VNFM {} is told no SSH keys", vnfm.account));
     }

@@ -24,7 +24,7 @@ use crate::{
         error::{Fault, Result},
         grant::GivenGrant,
         id::VnfId,
-        op::{CancelMode, VnfOpState},
+        op::{CancelMode, OpKind, VnfOpState},
         time::Stamp,
         vnf::VnfInstance,
     },
@@ -126,7 +126,9 @@ impl Vnfm {
 
     fn drop_abroad(&self, cx: &StepCx, at: &At) -> Result<Outcome> {
         let mut ids: Vec<SmolStr> = at.port.find(&at.vnfm, &at.vnf.name)?.into_iter().map(|s| s.id).collect();
-        ids.extend(at.vnf.remote.iter().filter(|r| !ids.contains(r)).cloned().collect::<Vec<_>>());
+        if let Some(id) = at.vnf.remote.as_ref().filter(|id| !ids.contains(id)) {
+            ids.push(id.clone());
+        }
         for id in &ids {
             if let Some(wait) = self.quell(cx, at, id)? {
                 return Ok(wait);
@@ -164,11 +166,14 @@ impl Vnfm {
             Some(Errand { state: ErrandState::Asked { occ }, attempt, .. }) => self.follow_occ(cx, at, task, &occ, attempt),
             Some(Errand { state: ErrandState::Asking { before }, .. }) => match self.heard(at, id, task, &before)? {
                 Some(occ) => self.asked(cx, at, occ),
-                None => self.ask_abroad(cx, at, task, before),
+                None => self.ask_abroad(cx, at, task, &before),
             },
             Some(Errand { state: ErrandState::Undoing { .. }, .. }) | None => {
                 let occs = at.port.occs(&at.vnfm, id)?;
                 if let Some(open) = occs.iter().find(|o| !o.state.is_final()) {
+                    if open.state == VnfOpState::FailedTemp && open.automatic {
+                        return Err(open.fault(&at.vnfm));
+                    }
                     if open.state == VnfOpState::FailedTemp {
                         // Its operation was given up on this box, and with it this one.
                         at.port.act(&at.vnfm, &open.id, OccAct::Fail)?;
@@ -180,25 +185,25 @@ impl Vnfm {
                 }
                 let before: Vec<SmolStr> = occs.into_iter().map(|o| o.id).collect();
                 self.note_errand(cx, ErrandState::Asking { before: before.clone() }, Durability::Barrier)?;
-                self.ask_abroad(cx, at, task, before)
+                self.ask_abroad(cx, at, task, &before)
             }
         }
     }
 
     /// The operation that an unanswered request became.
     fn heard(&self, at: &At, id: &str, task: &AbroadTask, before: &[SmolStr]) -> Result<Option<SmolStr>> {
-        let kind = task.kind().map_or("", |k| k.name());
+        let kind = task.kind().map_or("", OpKind::name);
         let new = |o: &Occ| !o.automatic && o.operation == kind && !before.contains(&o.id);
         Ok(at.port.occs(&at.vnfm, id)?.into_iter().find(new).map(|o| o.id))
     }
 
-    fn ask_abroad(&self, cx: &StepCx, at: &At, task: &AbroadTask, before: Vec<SmolStr>) -> Result<Outcome> {
+    fn ask_abroad(&self, cx: &StepCx, at: &At, task: &AbroadTask, before: &[SmolStr]) -> Result<Outcome> {
         let id = at.vnf.remote.clone().unwrap_or_default();
         match at.port.begin(&at.vnfm, &id, task) {
             Ok(occ) => self.asked(cx, at, occ),
             Err(f) if f.is_transient() => Err(f),
             // It may say so because it took the one before.
-            Err(f) => match self.heard(at, &id, task, &before)? {
+            Err(f) => match self.heard(at, &id, task, before)? {
                 Some(occ) => self.asked(cx, at, occ),
                 None => {
                     self.forget(cx)?;
@@ -223,10 +228,8 @@ impl Vnfm {
         let name = &at.vnfm.account;
         let Some(o) = at.port.occ(&at.vnfm, occ)? else {
             self.forget(cx)?;
-            return match task {
-                AbroadTask::Terminate { .. } => Ok(again(cx, format!("VNFM {name} knows nothing of operation {occ}"))),
-                _ => Err(Fault::conflict(format!("VNFM {name} knows nothing of operation {occ} any more"))),
-            };
+            let why = format!("VNFM {name} knows nothing of operation {occ} any more");
+            return if matches!(task, AbroadTask::Terminate { .. }) { Ok(again(cx, why)) } else { Err(Fault::conflict(why)) };
         };
         // A retry of this box's operation, and nothing was retried there for it yet.
         let anew = attempt < cx.op.attempt;

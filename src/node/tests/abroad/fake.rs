@@ -72,6 +72,14 @@ impl Fake {
     pub fn slow(&self, slow: bool) {
         self.lock().slow = slow;
     }
+    /// It has begun something by itself, of which this is the state.
+    pub fn by_itself(&self, state: VnfOpState) {
+        let mut s = self.lock();
+        let (id, occ) = (s.vnfs[0].0.clone(), s.fresh("op"));
+        let said = FaultRecord { kind: Kind::Conflict, text: "it cannot heal itself".into(), reasons: Vec::new() };
+        let own = Occ { id: occ, operation: "HEAL".into(), state, automatic: true, cancelling: false, error: Some(said) };
+        s.occs.push((id, own));
+    }
     /// Name of each instance, and whether it is instantiated.
     pub fn there(&self) -> Vec<(SmolStr, bool)> {
         self.lock().vnfs.iter().map(|(_, name, up)| (name.clone(), *up)).collect()
@@ -195,7 +203,7 @@ impl Managers for Fake {
     }
     fn begin(&self, _: &ForeignVnfm, id: &str, task: &AbroadTask) -> Result<SmolStr> {
         let operation = SmolStr::new_static(task.kind().expect("an operation").name());
-        self.ask(format!("{operation}"), |s| {
+        self.ask(operation.to_string(), |s| {
             let up = s.vnfs.iter().find(|v| v.0 == id).ok_or_else(absent)?.2;
             if s.occs.iter().any(|(of, o)| of == id && !o.state.is_final()) {
                 return Err(Fault::conflict("an operation is under way"));

@@ -12,7 +12,7 @@ use crate::{
         grant::{AskedIds, Decision, GivenGrant, Promised},
         id::{NsId, OpId, ProjectId},
         nsd::Attach,
-        op::{CancelMode, OpKind},
+        op::{CancelMode, OpKind, VnfOpState},
         param::Param,
         size::MiB,
         time::Stamp,
@@ -323,6 +323,18 @@ fn what_was_given_up_is_given_up_there_before_it_is_terminated() {
     c.fake.asked();
     c.down("after a scaling that was given up");
     assert_eq!(c.fake.asked(), ["Fail", "TERMINATE", "delete"]);
+}
+
+#[test]
+fn what_the_vnfm_does_by_itself_is_waited_for_and_its_failure_left_to_its_own_operators() {
+    let c = Case::up();
+    c.fake.by_itself(VnfOpState::Processing);
+    c.b.assert_state(c.scale(), "COMPLETED");
+    assert_eq!(c.fake.asked(), ["SCALE"]);
+    c.fake.by_itself(VnfOpState::FailedTemp);
+    let op = c.b.assert_state(c.scale(), "FAILED_TEMP");
+    assert!(op.error.expect("an error").text.contains("it cannot heal itself"));
+    assert_eq!(c.fake.asked(), Vec::<String>::new());
 }
 
 #[test]
