@@ -158,6 +158,9 @@ impl State {
             VnfOpState::RollingBack => VnfOpState::RolledBack,
             same => same,
         };
+        if next == o.state {
+            return;
+        }
         let error = (next == VnfOpState::FailedTemp).then(|| FaultRecord {
             kind: Kind::Conflict,
             text: "no power in the east".into(),
