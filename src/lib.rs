@@ -45,6 +45,7 @@
 //! | [`reset`] | factory resets: what goes and stays, and how it is taken back | paths of the host, services by operations |
 //! | [`central`] | grants that are asked of central NFVOs: when, and again | what a grant means for an operation |
 //! | [`own`] | what VNFs serve themselves, and their element managers for them: when it is asked, and again | what an answer means for an operation |
+//! | [`abroad`] | VNFs of services that a foreign VNFM has: what is asked of it, and read of its answers | what to ask next |
 //! | [`call_home`] | the centres that the box calls: how each stands, when the next try is | sockets, who a centre is to the box |
 //! | [`hub`] | the centre's side: boxes that bootstrap and call, and requests relayed to them | who may drive which box, a call to anybody |
 //! | [`notify`] | subscriptions as they live: the outbox to each subscriber, in order, with backoff; the client by which others are called | what a notification says |
@@ -88,6 +89,7 @@
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod abroad;
 pub mod access;
 pub mod api;
 pub mod backup;

@@ -241,6 +241,11 @@ impl Access {
                          (bothy nfvo delete)"
                     )));
                 }
+                if other && d.vnfms.contains_key(name) {
+                    return Err(Fault::conflict(format!(
+                        "'{name}' is a foreign VNFM of services of its project: say first that it is driven no more (bothy vnfm delete)"
+                    )));
+                }
                 a.roles = change.roles.unwrap_or(a.roles);
                 a.project = change.project.unwrap_or(a.project);
                 a.enabled = change.enabled.unwrap_or(a.enabled);
@@ -288,6 +293,11 @@ impl Access {
                 if d.nfvos.contains_key(name) {
                     return Err(Fault::conflict(format!(
                         "'{name}' is a central NFVO: take its grant endpoint away first (bothy nfvo delete)"
+                    )));
+                }
+                if d.vnfms.contains_key(name) {
+                    return Err(Fault::conflict(format!(
+                        "'{name}' is a foreign VNFM: say first that it is driven no more (bothy vnfm delete)"
                     )));
                 }
                 let tokens: Vec<[u8; 32]> = d.tokens.values().filter(|t| t.account == name).map(|t| t.sha256).collect();

@@ -21,6 +21,7 @@ pub mod central;
 pub mod certificate;
 pub mod digest;
 pub mod element;
+pub mod foreign;
 pub mod manage;
 mod own;
 pub mod password;
@@ -45,6 +46,7 @@ use smol_str::SmolStr;
 use self::{audit::Trail, password::Checks, rate::Limits, recent::Recent, roles::Permissions};
 use crate::{
     model::{
+        abroad::ForeignVnfm,
         access::{Account, Credentials, Owned, Project, Role, Token},
         central::CentralNfvo,
         error::Result,
@@ -132,6 +134,7 @@ struct Directory {
     projects: HashMap<ProjectId, Project>,
     tokens: HashMap<[u8; 32], Token>,
     nfvos: HashMap<SmolStr, CentralNfvo>,
+    vnfms: HashMap<SmolStr, ForeignVnfm>,
 }
 
 pub struct Access {
@@ -161,6 +164,7 @@ impl Access {
             projects: store.list::<Project>()?.into_iter().map(|p| (p.id, p)).collect(),
             tokens: store.list::<Token>()?.into_iter().map(|t| (t.sha256, t)).collect(),
             nfvos: store.list::<CentralNfvo>()?.into_iter().map(|n| (n.account.clone(), n)).collect(),
+            vnfms: store.list::<ForeignVnfm>()?.into_iter().map(|m| (m.account.clone(), m)).collect(),
         };
         if !directory.projects.contains_key(&ProjectId::DEFAULT) {
             let p = manage::default_project(clock.now());

@@ -67,6 +67,7 @@ mod update;
 mod usage;
 mod vnf;
 mod vnf_config;
+mod vnfm;
 mod vnfpkg;
 mod ztp;
 
@@ -213,6 +214,9 @@ enum Command {
     /// Central NFVOs, which own the VNFs that they make and grant what is done to them
     #[command(subcommand)]
     Nfvo(nfvo::Nfvo),
+    /// Foreign VNFMs, which have VNFs of this box's services
+    #[command(subcommand)]
+    Vnfm(vnfm::Vnfm),
     /// Projects and their quotas
     #[command(subcommand)]
     Project(project::Project),
@@ -316,6 +320,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Client(c) => c.run(&client()?, &out),
         Command::Role(c) => c.run(&client()?, &out),
         Command::Nfvo(c) => c.run(&client()?, &out),
+        Command::Vnfm(c) => c.run(&client()?, &out),
         Command::Project(c) => c.run(&client()?, &out),
         Command::Token(c) => c.run(&client()?, &out),
         Command::Login(c) => c.run(&client()?, &out),

@@ -71,7 +71,8 @@ fn nics(ns: &Value) -> Vec<Vec<String>> {
             }
         }
         if !head[0].is_empty() {
-            rows.push(head.to_vec());
+            let elsewhere = v["metadata"]["bothy.vnfm"].as_str().map(|vnfm| format!("at VNFM {vnfm}"));
+            rows.push(head.into_iter().chain(elsewhere).collect());
         }
     }
     rows
@@ -107,7 +108,8 @@ mod tests {
                     "vnfcResourceInfo": [{"id": "c", "vduId": "fw", "vnfcCpInfo": [
                         {"id": "p1", "cpdId": "lan", "cpProtocolInfo": ip("10.0.0.1")}, {"id": "p2", "cpdId": "bus", "cpProtocolInfo": ip("10.0.1.1")}]}],
                     "vnfVirtualLinkResourceInfo": [{"vnfVirtualLinkDescId": "inner", "vnfLinkPorts": [{"id": "p2"}]}]}},
-                {"vnfInstanceName": "site-new", "instantiationState": "NOT_INSTANTIATED"}],
+                {"vnfInstanceName": "site-new", "instantiationState": "NOT_INSTANTIATED"},
+                {"vnfInstanceName": "site-far", "instantiatedVnfInfo": {"vnfState": "STARTED"}, "metadata": {"bothy.vnfm": "east"}}],
             "virtualLinkInfo": [{"nsVirtualLinkDescId": "lan", "linkPort": [{"id": "p1"}]}],
         });
         let segments = [
@@ -116,10 +118,11 @@ mod tests {
         insta::assert_snapshot!(tables(&ns, &segments), @r"
         network service site (x) is INSTANTIATED
 
-        VNF       STATE             GUEST  PORT  LINK   ADDRESSES
-        site-fw   STARTED           fw/0   lan   lan    10.0.0.1
-                                           bus   inner  10.0.1.1
+        VNF       STATE             GUEST         PORT  LINK   ADDRESSES
+        site-fw   STARTED           fw/0          lan   lan    10.0.0.1
+                                                  bus   inner  10.0.1.1
         site-new  NOT_INSTANTIATED
+        site-far  STARTED           at VNFM east
 
         LINK  VLAN  STATE   NETWORKS     HOST
         lan   7     ACTIVE  10.0.0.0/24  10.0.0.254/24

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     model::{
+        abroad::AbroadErrand,
         central::GrantAsk,
         error::Result,
         id::OpId,
@@ -34,6 +35,7 @@ pub fn archive(store: &Store) -> Result<usize> {
     store.move_to_history::<PlanStep>(&steps)?;
     store.move_to_history::<StepLog>(&logs)?;
     store.move_to_history::<Errand>(&logs)?;
+    store.move_to_history::<AbroadErrand>(&logs)?;
     let ids: Vec<OpId> = over.iter().map(|o| o.id).collect();
     store.move_to_history::<GrantAsk>(&ids)?;
     store.move_to_history::<Operation>(&ids)

@@ -36,6 +36,7 @@ pub struct Settings {
     /// libvirt runs five requests a connection; more workers would only queue there.
     pub hypervisor_workers: usize,
     pub host_workers: usize,
+    pub abroad_workers: usize,
     /// How long a step is tried again while its faults are transient.
     pub transient_budget: Duration,
     /// Identifies this boot of the host.
@@ -44,7 +45,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { hypervisor_workers: 5, host_workers: 4, transient_budget: Duration::from_secs(120), boot: 0 }
+        Settings { hypervisor_workers: 5, host_workers: 4, abroad_workers: 2, transient_budget: Duration::from_secs(120), boot: 0 }
     }
 }
 
@@ -54,7 +55,7 @@ pub struct Engine {
     pub(super) runner: Arc<dyn Runner>,
     pub(super) settings: Settings,
     state: Mutex<State>,
-    changed: [Condvar; 2],
+    changed: [Condvar; 3],
     /// Signalled when an operation has been concluded.
     concluded: Condvar,
     pub(super) journal: Mutex<Journal>,
@@ -68,7 +69,7 @@ struct State {
     live: HashMap<OpId, Live>,
     /// Being concluded: neither live nor yet in its new state.
     ending: HashSet<OpId>,
-    ready: [VecDeque<(OpId, u32)>; 2],
+    ready: [VecDeque<(OpId, u32)>; 3],
     timers: BinaryHeap<Reverse<(Instant, OpId, u32)>>,
     parked: HashMap<WakeKey, Vec<(OpId, u32)>>,
     /// The last wake-ups, so that one between a step's answer and its parking is not lost.
@@ -89,6 +90,7 @@ fn lane_index(lane: Lane) -> usize {
     match lane {
         Lane::Hypervisor => 0,
         Lane::Host => 1,
+        Lane::Abroad => 2,
     }
 }
 
@@ -100,19 +102,21 @@ impl Engine {
             runner,
             settings,
             state: Mutex::default(),
-            changed: [Condvar::new(), Condvar::new()],
+            changed: [Condvar::new(), Condvar::new(), Condvar::new()],
             concluded: Condvar::new(),
             journal: Mutex::default(),
             on_stop: OnceLock::new(),
             workers: Mutex::default(),
         });
-        let counts = [(Lane::Hypervisor, engine.settings.hypervisor_workers), (Lane::Host, engine.settings.host_workers)];
+        let s = &engine.settings;
+        let counts = [(Lane::Hypervisor, s.hypervisor_workers), (Lane::Host, s.host_workers), (Lane::Abroad, s.abroad_workers)];
         for (lane, count) in counts {
             for n in 0..count.max(1) {
                 let me = Arc::downgrade(&engine);
                 let name = match lane {
                     Lane::Hypervisor => format!("lcm-hv-{n}"),
                     Lane::Host => format!("lcm-host-{n}"),
+                    Lane::Abroad => format!("lcm-abroad-{n}"),
                 };
                 let handle = std::thread::Builder::new()
                     .name(name)
@@ -551,6 +555,7 @@ pub fn usual_lane(step: &Step) -> Lane {
             | VnfStep::Shed(_),
         )
         | Step::Pf(PfStep::Unplug { .. } | PfStep::Plug(_)) => Lane::Hypervisor,
+        Step::Vnf(VnfStep::Abroad(_)) => Lane::Abroad,
         Step::Vnf(
             VnfStep::Segment(_)
             | VnfStep::Image(_)

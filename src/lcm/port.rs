@@ -61,11 +61,12 @@ impl WakeKey {
 }
 
 /// Which workers do a step: those that talk to the hypervisor are apart, so that a slow one does
-/// not hold up files and network.
+/// not hold up files and network; and so are those that ask foreign VNFMs, who may be slower than either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
     Hypervisor,
     Host,
+    Abroad,
 }
 
 pub trait Runner: Send + Sync {

@@ -4,6 +4,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod abroad;
 pub mod access;
 pub mod alarm;
 pub mod artefact;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::{
+    abroad::{AbroadStep, AbroadTask},
     chain::ChainWay,
     domain::{BaseImage, DiskSpec, DomainSpec, MediaSpec},
     error::FaultRecord,
@@ -115,6 +116,8 @@ pub enum VnfStep {
     Package(Box<PackageChange>),
     /// Uses what the VNF itself, or its element manager, does: it was asked, and has done it. Boxed, since few plans have one.
     Ask(Box<What>),
+    /// Has a foreign VNFM do something, and follows that to its end. An instantiation there is undone, all else is not.
+    Abroad(Box<AbroadStep>),
 }
 
 /// What goes at the end of an operation that could be rolled back until then.
@@ -267,6 +270,15 @@ impl Step {
                 | VnfStep::Redefine { .. }
                 | VnfStep::Rewrite { .. } => Effect::Changes,
                 VnfStep::Shed(_) => Effect::Sheds,
+                VnfStep::Abroad(a) => match a.task {
+                    AbroadTask::Make | AbroadTask::Instantiate(_) => Effect::Creates,
+                    AbroadTask::Terminate { .. }
+                    | AbroadTask::Drop
+                    | AbroadTask::Scale { .. }
+                    | AbroadTask::ScaleToLevel { .. }
+                    | AbroadTask::Heal { .. }
+                    | AbroadTask::Operate { .. } => Effect::Removes,
+                },
                 VnfStep::RemoveGuest(_)
                 | VnfStep::RemoveDisk(_)
                 | VnfStep::RemoveMedium(_)
@@ -323,6 +335,7 @@ impl Step {
                 VnfStep::Rewrite { after, .. } => format!("day-0 medium of {} anew", after.vnfc),
                 VnfStep::Shed(s) => s.label(),
                 VnfStep::Ask(what) => format!("ask for {}", what.name()),
+                VnfStep::Abroad(a) => a.label(),
                 VnfStep::Package(p) => format!("package {}, {} {}", p.after.package, p.after.name, p.after.software_version),
             },
             Step::Ns(s) => match s {

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     model::{
+        abroad::ForeignVnf,
         chain::Chain,
         error::{Fault, Result},
         id::{NfpId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SegmentId, VnfId, VnfPkgId},
@@ -31,6 +32,7 @@ use crate::{
     store::{Durability, Tx},
     vim::network::Stations,
     vnfm::{
+        abroad,
         accept::{CreateVnf, put_plan, retrying, use_package},
         coordinate::coordinated,
         grant::{Snapshot, check_quota, claim_facts},
@@ -184,6 +186,7 @@ impl Nfvo {
         let mut fabric = Fabric { rules: &rules.links, taken: &mut taken, stations: &mut stations };
         let level = ask.level.clone().unwrap_or_else(|| flavour.default_level.clone());
         let pnfds = self.pnfds_of(ns.project, flavour.pnfs.is_empty())?;
+        let foreign = self.vnfm.foreign(ns.project)?;
         let ns_ask = NsAsk {
             ns,
             flavour,
@@ -193,6 +196,7 @@ impl Nfvo {
             ssh_keys: &ask.ssh_keys,
             pnfs: &ask.pnfs,
             pnfds: &pnfds,
+            foreign: &foreign,
             op,
             generation: self.vnfm.store().generation(),
             late: false,
@@ -489,8 +493,13 @@ pub(super) fn put_deaths(tx: &mut Tx<'_>, deaths: &[(VnfId, Operation)], stoppin
         let Some(body) = &inst.body else { continue };
         let held = tx.get::<Reservation>(vnf)?.map(|r| r.placed).unwrap_or_default();
         let package: Option<VnfPackage> = tx.get(&inst.package)?;
-        let plan = plan_vnf_terminate(body, &held, death.id, stopping);
-        let plan = coordinated(package.as_ref(), &body.flavour, OpKind::Terminate, plan);
+        let plan = match tx.get::<ForeignVnf>(vnf)? {
+            Some(f) => abroad::terminate(&f, death.id, stopping),
+            None => {
+                let plan = plan_vnf_terminate(body, &held, death.id, stopping);
+                coordinated(package.as_ref(), &body.flavour, OpKind::Terminate, plan)
+            }
+        };
         let child = Operation { steps: plan.len() as u32, ..death.clone() };
         inst.op = Some(child.id);
         tx.put(&inst)?;
@@ -510,7 +519,10 @@ pub(super) fn put_births(tx: &mut Tx<'_>, births: &[(Operation, VnfInstance)], m
     for (package, n) in &users {
         use_package(tx, *package, *n)?;
     }
-    births.iter().zip(members).try_for_each(|((child, inst), m)| put_plan(tx, child, inst, &m.plan))
+    births.iter().zip(members).try_for_each(|((child, inst), m)| {
+        m.abroad.iter().try_for_each(|f| tx.put(f))?;
+        put_plan(tx, child, inst, &m.plan)
+    })
 }
 
 /// In a transaction: one more user of a descriptor, or one less.

@@ -63,6 +63,10 @@ pub fn plan(
     };
     let mut faults = Vec::new();
     let mut out = Vec::new();
+    let elsewhere = |member: &SmolStr| {
+        let of = members.iter().find(|m| m.profile == *member).and_then(|m| m.abroad.as_ref())?;
+        Some(format!("VNF {member} is managed by VNFM {}: its ports are not on this box's switch", of.vnfm))
+    };
     for (id, p) in paths {
         let hops = p.hops.iter().map(|h| ChainHop {
             name: h.entry.member.clone(),
@@ -88,7 +92,9 @@ pub fn plan(
             drain_s: p.drain_s.unwrap_or(DRAIN_S),
             handover: None,
         };
-        let mut why = obstacles(&chain, &bodies, segments);
+        let on = p.hops.iter().map(|h| &h.entry.member).chain([&p.from.member, &p.to.member]);
+        let mut why: Vec<String> = on.filter_map(elsewhere).collect();
+        why.extend(obstacles(&chain, &bodies, segments));
         why.extend(many_ends(&chain, segments, tunnels));
         if !why.is_empty() {
             faults.push(Fault::invalid(format!("path {} cannot be a chain", p.id)).with_reasons(why));

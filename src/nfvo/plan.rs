@@ -16,6 +16,7 @@ use crate::model::order::Order as _;
 use crate::model::tree::set;
 use crate::{
     model::{
+        abroad::{ForeignVnf, ForeignVnfm},
         chain::Chain,
         error::{Fault, Result},
         id::{NfpId, OpId, SegmentId},
@@ -30,7 +31,10 @@ use crate::{
     },
     sdn::link,
     vim::network::{LinkOf, Stations, Wish, plan_segment},
-    vnfm::plan::{Ask, Attachment, Fabric, MOST, Steps, VnfPlan, fresh_uuid, instantiate as plan_vnf},
+    vnfm::{
+        abroad::{entrust, manager, plan as plan_abroad},
+        plan::{Ask, Attachment, Fabric, MOST, Steps, VnfPlan, fresh_uuid, instantiate as plan_vnf},
+    },
 };
 
 /// What is to be instantiated.
@@ -46,6 +50,8 @@ pub struct NsAsk<'a> {
     /// What the request says of physical boxes, and their descriptors that are onboarded.
     pub pnfs: &'a [NsPnf],
     pub pnfds: &'a BTreeMap<SmolStr, PnfDescriptor>,
+    /// Foreign VNFMs, which have the VNFs that are in their charge.
+    pub foreign: &'a [ForeignVnfm],
     pub op: OpId,
     pub generation: u64,
     /// The service's links are up: its VNFs come to them.
@@ -60,6 +66,8 @@ pub struct MemberPlan {
     pub op: OpId,
     pub undo_op: OpId,
     pub plan: VnfPlan,
+    /// A foreign VNFM has it.
+    pub abroad: Option<ForeignVnf>,
 }
 
 pub struct NsPlan {
@@ -200,24 +208,26 @@ pub(super) fn plan_member(
     }
     let params = ask.member_params.get(&member.id).map_or_else(|| ask.params.clone(), |own| overlay(ask.params, own));
     let op = OpId(fresh_uuid(dice));
-    let plan = plan_vnf(
-        &Ask {
-            instance: &instance,
-            package,
-            flavour,
-            level: member.level.as_ref().unwrap_or(&flavour.default_level),
-            attach: &attach,
-            params,
-            ssh_keys: ask.ssh_keys.to_vec(),
-            op,
-            generation: ask.generation,
-            short_name: short,
-            late: ask.late,
-        },
-        fabric,
-        dice,
-    )?;
-    Ok(MemberPlan { profile: member.id.clone(), after: member.after.clone(), instance, op, undo_op: OpId(fresh_uuid(dice)), plan })
+    let manager = manager(ask.foreign, vnfd)?;
+    let abroad = manager.map(|m| entrust(&mut instance, m));
+    let vnf_ask = Ask {
+        instance: &instance,
+        package,
+        flavour,
+        level: member.level.as_ref().unwrap_or(&flavour.default_level),
+        attach: &attach,
+        params,
+        ssh_keys: ask.ssh_keys.to_vec(),
+        op,
+        generation: ask.generation,
+        short_name: short,
+        late: ask.late,
+    };
+    let plan = match manager {
+        Some(m) => plan_abroad(&vnf_ask, m, fabric, dice)?,
+        None => plan_vnf(&vnf_ask, fabric, dice)?,
+    };
+    Ok(MemberPlan { profile: member.id.clone(), after: member.after.clone(), instance, op, undo_op: OpId(fresh_uuid(dice)), plan, abroad })
 }
 
 /// Members such that each comes after those it depends on; in the descriptor's order otherwise.

@@ -6,7 +6,7 @@ use super::Nfvo;
 use crate::{
     lcm::{
         engine::usual_lane,
-        port::{Lane, Outcome, Runner, StepCx},
+        port::{Lane, Outcome, Runner, StepCx, WakeKey},
     },
     model::{
         error::Result,
@@ -65,10 +65,14 @@ impl Runner for Steps {
         }
     }
 
-    /// A service's cancellation reaches the members under way, a VNF's what it asks of the VNF.
+    /// A service's cancellation reaches the members under way, a VNF's what it asks of the VNF, and those who follow what is
+    /// done abroad.
     fn cancelled(&self, op: &Operation, mode: CancelMode) {
-        let Target::Ns(_) = op.target else { return self.nfvo.vnfm.told_to_cancel(op.id) };
         let Ok(engine) = self.nfvo.vnfm.engine() else { return };
+        let Target::Ns(_) = op.target else {
+            self.nfvo.vnfm.told_to_cancel(op.id);
+            return engine.wake(WakeKey::Op(op.id));
+        };
         let store = self.nfvo.vnfm.store();
         let steps = store.list_under::<PlanStep>(&op.id).unwrap_or_default();
         for id in super::accept::children(&steps) {

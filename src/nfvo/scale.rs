@@ -143,6 +143,7 @@ impl Nfvo {
             let base = member_params.entry(member.clone()).or_default();
             *base = overlay(base, over);
         }
+        let foreign = vnfm.foreign(ns.project)?;
         let ns_ask = NsAsk {
             ns,
             flavour,
@@ -152,6 +153,7 @@ impl Nfvo {
             ssh_keys: &ns.ssh_keys,
             pnfs: &ns.pnfs,
             pnfds: &BTreeMap::new(),
+            foreign: &foreign,
             op,
             generation: store.generation(),
             late: true,

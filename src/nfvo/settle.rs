@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::accept::{children, use_pnfd};
 use crate::{
     model::{
+        abroad::ForeignVnf,
         chain::Chain,
         error::{Fault, Result},
         id::{NsId, OpId, VnfId, VnfPkgId},
@@ -135,6 +136,7 @@ fn drop_members(tx: &mut Tx<'_>, inst: &mut NsInstance, op: &Operation) -> Resul
         use_package(tx, v.package, -1)?;
         tx.delete::<Reservation>(&vnf)?;
         tx.delete::<OwnEndpoints>(&vnf)?;
+        tx.delete::<ForeignVnf>(&vnf)?;
         tx.delete::<VnfInstance>(&vnf)?;
         gone.push(vnf);
     }
@@ -161,6 +163,7 @@ fn clear(tx: &mut Tx<'_>, inst: &mut NsInstance) -> Result<()> {
         }
         tx.delete::<Reservation>(&m.vnf)?;
         tx.delete::<OwnEndpoints>(&m.vnf)?;
+        tx.delete::<ForeignVnf>(&m.vnf)?;
         tx.delete::<VnfInstance>(&m.vnf)?;
     }
     for (package, n) in users {

@@ -22,6 +22,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    abroad::Abroad,
     access::Access,
     api::{
         self, Services,
@@ -280,6 +281,8 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     let tellers = own::indicators::Indicators::start(granted.clone(), services.notify.clone(), INDICATORS);
     let told = tellers.clone();
     indicators.on_own(move |vnf| told.told(vnf));
+    let abroad = Abroad::new(services.notify.clone());
+    granted.connect_managers(abroad.clone());
     let granter = granter(granted, &services);
     let mut server = Server::new((&config.limits).into(), config.limits.connections as usize);
     for l in &config.listen {
@@ -344,6 +347,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     errands.stop();
     tellers.stop();
     granter.stop();
+    abroad.stop();
     notifier.stop();
     let _ = std::fs::remove_file(&socket);
     tracing::info!("stopped");

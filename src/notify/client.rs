@@ -13,7 +13,7 @@ use hyper::{
     HeaderMap, Method, Request, Response, Uri,
     body::{Bytes, Incoming},
     client::conn::http1::{self, SendRequest},
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, IF_RANGE, LOCATION, RANGE, RETRY_AFTER},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, IF_RANGE, LINK, LOCATION, RANGE, RETRY_AFTER},
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -105,6 +105,8 @@ pub struct Heard {
     pub location: Option<String>,
     /// Seconds of its `Retry-After`; one that is a date is passed over.
     pub retry_after: Option<u64>,
+    /// The same of the next page of a list, as a `Link` has it.
+    pub next: Option<String>,
     pub body: Bytes,
 }
 
@@ -176,9 +178,10 @@ impl Line {
         let status = response.status().as_u16();
         let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok()).and_then(|l| self.target.path_of(l));
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|r| r.to_str().ok()?.trim().parse().ok());
+        let next = response.headers().get(LINK).and_then(|l| l.to_str().ok()).and_then(next_of).and_then(|l| self.target.path_of(l));
         let body = Limited::new(response.into_body(), self.most).collect().await.map_err(|e| format!("the answer broke off: {e}"))?;
         self.open = Some(sender);
-        Ok(Heard { status, location, retry_after, body: body.to_bytes() })
+        Ok(Heard { status, location, retry_after, next, body: body.to_bytes() })
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, String> {
@@ -194,6 +197,20 @@ impl Line {
             .await
             .map_err(|e| format!("no TLS with {}: {e}", at.host))?;
         handshake(tls).await
+    }
+}
+
+/// The target of the link whose relation is `next` (RFC 8288).
+fn next_of(links: &str) -> Option<&str> {
+    let mut rest = links;
+    loop {
+        // A target may have commas and semicolons of its own.
+        let (target, after) = rest.split_once('<')?.1.split_once('>')?;
+        let (params, more) = after.split_once('<').map_or((after, ""), |(p, _)| (p, &after[p.len()..]));
+        if params.split([';', ',']).any(|p| matches!(p.trim(), "rel=\"next\"" | "rel=next")) {
+            return Some(target);
+        }
+        rest = more;
     }
 }
 
@@ -382,6 +399,18 @@ async fn fetch_token(line: &mut Line, basic: &HeaderValue) -> Result<(HeaderValu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_page_is_found_among_links_whatever_is_in_their_targets() {
+        for (links, next) in [
+            ("<https://a/v?x=1,2;3>; rel=\"next\"", Some("https://a/v?x=1,2;3")),
+            ("</first>; rel=\"first\", </v?filter=(eq,a,b)&p=2>; title=x; rel=next", Some("/v?filter=(eq,a,b)&p=2")),
+            ("</first>; rel=first", None),
+            ("", None),
+        ] {
+            assert_eq!(next_of(links), next, "{links}");
+        }
+    }
 
     #[test]
     fn targets_are_absolute_http_uris_without_credentials() {

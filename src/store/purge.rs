@@ -50,7 +50,9 @@ impl Table {
             | Table::Indicator
             | Table::OwnEndpoints
             | Table::Errand
-            | Table::Wanting => Part::Services,
+            | Table::Wanting
+            | Table::ForeignVnf
+            | Table::AbroadErrand => Part::Services,
             Table::Secret
             | Table::Token
             | Table::Host
@@ -65,7 +67,8 @@ impl Table {
             | Table::CentralNfvo
             | Table::HostNet
             | Table::ElementListener
-            | Table::CapacityThreshold => Part::Configuration,
+            | Table::CapacityThreshold
+            | Table::ForeignVnfm => Part::Configuration,
             Table::Audit => Part::Trail,
         }
     }

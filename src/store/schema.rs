@@ -11,6 +11,7 @@ use super::{
     tx::Tx,
 };
 use crate::model::{
+    abroad::{AbroadErrand, ForeignVnf, ForeignVnfm},
     access::{Account, AuditEnds, AuditEntry, Project, Role, Token},
     alarm::{Alarm, AlarmList},
     artefact::Artefacts,
@@ -82,6 +83,9 @@ records! {
     OwnEndpoints, OwnEndpoints, 1, VnfId, |r| r.vnf;
     Errand, Errand, 1, (OpId, u32), |r| (r.op, r.step);
     SnapshotOwner, SnapshotOwner, 1, SnapshotId, |r| r.snapshot;
+    ForeignVnfm, ForeignVnfm, 1, SmolStr, |r| r.account.clone();
+    ForeignVnf, ForeignVnf, 1, VnfId, |r| r.vnf;
+    AbroadErrand, AbroadErrand, 1, (OpId, u32), |r| (r.op, r.index);
     GivenGrant, GivenGrant, 1, Uuid, |r| r.id;
     Wanting, Wanting, 1, Uuid, |r| r.grant, |b, a, _| Ok(news::of_wanting(b, a));
     Facts, Observed, 1, (), |_r| ();

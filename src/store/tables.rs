@@ -98,13 +98,19 @@ pub enum Table {
     Brought,
     /// Where VNFs' own interfaces are, as somebody told.
     OwnEndpoints,
+    /// Foreign VNFMs, which are driven.
+    ForeignVnfm,
+    /// VNFs of services that they manage.
+    ForeignVnf,
+    /// How far steps are with what they ask of them.
+    AbroadErrand,
     /// What operations ask of VNFs themselves.
     Errand,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 45] = [
+    pub const ALL: [Table; 50] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -151,6 +157,9 @@ impl Table {
         Table::CapacityThreshold,
         Table::Brought,
         Table::OwnEndpoints,
+        Table::ForeignVnfm,
+        Table::ForeignVnf,
+        Table::AbroadErrand,
         Table::Errand,
     ];
 
@@ -204,6 +213,9 @@ impl Table {
             Table::Brought => 0x55,
             Table::OwnEndpoints => 0x58,
             Table::Errand => 0x56,
+            Table::ForeignVnfm => 0x59,
+            Table::ForeignVnf => 0x5a,
+            Table::AbroadErrand => 0x5b,
         }
     }
 
@@ -256,6 +268,9 @@ impl Table {
             Table::CapacityThreshold => "capacity threshold",
             Table::Brought => "fetched package",
             Table::OwnEndpoints => "VNF endpoints",
+            Table::ForeignVnfm => "foreign VNFM",
+            Table::ForeignVnf => "foreign VNF",
+            Table::AbroadErrand => "errand abroad",
             Table::Errand => "errand",
         }
     }
@@ -322,6 +337,9 @@ mod tests {
             (0x55, "fetched package"),
             (0x58, "VNF endpoints"),
             (0x56, "errand"),
+            (0x59, "foreign VNFM"),
+            (0x5a, "foreign VNF"),
+            (0x5b, "errand abroad"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 use tracing::info;
 
 use super::{
-    Vnfm,
+    Vnfm, abroad,
     coordinate::coordinated,
     grant::{Snapshot, check_quota, claim_facts},
     owned::{Wanted, put_ask},
@@ -338,7 +338,11 @@ impl Vnfm {
     /// A termination by the service it belongs to, under an id that was planned for it: asking again
     /// finds the one that was made.
     pub fn terminate_as(&self, id: VnfId, op_id: OpId, parent: OpId) -> Result<Operation> {
+        let abroad = self.abroad(id)?;
         self.act_as(id, op_id, Some(parent), OpKind::Terminate, String::new(), |inst, held, op| {
+            if let Some(f) = &abroad {
+                return Ok(abroad::terminate(f, op, Stopping::AtOnce));
+            }
             inst.body
                 .as_ref()
                 .map(|b| plan::terminate(b, held, op, Stopping::AtOnce))

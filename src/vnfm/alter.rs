@@ -179,6 +179,9 @@ impl Vnfm {
         let flavour: &Flavour = vnfd_of(&package)?
             .flavour(&body.flavour)
             .ok_or_else(|| Fault::conflict(format!("package {} has no flavour {} any more", package.id, body.flavour)))?;
+        if let Some(f) = self.abroad(inst.id)? {
+            return self.plan_abroad(&f, inst, body, flavour, what, op);
+        }
         let nowhere = BTreeMap::new();
         let ask = Ask {
             instance: inst,

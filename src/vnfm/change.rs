@@ -98,7 +98,15 @@ fn move_aspect(goal: &mut Goal, flavour: &Flavour, a: &Aspect, to: u32) -> Resul
 
 /// What a request to scale means for a VNF that is as `body` says.
 pub fn goal(flavour: &Flavour, body: &Body, to: &ScaleTo) -> Result<Goal> {
-    let mut goal = Goal { counts: counts(body, flavour), scale: body.scale.clone(), level: body.level.clone() };
+    goal_from(Goal { counts: counts(body, flavour), scale: body.scale.clone(), level: body.level.clone() }, flavour, to)
+}
+
+/// The same where no guest is here to be counted: by the levels that the VNF is at.
+pub(super) fn goal_abroad(flavour: &Flavour, body: &Body, to: &ScaleTo) -> Result<Goal> {
+    goal_from(same_goal(flavour, body)?, flavour, to)
+}
+
+fn goal_from(mut goal: Goal, flavour: &Flavour, to: &ScaleTo) -> Result<Goal> {
     match to {
         ScaleTo::Steps { aspect: id, out, steps } => {
             let a = aspect(flavour, id)?;

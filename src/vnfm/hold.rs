@@ -45,7 +45,8 @@ fn guests_of(step: &Step) -> Vec<VnfcId> {
             | VnfStep::Package(_)
             | VnfStep::Ask(_)
             // Whether a guest runs is nothing to it.
-            | VnfStep::Move(_) => Vec::new(),
+            | VnfStep::Move(_)
+            | VnfStep::Abroad(_) => Vec::new(),
         },
         Step::Pf(PfStep::Unplug { user, .. } | PfStep::Plug(user)) => vec![user.guest],
         Step::Pf(PfStep::Reload(_) | PfStep::Restore(_)) | Step::Ns(_) => Vec::new(),

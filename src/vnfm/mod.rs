@@ -6,6 +6,7 @@
 //! * `place`   wishes for hardware to placement and back
 //! * `change`  pure: what scaling and healing add to the guests and take from them
 //! * `alter`   takes a request to scale or to heal
+//! * `abroad`  members of services that a foreign VNFM has
 //! * `connect` external connection points that come to other links
 //! * `remake` the VNF comes to another flavour, or another package
 //! * `grant`   whether the box has room for plans, and the project leave
@@ -39,6 +40,7 @@
 //!
 //! Owns `Vnfm`, which the rest of the box talks to. Never: HTTP, network services.
 
+pub mod abroad;
 pub mod accept;
 mod affinity;
 pub mod alter;
@@ -138,6 +140,8 @@ pub struct Vnfm {
     asks: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// Told of what operations ask of VNFs themselves.
     errands: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// By whom foreign VNFMs are asked, handed over at start.
+    managers: OnceLock<Arc<dyn abroad::port::Managers>>,
     /// Switches outside the box, handed over at start.
     outside: OnceLock<Arc<Outside>>,
     /// The host goes down: no guest is started by a look at it any more.
@@ -192,6 +196,7 @@ impl Vnfm {
             outside: OnceLock::new(),
             asks: OnceLock::new(),
             errands: OnceLock::new(),
+            managers: OnceLock::new(),
             patience: Mutex::default(),
             floats: Mutex::default(),
             unpacking: Mutex::default(),

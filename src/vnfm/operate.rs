@@ -2,7 +2,7 @@
 //! steps themselves.
 
 use super::{
-    Vnfm,
+    Vnfm, abroad,
     accept::body_of,
     plan::{Steps, ready_step},
 };
@@ -28,8 +28,12 @@ impl Vnfm {
             }
             RunState::Stopped => OpKind::Stop,
         };
+        let abroad = self.abroad(id)?;
         let op = self.act(id, kind, request, |inst, _, op| {
             let body = body_of(inst)?;
+            if let Some(f) = &abroad {
+                return Ok(abroad::operate(f, op, to, stopping));
+            }
             let flavour = package.vnfd.as_ref().and_then(|v| v.flavour(&body.flavour));
             Ok(plan_operate(body, flavour, to, stopping, op))
         })?;
@@ -43,6 +47,7 @@ impl Vnfm {
     /// thing, it is an OPERATE to STARTED (`OpKind::Start`): that is what the VNF was before and is after, and
     /// a rollback leads there too.
     pub fn reboot(&self, id: VnfId, which: &[VnfcId], stopping: Stopping, request: String) -> Result<Operation> {
+        self.check_here(id, "a reboot")?;
         let inst: VnfInstance = self.store.require(&id)?;
         let package: VnfPackage = self.store.require(&inst.package)?;
         self.check_accel()?;

@@ -90,6 +90,7 @@ impl Vnfm {
             VnfStep::Redefine { before, after } => self.redefine(before, after)?,
             VnfStep::Grow { vnfc, disk, to } => self.grow(*vnfc, *disk, *to)?,
             VnfStep::Rewrite { after, .. } => self.make_medium(after)?,
+            VnfStep::Abroad(s) => return self.run_abroad(cx, s),
             VnfStep::Shed(s) => self.shed(s)?,
             VnfStep::Package(p) => self.check_there(&p.after)?,
             VnfStep::Ask(what) => return self.ask_own(cx, what),
@@ -127,6 +128,7 @@ impl Vnfm {
             VnfStep::Redefine { before, after } => self.redefine(after, before)?,
             VnfStep::Rewrite { before, .. } => self.make_medium(before)?,
             VnfStep::Shed(s) => self.unshed(s)?,
+            VnfStep::Abroad(s) => return self.undo_abroad(cx, s),
             VnfStep::Image(_)
             | VnfStep::Ready { .. }
             | VnfStep::Attach(_)

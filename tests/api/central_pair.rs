@@ -16,56 +16,63 @@ use crate::{
 };
 
 /// A box in a folder of its own.
-struct Site {
+pub struct Site {
     dir: tempfile::TempDir,
-    port: u16,
+    pub port: u16,
 }
 
 impl Site {
-    fn new(points: &str, more: &str) -> Site {
-        let dir = tempfile::tempdir().expect("dir");
-        let port = free_port();
+    pub fn new(points: &str, more: &str) -> Site {
+        let site = Site { dir: tempfile::tempdir().expect("dir"), port: free_port() };
+        site.configure(points, more);
+        site
+    }
+    /// As from its next start on.
+    pub fn configure(&self, points: &str, more: &str) {
+        let (dir, port) = (&self.dir, self.port);
         let text = format!(
             "data_dir = \"{0}/data\"\nrun_dir = \"{0}/run\"\n[[listen]]\naddress = \"127.0.0.1:{port}\"\nreference_points = [{points}]\n[sim]\nenabled = true\n{more}",
             dir.path().display()
         );
         fs::write(dir.path().join("bothy.toml"), text).expect("config");
-        Site { dir, port }
     }
-    fn at(&self) -> &Path {
+    pub fn at(&self) -> &Path {
         self.dir.path()
     }
-    fn onboard(&self) -> String {
-        let file = ready_when_it_runs("descriptors/vcpe/vcpe-web", self.at());
+    pub fn onboard_one(&self, folder: &str) {
+        let file = ready_when_it_runs(folder, self.at());
         let o = run(self.at(), &["vnfpkg", "onboard", &file]);
         assert!(o.status.success(), "{o:?}");
+    }
+    fn onboard(&self) -> String {
+        self.onboard_one("descriptors/vcpe/vcpe-web");
         cli(self.at(), &["vnfpkg", "list"])[0]["vnfdId"].as_str().expect("vnfdId").to_owned()
     }
 }
 
 /// The VNFM, as its NFVO calls it.
-struct Vnfm {
-    port: u16,
-    token: String,
+pub struct Vnfm {
+    pub port: u16,
+    pub token: String,
 }
 
 impl Vnfm {
-    fn show(&self, path: &str) -> Value {
+    pub fn show(&self, path: &str) -> Value {
         let r = https(self.port, &self.token, &format!("GET {path}"), "");
         assert_eq!(r.status, 200, "{path}: {}", r.body);
         r.json()
     }
-    fn make(&self, vnfd: &str) -> String {
+    pub fn make(&self, vnfd: &str) -> String {
         let r = https(self.port, &self.token, "POST /vnflcm/v2/vnf_instances", &json!({"vnfdId": vnfd}).to_string());
         assert_eq!(r.status, 201, "{}", r.body);
         format!("/vnflcm/v2/vnf_instances/{}", r.json()["id"].as_str().expect("id"))
     }
-    fn begin(&self, path: &str, body: Value) -> String {
+    pub fn begin(&self, path: &str, body: Value) -> String {
         let r = https(self.port, &self.token, &format!("POST {path}"), &body.to_string());
         assert_eq!(r.status, 202, "{path}: {}", r.body);
         r.header("location").expect("location").to_owned()
     }
-    fn until(&self, op: &str, done: impl Fn(&Value) -> bool) -> Value {
+    pub fn until(&self, op: &str, done: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
             let v = self.show(op);
@@ -76,8 +83,8 @@ impl Vnfm {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
-    fn over(&self, op: &str) -> Value {
-        self.until(op, |v| !["STARTING", "PROCESSING"].contains(&v["operationState"].as_str().expect("state")))
+    pub fn over(&self, op: &str) -> Value {
+        self.until(op, |v| !["STARTING", "PROCESSING", "ROLLING_BACK"].contains(&v["operationState"].as_str().expect("state")))
     }
 }
 

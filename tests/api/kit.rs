@@ -14,7 +14,7 @@ use crate::{
     schema,
 };
 
-fn repo() -> &'static Path {
+pub fn repo() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

@@ -56,4 +56,5 @@ mod tacker;
 mod trunk;
 mod update;
 mod vnf_snapshots;
+mod vnfm_pair;
 mod zero_touch;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bothy::{
+    abroad::Abroad,
     access::{Access, Settings as AccessSettings},
     api::{
         self, Services,
@@ -169,6 +170,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     };
     let often =
         central::Settings { pause: Duration::from_millis(20), longest: Duration::from_millis(200), offline: Box::new(move || offline) };
+    core.vnfm().connect_managers(Abroad::new(services.notify.clone()));
     let granter = Granter::start(core.vnfm().clone(), services.notify.clone(), often);
     let often = own::Settings { pause: Duration::from_millis(20), longest: Duration::from_millis(200) };
     let errands = Errands::start(core.vnfm().clone(), services.notify.clone(), often);

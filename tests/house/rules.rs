@@ -39,6 +39,8 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("central", &["model", "sol", "notify", "vnfm"]),
     // The client of VNFs' own interfaces: it asks, and what an answer means is the VNFM's to say.
     ("own", &["model", "sol", "notify", "vnfm"]),
+    // The client of foreign VNFMs: what is asked next, and what an answer means, is said behind its port.
+    ("abroad", &["model", "sol", "notify", "vnfm::abroad::port"]),
     // Files and signatures of TLS, for all who are at one end of it.
     ("tls", &[]),
     // What may be believed is pure; keys and files are behind `ztp::port`, and in `node`.
@@ -76,6 +78,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "node",
         &[
+            "abroad",
             "access",
             "api",
             "backup",
@@ -147,11 +150,11 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
         ],
         "planners and handlers decide; the host's calls are for adapters",
     ),
-    ("tokio", &["api", "notify", "central", "own", "hub", "node", "cli"], "async at the shell, plain code in the core"),
+    ("tokio", &["api", "notify", "central", "own", "abroad", "hub", "node", "cli"], "async at the shell, plain code in the core"),
     ("axum", &["api", "cli/client.rs"], "HTTP ends at the API"),
     // Subscribers are called from `notify`.
     // Bootstrap servers are met before there is an API.
-    ("hyper", &["api", "notify", "central", "own", "hub", "cli", "node/ztp"], "HTTP ends at the API"),
+    ("hyper", &["api", "notify", "central", "own", "abroad", "hub", "cli", "node/ztp"], "HTTP ends at the API"),
     ("rustls", &["api", "notify", "hub", "cli", "node/ztp", "tls"], "TLS ends at the API"),
     (
         "serde_json",
@@ -168,6 +171,7 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
             "libvirt/agent.rs",
             "central",
             "own",
+            "abroad",
             // What boxes say of their health.
             "hub",
             "ztp",

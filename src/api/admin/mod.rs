@@ -37,6 +37,7 @@ mod tls;
 mod tokens;
 mod update;
 mod usage;
+mod vnfms;
 mod zero_touch;
 
 use super::{
@@ -161,6 +162,10 @@ pub fn routes() -> Routes {
         .put("/bothy/v1/nfvos/{name}", nfvos::set)
         .delete("/bothy/v1/nfvos/{name}", nfvos::delete)
         .post("/bothy/v1/nfvos/{name}/packages", nfvos::fetch)
+        .get("/bothy/v1/vnfms", vnfms::all)
+        .get("/bothy/v1/vnfms/{name}", vnfms::one)
+        .put("/bothy/v1/vnfms/{name}", vnfms::set)
+        .delete("/bothy/v1/vnfms/{name}", vnfms::delete)
         .get("/bothy/v1/projects", projects::all)
         .post("/bothy/v1/projects", projects::create)
         .get("/bothy/v1/projects/{id}", projects::one)

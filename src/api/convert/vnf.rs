@@ -112,7 +112,8 @@ pub fn member(v: &VnfInstance, around: &Around<'_>) -> NsVnfInstance {
         vnfd_version: v.vnfd_version.to_string(),
         vnf_pkg_id: v.package.to_string(),
         vnf_configurable_properties: pairs(&v.configurable),
-        vim_id: Some(VIM.into()),
+        // One without guests here is a foreign VNFM's, which has a VIM of its own.
+        vim_id: v.body.as_ref().is_none_or(|b| !b.vnfcs.is_empty()).then(|| VIM.into()),
         instantiation_state: state(v),
         instantiated_vnf_info: info(v, around),
         metadata: pairs(&v.metadata),

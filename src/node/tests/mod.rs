@@ -2,6 +2,7 @@
 
 use crate::model::{id::VnfcId, vnf::VnfInstance};
 
+mod abroad;
 mod act;
 mod alarms;
 mod alter;

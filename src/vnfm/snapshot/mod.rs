@@ -146,6 +146,7 @@ impl Vnfm {
     fn prepared(&self, op: OpId, vnf: VnfId, id: SnapshotId, what: &Asked<'_>, request: &str) -> Result<Ready> {
         let inst: VnfInstance = self.store.require(&vnf)?;
         inst.check_free()?;
+        self.check_here(vnf, "a snapshot")?;
         let body = body_of(&inst)?;
         let mut record = self.find_snapshot(id)?;
         record.check_free()?;

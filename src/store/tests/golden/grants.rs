@@ -2,6 +2,7 @@
 
 use super::{Golden, fault, id};
 use crate::model::{
+    abroad::{AbroadErrand, ErrandState, ForeignVnf, ForeignVnfm, OccAct},
     central::{Asking, Brought, CentralNfvo, GrantAsk, Resources, SnapshotOwner},
     error::Kind,
     grant::{AskedIds, Decision, GivenGrant, Promised, Resource, ResourceKind, Wanting},
@@ -61,6 +62,34 @@ pub(super) fn check(g: &Golden) {
     };
     g.check("nfvo", &nfvo);
     g.check("nfvo-open", &CentralNfvo { auth: None, ..nfvo });
+    let vnfm = ForeignVnfm {
+        account: "east".into(),
+        id: id(62),
+        project: ProjectId::DEFAULT,
+        api_root: "https://east/x".into(),
+        auth: Some(Auth::Certificate),
+        vnfm_info: vec!["i".into()],
+        vnfds: vec!["d".into()],
+        vim: Some("v".into()),
+        networks: vec![("wan".into(), "net-1".into())],
+        created: Stamp(8),
+        revision: 3,
+    };
+    g.check("vnfm", &vnfm);
+    let abroad = ForeignVnf { vnf: VnfId(id(20)), vnfm: "east".into(), name: "s-v".into(), remote: Some("7".into()) };
+    g.check("vnf-abroad", &abroad);
+    let occ = || "o".into();
+    let undoing = |act| ErrandState::Undoing { occ: occ(), act };
+    for (name, state) in [
+        ("asking", ErrandState::Asking { before: vec!["a".into()] }),
+        ("asked", ErrandState::Asked { occ: occ() }),
+        ("retry", undoing(OccAct::Retry)),
+        ("rollback", undoing(OccAct::Rollback)),
+        ("fail", undoing(OccAct::Fail)),
+        ("cancel", undoing(OccAct::Cancel(true))),
+    ] {
+        g.check(format!("errand-{name}"), &AbroadErrand { op: OpId(id(22)), index: 300, attempt: 2, state });
+    }
     g.check("snapshot-owner", &SnapshotOwner { snapshot: SnapshotId(id(41)), account: "orch".into() });
     let resource = |kind| Resource { id: "r".into(), kind, vdu: Some("v".into()), template: "t".into() };
     for (name, state) in [

@@ -5,6 +5,7 @@ use super::{
     instance::{body, chain_way, changed_chain, given_vf, given_whole, held_guest, placed, pnf},
     *,
 };
+use crate::model::abroad::{self, AbroadLink, AbroadStep, AbroadTask};
 
 pub(super) fn check(g: &Golden) {
     let (of_vnf, of_ns) = (Target::Vnf(VnfId(id(20))), Target::Ns(NsId(id(21))));
@@ -189,6 +190,17 @@ pub(super) fn steps() -> Vec<(&'static str, Step)> {
     let ready = |rule| VnfStep::Ready { vnfc: guest, rule, grace_s: 300, addresses: vec!["10.1.0.5".parse().expect("ip")] };
     let medium = |medium| MediaSpec { vnfc: guest, vnf: VnfId(id(20)), medium, label: Some("L".into()) };
     let media = |of| VnfStep::Medium(medium(of));
+    let abroad = |task| VnfStep::Abroad(Box::new(AbroadStep { vnf: VnfId(id(20)), vnfm: "east".into(), task }));
+    let link = AbroadLink {
+        cp: "c".into(),
+        segment,
+        resource: "net-1".into(),
+        mac: Some("52:54:00:00:00:01".parse().expect("a MAC")),
+        addresses: vec!["10.1.0.5".parse().expect("ip")],
+    };
+    let own = AbroadLink { mac: None, addresses: Vec::new(), ..link.clone() };
+    let params = vec![("p".into(), Param::Bool(true))];
+    let start = abroad::Start { flavour: "f".into(), level: "l".into(), vim: Some("v".into()), links: vec![link, own], params };
     let vnf = [
         ("segment", VnfStep::Segment(segment)),
         ("image", VnfStep::Image(base.clone())),
@@ -235,6 +247,15 @@ pub(super) fn steps() -> Vec<(&'static str, Step)> {
         ("package", VnfStep::Package(Box::new(package_change()))),
         ("coordinate", VnfStep::Ask(Box::new(super::own::coordinate()))),
         ("configure", VnfStep::Ask(Box::new(crate::model::own::What::Configure))),
+        ("abroad-make", abroad(AbroadTask::Make)),
+        ("abroad-instantiate", abroad(AbroadTask::Instantiate(Box::new(start)))),
+        ("abroad-terminate", abroad(AbroadTask::Terminate { graceful_s: Some(60) })),
+        ("abroad-drop", abroad(AbroadTask::Drop)),
+        ("abroad-scale", abroad(AbroadTask::Scale { aspect: "a".into(), out: true, steps: 2 })),
+        ("abroad-level", abroad(AbroadTask::ScaleToLevel { level: Some("l".into()), aspects: vec![("a".into(), 3)] })),
+        ("abroad-heal", abroad(AbroadTask::Heal { anew: true })),
+        ("abroad-start", abroad(AbroadTask::Operate { run: RunState::Started, graceful_s: None })),
+        ("abroad-stop", abroad(AbroadTask::Operate { run: RunState::Stopped, graceful_s: Some(9) })),
     ];
     let (vnf_id, op) = (VnfId(id(20)), OpId(id(24)));
     let ns = [

@@ -1,0 +1,84 @@
+//! Foreign VNFMs: which accounts are such, and where VNFs of services are driven there.
+//!
+//! One account says who asks for grants, and whose VNFs are asked for: what is granted is held as long as these need it.
+
+use smol_str::SmolStr;
+
+use super::{Access, Caller};
+use crate::model::order::Order as _;
+use crate::{
+    model::{
+        abroad::{ForeignVnf, ForeignVnfm},
+        access::Account,
+        error::{Fault, Result},
+    },
+    store::Durability,
+};
+
+/// The built-in role of such an account.
+pub const ROLE: &str = "vnfm";
+
+impl Access {
+    pub fn vnfms(&self, by: &Caller) -> Vec<ForeignVnfm> {
+        let d = self.directory();
+        let mut all: Vec<ForeignVnfm> = d.vnfms.values().filter(|m| by.sees(m.project)).cloned().collect();
+        all.order_by(|a, b| a.account.cmp(&b.account));
+        all
+    }
+
+    pub fn vnfm(&self, by: &Caller, name: &str) -> Result<ForeignVnfm> {
+        self.vnfms(by).into_iter().find(|m| m.account == name).ok_or_else(|| absent(name))
+    }
+
+    /// Makes one or replaces it; its project, its revision and what it was made of before are seen to here.
+    pub fn set_vnfm(&self, by: &Caller, m: &ForeignVnfm) -> Result<ForeignVnfm> {
+        self.change(
+            Durability::Barrier,
+            |d| {
+                let a: &Account = d
+                    .accounts
+                    .get(&m.account)
+                    .filter(|a| by.sees(a.project))
+                    .ok_or_else(|| Fault::not_found(format!("there is no account '{}'", m.account)))?;
+                if !a.roles.iter().any(|r| r == ROLE) {
+                    return Err(Fault::conflict(format!("'{}' has not the role '{ROLE}': give it that role first", a.name)));
+                }
+                let before = d.vnfms.get(&m.account);
+                let (created, revision) = before.map_or((m.created, 1), |b| (b.created, b.revision + 1));
+                Ok(ForeignVnfm { project: a.project, created, revision, ..m.clone() })
+            },
+            |tx, m| tx.put(m),
+            |d, m| {
+                d.vnfms.insert(m.account.clone(), m.clone());
+            },
+        )
+    }
+
+    /// Nothing of it is driven any more; refused while services have VNFs there.
+    pub fn delete_vnfm(&self, by: &Caller, name: &str) -> Result<()> {
+        let m = self.vnfm(by, name)?;
+        let has: Vec<String> = self
+            .store
+            .list::<ForeignVnf>()?
+            .into_iter()
+            .filter(|f| f.vnfm == m.account)
+            .map(|f| format!("VNF instance {}", f.vnf))
+            .collect();
+        if !has.is_empty() {
+            return Err(Fault::conflict(format!("services have VNFs at VNFM '{name}': terminate them first")).with_reasons(has));
+        }
+        self.change(
+            Durability::Barrier,
+            |_| Ok(m.account),
+            |tx, name| tx.delete::<ForeignVnfm>(name).map(|_| ()),
+            |d, name: &SmolStr| {
+                d.vnfms.remove(name);
+            },
+        )
+        .map(|_| ())
+    }
+}
+
+fn absent(name: &str) -> Fault {
+    Fault::not_found(format!("there is no foreign VNFM '{name}'"))
+}
