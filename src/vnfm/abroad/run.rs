@@ -20,7 +20,7 @@ use super::{
 use crate::{
     lcm::port::{Outcome, StepCx, WakeKey},
     model::{
-        abroad::{AbroadStep, AbroadTask, AbroadErrand, ErrandState, ForeignVnf, ForeignVnfm, OccAct},
+        abroad::{AbroadErrand, AbroadStep, AbroadTask, ErrandState, ForeignVnf, ForeignVnfm, OccAct},
         error::{Fault, Result},
         grant::GivenGrant,
         id::VnfId,
