@@ -11,6 +11,7 @@ pub mod backup;
 pub mod central;
 pub mod chain;
 pub mod der;
+pub mod desired;
 pub mod domain;
 pub mod epa;
 pub mod error;

@@ -60,7 +60,8 @@ impl Table {
             | Table::PortMap
             | Table::CentralNfvo
             | Table::HostNet
-            | Table::ElementListener => Part::Configuration,
+            | Table::ElementListener
+            | Table::DesiredState => Part::Configuration,
             Table::Audit => Part::Trail,
         }
     }

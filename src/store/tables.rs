@@ -92,11 +92,13 @@ pub enum Table {
     Wanting,
     /// What is known of packages' artefacts beside their files.
     Artefacts,
+    /// The document that the owner has signed, and what was made of it.
+    DesiredState,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 43] = [
+    pub const ALL: [Table; 44] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -140,6 +142,7 @@ impl Table {
         Table::ElementListener,
         Table::Wanting,
         Table::Artefacts,
+        Table::DesiredState,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -188,6 +191,7 @@ impl Table {
             Table::ElementListener => 0x23,
             Table::Wanting => 0x54,
             Table::Artefacts => 0x1d,
+            Table::DesiredState => 0x1e,
         }
     }
 
@@ -237,6 +241,7 @@ impl Table {
             Table::ElementListener => "element listener",
             Table::Wanting => "refused grant",
             Table::Artefacts => "package artefacts",
+            Table::DesiredState => "desired state",
         }
     }
 
@@ -298,6 +303,7 @@ mod tests {
             (0x23, "element listener"),
             (0x54, "refused grant"),
             (0x1d, "package artefacts"),
+            (0x1e, "desired state"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

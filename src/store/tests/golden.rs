@@ -6,6 +6,7 @@
 //! missing.
 
 mod descriptor;
+mod desired;
 mod grants;
 mod hostnet;
 mod instance;
@@ -121,6 +122,7 @@ fn records_are_on_disk_as_they_always_were() {
 
     grants::check(&g);
     hostnet::check(&g);
+    desired::check(&g);
     notifications::check(&g);
     pnfds::check(&g);
     sdn::check(&g);
