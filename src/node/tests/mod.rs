@@ -11,6 +11,7 @@ mod captures;
 pub mod chains;
 mod connect;
 mod crash;
+mod desired;
 mod drift;
 mod facts;
 mod flavour;
