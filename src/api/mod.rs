@@ -57,6 +57,7 @@ use crate::{
     backup::{Backups, Restores},
     call_home::CallHome,
     config::{LiveConfig, ReferencePoint},
+    desired::DesiredState,
     hostnet::HostNets,
     hub::Hub,
     model::{error::Result, health::Condition},
@@ -83,6 +84,8 @@ pub struct Services {
     pub host: Arc<Keeper>,
     /// Updates of the box's own system.
     pub update: Arc<Updater>,
+    /// What the owner has signed that this box shall be.
+    pub desired: Arc<DesiredState>,
     /// Factory resets.
     pub reset: Arc<Resets>,
     pub backup: Arc<Backups>,

@@ -33,6 +33,7 @@ use crate::{
     backup::{Backups, Restores},
     central::{self, Granter, Offline},
     config::{Config, GrantOffline, LiveConfig, LogFormat, LogLevel, ReferencePoint},
+    desired,
     host::{
         ballast::Ballast,
         clock::{OsDice, SystemClock, boot_id},
@@ -49,10 +50,11 @@ use crate::{
         centre::{bootstrap, centres, hub},
         conditions::conditions,
         core::{Build, Core},
+        desired::Keeper,
         log::Tail,
         ports::{Own, ports},
         reset, restore,
-        settings::{access_settings, desired, openings, outside, rules, taken, uplinks},
+        settings::{access_settings, desired as desired_host, openings, outside, rules, taken, uplinks},
         system::open_store,
         ztp,
     },
@@ -171,7 +173,7 @@ fn serve_begun(
         store,
         layout,
         rules: rules(config)?,
-        desired: desired(config),
+        desired: desired_host(config),
         outside: outside(config),
         uplinks: uplinks(config)?,
         taken: taken(config),
@@ -189,7 +191,7 @@ fn serve_begun(
     })?;
     let (vnfm, host, switches) = (core.vnfm().clone(), core.host.clone(), core.outside.clone());
     live.on_change(move |c| {
-        host.set_desired(desired(c));
+        host.set_desired(desired_host(c));
         switches.configure(outside(c));
         match rules(c) {
             Ok(r) => vnfm.set_rules(r),
@@ -231,6 +233,8 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         reset::files(&config.data_dir),
         Box::new(move || told.notify_one()),
     ));
+    let keeper = Arc::new(Keeper::new(core.nfvo.clone(), place.identity.join("idevid.pem"), desired::Settings::default()));
+    let wanted = keeper.state().clone();
     // The simulated box has no kernel to be shut.
     let door = (!config.sim.enabled).then(|| Arc::new(Door::new(Arc::new(Filter), openings(config))));
     let (told, shown) = (anew.clone(), tls.clone());
@@ -255,6 +259,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         host: core.host.clone(),
         update: core.update().clone(),
         own_net: core.own_net().clone(),
+        desired: keeper.state().clone(),
         reset,
         backup: Arc::new(Backups::new(parts)),
         restore: restores,
@@ -266,6 +271,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
             let mut all = conditions(&core);
             all.extend(centres.condition());
             all.extend(origin.condition());
+            all.extend(wanted.condition());
             all.extend(shut.as_ref().and_then(|d| d.condition()));
             all.extend(boxes.as_ref().map(|h| h.condition()));
             all
@@ -275,6 +281,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     });
 
     let granter = granter(granted, &services);
+    keeper.start(&services)?;
     let mut server = Server::new((&config.limits).into(), config.limits.connections as usize);
     for l in &config.listen {
         let listener = TcpListener::bind(l.address)
@@ -335,6 +342,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     if let Some(h) = &services.hub {
         h.stop();
     }
+    let _ = tokio::task::spawn_blocking(move || keeper.stop()).await;
     granter.stop();
     notifier.stop();
     let _ = std::fs::remove_file(&socket);

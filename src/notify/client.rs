@@ -13,7 +13,7 @@ use hyper::{
     HeaderMap, Method, Request, Response, Uri,
     body::{Bytes, Incoming},
     client::conn::http1::{self, SendRequest},
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, LOCATION},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_NONE_MATCH, LOCATION},
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -103,6 +103,8 @@ pub struct Heard {
     pub status: u16,
     /// The path of its `Location`, if that is at the same place.
     pub location: Option<String>,
+    /// Its `ETag`.
+    pub mark: Option<String>,
     pub body: Bytes,
 }
 
@@ -166,9 +168,10 @@ impl Line {
         let (sender, response) = self.send(request, kept).await?;
         let status = response.status().as_u16();
         let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok()).and_then(|l| self.target.path_of(l));
+        let mark = response.headers().get(ETAG).and_then(|m| m.to_str().ok()).map(str::to_owned);
         let body = Limited::new(response.into_body(), self.most).collect().await.map_err(|e| format!("the answer broke off: {e}"))?;
         self.open = Some(sender);
-        Ok(Heard { status, location, body: body.to_bytes() })
+        Ok(Heard { status, location, mark, body: body.to_bytes() })
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, String> {
@@ -257,6 +260,18 @@ impl Caller {
                 r = r.header(CONTENT_TYPE, "application/json");
             }
             r.body(Full::new(body.clone()))
+        })
+        .await
+    }
+
+    /// What is there now, unless it has this mark (304).
+    pub async fn newer(&mut self, mark: Option<&str>) -> Result<Heard, String> {
+        self.call(None, || {
+            let mut r = Request::builder().method(Method::GET);
+            if let Some(m) = mark {
+                r = r.header(IF_NONE_MATCH, m);
+            }
+            r.body(Full::default())
         })
         .await
     }

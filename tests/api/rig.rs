@@ -21,6 +21,7 @@ use bothy::{
     call_home::CallHome,
     central::{self, Granter, Offline},
     config::{Config, GrantOffline, LiveConfig, ReferencePoint},
+    desired,
     host::clock::{OsDice, SystemClock},
     lcm::engine::Settings,
     model::{
@@ -31,6 +32,7 @@ use bothy::{
     },
     node::{
         core::{Build, Core, Ports},
+        desired::Keeper,
         reset, restore,
     },
     notify::{self, Notifier},
@@ -73,6 +75,7 @@ pub struct Rig {
     /// How many requests to the rig's own slow routes have begun.
     begun: Arc<AtomicUsize>,
     granter: Granter,
+    keeper: Keeper,
     _dir: tempfile::TempDir,
 }
 
@@ -137,8 +140,16 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         told.fetch_add(1, Ordering::SeqCst);
     });
     let restores = Arc::new(Restores::new(parts.clone(), restore::house(&core, anew)));
+    let quick = desired::Settings {
+        pause: Duration::from_millis(20),
+        longest: Duration::from_millis(200),
+        busy: Duration::from_millis(5),
+        look: Duration::from_millis(100),
+    };
+    let keeper = Keeper::new(core.nfvo.clone(), root.join("idevid.pem"), quick);
     let services = Arc::new(Services {
         notify,
+        desired: keeper.state().clone(),
         alarms: core.alarms.clone(),
         pm: core.pm.clone(),
         nfvo: core.nfvo.clone(),
@@ -160,6 +171,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         log: Box::new(|| b"INFO bothy is up\n".to_vec()),
         started: Instant::now(),
     });
+    keeper.start(&services).expect("kept");
     let offline = match config.lcm.grant_offline {
         GrantOffline::Wait => Offline::Wait,
         GrantOffline::AllowHeal => Offline::AllowHeal,
@@ -211,6 +223,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         again,
         core,
         granter,
+        keeper,
         held,
         begun: at_work,
         _dir: dir,
@@ -270,6 +283,7 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
 impl Drop for Rig {
     fn drop(&mut self) {
         self.granter.stop();
+        self.keeper.stop();
         self.core.stop();
         self.held.fail_if_any();
     }

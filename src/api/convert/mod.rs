@@ -6,6 +6,7 @@ pub mod alarm;
 pub mod asked;
 pub mod catalogue;
 pub mod connect;
+pub mod desired;
 pub mod flavour;
 pub mod grant;
 pub mod indicator;
