@@ -452,6 +452,7 @@ impl Config {
         c.reserve = new.reserve.clone();
         c.host = Host { pf: c.host.pf, grubenv: c.host.grubenv, network: c.host.network, ..new.host.clone() };
         c.firewall.clone_from(&new.firewall);
+        c.desired = new.desired.clone();
         c.network.pool = new.network.pool;
         c.limits.upload_mib = new.limits.upload_mib;
         c.limits.body_kib = new.limits.body_kib;

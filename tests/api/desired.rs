@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use camino::Utf8PathBuf;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -238,30 +237,37 @@ fn a_daemon_keeps_up_what_was_handed_to_it_through_a_kill() {
         owner.anchor()
     );
     fs::write(dir.join("bothy.toml"), text).expect("config");
-    let d = Daemon::start(dir);
-    let mut packages = Vec::new();
+    let (mut packages, mut files) = (Vec::new(), Vec::new());
     for p in ["client", "firewall", "web"] {
         let folder = format!("descriptors/vcpe/vcpe-{p}");
-        let file = ready_when_it_runs(&folder, dir);
-        packages.push(json!({"id": id_of(&folder), "sha256": sha256(&fs::read(&file).expect("read"))}));
-        assert!(run(dir, &["vnfpkg", "onboard", &file]).status.success());
+        let bytes = fs::read(ready_when_it_runs(&folder, dir)).expect("read");
+        packages.push(json!({"id": id_of(&folder), "sha256": sha256(&bytes)}));
+        files.push(dir.join(format!("{p}.csar")).display().to_string());
+        fs::write(files.last().expect("a file"), bytes).expect("written");
     }
-    let ns = Utf8PathBuf::from_path_buf(dir.join("ns.csar")).expect("UTF-8");
-    fs::write(&ns, build("descriptors/vcpe/vcpe-ns")).expect("written");
-    let nsd = json!({"id": NSD, "sha256": sha256(&fs::read(&ns).expect("read"))});
-    assert!(run(dir, &["nsd", "onboard", ns.as_str()]).status.success());
+    let bytes = build("descriptors/vcpe/vcpe-ns");
+    let (nsd, ns) = (json!({"id": NSD, "sha256": sha256(&bytes)}), dir.join("ns.csar").display().to_string());
+    fs::write(&ns, bytes).expect("written");
     let document = |version: u64, state: &str| {
         let v = json!({"bothy-desired": 1, "version": version, "packages": packages, "nsds": [nsd], "services": [service(state)]});
         let file = owner.dir.path().join(format!("{version}.cms"));
         fs::write(&file, owner.sign(&v, "DER")).expect("written");
         file.display().to_string()
     };
-    let refused = run(dir, &["desired", "apply", "/nonexistent"]);
-    assert!(!refused.status.success());
-    cli(dir, &["desired", "apply", &document(1, "")]);
-    d.kill();
 
     let d = Daemon::start(dir);
+    assert!(!run(dir, &["desired", "apply", "/nonexistent"]).status.success());
+    let one = document(1, "");
+    assert!(all(&cli(dir, &["desired", "apply", &one]), "PENDING"), "somebody has to bring the packages");
+    // The simulated box forgets its images with the process: they come after it.
+    d.kill();
+    let d = Daemon::start(dir);
+    for file in &files {
+        assert!(run(dir, &["vnfpkg", "onboard", file]).status.success());
+    }
+    assert!(run(dir, &["nsd", "onboard", &ns]).status.success());
+    // The same once more: it is looked at now.
+    cli(dir, &["desired", "apply", &one]);
     let until = |is: &dyn Fn(&Value) -> bool| {
         let begun = Instant::now();
         loop {
