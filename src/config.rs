@@ -72,6 +72,7 @@ pub struct Config {
     pub call_home: Vec<Centre>,
     pub hub: Hub,
     pub ztp: Ztp,
+    pub desired: Desired,
     pub sim: Sim,
 }
 
@@ -236,6 +237,18 @@ pub struct Ztp {
     pub server: Vec<BootstrapServer>,
 }
 
+/// What the owner has signed that the box shall be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// PEM; empty: nothing is taken in.
+    pub ca: Utf8PathBuf,
+    /// Empty: nothing is fetched.
+    pub url: SmolStr,
+    pub interval_s: u64,
+    /// Empty: that of the IDevID.
+    pub serial: SmolStr,
+}
+
 /// The in-memory twin of libvirt and Open vSwitch, for tests and trying out.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sim {
@@ -283,6 +296,7 @@ impl Default for Config {
             call_home: Vec::new(),
             hub: Hub::default(),
             ztp: Ztp { enabled: false, media: Vec::new(), dhcp: true, retry_s: 30, server: Vec::new() },
+            desired: Desired { ca: Utf8PathBuf::new(), url: SmolStr::default(), interval_s: 900, serial: SmolStr::default() },
             lcm: Lcm::default(),
             autoheal: Autoheal { tries: 3, pause_s: 5, calm_s: 600 },
             sim: Sim::default(),
@@ -394,6 +408,10 @@ impl Config {
         k.key("ztp.dhcp", Restart, &mut self.ztp.dhcp);
         k.within("ztp.retry_s", Restart, &mut self.ztp.retry_s, 1, 600);
         k.key("ztp.server", Restart, &mut self.ztp.server);
+        k.key("desired.ca", Live, &mut self.desired.ca);
+        k.key("desired.url", Live, &mut self.desired.url);
+        k.within("desired.interval_s", Live, &mut self.desired.interval_s, 10, 86400);
+        k.key("desired.serial", Live, &mut self.desired.serial);
         k.key("sim.enabled", Restart, &mut self.sim.enabled);
         k.within("sim.start_ms", Restart, &mut self.sim.start_ms, 0, 60000);
     }
@@ -429,6 +447,7 @@ impl Config {
         c.reserve = new.reserve.clone();
         c.host = Host { pf: c.host.pf, grubenv: c.host.grubenv, network: c.host.network, ..new.host.clone() };
         c.firewall.clone_from(&new.firewall);
+        c.desired = new.desired.clone();
         c.network.pool = new.network.pool;
         c.limits.upload_mib = new.limits.upload_mib;
         c.limits.body_kib = new.limits.body_kib;

@@ -33,6 +33,7 @@
 //! | [`sdn`] | links, chains and services outside the box, all pure; the ports `Fabric` and `Connector` | OVSDB |
 //! | [`vnfm`] | VNF packages and lifecycle: plans, and the doing and undoing of their steps | HTTP, network services |
 //! | [`nfvo`] | NSDs and network services, made of VNFs and links | HTTP, guests |
+//! | [`desired`] | what the owner has signed that the box shall be: taken in, planned, kept true, reported on | signatures, sockets |
 //! | [`access`] | who may do what: accounts, passwords, tokens, roles, projects, the audit trail | HTTP, which permission a route needs |
 //! | [`api`] | TLS, who is calling, routes; a handler converts and calls | decisions |
 //! | [`cli`] | one file per subcommand, all of them clients of the API | the daemon's store |
@@ -99,6 +100,7 @@ pub mod cli;
 pub mod config;
 pub mod controllers;
 pub mod descriptor;
+pub mod desired;
 pub mod host;
 pub mod hostnet;
 pub mod hub;

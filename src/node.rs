@@ -5,6 +5,7 @@ mod centre;
 mod conditions;
 pub mod core;
 pub mod daemon;
+pub mod desired;
 mod log;
 mod ports;
 pub mod reset;

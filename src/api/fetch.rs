@@ -7,7 +7,8 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
+use data_encoding::HEXLOWER;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::warn;
 use uuid::Uuid;
@@ -16,11 +17,13 @@ use super::{
     Services,
     convert::request::Faults,
     problem::{Answer, Problem},
+    sol005,
     upload::{self, Upload},
 };
 use crate::{
     model::{
         artefact::{ArtefactAccess, OutsideArtefact},
+        desired::ItemKind,
         error::{Fault, Kind, Result},
         id::VnfPkgId,
         subscription::Auth,
@@ -181,6 +184,48 @@ async fn artefact(s: &Services, id: Uuid, what: OutsideArtefact, to: ArtefactAcc
     let got = to_disk(s, "artifactUri", uri, caller).await?;
     let kept = s.conclude(move |n| n.vnfm().keep_outside(VnfPkgId(id), &what, &got.as_domain())).await;
     kept.map_err(|p| fault(&p))
+}
+
+/// The content of a package or an NSD that the owner's signed document names with its digest, and whose record is there. What
+/// fails leaves the record as it was.
+pub async fn wanted(s: Arc<Services>, kind: ItemKind, id: Uuid, url: &str, sha256: &[u8; 32]) -> Result<()> {
+    let to: &'static upload::Content = match kind {
+        ItemKind::Package => &sol005::vnfpkgm::TO,
+        ItemKind::Nsd => &sol005::nsd::TO,
+        ItemKind::Service => return Err(Fault::bug("a service has no content")),
+    };
+    s.conclude(move |n| (to.begin)(n, id)).await.map_err(|p| fault(&p))?;
+    let begun = async {
+        let got = to_disk(&s, "url", url, s.notify.caller_with("url", url, None)).await?;
+        if got.sha256 != *sha256 {
+            let is = HEXLOWER.encode(&got.sha256);
+            return Err(Fault::invalid(format!("url: what {} gives has the SHA-256 {is}, and the document names another", plain(url))));
+        }
+        if !to.may_lack {
+            return s.conclude(move |n| (to.uploaded)(n, id, got.as_domain())).await.map_err(|p| fault(&p));
+        }
+        let (got, lacks) = lacking(&s, id, got).await.map_err(|p| fault(&p))?;
+        // To its end, whatever becomes of who waits here; what fails is in the package's record.
+        let _ = tokio::spawn(see_through(s.clone(), id, Some(got), lacks)).await;
+        Ok(())
+    };
+    let Err(why) = begun.await else { return Ok(()) };
+    s.conclude(move |n| (to.abort)(n, id)).await.map_err(|p| fault(&p))?;
+    Err(why)
+}
+
+/// What is at a URL now, if it is another than the one with this mark, and its mark.
+pub async fn newer(s: &Services, url: &str, mark: Option<&str>) -> Result<Option<(Bytes, Option<String>)>> {
+    let bad = |why: String| Fault::transient(format!("{} cannot be asked: {why}", plain(url)));
+    if is_barred(s, &Target::parse("url", url)?) {
+        return Err(Fault::invalid(format!("{}: {NO_HTTP}", plain(url))));
+    }
+    let heard = s.notify.caller_with("url", url, None)?.newer(mark).await.map_err(bad)?;
+    match heard.status {
+        200 => Ok(Some((heard.body, heard.mark))),
+        304 => Ok(None),
+        other => Err(bad(format!("it answers {other}"))),
+    }
 }
 
 async fn end(s: &Services, id: Uuid, got: Option<Upload>, why: Fault) {

@@ -59,6 +59,7 @@ use crate::{
     backup::{Backups, Restores},
     call_home::CallHome,
     config::{LiveConfig, ReferencePoint},
+    desired::DesiredState,
     hostnet::HostNets,
     hub::Hub,
     model::{error::Result, health::Condition},
@@ -85,6 +86,8 @@ pub struct Services {
     pub host: Arc<Keeper>,
     /// Updates of the box's own system.
     pub update: Arc<Updater>,
+    /// What the owner has signed that this box shall be.
+    pub desired: Arc<DesiredState>,
     /// Factory resets.
     pub reset: Arc<Resets>,
     pub backup: Arc<Backups>,

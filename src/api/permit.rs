@@ -127,6 +127,8 @@ const ROWS: &[Row] = &[
     row("/bothy/v1/health", Resource::About, Names::Nothing),
     row("/bothy/v1/version", Resource::About, Names::Nothing),
     row("/bothy/v1/config", Resource::Config, Names::Nothing),
+    // What the box is, as its configuration is.
+    row("/bothy/v1/desired", Resource::Config, Names::Nothing),
     row("/bothy/v1/host", Resource::Host, Names::Nothing),
     row("/bothy/v1/networks", Resource::Network, Names::Link),
     row("/bothy/v1/chains", Resource::Network, Names::Chain),

@@ -16,6 +16,7 @@ mod completions;
 mod config;
 mod connect;
 mod console;
+mod desired;
 mod down;
 mod draw;
 mod endpoint;
@@ -163,6 +164,9 @@ enum Command {
     /// The box's own system: install another version, see how far it is, go back
     #[command(subcommand)]
     Update(update::UpdateCommand),
+    /// Desired state: what the box's owner has signed that it shall run
+    #[command(subcommand)]
+    Desired(desired::Desired),
     /// VNF packages
     #[command(subcommand)]
     Vnfpkg(vnfpkg::VnfPkg),
@@ -298,6 +302,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Host { what } => hardware::run(what, &client()?, &out),
         Command::HostShutdown(c) => c.run(&client()?, &out),
         Command::Update(c) => c.run(&client()?, &out),
+        Command::Desired(c) => c.run(&client()?, &out),
         Command::Package(c) => c.run(&out),
         Command::Vnfpkg(c) => c.run(&client()?, &out),
         Command::Nsd(c) => c.run(&client()?, &out),

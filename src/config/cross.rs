@@ -118,6 +118,13 @@ impl Config {
         if self.hub.bootstrap.is_some() && self.hub.listen.is_none() {
             r.fault_at("hub.bootstrap", "boxes that it bootstraps call this hub: hub.listen says where");
         }
+        let url = &self.desired.url;
+        if !url.is_empty() && !url.starts_with("https://") && !(url.starts_with("http://") && self.limits.fetch_http) {
+            r.fault_at("desired.url", "must be an https URL (http only with limits.fetch_http)");
+        }
+        if !url.is_empty() && self.desired.ca.as_str().is_empty() {
+            r.fault_at("desired.url", "what comes from there has to be signed: desired.ca says by whom");
+        }
         for (i, b) in self.ztp.server.iter().enumerate() {
             if self.ztp.server[..i].iter().any(|o| o.address == b.address) {
                 r.fault_at("ztp.server", format!("{} is named twice", b.address));

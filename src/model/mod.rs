@@ -13,6 +13,7 @@ pub mod capacity;
 pub mod central;
 pub mod chain;
 pub mod der;
+pub mod desired;
 pub mod domain;
 pub mod epa;
 pub mod error;

@@ -73,6 +73,19 @@ impl Nfvo {
         Ok(ns)
     }
 
+    /// The same under an id that was chosen before; false: it is there.
+    pub fn create_ns_as(&self, id: NsId, project: ProjectId, nsd_id: &str, name: SmolStr) -> Result<bool> {
+        let info = self.nsd_by_id(project, nsd_id)?;
+        let ns = NsInstance { id, ..self.draft_ns(project, info.id, nsd_id, name) };
+        self.vnfm.store().write(Durability::Barrier, |tx| {
+            if tx.get::<NsInstance>(&id)?.is_some() {
+                return Ok(false);
+            }
+            use_nsd(tx, info.id, 1)?;
+            tx.put_new(&ns).map(|()| true)
+        })
+    }
+
     /// The record of a service, not stored yet.
     pub(super) fn draft_ns(&self, project: ProjectId, nsd_info: NsdInfoId, nsd_id: &str, name: SmolStr) -> NsInstance {
         NsInstance {

@@ -54,8 +54,23 @@ impl Catalogued for NsDescriptor {
 impl Nfvo {
     /// SOL005 5.4.2: a descriptor resource without content.
     pub fn create_nsd(&self, project: ProjectId, user_data: Vec<(SmolStr, String)>) -> Result<NsDescriptor> {
-        let d = NsDescriptor {
-            id: NsdInfoId(fresh_uuid(&**self.vnfm.dice())),
+        let d = self.draft_nsd(NsdInfoId(fresh_uuid(&**self.vnfm.dice())), project, user_data);
+        self.vnfm.store().write(Durability::Barrier, |tx| tx.put_new(&d))?;
+        Ok(d)
+    }
+
+    /// The same under an id that was chosen before; false: it is there.
+    pub fn create_nsd_as(&self, id: NsdInfoId, project: ProjectId) -> Result<bool> {
+        let d = self.draft_nsd(id, project, Vec::new());
+        self.vnfm.store().write(Durability::Barrier, |tx| match tx.get::<NsDescriptor>(&id)? {
+            Some(_) => Ok(false),
+            None => tx.put_new(&d).map(|()| true),
+        })
+    }
+
+    fn draft_nsd(&self, id: NsdInfoId, project: ProjectId, user_data: Vec<(SmolStr, String)>) -> NsDescriptor {
+        NsDescriptor {
+            id,
             project,
             onboarding: Onboarding::Created,
             operational: Operational::Disabled,
@@ -70,9 +85,7 @@ impl Nfvo {
             user_data,
             created: self.vnfm.clock().now(),
             revision: 1,
-        };
-        self.vnfm.store().write(Durability::Barrier, |tx| tx.put_new(&d))?;
-        Ok(d)
+        }
     }
 
     /// The packages that a descriptor needs, onboarded or among `samples`; from here on its members' connection

@@ -34,6 +34,7 @@ use crate::{
     backup::{Backups, Restores},
     central::{self, Granter, Offline},
     config::{Config, GrantOffline, LiveConfig, LogFormat, LogLevel, ReferencePoint},
+    desired,
     host::{
         ballast::Ballast,
         clock::{OsDice, SystemClock, boot_id},
@@ -50,10 +51,11 @@ use crate::{
         centre::{bootstrap, centres, hub},
         conditions::conditions,
         core::{Build, Core},
+        desired::Keeper,
         log::Tail,
         ports::{Own, ports},
         reset, restore,
-        settings::{access_settings, desired, openings, outside, rules, taken, uplinks},
+        settings::{access_settings, desired as desired_host, openings, outside, rules, taken, uplinks},
         system::open_store,
         ztp,
     },
@@ -173,7 +175,7 @@ fn serve_begun(
         store,
         layout,
         rules: rules(config)?,
-        desired: desired(config),
+        desired: desired_host(config),
         outside: outside(config),
         uplinks: uplinks(config)?,
         taken: taken(config),
@@ -191,7 +193,7 @@ fn serve_begun(
     })?;
     let (vnfm, host, switches) = (core.vnfm().clone(), core.host.clone(), core.outside.clone());
     live.on_change(move |c| {
-        host.set_desired(desired(c));
+        host.set_desired(desired_host(c));
         switches.configure(outside(c));
         match rules(c) {
             Ok(r) => vnfm.set_rules(r),
@@ -233,6 +235,8 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         reset::files(&config.data_dir),
         Box::new(move || told.notify_one()),
     ));
+    let keeper = Arc::new(Keeper::new(core.nfvo.clone(), place.identity.join("idevid.pem"), desired::Settings::default()));
+    let wanted = keeper.state().clone();
     // The simulated box has no kernel to be shut.
     let door = (!config.sim.enabled).then(|| Arc::new(Door::new(Arc::new(Filter), openings(config))));
     let (told, shown) = (anew.clone(), tls.clone());
@@ -257,6 +261,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         host: core.host.clone(),
         update: core.update().clone(),
         own_net: core.own_net().clone(),
+        desired: keeper.state().clone(),
         reset,
         backup: Arc::new(Backups::new(parts)),
         restore: restores,
@@ -268,6 +273,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
             let mut all = conditions(&core);
             all.extend(centres.condition());
             all.extend(origin.condition());
+            all.extend(wanted.condition());
             all.extend(shut.as_ref().and_then(|d| d.condition()));
             all.extend(boxes.as_ref().map(|h| h.condition()));
             all
@@ -284,6 +290,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     let abroad = Abroad::new(services.notify.clone());
     granted.connect_managers(abroad.clone());
     let granter = granter(granted, &services);
+    keeper.start(&services)?;
     let mut server = Server::new((&config.limits).into(), config.limits.connections as usize);
     for l in &config.listen {
         let listener = TcpListener::bind(l.address)
@@ -346,6 +353,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     }
     errands.stop();
     tellers.stop();
+    let _ = tokio::task::spawn_blocking(move || keeper.stop()).await;
     granter.stop();
     abroad.stop();
     notifier.stop();

@@ -13,7 +13,7 @@ use hyper::{
     HeaderMap, Method, Request, Response, Uri,
     body::{Bytes, Incoming},
     client::conn::http1::{self, SendRequest},
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, IF_RANGE, LINK, LOCATION, RANGE, RETRY_AFTER},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_NONE_MATCH, IF_RANGE, LINK, LOCATION, RANGE, RETRY_AFTER},
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -107,6 +107,8 @@ pub struct Heard {
     pub retry_after: Option<u64>,
     /// The same of the next page of a list, as a `Link` has it.
     pub next: Option<String>,
+    /// Its `ETag`.
+    pub mark: Option<String>,
     pub body: Bytes,
 }
 
@@ -178,10 +180,11 @@ impl Line {
         let status = response.status().as_u16();
         let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok()).and_then(|l| self.target.path_of(l));
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|r| r.to_str().ok()?.trim().parse().ok());
+        let mark = response.headers().get(ETAG).and_then(|m| m.to_str().ok()).map(str::to_owned);
         let next = response.headers().get(LINK).and_then(|l| l.to_str().ok()).and_then(next_of).and_then(|l| self.target.path_of(l));
         let body = Limited::new(response.into_body(), self.most).collect().await.map_err(|e| format!("the answer broke off: {e}"))?;
         self.open = Some(sender);
-        Ok(Heard { status, location, retry_after, next, body: body.to_bytes() })
+        Ok(Heard { status, location, retry_after, next, mark, body: body.to_bytes() })
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, String> {
@@ -284,6 +287,18 @@ impl Caller {
                 r = r.header(CONTENT_TYPE, "application/json");
             }
             r.body(Full::new(body.clone()))
+        })
+        .await
+    }
+
+    /// What is there now, unless it has this mark (304).
+    pub async fn newer(&mut self, mark: Option<&str>) -> Result<Heard, String> {
+        self.call(None, || {
+            let mut r = Request::builder().method(Method::GET);
+            if let Some(m) = mark {
+                r = r.header(IF_NONE_MATCH, m);
+            }
+            r.body(Full::default())
         })
         .await
     }

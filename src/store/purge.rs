@@ -68,7 +68,8 @@ impl Table {
             | Table::HostNet
             | Table::ElementListener
             | Table::CapacityThreshold
-            | Table::ForeignVnfm => Part::Configuration,
+            | Table::ForeignVnfm
+            | Table::DesiredState => Part::Configuration,
             Table::Audit => Part::Trail,
         }
     }

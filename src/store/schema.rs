@@ -18,6 +18,7 @@ use crate::model::{
     capacity::CapacityThreshold,
     central::{Brought, CentralNfvo, GrantAsk, SnapshotOwner},
     chain::Chain,
+    desired::DesiredRecord,
     error::Result,
     event::Event,
     grant::{GivenGrant, Wanting},
@@ -91,6 +92,7 @@ records! {
     Facts, Observed, 1, (), |_r| ();
     HostRecord, Host, 1, (), |_r| ();
     HostNetRecord, HostNet, 1, (), |_r| ();
+    DesiredRecord, DesiredState, 1, (), |_r| ();
     Event, Outbox, 1, u64, |r| r.sequence;
     EventCount, Meta, 1, &'static str, |_r| EventCount::KEY;
     Subscription, Subscription, 2 <- old::subscription, Uuid, |r| r.id;

@@ -106,11 +106,13 @@ pub enum Table {
     AbroadErrand,
     /// What operations ask of VNFs themselves.
     Errand,
+    /// The document that the owner has signed, and what was made of it.
+    DesiredState,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 50] = [
+    pub const ALL: [Table; 51] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -161,6 +163,7 @@ impl Table {
         Table::ForeignVnf,
         Table::AbroadErrand,
         Table::Errand,
+        Table::DesiredState,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -216,6 +219,7 @@ impl Table {
             Table::ForeignVnfm => 0x59,
             Table::ForeignVnf => 0x5a,
             Table::AbroadErrand => 0x5b,
+            Table::DesiredState => 0x1e,
         }
     }
 
@@ -272,6 +276,7 @@ impl Table {
             Table::ForeignVnf => "foreign VNF",
             Table::AbroadErrand => "errand abroad",
             Table::Errand => "errand",
+            Table::DesiredState => "desired state",
         }
     }
 
@@ -340,6 +345,7 @@ mod tests {
             (0x59, "foreign VNFM"),
             (0x5a, "foreign VNF"),
             (0x5b, "errand abroad"),
+            (0x1e, "desired state"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -55,6 +55,15 @@ impl Vnfm {
         Ok(p)
     }
 
+    /// The same under an id that was chosen before; false: it is there.
+    pub fn create_package_as(&self, id: VnfPkgId, project: ProjectId) -> Result<bool> {
+        let p = VnfPackage { id, ..self.draft_package(project, Vec::new()) };
+        self.store.write(Durability::Barrier, |tx| match tx.get::<VnfPackage>(&id)? {
+            Some(_) => Ok(false),
+            None => tx.put_new(&p).map(|()| true),
+        })
+    }
+
     /// An upload begins; refused when there is content already.
     pub fn begin_upload(&self, id: VnfPkgId) -> Result<()> {
         self.set_package(id, Durability::Lazy, |p| p.entry().begin_upload()).map(|_| ())

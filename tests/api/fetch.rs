@@ -48,7 +48,7 @@ struct Things {
     asked: Vec<String>,
 }
 
-struct Shelf {
+pub struct Shelf {
     addr: SocketAddr,
     tls: bool,
     things: Arc<Mutex<Things>>,
@@ -57,6 +57,7 @@ struct Shelf {
 
 async fn answer(req: Request<Incoming>, things: Arc<Mutex<Things>>) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let path = req.uri().path().to_owned();
+    let known = req.headers().get("if-none-match").cloned();
     let auth = req.headers().get("authorization").map(|v| v.to_str().expect("text").to_owned());
     let body = req.into_body().collect().await?.to_bytes();
     let mut r = Response::new(Full::default());
@@ -73,6 +74,12 @@ async fn answer(req: Request<Incoming>, things: Arc<Mutex<Things>>) -> Result<Re
     let (status, bytes) = things.all.get(&path).cloned().unwrap_or((404, Vec::new()));
     if path.starts_with("/locked") && auth.as_deref() != Some("Bearer t0ken") {
         *r.status_mut() = hyper::StatusCode::UNAUTHORIZED;
+        return Ok(r);
+    }
+    let mark = format!("\"{}\"", data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes)));
+    r.headers_mut().insert("etag", mark.parse().expect("a header"));
+    if known.is_some_and(|k| k == mark.as_str()) {
+        *r.status_mut() = hyper::StatusCode::NOT_MODIFIED;
         return Ok(r);
     }
     *r.status_mut() = status.try_into().expect("status");
@@ -95,7 +102,7 @@ async fn talk(mut io: impl AsyncRead + AsyncWrite + Unpin, things: Arc<Mutex<Thi
 
 impl Shelf {
     /// With the certificate that rigs believe.
-    async fn of(rig: &Rig) -> Shelf {
+    pub async fn of(rig: &Rig) -> Shelf {
         let chain = vec![CertificateDer::from_pem_file(&rig.identity.0).expect("pem")];
         let key = PrivateKeyDer::from_pem_file(&rig.identity.1).expect("pem");
         Shelf::with(Some(ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("config"))).await
@@ -124,7 +131,7 @@ impl Shelf {
         Shelf { addr, tls: is_tls, things, task }
     }
 
-    fn put(&self, path: &str, status: u16, bytes: &[u8]) -> String {
+    pub fn put(&self, path: &str, status: u16, bytes: &[u8]) -> String {
         self.things.lock().expect("things").all.insert(path.to_owned(), (status, bytes.to_vec()));
         self.uri(path)
     }
@@ -133,7 +140,7 @@ impl Shelf {
         if self.tls { format!("https://localhost:{}{path}", self.addr.port()) } else { format!("http://{}{path}", self.addr) }
     }
 
-    fn asked(&self, path: &str) -> usize {
+    pub fn asked(&self, path: &str) -> usize {
         self.things.lock().expect("things").asked.iter().filter(|p| *p == path).count()
     }
 

@@ -22,6 +22,7 @@ use bothy::{
     call_home::CallHome,
     central::{self, Granter, Offline},
     config::{Config, GrantOffline, LiveConfig, ReferencePoint},
+    desired,
     host::clock::{OsDice, SystemClock},
     lcm::engine::Settings,
     model::{
@@ -32,6 +33,7 @@ use bothy::{
     },
     node::{
         core::{Build, Core, Ports},
+        desired::Keeper,
         reset, restore,
     },
     notify::{self, Notifier},
@@ -77,6 +79,7 @@ pub struct Rig {
     granter: Granter,
     errands: Errands,
     tellers: Arc<own::indicators::Indicators>,
+    keeper: Keeper,
     _dir: tempfile::TempDir,
 }
 
@@ -141,8 +144,16 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         told.fetch_add(1, Ordering::SeqCst);
     });
     let restores = Arc::new(Restores::new(parts.clone(), restore::house(&core, anew)));
+    let quick = desired::Settings {
+        pause: Duration::from_millis(20),
+        longest: Duration::from_millis(200),
+        busy: Duration::from_millis(5),
+        look: Duration::from_millis(100),
+    };
+    let keeper = Keeper::new(core.nfvo.clone(), root.join("idevid.pem"), quick);
     let services = Arc::new(Services {
         notify,
+        desired: keeper.state().clone(),
         alarms: core.alarms.clone(),
         pm: core.pm.clone(),
         nfvo: core.nfvo.clone(),
@@ -164,6 +175,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         log: Box::new(|| b"INFO bothy is up\n".to_vec()),
         started: Instant::now(),
     });
+    keeper.start(&services).expect("kept");
     let offline = match config.lcm.grant_offline {
         GrantOffline::Wait => Offline::Wait,
         GrantOffline::AllowHeal => Offline::AllowHeal,
@@ -223,6 +235,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         granter,
         errands,
         tellers,
+        keeper,
         held,
         begun: at_work,
         _dir: dir,
@@ -285,6 +298,7 @@ impl Drop for Rig {
         self.granter.stop();
         self.errands.stop();
         self.tellers.stop();
+        self.keeper.stop();
         self.core.stop();
         self.held.fail_if_any();
     }

@@ -16,6 +16,8 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("vim", &["model", "store", "sdn"]),
     ("vnfm", &["model", "descriptor", "store", "lcm", "vim", "sdn"]),
     ("nfvo", &["model", "descriptor", "store", "lcm", "vim", "sdn", "vnfm"]),
+    // It makes services by the calls that the API makes, and remembers which are its own.
+    ("desired", &["model", "store", "lcm::timeline", "nfvo", "vnfm"]),
     // Of the host's set-up the boot loader's block: arguments and slots are tried by one and the same trial.
     ("update", &["model", "vim::setup"]),
     ("hostnet", &["model", "store"]),
@@ -59,6 +61,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
             "config",
             "sol",
             "descriptor",
+            "desired",
             "lcm",
             "vim",
             "vnfm",
@@ -87,6 +90,7 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
             "config",
             "controllers",
             "descriptor",
+            "desired",
             "host",
             "hostnet",
             "hub",
@@ -164,6 +168,7 @@ pub const FOREIGN: &[(&str, &[&str], &str)] = &[
             "cli",
             "node",
             "descriptor",
+            "desired",
             // OVSDB speaks JSON, and so does OpenStack's network_data.json.
             "ovs",
             "vnfm/day0",

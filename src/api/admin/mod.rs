@@ -9,6 +9,7 @@ mod chains;
 mod config;
 mod configuration;
 mod console;
+mod desired;
 mod endpoints;
 mod explain;
 pub(crate) mod facts;
@@ -56,6 +57,8 @@ pub fn routes() -> Routes {
         .get("/bothy/v1/config", config::show)
         .post("/bothy/v1/config/check", config::check)
         .post("/bothy/v1/config/apply", config::apply)
+        .get("/bothy/v1/desired", desired::show)
+        .put("/bothy/v1/desired", desired::put)
         .get("/bothy/v1/host", host::show)
         .get("/bothy/v1/host/facts", facts::show)
         .get("/bothy/v1/host/guests", strays::guests)

@@ -8,6 +8,7 @@ pub mod capacity;
 pub mod catalogue;
 pub mod connect;
 mod coordination;
+pub mod desired;
 pub mod flavour;
 pub mod grant;
 pub mod indicator;

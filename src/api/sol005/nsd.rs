@@ -113,13 +113,14 @@ async fn download(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: Hea
     content::file(&headers, s.nfvo.vnfm().layout(), &file, "application/zip").await
 }
 
+pub(in crate::api) const TO: upload::Content = upload::Content {
+    begin: |n, id| n.begin_upload::<NsDescriptor>(NsdInfoId(id)),
+    abort: |n, id| n.abort_upload::<NsDescriptor>(NsdInfoId(id)),
+    uploaded: |n, id, got| n.uploaded::<NsDescriptor>(NsdInfoId(id), got),
+    may_lack: false,
+};
+
 async fn upload(State(s): Ctx, Id(id): Id<NsdInfoId>, _: NoQuery, headers: HeaderMap, body: Body) -> Answer<StatusCode> {
-    const TO: upload::Content = upload::Content {
-        begin: |n, id| n.begin_upload::<NsDescriptor>(NsdInfoId(id)),
-        abort: |n, id| n.abort_upload::<NsDescriptor>(NsdInfoId(id)),
-        uploaded: |n, id, got| n.uploaded::<NsDescriptor>(NsdInfoId(id), got),
-        may_lack: false,
-    };
     upload::content(s, &TO, id.0, headers, body).await
 }
 

@@ -198,13 +198,14 @@ async fn download(State(s): Ctx, of: Named, _: NoQuery, headers: HeaderMap) -> A
     content::file(&headers, s.nfvo.vnfm().layout(), &file, "application/zip").await
 }
 
+pub(in crate::api) const TO: upload::Content = upload::Content {
+    begin: |n, id| n.vnfm().begin_upload(VnfPkgId(id)),
+    abort: |n, id| n.vnfm().abort_upload(VnfPkgId(id)),
+    uploaded: |n, id, got| n.vnfm().uploaded(VnfPkgId(id), got),
+    may_lack: true,
+};
+
 async fn upload(State(s): Ctx, Id(id): Id<VnfPkgId>, _: NoQuery, headers: HeaderMap, body: Body) -> Answer<StatusCode> {
-    const TO: upload::Content = upload::Content {
-        begin: |n, id| n.vnfm().begin_upload(VnfPkgId(id)),
-        abort: |n, id| n.vnfm().abort_upload(VnfPkgId(id)),
-        uploaded: |n, id, got| n.vnfm().uploaded(VnfPkgId(id), got),
-        may_lack: true,
-    };
     upload::content(s, &TO, id.0, headers, body).await
 }
 

@@ -13,6 +13,7 @@ pub mod chains;
 mod connect;
 mod coordinate;
 mod crash;
+mod desired;
 mod drift;
 mod facts;
 mod flavour;

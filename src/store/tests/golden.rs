@@ -6,6 +6,7 @@
 //! missing.
 
 mod descriptor;
+mod desired;
 mod grants;
 mod hostnet;
 mod instance;
@@ -122,6 +123,7 @@ fn records_are_on_disk_as_they_always_were() {
 
     grants::check(&g);
     hostnet::check(&g);
+    desired::check(&g);
     notifications::check(&g);
     own::check(&g);
     pnfds::check(&g);

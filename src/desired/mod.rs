@@ -1,0 +1,65 @@
+//! Desired state: a document that the box's owner has signed, kept true by the box itself, with or without a network.
+//!
+//! * `document` what it says, from JSON. Pure
+//! * `plan`     what of it is here, and the next step of each item. Pure
+//! * `here`     what is here, from the records
+//! * `work`     takes documents in, and has the steps taken, again and again
+//! * `step`     takes one
+//!
+//! ```text
+//! signed --verified, for this box, newer--> the record --every look--> plan --steps by the calls that the API makes--> services
+//! ```
+//! Owns `DesiredState`. Never: signatures, sockets, who may hand a document in: those are behind [`Outside`].
+
+mod document;
+mod here;
+pub mod plan;
+mod step;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use smol_str::SmolStr;
+use uuid::Uuid;
+
+pub use self::{
+    document::{Document, LIMIT},
+    work::{DesiredState, Kept, Settings, Status},
+};
+use crate::{
+    model::{desired::ItemKind, error::Result, id::OpId},
+    nfvo::accept::InstantiateNs,
+};
+
+/// Reads an InstantiateNsRequest: its words are the API's.
+pub type Ask = fn(&str) -> Result<InstantiateNs>;
+
+/// What a signature was found to be of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    pub content: Vec<u8>,
+    /// Common name of the signer, and SHA-256 of his certificate.
+    pub signer: SmolStr,
+    pub fingerprint: [u8; 32],
+}
+
+/// One thing that was done, as the audit trail has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    pub method: &'static str,
+    pub path: String,
+    pub op: Option<OpId>,
+}
+
+/// Whoever is around: keys, the network, the audit trail.
+pub trait Outside: Send + Sync {
+    /// Why nothing is begun now, if so.
+    fn closed(&self) -> Option<String>;
+    /// This box, as documents name it.
+    fn serial(&self) -> Option<SmolStr>;
+    /// The content, if its signature leads to whom this box's owner has named.
+    fn verified(&self, signed: &[u8]) -> Result<Signed>;
+    /// Fetches the content of a package or an NSD whose record is there, and has it read. Comes back when that has begun.
+    fn fetch(&self, kind: ItemKind, id: Uuid, url: &str, sha256: &[u8; 32]) -> Result<()>;
+    fn tell(&self, act: Act);
+}

@@ -1,0 +1,146 @@
+//! The steps, each by the calls that the API makes, and told as an act.
+//!
+//! What is made has its id in the record first, so a crash anywhere leaves one of each. Never: whether a step is due (`work`).
+
+use uuid::Uuid;
+
+use super::{
+    Act, DesiredState,
+    document::Running,
+    plan::{Item, Step},
+};
+use crate::{
+    model::{
+        desired::{DesiredRecord, ItemKind, Made},
+        error::{Fault, Result},
+        id::{NsId, NsdInfoId, OpId, ProjectId, VnfPkgId},
+        package::{NsDescriptor, Operational, VnfPackage},
+        vnf::Stopping,
+    },
+    store::Durability,
+    vnfm::plan::fresh_uuid,
+};
+
+impl DesiredState {
+    pub(super) fn step(&self, i: &Item, step: &Step) -> Result<()> {
+        match step {
+            Step::Fetch { id, url, sha256 } => self.fetch(i, *id, url, sha256),
+            Step::Instantiate { id, wish } => self.instantiate(i, *id, wish),
+            Step::Retry(op) => {
+                self.nfvo.retry(*op)?;
+                self.tell("POST", format!("/nslcm/v2/ns_lcm_op_occs/{op}/retry"), Some(*op));
+                Ok(())
+            }
+            Step::Rollback(op) => {
+                self.nfvo.rollback(*op)?;
+                self.tell("POST", format!("/nslcm/v2/ns_lcm_op_occs/{op}/rollback"), Some(*op));
+                Ok(())
+            }
+            Step::Terminate(ns) => {
+                let stopping = Stopping::Usual(self.nfvo.vnfm().rules().graceful_stop_s);
+                let op = self.nfvo.terminate(*ns, stopping, "{}".to_owned())?.id;
+                self.tell("POST", format!("/nslcm/v2/ns_instances/{ns}/terminate"), Some(op));
+                self.change(|r| {
+                    if let Some(m) = r.made.iter_mut().find(|m| m.kind == i.kind && m.name == i.name) {
+                        m.op = Some(op);
+                    }
+                })
+            }
+            Step::DeleteService(ns) => {
+                self.nfvo.delete_ns(*ns, |_| Ok(()))?;
+                self.tell("DELETE", format!("/nslcm/v2/ns_instances/{ns}"), None);
+                self.forget(i)
+            }
+            Step::Remove(id) => {
+                self.remove(i.kind, *id)?;
+                self.tell("DELETE", format!("{}/{id}", place(i.kind)), None);
+                self.forget(i)
+            }
+            Step::Forget => self.forget(i),
+        }
+    }
+
+    fn fetch(&self, i: &Item, id: Option<Uuid>, url: &str, sha256: &[u8; 32]) -> Result<()> {
+        let id = self.note(i, id, *sha256)?;
+        let is_new = match i.kind {
+            ItemKind::Package => self.nfvo.vnfm().create_package_as(VnfPkgId(id), ProjectId::DEFAULT)?,
+            ItemKind::Nsd | ItemKind::Service => self.nfvo.create_nsd_as(NsdInfoId(id), ProjectId::DEFAULT)?,
+        };
+        if is_new {
+            self.tell("POST", place(i.kind).to_owned(), None);
+        }
+        self.outside.fetch(i.kind, id, url, sha256)?;
+        self.tell("PUT", format!("{}/{id}/content", place(i.kind)), None);
+        Ok(())
+    }
+
+    fn instantiate(&self, i: &Item, id: Option<Uuid>, wish: &Running) -> Result<()> {
+        let ask = (self.ask)(&wish.request)?;
+        let id = NsId(self.note(i, id, wish.digest)?);
+        if self.nfvo.create_ns_as(id, ProjectId::DEFAULT, &wish.nsd, i.name.clone())? {
+            self.tell("POST", "/nslcm/v2/ns_instances".to_owned(), None);
+        }
+        let op = self.nfvo.instantiate(id, &ask)?.id;
+        self.tell("POST", format!("/nslcm/v2/ns_instances/{id}/instantiate"), Some(op));
+        let made = Made { kind: i.kind, name: i.name.clone(), id: id.0, digest: wish.digest, op: Some(op) };
+        self.change(|r| r.note(made.clone()))
+    }
+
+    /// Writes down what is about to be made, and gives its id.
+    fn note(&self, i: &Item, id: Option<Uuid>, digest: [u8; 32]) -> Result<Uuid> {
+        let id = id.unwrap_or_else(|| fresh_uuid(&**self.nfvo.vnfm().dice()));
+        self.change(|r| {
+            let op = r.made(i.kind, &i.name).and_then(|m| m.op);
+            r.note(Made { kind: i.kind, name: i.name.clone(), id, digest, op });
+        })?;
+        Ok(id)
+    }
+
+    fn forget(&self, i: &Item) -> Result<()> {
+        self.change(|r| r.forget(i.kind, &i.name))
+    }
+
+    fn change(&self, change: impl Fn(&mut DesiredRecord)) -> Result<()> {
+        self.nfvo.vnfm().store().write(Durability::Barrier, |tx| {
+            // A reset may have taken it in between.
+            let Some(mut r) = tx.get::<DesiredRecord>(&())? else {
+                return Err(Fault::conflict("there is no desired state any more"));
+            };
+            change(&mut r);
+            tx.put(&r)
+        })
+    }
+
+    fn remove(&self, kind: ItemKind, id: Uuid) -> Result<()> {
+        let (nfvo, store) = (&self.nfvo, self.nfvo.vnfm().store());
+        let off = Some(Operational::Disabled);
+        match kind {
+            ItemKind::Package => {
+                let id = VnfPkgId(id);
+                if store.require::<VnfPackage>(&id)?.operational == Operational::Enabled {
+                    nfvo.vnfm().modify_package(id, off, |_| None, |_| Ok(()))?;
+                }
+                nfvo.vnfm().delete_package(id, |_| Ok(()))
+            }
+            ItemKind::Nsd | ItemKind::Service => {
+                let id = NsdInfoId(id);
+                if store.require::<NsDescriptor>(&id)?.operational == Operational::Enabled {
+                    nfvo.modify::<NsDescriptor>(id, off, |_| None, |_| Ok(()))?;
+                }
+                nfvo.delete::<NsDescriptor>(id, |_| Ok(()))
+            }
+        }
+    }
+
+    fn tell(&self, method: &'static str, path: String, op: Option<OpId>) {
+        self.outside.tell(Act { method, path, op });
+    }
+}
+
+fn place(kind: ItemKind) -> &'static str {
+    match kind {
+        ItemKind::Package => "/vnfpkgm/v2/vnf_packages",
+        ItemKind::Nsd => "/nsd/v2/ns_descriptors",
+        ItemKind::Service => "/nslcm/v2/ns_instances",
+    }
+}

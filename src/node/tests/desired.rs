@@ -1,0 +1,322 @@
+//! The desired state over `Sim`, with the real store: what is signed comes and goes, once, whatever crashes in between.
+
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use smol_str::SmolStr;
+use uuid::Uuid;
+
+use crate::{
+    api::convert::desired::ask,
+    desired::{Act, DesiredState, Outside, Settings, Signed, plan::State},
+    model::{
+        desired::{DesiredRecord, ItemKind},
+        error::{Fault, Kind, Result},
+        id::{NsdInfoId, VnfPkgId},
+        ns::NsInstance,
+        package::{NsDescriptor, Onboarding, Operational, PackageFile, VnfPackage},
+        size::Bytes,
+    },
+    node::kit::{Shape, TestBox, ns_descriptor, nsd, package, vnfd},
+    sim::faults::{Method, Rule, Then},
+    store::{Durability, Store},
+};
+
+/// What a test knows and changes of what is around.
+#[derive(Default)]
+struct World {
+    closed: Option<String>,
+    offline: bool,
+    /// How often each act is still to be cut off by a crash, by what its path ends with.
+    crash: Vec<&'static str>,
+    acts: Vec<Act>,
+    fetched: BTreeMap<String, u32>,
+}
+
+#[derive(Clone, Default)]
+struct Around {
+    world: Arc<Mutex<World>>,
+    store: Option<Store>,
+}
+
+const SHA: [u8; 32] = [0; 32];
+
+fn file() -> Option<PackageFile> {
+    Some(PackageFile { path: "".into(), sha256: SHA, size: Bytes(1), media_type: "".into() })
+}
+
+impl Around {
+    fn world(&self) -> std::sync::MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+    fn may_crash(&self, path: &str) {
+        let at = self.world().crash.iter().position(|c| path.ends_with(c));
+        if let Some(at) = at {
+            self.world().crash.remove(at);
+            panic!("the crash of a test, at {path}");
+        }
+    }
+}
+
+impl Outside for Around {
+    fn closed(&self) -> Option<String> {
+        self.world().closed.clone()
+    }
+    fn serial(&self) -> Option<SmolStr> {
+        Some("BX-1".into())
+    }
+    /// A signature is a word here; those of OpenSSL have their test over the API.
+    fn verified(&self, signed: &[u8]) -> Result<Signed> {
+        let content = signed.strip_prefix(b"signed:").ok_or_else(|| Fault::forbidden("signed by nobody"))?;
+        Ok(Signed { content: content.to_vec(), signer: "owner".into(), fingerprint: [1; 32] })
+    }
+    fn fetch(&self, kind: ItemKind, id: Uuid, url: &str, _: &[u8; 32]) -> Result<()> {
+        self.may_crash(url);
+        if self.world().offline {
+            return Err(Fault::transient("no route to host"));
+        }
+        *self.world().fetched.entry(url.to_owned()).or_default() += 1;
+        let store = self.store.as_ref().expect("a store");
+        store.write(Durability::Barrier, |tx| match kind {
+            ItemKind::Package => {
+                let of = package(vnfd("vnf", &Shape::small()));
+                let onboarded = (Onboarding::Onboarded, Operational::Enabled);
+                assert_eq!((of.onboarding, of.operational), onboarded);
+                tx.put(&VnfPackage { id: VnfPkgId(id), archive: file(), ..of })
+            }
+            ItemKind::Nsd | ItemKind::Service => {
+                tx.put(&NsDescriptor { id: NsdInfoId(id), archive: file(), ..ns_descriptor(nsd("ns", &[("one", "vnf", &[])])) })
+            }
+        })
+    }
+    fn tell(&self, act: Act) {
+        self.world().acts.push(act.clone());
+        self.may_crash(&act.path);
+    }
+}
+
+struct Case {
+    b: TestBox,
+    around: Around,
+    state: Arc<DesiredState>,
+}
+
+impl Case {
+    fn new() -> Case {
+        let (b, around) = (TestBox::new(), Around::default());
+        // As a daemon's start makes them.
+        b.core().vnfm().layout().folders().iter().for_each(|f| std::fs::create_dir_all(f).expect("folder"));
+        let state = keeper(&b, &around);
+        Case { b, around, state }
+    }
+
+    fn take(&self, document: &Value) -> Result<bool> {
+        self.state.take(format!("signed:{document}").as_bytes(), "ada")
+    }
+
+    /// As a daemon that is killed in the middle of what it does, and comes up again.
+    fn crash(&mut self) {
+        self.b.kill_and_start();
+        self.state = keeper(&self.b, &self.around);
+    }
+
+    /// Rounds until each item is so, with a crash wherever one waits.
+    fn until(&mut self, state: State) -> u32 {
+        let mut crashes = 0;
+        for _ in 0..20_000 {
+            let round = catch_unwind(AssertUnwindSafe(|| self.state.round().expect("a round")));
+            if round.is_err() {
+                crashes += 1;
+                self.crash();
+            }
+            let now = self.state.status().expect("a status");
+            if now.items.iter().all(|i| i.state == state) {
+                return crashes;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("never {state:?}: {:#?}\n{}", self.state.status(), self.b.picture());
+    }
+
+    fn services(&self) -> Vec<NsInstance> {
+        self.b.store().list().expect("read")
+    }
+    fn made(&self) -> usize {
+        self.b.store().get::<DesiredRecord>(&()).expect("read").map_or(0, |r| r.made.len())
+    }
+    fn counts(&self) -> (usize, usize, usize) {
+        let packages = self.b.store().list::<VnfPackage>().expect("read").len();
+        (packages, self.b.store().list::<NsDescriptor>().expect("read").len(), self.services().len())
+    }
+}
+
+fn keeper(b: &TestBox, around: &Around) -> Arc<DesiredState> {
+    let around = Around { store: Some(b.store().clone()), ..around.clone() };
+    let quick = Settings { pause: Duration::from_millis(1), longest: Duration::from_millis(4), ..Settings::default() };
+    DesiredState::new(b.core().nfvo.clone(), Box::new(around), ask, quick)
+}
+
+fn document(version: u64) -> Value {
+    let sha = "0".repeat(64);
+    json!({
+        "bothy-desired": 1, "version": version,
+        "packages": [{"id": "vnf", "sha256": sha, "url": "https://fleet/vnf.csar"}],
+        "nsds": [{"id": "ns", "sha256": sha, "url": "https://fleet/ns.csar"}],
+        "services": [{"name": "uplink", "nsdId": "ns", "instantiate": {"nsFlavourId": "df"}}],
+    })
+}
+
+/// Everything it made goes.
+fn nothing(version: u64) -> Value {
+    json!({"bothy-desired": 1, "version": version, "prune": true})
+}
+
+#[test]
+fn what_is_signed_comes_and_goes_and_each_act_is_told() {
+    let mut c = Case::new();
+    assert!(c.take(&document(1)).expect("taken"));
+    assert_eq!(c.state.condition().expect("one").state, crate::model::health::ConditionState::Pending);
+    c.until(State::InPlace);
+    let [ns] = &c.services()[..] else { panic!("one service") };
+    c.b.assert_ns_up(ns.id);
+    assert_eq!((ns.name.as_str(), c.state.condition().expect("one").state), ("uplink", crate::model::health::ConditionState::Ok));
+    let told: Vec<_> = c.around.world().acts.iter().map(|a| (a.method, a.path.clone(), a.op.is_some())).collect();
+    assert!(told.contains(&("POST", format!("/nslcm/v2/ns_instances/{}/instantiate", ns.id), true)), "{told:?}");
+
+    // One that names nothing leaves it, unless it says so.
+    c.take(&json!({"bothy-desired": 1, "version": 2})).expect("taken");
+    c.until(State::Left);
+    assert_eq!(c.counts(), (1, 1, 1));
+    c.take(&nothing(3)).expect("taken");
+    c.until(State::InPlace);
+    assert_eq!((c.counts(), c.made()), ((0, 0, 0), 0));
+    c.b.assert_nothing_left();
+}
+
+#[test]
+fn a_crash_at_any_step_doubles_nothing_and_loses_nothing() {
+    let up = ["/vnf_packages", "vnf.csar", "/content", "/ns_descriptors", "ns.csar", "/ns_instances", "/instantiate"];
+    for at in up {
+        let mut c = Case::new();
+        c.take(&document(1)).expect("taken");
+        c.around.world().crash.push(at);
+        assert_eq!(c.until(State::InPlace), 1, "{at}");
+        assert_eq!((c.counts(), c.made()), ((1, 1, 1), 3), "{at}");
+        c.b.assert_ns_up(c.services()[0].id);
+    }
+    // All of them in one life, and the way down.
+    let mut c = Case::new();
+    c.take(&document(1)).expect("taken");
+    c.around.world().crash.extend(up);
+    assert_eq!(c.until(State::InPlace), 7);
+    assert_eq!((c.counts(), c.made()), ((1, 1, 1), 3));
+    let ns = c.services()[0].id;
+    let (one, two) = (c.b.store().list::<VnfPackage>().expect("read")[0].id, c.b.store().list::<NsDescriptor>().expect("read")[0].id);
+    c.take(&nothing(2)).expect("taken");
+    let down = [ns.to_string(), one.to_string(), two.to_string()].map(|s| &*s.leak());
+    c.around.world().crash.extend(["/terminate"].into_iter().chain(down));
+    assert_eq!(c.until(State::InPlace), 4);
+    assert_eq!((c.counts(), c.made()), ((0, 0, 0), 0));
+    c.b.assert_nothing_left();
+}
+
+#[test]
+fn an_id_that_was_written_down_before_a_crash_is_the_one_that_is_used() {
+    let mut c = Case::new();
+    c.take(&document(1)).expect("taken");
+    c.until(State::InPlace);
+    let was = c.services()[0].id;
+    // As if the crash had come before the service was made: somebody takes it away, and the record is all there is.
+    let op = c.b.core().nfvo.terminate(was, crate::model::vnf::Stopping::AtOnce, "{}".into()).expect("accepted").id;
+    c.b.assert_state(op, "COMPLETED");
+    c.b.core().nfvo.delete_ns(was, |_| Ok(())).expect("deleted");
+    c.crash();
+    c.until(State::InPlace);
+    assert_eq!(c.services().iter().map(|n| n.id).collect::<Vec<_>>(), [was]);
+    c.b.assert_ns_up(was);
+}
+
+#[test]
+fn offline_it_keeps_up_what_needs_no_network_and_says_what_does() {
+    let mut c = Case::new();
+    c.take(&document(1)).expect("taken");
+    c.until(State::InPlace);
+    c.around.world().offline = true;
+    let was = c.services()[0].id;
+    let op = c.b.core().nfvo.terminate(was, crate::model::vnf::Stopping::AtOnce, "{}".into()).expect("accepted").id;
+    c.b.assert_state(op, "COMPLETED");
+    c.crash();
+    c.until(State::InPlace);
+    c.b.assert_ns_up(was);
+
+    let mut more = document(2);
+    more["packages"].as_array_mut().expect("a list").push(json!({"id": "new", "sha256": "0".repeat(64), "url": "https://fleet/new.csar"}));
+    c.take(&more).expect("taken");
+    for _ in 0..3 {
+        c.state.round().expect("a round");
+    }
+    let now = c.state.status().expect("a status");
+    let new = now.items.iter().find(|i| i.name == "new").expect("named");
+    assert_eq!((new.state, new.reason.as_deref()), (State::Failed, Some("no route to host")));
+    assert!(now.items.iter().filter(|i| i.name != "new").all(|i| i.state == State::InPlace), "{now:#?}");
+    assert_eq!(c.around.world().fetched.len(), 2);
+}
+
+#[test]
+fn a_service_that_does_not_come_up_is_told_and_comes_when_it_can() {
+    let mut c = Case::new();
+    c.b.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)).times(2));
+    c.take(&document(1)).expect("taken");
+    let mut failed = None;
+    for _ in 0..20_000 {
+        c.state.round().expect("a round");
+        let now = c.state.status().expect("a status");
+        failed = now.items.into_iter().find(|i| i.kind == ItemKind::Service && i.state == State::Failed);
+        if failed.is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let failed = failed.expect("it is told");
+    assert!(failed.op.is_some() && failed.reason.is_some(), "{failed:?}");
+    c.b.sim.faults().clear();
+    c.until(State::InPlace);
+    assert_eq!(c.services().len(), 1);
+}
+
+#[test]
+fn only_newer_documents_for_this_box_count_and_only_while_they_hold() {
+    let mut c = Case::new();
+    c.take(&document(5)).expect("taken");
+    assert!(!c.take(&document(5)).expect("the same"));
+    let with = |version: u64, member: &str, v: Value| {
+        let mut d = document(version);
+        d[member] = v;
+        d
+    };
+    for (d, words) in [
+        (document(4), "older than version 5"),
+        (with(5, "prune", true.into()), "with other content"),
+        (with(6, "serials", json!(["BX-2"])), "for BX-2"),
+        (with(6, "not-after", "2020-01-01T00:00:00Z".into()), "expired"),
+    ] {
+        let f = c.take(&d).expect_err("refused");
+        assert!(f.kind() == Kind::Conflict && f.text().contains(words), "{f}");
+    }
+    let nobody = c.state.take(document(6).to_string().as_bytes(), "eve").expect_err("refused");
+    assert_eq!(nobody.kind(), Kind::Forbidden);
+    assert_eq!(c.state.status().expect("a status").kept.map(|k| k.version), Some(5));
+
+    // While the box may begin nothing, nothing is begun, and that is told.
+    c.around.world().closed = Some("the box restarts".into());
+    assert!(!c.state.round().expect("a round"));
+    assert_eq!((c.counts(), c.state.status().expect("a status").held.as_deref()), ((0, 0, 0), Some("the box restarts")));
+    c.around.world().closed = None;
+    c.take(&with(6, "serials", json!(["BX-2", "BX-1"]))).expect("taken");
+    c.until(State::InPlace);
+}
