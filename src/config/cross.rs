@@ -119,7 +119,7 @@ impl Config {
             r.fault_at("hub.bootstrap", "boxes that it bootstraps call this hub: hub.listen says where");
         }
         let url = &self.desired.url;
-        if !url.is_empty() && !url.starts_with("https://") && !(url.starts_with("http://") && self.limits.fetch_http) {
+        if !(url.is_empty() || url.starts_with("https://") || url.starts_with("http://") && self.limits.fetch_http) {
             r.fault_at("desired.url", "must be an https URL (http only with limits.fetch_http)");
         }
         if !url.is_empty() && self.desired.ca.as_str().is_empty() {
