@@ -101,7 +101,7 @@ pub fn root(api_root: &str) -> String {
 
 /// An id of the VNFM's as a part of a path.
 pub fn segment(id: &str) -> Result<&str> {
-    let plain = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~:".contains(c)) && id.trim_matches('.') != "";
+    let plain = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~:".contains(c)) && !id.trim_matches('.').is_empty();
     if plain { Ok(id) } else { Err(Fault::conflict(format!("'{id}' is no id of a VNFM's that can be asked for"))) }
 }
 

@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use sd_notify::NotifyState;
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 use tracing_subscriber::{
     Registry,
@@ -319,6 +319,8 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     } else {
         announce(&services.access, &tls.fingerprint(), &first)?;
     }
+    // Whoever hears that it is ready may end it at once.
+    let signals = Signals::heard()?;
     say(&[NotifyState::Ready]);
 
     if let Err(fault) = restore::proven(&config.data_dir) {
@@ -335,7 +337,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         tracing::error!("zero touch does not begin: {fault:?}");
         None
     });
-    let ended = until_told(&services, door, &first, claimed, &anew).await?;
+    let ended = until_told(signals, &services, door, &first, claimed, &anew).await?;
     drop(looks);
     match NotifyState::monotonic_usec_now().ok().filter(|_| ended == Ended::Anew) {
         // The service manager would end what it takes to be stopping.
@@ -399,9 +401,24 @@ const BARRIER_EACH: u32 = 5;
 /// Each how many of these it is asked whether the rules of what reaches the box are those that they should be.
 const DOOR_EACH: u32 = 60;
 
+/// From when they are heard on, none of them ends the process by itself.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn heard() -> Result<Signals> {
+        let on = |kind| signal(kind).map_err(|e| Fault::transient(format!("cannot wait for signals: {e}")).with_source(e));
+        Ok(Signals { term: on(SignalKind::terminate())?, int: on(SignalKind::interrupt())?, hup: on(SignalKind::hangup())? })
+    }
+}
+
 /// Waits for the signal that ends the daemon, or for the word that it begins `anew`; takes the configuration up anew on SIGHUP.
 /// `first`: what the box's screen shows until it has an administrator. `claimed`: where it is kept that it has one.
 async fn until_told(
+    Signals { mut term, mut int, mut hup }: Signals,
     services: &Arc<Services>,
     door: Option<Arc<Door>>,
     first: &Utf8Path,
@@ -409,8 +426,6 @@ async fn until_told(
     anew: &tokio::sync::Notify,
 ) -> Result<Ended> {
     let mut is_shown = first.exists();
-    let on = |kind| signal(kind).map_err(|e| Fault::transient(format!("cannot wait for signals: {e}")).with_source(e));
-    let (mut term, mut int, mut hup) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
     let mut checks = tokio::time::interval(STORE_CHECK);
     checks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut count = 0u32;

@@ -341,10 +341,10 @@ mod tests {
             (0x35, "capacity threshold"),
             (0x55, "fetched package"),
             (0x58, "VNF endpoints"),
-            (0x56, "errand"),
             (0x59, "foreign VNFM"),
             (0x5a, "foreign VNF"),
             (0x5b, "errand abroad"),
+            (0x56, "errand"),
             (0x1e, "desired state"),
         ];
         assert_eq!(given, fixed);

@@ -305,7 +305,7 @@ fn changes_go_on_while_the_switch_is_killed_and_the_last_of_them_holds() {
     let with = |n: u64| {
         let mut l = link_with_wires(1, 7, &[1, 2], &[11, 12]);
         l.ports[0].limit = Some(500_000_000 + n * 1000);
-        l.ports[1].guard = guard(2, 7).filter(|_| n % 2 == 0);
+        l.ports[1].guard = guard(2, 7).filter(|_| n.is_multiple_of(2));
         (l, chain(1, tcp(80 + (n % 2) as u16), vec![hop("bump", HopKind::Transparent, &[(11, 12)])]))
     };
     let (l, c) = with(0);
