@@ -198,6 +198,11 @@ pub struct CapacityNews {
     pub crossing: CapacityCrossing,
 }
 
+/// Limits of one threshold: each look goes through all of them, in each zone.
+pub const MOST_LIMITS: usize = 10;
+/// Zones that one threshold names; no box has more nodes.
+pub const MOST_ZONES: usize = 64;
+
 impl CapacityThreshold {
     /// SOL005 10.5.3.3, as of performance; but the first look tells on which side a zone is, so that a shortage that is
     /// there already is heard of. One crossing at a time: to be repeated until there is none.

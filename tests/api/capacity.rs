@@ -160,6 +160,12 @@ async fn what_nobody_measures_is_refused_by_name_and_only_who_may_look_may_be_to
         (ask(&s, "HOST_COMPUTE", "Cpu", "RESERVED", 1.0, 0.0), vec!["nothing reserves Cpu"]),
         (ask(&s, "VR_COMPUTE", "Vcpu", "TOTAL", 1.0, -1.0), vec!["hysteresis"]),
         (with(&|v| v["criteria"]["simpleThresholdDetails"] = json!([])), vec!["simpleThresholdDetails"]),
+        // Each look would go through them all.
+        (
+            with(&|v| v["criteria"]["simpleThresholdDetails"] = json!(vec![json!({"thresholdValue": 1, "hysteresis": 0}); 11])),
+            vec!["10 at most"],
+        ),
+        (with(&|v| v["subObjectInstanceIds"] = json!(vec!["host"; 65])), vec!["64 at most"]),
         (with(&|v| v["objectInstanceId"] = json!("elsewhere")), vec!["no VIM 'elsewhere'"]),
         (with(&|v| v["subObjectInstanceIds"] = json!(["numa0", "host"])), vec!["zone 'numa0'"]),
         (with(&|v| drop(v.as_object_mut().expect("an object").remove("callbackUri"))), vec!["callbackUri"]),

@@ -27,7 +27,7 @@ use crate::{
     },
     model::{
         access::{Action, Permission, Resource},
-        capacity::{CapacityThreshold, Limit, Measure, Side, Zone},
+        capacity::{CapacityThreshold, Limit, MOST_LIMITS, MOST_ZONES, Measure, Side, Zone},
         error::{Fault, Result},
         id::ProjectId,
         pm::Milli,
@@ -182,6 +182,14 @@ fn asked(n: &View, id: Uuid, r: &CreateCapacityThresholdRequest, faults: &mut Ve
     let fits = |v: f64| v.is_finite() && v.abs() < 1e15;
     if details.is_empty() || !details.iter().all(|d| fits(d.threshold_value) && fits(d.hysteresis) && d.hysteresis >= 0.0) {
         faults.push("criteria.simpleThresholdDetails: thresholdValue and a hysteresis that is not negative are needed".into());
+    }
+    if details.len() > MOST_LIMITS {
+        faults.push(format!("criteria.simpleThresholdDetails: {} limits, and a threshold has {MOST_LIMITS} at most", details.len()));
+    }
+    if r.sub_object_instance_ids.len() > MOST_ZONES {
+        let n = r.sub_object_instance_ids.len();
+        faults.push(format!("subObjectInstanceIds: {n} zones, and a threshold names {MOST_ZONES} at most"));
+        return Ok(None);
     }
     let side = convert::side(metric.capacity_type);
     let measure = match Measure::find(convert::kind(metric.resource_type), &metric.capacity_measurement_name) {
