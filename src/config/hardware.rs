@@ -138,10 +138,11 @@ words! {
         Off = "off",
         Networkd = "networkd",
     }
-    /// What of outside reaches the box itself: that is somebody else's, or only what is listened on or named.
+    /// What of outside reaches the box itself: that is somebody else's, or only what is listened on or named; or as the host is.
     #[derive(Default)]
     Inbound {
         #[default]
+        Auto = "auto",
         Off = "off",
         Deny = "deny",
     }

@@ -74,11 +74,13 @@ pub struct Door {
     /// `None`: that is somebody else's.
     wanted: Mutex<Option<Vec<Opening>>>,
     last: Mutex<Option<Result<()>>>,
+    /// One look at a time; whoever asks how it is does not wait for it.
+    one: Mutex<()>,
 }
 
 impl Door {
     pub fn new(filter: Arc<dyn PacketFilter>, wanted: Option<Vec<Opening>>) -> Door {
-        Door { filter, wanted: Mutex::new(wanted), last: Mutex::default() }
+        Door { filter, wanted: Mutex::new(wanted), last: Mutex::default(), one: Mutex::default() }
     }
 
     pub fn set(&self, wanted: Option<Vec<Opening>>) {
@@ -88,7 +90,8 @@ impl Door {
 
     /// Puts right what is not as it should be.
     pub fn look(&self) {
-        let wanted = lock(&self.wanted);
+        let _one = lock(&self.one);
+        let wanted = lock(&self.wanted).clone();
         let done = self.filter.ensure(wanted.as_deref().map(rules).as_deref());
         let mut last = lock(&self.last);
         match &done {
@@ -102,7 +105,7 @@ impl Door {
     }
 
     pub fn condition(&self) -> Option<Condition> {
-        let wanted = lock(&self.wanted);
+        let wanted = lock(&self.wanted).clone();
         let open = wanted.as_ref()?;
         let (state, text) = match &*lock(&self.last) {
             None => (ConditionState::Pending, "not looked at yet".to_owned()),

@@ -106,7 +106,8 @@ enum Ended {
 pub fn serve(live: LiveConfig, place: ztp::Place) -> Result<()> {
     let (data, config) = (live.now().data_dir.clone(), live.path().map(ToOwned::to_owned));
     match as_configured(live, place) {
-        Err(f) if restore::unfit(&data, config.as_deref(), &f)? => anew::start(),
+        // Where another daemon runs, it has come up by it.
+        Err(f) if Store::free(data.join("store")).is_ok() && restore::unfit(&data, config.as_deref(), &f)? => anew::start(),
         other => other,
     }
 }

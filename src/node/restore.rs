@@ -25,8 +25,11 @@ use crate::{
 
 /// Guests are to be brought back, and with what.
 const BRING: &str = "bring";
-/// The daemon has not come up by the restored configuration's file yet: `kept`, there was one before; `none`.
+/// The daemon has not come up by the restored configuration's file yet: `kept`, there was one before, or `none`; and how often
+/// it was kept from that by what may pass.
 const TRIED: &str = "tried";
+/// An address that DHCP gives a little later is one at the next start.
+const TRIES: u8 = 5;
 /// Between two questions to a libvirt that is not there yet.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -53,11 +56,22 @@ pub fn unfit(data: &Utf8Path, config: Option<&Utf8Path>, why: &Fault) -> Result<
     if is_ordered(data) {
         return Ok(false);
     }
-    match tried.trim() {
-        "kept" => durable::ensure_file(config, &fs::read(before(config)).map_err(|e| fault("read", &before(config), e))?, 0o600)?,
-        _ => durable::remove(config)?,
+    let (had, tries) = tried.trim().split_once(' ').unwrap_or((tried.trim(), "0"));
+    let tries = tries.parse().unwrap_or(0) + 1;
+    if why.is_transient() && tries < TRIES {
+        notes.write(TRIED, &format!("{had} {tries}\n"))?;
+        return Ok(false);
     }
+    let old = if had == "kept" { Some(fs::read(before(config))) } else { None };
     notes.remove(TRIED)?;
+    match old {
+        None => durable::remove(config)?,
+        Some(Ok(old)) => durable::ensure_file(config, &old, 0o600)?,
+        Some(Err(e)) => {
+            tracing::error!("the configuration of before the restore cannot be read, and the restored one stays: {}: {e}", before(config));
+            return Ok(false);
+        }
+    }
     tracing::error!("bothy does not start by the restored configuration, and the one of before is back: {}", why.detail());
     Ok(true)
 }

@@ -66,7 +66,13 @@ pub(super) fn openings(c: &Config) -> Option<Vec<Opening>> {
         from: t.remotes.iter().filter_map(|r| Cidr::new(*r, if r.is_ipv4() { 32 } else { 128 }).ok()).collect(),
     });
     let all = listeners.filter_map(|a| Opening::of_listener(true, a.ip(), a.port())).chain(tunnels).chain(c.firewall.open.iter().cloned());
-    (c.firewall.inbound == Inbound::Deny).then(|| all.collect())
+    let shut = match c.firewall.inbound {
+        Inbound::Deny => true,
+        Inbound::Off => false,
+        // The image's, and no other's: boxes that were installed before there was the key are shut too.
+        Inbound::Auto => !c.host.grubenv.as_str().is_empty(),
+    };
+    shut.then(|| all.collect())
 }
 
 /// The host as a configuration wants it.

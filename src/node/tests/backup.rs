@@ -367,7 +367,9 @@ fn a_configuration_that_the_daemon_does_not_come_up_by_gives_way_to_the_one_of_b
         if proves {
             restore::proven(&root).expect("written");
         }
-        assert_eq!(restore::unfit(&root, Some(&config), &why).expect("asked"), !proves);
+        // What may pass has some starts to do so.
+        let tries: Vec<bool> = (0..5).map(|_| restore::unfit(&root, Some(&config), &why).expect("asked")).collect();
+        assert_eq!(tries, [false, false, false, false, !proves]);
         let now = fs::read_to_string(&config).ok();
         assert_eq!(now.as_deref(), if proves { Some(restored.as_str()) } else { had.then_some("# its own\n") });
         assert!(!restore::unfit(&root, Some(&config), &why).expect("asked"), "once");
