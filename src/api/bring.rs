@@ -82,6 +82,12 @@ pub async fn ensure(s: &Arc<Services>, vnfd_id: &str) -> Answer<()> {
         match p.map(|p| (p.onboarding, p.failure)) {
             Some((Onboarding::Onboarded, _)) => return Ok(()),
             Some((Onboarding::Error, Some(why))) => {
+                let (name, id) = (nfvo.account.clone(), SmolStr::new(vnfd_id));
+                let there = s.domain(move |n| n.vnfm().package_or_brought(by.project, &name, &id)).await?;
+                // Somebody has onboarded it by hand meanwhile, which is why this one failed.
+                if there.is_some_and(|p| p.onboarding == Onboarding::Onboarded) {
+                    return Ok(());
+                }
                 return Err(Fault::from(why).context(format!("the package of NFVO {} cannot be used", nfvo.account)).into());
             }
             Some((Onboarding::Uploading | Onboarding::Processing, _)) if Instant::now() < until => tokio::time::sleep(LOOK).await,
@@ -194,11 +200,13 @@ async fn content(s: &Services, nfvo: &CentralNfvo, path: &str) -> Result<Upload>
     let what = "the content of its package";
     let away = |why: &str| Fault::transient(format!("NFVO {}: {what} cannot be fetched: {why}", nfvo.account));
     let _turn = fetch::turn().await?;
-    let whole = resume::open(dial(s, nfvo, path)?).await.map_err(|why| away(&why))?;
+    let silent = Duration::from_secs(s.config.now().limits.idle_timeout_s) / 3;
+    let whole = resume::open(dial(s, nfvo, path)?, silent).await.map_err(|why| away(&why))?;
     if whole.status != 200 {
         return Err(refusal(nfvo, what, whole.status, "it sends nothing"));
     }
-    let got = upload::fetched(s, &whole.headers, Body::new(Pieces(whole.pieces))).await;
+    // The tries end before this does.
+    let got = upload::fetched(s, &whole.headers, Body::new(Pieces(whole.pieces)), Some(whole.longest)).await;
     got.map_err(|p| match whole.broken.get() {
         Some(why) => away(why),
         None => fetch::fault(&p).context(format!("NFVO {}: {what}", nfvo.account)),

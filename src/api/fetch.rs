@@ -113,7 +113,7 @@ async fn to_disk(s: &Services, what: &str, uri: &str, caller: Result<Caller>) ->
         300..400 => return Err(Fault::invalid(format!("{what}: {uri} leads elsewhere, which is not followed: give the place itself"))),
         other => return Err(Fault::invalid(format!("{what}: {uri} cannot be fetched: the server answered {other}"))),
     }
-    let got = upload::fetched(s, &stream.headers, Body::new(stream.body)).await;
+    let got = upload::fetched(s, &stream.headers, Body::new(stream.body), None).await;
     got.map_err(|p| fault(&p).context(format!("{what}: {uri}")))
 }
 

@@ -101,7 +101,7 @@ const ROWS: &[Row] = &[
     row("/nspm/v2/thresholds", Resource::Performance, Names::Threshold),
     // Of the box as a whole; who sets a threshold on it has to be allowed to look at it, which the handler sees to.
     row("/nfvici/v1/nfvi_capacity_infos", Resource::Host, Names::Nothing),
-    row("/nfvici/v1/capacity_thresholds", Resource::Performance, Names::CapacityThreshold),
+    row(CAPACITY, Resource::Performance, Names::CapacityThreshold),
     row("/nfvici/api_versions", Resource::About, Names::Nothing),
     row("/nfvici/v1/api_versions", Resource::About, Names::Nothing),
     // Of the first majors alone.
@@ -263,6 +263,10 @@ pub fn behind_besides(method: &Method, path: &str, by: &Caller) -> Option<String
     if whole || matches!(*method, Method::GET | Method::HEAD) {
         return None;
     }
+    let lacks = |resource| {
+        let needs = Permission { resource, action: Read };
+        (!by.permissions.has(needs)).then(|| format!("who is told of these reads them too, and {} has no {needs}", by.name))
+    };
     match row.resource {
         // Nobody gives more than he has, and the box cannot tell what that is.
         Resource::Identity | Resource::Project => {
@@ -279,12 +283,15 @@ pub fn behind_besides(method: &Method, path: &str, by: &Caller) -> Option<String
                 // Of whatever else there is to hear, the box alone knows what it takes.
                 _ => return Some(format!("{path} is subscribed to through the hub by its admins only")),
             };
-            let needs = Permission { resource: told, action: Read };
-            (!by.permissions.has(needs)).then(|| format!("who is told of these reads them too, and {} has no {needs}", by.name))
+            lacks(told)
         }
+        // What comes of a threshold tells how much of the host is taken.
+        Resource::Performance if row.under == CAPACITY && matches!(*method, Method::POST | Method::PATCH) => lacks(Resource::Host),
         _ => None,
     }
 }
+
+const CAPACITY: &str = "/nfvici/v1/capacity_thresholds";
 
 /// Who the caller is, which harms nobody.
 const WHOAMI: &str = "/bothy/v1/whoami";
@@ -415,6 +422,32 @@ mod tests {
         }
         let console = need_at(&Method::HEAD, route, "/boxes/BX-1/bothy/v1/vnf/1/console");
         assert_eq!(console, Some(Need::Permission(Permission { resource: Resource::Guest, action: Act })));
+    }
+
+    /// What the box asks of its caller besides, who is the hub there.
+    #[test]
+    fn whoever_is_told_through_the_hub_may_read_what_he_is_told_of() {
+        let one = |resource, action| Permission { resource, action };
+        let may_set = [one(Resource::Performance, Create), one(Resource::Performance, Change), one(Resource::Subscription, Create)];
+        for (method, path, told) in [
+            (Method::POST, "/nfvici/v1/capacity_thresholds", Some(Resource::Host)),
+            (Method::PATCH, "/nfvici/v1/capacity_thresholds/0-0", Some(Resource::Host)),
+            (Method::DELETE, "/nfvici/v1/capacity_thresholds/0-0", None),
+            (Method::GET, "/nfvici/v1/capacity_thresholds", None),
+            (Method::POST, "/nspm/v2/thresholds", None),
+            (Method::POST, "/nslcm/v2/subscriptions", Some(Resource::Ns)),
+        ] {
+            let by = |more: &[Permission]| Caller {
+                permissions: may_set.iter().chain(more).copied().collect(),
+                every_project: false,
+                ..Caller::root()
+            };
+            let refused = behind_besides(&method, path, &by(&[]));
+            assert_eq!(refused.is_some(), told.is_some(), "{method} {path}: {refused:?}");
+            if let Some(resource) = told {
+                assert_eq!(behind_besides(&method, path, &by(&[one(resource, Read)])), None, "{method} {path}");
+            }
+        }
     }
 
     /// The matrix of resource, method and role, whole, as the file beside this one holds it.

@@ -173,10 +173,11 @@ fn room(s: &Services) -> Room {
 }
 
 /// The same of a body that somebody else sends because he was asked to: nobody waits to read why it was refused, and one that
-/// comes in drops is.
-pub async fn fetched(s: &Services, headers: &HeaderMap, mut body: Body) -> Answer<Upload> {
+/// comes in drops is. `idle`: how long nothing may come, where that is not for the configuration to say.
+pub async fn fetched(s: &Services, headers: &HeaderMap, mut body: Body, idle: Option<Duration>) -> Answer<Upload> {
     let config = s.config.now();
-    let limits = Limits { upload: config.limits.upload_mib << 20, idle: Duration::from_secs(config.limits.idle_timeout_s), paced: true };
+    let idle = idle.unwrap_or(Duration::from_secs(config.limits.idle_timeout_s));
+    let limits = Limits { upload: config.limits.upload_mib << 20, idle, paced: true };
     take(&folder(&config), headers, &mut body, &limits, room(s)).await
 }
 

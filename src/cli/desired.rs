@@ -19,6 +19,8 @@ pub enum Desired {
     Status,
     /// Hand a signed document to the box (CMS, DER or PEM); it keeps it up from then on
     Apply { file: Utf8PathBuf },
+    /// Have no document count any more, so that any version may come next; what runs stays as it is
+    Forget,
 }
 
 const PATH: &str = "/bothy/v1/desired";
@@ -33,6 +35,10 @@ impl Desired {
                 } else {
                     say!("{}", status(&now));
                 }
+            }
+            Desired::Forget => {
+                client.delete(PATH)?;
+                out.done(&Value::Null, "no desired state counts any more; what runs stays as it is");
             }
             Desired::Apply { file } => {
                 let size = std::fs::metadata(&file).map_err(|e| Failure::here(format!("cannot read {file}"), e))?.len();

@@ -121,6 +121,8 @@ impl Config {
         let url = &self.desired.url;
         if !(url.is_empty() || url.starts_with("https://") || url.starts_with("http://") && self.limits.fetch_http) {
             r.fault_at("desired.url", "must be an https URL (http only with limits.fetch_http)");
+        } else if let Some(why) = crate::model::url::check(url).err().filter(|_| !url.is_empty()) {
+            r.fault_at("desired.url", why);
         }
         if !url.is_empty() && self.desired.ca.as_str().is_empty() {
             r.fault_at("desired.url", "what comes from there has to be signed: desired.ca says by whom");

@@ -141,6 +141,7 @@ fn single_faults_say_what_to_write_instead() {
             "line 2: ztp.server[0].address: must be a host and a port, such as \"hub.example:8443\" or \"[2001:db8::1]:8443\"",
         ),
         ("[desired]\nurl = \"https://a/b\"", "line 2: desired.url: what comes from there has to be signed: desired.ca says by whom"),
+        ("[desired]\nca = \"/ca\"\nurl = \"https://u:secret@a/b\"", "line 3: desired.url: must not carry credentials"),
         ("[desired]\nca = \"/ca\"\nurl = \"http://a/b\"", "line 3: desired.url: must be an https URL (http only with limits.fetch_http)"),
         ("[[ztp.server]]\naddress = \"a:1\"\n[[ztp.server]]\naddress = \"a:1\"", "line 1: ztp.server: a:1 is named twice"),
         (

@@ -10,10 +10,13 @@ use super::Ask;
 use crate::model::{
     error::{Fault, Result},
     time::Stamp,
+    url,
 };
 
 /// Largest document, in bytes, with its signature around it.
 pub const LIMIT: usize = 512 * 1024;
+/// Largest version: whatever writes JSON can hold it.
+const LAST: u64 = 1 << 53;
 /// Most entries of a list.
 const MOST: usize = 256;
 
@@ -94,9 +97,9 @@ impl Reader {
             return None;
         }
         self.known("", o, TOP);
-        let version = o.get("version").and_then(Value::as_u64).filter(|v| *v > 0);
+        let version = o.get("version").and_then(Value::as_u64).filter(|v| (1..=LAST).contains(v));
         if version.is_none() {
-            self.fault("version", "must be a number above 0, larger than in each document before");
+            self.fault("version", format!("must be a number above 0 and up to {LAST}, larger than in each document before"));
         }
         let not_after = o.get("not-after").and_then(|v| {
             let stamp = v.as_str().and_then(|t| t.parse::<jiff::Timestamp>().ok()).and_then(|t| u64::try_from(t.as_millisecond()).ok());
@@ -197,11 +200,11 @@ impl Reader {
             self.fault(&format!("{at}.sha256"), "must be the SHA-256 of the archive, 64 hexadecimal digits");
         }
         let url = o.get("url").map(|v| {
-            let url = v.as_str().filter(|u| u.starts_with("https://") || u.starts_with("http://"));
-            if url.is_none() {
-                self.fault(&format!("{at}.url"), "must be an https URL (http where limits.fetch_http allows it)");
+            let url = v.as_str().unwrap_or_default();
+            if let Err(why) = url::check(url) {
+                self.fault(&format!("{at}.url"), format!("must be an https URL (http where limits.fetch_http allows it): it {why}"));
             }
-            url.unwrap_or_default().to_owned()
+            url.to_owned()
         });
         Some(Archive { id: id?, sha256: digest?, url })
     }

@@ -5,6 +5,7 @@
 //! * `here`     what is here, from the records
 //! * `work`     takes documents in, and has the steps taken, again and again
 //! * `step`     takes one
+//! * `memory`   how the last tries ended, and what is being done now
 //!
 //! ```text
 //! signed --verified, for this box, newer--> the record --every look--> plan --steps by the calls that the API makes--> services
@@ -13,6 +14,7 @@
 
 mod document;
 mod here;
+mod memory;
 pub mod plan;
 mod step;
 #[cfg(test)]
@@ -24,6 +26,7 @@ use uuid::Uuid;
 
 pub use self::{
     document::{Document, LIMIT},
+    memory::Fetching,
     work::{DesiredState, Kept, Settings, Status},
 };
 use crate::{
@@ -59,7 +62,8 @@ pub trait Outside: Send + Sync {
     fn serial(&self) -> Option<SmolStr>;
     /// The content, if its signature leads to whom this box's owner has named.
     fn verified(&self, signed: &[u8]) -> Result<Signed>;
-    /// Fetches the content of a package or an NSD whose record is there, and has it read. Comes back when that has begun.
-    fn fetch(&self, kind: ItemKind, id: Uuid, url: &str, sha256: &[u8; 32]) -> Result<()>;
+    /// Has the content of a package or an NSD whose record is there fetched, and read. `done` hears when that has begun, or why it
+    /// cannot; nobody waits here for a network.
+    fn fetch(&self, kind: ItemKind, id: Uuid, url: &str, sha256: &[u8; 32], done: Fetching);
     fn tell(&self, act: Act);
 }

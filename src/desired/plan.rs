@@ -80,6 +80,8 @@ pub struct Here {
     pub packages: Vec<Archived>,
     pub nsds: Vec<Archived>,
     pub services: Vec<There>,
+    /// Packages whose content did not come at the last try.
+    pub vain: Vec<SmolStr>,
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +94,8 @@ pub struct Archived {
     pub enabled: bool,
     pub users: u32,
     pub failure: Option<String>,
+    /// VNFDs that an NSD is made of.
+    pub needs: Vec<SmolStr>,
 }
 
 #[derive(Debug, Clone)]
@@ -112,6 +116,8 @@ pub struct Held {
     pub kind: OpKind,
     pub phase: Phase,
     pub error: Option<String>,
+    /// It stopped at something that it had asked of a VNF.
+    pub asked: bool,
 }
 
 impl Item {
@@ -132,7 +138,9 @@ pub fn plan(d: &Document, made: &[Made], here: &Here) -> Vec<Item> {
     let of = |kind, name: &SmolStr| made.iter().find(|m| m.kind == kind && m.name == *name);
     let mut all: Vec<Item> =
         d.packages.iter().map(|a| archive(ItemKind::Package, a, of(ItemKind::Package, &a.id), &here.packages)).collect();
-    let on_the_way = all.iter().any(|i| matches!(i.state, State::Pending | State::Applying) && (i.step.is_some() || i.id.is_some()));
+    // What did not come at the last try may never: nobody waits for it.
+    let comes = |i: &Item| matches!(i.state, State::Pending | State::Applying) && (i.step.is_some() || i.id.is_some());
+    let on_the_way = all.iter().any(|i| comes(i) && !here.vain.contains(&i.name));
     for a in &d.nsds {
         let mut item = archive(ItemKind::Nsd, a, of(ItemKind::Nsd, &a.id), &here.nsds);
         if on_the_way && matches!(item.step, Some(Step::Fetch { .. })) {
@@ -141,7 +149,8 @@ pub fn plan(d: &Document, made: &[Made], here: &Here) -> Vec<Item> {
         }
         all.push(item);
     }
-    all.extend(d.services.iter().map(|s| service(s, of(ItemKind::Service, &s.name), here)));
+    let services: Vec<Item> = d.services.iter().map(|s| service(s, of(ItemKind::Service, &s.name), here, &all)).collect();
+    all.extend(services);
     let named = |m: &Made| match m.kind {
         ItemKind::Package => d.packages.iter().any(|a| a.id == m.name),
         ItemKind::Nsd => d.nsds.iter().any(|a| a.id == m.name),
@@ -190,7 +199,18 @@ fn archive(kind: ItemKind, a: &Archive, made: Option<&Made>, here: &[Archived]) 
     }
 }
 
-fn service(s: &Service, made: Option<&Made>, here: &Here) -> Item {
+/// What of the document's own packages and NSDs a service of this NSD has to wait for: nothing runs that is not what was signed.
+fn open<'i>(nsd: &SmolStr, here: &Here, archives: &'i [Item]) -> Option<&'i Item> {
+    let needs = |name: &SmolStr| here.nsds.iter().any(|n| n.name.as_ref() == Some(nsd) && n.needs.contains(name));
+    let is_of = |i: &&Item| match i.kind {
+        ItemKind::Package => needs(&i.name),
+        ItemKind::Nsd => i.name == *nsd,
+        ItemKind::Service => false,
+    };
+    archives.iter().filter(is_of).find(|i| i.state != State::InPlace)
+}
+
+fn service(s: &Service, made: Option<&Made>, here: &Here, archives: &[Item]) -> Item {
     let there = made.and_then(|m| here.services.iter().find(|t| t.id.0 == m.id));
     let stranger = here.services.iter().any(|t| t.name == s.name && there.is_none_or(|o| o.id != t.id));
     let item = |state| Item { id: there.map(|t| t.id.0), ..Item::new(ItemKind::Service, &s.name, state) };
@@ -204,7 +224,15 @@ fn service(s: &Service, made: Option<&Made>, here: &Here) -> Item {
             };
         }
     };
+    let open = open(&wish.nsd, here, archives);
+    let wait = |item: Item, i: &Item| {
+        let word = if i.kind == ItemKind::Nsd { "NSD" } else { "package" };
+        item.because(format!("waits for {word} '{}', which is not here as it was signed", i.name))
+    };
     let start = |item: Item| {
+        if let Some(i) = open {
+            return wait(item, i);
+        }
         let step = Step::Instantiate { id: made.map(|m| m.id), wish: wish.clone() };
         match here.nsds.iter().find(|n| n.name.as_ref() == Some(&wish.nsd) && n.onboarding == Onboarding::Onboarded) {
             Some(n) if n.enabled => item.next(step),
@@ -219,13 +247,19 @@ fn service(s: &Service, made: Option<&Made>, here: &Here) -> Item {
         };
     };
     if let Some(h) = &t.held {
-        return held(h, item(State::Applying));
+        let item = held(h, item(State::Applying));
+        return match open {
+            Some(i) if matches!(item.step, Some(Step::Retry(_))) && h.kind == OpKind::Instantiate => wait(Item { step: None, ..item }, i),
+            Some(_) | None => item,
+        };
     }
     let changed = made.is_some_and(|m| m.digest != wish.digest);
     match (t.instantiated, &t.ended) {
         (true, _) if changed => item(State::Failed)
             .because("it runs as an earlier document had it: what is changed takes a new name, or is ABSENT in a document before"),
-        (true, _) => item(State::InPlace),
+        // Somebody has given it up half made.
+        (true, Some((op, why))) => Item { op: Some(*op), ..item(State::Failed) }.because(why),
+        (true, None) => item(State::InPlace),
         (false, _) if t.nsd != wish.nsd => {
             item(State::Failed).because("it was made of another NSD: it takes a new name, or is ABSENT in a document before")
         }
@@ -245,6 +279,10 @@ fn held(h: &Held, item: Item) -> Item {
         return item;
     }
     let why = h.error.clone().unwrap_or_else(|| "its operation failed".to_owned());
+    if h.asked && matches!(h.kind, OpKind::Instantiate | OpKind::Terminate) {
+        let why = format!("{why}; what it has asked of a VNF might be done twice: retry the operation, or fail it, by hand");
+        return Item { state: State::Failed, ..item }.because(why);
+    }
     let item = Item { state: State::Failed, ..item }.because(why);
     match h.kind {
         OpKind::Instantiate | OpKind::Terminate => item.next(Step::Retry(h.op)),

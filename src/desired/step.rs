@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     Act, DesiredState,
     document::Running,
+    memory::{Fetching, Key},
     plan::{Item, Step},
 };
 use crate::{
@@ -22,10 +23,11 @@ use crate::{
 };
 
 impl DesiredState {
-    pub(super) fn step(&self, i: &Item, step: &Step) -> Result<()> {
+    /// `version`: of the document that asks for it; under another one nothing is written.
+    pub(super) fn step(&self, i: &Item, step: &Step, key: &Key, version: u64) -> Result<()> {
         match step {
-            Step::Fetch { id, url, sha256 } => self.fetch(i, *id, url, sha256),
-            Step::Instantiate { id, wish } => self.instantiate(i, *id, wish),
+            Step::Fetch { id, url, sha256 } => self.fetch(i, *id, (url, sha256), key, version),
+            Step::Instantiate { id, wish } => self.instantiate(i, *id, wish, version),
             Step::Retry(op) => {
                 self.nfvo.retry(*op)?;
                 self.tell("POST", format!("/nslcm/v2/ns_lcm_op_occs/{op}/retry"), Some(*op));
@@ -40,7 +42,7 @@ impl DesiredState {
                 let stopping = Stopping::Usual(self.nfvo.vnfm().rules().graceful_stop_s);
                 let op = self.nfvo.terminate(*ns, stopping, "{}".to_owned())?.id;
                 self.tell("POST", format!("/nslcm/v2/ns_instances/{ns}/terminate"), Some(op));
-                self.change(|r| {
+                self.change(version, |r| {
                     if let Some(m) = r.made.iter_mut().find(|m| m.kind == i.kind && m.name == i.name) {
                         m.op = Some(op);
                     }
@@ -49,19 +51,22 @@ impl DesiredState {
             Step::DeleteService(ns) => {
                 self.nfvo.delete_ns(*ns, |_| Ok(()))?;
                 self.tell("DELETE", format!("/nslcm/v2/ns_instances/{ns}"), None);
-                self.forget(i)
+                self.forget_item(i, version)
             }
             Step::Remove(id) => {
                 self.remove(i.kind, *id)?;
                 self.tell("DELETE", format!("{}/{id}", place(i.kind)), None);
-                self.forget(i)
+                self.forget_item(i, version)
             }
-            Step::Forget => self.forget(i),
+            Step::Forget => self.forget_item(i, version),
         }
     }
 
-    fn fetch(&self, i: &Item, id: Option<Uuid>, url: &str, sha256: &[u8; 32]) -> Result<()> {
-        let id = self.note(i, id, *sha256)?;
+    fn fetch(&self, i: &Item, id: Option<Uuid>, (url, sha256): (&str, &[u8; 32]), key: &Key, version: u64) -> Result<()> {
+        let (shared, outside) = (self.shared.clone(), self.outside.clone());
+        let mut done = Fetching { shared, outside, key: key.clone(), path: String::new(), is_over: false };
+        let id = self.note(i, id, *sha256, version)?;
+        done.path = format!("{}/{id}/content", place(i.kind));
         let is_new = match i.kind {
             ItemKind::Package => self.nfvo.vnfm().create_package_as(VnfPkgId(id), ProjectId::DEFAULT)?,
             ItemKind::Nsd | ItemKind::Service => self.nfvo.create_nsd_as(NsdInfoId(id), ProjectId::DEFAULT)?,
@@ -69,43 +74,45 @@ impl DesiredState {
         if is_new {
             self.tell("POST", place(i.kind).to_owned(), None);
         }
-        self.outside.fetch(i.kind, id, url, sha256)?;
-        self.tell("PUT", format!("{}/{id}/content", place(i.kind)), None);
+        self.outside.fetch(i.kind, id, url, sha256, done);
         Ok(())
     }
 
-    fn instantiate(&self, i: &Item, id: Option<Uuid>, wish: &Running) -> Result<()> {
+    fn instantiate(&self, i: &Item, id: Option<Uuid>, wish: &Running, version: u64) -> Result<()> {
         let ask = (self.ask)(&wish.request)?;
-        let id = NsId(self.note(i, id, wish.digest)?);
+        let id = NsId(self.note(i, id, wish.digest, version)?);
         if self.nfvo.create_ns_as(id, ProjectId::DEFAULT, &wish.nsd, i.name.clone())? {
             self.tell("POST", "/nslcm/v2/ns_instances".to_owned(), None);
         }
         let op = self.nfvo.instantiate(id, &ask)?.id;
         self.tell("POST", format!("/nslcm/v2/ns_instances/{id}/instantiate"), Some(op));
         let made = Made { kind: i.kind, name: i.name.clone(), id: id.0, digest: wish.digest, op: Some(op) };
-        self.change(|r| r.note(made.clone()))
+        self.change(version, |r| r.note(made.clone()))
     }
 
     /// Writes down what is about to be made, and gives its id.
-    fn note(&self, i: &Item, id: Option<Uuid>, digest: [u8; 32]) -> Result<Uuid> {
+    fn note(&self, i: &Item, id: Option<Uuid>, digest: [u8; 32], version: u64) -> Result<Uuid> {
         let id = id.unwrap_or_else(|| fresh_uuid(&**self.nfvo.vnfm().dice()));
-        self.change(|r| {
+        self.change(version, |r| {
             let op = r.made(i.kind, &i.name).and_then(|m| m.op);
             r.note(Made { kind: i.kind, name: i.name.clone(), id, digest, op });
         })?;
         Ok(id)
     }
 
-    fn forget(&self, i: &Item) -> Result<()> {
-        self.change(|r| r.forget(i.kind, &i.name))
+    fn forget_item(&self, i: &Item, version: u64) -> Result<()> {
+        self.change(version, |r| r.forget(i.kind, &i.name))
     }
 
-    fn change(&self, change: impl Fn(&mut DesiredRecord)) -> Result<()> {
+    fn change(&self, version: u64, change: impl Fn(&mut DesiredRecord)) -> Result<()> {
         self.nfvo.vnfm().store().write(Durability::Barrier, |tx| {
             // A reset may have taken it in between.
             let Some(mut r) = tx.get::<DesiredRecord>(&())? else {
                 return Err(Fault::conflict("there is no desired state any more"));
             };
+            if r.version != version {
+                return Err(Fault::conflict(format!("version {version} of the desired state does not count any more")));
+            }
             change(&mut r);
             tx.put(&r)
         })

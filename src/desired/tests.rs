@@ -48,10 +48,12 @@ fn every_fault_of_a_document_is_told_with_its_place() {
     let d = doc(|_| {});
     assert_eq!((d.version, d.prune, d.services.len(), d.not_after.map(|t| t.0)), (7, true, 2, Some(1_801_353_600_000)));
     type Change = fn(&mut Value);
-    let cases: [(Change, &[&str]); 16] = [
+    let cases: [(Change, &[&str]); 18] = [
         (|v| v["bothy-desired"] = 2.into(), &["bothy-desired: must be 1"]),
         (|v| v["version"] = 0.into(), &["version: must be a number above 0"]),
         (|v| v["version"] = "7".into(), &["version: must be a number above 0"]),
+        (|v| v["version"] = ((1u64 << 53) + 1).into(), &["version: must be a number above 0 and up to 9007199254740992"]),
+        (|v| v["packages"][0]["url"] = "https://u:p@a/b".into(), &["packages[0].url: must be an https URL"]),
         (|v| v["servces"] = json!([]), &["servces: there is no such member; did you mean 'services'?"]),
         (|v| v["xyz"] = 1.into(), &["xyz: there is no such member; known: bothy-desired, version"]),
         (|v| v["services"][0]["nsd"] = "ns".into(), &["services[0].nsd: there is no such member; did you mean 'nsdId'?"]),
@@ -76,7 +78,7 @@ fn every_fault_of_a_document_is_told_with_its_place() {
         let f = read(&whole(change).to_string(), ask).expect_err("refused");
         assert_eq!(f.reasons().len(), words.len(), "{f}");
         for (reason, words) in f.reasons().iter().zip(words) {
-            assert!(reason.starts_with(words), "{reason}");
+            assert!(reason.starts_with(words) && !reason.contains("u:p"), "{reason}");
         }
     }
     assert!(read("{", ask).expect_err("refused").text().contains("no JSON"));
@@ -94,7 +96,16 @@ fn made(kind: ItemKind, name: &str) -> Made {
 }
 
 fn archived(name: Option<&str>, onboarding: Onboarding) -> Archived {
-    Archived { id: ID, name: name.map(SmolStr::new), sha256: Some([0; 32]), onboarding, enabled: true, users: 0, failure: None }
+    Archived {
+        id: ID,
+        name: name.map(SmolStr::new),
+        sha256: Some([0; 32]),
+        onboarding,
+        enabled: true,
+        users: 0,
+        failure: None,
+        needs: Vec::new(),
+    }
 }
 
 fn there(name: &str) -> There {
@@ -102,7 +113,12 @@ fn there(name: &str) -> There {
 }
 
 fn held(kind: OpKind, phase: Phase) -> Option<Held> {
-    Some(Held { op: OP, kind, phase, error: Some("no room".into()) })
+    Some(Held { op: OP, kind, phase, error: Some("no room".into()), asked: false })
+}
+
+/// It stopped at something that it had asked of a VNF.
+fn asked(kind: OpKind) -> Option<Held> {
+    held(kind, Phase::Stuck).map(|h| Held { asked: true, ..h })
 }
 
 /// State, word of the step and reason of the one item of that kind and name.
@@ -157,6 +173,12 @@ fn a_package_is_fetched_once_and_what_is_wrong_with_it_is_told() {
     holds(of(&d, &[], &Here::default(), ItemKind::Nsd, "ns"), State::Pending, "", "names no url");
     let with_url = doc(|v| v["nsds"][0]["url"] = "https://a/ns.csar".into());
     holds(of(&with_url, &[], &Here::default(), ItemKind::Nsd, "ns"), State::Pending, "", "waits for the packages");
+    // A package that does not come keeps nobody waiting.
+    for (onboarding, state) in [(O::Created, State::Pending), (O::Uploading, State::Applying)] {
+        let here = Here { packages: vec![archived(None, onboarding)], vain: vec!["web".into()], ..Here::default() };
+        holds(of(&with_url, &mine, &here, ItemKind::Package, "web"), state, if state == State::Pending { "fetch" } else { "" }, "");
+        holds(of(&with_url, &mine, &here, ItemKind::Nsd, "ns"), State::Pending, "fetch", "");
+    }
     let here = Here { packages: vec![archived(Some("web"), O::Onboarded)], ..Here::default() };
     holds(of(&with_url, &[], &here, ItemKind::Nsd, "ns"), State::Pending, "fetch", "");
 }
@@ -168,6 +190,7 @@ fn a_service_that_shall_run_is_made_once_and_never_mistaken_for_anothers() {
     let changed = [Made { digest: [3; 32], ..mine[0].clone() }];
     let idle = There { instantiated: false, ..there("s") };
     let ended = There { ended: Some((OP, "its last operation ended ROLLED_BACK".into())), ..idle.clone() };
+    let half = There { ended: Some((OP, "its last operation ended FAILED".into())), ..there("s") };
     let with = |held| There { held, ..idle.clone() };
     for (made, here, state, step, words) in [
         (&[][..], None, State::Pending, "instantiate", ""),
@@ -179,6 +202,8 @@ fn a_service_that_shall_run_is_made_once_and_never_mistaken_for_anothers() {
         (&mine[..], Some(with(held(OpKind::Scale, Phase::Stuck))), State::Failed, "", "no room"),
         (&mine[..], Some(ended), State::Failed, "instantiate", "ROLLED_BACK"),
         (&mine[..], Some(there("s")), State::InPlace, "", ""),
+        (&mine[..], Some(half), State::Failed, "", "ended FAILED"),
+        (&mine[..], Some(with(asked(OpKind::Instantiate))), State::Failed, "", "by hand"),
         (&changed[..], Some(there("s")), State::Failed, "", "as an earlier document had it"),
         (&changed[..], Some(idle.clone()), State::Pending, "instantiate", ""),
         (&mine[..], Some(There { nsd: "other".into(), ..idle.clone() }), State::Failed, "", "of another NSD"),
@@ -188,6 +213,49 @@ fn a_service_that_shall_run_is_made_once_and_never_mistaken_for_anothers() {
         holds(of(&d, made, &here, ItemKind::Service, "s"), state, step, words);
     }
     holds(of(&d, &[], &Here::default(), ItemKind::Service, "s"), State::Pending, "", "waits for NSD 'ns'");
+}
+
+#[test]
+fn nothing_runs_that_is_not_as_it_was_signed() {
+    use Onboarding as O;
+    let d = doc(|_| {});
+    let mine = [made(ItemKind::Service, "s")];
+    let other = |name| Archived { sha256: Some([1; 32]), ..archived(Some(name), O::Onboarded) };
+    let ns = |of: Archived| Archived { needs: vec!["web".into()], ..of };
+    let good = |name| archived(Some(name), O::Onboarded);
+    let idle = There { instantiated: false, ..there("s") };
+    let with = |kind, phase| There { held: held(kind, phase), ..idle.clone() };
+    for (packages, nsd, may) in [
+        (vec![good("web")], ns(good("ns")), true),
+        (vec![other("web")], ns(good("ns")), false),
+        (vec![], ns(good("ns")), false),
+        (vec![good("web")], ns(other("ns")), false),
+        // It is made of nothing that is not as it should be.
+        (vec![other("web")], good("ns"), true),
+    ] {
+        let failed = There { ended: Some((OP, "its last operation ended ROLLED_BACK".into())), ..idle.clone() };
+        for (there, state, step) in [
+            (None, State::Pending, "instantiate"),
+            (Some(idle.clone()), State::Pending, "instantiate"),
+            (Some(failed), State::Failed, "instantiate"),
+            (Some(with(OpKind::Instantiate, Phase::Stuck)), State::Failed, "retry"),
+        ] {
+            let made = if there.is_some() { &mine[..] } else { &[] };
+            let here =
+                Here { packages: packages.clone(), nsds: vec![nsd.clone()], services: there.into_iter().collect(), ..Here::default() };
+            let found = of(&d, made, &here, ItemKind::Service, "s");
+            assert_eq!((found.0, found.1), (state, if may { step } else { "" }), "{found:?}");
+            assert!(may || found.2.contains("as it was signed"), "{found:?}");
+        }
+        // What goes may go.
+        let here = Here {
+            packages,
+            nsds: vec![nsd],
+            services: vec![There { name: "old".into(), ..with(OpKind::Terminate, Phase::Stuck) }],
+            ..Here::default()
+        };
+        holds(of(&d, &[made(ItemKind::Service, "old")], &here, ItemKind::Service, "old"), State::Failed, "retry", "no room");
+    }
 }
 
 #[test]
@@ -202,6 +270,8 @@ fn only_what_documents_made_goes_and_only_when_one_says_so() {
         (None, State::Pending, "forget", "it is gone"),
         (Some(with(held(OpKind::Terminate, Phase::Forward))), State::Applying, "", ""),
         (Some(with(held(OpKind::Terminate, Phase::Stuck))), State::Failed, "retry", "no room"),
+        (Some(with(asked(OpKind::Terminate))), State::Failed, "", "by hand"),
+        (Some(with(asked(OpKind::Instantiate))), State::Pending, "rollback", "rolled back"),
         (Some(with(held(OpKind::Instantiate, Phase::Stuck))), State::Pending, "rollback", "rolled back"),
         (Some(with(held(OpKind::Heal, Phase::Stuck))), State::Failed, "", "no room"),
     ];

@@ -4,8 +4,8 @@
 //! decides what is next (`plan`), or how it is done (`step`).
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ use super::{
     Ask, Outside,
     document::{self, Document, LIMIT},
     here::look,
+    memory::{Key, Shared, Tried, lock},
     plan::{Item, State, Step, plan},
 };
 use crate::{
@@ -24,7 +25,6 @@ use crate::{
         desired::{DesiredRecord, ItemKind},
         error::{Fault, Result},
         health::{Condition, ConditionState},
-        id::OpId,
         time::Stamp,
     },
     nfvo::Nfvo,
@@ -52,27 +52,6 @@ impl Default for Settings {
     }
 }
 
-/// Steps of the same sort on the same thing have one pause.
-type Key = (ItemKind, SmolStr, std::mem::Discriminant<Step>);
-
-struct Tried {
-    times: u32,
-    until: Instant,
-    why: Option<String>,
-    /// The failed operation that the pause is after.
-    op: Option<OpId>,
-}
-
-#[derive(Default)]
-struct Memory {
-    tried: HashMap<Key, Tried>,
-    /// What is being done now.
-    doing: Option<(ItemKind, SmolStr)>,
-    pull_failed: Option<String>,
-    poked: bool,
-    stopped: bool,
-}
-
 /// The document that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
@@ -97,21 +76,19 @@ pub struct Status {
 
 pub struct DesiredState {
     pub(super) nfvo: Arc<Nfvo>,
-    pub(super) outside: Box<dyn Outside>,
+    pub(super) outside: Arc<dyn Outside>,
     pub(super) ask: Ask,
     settings: Settings,
-    memory: Mutex<Memory>,
-    wake: Condvar,
+    pub(super) shared: Arc<Shared>,
+    /// Held while a step is taken, and while another document comes to count.
+    one: Mutex<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
-    m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl DesiredState {
     pub fn new(nfvo: Arc<Nfvo>, outside: Box<dyn Outside>, ask: Ask, settings: Settings) -> Arc<DesiredState> {
-        Arc::new(DesiredState { nfvo, outside, ask, settings, memory: Mutex::default(), wake: Condvar::new(), thread: Mutex::default() })
+        let (outside, shared) = (Arc::from(outside), Arc::default());
+        Arc::new(DesiredState { nfvo, outside, ask, settings, shared, one: Mutex::default(), thread: Mutex::default() })
     }
 
     pub fn start(self: &Arc<Self>) -> Result<()> {
@@ -123,8 +100,8 @@ impl DesiredState {
 
     /// Comes back when the step that is being taken is done.
     pub fn stop(&self) {
-        lock(&self.memory).stopped = true;
-        self.wake.notify_all();
+        self.shared.lock().stopped = true;
+        self.shared.wake.notify_all();
         let thread = lock(&self.thread).take();
         if thread.is_some_and(|t| t.join().is_err()) {
             warn!("the keeper of the desired state ended by a panic");
@@ -133,17 +110,34 @@ impl DesiredState {
 
     /// Looks again, now.
     pub fn poke(&self) {
-        lock(&self.memory).poked = true;
-        self.wake.notify_all();
+        self.shared.poke();
     }
 
     /// How a try to fetch a newer document ended.
     pub fn pulled(&self, failed: Option<String>) {
-        lock(&self.memory).pull_failed = failed;
+        self.shared.lock().pull_failed = failed;
     }
 
+    /// That of version 0 holds what was made, and no document.
     fn record(&self) -> Result<Option<DesiredRecord>> {
-        self.nfvo.vnfm().store().get::<DesiredRecord>(&())
+        Ok(self.nfvo.vnfm().store().get::<DesiredRecord>(&())?.filter(|r| r.version > 0))
+    }
+
+    /// No document counts any more, and any version may come. What was made stays, and is known for the next one. False: there is
+    /// none.
+    pub fn forget(&self) -> Result<bool> {
+        let one = lock(&self.one);
+        let was = self.nfvo.vnfm().store().write(Durability::Barrier, |tx| {
+            let Some(r) = tx.get::<DesiredRecord>(&())?.filter(|r| r.version > 0) else { return Ok(false) };
+            tx.put(&DesiredRecord { version: 0, text: String::new(), ..r })?;
+            Ok(true)
+        })?;
+        drop(one);
+        if was {
+            info!("no desired state counts any more");
+            self.shared.lock().tried.clear();
+        }
+        Ok(was)
     }
 
     /// Takes a signed document in. False: it is the one that counts already.
@@ -158,6 +152,7 @@ impl DesiredState {
             return Err(Fault::conflict(why));
         }
         let now = self.nfvo.vnfm().clock().now();
+        let one = lock(&self.one);
         let is_new = self.nfvo.vnfm().store().write(Durability::Barrier, |tx| {
             let before = tx.get::<DesiredRecord>(&())?;
             match &before {
@@ -182,10 +177,11 @@ impl DesiredState {
             })?;
             Ok(true)
         })?;
+        drop(one);
         if is_new {
             info!(version = d.version, signer = %found.signer, from, "a desired state counts from now on");
             // What failed may be mended by it.
-            lock(&self.memory).tried.clear();
+            self.shared.lock().tried.clear();
         }
         self.poke();
         Ok(is_new)
@@ -207,13 +203,14 @@ impl DesiredState {
     }
 
     pub fn status(&self) -> Result<Status> {
-        let pull_failed = lock(&self.memory).pull_failed.clone();
+        let pull_failed = self.shared.lock().pull_failed.clone();
         let Some(r) = self.record()? else { return Ok(Status { held: self.outside.closed(), pull_failed, ..Status::default() }) };
         let d = document::read(&r.text, self.ask)?;
-        let mut items = plan(&d, &r.made, &look(self.nfvo.vnfm().store(), &r)?);
-        let memory = lock(&self.memory);
+        let mut items = self.planned(&d, &r)?;
+        let memory = self.shared.lock();
         for i in &mut items {
-            if memory.doing.as_ref().is_some_and(|(kind, name)| (*kind, name) == (i.kind, &i.name)) {
+            let it = (i.kind, i.name.clone());
+            if memory.doing.as_ref() == Some(&it) || memory.fetching.contains(&it) {
                 i.state = State::Applying;
             } else if let Some(why) = key(i).and_then(|k| memory.tried.get(&k)).and_then(|t| t.why.as_ref()) {
                 (i.state, i.reason) = (State::Failed, Some(why.clone()));
@@ -231,7 +228,16 @@ impl DesiredState {
         Ok(Status { kept: Some(kept), held: self.held(&d), pull_failed, items })
     }
 
-    /// None where no document was ever taken in.
+    fn planned(&self, d: &Document, r: &DesiredRecord) -> Result<Vec<Item>> {
+        let mut here = look(self.nfvo.vnfm().store(), r)?;
+        let memory = self.shared.lock();
+        let vain = memory.tried.iter().filter(|((kind, _, _), t)| *kind == ItemKind::Package && t.why.is_some());
+        here.vain = vain.map(|((_, name, _), _)| name.clone()).collect();
+        drop(memory);
+        Ok(plan(d, &r.made, &here))
+    }
+
+    /// None where no document counts. Everybody who may see the box's health sees it: no names and no reasons of items.
     pub fn condition(&self) -> Option<Condition> {
         let told = |state, text: String| Some(Condition::new("desired", state, text));
         let status = match self.status() {
@@ -244,27 +250,25 @@ impl DesiredState {
             let state = if self.outside.closed().is_some() { ConditionState::Pending } else { ConditionState::Failed };
             return told(state, format!("version {version} of the desired state is not kept up: {why}"));
         }
-        let of = |state| status.items.iter().filter(move |i| i.state == state);
-        let named = |i: &Item| format!("{} '{}': {}", i.kind.word(), i.name, i.reason.as_deref().unwrap_or(i.state.word()));
-        let failed: Vec<String> = of(State::Failed).map(named).collect();
-        if !failed.is_empty() {
-            return told(ConditionState::Failed, format!("version {version} of the desired state: {}", failed.join("; ")));
+        if self.shared.lock().broke {
+            let why = "the last look at it ended by a fault in Bothy itself, and is tried again";
+            return told(ConditionState::Failed, format!("version {version} of the desired state is not kept up: {why}"));
         }
-        let open: Vec<String> = of(State::Pending).chain(of(State::Applying)).map(named).collect();
-        if !open.is_empty() {
-            return told(ConditionState::Pending, format!("version {version} of the desired state: {}", open.join("; ")));
+        let of = |states: &[State]| status.items.iter().filter(|i| states.contains(&i.state)).count();
+        let (failed, open) = (of(&[State::Failed]), of(&[State::Pending, State::Applying]));
+        if failed + open > 0 {
+            let state = if failed > 0 { ConditionState::Failed } else { ConditionState::Pending };
+            let text = format!("version {version} of the desired state: {failed} failed, {open} pending: bothy desired status tells which");
+            return told(state, text);
         }
         told(ConditionState::Ok, format!("version {version} of the desired state is in its place"))
     }
 
     fn run(&self) {
         loop {
-            let busy = self.round().unwrap_or_else(|fault| {
-                warn!("the desired state cannot be looked after: {fault:?}");
-                false
-            });
+            let busy = self.guarded();
             let pause = if busy { self.settings.busy } else { self.settings.look };
-            let mut memory = lock(&self.memory);
+            let mut memory = self.shared.lock();
             let due = memory.tried.values().map(|t| t.until).filter(|t| *t > Instant::now()).min();
             let until = due.unwrap_or_else(|| Instant::now() + pause).min(Instant::now() + pause);
             while !memory.stopped && !memory.poked {
@@ -272,7 +276,7 @@ impl DesiredState {
                 if left.is_zero() {
                     break;
                 }
-                memory = self.wake.wait_timeout(memory, left).unwrap_or_else(PoisonError::into_inner).0;
+                memory = self.shared.wake.wait_timeout(memory, left).unwrap_or_else(PoisonError::into_inner).0;
             }
             memory.poked = false;
             if memory.stopped {
@@ -281,40 +285,76 @@ impl DesiredState {
         }
     }
 
-    /// One look, and each step that is due. Whether something is under way.
+    /// A round whose faults are told, and end nothing.
+    pub fn guarded(&self) -> bool {
+        let round = catch_unwind(AssertUnwindSafe(|| self.round()));
+        let mut memory = self.shared.lock();
+        memory.broke = round.is_err();
+        match round {
+            Ok(Ok(busy)) => busy,
+            Ok(Err(fault)) => {
+                warn!("the desired state cannot be looked after: {fault:?}");
+                false
+            }
+            Err(_) => {
+                memory.doing = None;
+                warn!("the keeper of the desired state fell over a fault in Bothy itself, and goes on");
+                false
+            }
+        }
+    }
+
+    /// One look, and each step that is due, as long as the same document counts. Whether something is under way.
     pub fn round(&self) -> Result<bool> {
         let Some(r) = self.record()? else { return Ok(false) };
         let d = document::read(&r.text, self.ask)?;
         if self.held(&d).is_some() {
             return Ok(false);
         }
-        let items = plan(&d, &r.made, &look(self.nfvo.vnfm().store(), &r)?);
+        let items = self.planned(&d, &r)?;
         let open = |k: &Key| items.iter().any(|i| (i.kind, &i.name) == (k.0, &k.1) && !matches!(i.state, State::InPlace | State::Left));
-        lock(&self.memory).tried.retain(|k, _| open(k));
+        self.shared.lock().tried.retain(|k, _| open(k));
         let mut busy = false;
         for i in &items {
-            busy |= i.state == State::Applying || i.state == State::Pending && i.step.is_some();
+            busy |= i.state == State::Applying;
             let (Some(step), Some(key)) = (&i.step, key(i)) else { continue };
+            if !self.is_due(&key) {
+                continue;
+            }
+            busy |= i.state == State::Pending;
+            // Whoever hands another document in comes before this step, or after it.
+            let one = lock(&self.one);
+            if self.record()?.is_none_or(|now| now.version != r.version) || self.held(&d).is_some() {
+                return Ok(true);
+            }
             if !self.begin(i, &key) {
                 continue;
             }
-            let done = self.step(i, step);
-            let mut memory = lock(&self.memory);
+            let done = self.step(i, step, &key, r.version);
+            drop(one);
+            let mut memory = self.shared.lock();
             memory.doing = None;
-            if let Err(fault) = done {
+            let why = done.err().map(|fault| {
                 warn!(kind = i.kind.word(), name = %i.name, "a step of the desired state failed, and is tried again: {fault:?}");
-                if let Some(t) = memory.tried.get_mut(&key) {
-                    t.why = Some(fault.detail());
-                }
+                fault.detail()
+            });
+            // How a fetching ended is told by itself.
+            if let Some(t) = memory.tried.get_mut(&key).filter(|_| why.is_some() || !matches!(step, Step::Fetch { .. })) {
+                t.why = why;
             }
         }
         Ok(busy)
     }
 
+    fn is_due(&self, key: &Key) -> bool {
+        let memory = self.shared.lock();
+        !memory.fetching.contains(&(key.0, key.1.clone())) && memory.tried.get(key).is_none_or(|t| t.until <= Instant::now())
+    }
+
     /// Whether a step is due; then it counts as tried. After a failure that somebody may look at, it waits before the first time.
     fn begin(&self, i: &Item, key: &Key) -> bool {
         let now = Instant::now();
-        let mut memory = lock(&self.memory);
+        let mut memory = self.shared.lock();
         if memory.stopped {
             return false;
         }
@@ -331,8 +371,14 @@ impl DesiredState {
         if now < t.until {
             return false;
         }
-        *t = Tried { times: t.times + 1, until: now + pause(t.times + 1), why: None, op: i.op };
-        memory.doing = Some((i.kind, i.name.clone()));
+        // It has failed until it has not.
+        *t = Tried { times: t.times + 1, until: now + pause(t.times + 1), why: t.why.take(), op: i.op };
+        match i.step {
+            Some(Step::Fetch { .. }) => {
+                memory.fetching.insert((i.kind, i.name.clone()));
+            }
+            Some(_) | None => memory.doing = Some((i.kind, i.name.clone())),
+        }
         true
     }
 }

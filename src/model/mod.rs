@@ -50,5 +50,6 @@ pub mod time;
 pub mod tree;
 pub mod tunnel;
 pub mod update;
+pub mod url;
 pub mod vnf;
 pub mod vnfd;

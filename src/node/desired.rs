@@ -10,14 +10,18 @@ use std::{
 
 use camino::Utf8PathBuf;
 use smol_str::SmolStr;
-use tokio::{runtime::Handle, sync::Notify, task::JoinHandle};
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    task::{JoinHandle, JoinSet},
+};
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::{
     access::{audit::Told, certificate::Certificate},
     api::{self, Services, convert},
-    desired::{Act, DesiredState, Outside, Settings, Signed},
+    desired::{Act, DesiredState, Fetching, Outside, Settings, Signed},
     host::{
         clock::OsDice,
         openssl::{OpenSsl, block, certificates},
@@ -27,6 +31,7 @@ use crate::{
         error::{Fault, Result},
         id::ProjectId,
         time::Dice as _,
+        url,
     },
     nfvo::Nfvo,
     ztp::{
@@ -53,7 +58,8 @@ struct Around {
     /// The certificate that names this box, where it has one.
     idevid: Utf8PathBuf,
     runtime: Handle,
-    stop: Notify,
+    /// What comes from elsewhere.
+    fetches: Mutex<JoinSet<()>>,
     /// The configuration is another one.
     changed: Notify,
 }
@@ -63,8 +69,8 @@ struct Shared(Arc<Around>);
 impl Keeper {
     /// Has to be called inside the runtime.
     pub fn new(nfvo: Arc<Nfvo>, idevid: Utf8PathBuf, settings: Settings) -> Keeper {
-        let around =
-            Arc::new(Around { services: OnceLock::new(), idevid, runtime: Handle::current(), stop: Notify::new(), changed: Notify::new() });
+        let (services, fetches, changed) = (OnceLock::new(), Mutex::default(), Notify::new());
+        let around = Arc::new(Around { services, idevid, runtime: Handle::current(), fetches, changed });
         let state = DesiredState::new(nfvo, Box::new(Shared(around.clone())), convert::desired::ask, settings);
         Keeper { state, around, pull: Mutex::default() }
     }
@@ -88,13 +94,13 @@ impl Keeper {
         Ok(())
     }
 
-    /// Blocks until the step that is being taken is done, or given up.
+    /// Blocks until the step that is being taken is done; what is being fetched is given up.
     pub fn stop(&self) {
         if let Some(task) = self.pull.lock().unwrap_or_else(PoisonError::into_inner).take() {
             task.abort();
         }
-        self.around.stop.notify_one();
         self.state.stop();
+        self.around.fetches.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 }
 
@@ -144,14 +150,20 @@ impl Outside for Shared {
         Ok(Signed { content: found.content, signer: by.common_name.unwrap_or_default(), fingerprint: by.fingerprint })
     }
 
-    fn fetch(&self, kind: ItemKind, id: Uuid, url: &str, sha256: &[u8; 32]) -> Result<()> {
-        let s = self.0.services()?;
-        self.0.runtime.block_on(async {
-            tokio::select! {
-                done = api::fetch::wanted(s, kind, id, url, sha256) => done,
-                () = self.0.stop.notified() => Err(Fault::transient("bothy is about to end")),
-            }
-        })
+    fn fetch(&self, kind: ItemKind, id: Uuid, url: &str, sha256: &[u8; 32], done: Fetching) {
+        let s = match self.0.services() {
+            Ok(s) => s,
+            Err(fault) => return done.ended(Err(fault)),
+        };
+        let (url, sha256) = (url.to_owned(), *sha256);
+        let mut all = self.0.fetches.lock().unwrap_or_else(PoisonError::into_inner);
+        while all.try_join_next().is_some() {}
+        let fetch = async move {
+            let how = api::fetch::wanted(s, kind, id, &url, &sha256).await;
+            // It is told in the audit trail.
+            let _ = tokio::task::spawn_blocking(move || done.ended(how)).await;
+        };
+        all.spawn_on(fetch, &self.0.runtime);
     }
 
     fn tell(&self, act: Act) {
@@ -177,11 +189,19 @@ fn jittered(interval: Duration) -> Duration {
     interval * 3 / 4 + interval / 2 * u32::from(dice[0]) / 255
 }
 
+/// Up to a quarter of it: boxes that got their power back at one time do not ask at one time.
+fn first(interval: Duration) -> Duration {
+    interval / 4 * u32::from(OsDice.bytes16()[0]) / 255
+}
+
 /// Asks for newer documents, for as long as the daemon runs.
 async fn pull(around: Arc<Around>, state: Arc<DesiredState>) {
     // What the last document that was taken, or was here, is marked by; and whose mark it is.
     let mut have: (String, Option<String>) = Default::default();
-    let mut pause = Duration::ZERO;
+    let mut pause = match around.services() {
+        Ok(s) => first(Duration::from_secs(s.config.now().desired.interval_s)),
+        Err(_) => return,
+    };
     loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -204,7 +224,7 @@ async fn pull(around: Arc<Around>, state: Arc<DesiredState>) {
         let failed = match once(s, &url, &mut have.1, state.clone()).await {
             Ok(()) => None,
             Err(fault) => {
-                info!(url, "no newer desired state: {fault}");
+                info!(url = url::shown(&url), "no newer desired state: {fault}");
                 Some(fault.detail())
             }
         };
@@ -214,7 +234,7 @@ async fn pull(around: Arc<Around>, state: Arc<DesiredState>) {
 
 async fn once(s: Arc<Services>, url: &str, mark: &mut Option<String>, state: Arc<DesiredState>) -> Result<()> {
     let Some((signed, now)) = api::fetch::newer(&s, url, mark.as_deref()).await? else { return Ok(()) };
-    let from = url.split(['?', '#']).next().unwrap_or_default().to_owned();
+    let from = url::shown(url);
     let taken = tokio::task::spawn_blocking(move || state.take(&signed, &from)).await;
     taken.map_err(|_| Fault::bug("the taking of a desired state failed by a fault in Bothy itself"))??;
     *mark = now;
@@ -231,5 +251,7 @@ mod tests {
             let p = jittered(Duration::from_secs(100));
             assert!((Duration::from_secs(75)..=Duration::from_secs(125)).contains(&p), "{p:?}");
         }
+        let begins: std::collections::BTreeSet<_> = (0..200).map(|_| first(Duration::from_secs(100))).collect();
+        assert!(begins.len() > 9 && begins.iter().all(|p| *p <= Duration::from_secs(25)), "{begins:?}");
     }
 }

@@ -24,6 +24,7 @@ use super::{Rendered, Tls};
 use crate::model::{
     error::{Fault, Result},
     subscription::Auth,
+    url,
 };
 
 /// Of an answer no more than this is read: a grant has a line for each resource.
@@ -43,7 +44,8 @@ pub struct Target {
 impl Target {
     /// An absolute `http` or `https` URI without user and fragment.
     pub fn parse(what: &str, uri: &str) -> Result<Target> {
-        let bad = |why: &str| Fault::invalid(format!("{what}: '{uri}' {why}"));
+        // What may be a secret in it is not repeated.
+        let bad = |why: &str| Fault::invalid(format!("{what}: '{}' {why}", url::shown(uri)));
         let parsed: Uri = uri.parse().map_err(|_| bad("is no URI"))?;
         let tls = match parsed.scheme_str() {
             Some("https") => true,
@@ -274,6 +276,11 @@ impl Caller {
         Ok(Caller { line, credentials })
     }
 
+    /// How long it waits for an answer.
+    pub fn timeout(&self) -> Duration {
+        self.line.timeout
+    }
+
     /// The test of the callback URI.
     pub async fn get(&mut self) -> Result<u16, String> {
         self.call(None, || Request::builder().method(Method::GET).body(Full::default())).await.map(|h| h.status)
@@ -294,7 +301,7 @@ impl Caller {
     /// What is there now, unless it has this mark (304).
     pub async fn newer(&mut self, mark: Option<&str>) -> Result<Heard, String> {
         self.call(None, || {
-            let mut r = Request::builder().method(Method::GET);
+            let mut r = Request::builder().method(Method::GET).header(ACCEPT, "application/cms, */*");
             if let Some(m) = mark {
                 r = r.header(IF_NONE_MATCH, m);
             }
@@ -345,7 +352,7 @@ impl Caller {
         let mut again = true;
         loop {
             let mut r = request().map_err(|e| format!("the request cannot be made: {e}"))?;
-            r.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json, application/problem+json"));
+            r.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json, application/problem+json"));
             if let Some(v) = self.credentials.header().await? {
                 r.headers_mut().insert(AUTHORIZATION, v);
             }
@@ -435,11 +442,12 @@ mod tests {
             ("https://[::1]/x", Some(("::1", 443, "/x"))),
             ("ftp://a/b", None),
             ("/b", None),
-            ("http://u:p@a/b", None),
+            ("http://u:p@a/b?key", None),
             ("http:///b", None),
             ("no uri at all", None),
         ] {
             let got = Target::parse("callbackUri", uri);
+            assert!(got.as_ref().err().is_none_or(|f| !f.text().contains("u:p") && !f.text().contains('?')), "{uri}");
             assert_eq!(got.as_ref().ok().map(|t| (t.host.as_str(), t.port, t.path.as_str())), want, "{uri}");
         }
     }

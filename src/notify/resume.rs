@@ -32,6 +32,8 @@ pub struct Whole {
     pub pieces: mpsc::Receiver<std::io::Result<Bytes>>,
     /// Why there is no more of it, once there is not.
     pub broken: Arc<OnceLock<String>>,
+    /// So long nothing may come while it is still being tried.
+    pub longest: Duration,
 }
 
 /// How far it is, and what the next part has to fit to.
@@ -41,16 +43,22 @@ struct Course {
     /// Ranges are given; with what they are of, where that is told.
     ranges: bool,
     of: Option<HeaderValue>,
+    /// A link on which so long nothing comes is broken.
+    silent: Duration,
 }
 
-pub async fn open(mut caller: Caller) -> Result<Whole, String> {
+/// `silent`: a link on which so long nothing comes is asked for the rest anew; three times as long, where that cannot be asked for.
+pub async fn open(mut caller: Caller, silent: Duration) -> Result<Whole, String> {
+    let longest = longest(silent, caller.timeout());
     let first = caller.stream(None).await?;
     let (status, headers, broken) = (first.status, first.headers.clone(), Arc::<OnceLock<String>>::default());
     let (to, pieces) = mpsc::channel(2);
+    let ranges = headers.get(ACCEPT_RANGES).is_some_and(|v| v == "bytes");
     let course = Course {
         got: 0,
+        silent: if ranges { silent } else { silent * 3 },
         length: headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok()),
-        ranges: headers.get(ACCEPT_RANGES).is_some_and(|v| v == "bytes"),
+        ranges,
         of: headers.get(ETAG).filter(|v| !v.as_bytes().starts_with(b"W/")).cloned(),
     };
     let why = broken.clone();
@@ -60,7 +68,12 @@ pub async fn open(mut caller: Caller) -> Result<Whole, String> {
             let _ = to.send(Err(std::io::Error::other(e))).await;
         }
     });
-    Ok(Whole { status, headers, pieces, broken })
+    Ok(Whole { status, headers, pieces, broken, longest })
+}
+
+/// All tries in vain: each is silent, or is not answered, up to its end.
+fn longest(silent: Duration, timeout: Duration) -> Duration {
+    PAUSES.iter().sum::<Duration>() + (silent * 3).max((silent + timeout) * (PAUSES.len() as u32 + 1)) + Duration::from_secs(1)
 }
 
 /// To its end, or until nobody takes it any more.
@@ -94,9 +107,10 @@ async fn pump(mut caller: Caller, mut stream: Stream, mut c: Course, to: &mpsc::
 async fn pass_on(stream: &mut Stream, c: &mut Course, to: &mpsc::Sender<std::io::Result<Bytes>>) -> Option<String> {
     loop {
         let frame = tokio::select! {
-            f = stream.body.frame() => f,
+            f = tokio::time::timeout(c.silent, stream.body.frame()) => f,
             () = to.closed() => return None,
         };
+        let Ok(frame) = frame else { return Some(format!("nothing came for {} s", c.silent.as_secs_f32())) };
         match frame {
             None if c.length.is_none_or(|l| c.got >= l) => return None,
             None => return Some("it ended before its time".into()),

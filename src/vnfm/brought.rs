@@ -30,7 +30,9 @@ impl Vnfm {
     pub fn package_or_brought(&self, project: ProjectId, nfvo: &str, vnfd_id: &str) -> Result<Option<VnfPackage>> {
         let all = self.store.list::<VnfPackage>()?;
         let mine = || all.iter().filter(|p| p.project == project);
-        if let Some(p) = mine().find(|p| p.vnfd.as_ref().is_some_and(|v| v.id == vnfd_id)) {
+        let with = || mine().filter(|p| p.vnfd.as_ref().is_some_and(|v| v.id == vnfd_id));
+        // What was onboarded by hand meanwhile goes before what has failed.
+        if let Some(p) = with().find(|p| p.onboarding == Onboarding::Onboarded).or_else(|| with().next()) {
             return Ok(Some(p.clone()));
         }
         let brought = self.store.list::<Brought>()?.into_iter().filter(|b| b.nfvo == nfvo && b.vnfd_id == vnfd_id);

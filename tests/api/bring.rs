@@ -31,6 +31,8 @@ struct Manner {
     /// Bytes after which each of the next answers with content breaks off.
     breaks: Vec<usize>,
     ranges: bool,
+    /// What breaks off does so by silence.
+    silent: bool,
     status: u16,
     /// `PATH` or `PATH RANGE`, as they came.
     asked: Vec<String>,
@@ -80,6 +82,14 @@ impl Nfvo {
         }
         let answer = self.answer(&String::from_utf8(head).expect("text"));
         let _ = tcp.write_all(&answer).await;
+        let silent = {
+            let m = self.manner.lock().expect("lock");
+            m.silent && !answer.ends_with(&m.content[m.content.len() - 100..]) && answer.windows(13).any(|w| w == b"accept-ranges")
+        };
+        if silent {
+            // Until the other side has had enough.
+            let _ = tcp.read_u8().await;
+        }
         let _ = tcp.shutdown().await;
     }
 
@@ -255,6 +265,17 @@ async fn a_download_that_breaks_off_is_gone_on_with_by_ranges_or_begun_anew() {
     let all = b.packages().await;
     assert_eq!((all.len(), &all[0]["id"], &all[0]["onboardingState"]), (1, &p["id"], &json!("ONBOARDED")), "the one that had failed");
     assert!(size > 1000, "{size}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_falls_silent_is_gone_on_with_before_the_idle_time_ends_it() {
+    let b = Edge::new("[limits]\nidle_timeout_s = 3\n").await;
+    b.nfvo.with(|m| (m.ranges, m.silent, m.breaks) = (true, true, vec![100, 0, 0, 50]));
+    let made = b.create().await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let content = b.at("/package_content");
+    let from = |at: u32| format!("{content} bytes={at}-");
+    assert_eq!(b.nfvo.asked(), [b.at(""), content.clone(), from(100), from(100), from(100), from(150)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -188,6 +188,7 @@ async fn what_nobody_signed_for_this_box_is_refused_and_changes_nothing() {
         (owner.sign(&of(5, json!({"serials": ["BX-2"]})), "DER"), 409, "for BX-2, and not for this box, which is BX-1"),
         (owner.sign(&of(5, json!({"not-after": "2020-01-01T00:00:00Z"})), "DER"), 409, "expired"),
         (owner.sign(&of(5, json!({"servces": []})), "DER"), 422, "did you mean 'services'?"),
+        (owner.sign(&of((1 << 53) + 1, json!({})), "DER"), 422, "up to 9007199254740992"),
         (
             owner.sign(&of(5, json!({"services": [{"name": "s", "nsdId": "x", "instantiate": {"nsFlavurId": "d"}}]})), "DER"),
             422,
@@ -215,6 +216,11 @@ async fn what_nobody_signed_for_this_box_is_refused_and_changes_nothing() {
         assert_eq!((r.status, r.problem().contains(words)), (409, true), "{}", r.body);
     }
     assert_eq!(now(&rig).await["document"]["version"], 5);
+
+    // Once it is forgotten any version may come, the same one too; there is nothing to forget before.
+    assert_eq!((rig.delete(DESIRED).await.status, rig.delete(DESIRED).await.status), (204, 404));
+    assert!(now(&rig).await["document"].is_null());
+    assert_eq!(push(&rig, &owner.sign(&of(4, json!({})), "DER")).await.status, 202);
 
     // Without an owner nothing is taken in, and nothing is kept up.
     fs::write(&rig.config_path, "").expect("written");
@@ -287,6 +293,8 @@ fn a_daemon_keeps_up_what_was_handed_to_it_through_a_kill() {
     assert!(!run(dir, &["desired", "apply", &document(1, "ABSENT")]).status.success(), "the same version with other content");
     cli(dir, &["desired", "apply", &document(2, "ABSENT")]);
     until(&|v| v["document"]["version"] == 2 && all(v, "IN_PLACE"));
+    assert!(run(dir, &["desired", "forget"]).status.success());
+    assert!(cli(dir, &["desired", "status"])["document"].is_null());
     assert_eq!(cli(dir, &["ns", "list"]), json!([]));
     d.stop();
 }

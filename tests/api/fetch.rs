@@ -58,6 +58,7 @@ pub struct Shelf {
 async fn answer(req: Request<Incoming>, things: Arc<Mutex<Things>>) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let path = req.uri().path().to_owned();
     let known = req.headers().get("if-none-match").cloned();
+    let takes_cms = req.headers().get("accept").is_some_and(|a| a == "application/cms, */*");
     let auth = req.headers().get("authorization").map(|v| v.to_str().expect("text").to_owned());
     let body = req.into_body().collect().await?.to_bytes();
     let mut r = Response::new(Full::default());
@@ -71,6 +72,10 @@ async fn answer(req: Request<Incoming>, things: Arc<Mutex<Things>>) -> Result<Re
     }
     let mut things = things.lock().expect("things");
     things.asked.push(path.clone());
+    if path.ends_with(".cms") && !takes_cms {
+        *r.status_mut() = hyper::StatusCode::NOT_ACCEPTABLE;
+        return Ok(r);
+    }
     let (status, bytes) = things.all.get(&path).cloned().unwrap_or((404, Vec::new()));
     if path.starts_with("/locked") && auth.as_deref() != Some("Bearer t0ken") {
         *r.status_mut() = hyper::StatusCode::UNAUTHORIZED;

@@ -189,6 +189,8 @@ async fn roles_decide_and_each_refusal_names_the_permission() {
         ("operator", "GET /bothy/v1/secrets", 200),
         ("operator", "POST /bothy/v1/config/apply", 403),
         ("operator", "PUT /bothy/v1/desired", 403),
+        ("operator", "DELETE /bothy/v1/desired", 403),
+        ("admin", "DELETE /bothy/v1/desired", 404),
         ("viewer", "GET /bothy/v1/desired", 403),
         ("admin", "GET /bothy/v1/desired", 200),
         ("operator", "POST /bothy/v1/store/export", 403),

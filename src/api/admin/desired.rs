@@ -18,6 +18,7 @@ use crate::{
         who,
     },
     desired::{LIMIT, Status, plan::Item},
+    model::{error::Fault, url},
 };
 
 #[derive(Serialize)]
@@ -96,7 +97,7 @@ impl Shown {
             not_after: k.not_after.map(|t| time(t).to_string()),
             prune: k.prune,
         });
-        let pull = (!url.is_empty()).then(|| Pull { url: url.to_owned(), failed: s.pull_failed });
+        let pull = (!url.is_empty()).then(|| Pull { url: url::shown(url), failed: s.pull_failed });
         Shown { document, held: s.held, pull, items: s.items.into_iter().map(Shape::from).collect() }
     }
 }
@@ -112,6 +113,15 @@ pub async fn show(State(s): Ctx, _: NoQuery) -> Answer<Json<Shown>> {
 
 fn is_signed(media_type: &str) -> bool {
     matches!(media_type, "application/cms" | "application/pkcs7-mime" | "application/octet-stream")
+}
+
+/// No document counts any more; the services that it asked for stay as they are.
+pub async fn forget(State(s): Ctx, _: NoQuery) -> Answer<StatusCode> {
+    let desired = s.desired.clone();
+    match s.pool.see_through(move || desired.forget()).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Fault::not_found("no desired state counts here").into()),
+    }
 }
 
 /// The document in its signature is the body.

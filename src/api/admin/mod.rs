@@ -59,6 +59,7 @@ pub fn routes() -> Routes {
         .post("/bothy/v1/config/apply", config::apply)
         .get("/bothy/v1/desired", desired::show)
         .put("/bothy/v1/desired", desired::put)
+        .delete("/bothy/v1/desired", desired::forget)
         .get("/bothy/v1/host", host::show)
         .get("/bothy/v1/host/facts", facts::show)
         .get("/bothy/v1/host/guests", strays::guests)

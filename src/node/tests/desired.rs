@@ -13,12 +13,17 @@ use uuid::Uuid;
 
 use crate::{
     api::convert::desired::ask,
-    desired::{Act, DesiredState, Outside, Settings, Signed, plan::State},
+    desired::{
+        Act, DesiredState, Fetching, Outside, Settings, Signed,
+        plan::{Item, State},
+    },
     model::{
         desired::{DesiredRecord, ItemKind},
         error::{Fault, Kind, Result},
-        id::{NsdInfoId, VnfPkgId},
+        id::{NsdInfoId, VnfId, VnfPkgId},
         ns::NsInstance,
+        op::Operation,
+        own::{Asked, Coordinated, Ended, EndpointKind, Errand, What},
         package::{NsDescriptor, Onboarding, Operational, PackageFile, VnfPackage},
         size::Bytes,
     },
@@ -31,7 +36,10 @@ use crate::{
 #[derive(Default)]
 struct World {
     closed: Option<String>,
-    offline: bool,
+    /// URLs that end so lead nowhere.
+    offline: Option<&'static str>,
+    /// Done once, when a round asks whether anything may be begun.
+    meanwhile: Option<Box<dyn FnOnce() + Send>>,
     /// How often each act is still to be cut off by a crash, by what its path ends with.
     crash: Vec<&'static str>,
     acts: Vec<Act>,
@@ -65,7 +73,12 @@ impl Around {
 
 impl Outside for Around {
     fn closed(&self) -> Option<String> {
-        self.world().closed.clone()
+        let closed = self.world().closed.clone();
+        let meanwhile = self.world().meanwhile.take();
+        if let Some(m) = meanwhile {
+            m();
+        }
+        closed
     }
     fn serial(&self) -> Option<SmolStr> {
         Some("BX-1".into())
@@ -75,14 +88,14 @@ impl Outside for Around {
         let content = signed.strip_prefix(b"signed:").ok_or_else(|| Fault::forbidden("signed by nobody"))?;
         Ok(Signed { content: content.to_vec(), signer: "owner".into(), fingerprint: [1; 32] })
     }
-    fn fetch(&self, kind: ItemKind, id: Uuid, url: &str, _: &[u8; 32]) -> Result<()> {
+    fn fetch(&self, kind: ItemKind, id: Uuid, url: &str, _: &[u8; 32], done: Fetching) {
         self.may_crash(url);
-        if self.world().offline {
-            return Err(Fault::transient("no route to host"));
+        if self.world().offline.is_some_and(|o| url.ends_with(o)) {
+            return done.ended(Err(Fault::transient("no route to host")));
         }
         *self.world().fetched.entry(url.to_owned()).or_default() += 1;
         let store = self.store.as_ref().expect("a store");
-        store.write(Durability::Barrier, |tx| match kind {
+        let put = store.write(Durability::Barrier, |tx| match kind {
             ItemKind::Package => {
                 let of = package(vnfd("vnf", &Shape::small()));
                 let onboarded = (Onboarding::Onboarded, Operational::Enabled);
@@ -92,7 +105,8 @@ impl Outside for Around {
             ItemKind::Nsd | ItemKind::Service => {
                 tx.put(&NsDescriptor { id: NsdInfoId(id), archive: file(), ..ns_descriptor(nsd("ns", &[("one", "vnf", &[])])) })
             }
-        })
+        });
+        done.ended(put);
     }
     fn tell(&self, act: Act) {
         self.world().acts.push(act.clone());
@@ -141,6 +155,19 @@ impl Case {
             std::thread::sleep(Duration::from_millis(1));
         }
         panic!("never {state:?}: {:#?}\n{}", self.state.status(), self.b.picture());
+    }
+
+    /// Rounds until a service is told as failed.
+    fn failed(&self) -> Item {
+        for _ in 0..20_000 {
+            self.state.round().expect("a round");
+            let now = self.state.status().expect("a status");
+            if let Some(i) = now.items.into_iter().find(|i| i.kind == ItemKind::Service && i.state == State::Failed) {
+                return i;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("never: {:#?}", self.state.status());
     }
 
     fn services(&self) -> Vec<NsInstance> {
@@ -246,7 +273,7 @@ fn offline_it_keeps_up_what_needs_no_network_and_says_what_does() {
     let mut c = Case::new();
     c.take(&document(1)).expect("taken");
     c.until(State::InPlace);
-    c.around.world().offline = true;
+    c.around.world().offline = Some("");
     let was = c.services()[0].id;
     let op = c.b.core().nfvo.terminate(was, crate::model::vnf::Stopping::AtOnce, "{}".into()).expect("accepted").id;
     c.b.assert_state(op, "COMPLETED");
@@ -267,22 +294,112 @@ fn offline_it_keeps_up_what_needs_no_network_and_says_what_does() {
     assert_eq!(c.around.world().fetched.len(), 2);
 }
 
+/// One whose pauses do not end.
+fn patient(c: &mut Case) {
+    let around = Around { store: Some(c.b.store().clone()), ..c.around.clone() };
+    let pause = Duration::from_secs(86_400);
+    let settings = Settings { pause, longest: pause, ..Settings::default() };
+    c.state = DesiredState::new(c.b.core().nfvo.clone(), Box::new(around), ask, settings);
+}
+
+#[test]
+fn one_dead_url_holds_nothing_else_up_and_is_not_asked_on_and_on() {
+    let mut c = Case::new();
+    patient(&mut c);
+    c.around.world().offline = Some("dead.csar");
+    let mut d = document(1);
+    d["packages"]
+        .as_array_mut()
+        .expect("a list")
+        .insert(0, json!({"id": "dead", "sha256": "0".repeat(64), "url": "https://fleet/dead.csar?key"}));
+    c.take(&d).expect("taken");
+    let up =
+        |c: &Case| c.state.status().expect("a status").items.into_iter().filter(|i| i.name != "dead").all(|i| i.state == State::InPlace);
+    for _ in 0..20_000 {
+        c.state.round().expect("a round");
+        if up(&c) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(up(&c), "{:#?}", c.state.status());
+    assert!(!c.state.round().expect("a round"), "nothing is due");
+    // Everybody sees the health: numbers, and nobody's names.
+    let told = c.state.condition().expect("one").text;
+    assert!(told.contains("1 failed, 0 pending") && !told.contains("dead") && !told.contains("route"), "{told}");
+}
+
+#[test]
+fn a_step_of_a_document_that_does_not_count_any_more_is_not_taken() {
+    let mut c = Case::new();
+    c.take(&document(1)).expect("taken");
+    c.until(State::InPlace);
+    let acts = c.around.world().acts.len();
+    c.take(&nothing(2)).expect("taken");
+    // While the second is being looked at, a third comes that names the service again.
+    let state = c.state.clone();
+    c.around.world().meanwhile =
+        Some(Box::new(move || assert!(state.take(format!("signed:{}", document(3)).as_bytes(), "ada").expect("taken"))));
+    for _ in 0..3 {
+        c.state.round().expect("a round");
+    }
+    c.until(State::InPlace);
+    assert_eq!((c.around.world().acts.len(), c.counts()), (acts, (1, 1, 1)), "{:#?}", c.around.world().acts);
+    c.b.assert_ns_up(c.services()[0].id);
+}
+
+#[test]
+fn what_breaks_a_look_is_told_and_the_next_one_goes_on() {
+    let mut c = Case::new();
+    c.take(&document(1)).expect("taken");
+    c.around.world().crash.push("/vnf_packages");
+    assert!(!c.state.guarded());
+    let told = c.state.condition().expect("one");
+    assert!(told.state == crate::model::health::ConditionState::Failed && told.text.contains("fault in Bothy"), "{}", told.text);
+    c.until(State::InPlace);
+    c.state.guarded();
+    assert_eq!(c.state.condition().expect("one").state, crate::model::health::ConditionState::Ok);
+}
+
+#[test]
+fn what_a_vnf_was_asked_for_is_not_asked_again_by_itself_and_what_is_given_up_is_not_in_its_place() {
+    let mut c = Case::new();
+    patient(&mut c);
+    c.b.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)).times(9));
+    c.take(&document(1)).expect("taken");
+    let op = c.failed().op.expect("its operation");
+    let child = c.b.store().list::<Operation>().expect("read").into_iter().find(|o| o.parent == Some(op)).expect("one below it");
+    let errand = Errand {
+        op: child.id,
+        step: 0,
+        vnf: VnfId(Uuid::nil()),
+        operation: Coordinated::Instantiate,
+        what: What::Configure,
+        attempt: 0,
+        state: Asked::Over(Ended::Stopped(Fault::conflict("nobody knows how far it came").record())),
+        endpoint: EndpointKind::Vnf,
+        tries: 1,
+        why: String::new(),
+        delay: None,
+        rounds: Vec::new(),
+        rejected: Vec::new(),
+        revision: 1,
+    };
+    c.b.store().write(Durability::Barrier, |tx| tx.put(&errand)).expect("stored");
+    let told = c.failed();
+    assert!(told.step.is_none() && told.reason.as_ref().is_some_and(|r| r.contains("by hand")), "{told:?}");
+    // Somebody gives it up.
+    c.b.core().nfvo.fail(op).expect("given up");
+    let told = c.failed();
+    assert!(told.op == Some(op) && told.reason.as_ref().is_some_and(|r| r.contains("ended FAILED")), "{told:?}");
+}
+
 #[test]
 fn a_service_that_does_not_come_up_is_told_and_comes_when_it_can() {
     let mut c = Case::new();
     c.b.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)).times(2));
     c.take(&document(1)).expect("taken");
-    let mut failed = None;
-    for _ in 0..20_000 {
-        c.state.round().expect("a round");
-        let now = c.state.status().expect("a status");
-        failed = now.items.into_iter().find(|i| i.kind == ItemKind::Service && i.state == State::Failed);
-        if failed.is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let failed = failed.expect("it is told");
+    let failed = c.failed();
     assert!(failed.op.is_some() && failed.reason.is_some(), "{failed:?}");
     c.b.sim.faults().clear();
     c.until(State::InPlace);
