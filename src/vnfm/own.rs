@@ -69,7 +69,14 @@ impl Vnfm {
         let limit = Duration::from_secs(self.rules().vnf_answer_s.into());
         let errand = match self.store.get::<Errand>(&key)? {
             // The last attempt's is being called off.
-            Some(e) if e.attempt != cx.op.attempt && e.is_open() && cx.elapsed < limit => return Ok(waits(&e, LOOK)),
+            Some(e) if e.attempt != cx.op.attempt && e.is_open() => {
+                // It stays so, whatever becomes of this attempt: the other side is to be told.
+                return if cx.op.cancel.is_some() || cx.elapsed >= limit {
+                    Err(Fault::conflict(format!("{} is still to call off its {} of the last attempt", e.endpoint.says(), what.name())))
+                } else {
+                    Ok(waits(&e, limit.saturating_sub(cx.elapsed)))
+                };
+            }
             Some(e) if e.attempt == cx.op.attempt || matches!(e.state, Asked::Over(Ended::Continue | Ended::Skipped(_))) => e,
             before => self.begin_errand(cx, vnf, operation, what, before)?,
         };
