@@ -10,6 +10,7 @@ mod wire;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use hyper::{Method, body::Bytes};
@@ -35,6 +36,8 @@ use crate::{
 const VERSION: &str = "2.0.0";
 /// Pages of one list that are read.
 const PAGES: usize = 100;
+/// No list is read for longer.
+const LONGEST_LIST: Duration = Duration::from_secs(30);
 /// Longest text of others' that is kept, in characters.
 const LONGEST: usize = 500;
 
@@ -94,9 +97,12 @@ impl Abroad {
     }
 
     fn list<T: DeserializeOwned>(&self, at: &ForeignVnfm, path: String) -> Result<Vec<T>> {
-        let (mut all, mut next) = (Vec::new(), Some(path));
+        let (mut all, mut next, begun) = (Vec::new(), Some(path), Instant::now());
         for _ in 0..PAGES {
-            let Some(path) = next else { break };
+            let Some(path) = next else { return Ok(all) };
+            if begun.elapsed() > LONGEST_LIST {
+                return Err(Fault::transient(format!("VNFM {}: its list takes longer than {LONGEST_LIST:?}", at.account)));
+            }
             let heard = self.ask(at, Method::GET, &path, Vec::new())?;
             if heard.status != 200 {
                 return Err(refusal(at, &heard));
@@ -104,7 +110,10 @@ impl Abroad {
             all.extend(parse::<Vec<T>>(at, &heard)?);
             next = heard.next;
         }
-        Ok(all)
+        match next {
+            None => Ok(all),
+            Some(_) => Err(Fault::conflict(format!("VNFM {}: its list has more than {PAGES} pages", at.account))),
+        }
     }
 }
 

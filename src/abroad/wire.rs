@@ -38,11 +38,27 @@ pub struct ReadVnf {
     pub id: SmolStr,
     pub vnf_instance_name: Option<String>,
     instantiation_state: InstantiationState,
+    instantiated_vnf_info: Option<ReadInfo>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadInfo {
+    #[serde(default)]
+    scale_status: Vec<ReadScale>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadScale {
+    aspect_id: SmolStr,
+    scale_level: u32,
 }
 
 impl From<ReadVnf> for Seen {
     fn from(v: ReadVnf) -> Seen {
-        Seen { id: v.id, instantiated: v.instantiation_state == InstantiationState::Instantiated }
+        let scale = v.instantiated_vnf_info.into_iter().flat_map(|i| i.scale_status).map(|s| (s.aspect_id, s.scale_level));
+        Seen { id: v.id, instantiated: v.instantiation_state == InstantiationState::Instantiated, scale: scale.collect() }
     }
 }
 
@@ -258,6 +274,24 @@ mod tests {
             [("a-1_b.c~d:e", true), ("", false), ("..", false), (".", false), ("a/b", false), ("a?b", false), ("a%2fb", false)]
         {
             assert_eq!(segment(id).is_ok(), fine, "{id}");
+        }
+    }
+
+    #[test]
+    fn an_instance_shows_its_levels_where_it_is_instantiated() {
+        for (text, scale) in [
+            (r#"{"id": "1", "instantiationState": "NOT_INSTANTIATED"}"#, &[][..]),
+            (r#"{"id": "1", "instantiationState": "INSTANTIATED", "instantiatedVnfInfo": {"flavourId": "f"}}"#, &[]),
+            (
+                r#"{"id": "1", "instantiationState": "INSTANTIATED", "instantiatedVnfInfo": {"scaleStatus": [{"aspectId": "a", "vnfdId": "d", "scaleLevel": 2}]}}"#,
+                &[("a", 2)],
+            ),
+        ] {
+            let seen: Seen = serde_json::from_str::<ReadVnf>(text).expect("an instance").into();
+            assert_eq!(
+                (seen.instantiated, seen.scale),
+                (text.contains("\"INSTANTIATED"), scale.iter().map(|(a, l)| ((*a).into(), *l)).collect())
+            );
         }
     }
 

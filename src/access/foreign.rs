@@ -44,6 +44,14 @@ impl Access {
                     return Err(Fault::conflict(format!("'{}' has not the role '{ROLE}': give it that role first", a.name)));
                 }
                 let before = d.vnfms.get(&m.account);
+                // Its VNFs would be asked for, and made again, where nobody has them.
+                if let Some(b) = before.filter(|b| b.api_root != m.api_root) {
+                    let has = self.vnfs_at(&m.account)?;
+                    if !has.is_empty() {
+                        let why = format!("services have VNFs at VNFM '{}' at {}: terminate them first", m.account, b.api_root);
+                        return Err(Fault::conflict(why).with_reasons(has));
+                    }
+                }
                 let (created, revision) = before.map_or((m.created, 1), |b| (b.created, b.revision + 1));
                 Ok(ForeignVnfm { project: a.project, created, revision, ..m.clone() })
             },
@@ -54,16 +62,15 @@ impl Access {
         )
     }
 
+    fn vnfs_at(&self, vnfm: &str) -> Result<Vec<String>> {
+        let all = self.store.list::<ForeignVnf>()?;
+        Ok(all.into_iter().filter(|f| f.vnfm == vnfm).map(|f| format!("VNF instance {}", f.vnf)).collect())
+    }
+
     /// Nothing of it is driven any more; refused while services have VNFs there.
     pub fn delete_vnfm(&self, by: &Caller, name: &str) -> Result<()> {
         let m = self.vnfm(by, name)?;
-        let has: Vec<String> = self
-            .store
-            .list::<ForeignVnf>()?
-            .into_iter()
-            .filter(|f| f.vnfm == m.account)
-            .map(|f| format!("VNF instance {}", f.vnf))
-            .collect();
+        let has = self.vnfs_at(&m.account)?;
         if !has.is_empty() {
             return Err(Fault::conflict(format!("services have VNFs at VNFM '{name}': terminate them first")).with_reasons(has));
         }

@@ -177,6 +177,8 @@ const EXCEPT: &[(&str, &str, Resource, Action)] = &[
     ("POST", "/bothy/v1/nfvos/{name}/packages", Resource::VnfPackage, Create),
     // Whoever types at a guest's console can do anything in it.
     ("GET", "/bothy/v1/vnf/{id}/console", Resource::Guest, Act),
+    // Whom the box calls is for those who say that of NFVOs and VNFMs too: what answers is read back.
+    ("PUT", "/bothy/v1/vnf/{id}/endpoint", Resource::Identity, Change),
     // No record says whose guest this is.
     ("GET", "/bothy/v1/host/guests/{id}/console", Resource::Host, Act),
     ("GET", "/bothy/v1/host/guests/{id}/serial", Resource::Host, Act),
@@ -285,8 +287,16 @@ pub fn behind_besides(method: &Method, path: &str, by: &Caller) -> Option<String
             };
             lacks(told)
         }
+<<<<<<< HEAD
         // What comes of a threshold tells how much of the host is taken.
         Resource::Performance if row.under == CAPACITY && matches!(*method, Method::POST | Method::PATCH) => lacks(Resource::Host),
+=======
+        // It may name secrets.
+        Resource::Guest if *method == Method::PATCH && path.ends_with("/config") => {
+            let needs = Permission { resource: Resource::Secret, action: Read };
+            (!by.permissions.has(needs)).then(|| format!("secrets may be sent so, and {} has no {needs}", by.name))
+        }
+>>>>>>> mend2
         _ => None,
     }
 }

@@ -20,8 +20,10 @@ use crate::{
 pub fn archive(store: &Store) -> Result<usize> {
     let ops = store.list::<Operation>()?;
     let open: HashSet<OpId> = ops.iter().filter(|o| o.state.phase() != Phase::Over).map(|o| o.id).collect();
-    let over: Vec<&Operation> =
-        ops.iter().filter(|o| o.state.phase() == Phase::Over && o.parent.is_none_or(|p| !open.contains(&p))).collect();
+    // Somebody is still told that what it asked for is not wanted any more.
+    let asking: HashSet<OpId> = store.list::<Errand>()?.iter().filter(|e| e.is_open()).map(|e| e.op).collect();
+    let is_over = |o: &&Operation| o.state.phase() == Phase::Over && !asking.contains(&o.id) && o.parent.is_none_or(|p| !open.contains(&p));
+    let over: Vec<&Operation> = ops.iter().filter(is_over).collect();
     if over.is_empty() {
         return Ok(0);
     }

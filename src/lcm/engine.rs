@@ -453,7 +453,9 @@ impl Engine {
             return Err(fault.context(format!("still so after {} s", for_so_long.as_secs())));
         }
         let after = (for_so_long / 2).clamp(Duration::from_millis(100), Duration::from_secs(5));
-        Ok(Outcome::Again { after, why: fault.to_string(), wake: None })
+        // What follows something else goes on following it, however its own operation ends.
+        let wake = self.with_live(id, |l| l.follows(i)).unwrap_or_default().then_some(WakeKey::Op(id));
+        Ok(Outcome::Again { after, why: fault.to_string(), wake })
     }
 
     /// The one place where an operation ends: its new state and the instance's in one transaction.

@@ -244,6 +244,9 @@ impl Live {
         let since = *self.nodes[i as usize].transient_since.get_or_insert(now);
         now - since
     }
+    pub fn follows(&self, i: u32) -> bool {
+        self.nodes.get(i as usize).is_some_and(|n| n.follows)
+    }
     pub fn clear_transient(&mut self, i: u32) {
         self.nodes[i as usize].transient_since = None;
     }

@@ -81,6 +81,23 @@ pub enum ErrandState {
     Asked { occ: SmolStr },
     /// To undo the step, this was asked of an operation there last.
     Undoing { occ: SmolStr, act: OccAct },
+    /// This was asked of an operation there and taken, at that time, and it has not moved since.
+    Taken { occ: SmolStr, act: OccAct, at: Stamp },
+    /// To undo the step, this termination was begun there.
+    Ending { occ: SmolStr },
+}
+
+impl ErrandState {
+    /// The operation there that it is about, where that is known.
+    pub fn occ(&self) -> Option<&SmolStr> {
+        match self {
+            ErrandState::Asking { .. } => None,
+            ErrandState::Asked { occ }
+            | ErrandState::Undoing { occ, .. }
+            | ErrandState::Taken { occ, .. }
+            | ErrandState::Ending { occ } => Some(occ),
+        }
+    }
 }
 
 /// What is asked of an operation occurrence (SOL003 5.4.14 to 5.4.17); append only.

@@ -54,6 +54,33 @@ pub enum Decision {
     Open,
     Granted(Promised),
     Refused(FaultRecord),
+    /// Granted too. `takes`: while its operation is under way; after that the VNF has so much more, and so much less.
+    Weighed {
+        takes: Promised,
+        more: Promised,
+        less: Promised,
+    },
+}
+
+impl Decision {
+    /// What is taken of the box by it; `None`: it is not granted.
+    pub fn takes(&self) -> Option<Promised> {
+        match self {
+            Decision::Granted(takes) | Decision::Weighed { takes, .. } => Some(*takes),
+            Decision::Open | Decision::Refused(_) => None,
+        }
+    }
+}
+
+impl Promised {
+    pub fn plus(self, p: Promised) -> Promised {
+        Promised { vcpus: self.vcpus.saturating_add(p.vcpus), memory: self.memory.plus(p.memory), disk: self.disk.plus(p.disk) }
+    }
+    /// What is left when that is given back.
+    pub fn minus(self, p: Promised) -> Promised {
+        let less = |a: MiB, b: MiB| MiB(a.0.saturating_sub(b.0));
+        Promised { vcpus: self.vcpus.saturating_sub(p.vcpus), memory: less(self.memory, p.memory), disk: less(self.disk, p.disk) }
+    }
 }
 
 /// A grant of this NFVO for a VNF of a foreign VNFM.
@@ -114,9 +141,12 @@ pub struct AskedIds {
 impl GivenGrant {
     /// What it still holds of the box.
     pub fn holds(&self, now: Stamp) -> Promised {
-        match self.decision {
-            Decision::Granted(p) if now < self.until => p,
-            Decision::Granted(_) | Decision::Open | Decision::Refused(_) => Promised::default(),
-        }
+        self.decision.takes().filter(|_| now < self.until).unwrap_or_default()
     }
+    /// It holds what the VNF has as long as that is there.
+    pub fn stands(&self) -> bool {
+        self.until == GivenGrant::STANDING
+    }
+    /// `until` of what a VNF has as long as it is there: one of its grants at most.
+    pub const STANDING: Stamp = Stamp(u64::MAX);
 }

@@ -1,8 +1,8 @@
 //! Grants for VNFs of foreign VNFMs (SOL003 9): whether this box has room for what their operations add, and
 //! the project leave to take it; by the sums that its own requests are judged by.
 //!
-//! What is granted is held until an hour or so is over (`lcm.grant_hold_s`) or the VNF's termination is granted:
-//! how the operation ends is told to nobody here. Never: where on the host, wire forms.
+//! What is granted is held until an hour or so is over (`lcm.grant_hold_s`) or the VNF's termination is granted, for how the
+//! operation ends is told to nobody here; save for VNFs of this box's services (`vnfm::abroad`). Never: where on the host, wire forms.
 
 use smol_str::SmolStr;
 use tracing::{info, warn};
@@ -65,7 +65,7 @@ impl Nfvo {
         let given = retrying(|| self.decide(ask, hold_s))?;
         let decided = match &given.decision {
             Decision::Open => "open",
-            Decision::Granted(_) => "granted",
+            Decision::Granted(_) | Decision::Weighed { .. } => "granted",
             Decision::Refused(_) => "refused",
         };
         info!(grant = %given.id, vnf = %given.vnf, op = %given.op, vnfm = %given.vnfm, decided, "a foreign VNFM asked for a grant");
@@ -145,14 +145,14 @@ impl Nfvo {
         let mut short = None;
         let decided = self.vnfm.snapshot().and_then(|snap| {
             let need = self.need_of(ask, flavour.as_ref())?;
-            let promised = Promised { vcpus: need.vcpus, memory: need.memory, disk: need.disk };
-            short = Some(promised);
-            self.has_room(ask.project, &need.what, promised, &snap)?;
+            let takes = need.more.plus(need.temp).minus(need.less);
+            short = Some(takes);
+            self.has_room(ask.project, &format!("VNF {}", ask.vnf), takes, &snap)?;
             short = None;
-            Ok(promised)
+            Ok(Decision::Weighed { takes, more: need.more, less: need.less })
         });
         let decision = match decided {
-            Ok(p) => Decision::Granted(p),
+            Ok(decision) => decision,
             Err(f) => match f.kind() {
                 Kind::Transient => Decision::Open,
                 Kind::Bug => return Err(f),
@@ -175,7 +175,7 @@ impl Nfvo {
             created: before.map_or(now, |g| g.created),
             until: Stamp(now.0.saturating_add(hold_s.saturating_mul(1000))),
         };
-        let ends = ask.ends && matches!(given.decision, Decision::Granted(_));
+        let ends = ask.ends && given.decision.takes().is_some();
         let over: Vec<GivenGrant> = all
             .iter()
             .filter(of_vnf)
@@ -209,8 +209,8 @@ impl Nfvo {
         Ok(given)
     }
 
-    /// What the operation takes more than it gives back; or why it cannot be granted at all.
-    fn need_of(&self, ask: &AskGrant, flavour: Option<&SmolStr>) -> Result<Need> {
+    /// What the operation takes and gives back; or why it cannot be granted at all.
+    fn need_of(&self, ask: &AskGrant, flavour: Option<&SmolStr>) -> Result<Asks> {
         if let Ok(id) = ask.vnf.parse::<VnfId>()
             && self.vnfm.store.get::<VnfInstance>(&id)?.is_some()
         {
@@ -219,21 +219,23 @@ impl Nfvo {
         if !ask.apart.is_empty() {
             return Err(Fault::capacity("this NFVO has one host").with_reasons(ask.apart.clone()));
         }
-        let mut need = Need { what: format!("VNF {}", ask.vnf), vcpus: 0, memory: MiB(0), disk: MiB(0) };
-        // What ends takes nothing, and may be of a package that is gone here.
-        if ask.add.is_empty() && ask.temp.is_empty() && ask.level.is_none() {
-            return Ok(need);
+        // What ends or gives back takes nothing, and may be of a package that is gone here: then nothing is set off.
+        let takes_nothing = ask.add.is_empty() && ask.temp.is_empty() && ask.level.is_none();
+        let package = self.vnfm.package_of(ask.project, &ask.vnfd_id);
+        if takes_nothing && (ask.ends || package.is_err()) {
+            return Ok(Asks::default());
         }
-        let package = self.vnfm.package_of(ask.project, &ask.vnfd_id)?;
+        let package = package?;
         let vnfd = vnfd_of(&package)?;
-        let mut wrong = Vec::new();
-        let (mut plus, mut minus) = (Promised::default(), Promised::default());
-        for r in ask.add.iter().chain(&ask.temp) {
-            size_of(vnfd, flavour, r).map_or_else(|why| wrong.push(why), |p| put(&mut plus, p));
+        let (mut wrong, mut need) = (Vec::new(), Asks::default());
+        for (all, sum) in [(&ask.add, &mut need.more), (&ask.temp, &mut need.temp)] {
+            for r in all {
+                size_of(vnfd, flavour, r).map_or_else(|why| wrong.push(why), |p| *sum = sum.plus(p));
+            }
         }
         // What goes may be of another flavour, or of the package before: then nothing is set off.
         for p in ask.remove.iter().filter_map(|r| size_of(vnfd, flavour, r).ok()) {
-            put(&mut minus, p);
+            need.less = need.less.plus(p);
         }
         if let Some(level) = &ask.level {
             let of = flavour.and_then(|f| vnfd.flavour(f)).and_then(|f| f.level(level).map(|l| (f, l)));
@@ -242,23 +244,22 @@ impl Nfvo {
             for (vdu, n) in l.counts.iter().filter_map(|(id, n)| f.vdu(id).map(|v| (v, *n))) {
                 let disk = vdu.disks.iter().fold(MiB(0), |m, d| m.plus(d.size));
                 let one = Promised { vcpus: vdu.vcpus, memory: vdu.memory.plus(qemu_overhead(vdu.memory)), disk };
-                (0..n).for_each(|_| put(&mut plus, one));
+                (0..n).for_each(|_| need.more = need.more.plus(one));
             }
         }
         if !wrong.is_empty() {
             return Err(Fault::invalid(format!("VNFD {} does not have what the request is to add", vnfd.id)).with_reasons(wrong));
         }
-        need.vcpus = plus.vcpus.saturating_sub(minus.vcpus);
-        need.memory = MiB(plus.memory.0.saturating_sub(minus.memory.0));
-        need.disk = MiB(plus.disk.0.saturating_sub(minus.disk.0));
         Ok(need)
     }
 }
 
-fn put(sum: &mut Promised, p: Promised) {
-    sum.vcpus = sum.vcpus.saturating_add(p.vcpus);
-    sum.memory = sum.memory.plus(p.memory);
-    sum.disk = sum.disk.plus(p.disk);
+/// What an operation is to have. `temp`: only while it is under way.
+#[derive(Default)]
+struct Asks {
+    more: Promised,
+    temp: Promised,
+    less: Promised,
 }
 
 /// What one resource takes; links and their ports take nothing of what is counted.

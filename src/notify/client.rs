@@ -3,6 +3,7 @@
 //! Errors are words for the operator; none holds a secret.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -137,6 +138,8 @@ pub(super) struct Line {
     /// Of an answer no more bytes than this are read.
     pub(super) most: usize,
     pub(super) open: Option<SendRequest<Full<Bytes>>>,
+    /// Nobody on this box itself is called.
+    pub(super) outside: bool,
 }
 
 impl Line {
@@ -193,6 +196,13 @@ impl Line {
         let at = &self.target;
         let tcp = TcpStream::connect((at.host.as_str(), at.port)).await.map_err(|e| format!("cannot connect to {}: {e}", at.host))?;
         let _ = tcp.set_nodelay(true);
+        if self.outside {
+            let (here, there) = (tcp.local_addr(), tcp.peer_addr());
+            let (here, there) = (here.map_err(|e| e.to_string())?.ip(), there.map_err(|e| e.to_string())?.ip());
+            if is_here(here, there) {
+                return Err(format!("{} is at {there}, which is this box itself or leads nowhere else", at.host));
+            }
+        }
         if !at.tls {
             return handshake(tcp).await;
         }
@@ -240,6 +250,16 @@ pub struct Caller {
     credentials: Credentials,
 }
 
+/// The other end of a connection is no other machine, or one that only a link of this box has.
+fn is_here(here: IpAddr, there: IpAddr) -> bool {
+    let there = there.to_canonical();
+    let link_local = match there {
+        IpAddr::V4(a) => a.is_link_local(),
+        IpAddr::V6(a) => a.is_unicast_link_local(),
+    };
+    there == here.to_canonical() || there.is_loopback() || there.is_unspecified() || link_local
+}
+
 pub(super) fn basic(user: &str, password: &[u8]) -> Result<HeaderValue> {
     let plain = [user.as_bytes(), b":", password].concat();
     let mut v =
@@ -249,9 +269,14 @@ pub(super) fn basic(user: &str, password: &[u8]) -> Result<HeaderValue> {
 }
 
 impl Caller {
+    /// From here on it is not this box itself that is called, by whatever name.
+    pub fn only_outside(mut self) -> Caller {
+        self.line.outside = true;
+        self
+    }
     pub fn new(to: &Dial<'_>, open: impl Fn(&[u8]) -> Result<Vec<u8>>, tls: &Tls, timeout: Duration) -> Result<Caller> {
         let line = |what: &str, uri: &str, tls: &Arc<ClientConfig>| -> Result<Line> {
-            Ok(Line { target: Target::parse(what, uri)?, tls: tls.clone(), timeout, most: MOST_ANSWER, open: None })
+            Ok(Line { target: Target::parse(what, uri)?, tls: tls.clone(), timeout, most: MOST_ANSWER, open: None, outside: false })
         };
         let secret = |l: &Line, what: &str| {
             if l.target.is_tls() {
@@ -449,6 +474,23 @@ mod tests {
             let got = Target::parse("callbackUri", uri);
             assert!(got.as_ref().err().is_none_or(|f| !f.text().contains("u:p") && !f.text().contains('?')), "{uri}");
             assert_eq!(got.as_ref().ok().map(|t| (t.host.as_str(), t.port, t.path.as_str())), want, "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_leads_to_this_box_itself_is_known() {
+        for (here, there, want) in [
+            ("10.0.0.1", "10.0.0.2", false),
+            ("10.0.0.1", "10.0.0.1", true),
+            ("127.0.0.1", "127.0.0.2", true),
+            ("::1", "::1", true),
+            ("::ffff:10.0.0.1", "10.0.0.1", true),
+            ("169.254.1.1", "169.254.169.254", true),
+            ("fe80::1", "fe80::2", true),
+            ("2001:db8::1", "2001:db8::2", false),
+        ] {
+            let ip = |a: &str| a.parse::<IpAddr>().expect("an address");
+            assert_eq!(is_here(ip(here), ip(there)), want, "{here} {there}");
         }
     }
 

@@ -62,7 +62,7 @@ impl Web {
             .map_err(|e| Fault::transient(format!("no sockets for {url}: {e}")).with_source(e))?;
         Ok(Web {
             runtime: Some(runtime),
-            line: Line { target, tls, timeout: one, most: MOST, open: None },
+            line: Line { target, tls, timeout: one, most: MOST, open: None, outside: false },
             basic,
             one,
             used: Instant::now(),

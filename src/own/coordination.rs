@@ -22,6 +22,9 @@ pub const PATH: &str = "/lcmcoord/v1/coordinations";
 /// The version of the API that is asked for.
 const VERSION: &str = "1.1.0";
 
+/// A longer path is not kept.
+const LONGEST_PATH: usize = 2048;
+
 /// How a try ended.
 pub enum Outcome {
     Over(Answered),
@@ -87,7 +90,7 @@ pub fn read(a: &Awaited, ask: &CoordAsk, heard: Result<Heard, String>, asked: St
     match &a.errand.state {
         Asked::Due | Asked::Over(_) => match (status, until) {
             (200 | 201, _) => result(a, ask, &heard.body, asked),
-            (202, _) => match heard.location.as_ref().filter(|path| path.parse::<PathAndQuery>().is_ok()) {
+            (202, _) => match heard.location.as_ref().filter(|path| path.len() <= LONGEST_PATH && path.parse::<PathAndQuery>().is_ok()) {
                 Some(path) => Outcome::Later(path.clone(), until),
                 None => stopped("it answers 202 without a Location of its own".into()),
             },

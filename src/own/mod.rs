@@ -117,7 +117,7 @@ async fn keep(inner: Arc<Inner>) {
             Ok(open) => {
                 for key in open {
                     if lock(&inner.busy).insert(key) {
-                        tasks.spawn(see_through(inner.clone(), key));
+                        tasks.spawn(see_through(Busy(inner.clone(), key)));
                     }
                 }
             }
@@ -131,7 +131,17 @@ async fn keep(inner: Arc<Inner>) {
     }
 }
 
-async fn see_through(inner: Arc<Inner>, key: ErrandId) {
+/// Somebody is at an errand, until this goes.
+struct Busy(Arc<Inner>, ErrandId);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        lock(&self.0.busy).remove(&self.1);
+    }
+}
+
+async fn see_through(busy: Busy) {
+    let (inner, key) = (busy.0.clone(), busy.1);
     if let Err(fault) = ask_until(&inner, key).await {
         warn!(op = %key.0, step = key.1, "a VNF cannot be asked: {fault:?}");
         // What passes is tried again by the next look.
@@ -141,7 +151,6 @@ async fn see_through(inner: Arc<Inner>, key: ErrandId) {
             warn!(op = %key.0, step = key.1, "and its operation is not told: {fault:?}");
         }
     }
-    lock(&inner.busy).remove(&key);
 }
 
 /// Asks until there is nothing more to ask.
@@ -151,7 +160,7 @@ async fn ask_until(inner: &Arc<Inner>, key: ErrandId) -> Result<()> {
     while let Some(a) = on(inner, move |v| v.errand(key)).await? {
         let now = inner.vnfm.clock().now();
         let cancelling = matches!(a.errand.state, Asked::Cancelling { .. });
-        if let Some(until) = a.errand.delay.filter(|until| *until > now && !cancelling) {
+        if let Some(until) = a.errand.delay.filter(|until| *until > now) {
             rest(inner, Duration::from_millis(until.0 - now.0).min(A_WHILE)).await;
             continue;
         }
@@ -178,8 +187,9 @@ async fn ask_until(inner: &Arc<Inner>, key: ErrandId) -> Result<()> {
             What::Coordinate(ask) => coordination::read(&a, ask, coordination::ask(caller, &a, ask).await, now),
             What::Configure => {
                 let (vnf, project) = (a.errand.vnf, a.project);
-                let body = on(inner, move |v| configuration::of_record(v, vnf, project)).await?;
-                configuration::read(configuration::patch(caller, body).await)
+                let of = move |v: &Vnfm| Ok((configuration::of_record(v, vnf, project)?, configuration::Hidden::of(v, project)?));
+                let (filled, hidden) = on(inner, of).await?;
+                configuration::read(configuration::patch(caller, filled.body_for(call)?).await, &hidden)
             }
         };
         let kind = call.kind;
@@ -230,11 +240,13 @@ async fn rest(inner: &Inner, most: Duration) {
 /// A line to an interface of a VNF; `path` is of its API.
 fn connect(notify: &Notifier, call: &Call, path: &str) -> Result<Caller> {
     let uri = format!("{}{path}", call.root);
-    match &call.login {
+    let caller = match &call.login {
         Login::None => notify.caller_with("apiRoot", &uri, None),
         Login::Sealed(id, auth) => notify.caller("apiRoot", &uri, *id, Some(auth)),
         Login::Clear(auth) => notify.caller_with("apiRoot", &uri, Some(auth)),
-    }
+    }?;
+    // Whoever writes a VNFD is not to have this box speak with itself.
+    Ok(if call.told { caller } else { caller.only_outside() })
 }
 
 fn path_of(what: &What) -> &'static str {

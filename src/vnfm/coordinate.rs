@@ -45,6 +45,10 @@ pub fn coordinated(package: Option<&VnfPackage>, flavour: &str, kind: OpKind, st
 }
 
 fn with_asks(own: &[&OwnApis], kind: OpKind, steps: Vec<PlanStep>) -> Vec<PlanStep> {
+    // Whoever manages a VNF coordinates with it: of a foreign VNFM's, no guest is here that could be asked.
+    if steps.iter().any(|s| matches!(s.step, Step::Vnf(VnfStep::Abroad(_)))) {
+        return steps;
+    }
     let Some(operation) = Coordinated::of(kind).filter(|_| !is_forceful(kind, &steps)) else { return steps };
     let said = own.iter().find(|o| o.coordinations.iter().any(|c| c.operation == operation));
     let of = |stage: Stage| {

@@ -69,7 +69,14 @@ impl Vnfm {
         let limit = Duration::from_secs(self.rules().vnf_answer_s.into());
         let errand = match self.store.get::<Errand>(&key)? {
             // The last attempt's is being called off.
-            Some(e) if e.attempt != cx.op.attempt && e.is_open() && cx.elapsed < limit => return Ok(waits(&e, LOOK)),
+            Some(e) if e.attempt != cx.op.attempt && e.is_open() => {
+                // It stays so, whatever becomes of this attempt: the other side is to be told.
+                return if cx.op.cancel.is_some() || cx.elapsed >= limit {
+                    Err(Fault::conflict(format!("{} is still to call off its {} of the last attempt", e.endpoint.says(), what.name())))
+                } else {
+                    Ok(waits(&e, limit.saturating_sub(cx.elapsed)))
+                };
+            }
             Some(e) if e.attempt == cx.op.attempt || matches!(e.state, Asked::Over(Ended::Continue | Ended::Skipped(_))) => e,
             before => self.begin_errand(cx, vnf, operation, what, before)?,
         };
@@ -146,7 +153,11 @@ impl Vnfm {
         let left = self.note_errand(key, Durability::Soon, |e, _| {
             e.state = match std::mem::replace(&mut e.state, Asked::Due) {
                 Asked::Due => Asked::Over(Ended::Stopped(Fault::conflict(why).record())),
-                Asked::Accepted(at) => Asked::Cancelling { at, told: false },
+                // Whatever was to be waited for: it is told at once.
+                Asked::Accepted(at) => {
+                    e.delay = None;
+                    Asked::Cancelling { at, told: false }
+                }
                 same @ (Asked::Cancelling { .. } | Asked::Over(_)) => same,
             }
         })?;
@@ -209,7 +220,10 @@ impl Vnfm {
             e.state = match &e.state {
                 Asked::Due => Asked::Accepted(path.to_owned()),
                 // Given up meanwhile: it has to be called off.
-                Asked::Accepted(_) | Asked::Cancelling { .. } | Asked::Over(_) => Asked::Cancelling { at: path.to_owned(), told: false },
+                Asked::Accepted(_) | Asked::Cancelling { .. } | Asked::Over(_) => {
+                    e.delay = None;
+                    Asked::Cancelling { at: path.to_owned(), told: false }
+                }
             };
         })
     }
@@ -237,14 +251,15 @@ impl Vnfm {
 
     /// What came of it.
     pub fn errand_done(&self, key: ErrandId, kind: EndpointKind, a: &Answered) -> Result<()> {
+        let id = SmolStr::new(short(&a.id));
         self.answered(key, |e, now| {
             let open = e.rounds.last_mut().filter(|r| r.ended.is_none());
             let warnings = short(&a.warnings);
             match open {
-                Some(r) => (r.id, r.ended, r.warnings) = (a.id.clone(), Some((now, a.verdict)), warnings),
+                Some(r) => (r.id, r.ended, r.warnings) = (id.clone(), Some((now, a.verdict)), warnings),
                 None => {
                     let ended = Some((now, a.verdict));
-                    keep(&mut e.rounds, Round { id: a.id.clone(), began: a.asked, ended, endpoint: kind, delay: None, warnings });
+                    keep(&mut e.rounds, Round { id: id.clone(), began: a.asked, ended, endpoint: kind, delay: None, warnings });
                 }
             }
             e.endpoint = kind;

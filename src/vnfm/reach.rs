@@ -27,6 +27,15 @@ pub struct Call {
     /// What stands before `/lcmcoord/v1`.
     pub root: String,
     pub login: Login,
+    /// Somebody who may has told it; else it is as the VNFD says.
+    pub told: bool,
+}
+
+impl Call {
+    /// Secrets go by this way only.
+    pub fn is_sealed(&self) -> bool {
+        self.root.starts_with("https://")
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +102,7 @@ impl Vnfm {
         let kind = wanted.unwrap_or(if mgmt.is_some() { EndpointKind::Mgmt } else { EndpointKind::Vnf });
         if kind == EndpointKind::Mgmt {
             return Ok(match mgmt.and_then(|e| Some((e, e.api_root.clone()?))) {
-                Some((e, root)) => Whom::Call(Call { kind, root, login: sealed(e) }),
+                Some((e, root)) => Whom::Call(Call { kind, root, login: sealed(e), told: true }),
                 None => Whom::Nowhere(format!("nobody has said where its element manager is: `bothy vnf endpoint set {vnf} --mgmt`")),
             });
         }
@@ -102,14 +111,18 @@ impl Vnfm {
         let body = inst.body.as_ref();
         let of_flavour = package.as_ref().and_then(|p| vnfd_of(p).ok()).zip(body).and_then(|(v, b)| v.own(&b.flavour));
         let door = of_flavour.and_then(|o| o.doors.iter().find(|d| d.api == api));
-        let login = match (own.filter(|e| e.auth.is_some()), door.and_then(|d| d.login.as_ref())) {
+        let told_root = own.and_then(|e| e.api_root.clone());
+        // The VNFD's own login is for where the VNFD says alone.
+        let by_vnfd = door.filter(|_| told_root.is_none()).and_then(|d| d.login.as_ref());
+        let login = match (own.filter(|e| e.auth.is_some()), by_vnfd) {
             (Some(e), _) => sealed(e),
             (None, Some((user, secret))) => {
                 Login::Clear(Auth::Basic { user: user.to_string(), sealed: self.open_secret(inst.project, secret)? })
             }
             (None, None) => Login::None,
         };
-        let root = match (own.and_then(|e| e.api_root.clone()), door) {
+        let told = told_root.is_some();
+        let root = match (told_root, door) {
             (Some(root), _) => match body.map_or(Ok(None), |b| self.port_that_runs(b, |_| true))? {
                 Some(_) => root,
                 None => return Ok(Whom::Off("none of its guests runs".into())),
@@ -125,12 +138,18 @@ impl Vnfm {
                 )));
             }
         };
-        Ok(Whom::Call(Call { kind, root, login }))
+        Ok(Whom::Call(Call { kind, root, login, told }))
     }
 
     /// As the VNFD says: at its host, or at the first of its connection points whose guest runs.
     fn root_of(&self, door: &Door, body: Option<&Body>) -> Result<Result<String, String>> {
         let scheme = if door.tls { "https" } else { "http" };
+        if door.host.iter().chain([&door.path]).any(|part| part.contains(['?', '#', '@'])) {
+            return Err(Fault::conflict(format!(
+                "the VNFD names no host and path alone for {}: no '?', '#' or '@' is in them",
+                door.api.name()
+            )));
+        }
         let Some(body) = body else { return Ok(Err("it is not there yet".into())) };
         let host = match &door.host {
             Some(host) => self.port_that_runs(body, |_| true)?.map(|_| host.to_string()),
@@ -168,6 +187,16 @@ impl Vnfm {
     /// The properties in a VNF's record that are its own: what it is configured by.
     pub fn own_properties(&self, vnf: VnfId) -> Result<Params> {
         Ok(self.store.get::<VnfInstance>(&vnf)?.map(|v| own_properties(&v.configurable)).unwrap_or_default())
+    }
+
+    /// All of a project's secrets with their values: what others say is not to show them.
+    pub fn secret_texts(&self, project: ProjectId) -> Result<Vec<(SmolStr, String)>> {
+        let mut all = Vec::new();
+        for s in self.store.list::<Secret>()?.into_iter().filter(|s| s.project == project) {
+            let clear = self.store.sealer().open_sealed(s.key().as_bytes(), &s.sealed)?;
+            all.extend(String::from_utf8(clear).ok().map(|text| (s.name, text)));
+        }
+        Ok(all)
     }
 
     /// The value of one of a project's secrets, for the moment in which it is sent.

@@ -3,6 +3,7 @@
 use crate::model::order::Order as _;
 use crate::{
     model::{
+        abroad::ForeignVnf,
         error::Result,
         id::{SegmentId, VnfcId},
         op::{OpKind, Operation, VnfOpState},
@@ -73,8 +74,8 @@ fn changed(tx: &mut Tx<'_>, inst: &mut VnfInstance, op: &Operation, state: VnfOp
     };
     let reached = match state {
         VnfOpState::Completed => true,
-        // All that was to be added is named, and nothing was to be removed.
-        VnfOpState::Failed => change.removed.is_empty(),
+        // All that was to be added is named, and nothing was to be removed. What a foreign VNFM has added is not known.
+        VnfOpState::Failed => change.removed.is_empty() && !tx.exists::<ForeignVnf>(&change.vnf)?,
         VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack | VnfOpState::FailedTemp | VnfOpState::RolledBack => false,
     };
     if reached {

@@ -191,6 +191,9 @@ async fn roles_decide_and_each_refusal_names_the_permission() {
         ("operator", "PUT /bothy/v1/desired", 403),
         ("operator", "DELETE /bothy/v1/desired", 403),
         ("admin", "DELETE /bothy/v1/desired", 404),
+        // Whom the box calls.
+        ("operator", "PUT /bothy/v1/vnf/00000000-0000-4000-8000-000000000001/endpoint", 403),
+        ("operator", "GET /bothy/v1/vnf/00000000-0000-4000-8000-000000000001/endpoint", 404),
         ("viewer", "GET /bothy/v1/desired", 403),
         ("admin", "GET /bothy/v1/desired", 200),
         ("operator", "POST /bothy/v1/store/export", 403),

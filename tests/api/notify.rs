@@ -405,7 +405,7 @@ async fn subscriptions_are_tested_kept_once_and_show_no_secret() {
     assert_eq!(rig.get(&at).await.status, 404);
 }
 
-fn server(rig: &Rig, ask_for_certificate: bool) -> Arc<ServerConfig> {
+pub fn server(rig: &Rig, ask_for_certificate: bool) -> Arc<ServerConfig> {
     let (cert, key) = &rig.identity;
     let chain = vec![CertificateDer::from_pem_file(cert).expect("certificate")];
     let key = PrivateKeyDer::from_pem_file(key).expect("key");

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -12,12 +13,16 @@ use axum::{
     body::Bytes,
     http::{HeaderMap, Method, StatusCode, Uri, header::LOCATION, header::RETRY_AFTER},
     response::{IntoResponse as _, Response},
+    serve::Listener,
 };
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
+    identity::{bare, bearer, user},
     kit::{copy_dir, fits},
+    notify::server,
     rig::{Rig, rig},
     schema::{LCMCOORD, VNFCONFIG, VNFIND_OF_SOL002, VNFLCM},
 };
@@ -61,6 +66,25 @@ struct Seen {
     tells: Value,
 }
 
+struct Sealed(TcpListener, TlsAcceptor);
+
+impl Listener for Sealed {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            if let Ok((tcp, from)) = self.0.accept().await
+                && let Ok(io) = self.1.accept(tcp).await
+            {
+                return (io, from);
+            }
+        }
+    }
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
 /// A VNF, or its element manager.
 struct Stand {
     root: String,
@@ -71,6 +95,17 @@ impl Stand {
     async fn start() -> Stand {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let root = format!("http://{}/own", listener.local_addr().expect("address"));
+        Stand::serve(listener, root)
+    }
+
+    /// The same by TLS.
+    async fn sealed(rig: &Rig) -> Stand {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let root = format!("https://localhost:{}/own", tcp.local_addr().expect("address").port());
+        Stand::serve(Sealed(tcp, TlsAcceptor::from(server(rig, false))), root)
+    }
+
+    fn serve(listener: impl Listener<Addr: std::fmt::Debug>, root: String) -> Stand {
         let seen = Arc::<Mutex<Seen>>::default();
         let at = seen.clone();
         let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
@@ -258,6 +293,8 @@ async fn where_a_vnf_is_asked_is_told_shown_and_forgotten() {
         (json!({"mgmt": {}}), "mgmt: apiRoot is missing"),
         (json!({"vnf": {"apiRoot": "http://v", "authentication": login}}), "credentials go over https only"),
         (json!({"vnf": {"apiRoot": "v"}}), "must be an http or https URI"),
+        (json!({"vnf": {"apiRoot": "https://v/x?y="}}), "without '?' and '#'"),
+        (json!({"mgmt": {"apiRoot": "https://v#"}}), "without '?' and '#'"),
     ] {
         let r = rig.ask(&format!("PUT {at}"), &["content-type: application/json"], &body.to_string()).await;
         assert!((400..500).contains(&r.status) && r.body.contains(says), "{body}: {}", r.body);
@@ -379,7 +416,7 @@ fn serves(name: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vnf_is_given_its_configuration_when_it_is_new_and_whenever_somebody_wants() {
     let rig = rig(64, "").await;
-    let (vnf, stand) = (create_with(&rig, ("  policies:\n", &serves("vnf_configuration"))).await, Stand::start().await);
+    let (vnf, stand) = (create_with(&rig, ("  policies:\n", &serves("vnf_configuration"))).await, Stand::sealed(&rig).await);
     tell(&rig, &vnf, json!({"vnf": {"apiRoot": stand.root}, "mgmt": {"apiRoot": stand.root}})).await;
     let secret =
         rig.ask("PUT /bothy/v1/secrets/community", &["content-type: application/json"], &json!({"value": "hush"}).to_string()).await;
@@ -406,30 +443,48 @@ async fn a_vnf_is_given_its_configuration_when_it_is_new_and_whenever_somebody_w
     assert_eq!((&given["peer"], &given["snmp"], &given["isAutohealEnabled"]), (&json!({"asn": 65001}), &json!("hush"), &Value::Null));
     assert!(!done.to_string().contains("hush"));
 
-    // On demand.
-    assert_eq!(rig.show(&at).await["vnfConfigurationData"]["vnfSpecificData"], *given);
+    // On demand: what it shows of secrets is their names.
+    let mut shown = given.clone();
+    shown["snmp"] = json!({"secret": "community"});
+    assert_eq!(rig.show(&at).await["vnfConfigurationData"]["vnfSpecificData"], shown);
     let data = json!({"vnfConfigurationData": {"vnfSpecificData": {"peer": null, "snmp": {"secret": "community"}}}});
     let set = rig.patch(&at, &[], data).await;
     assert_eq!(
         (set.status, &set.json()["vnfConfigurationData"]["vnfSpecificData"]),
-        (200, &json!({"peer": null, "snmp": "hush"})),
+        (200, &json!({"peer": null, "snmp": {"secret": "community"}})),
         "{}",
         set.body
     );
     let again = rig.patch(&at, &[], json!({})).await;
     assert_eq!(
         (again.status, &again.json()["vnfConfigurationData"]["vnfSpecificData"]),
-        (200, given),
+        (200, &shown),
         "as its record has it: {}",
         again.body
     );
-    stand.plays(&[(409, None, "locked")]);
+    stand.plays(&[(409, None, "locked by hush")]);
     let refused = rig.patch(&at, &[], json!({})).await;
-    assert!(refused.status == 409 && refused.body.contains("the VNF refuses: 409: locked"), "{}", refused.body);
+    assert!(refused.status == 409 && refused.body.contains("the VNF refuses: 409: locked by (secret community)"), "{}", refused.body);
     let unknown = rig.patch(&at, &[], json!({"vnfConfigurationData": {"vnfSpecificData": {"a": {"secret": "nobody"}}}})).await;
     assert!(unknown.status == 409 && unknown.body.contains("there is no secret 'nobody'"), "{}", unknown.body);
     let odd = rig.patch(&at, &[], json!({"vnfConfigurationData": {"peer": 1}})).await;
     assert_eq!(odd.status, 422, "{}", odd.body);
+    // Whoever names a secret may read secrets.
+    let role = json!({"permissions": ["guest:change"]}).to_string();
+    let put = rig.ask("PUT /bothy/v1/roles/cfg", &["content-type: application/json"], &role).await;
+    assert!(put.status < 300, "{}", put.body);
+    let cfg = bearer(&user(&rig, "cfg", "cfg", "default").await);
+    stand.plays(&[]);
+    for (value, status, says) in [(json!("x"), 200, "x"), (json!([{"secret": "community"}]), 403, "secret:read")] {
+        let body = json!({"vnfConfigurationData": {"vnfSpecificData": {"a": value}}}).to_string();
+        let r = bare(&rig, &format!("PATCH {at}"), &[&cfg, "content-type: application/merge-patch+json"], &body).await;
+        assert!(r.status == status && r.body.contains(says), "{status}: {}", r.body);
+    }
+    let plain = Stand::start().await;
+    tell(&rig, &vnf, json!({"vnf": {"apiRoot": plain.root}, "mgmt": {"apiRoot": stand.root}})).await;
+    let readable = rig.patch(&at, &[], json!({})).await;
+    assert!(readable.status == 409 && readable.body.contains("secrets go over https only"), "{}", readable.body);
+    assert_eq!(plain.paths(), [""; 0]);
     tell(&rig, &vnf, json!({"vnf": {"apiRoot": "http://127.0.0.1:1"}, "mgmt": {"apiRoot": stand.root}})).await;
     assert_eq!(rig.get(&at).await.status, 503);
 }

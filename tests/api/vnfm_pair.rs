@@ -4,6 +4,7 @@
 
 use std::{fs, path::Path};
 
+use bothy::{model::abroad::ForeignVnf, store::Durability};
 use serde_json::{Value, json};
 
 use crate::{
@@ -54,6 +55,15 @@ async fn a_foreign_vnfm_is_told_shown_and_taken_back_and_what_makes_none_is_refu
         let r = rig.patch("/bothy/v1/users/east", &[], change.clone()).await;
         assert!(r.status == 409 && r.problem().contains("bothy vnfm delete"), "{change}: {}", r.body);
     }
+    // Its VNFs would be looked for, and made, where they are not.
+    let vnf = ForeignVnf { vnf: WEB.parse().expect("an id"), vnfm: "east".into(), name: "n".into(), remote: None };
+    let store = rig.core.vnfm().store();
+    store.write(Durability::Barrier, |tx| tx.put(&vnf)).expect("kept");
+    let moved = set(&rig, "east", json!({"apiRoot": "https://elsewhere"})).await;
+    assert!(moved.status == 409 && moved.body.contains(&format!("VNF instance {WEB}")), "{}", moved.body);
+    assert_eq!(set(&rig, "east", json!({"apiRoot": "https://o", "vim": "w"})).await.status, 200);
+    store.write(Durability::Barrier, |tx| tx.delete::<ForeignVnf>(&vnf.vnf)).expect("gone");
+    assert_eq!(set(&rig, "east", json!({"apiRoot": "https://elsewhere"})).await.status, 200);
     assert_eq!(rig.delete("/bothy/v1/vnfms/east").await.status, 204);
     assert_eq!(rig.get("/bothy/v1/vnfms/east").await.status, 404);
     assert_eq!(rig.delete("/bothy/v1/users/east").await.status, 204);

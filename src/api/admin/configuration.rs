@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::guest::find;
 use crate::{
+    access::Caller,
     api::{
         Ctx,
         extract::{self, Id},
@@ -12,21 +13,24 @@ use crate::{
         respond::{Json, NoQuery},
     },
     model::{
+        access::{Action, Permission, Resource},
+        error::{Fault, Result},
         id::VnfId,
         own::{EndpointKind, OwnApi},
     },
-    own::configuration::{body, now, of_record, reachable},
+    own::configuration::{Hidden, body, now, of_record, reachable},
     sol::vnfconfig::VnfConfigModifications,
 };
 
 pub async fn show(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery) -> Answer<Json<Value>> {
-    let call = s
+    let (call, hidden) = s
         .domain(move |n| {
-            find(n, id)?;
-            reachable(n.vnfm().whom(id, OwnApi::Configuration, Some(EndpointKind::Vnf))?)
+            let project = find(n, id)?.project;
+            let call = reachable(n.vnfm().whom(id, OwnApi::Configuration, Some(EndpointKind::Vnf))?)?;
+            Ok((call, Hidden::of(n.vnfm(), project)?))
         })
         .await?;
-    Ok(Json(now(&s.notify, &call, None).await?))
+    Ok(Json(now(&s.notify, &call, None, &hidden).await?))
 }
 
 /// Without a change of its own, the VNF is given what its record has for it.
@@ -36,13 +40,26 @@ pub async fn change(
     _: NoQuery,
     extract::Json(r): extract::Json<VnfConfigModifications>,
 ) -> Answer<Json<Value>> {
-    let (call, body) = s
+    let (call, body, hidden) = s
         .domain(move |n| {
             let project = find(n, id)?.project;
             let call = reachable(n.vnfm().whom(id, OwnApi::Configuration, Some(EndpointKind::Vnf))?)?;
-            let body = if r.is_empty() { of_record(n.vnfm(), id, project)? } else { body(n.vnfm(), project, r)? };
-            Ok((call, body))
+            let own = !r.is_empty();
+            let body = if own { body(n.vnfm(), project, r)? } else { of_record(n.vnfm(), id, project)? };
+            if own && body.secret {
+                may_use_secrets(n.caller())?;
+            }
+            Ok((call, body, Hidden::of(n.vnfm(), project)?))
         })
         .await?;
-    Ok(Json(now(&s.notify, &call, Some(body)).await?))
+    Ok(Json(now(&s.notify, &call, Some(body), &hidden).await?))
+}
+
+/// A secret that is named here is sent to whoever the VNF is.
+fn may_use_secrets(by: &Caller) -> Result<()> {
+    let needs = Permission { resource: Resource::Secret, action: Action::Read };
+    if by.permissions.has(needs) {
+        return Ok(());
+    }
+    Err(Fault::forbidden(format!("to have secrets sent to a VNF needs the permission {needs}, which no role of {} gives", by.name)))
 }

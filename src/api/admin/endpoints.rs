@@ -102,6 +102,9 @@ fn endpoint(notify: &Notifier, what: &str, o: SetOne, faults: &mut Vec<String>) 
     {
         faults.push(f.detail());
     }
+    if api_root.as_ref().is_some_and(|root| root.contains(['?', '#'])) {
+        faults.push(format!("{what}.apiRoot: it is what stands before a path, without '?' and '#'"));
+    }
     Ok(Endpoint { id, api_root, auth })
 }
 

@@ -76,7 +76,7 @@ async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract
     let g = decide(&s, r, by.project, by.name).await?;
     let at = grant::path(&g);
     match g.decision {
-        Decision::Granted(_) => created(&at, ONLY, &grant::grant(&g, &base)),
+        Decision::Granted(_) | Decision::Weighed { .. } => created(&at, ONLY, &grant::grant(&g, &base)),
         Decision::Open => accepted(&at),
         Decision::Refused(f) => Err(refused(f)),
     }
@@ -92,7 +92,7 @@ async fn one(State(s): Ctx, base: Base, Id(id): Id<Uuid>, _: NoQuery, headers: H
         g = decide(&s, kept, g.project, g.vnfm).await?;
     }
     match g.decision {
-        Decision::Granted(_) => Ok(shown(&headers, ONLY, &grant::grant(&g, &base))),
+        Decision::Granted(_) | Decision::Weighed { .. } => Ok(shown(&headers, ONLY, &grant::grant(&g, &base))),
         Decision::Open => {
             let mut r = Response::default();
             *r.status_mut() = StatusCode::ACCEPTED;

@@ -148,12 +148,13 @@ fn a_cancelled_operation_has_what_it_asked_for_called_off() {
         let op = stop(&b, id, Stopping::Within(1));
         let key = asked(&b, op);
         if taken {
-            b.core().vnfm().errand_taken(key, "/c/7", EndpointKind::Vnf, Stamp(2), None).expect("noted");
+            b.core().vnfm().errand_taken(key, "/c/7", EndpointKind::Vnf, Stamp(2), Some(Stamp(u64::MAX))).expect("noted");
         }
         b.core().engine.cancel(op, mode).expect("cancelled");
         let called_off = Asked::Cancelling { at: "/c/7".into(), told: false };
         if taken {
             b.until("it is to be called off", || errand(&b, key).state == called_off);
+            assert_eq!(errand(&b, key).delay, None, "at once, whatever it said");
         }
         if let Some(verdict) = verdict {
             assert_eq!(b.op(op).state.phase(), Phase::Forward, "how it ends is waited for");
@@ -276,7 +277,7 @@ fn whom_to_ask_is_what_was_told_then_what_the_vnfd_says() {
         Whom::Call(call) => call,
         Whom::Off(why) | Whom::Nowhere(why) => panic!("{why}"),
     };
-    let by_vnfd = Call { kind: EndpointKind::Vnf, root: format!("https://{address}:8443/x"), login: Login::None };
+    let by_vnfd = Call { kind: EndpointKind::Vnf, root: format!("https://{address}:8443/x"), login: Login::None, told: false };
     assert_eq!(call(whom(None)), by_vnfd);
     assert!(matches!(whom(Some(EndpointKind::Mgmt)), Whom::Nowhere(why) if why.contains("bothy vnf endpoint set")));
     let other = b.core().vnfm().whom(id, OwnApi::Configuration, None).expect("known");
@@ -303,4 +304,41 @@ fn whom_to_ask_is_what_was_told_then_what_the_vnfd_says() {
     b.core().vnfm().errand_skipped(key, "off").expect("noted");
     b.assert_state(op, "COMPLETED");
     assert_eq!(errand(&b, key).state, Asked::Over(Ended::Skipped("off".into())));
+}
+
+#[test]
+fn a_login_of_the_vnfd_is_for_where_the_vnfd_says_alone() {
+    let (b, id) = up(&[(Coordinated::Operate, Stage::Start)]);
+    let logs_in = || {
+        for mut p in b.store().list::<VnfPackage>().expect("packages") {
+            let door = &mut p.vnfd.as_mut().expect("a VNFD").own[0].doors[0];
+            door.login = Some(("u".into(), "door".into()));
+            b.put(&p);
+        }
+        b.core().vnfm().whom(id, OwnApi::Coordination, Some(EndpointKind::Vnf))
+    };
+    // The secret is looked for, and is not there.
+    assert!(logs_in().err().expect("no secret").detail().contains("there is no secret 'door'"));
+    let endpoint = Some(Endpoint { id: uuid::Uuid::nil(), api_root: Some("https://v".into()), auth: None });
+    let told = OwnEndpoints { vnf: id, own: endpoint, mgmt: None, base: String::new(), revision: 0 };
+    b.core().vnfm().set_endpoints(told).expect("told");
+    let Ok(Whom::Call(call)) = logs_in() else { panic!("no call") };
+    assert_eq!((call.root.as_str(), call.login, call.told), ("https://v", Login::None, true));
+}
+
+#[test]
+fn an_operation_with_an_open_errand_is_not_yet_history() {
+    let (b, id) = up(&[(Coordinated::Operate, Stage::Start)]);
+    let op = stop(&b, id, Stopping::Within(1));
+    let key = asked(&b, op);
+    b.core().vnfm().errand_taken(key, "/c/7", EndpointKind::Vnf, Stamp(2), None).expect("noted");
+    b.core().engine.cancel(op, CancelMode::Forceful).expect("cancelled");
+    b.assert_state(op, "FAILED_TEMP");
+    b.core().engine.rollback(op).expect("rolled back");
+    b.assert_state(op, "ROLLED_BACK");
+    crate::lcm::archive::archive(b.store()).expect("moved");
+    assert_eq!(errand(&b, key).state, Asked::Cancelling { at: "/c/7".into(), told: false });
+    says(&b, key, Verdict::Cancelled);
+    crate::lcm::archive::archive(b.store()).expect("moved");
+    assert_eq!(b.store().list::<Errand>().expect("read"), []);
 }

@@ -1,7 +1,9 @@
 //! Members of services whose VNFM is a foreign one: what is planned for them, and how it is driven there.
 //!
-//! * `port` what is asked of a VNFM, one request each
-//! * `run`  does and undoes a step, by asking and looking
+//! * `port`  what is asked of a VNFM, one request each
+//! * `run`   does and undoes a step, by asking and looking
+//! * `quell` brings an instance there to its end, whatever was asked before
+//! * `hold`  what was granted for it, once an operation there is over
 //!
 //! Such a VNF has a record here as any other, of which no guest is on this box: its operations are parts of the
 //! service's, and their steps are the VNFM's operations. Owns their plans. Never: HTTP, guests.
@@ -11,7 +13,9 @@
 //! terminate:    Terminate -> Drop        else:    Scale | ScaleToLevel | Heal | Operate
 //! ```
 
+mod hold;
 pub mod port;
+mod quell;
 mod run;
 
 use smol_str::{SmolStr, format_smolstr};

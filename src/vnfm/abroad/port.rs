@@ -15,6 +15,8 @@ use crate::model::{
 pub struct Seen {
     pub id: SmolStr,
     pub instantiated: bool,
+    /// Level of each aspect, where it is told.
+    pub scale: Vec<(SmolStr, u32)>,
 }
 
 /// An operation occurrence on one.

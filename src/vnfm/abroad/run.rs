@@ -3,7 +3,7 @@
 //! ```text
 //! forward: - -> Asking -> Asked -> COMPLETED: done     FAILED_TEMP: its words; a retry here is a retry there
 //!               ^  `-- no answer: is there a new operation? then that; else ask again
-//! back:    looked at, whatever was asked: moving -> cancel; FAILED_TEMP -> rollback, then fail; instantiated -> terminate
+//! back:    see `quell`
 //! ```
 //! What is asked is noted before it is asked, so a crash in between asks nothing twice. Never: what a plan contains.
 
@@ -13,8 +13,10 @@ use smol_str::SmolStr;
 use tracing::info;
 
 use super::{
-    super::{Vnfm, settle::touch},
-    REMOTE, mark,
+    super::Vnfm,
+    REMOTE,
+    hold::Over,
+    mark,
     port::{Managers, NewVnf, Occ},
 };
 use crate::{
@@ -22,11 +24,10 @@ use crate::{
     model::{
         abroad::{AbroadErrand, AbroadStep, AbroadTask, ErrandState, ForeignVnf, ForeignVnfm, OccAct},
         error::{Fault, Result},
-        grant::GivenGrant,
         id::VnfId,
-        op::{CancelMode, OpKind, VnfOpState},
+        op::{CancelMode, OpKind, Operation, Target, VnfOpState},
         time::Stamp,
-        vnf::VnfInstance,
+        vnf::{Change, VnfInstance},
     },
     store::Durability,
 };
@@ -34,24 +35,40 @@ use crate::{
 /// Between two looks at an operation elsewhere: the longer it takes, the rarer.
 const SOONEST: Duration = Duration::from_millis(100);
 const RAREST: Duration = Duration::from_secs(10);
+/// What was taken and shows no effect for so long has none.
+const MOVES_WITHIN_MS: u64 = 30_000;
+/// How long an operation there is waited for that is to be cancelled forcefully.
+const PATIENCE_MS: u64 = 60_000;
 
 /// Where a step's VNF is, and by whom it is asked about.
-struct At {
-    port: Arc<dyn Managers>,
-    vnfm: ForeignVnfm,
-    vnf: ForeignVnf,
+pub(super) struct At {
+    pub port: Arc<dyn Managers>,
+    pub vnfm: ForeignVnfm,
+    pub vnf: ForeignVnf,
 }
 
-/// What an operation that is over means for what was granted to it.
-#[derive(Clone, Copy)]
-enum Over {
-    /// It made nothing.
-    Void,
-    /// What it took is the VNF's until that is gone.
-    Kept,
+/// An operation there that a step follows.
+struct Followed {
+    occ: SmolStr,
+    /// Of this box's operation, when it was asked or retried there.
+    attempt: u32,
+    /// What was asked of it last, and when.
+    taken: Option<(OccAct, Stamp)>,
 }
 
-fn again(cx: &StepCx, why: impl Into<String>) -> Outcome {
+/// What was asked of this operation and taken, if it has not moved since.
+pub(super) fn taken_of(state: &ErrandState, of: &SmolStr) -> Option<(OccAct, Stamp)> {
+    match state {
+        ErrandState::Taken { occ, act, at } if occ == of => Some((*act, *at)),
+        ErrandState::Taken { .. }
+        | ErrandState::Asking { .. }
+        | ErrandState::Asked { .. }
+        | ErrandState::Undoing { .. }
+        | ErrandState::Ending { .. } => None,
+    }
+}
+
+pub(super) fn again(cx: &StepCx, why: impl Into<String>) -> Outcome {
     // It follows an operation, if not one of this box: it is not let go of when its own is cancelled.
     Outcome::Again { after: (cx.elapsed / 4).clamp(SOONEST, RAREST), why: why.into(), wake: Some(WakeKey::Op(cx.op.id)) }
 }
@@ -134,7 +151,7 @@ impl Vnfm {
                 return Ok(wait);
             }
             at.port.delete(&at.vnfm, id)?;
-            self.end_grants(at, |g| g.vnf == *id, Over::Void)?;
+            self.end_grants(at, id)?;
         }
         self.note_remote(at.vnf.vnf, None)?;
         Ok(Outcome::Done)
@@ -151,9 +168,17 @@ impl Vnfm {
         })
     }
 
-    fn note_abroad(&self, cx: &StepCx, state: ErrandState, durability: Durability) -> Result<()> {
-        let errand = AbroadErrand { op: cx.op.id, index: cx.index, attempt: cx.op.attempt, state };
+    pub(super) fn note_abroad(&self, cx: &StepCx, state: ErrandState, durability: Durability) -> Result<()> {
+        self.note_at(cx, cx.op.attempt, state, durability)
+    }
+
+    fn note_at(&self, cx: &StepCx, attempt: u32, state: ErrandState, durability: Durability) -> Result<()> {
+        let errand = AbroadErrand { op: cx.op.id, index: cx.index, attempt, state };
         self.store.write(durability, |tx| tx.put(&errand))
+    }
+
+    pub(super) fn note_taken(&self, cx: &StepCx, attempt: u32, occ: &SmolStr, act: OccAct) -> Result<()> {
+        self.note_at(cx, attempt, ErrandState::Taken { occ: occ.clone(), act, at: self.clock.now() }, Durability::Soon)
     }
 
     /// Has it done, once, and follows it.
@@ -163,20 +188,34 @@ impl Vnfm {
             return if ends { Ok(Outcome::Done) } else { Err(Fault::conflict(format!("VNFM {} has it no more", at.vnfm.account))) };
         };
         match self.store.get::<AbroadErrand>(&(cx.op.id, cx.index))? {
-            Some(AbroadErrand { state: ErrandState::Asked { occ }, attempt, .. }) => self.follow_occ(cx, at, task, &occ, attempt),
+            Some(AbroadErrand { state: ErrandState::Asked { occ }, attempt, .. }) => {
+                self.follow_occ(cx, at, task, &Followed { occ, attempt, taken: None })
+            }
+            Some(AbroadErrand {
+                state: ErrandState::Taken { occ, act: act @ (OccAct::Retry | OccAct::Cancel(_)), at: when },
+                attempt,
+                ..
+            }) => self.follow_occ(cx, at, task, &Followed { occ, attempt, taken: Some((act, when)) }),
             Some(AbroadErrand { state: ErrandState::Asking { before }, .. }) => match self.heard(at, id, task, &before)? {
                 Some(occ) => self.asked(cx, at, occ),
                 None => self.ask_abroad(cx, at, task, &before),
             },
-            Some(AbroadErrand { state: ErrandState::Undoing { .. }, .. }) | None => {
+            before @ (Some(AbroadErrand {
+                state:
+                    ErrandState::Undoing { .. } | ErrandState::Ending { .. } | ErrandState::Taken { act: OccAct::Rollback | OccAct::Fail, .. },
+                ..
+            })
+            | None) => {
                 let occs = at.port.occs(&at.vnfm, id)?;
                 if let Some(open) = occs.iter().find(|o| !o.state.is_final()) {
-                    if open.state == VnfOpState::FailedTemp && open.automatic {
-                        return Err(open.fault(&at.vnfm));
-                    }
-                    if open.state == VnfOpState::FailedTemp {
+                    let taken = before.as_ref().and_then(|e| taken_of(&e.state, &open.id));
+                    if open.state == VnfOpState::FailedTemp && !self.may_move_yet(taken) {
+                        if !self.is_ours(at, open)? {
+                            return Err(open.fault(&at.vnfm));
+                        }
                         // Its operation was given up on this box, and with it this one.
                         at.port.act(&at.vnfm, &open.id, OccAct::Fail)?;
+                        self.note_taken(cx, cx.op.attempt, &open.id, OccAct::Fail)?;
                     }
                     return Ok(again(cx, format!("VNFM {} is at operation {} ({})", at.vnfm.account, open.id, open.state.name())));
                 }
@@ -224,121 +263,142 @@ impl Vnfm {
         self.store.write(Durability::Soon, |tx| tx.delete::<AbroadErrand>(&(cx.op.id, cx.index)).map(drop))
     }
 
-    fn follow_occ(&self, cx: &StepCx, at: &At, task: &AbroadTask, occ: &SmolStr, attempt: u32) -> Result<Outcome> {
-        let name = &at.vnfm.account;
+    fn follow_occ(&self, cx: &StepCx, at: &At, task: &AbroadTask, f: &Followed) -> Result<Outcome> {
+        let (name, occ) = (&at.vnfm.account, &f.occ);
         let Some(o) = at.port.occ(&at.vnfm, occ)? else {
+            // How it ended is not told any more: the instance shows it.
+            if self.is_reached(cx, at, task)? {
+                self.settle_grant(at, occ, Over::Done)?;
+                return Ok(Outcome::Done);
+            }
             self.forget(cx)?;
             let why = format!("VNFM {name} knows nothing of operation {occ} any more");
             return if matches!(task, AbroadTask::Terminate { .. }) { Ok(again(cx, why)) } else { Err(Fault::conflict(why)) };
         };
         // A retry of this box's operation, and nothing was retried there for it yet.
-        let anew = attempt < cx.op.attempt;
+        let anew = f.attempt < cx.op.attempt;
         match o.state {
             VnfOpState::Completed => {
-                self.end_grants(at, |g| g.op == *occ, Over::Kept)?;
+                self.settle_grant(at, occ, Over::Done)?;
                 return Ok(Outcome::Done);
             }
-            VnfOpState::Starting | VnfOpState::Processing => {
-                if let Some(mode) = cx.op.cancel
-                    && !o.cancelling
-                {
-                    self.try_act(at, occ, OccAct::Cancel(mode == CancelMode::Forceful))?;
-                }
-            }
-            VnfOpState::RollingBack => {}
+            VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack => self.while_moving(cx, at, &o, f)?,
             VnfOpState::FailedTemp if anew => {
                 at.port.act(&at.vnfm, occ, OccAct::Retry)?;
-                self.note_abroad(cx, ErrandState::Asked { occ: occ.clone() }, Durability::Soon)?;
+                self.note_taken(cx, cx.op.attempt, occ, OccAct::Retry)?;
             }
             VnfOpState::Failed | VnfOpState::RolledBack if anew => {
                 self.forget(cx)?;
                 return Ok(again(cx, format!("VNFM {name} is asked anew")));
             }
+            VnfOpState::FailedTemp if cx.op.cancel.is_none() && self.may_move_yet(f.taken) => {}
             VnfOpState::FailedTemp => return Err(o.fault(&at.vnfm)),
             VnfOpState::Failed => {
-                self.end_grants(at, |g| g.op == *occ, Over::Kept)?;
+                self.settle_grant(at, occ, Over::Failed)?;
                 return Err(o.fault(&at.vnfm));
             }
             VnfOpState::RolledBack => {
-                self.end_grants(at, |g| g.op == *occ, Over::Void)?;
+                self.settle_grant(at, occ, Over::Void)?;
                 return Err(o.fault(&at.vnfm));
             }
         }
         Ok(again(cx, format!("VNFM {name}: operation {occ} ({}) is {}", o.operation, o.state.name())))
     }
 
-    /// A VNFM need not be able to do it.
-    fn try_act(&self, at: &At, occ: &str, act: OccAct) -> Result<()> {
+    /// A cancellation is passed on, once in each mode; after a forceful one it is not waited for for ever.
+    fn while_moving(&self, cx: &StepCx, at: &At, o: &Occ, f: &Followed) -> Result<()> {
+        let Some(mode) = cx.op.cancel else {
+            return match f.taken {
+                // It has moved, or its cancelling is over.
+                Some(_) => self.note_at(cx, f.attempt, ErrandState::Asked { occ: o.id.clone() }, Durability::Soon),
+                None => Ok(()),
+            };
+        };
+        let forceful = mode == CancelMode::Forceful;
+        let told = match f.taken {
+            Some((OccAct::Cancel(told), since)) if told || !forceful => Some((told, since)),
+            Some(_) | None => None,
+        };
+        if told.is_some_and(|(forcefully, since)| forcefully && forceful && self.is_past(since, PATIENCE_MS)) {
+            return Err(left(at, o));
+        }
+        // One that cannot now may be able to later.
+        if o.state != VnfOpState::RollingBack && (!o.cancelling || (forceful && told.is_none())) {
+            self.try_act(at, &o.id, OccAct::Cancel(forceful))?;
+        }
+        match told {
+            Some(_) => Ok(()),
+            None => self.note_taken(cx, f.attempt, &o.id, OccAct::Cancel(forceful)),
+        }
+    }
+
+    /// What was asked for is there.
+    fn is_reached(&self, cx: &StepCx, at: &At, task: &AbroadTask) -> Result<bool> {
+        let Some(seen) = at.port.look(&at.vnfm, at.vnf.remote.as_deref().unwrap_or_default())? else { return Ok(false) };
+        Ok(match task {
+            AbroadTask::Instantiate(_) => seen.instantiated,
+            AbroadTask::Scale { .. } | AbroadTask::ScaleToLevel { .. } => {
+                let goal = self.store.get::<Change>(&at.vnf.vnf)?.filter(|c| c.op == cx.op.id).map(|c| c.scale).unwrap_or_default();
+                !goal.is_empty() && goal.iter().all(|g| seen.scale.contains(g))
+            }
+            AbroadTask::Make | AbroadTask::Drop | AbroadTask::Terminate { .. } | AbroadTask::Heal { .. } | AbroadTask::Operate { .. } => {
+                false
+            }
+        })
+    }
+
+    /// A VNFM need not be able to do it: false where it refuses.
+    pub(super) fn try_act(&self, at: &At, occ: &str, act: OccAct) -> Result<bool> {
         match at.port.act(&at.vnfm, occ, act) {
             Err(f) if !f.is_transient() => {
                 info!(vnfm = %at.vnfm.account, occ, ?act, "refused by a foreign VNFM: {f}");
-                Ok(())
+                Ok(false)
             }
-            other => other,
+            other => other.map(|()| true),
         }
     }
 
-    /// Brings the instance to where nothing of it is instantiated; `None`: it is there, or gone.
-    fn quell(&self, cx: &StepCx, at: &At, id: &str) -> Result<Option<Outcome>> {
-        let (port, name) = (&at.port, &at.vnfm.account);
-        // Operations first: one that ends between the two has changed the instance when that is looked at.
-        let Some(o) = port.occs(&at.vnfm, id)?.into_iter().find(|o| !o.state.is_final()) else {
-            if port.look(&at.vnfm, id)?.is_none_or(|seen| !seen.instantiated) {
-                return Ok(None);
-            }
-            check_goes_on(cx)?;
-            let occ = port.begin(&at.vnfm, id, &AbroadTask::Terminate { graceful_s: None })?;
-            return Ok(Some(again(cx, format!("VNFM {name} terminates it by operation {occ}"))));
-        };
-        let errand = self.store.get::<AbroadErrand>(&(cx.op.id, cx.index))?.filter(|e| e.attempt == cx.op.attempt);
-        let tried = errand.and_then(|e| match e.state {
-            ErrandState::Undoing { occ, act } if occ == o.id => Some(act),
-            ErrandState::Undoing { .. } | ErrandState::Asking { .. } | ErrandState::Asked { .. } => None,
-        });
-        let ends = o.operation == "TERMINATE";
-        let next = match (o.state, tried) {
-            (VnfOpState::Starting | VnfOpState::Processing, None) if !ends => Some(OccAct::Cancel(true)),
-            (VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack, _) => None,
-            (VnfOpState::FailedTemp, None) if ends => Some(OccAct::Retry),
-            (VnfOpState::FailedTemp, None | Some(OccAct::Cancel(_))) if !ends => Some(OccAct::Rollback),
-            (VnfOpState::FailedTemp, Some(OccAct::Rollback)) => Some(OccAct::Fail),
-            (VnfOpState::FailedTemp | VnfOpState::Completed | VnfOpState::Failed | VnfOpState::RolledBack, _) => {
-                return Err(o.fault(&at.vnfm));
-            }
-        };
-        if let Some(act) = next {
-            if o.state == VnfOpState::FailedTemp {
-                check_goes_on(cx)?;
-            }
-            self.note_abroad(cx, ErrandState::Undoing { occ: o.id.clone(), act }, Durability::Soon)?;
-            self.try_act(at, &o.id, act)?;
+    /// A VNFM may take something and do it later.
+    pub(super) fn may_move_yet(&self, taken: Option<(OccAct, Stamp)>) -> bool {
+        match taken {
+            Some((OccAct::Retry | OccAct::Rollback | OccAct::Fail, at)) => !self.is_past(at, MOVES_WITHIN_MS),
+            Some((OccAct::Cancel(_), _)) | None => false,
         }
-        Ok(Some(again(cx, format!("VNFM {name}: operation {} ({}) is {}", o.id, o.operation, o.state.name()))))
     }
 
-    /// This box is told how the operation ended: what was granted for it is free, or the VNF's as long as that is there.
-    fn end_grants(&self, at: &At, which: impl Fn(&GivenGrant) -> bool, over: Over) -> Result<()> {
-        let until = match over {
-            Over::Void => self.clock.now(),
-            Over::Kept => Stamp(u64::MAX),
-        };
-        let his = |g: &GivenGrant| g.project == at.vnfm.project && g.vnfm == at.vnfm.account && self.clock.now() < g.until;
-        let mut ended = self.store.list::<GivenGrant>()?;
-        ended.retain(|g| his(g) && which(g) && g.until != until);
-        if ended.is_empty() {
-            return Ok(());
+    fn is_past(&self, since: Stamp, ms: u64) -> bool {
+        since.0.saturating_add(ms) <= self.clock.now().0
+    }
+
+    /// An operation there was begun by this box for this VNF: what others began is not meddled with.
+    pub(super) fn is_ours(&self, at: &At, o: &Occ) -> Result<bool> {
+        let mut all = self.store.list::<AbroadErrand>()?;
+        if !o.automatic && !all.iter().any(|e| e.state.occ() == Some(&o.id)) {
+            all.extend(self.store.list_history::<AbroadErrand>()?);
         }
-        self.store.write(Durability::Soon, |tx| {
-            touch(tx)?;
-            ended.iter().try_for_each(|g| tx.put(&GivenGrant { until, ..g.clone() }))
-        })
+        for e in all {
+            match &e.state {
+                // Its answer was lost, and it was given up.
+                ErrandState::Asking { before } if !o.automatic && !before.contains(&o.id) => {
+                    let op = self.store.get::<Operation>(&e.op)?.or(self.store.get_history(&e.op)?);
+                    if op.is_some_and(|op| op.target == Target::Vnf(at.vnf.vnf)) {
+                        return Ok(true);
+                    }
+                }
+                state if state.occ() == Some(&o.id) => return Ok(true),
+                ErrandState::Asking { .. }
+                | ErrandState::Asked { .. }
+                | ErrandState::Undoing { .. }
+                | ErrandState::Taken { .. }
+                | ErrandState::Ending { .. } => {}
+            }
+        }
+        Ok(false)
     }
 }
 
-/// An undoing that is being cancelled begins nothing more.
-fn check_goes_on(cx: &StepCx) -> Result<()> {
-    match cx.op.cancel {
-        None => Ok(()),
-        Some(_) => Err(Fault::conflict("its undoing was cancelled")),
-    }
+/// It was cancelled forcefully, and goes on there all the same.
+pub(super) fn left(at: &At, o: &Occ) -> Fault {
+    let (name, state) = (&at.vnfm.account, o.state.name());
+    Fault::conflict(format!("cancelled forcefully on request: VNFM {name} still has operation {} ({}) in {state}", o.id, o.operation))
 }

@@ -39,6 +39,12 @@ struct State {
     plain: bool,
     /// Operations stay under way.
     slow: bool,
+    /// What is asked of an operation shows only after so many looks.
+    late: usize,
+    coming: Vec<(SmolStr, VnfOpState, usize)>,
+    /// Terminations end so.
+    ends: Option<VnfOpState>,
+    scale: u32,
 }
 
 #[derive(Clone, Default)]
@@ -72,12 +78,37 @@ impl Fake {
     pub fn slow(&self, slow: bool) {
         self.lock().slow = slow;
     }
+    pub fn late(&self, looks: usize) {
+        self.lock().late = looks;
+    }
+    pub fn ends(&self, state: Option<VnfOpState>) {
+        self.lock().ends = state;
+    }
+    /// What is under way comes to its end, and no operation is known any more.
+    pub fn purge(&self) {
+        let mut s = self.lock();
+        s.slow = false;
+        for _ in 0..2 {
+            (0..s.occs.len()).for_each(|n| s.move_on(n));
+        }
+        s.occs.clear();
+    }
+    pub fn last(&self) -> SmolStr {
+        self.lock().occs.last().expect("an operation").1.id.clone()
+    }
     /// It has begun something by itself, of which this is the state.
     pub fn by_itself(&self, state: VnfOpState) {
+        self.begun(state, true);
+    }
+    /// Somebody else has begun it there.
+    pub fn by_hand(&self, state: VnfOpState) {
+        self.begun(state, false);
+    }
+    fn begun(&self, state: VnfOpState, automatic: bool) {
         let mut s = self.lock();
         let (id, occ) = (s.vnfs[0].0.clone(), s.fresh("op"));
         let said = FaultRecord { kind: Kind::Conflict, text: "it cannot heal itself".into(), reasons: Vec::new() };
-        let own = Occ { id: occ, operation: "HEAL".into(), state, automatic: true, cancelling: false, error: Some(said) };
+        let own = Occ { id: occ, operation: "HEAL".into(), state, automatic, cancelling: false, error: Some(said) };
         s.occs.push((id, own));
     }
     /// Name of each instance, and whether it is instantiated.
@@ -129,6 +160,9 @@ impl State {
         self.made += 1;
         format_smolstr!("{what}-{}", self.made)
     }
+    fn seen(&self, v: &(SmolStr, SmolStr, bool)) -> Seen {
+        Seen { id: v.0.clone(), instantiated: v.2, scale: vec![("more".into(), self.scale)] }
+    }
     fn set_up(&mut self, id: &str, up: bool) {
         for v in self.vnfs.iter_mut().filter(|v| v.0 == id) {
             v.2 = up;
@@ -140,6 +174,13 @@ impl State {
             return;
         }
         let (id, o) = self.occs[at].clone();
+        if let Some(n) = self.coming.iter().position(|c| c.0 == o.id) {
+            self.coming[n].2 -= 1;
+            if self.coming[n].2 == 0 {
+                self.occs[at].1.state = self.coming.remove(n).1;
+            }
+            return;
+        }
         let next = match o.state {
             VnfOpState::Starting => VnfOpState::Processing,
             VnfOpState::Processing if o.cancelling => VnfOpState::FailedTemp,
@@ -147,10 +188,12 @@ impl State {
                 self.stuck -= 1;
                 VnfOpState::FailedTemp
             }
+            VnfOpState::Processing if o.operation == "TERMINATE" && self.ends.is_some() => self.ends.unwrap_or(o.state),
             VnfOpState::Processing => {
                 match o.operation.as_str() {
                     "INSTANTIATE" => self.set_up(&id, true),
                     "TERMINATE" => self.set_up(&id, false),
+                    "SCALE" => self.scale += 1,
                     _ => {}
                 }
                 VnfOpState::Completed
@@ -177,15 +220,12 @@ fn absent() -> Fault {
 
 impl Managers for Fake {
     fn find(&self, _: &ForeignVnfm, name: &str) -> Result<Vec<Seen>> {
-        self.ask(String::new(), |s| {
-            let seen = |v: &(SmolStr, SmolStr, bool)| Seen { id: v.0.clone(), instantiated: v.2 };
-            Ok(s.vnfs.iter().filter(|v| v.1 == name).map(seen).collect())
-        })
+        self.ask(String::new(), |s| Ok(s.vnfs.iter().filter(|v| v.1 == name).map(|v| s.seen(v)).collect()))
     }
     fn look(&self, _: &ForeignVnfm, id: &str) -> Result<Option<Seen>> {
         self.ask(String::new(), |s| {
             let found = s.vnfs.iter().find(|v| v.0 == id);
-            Ok(found.map(|v| Seen { id: v.0.clone(), instantiated: v.2 }))
+            Ok(found.map(|v| s.seen(v)))
         })
     }
     fn create(&self, _: &ForeignVnfm, vnf: &NewVnf) -> Result<SmolStr> {
@@ -235,7 +275,7 @@ impl Managers for Fake {
     }
     fn act(&self, _: &ForeignVnfm, occ: &str, act: OccAct) -> Result<()> {
         self.ask(format!("{act:?}"), |s| {
-            let plain = s.plain;
+            let (plain, late) = (s.plain, s.late);
             let o = &mut s.occs.iter_mut().find(|(_, o)| o.id == occ).ok_or_else(absent)?.1;
             match (act, o.state) {
                 (OccAct::Cancel(_) | OccAct::Rollback, _) if plain => return Err(Fault::not_found("it has no such task")),
@@ -244,6 +284,10 @@ impl Managers for Fake {
                 (OccAct::Rollback, VnfOpState::FailedTemp) => o.state = VnfOpState::RollingBack,
                 (OccAct::Fail, VnfOpState::FailedTemp) => o.state = VnfOpState::Failed,
                 (_, state) => return Err(Fault::conflict(format!("it is {}", state.name()))),
+            }
+            if late > 0 && !matches!(act, OccAct::Cancel(_)) {
+                let then = std::mem::replace(&mut o.state, VnfOpState::FailedTemp);
+                s.coming.push((occ.into(), then, late));
             }
             Ok(())
         })

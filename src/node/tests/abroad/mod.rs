@@ -1,6 +1,7 @@
 //! Services of which a foreign VNFM has a member: it is made, changed and ended there, through faults and deaths.
 
 mod fake;
+mod odd;
 
 use uuid::Uuid;
 
@@ -9,12 +10,10 @@ use crate::{
     model::{
         abroad::{AbroadErrand, ForeignVnf, ForeignVnfm},
         error::Kind,
-        grant::{AskedIds, Decision, GivenGrant, Promised},
         id::{NsId, OpId, ProjectId},
         nsd::Attach,
         op::{CancelMode, OpKind, VnfOpState},
         param::Param,
-        size::MiB,
         time::Stamp,
         vnf::{RunState, Stopping},
     },
@@ -403,41 +402,6 @@ fn a_descriptor_in_two_charges_is_refused_and_one_by_its_own_words_is_not() {
     let by =
         |info: &[&str]| ForeignVnfm { vnfds: Vec::new(), vnfm_info: info.iter().map(|i| (*i).into()).collect(), ..east(&[]) }.manages(&d);
     assert_eq!((by(&[]), by(&["west"]), by(&["west", "east"])), (true, false, true));
-}
-
-#[test]
-fn what_was_granted_is_held_as_long_as_the_vnf_is_there() {
-    let held = |c: &Case| {
-        let all = c.b.store().list::<GivenGrant>().expect("grants");
-        all.iter().map(|g| g.holds(Stamp(u64::MAX - 1)).vcpus).sum::<u32>()
-    };
-    // As it asks for one for an operation under way.
-    let granted = |c: &Case, vnf: &str, op: &str| {
-        c.b.put(&GivenGrant {
-            id: Uuid::from_u128(9),
-            project: ProjectId::DEFAULT,
-            vnfm: "east".into(),
-            vnf: vnf.into(),
-            op: op.into(),
-            flavour: None,
-            links: Default::default(),
-            request: String::new(),
-            asked: AskedIds::default(),
-            decision: Decision::Granted(Promised { vcpus: 1, memory: MiB(1), disk: MiB(1) }),
-            created: Stamp(1),
-            until: Stamp(u64::MAX - 1),
-        });
-    };
-    let c = Case::new();
-    c.fake.slow(true);
-    let op = c.b.instantiate_ns(c.ns);
-    c.b.until("it is asked", || !c.fake.ops().is_empty());
-    granted(&c, "vnf-1", "op-2");
-    c.fake.slow(false);
-    c.b.assert_state(op, "COMPLETED");
-    assert_eq!(held(&c), 1, "the VNF has it");
-    c.down("granted");
-    assert_eq!(held(&c), 0, "it is gone");
 }
 
 #[test]

@@ -23,9 +23,12 @@ pub(super) fn check(g: &Golden) {
     };
     g.check("brought", &brought);
     let promised = Promised { vcpus: 300, memory: MiB(400), disk: MiB(500) };
-    for (name, decision) in
-        [("open", Decision::Open), ("granted", Decision::Granted(promised)), ("refused", Decision::Refused(fault(Kind::Capacity)))]
-    {
+    for (name, decision) in [
+        ("open", Decision::Open),
+        ("granted", Decision::Granted(promised)),
+        ("refused", Decision::Refused(fault(Kind::Capacity))),
+        ("weighed", Decision::Weighed { takes: promised, more: promised, less: Promised::default() }),
+    ] {
         let given = GivenGrant {
             id: id(60),
             project: ProjectId::DEFAULT,
@@ -87,6 +90,8 @@ pub(super) fn check(g: &Golden) {
         ("rollback", undoing(OccAct::Rollback)),
         ("fail", undoing(OccAct::Fail)),
         ("cancel", undoing(OccAct::Cancel(true))),
+        ("taken", ErrandState::Taken { occ: occ(), act: OccAct::Retry, at: Stamp(9) }),
+        ("ending", ErrandState::Ending { occ: occ() }),
     ] {
         g.check(format!("errand-{name}"), &AbroadErrand { op: OpId(id(22)), index: 300, attempt: 2, state });
     }

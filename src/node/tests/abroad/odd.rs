@@ -1,0 +1,238 @@
+//! VNFMs that answer before they act, forget, or never come to an end; and what is held for their VNFs.
+
+use uuid::Uuid;
+
+use super::*;
+use crate::model::{
+    abroad::{ErrandState, OccAct},
+    grant::{AskedIds, Decision, GivenGrant, Promised},
+    own::{CoordAsk, Coordinated, Coordination, Errand, OwnApis, Stage},
+    package::VnfPackage,
+    size::MiB,
+};
+
+/// What is held for VNFs of its, in vCPUs.
+fn held(c: &Case) -> u32 {
+    let all = c.b.store().list::<GivenGrant>().expect("grants");
+    all.iter().map(|g| g.holds(Stamp(u64::MAX - 1)).vcpus).sum()
+}
+
+/// As it asks for one for the operation under way; this long ago.
+fn granted(c: &Case, n: u128, decision: Decision, until: Stamp) {
+    c.b.put(&GivenGrant {
+        id: Uuid::from_u128(n),
+        project: ProjectId::DEFAULT,
+        vnfm: "east".into(),
+        vnf: "vnf-1".into(),
+        op: c.fake.last(),
+        flavour: None,
+        links: Default::default(),
+        request: String::new(),
+        asked: AskedIds::default(),
+        decision,
+        created: Stamp(1),
+        until,
+    });
+}
+
+fn some(vcpus: u32) -> Promised {
+    Promised { vcpus, memory: MiB(1), disk: MiB(1) }
+}
+
+/// The operation's step at the VNFM was noted so long ago.
+fn age(c: &Case, act: OccAct) {
+    c.b.until("it is noted as taken", || {
+        let taken = |e: &AbroadErrand| matches!(e.state, ErrandState::Taken { act: a, .. } if a == act);
+        let Some(e) = c.b.store().list::<AbroadErrand>().expect("read").into_iter().find(taken) else { return false };
+        let ErrandState::Taken { occ, act, .. } = e.state.clone() else { return false };
+        c.b.put(&AbroadErrand { state: ErrandState::Taken { occ, act, at: Stamp(1) }, ..e });
+        true
+    });
+}
+
+#[test]
+fn what_a_vnf_is_granted_is_summed_up_when_its_operations_are_over() {
+    let weighed = |takes, more, less| Decision::Weighed { takes: some(takes), more: some(more), less: some(less) };
+    let c = Case::new();
+    c.fake.slow(true);
+    let op = c.b.instantiate_ns(c.ns);
+    c.b.until("it is asked", || !c.fake.ops().is_empty());
+    // Three of it for a while only.
+    granted(&c, 1, weighed(5, 2, 0), Stamp(u64::MAX - 1));
+    c.fake.slow(false);
+    c.b.assert_state(op, "COMPLETED");
+    assert_eq!(held(&c), 2, "the VNF has it");
+    for (n, decision, until, has) in [
+        (2, weighed(2, 2, 0), Stamp(u64::MAX - 1), 4),
+        // It has taken longer than its grant is held.
+        (3, weighed(1, 1, 0), Stamp(2), 5),
+        (4, weighed(0, 0, 3), Stamp(u64::MAX - 1), 2),
+        (5, Decision::Granted(some(1)), Stamp(u64::MAX - 1), 3),
+    ] {
+        c.fake.slow(true);
+        let before = c.fake.ops().len();
+        let op = c.alter(OpKind::Heal, Alter::Heal { which: Vec::new(), anew: false });
+        c.b.until("it is asked", || c.fake.ops().len() > before);
+        granted(&c, n, decision, until);
+        c.fake.slow(false);
+        c.b.assert_state(op, "COMPLETED");
+        assert_eq!(held(&c), has, "operation {n}");
+    }
+    c.down("granted");
+    assert_eq!(held(&c), 0, "it is gone");
+}
+
+#[test]
+fn its_vnfm_coordinates_with_a_foreign_vnf_and_this_box_does_not() {
+    let c = Case::new();
+    for mut p in c.b.store().list::<VnfPackage>().expect("packages") {
+        let Some(vnfd) = p.vnfd.as_mut().filter(|v| v.id == "far") else { continue };
+        let ask = CoordAsk { action: "drain".into(), endpoint: None, input: String::new() };
+        let all = [Coordinated::Instantiate, Coordinated::Scale, Coordinated::Heal, Coordinated::Operate, Coordinated::Terminate];
+        let coordinations = all.iter().map(|o| Coordination { operation: *o, stage: Stage::Start, ask: ask.clone() }).collect();
+        vnfd.own = vec![OwnApis { flavour: "df".into(), doors: Vec::new(), coordinations }];
+        c.b.put(&p);
+    }
+    c.b.assert_state(c.b.instantiate_ns(c.ns), "COMPLETED");
+    c.b.assert_state(c.scale(), "COMPLETED");
+    let far = c.b.member(c.ns, "far").id;
+    let op = c.b.core().vnfm().operate(far, RunState::Stopped, Stopping::Within(1), "{}".into()).expect("accepted");
+    c.b.assert_state(op.id, "COMPLETED");
+    c.b.assert_state(c.b.core().nfvo.terminate(c.ns, Stopping::Within(1), "{}".into()).expect("accepted").id, "COMPLETED");
+    assert_eq!(c.b.store().list::<Errand>().expect("read"), []);
+}
+
+#[test]
+fn a_vnfm_that_acts_later_than_it_answers_is_waited_for() {
+    let c = Case::new();
+    c.fake.late(3);
+    c.fake.stuck(1);
+    let op = c.b.assert_state(c.b.instantiate_ns(c.ns), "FAILED_TEMP").id;
+    c.b.core().nfvo.rollback(op).expect("rolled back");
+    c.b.assert_state(op, "ROLLED_BACK");
+    assert_eq!(c.fake.asked(), ["create", "INSTANTIATE", "Rollback", "delete"]);
+    c.assert_gone("rolled back late");
+
+    let c = Case::up();
+    c.fake.late(3);
+    c.fake.stuck(1);
+    let op = c.b.assert_state(c.scale(), "FAILED_TEMP").id;
+    c.b.core().nfvo.retry(op).expect("retried");
+    c.b.assert_state(op, "COMPLETED");
+    assert_eq!(c.fake.asked(), ["SCALE", "Retry"]);
+    // Given up here, it is given up there once.
+    c.fake.stuck(1);
+    let op = c.b.assert_state(c.scale(), "FAILED_TEMP").id;
+    c.b.core().nfvo.fail(op).expect("given up");
+    c.fake.asked();
+    c.down("given up late");
+    assert_eq!(c.fake.asked(), ["Fail", "TERMINATE", "delete"]);
+
+    // One that takes it and never acts is asked for more after a while.
+    let c = Case::new();
+    c.fake.late(usize::MAX);
+    c.fake.stuck(1);
+    let op = c.b.assert_state(c.b.instantiate_ns(c.ns), "FAILED_TEMP").id;
+    c.b.core().nfvo.rollback(op).expect("rolled back");
+    age(&c, OccAct::Rollback);
+    c.b.until("it is to fail", || c.fake.asked().contains(&"Fail".to_owned()));
+    age(&c, OccAct::Fail);
+    c.b.assert_state(op, "FAILED_TEMP");
+}
+
+#[test]
+fn a_termination_that_ends_otherwise_is_begun_once_in_an_attempt() {
+    for state in [VnfOpState::Failed, VnfOpState::RolledBack] {
+        let c = Case::new();
+        c.fake.plain();
+        c.fake.ends(Some(state));
+        c.fake.slow(true);
+        let op = c.b.instantiate_ns(c.ns);
+        c.b.until("it is asked", || !c.fake.ops().is_empty());
+        c.b.core().nfvo.cancel(op, CancelMode::Forceful).expect("cancelled");
+        age(&c, OccAct::Cancel(true));
+        c.b.assert_state(op, "FAILED_TEMP");
+        c.fake.slow(false);
+        c.fake.asked();
+        for asked in [&["Cancel(true)", "TERMINATE"][..], &["TERMINATE"]] {
+            c.b.core().nfvo.rollback(op).expect("rolled back");
+            let why = c.b.assert_state(op, "FAILED_TEMP").error.expect("an error").text;
+            assert!(why.contains(&format!("(TERMINATE) is {}", state.name())), "{why}");
+            assert_eq!(c.fake.asked(), asked);
+        }
+        c.fake.ends(None);
+        c.b.core().nfvo.rollback(op).expect("rolled back");
+        c.b.assert_state(op, "ROLLED_BACK");
+        c.assert_gone("terminated at last");
+    }
+}
+
+#[test]
+fn an_operation_that_is_forgotten_there_is_done_where_the_instance_shows_it() {
+    for what in [What::Instantiate, What::Terminate, What::Scale] {
+        let c = what.case();
+        c.fake.slow(true);
+        let op = what.go(&c);
+        c.b.until("it is asked", || c.fake.ops().last().is_some_and(|(o, _)| o == what.name()));
+        c.fake.purge();
+        c.b.assert_state(op, "COMPLETED");
+        what.assert_right(&c, &format!("{what:?}"));
+    }
+}
+
+#[test]
+fn a_scaling_that_failed_there_leaves_the_level_as_it_was() {
+    let c = Case::up();
+    c.fake.stuck(1);
+    let op = c.b.assert_state(c.scale(), "FAILED_TEMP").id;
+    c.b.core().nfvo.fail(op).expect("given up");
+    assert_eq!(c.b.member(c.ns, "far").body.expect("a body").scale, []);
+}
+
+#[test]
+fn an_operation_that_is_ending_is_followed_through_a_lost_answer() {
+    let c = Case::up();
+    c.fake.slow(true);
+    let op = c.scale();
+    c.b.until("it is asked", || c.fake.ops().last().is_some_and(|(o, _)| o == "SCALE"));
+    c.b.core().nfvo.cancel(op, CancelMode::Graceful).expect("cancelled");
+    c.b.until("it is told", || c.fake.asked().contains(&"Cancel(false)".to_owned()));
+    c.fake.rule(0, Then::Fail(Kind::Transient));
+    let calls = c.fake.calls();
+    c.b.until("it is looked at again", || c.fake.calls() > calls + 2 || c.b.op(op).state.name() != "PROCESSING");
+    assert_eq!(c.b.op(op).state.name(), "PROCESSING");
+    c.fake.slow(false);
+    let error = c.b.assert_state(op, "FAILED_TEMP").error.expect("an error");
+    assert!(error.text.contains("is FAILED_TEMP"), "{error:?}");
+}
+
+#[test]
+fn what_never_ends_there_can_be_left_by_force() {
+    let c = Case::new();
+    c.fake.slow(true);
+    let op = c.b.instantiate_ns(c.ns);
+    c.b.until("it is asked", || !c.fake.ops().is_empty());
+    c.b.core().nfvo.cancel(op, CancelMode::Graceful).expect("cancelled");
+    c.b.until("it is told", || c.fake.asked().contains(&"Cancel(false)".to_owned()));
+    c.b.core().nfvo.cancel(op, CancelMode::Forceful).expect("cancelled");
+    age(&c, OccAct::Cancel(true));
+    let why = c.b.assert_state(op, "FAILED_TEMP").error.expect("an error").text;
+    assert!(why.contains("VNFM east still has operation"), "{why}");
+    // So can its undoing.
+    c.b.core().nfvo.rollback(op).expect("rolled back");
+    c.b.core().nfvo.cancel(op, CancelMode::Forceful).expect("cancelled");
+    c.b.assert_state(op, "FAILED_TEMP");
+    c.fake.slow(false);
+    c.b.core().nfvo.rollback(op).expect("rolled back");
+    c.b.assert_state(op, "ROLLED_BACK");
+    c.assert_gone("at last");
+}
+
+#[test]
+fn what_others_began_there_is_not_meddled_with() {
+    let c = Case::up();
+    c.fake.by_hand(VnfOpState::FailedTemp);
+    let op = c.b.assert_state(c.terminate(), "FAILED_TEMP");
+    assert!(op.error.expect("an error").text.contains("is FAILED_TEMP"));
+    assert_eq!(c.fake.asked(), Vec::<String>::new());
+}
