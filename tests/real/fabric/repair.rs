@@ -133,7 +133,7 @@ fn what_somebody_changes_in_place_is_put_right() {
     }
     // Which VLANs the uplink carries, and which of them without a tag, is the administrator's.
     for theirs in [&["trunks=7,8,9"][..], &["tag=9", "vlan_mode=native-untagged"]] {
-        theirs.iter().for_each(|what| set(UPLINK, what));
+        lab.ovs.vsctl(&[&["set", "port", UPLINK], theirs].concat());
         lab.fabric.ensure_ready().expect("looked");
         lab.fabric.ensure_segment(&l).expect("the same link");
         let now = lab.ovs.vsctl(&["--columns=tag,trunks,vlan_mode", "list", "Port", UPLINK]);
