@@ -287,16 +287,13 @@ pub fn behind_besides(method: &Method, path: &str, by: &Caller) -> Option<String
             };
             lacks(told)
         }
-<<<<<<< HEAD
         // What comes of a threshold tells how much of the host is taken.
         Resource::Performance if row.under == CAPACITY && matches!(*method, Method::POST | Method::PATCH) => lacks(Resource::Host),
-=======
         // It may name secrets.
         Resource::Guest if *method == Method::PATCH && path.ends_with("/config") => {
             let needs = Permission { resource: Resource::Secret, action: Read };
             (!by.permissions.has(needs)).then(|| format!("secrets may be sent so, and {} has no {needs}", by.name))
         }
->>>>>>> mend2
         _ => None,
     }
 }

@@ -160,6 +160,9 @@ fn an_interface_that_the_hosts_own_network_is_on_is_known() {
     assert_eq!(used(), [None, Some(PortUse::Addresses)]);
     put("ipv6_route", &format!("{zero} 00 {zero} 00 fe8{}1 400 1 0 3 ens1f0", &zero[4..]));
     assert_eq!(used(), [Some(PortUse::DefaultRoute), Some(PortUse::Addresses)]);
+    put("if_inet6", "20010db8000000000000000000000001 03 40 00 00 ens2f0");
+    put("ipv6_route", &format!("{zero} 00 {zero} 00 fe8{}1 400 1 0 450003 ens1f0", &zero[4..]));
+    assert_eq!(used(), [Some(PortUse::Advertised), Some(PortUse::Advertised)], "routers of the network said so");
     ["ipv6_route", "if_inet6"].iter().for_each(|f| put(f, ""));
     fake.link("sys/bus/pci/devices/0000:10:00.0/net/ens1f0/upper_br0", "../../../../virtual/net/br0");
     assert_eq!(used(), [Some(PortUse::LegOf("br0".into())), None]);

@@ -80,6 +80,7 @@ impl Engine {
             tx.put(&op)?;
             Ok(op)
         })?;
+        self.runner.over(&op);
         self.stopped(id);
         Ok(op)
     }

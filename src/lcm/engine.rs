@@ -488,6 +488,9 @@ impl Engine {
         });
         self.lock().ending.remove(&id);
         self.concluded.notify_all();
+        if let Ok(op) = &result {
+            self.runner.over(op);
+        }
         match result {
             Ok(op) => match &ended {
                 Ended::AllDone => info!(op = %id, state = op.state.name(), "operation over"),

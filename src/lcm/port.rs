@@ -78,6 +78,8 @@ pub trait Runner: Send + Sync {
     fn undo(&self, cx: &StepCx, step: &Step) -> Result<Outcome>;
     /// In the transaction that ends the operation: `op` has its new state; the instance follows.
     fn settle(&self, tx: &mut Tx<'_>, op: &Operation) -> Result<()>;
+    /// After that transaction.
+    fn over(&self, op: &Operation);
     /// Plans anew an operation that was refused before it had a plan, as part of a retry.
     fn replan(&self, op: &Operation) -> Result<()>;
     /// Its cancellation was accepted: pass it on to those it waits for.

@@ -280,6 +280,8 @@ pub enum PortUse {
     DefaultRoute,
     /// Addresses of its own, those of the link's own scope left out.
     Addresses,
+    /// Addresses or the default route, by router advertisements only.
+    Advertised,
     /// Of a bridge, a bond, a switch; or a VLAN is on it.
     LegOf(SmolStr),
 }

@@ -35,7 +35,7 @@ use crate::{
         abroad,
         accept::{CreateVnf, put_plan, retrying, use_package},
         coordinate::coordinated,
-        grant::{Snapshot, check_quota, claim_facts},
+        grant::{Snapshot, check_quota, claim_facts, judged},
         plan::{Fabric, VnfPlan, fresh_uuid, terminate as plan_vnf_terminate},
         sample::Sample,
     },
@@ -280,7 +280,7 @@ impl Nfvo {
         let info: NsDescriptor = store.require(&ns.nsd_info)?;
         let (mut p, segments) = self.plan(&ns, nsd_of(&info)?, &[], ask, &snap, op.id)?;
         self.check_media(&p, &segments, &[])?;
-        let granted = self.grant(&mut p, &snap);
+        let granted = judged(self.grant(&mut p, &snap))?;
         // Planned anew, it has the warnings of this plan only.
         op.warnings = self.vnfm.accel_warning().into_iter().chain(p.warnings.iter().cloned()).collect();
         let needs: Vec<_> = p.members.iter().map(|m| m.plan.whole).collect();

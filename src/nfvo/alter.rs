@@ -23,7 +23,7 @@ use crate::{
         accept::retrying,
         alter::{Alter, alter_in},
         change::Altered,
-        grant::{check_quota, claim_facts},
+        grant::{check_quota, claim_facts, judged},
         place::inherit,
         plan::{Fabric, Steps, VnfPlan, fresh_uuid},
     },
@@ -117,7 +117,7 @@ impl Nfvo {
         vnfm.check_media(parts.iter().map(|p| (&p.inst, &p.altered.plan)), &touched, &[])?;
         let wants: Vec<_> = parts.iter().map(|p| p.altered.plan.whole).collect();
         check_quota(store.get(&ns.project)?, snap.used(ns.project), &wants)?;
-        let granted = vnfm.grant(&mut parts.iter_mut().map(|p| &mut p.altered.plan).collect::<Vec<_>>(), &snap);
+        let granted = judged(vnfm.grant(&mut parts.iter_mut().map(|p| &mut p.altered.plan).collect::<Vec<_>>(), &snap))?;
         if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
             return self.refuse(ns, op, &refusal);
         }

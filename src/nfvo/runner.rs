@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::Nfvo;
+use super::{Nfvo, accept::children};
 use crate::{
     lcm::{
         engine::usual_lane,
         port::{Lane, Outcome, Runner, StepCx, WakeKey},
+        timeline::plan_of,
     },
     model::{
         error::Result,
-        op::{CancelMode, OpState, Operation, Phase, Target},
+        op::{CancelMode, NsOpState, OpState, Operation, Phase, Target},
         step::{PlanStep, Step},
     },
     store::Tx,
@@ -56,6 +57,17 @@ impl Runner for Steps {
                 Err(crate::model::error::Fault::bug(format!("operation {} has the states of another kind", op.id)))
             }
         }
+    }
+
+    /// What a service's operation gave up with itself is over, too.
+    fn over(&self, op: &Operation) {
+        let vnfm = &self.nfvo.vnfm;
+        vnfm.waits_no_more(op);
+        if !matches!((op.target, op.state), (Target::Ns(_), OpState::Ns(NsOpState::Failed))) {
+            return;
+        }
+        let parts = plan_of(&vnfm.store, op.id).map(|plan| children(&plan)).unwrap_or_default();
+        parts.into_iter().filter_map(|id| vnfm.store.get::<Operation>(&id).ok().flatten()).for_each(|part| vnfm.waits_no_more(&part));
     }
 
     fn replan(&self, op: &Operation) -> Result<()> {

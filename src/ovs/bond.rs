@@ -51,6 +51,14 @@ pub fn add_up(txn: Txn, row: &str, up: Up<'_>, marks: &Datum) -> Txn {
     }
 }
 
+/// What differs in the VLANs of an uplink. Bothy writes none; those that it carries and its native one are the
+/// administrator's. As the port of one VLAN it would lead no other link out.
+fn vlans(p: &Port) -> Columns {
+    let is_native = matches!(p.vlan_mode.as_deref(), Some("native-untagged" | "native-tagged"));
+    let carries = matches!(p.vlan_mode.as_deref(), None | Some("trunk")) && p.tag.is_none();
+    if is_native || carries { Columns::new() } else { Vlans::All.diff(p) }
+}
+
 /// Brings the uplink of a bridge of ours to what it shall be. `None`: it is so.
 pub fn uplink(m: &Mirror, bridge: &str, up: Up<'_>) -> Option<Txn> {
     let (id, row) = m.bridge(bridge).filter(|(_, row)| is_ours(row))?;
@@ -66,7 +74,7 @@ pub fn uplink(m: &Mirror, bridge: &str, up: Up<'_>) -> Option<Txn> {
         wanted.order();
         let falls_back = p.other_config.get(FALL_BACK.0).is_some_and(|v| v == FALL_BACK.1);
         let is_so = p.bond_mode.as_deref() == Some(b.mode.word()) && p.lacp.as_deref() == Some(b.lacp.word()) && falls_back;
-        let mut diff = Vlans::All.diff(p);
+        let mut diff = vlans(p);
         diff.extend(if is_so { Columns::new() } else { bond_columns(b) });
         if legs == wanted {
             return (!diff.is_empty()).then(|| Txn::new(what).while_named(Table::Port, *port, name).update(Table::Port, *port, diff));
@@ -74,7 +82,7 @@ pub fn uplink(m: &Mirror, bridge: &str, up: Up<'_>) -> Option<Txn> {
     } else if let ([(port, p)], Up::Interface(i)) = (&there[..], up)
         && p.name == i.as_str()
     {
-        let diff = Vlans::All.diff(p);
+        let diff = vlans(p);
         return (!diff.is_empty()).then(|| Txn::new(what).while_named(Table::Port, *port, i.as_str()).update(Table::Port, *port, diff));
     }
     let mut txn = Txn::new(what).while_named(Table::Bridge, id, bridge);

@@ -91,9 +91,9 @@ impl Chains {
         self.all.values().flat_map(|c| &c.flows).map(|(cookie, _, f)| (*cookie, f))
     }
 
-    /// The chain that a flow is of.
-    pub fn of(&self, cookie: u64) -> Option<NfpId> {
-        self.all.iter().find(|(_, c)| c.flows.iter().any(|(is, _, _)| *is == cookie)).map(|(id, _)| *id)
+    /// Which chain each flow is of.
+    pub fn owners(&self) -> impl Iterator<Item = (u64, NfpId)> {
+        self.all.iter().flat_map(|(id, c)| c.flows.iter().map(|(cookie, _, _)| (*cookie, *id)))
     }
 
     /// What the switch has counted of a chain.

@@ -63,11 +63,12 @@ pub fn of(c: &Chain, bodies: &HashMap<VnfId, Body>, inside: &Inside) -> SwitchCh
     }
 }
 
-/// Why the chain cannot be with so many guests of its functions as `bodies` have.
-pub fn torn(c: &Chain, bodies: &HashMap<VnfId, Body>) -> Vec<String> {
+/// Why the chain cannot be with as many guests of its functions as `then` has. One that had as many before is left at that.
+pub fn torn(c: &Chain, now: &HashMap<VnfId, Body>, then: &HashMap<VnfId, Body>) -> Vec<String> {
     let before = c.handover.iter().flat_map(|h| &h.old.hops);
     let all: Vec<ChainHop> = c.hops.iter().chain(before).cloned().collect();
-    hops(&all, bodies).iter().filter_map(Hop::torn).map(|why| format!("chain {}: {why}", c.nfp)).collect()
+    let more = hops(&all, now).into_iter().zip(hops(&all, then)).filter(|(now, then)| then.instances.len() > now.instances.len());
+    more.filter_map(|(_, then)| then.torn()).map(|why| format!("chain {}: {why}", c.nfp)).collect()
 }
 
 fn hops(all: &[ChainHop], bodies: &HashMap<VnfId, Body>) -> Vec<Hop> {

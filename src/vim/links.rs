@@ -380,18 +380,30 @@ impl Links {
     pub fn awaits(&self, vnf: VnfId, guest: VnfcId) -> Result<()> {
         let is_news = self.awaited.lock().unwrap_or_else(PoisonError::into_inner).insert(guest);
         match is_news {
-            true => self.lead_by(vnf).inspect_err(|_| {
-                self.forget(guest);
+            // One that the switch refuses stays wanted.
+            true => self.lead_by(vnf).inspect_err(|why| {
+                if why.is_transient() {
+                    self.forget(guest);
+                }
             }),
             false => Ok(()),
         }
     }
+    /// It is ready, or nobody waits for that any more. What the switch refuses stays wanted, and is no fault of the guest.
     pub fn arrived(&self, vnf: VnfId, guest: VnfcId) -> Result<()> {
         match self.forget(guest) {
             // Told of only where it was: done again, it is ready already.
-            true => self.lead_by(vnf).inspect_err(|_| {
-                self.awaited.lock().unwrap_or_else(PoisonError::into_inner).insert(guest);
-            }),
+            true => match self.lead_by(vnf) {
+                Err(why) if why.is_transient() => {
+                    self.awaited.lock().unwrap_or_else(PoisonError::into_inner).insert(guest);
+                    Err(why)
+                }
+                Err(why) => {
+                    tracing::warn!(%guest, "a chain does not lead by a guest: {why:?}");
+                    Ok(())
+                }
+                Ok(()) => Ok(()),
+            },
             false => Ok(()),
         }
     }
@@ -404,7 +416,13 @@ impl Links {
     fn lead_by(&self, vnf: VnfId) -> Result<()> {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let is_by = |c: &Chain| c.state == ChainState::Wanted && c.functions().any(|h| h.vnfs.contains(&vnf));
-        self.store.list::<Chain>()?.into_iter().filter(is_by).try_for_each(|c| self.fabric.ensure_chain(&self.switched(c)?))
+        let all = self.store.list::<Chain>()?.into_iter().filter(is_by);
+        // One that cannot be keeps no other from it.
+        let told = all.map(|c| self.switched(c).and_then(|c| self.fabric.ensure_chain(&c)));
+        told.fold(Ok(()), |so_far: Result<()>, one| match (so_far, one) {
+            (Err(first), Err(now)) if now.is_transient() && !first.is_transient() => Err(now),
+            (so_far, one) => so_far.and(one),
+        })
     }
 
     /// What is in the box, of links at which these chains end outside it.

@@ -13,7 +13,7 @@ use tracing::info;
 use super::{
     Vnfm, abroad,
     coordinate::coordinated,
-    grant::{Snapshot, check_quota, claim_facts},
+    grant::{Snapshot, check_quota, claim_facts, judged},
     owned::{Wanted, put_ask},
     plan::{self, Ask, Attachment, Fabric, VnfPlan, fresh_uuid},
     remake::FateOfDisk,
@@ -281,7 +281,7 @@ impl Vnfm {
             let (mut p, touched) = self.plan_one(&inst, ask, &snap, op_id)?;
             self.check_media([(&inst, &p)], &touched, &[])?;
             let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::Instantiate, ask.request.clone());
-            let granted = self.grant(&mut [&mut p], &snap);
+            let granted = judged(self.grant(&mut [&mut p], &snap))?;
             op.warnings.append(&mut p.warnings);
             // What the project may not is refused at once; what the box cannot is an operation that failed.
             check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[p.whole])?;

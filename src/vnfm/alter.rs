@@ -12,7 +12,7 @@ use super::{
     Vnfm,
     accept::{body_of, check_standalone, join, put_plan, retrying, vnfd_of},
     change::{Altered, Present, ScaleTo, goal, heal, scale},
-    grant::{check_quota, claim_facts},
+    grant::{check_quota, claim_facts, judged},
     owned::{Wanted, put_ask},
     place::inherit,
     plan::{Anew, Ask, Fabric, VnfPlan, fresh_uuid},
@@ -120,7 +120,7 @@ impl Vnfm {
         let touched: Vec<Segment> = stations.into_values().filter_map(Stations::into_changed).collect();
         self.check_media([(inst, &plan)], &touched, &[])?;
         check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[plan.whole])?;
-        let granted = self.grant(&mut [&mut plan], &snap);
+        let granted = judged(self.grant(&mut [&mut plan], &snap))?;
         inherit(&mut plan, &held.iter().filter(|h| gone.contains(&h.guest)).cloned().collect::<Vec<_>>());
         op.warnings.append(&mut plan.warnings);
         if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
@@ -158,9 +158,10 @@ impl Vnfm {
     pub(super) fn check_chains(&self, id: VnfId, body: &Body, gone: &[VnfcId]) -> Result<()> {
         let mut left = body.clone();
         left.drop_vnfcs(gone);
+        let now: HashMap<_, _> = self.store.get::<VnfInstance>(&id)?.and_then(|v| v.body).map(|b| (id, b)).into_iter().collect();
         let then = HashMap::from([(id, left)]);
         let chains = self.store.list::<Chain>()?;
-        let why: Vec<String> = chains.iter().filter(|c| c.state == ChainState::Wanted).flat_map(|c| chains::torn(c, &then)).collect();
+        let why: Vec<String> = chains.iter().filter(|c| c.state == ChainState::Wanted).flat_map(|c| chains::torn(c, &now, &then)).collect();
         if why.is_empty() { Ok(()) } else { Err(Fault::conflict("chains that lead by the VNF could not be then").with_reasons(why)) }
     }
 

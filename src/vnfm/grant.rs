@@ -9,7 +9,7 @@ use super::{Vnfm, accept::OUTRUN, place::place_all, plan::VnfPlan};
 use crate::{
     model::{
         access::Project,
-        error::{Fault, Result},
+        error::{Fault, Kind, Result},
         grant::{GivenGrant, Promised},
         host::HostFacts,
         id::{ProjectId, VnfcId},
@@ -78,7 +78,17 @@ impl Vnfm {
 
     /// A place for each guest of these plans that needs one, and room for what all of them share; or
     /// every reason why not. Returns what is to be told.
+    ///
+    /// `OUTRUN`: what it would be refused for is so no more.
     pub fn grant(&self, plans: &mut [&mut VnfPlan], snap: &Snapshot) -> Result<Vec<String>> {
+        match self.grant_on(plans, snap) {
+            // The host was looked at after the records were read.
+            Err(_) if self.store.get::<Facts>(&())?.unwrap_or_default() != snap.facts => Err(Fault::conflict(OUTRUN)),
+            other => other,
+        }
+    }
+
+    fn grant_on(&self, plans: &mut [&mut VnfPlan], snap: &Snapshot) -> Result<Vec<String>> {
         let mut told = Vec::new();
         let mut account = snap.account;
         if plans.iter().any(|p| !p.wishful.is_empty()) {
@@ -145,6 +155,14 @@ impl Vnfm {
 
     fn copies_held(&self) -> Result<Vec<(ProjectId, MiB)>> {
         Ok(self.store.list::<VnfSnapshot>()?.iter().map(|s| (s.project, s.disk())).collect())
+    }
+}
+
+/// A refusal that is the answer to a request. One that was outrun is none: the request is planned once more.
+pub fn judged<T>(granted: Result<T>) -> Result<Result<T>> {
+    match granted {
+        Err(f) if f.kind() == Kind::Conflict && f.text() == OUTRUN => Err(f),
+        other => Ok(other),
     }
 }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use regex::bytes::Regex;
+use tracing::warn;
 
 use super::Vnfm;
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
         error::{Fault, Kind, Result},
         host::DriverName,
         id::{IfKind, IfName, VnfId, VnfcId},
-        op::{OpKind, Target},
+        op::{OpKind, OpState, Operation, Target, VnfOpState},
         place::Given,
         step::{PlanStep, Step, VnfStep},
         vnf::{Properties, Reservation, RunState, VnfInstance},
@@ -68,7 +69,7 @@ impl Vnfm {
                     match outcome {
                         Outcome::Done => self.links.arrived(vnf, *vnfc)?,
                         // After a start of Bothy, too.
-                        Outcome::Again { .. } => self.links.awaits(vnf, *vnfc)?,
+                        Outcome::Again { .. } => self.pass_by(vnf, *vnfc),
                     }
                 }
                 return Ok(outcome);
@@ -129,12 +130,13 @@ impl Vnfm {
             VnfStep::Rewrite { before, .. } => self.make_medium(before)?,
             VnfStep::Shed(s) => self.unshed(s)?,
             VnfStep::Abroad(s) => return self.undo_abroad(cx, s),
-            VnfStep::Image(_)
-            | VnfStep::Ready { .. }
-            | VnfStep::Attach(_)
-            | VnfStep::Grow { .. }
-            | VnfStep::Package(_)
-            | VnfStep::Ask(_) => {}
+            // As it was, it was not waited for.
+            VnfStep::Ready { vnfc, .. } => {
+                if let Target::Vnf(vnf) = cx.op.target {
+                    self.links.arrived(vnf, *vnfc)?;
+                }
+            }
+            VnfStep::Image(_) | VnfStep::Attach(_) | VnfStep::Grow { .. } | VnfStep::Package(_) | VnfStep::Ask(_) => {}
             VnfStep::RemoveGuest(_)
             | VnfStep::RemoveDisk(_)
             | VnfStep::RemoveMedium(_)
@@ -154,9 +156,28 @@ impl Vnfm {
         let Target::Vnf(vnf) = cx.op.target else { return Ok(()) };
         let is_its = |s: &PlanStep| matches!(&s.step, Step::Vnf(VnfStep::Ready { vnfc, .. }) if *vnfc == id);
         if self.hypervisor.state(id)? != Some(GuestState::Running) && plan_of(&self.store, cx.op.id)?.iter().any(is_its) {
-            self.links.awaits(vnf, id)?;
+            self.pass_by(vnf, id);
         }
         Ok(())
+    }
+
+    /// A switch that does not take it is no reason not to start the guest, or not to wait for it.
+    fn pass_by(&self, vnf: VnfId, id: VnfcId) {
+        if let Err(fault) = self.links.awaits(vnf, id) {
+            warn!(guest = %id, "a chain does not lead past a guest that is not ready yet: {fault:?}");
+        }
+    }
+
+    /// An operation that got nowhere is over: its guests are as they are, and nothing waits for them any more.
+    pub fn waits_no_more(&self, op: &Operation) {
+        let (Target::Vnf(vnf), OpState::Vnf(VnfOpState::Failed | VnfOpState::RolledBack)) = (op.target, op.state) else { return };
+        let told = plan_of(&self.store, op.id).and_then(|plan| {
+            let waited = plan.iter().filter_map(|s| if let Step::Vnf(VnfStep::Ready { vnfc, .. }) = &s.step { Some(*vnfc) } else { None });
+            waited.fold(Ok(()), |so_far, guest| so_far.and(self.links.arrived(vnf, guest)))
+        });
+        if let Err(fault) = told {
+            warn!(op = %op.id, "a chain does not lead by the guests of an operation that is over: {fault:?}");
+        }
     }
 
     fn start_guest(&self, cx: &StepCx, id: VnfcId) -> Result<()> {

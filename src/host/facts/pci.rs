@@ -100,7 +100,14 @@ fn ports(tree: &Tree, dir: &str, nets: &Nets) -> Vec<NetPort> {
 struct Nets {
     default: BTreeSet<String>,
     addressed: BTreeSet<String>,
+    /// By router advertisements only, where it is in neither of the others.
+    advertised: BTreeSet<String>,
 }
+
+/// `RTF_ADDRCONF` of `ipv6_route`.
+const ADVERTISED: u32 = 0x0004_0000;
+/// `IFA_F_PERMANENT` of `if_inet6`.
+const PERMANENT: u32 = 0x80;
 
 /// `IPV6_ADDR_LINKLOCAL` of `if_inet6`, and 169.254.0.0 as `route` has it.
 const LINK: [&str; 2] = ["20", "0000FEA9"];
@@ -109,7 +116,8 @@ impl Nets {
     /// Of the thread's own network namespace, as are the interfaces. An IPv4 address is where its route is.
     fn read(tree: &Tree) -> Nets {
         let table = |f: &str| tree.read(format!("proc/thread-self/net/{f}")).unwrap_or_default();
-        let (mut default, mut addressed) = (BTreeSet::new(), BTreeSet::new());
+        let (mut default, mut addressed, mut advertised) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let has = |flags: &str, bits: u32| u32::from_str_radix(flags, 16).is_ok_and(|f| f & bits == bits);
         for l in table("route").lines().skip(1) {
             let mut words = l.split_whitespace();
             let (Some(name), Some(to), Some(mask)) = (words.next(), words.next(), words.nth(5)) else { continue };
@@ -121,20 +129,22 @@ impl Nets {
         let zero = "0".repeat(32);
         for l in table("ipv6_route").lines() {
             let words: Vec<&str> = l.split_whitespace().collect();
-            if let [to, "00", .., name] = words[..]
+            if let [to, "00", .., flags, name] = words[..]
                 && to == zero
             {
-                default.insert(name.to_owned());
+                let set = if has(flags, ADVERTISED) { &mut advertised } else { &mut default };
+                set.insert(name.to_owned());
             }
         }
         for l in table("if_inet6").lines() {
-            if let [_, _, _, scope, _, name] = l.split_whitespace().collect::<Vec<_>>()[..]
+            if let [_, _, _, scope, flags, name] = l.split_whitespace().collect::<Vec<_>>()[..]
                 && scope != LINK[0]
             {
-                addressed.insert(name.to_owned());
+                let set = if has(flags, PERMANENT) { &mut addressed } else { &mut advertised };
+                set.insert(name.to_owned());
             }
         }
-        Nets { default, addressed }
+        Nets { default, addressed, advertised }
     }
 
     fn of(&self, name: &IfName) -> Option<PortUse> {
@@ -156,7 +166,7 @@ fn port(tree: &Tree, dir: &str, nets: &Nets) -> Option<NetPort> {
     let speed = tree.parse::<u32>(at("speed")).filter(|s| *s > 0 && *s != u32::MAX && carrier);
     let leg = || tree.list(dir).iter().find_map(|f| f.strip_prefix("upper_")).map(|on| PortUse::LegOf(on.into()));
     Some(NetPort {
-        used: nets.of(&name).or_else(leg),
+        used: nets.of(&name).or_else(leg).or_else(|| nets.advertised.contains(name.as_str()).then_some(PortUse::Advertised)),
         name,
         mac: tree.parse(at("address")),
         mtu: tree.parse(at("mtu")).unwrap_or(0),

@@ -54,6 +54,9 @@ impl Runner for Twice {
     fn settle(&self, tx: &mut Tx<'_>, op: &Operation) -> Result<()> {
         self.inner.settle(tx, op)
     }
+    fn over(&self, op: &Operation) {
+        self.inner.over(op);
+    }
     fn replan(&self, op: &Operation) -> Result<()> {
         self.inner.replan(op)
     }

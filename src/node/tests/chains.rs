@@ -1,6 +1,9 @@
 //! Chains of a service: from a path of its descriptor to the switch, and away again.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use crate::{
     model::{
@@ -14,7 +17,8 @@ use crate::{
     },
     node::kit::{Shape, THREE, TestBox, ask_ns, ns_box, nsd, vnfd},
     sdn::link::PortAt,
-    sim::faults::Method,
+    sim::faults::{Method, Rule, Then},
+    store::Durability,
     vnfm::{alter::Alter, change::ScaleTo},
 };
 
@@ -183,6 +187,13 @@ fn a_function_that_holds_connections_is_not_scaled_out_within_its_chain() {
             None => {
                 b.assert_state(scaled.expect("accepted").id, "COMPLETED");
                 assert_eq!(b.sim.chains()[0].hops[0].instances.len(), 2);
+                // A chain of before, with more than could be made now: it may have fewer, and no more.
+                let mut old = b.store().list::<Chain>().expect("chains").remove(0);
+                old.hops[0].kind = HopKind::Stateful;
+                b.store().write(Durability::Barrier, |tx| tx.put(&old)).expect("stored");
+                assert!(b.core().nfvo.alter(id, OpKind::Scale, &[(of("fw"), out())], "{}").is_err());
+                let into = Alter::Scale(ScaleTo::Steps { aspect: "more".into(), out: false, steps: 1 });
+                b.assert_state(b.core().nfvo.alter(id, OpKind::Scale, &[(of("fw"), into)], "{}").expect("accepted").id, "COMPLETED");
             }
             Some(why) => {
                 let f = scaled.expect_err("refused");
@@ -237,4 +248,47 @@ fn a_guest_is_led_to_when_its_rule_says_it_is_ready_and_not_before() {
     assert_eq!(healed.iter().filter(|p| !both.contains(p)).count(), 2, "{healed:?}");
     b.assert_state(b.core().nfvo.terminate(id, Stopping::AtOnce, "{}".into()).expect("accepted").id, "COMPLETED");
     b.assert_nothing_left();
+}
+
+#[test]
+fn a_guest_that_was_never_ready_is_led_to_again_when_its_operation_is_over() {
+    for back in [true, false] {
+        let b = TestBox::new();
+        b.onboard(vnfd("vnf", &Shape { readiness: Readiness::Tcp(80), grace_s: 1, ..Shape::small() }));
+        b.onboard_nsd(chained(nsd("ns", &THREE)));
+        let is_up = Arc::new(AtomicBool::new(true));
+        let says = is_up.clone();
+        b.sim.set_tcp(move |_, _| says.load(Ordering::SeqCst));
+        let id = b.create_ns("ns");
+        b.assert_state(b.instantiate_ns(id), "COMPLETED");
+        let led_by = || b.sim.chains()[0].hops[0].instances.len();
+        assert_eq!(led_by(), 1);
+        let fw = b.ns(id).members.into_iter().find(|m| m.profile == "fw").expect("fw").vnf;
+        is_up.store(false, Ordering::SeqCst);
+        let op = b.core().vnfm().reboot(fw, &[], Stopping::AtOnce, "{}".into()).expect("accepted").id;
+        b.assert_state(op, "FAILED_TEMP");
+        assert_eq!(led_by(), 0);
+        if back {
+            b.core().nfvo.rollback(op).expect("accepted");
+            b.assert_state(op, "ROLLED_BACK");
+        } else {
+            b.core().nfvo.fail(op).expect("accepted");
+            b.assert_state(op, "FAILED");
+        }
+        b.until("it is led to again", || led_by() == 1);
+    }
+}
+
+#[test]
+fn a_chain_that_the_switch_refuses_keeps_no_guest_from_its_start() {
+    let b = TestBox::new();
+    b.onboard(vnfd("vnf", &Shape { readiness: Readiness::Tcp(80), grace_s: 60, ..Shape::small() }));
+    b.onboard_nsd(chained(nsd("ns", &THREE)));
+    b.sim.set_tcp(|_, _| true);
+    let id = b.create_ns("ns");
+    b.assert_state(b.instantiate_ns(id), "COMPLETED");
+    let fw = b.ns(id).members.into_iter().find(|m| m.profile == "fw").expect("fw").vnf;
+    b.sim.faults().add(Rule::next(Method::EnsureChain, Then::Fail(Kind::Bug)).times(u64::MAX));
+    let op = b.core().vnfm().reboot(fw, &[], Stopping::AtOnce, "{}".into()).expect("accepted").id;
+    b.assert_state(op, "COMPLETED");
 }

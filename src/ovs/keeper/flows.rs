@@ -17,10 +17,11 @@ use crate::{
         sdn::SwitchAddr,
     },
     ovs::{
+        chains::rest,
         fabric::BRIDGE,
         flows::{self, Place},
         flowset::{Wanted, begins_at},
-        openflow::{Flow, port_number},
+        openflow::{Flow, Match, port_number},
         places::{Numbered, numbers},
         plan,
     },
@@ -46,17 +47,18 @@ impl Keeper {
 
     pub(super) fn flows(&self, work: &mut Work, told: Told<'_>, look: &mut Look, until: Instant) -> Result<()> {
         let knew = work.flows.is_connected();
-        match self.settle_flows(work, told, look, until) {
+        match self.settle_flows(work, told, &HashSet::new(), look, until) {
             // What was known of the switch is not so any more.
             Err(why) if knew && !work.flows.is_connected() => {
                 tracing::info!(%why, "the switch is asked what it has, and brought to what it shall have once more");
-                self.settle_flows(work, told, look, until)
+                self.settle_flows(work, told, &HashSet::new(), look, until)
             }
             done => done,
         }
     }
 
-    fn settle_flows(&self, work: &mut Work, told: Told<'_>, look: &mut Look, until: Instant) -> Result<()> {
+    /// `unled`: ports that the switch lets no chain take frames from.
+    fn settle_flows(&self, work: &mut Work, told: Told<'_>, unled: &HashSet<u16>, look: &mut Look, until: Instant) -> Result<()> {
         let (ports, links, chains) = told;
         self.connect(work, until)?;
         let places = self.switch.db.view(numbers)?;
@@ -98,7 +100,7 @@ impl Keeper {
                 unknown.insert(*number);
                 continue;
             }
-            let chained = chained.contains(name.as_str());
+            let chained = chained.contains(name.as_str()) && !unled.contains(number);
             let place = Place { number: port_number(*number), on: is_on, chained };
             if metered {
                 meters.extend(flows::meters(&place));
@@ -133,7 +135,7 @@ impl Keeper {
         work.chains.update(chains, &places);
         let closed = flows::closed();
         let shut = closed.cookie(0);
-        let mut wanted = Wanted { meters, unknown, ..Wanted::default() };
+        let mut wanted = Wanted { meters, unknown, chains: work.chains.owners().collect(), unled: unled.clone(), ..Wanted::default() };
         // After a start of Bothy guests run whose links it is not told of yet: they go on.
         if wanted.unknown.is_empty() || work.flows.has(shut) {
             wanted.flows.insert(shut, &closed);
@@ -144,23 +146,34 @@ impl Keeper {
         let count = wanted.flows.len();
         let numbers_of =
             |c: &SwitchChain| c.ports().into_iter().filter_map(|p| places.get(p.as_str())).map(|p| p.number).collect::<Vec<u16>>();
-        // A chain is led by all of its ports, or as before.
-        let together = |cookie: u64| work.chains.of(cookie).and_then(|id| chains.get(&id)).map(|c| numbers_of(c)).unwrap_or_default();
-        let brought = work.flows.apply(&wanted, &together, until);
+        let chains_at = |n: u16| chains.values().filter(move |c| numbers_of(c).contains(&n)).map(|c| Asked::Chain(c.id));
+        let brought = work.flows.apply(&wanted, until);
+        let of_chain = wanted.chains;
         if !work.flows.is_metered() && metered {
             // The same once more without rates.
-            return self.settle_flows(work, told, look, until);
+            return self.settle_flows(work, told, unled, look, until);
         }
         let brought = brought?;
+        let mut more = unled.clone();
         for (cookie, why) in brought.refused {
-            let held: HashSet<u16> = together(cookie).into_iter().chain([begins_at(cookie)]).collect();
-            let here = |name: &str| places.get(name).is_some_and(|p| held.contains(&p.number));
-            let of_links = on.iter().filter(|(name, _)| here(name)).map(|(_, (l, _))| Asked::Link(l.segment));
-            let of_chains = chains.values().filter(|c| numbers_of(c).iter().any(|n| held.contains(n))).map(|c| Asked::Chain(c.id));
-            look.faults.push((of_links.chain(of_chains).collect(), why));
+            let port = begins_at(cookie);
+            let of: Vec<Asked> = if let Some(id) = of_chain.get(&cookie) {
+                vec![Asked::Chain(*id)]
+            } else if rest(Match::InPort(port_number(port))).cookie(port) == cookie && more.insert(port) {
+                // Its link does without the chain.
+                chains_at(port).collect()
+            } else {
+                let here = |name: &str| places.get(name).is_some_and(|p| p.number == port);
+                let of_links = on.iter().filter(|(name, _)| here(name)).map(|(_, (l, _))| Asked::Link(l.segment));
+                of_links.chain(chains_at(port)).collect()
+            };
+            look.faults.push((of, why));
         }
         if brought.changed > 0 {
             tracing::debug!(changed = brought.changed, flows = count, "flows of the switch");
+        }
+        if more.len() > unled.len() {
+            return self.settle_flows(work, told, &more, look, until);
         }
         Ok(())
     }

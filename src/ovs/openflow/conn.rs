@@ -101,7 +101,7 @@ impl Connection {
     }
 
     /// Makes all changes of one, or none of them.
-    pub fn change(&self, changes: &[Change], until: Instant) -> Result<(), Refusal> {
+    pub fn change(&self, changes: &[&Change], until: Instant) -> Result<(), Refusal> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let first = self.number();
         let id = first;

@@ -5,6 +5,8 @@
 //! packet sees half of them (OpenFlow 1.4.1, 6.9).
 
 mod conn;
+#[cfg(test)]
+pub mod fake;
 mod oxm;
 mod read;
 mod wire;

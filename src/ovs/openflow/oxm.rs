@@ -5,7 +5,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::wire::{pad8, u16s};
+use super::{
+    read::u16_at,
+    wire::{pad8, u16s},
+};
 use crate::model::order::Order as _;
 
 /// With this bit a VLAN id means a tagged frame.
@@ -70,12 +73,28 @@ pub(super) fn matches(on: &[Match]) -> Vec<u8> {
     out
 }
 
+/// A match and what follows it, with the fields in one order: the switch lists them in its own.
+pub(super) fn in_order(flow: &[u8]) -> Option<Vec<u8>> {
+    let length = usize::from(u16_at(flow, 2)?);
+    let (head, mut rest) = flow.get(..length)?.split_at_checked(4)?;
+    let mut fields = Vec::new();
+    while !rest.is_empty() {
+        let (one, more) = rest.split_at_checked(4 + usize::from(*rest.get(3)?))?;
+        fields.push(one);
+        rest = more;
+    }
+    fields.order();
+    Some([head, &fields.concat(), flow.get(length..)?].concat())
+}
+
 /// One OXM field of the basic class (7.2.3.7), or of Open vSwitch's.
 pub(super) fn field(m: &Match) -> Vec<u8> {
     const SYN: u16 = 2;
     const ACK: u16 = 16;
     const BASIC: u16 = 0x8000;
     const NICIRA: u16 = 1;
+    const EXPERIMENTER: u16 = 0xffff;
+    const ONF: [u16; 2] = [0x4f4e, 0x4600];
     let mut class = BASIC;
     let mut own = |number, mask, value: Vec<u8>| {
         class = NICIRA;
@@ -110,7 +129,11 @@ pub(super) fn field(m: &Match) -> Vec<u8> {
         Match::NdTarget(a) => (31, false, a.octets().into()),
         Match::NdSll(a) => (32, false, a.to_vec()),
         Match::NdTll(a) => (33, false, a.to_vec()),
-        Match::TcpBegins => own(34, true, u16s(&[SYN, SYN | ACK])),
+        // As the switch lists it (ONFOXM_ET_TCP_FLAGS).
+        Match::TcpBegins => {
+            class = EXPERIMENTER;
+            (42, true, u16s(&[ONF[0], ONF[1], SYN, SYN | ACK]))
+        }
         Match::CtZone(z) => own(106, false, z.to_be_bytes().into()),
         Match::CtMark(m) => own(107, false, m.to_be_bytes().into()),
     };
@@ -152,6 +175,23 @@ fn l4(proto: u8, which: u8, port: u16, mask: u16) -> (u8, bool, Vec<u8>) {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_match_is_the_same_in_whatever_order_its_fields_are_listed() {
+        let all =
+            [Match::InPort(3), Match::EthDst([2, 0, 0, 0, 0, 1]), Match::EthSrc([2, 0, 0, 0, 0, 2]), Match::Vlan(5), Match::EthType(0x800)];
+        let listed = |order: [usize; 5]| {
+            let fields: Vec<u8> = order.iter().flat_map(|n| field(&all[*n])).collect();
+            let mut out = u16s(&[1, 4 + fields.len() as u16]);
+            out.extend(fields);
+            pad8(&mut out);
+            out.extend([9; 8]);
+            out
+        };
+        let ours = in_order(&listed([0, 1, 2, 3, 4])).expect("whole");
+        assert_eq!(in_order(&listed([0, 2, 1, 4, 3])), Some(ours.clone()));
+        assert!(ours.ends_with(&[9; 8]) && in_order(&ours[..20]).is_none());
+    }
+
     /// The forms that `ovs-ofctl ofp-print` reads as such.
     #[test]
     fn networks_and_ranges_are_values_under_masks() {
@@ -169,7 +209,7 @@ mod tests {
             (Match::EthDst([2, 0, 0, 0, 0, 1]), "80000606020000000001"),
             (Match::Unicast, "8000070c000000000000010000000000"),
             (Match::IpDscp(46), "800010012e"),
-            (Match::TcpBegins, "0001450400020012"),
+            (Match::TcpBegins, "ffff55084f4e460000020012"),
             (Match::CtZone(0x8007), "0001d4028007"),
             (Match::CtMark(6), "0001d60400000006"),
         ] {

@@ -2,7 +2,10 @@
 //!
 //! Owns: where a message ends, and the reading of the few that count. Never: a socket.
 
-use super::wire::{HEADER, Meter, hash};
+use super::{
+    oxm::in_order,
+    wire::{HEADER, Meter, hash},
+};
 use crate::model::error::{Fault, Result};
 
 /// One message without its header.
@@ -43,6 +46,7 @@ impl Framer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowSeen {
     pub cookie: u64,
+    pub table: u8,
     pub packets: u64,
     pub bytes: u64,
     /// It does what its cookie says.
@@ -62,11 +66,12 @@ pub(super) fn flows(mut rest: &[u8]) -> Result<Vec<FlowSeen>> {
     let mut out = Vec::new();
     while !rest.is_empty() {
         let length = usize::from(u16_at(rest, 0).unwrap_or_default());
-        let (Some(cookie), Some(packets), Some(bytes), true) = (u64_at(rest, 24), u64_at(rest, 32), u64_at(rest, 40), length >= 48) else {
+        let (Some(table), Some(cookie), true) = (rest.get(2).copied(), u64_at(rest, 24), length >= 48) else {
             return Err(odd("half a flow"));
         };
+        let (Some(packets), Some(bytes)) = (u64_at(rest, 32), u64_at(rest, 40)) else { return Err(odd("half a flow")) };
         let sound = rest.get(..length).and_then(written).is_some_and(|flow| hash(&flow) == cookie & 0xff_ffff_ffff);
-        out.push(FlowSeen { cookie, packets, bytes, sound });
+        out.push(FlowSeen { cookie, table, packets, bytes, sound });
         rest = rest.get(length..).ok_or_else(|| odd("half a flow"))?;
     }
     Ok(out)
@@ -74,7 +79,7 @@ pub(super) fn flows(mut rest: &[u8]) -> Result<Vec<FlowSeen>> {
 
 /// What the cookie of a flow follows from (`Flow::cookie`), of one as it is listed.
 fn written(flow: &[u8]) -> Option<Vec<u8>> {
-    Some([flow.get(2..3)?, flow.get(12..14)?, flow.get(48..)?].concat())
+    Some([flow.get(2..3)?, flow.get(12..14)?, &in_order(flow.get(48..)?)?].concat())
 }
 
 /// What happened to a flow, by somebody else.
@@ -203,7 +208,7 @@ mod tests {
         let mut flow = vec![0; 56];
         (flow[1], flow[31], flow[39], flow[47]) = (56, 7, 2, 9);
         let two = [flow.clone(), flow.clone()].concat();
-        let seen = FlowSeen { cookie: 7, packets: 2, bytes: 9, sound: false };
+        let seen = FlowSeen { cookie: 7, table: 0, packets: 2, bytes: 9, sound: false };
         assert_eq!(flows(&two).expect("two"), [seen, seen]);
         assert!(flows(&two[..100]).is_err() && flows(&[0; 60]).is_err());
         let meter = bytes("0018000500001003000100100000 03e80000006400000000".replace(' ', "").as_str());

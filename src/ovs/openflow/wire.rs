@@ -4,7 +4,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::oxm::{Match, field, matches};
+use super::oxm::{Match, field, in_order, matches};
 
 pub(super) const VERSION: u8 = 5;
 pub(super) const HEADER: usize = 8;
@@ -101,8 +101,8 @@ impl Flow {
     pub fn cookie(&self, ofport: u16) -> u64 {
         let mut bytes = vec![self.table];
         bytes.extend(self.priority.to_be_bytes());
-        bytes.extend(matches(&self.on));
-        bytes.extend(self.instructions());
+        let does = [matches(&self.on), self.instructions()].concat();
+        bytes.extend(in_order(&does).unwrap_or(does));
         OURS.0 | u64::from(ofport) << 40 | hash(&bytes)
     }
 
@@ -458,7 +458,7 @@ mod tests {
                     &[CtZone(0x8007), TcpBegins, InPort(3), EthType(0x0800), IpProto(6)],
                     &[Know { zone: 0x8007, mark: 7 }, Output(4)],
                 ),
-                "050e009800000006b00000000000000d0000000000000000030000000000138affffffffffffffffffffffff0001000000010025800000040000000380000a020800800014010600014504000200120001d40280070000000004004000000000ffff00280000232000230001000000008007ff0000000000001900100001d604000000070000000000000010000000040000000000000000",
+                "050e00a000000006b00000000000000d0000000000000000030000000000138affffffffffffffffffffffff0001000000010029800000040000000380000a0208008000140106ffff55084f4e4600000200120001d4028007000000000000000004004000000000ffff00280000232000230001000000008007ff0000000000001900100001d604000000070000000000000010000000040000000000000000",
             ),
         ] {
             assert_eq!(hex(&flow_mod(6, &change)), want, "{what}");

@@ -143,17 +143,20 @@ fn whole(d: &PciDevice, facts: &HostFacts) -> Result<(), SmolStr> {
             "it shares an IOMMU group with {mates}, which would have to go with it (a slot where it has a group of its own would do)"
         ));
     }
-    if let Some((p, used)) = d.ports.iter().find_map(|p| Some((&p.name, p.used.as_ref()?))) {
+    let is_on_network = matches!(&d.function, Function::Pf(p) if p.physical.is_some());
+    // Routers of the network that guests are on tell the host as well.
+    let counts = |used: &&PortUse| !(is_on_network && **used == PortUse::Advertised);
+    if let Some((p, used)) = d.ports.iter().find_map(|p| Some((&p.name, p.used.as_ref().filter(counts)?))) {
         return Err(match used {
+            PortUse::Advertised => format_smolstr!(
+                "the host has its address or route by router advertisements on its interface {p} (a `network` for it in [host] pf, or none there, would do)"
+            ),
             PortUse::DefaultRoute => format_smolstr!("the host's default route is by its interface {p} (another for that would do)"),
             PortUse::Addresses => format_smolstr!("the host has addresses on its interface {p} (none there would do)"),
             PortUse::LegOf(of) => format_smolstr!("its interface {p} is a leg of {of} (out of that it would do)"),
         });
     }
-    if d.ports.iter().any(|p| p.up)
-        && d.driver.as_ref() != Some(&DriverName::VFIO)
-        && !matches!(&d.function, Function::Pf(p) if p.physical.is_some())
-    {
+    if d.ports.iter().any(|p| p.up) && d.driver.as_ref() != Some(&DriverName::VFIO) && !is_on_network {
         return Err("the host uses its interface (the interface down, or a `network` for it in [host] pf, would do)".into());
     }
     Ok(())

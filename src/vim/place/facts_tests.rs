@@ -182,6 +182,8 @@ fn what_no_guest_can_be_given_is_refused_at_placement_with_what_would_make_it() 
         assert_eq!(said(&own, &pf), wan(why));
         assert_eq!(said(&own, &vf), "0000:10:02.0", "its functions are guests' all the same");
     }
+    let told = |f: &mut HostFacts| f.devices[0].ports[0].used = Some(PortUse::Advertised);
+    assert_eq!(said(&told, &pf), said(&|_| {}, &pf), "routers on the network of the guests tell the host as well");
     // Another program has the device, or a function of it.
     let qemu = |f: &mut HostFacts, of: fn(&Function) -> bool| {
         f.devices.iter_mut().filter(|d| of(&d.function)).for_each(|d| d.user = Some("qemu (42)".into()));

@@ -15,6 +15,8 @@ use bothy::{
     },
     ovs::{BRIDGE, Uplink},
     sdn::{
+        chain::SwitchChain,
+        handover::TwoWays,
         link::{LinkPort, SwitchLink},
         port::{Fabric, PortKind, SwitchPort},
     },
@@ -129,6 +131,14 @@ fn what_somebody_changes_in_place_is_put_right() {
         eventually(what, || all_of(&lab) == before);
         eventually(&format!("{what}, and packets"), works);
     }
+    // Which VLANs the uplink carries, and which of them without a tag, is the administrator's.
+    for theirs in [&["trunks=7,8,9"][..], &["tag=9", "vlan_mode=native-untagged"]] {
+        lab.ovs.vsctl(&[&["set", "port", UPLINK], theirs].concat());
+        lab.fabric.ensure_ready().expect("looked");
+        lab.fabric.ensure_segment(&l).expect("the same link");
+        let now = lab.ovs.vsctl(&["--columns=tag,trunks,vlan_mode", "list", "Port", UPLINK]);
+        assert!(theirs.iter().all(|w| now.contains(w.rsplit(['=', ',']).next().expect("a value"))), "{now}");
+    }
 }
 
 #[test]
@@ -198,6 +208,11 @@ fn a_flow_that_the_switch_refuses_holds_its_own_ports_up_and_no_others() {
     let why = lab.fabric.ensure_chain(&c).expect_err("there is no room for a chain");
     assert!(why.text().contains("its table is full"), "{why}");
     for round in 0..3u64 {
+        // Links of the chain's ports do without it.
+        let mut own = link(1, 7, &[1, 2]);
+        own.ports[0].limit = Some(6_000_000 + round);
+        lab.fabric.ensure_segment(&own).expect("the chain's link");
+        assert!(lab.flows().iter().any(|f| f.contains("meter:")), "and as it is wanted");
         let mut l = link(2, 8, &[3, 4]);
         l.ports[0].guard = guard(3, 8);
         l.ports[0].limit = Some(5_000_000 + round);
@@ -364,4 +379,40 @@ fn another_bothy_takes_over_running_guests_without_a_gap() {
         next.remove_segment(segment(9)).expect("gone");
     });
     assert_eq!(lost, 0, "of {sent}");
+}
+
+#[test]
+fn flows_of_every_sort_that_are_as_they_shall_be_are_left_alone_by_a_new_connection() {
+    let Some(mut lab) = Lab::start() else { return };
+    let _trunked = super::kinds::tagging(&lab, 1, 7, 5);
+    let _guests: Vec<Guest> = [(2, 7), (3, 8), (11, 7), (12, 7), (21, 7)].map(|(n, vlan)| lab.guest(n, vlan)).into();
+    let mut one = link_with_wires(1, 7, &[1, 2, 21], &[11, 12]);
+    one.ports[0].guard = guard(1, 7);
+    let mut two = link(2, 8, &[3]);
+    two.ports.push(LinkPort { guard: guard(1, 8), ..trunk(12, 1, 5) });
+    let by = |hops: Vec<_>| chain(1, tcp(80), hops);
+    let (old, new) = (by(vec![hop("w", HopKind::Transparent, &[(11, 12)])]), by(vec![hop("r", HopKind::Routed, &[(21, 21)])]));
+    let ways = TwoWays { classifiers: old.classifiers.clone(), hops: old.hops.clone(), mark: 10, noting: false };
+    let between = SwitchChain { handover: Some(ways), ..new };
+    let tell = |lab: &Lab| {
+        lab.fabric.ensure_ready().expect("ready");
+        lab.fabric.ensure_chain(&between).expect("chain");
+        lab.fabric.ensure_segment(&one).expect("link");
+        lab.fabric.ensure_segment(&two).expect("link with a trunk");
+    };
+    tell(&lab);
+    let before = lab.flows();
+    for part in ["dl_src=", "ct(", "tcp_flags=", "push_vlan", "dl_vlan=5"] {
+        assert!(before.iter().any(|f| f.contains(part)), "no {part} in {before:#?}");
+    }
+    const REST: Duration = Duration::from_secs(3);
+    std::thread::sleep(REST);
+    lab.fabric = another(&lab.ovs, &[]);
+    tell(&lab);
+    assert_eq!(lab.flows(), before);
+    // One that is written again begins anew.
+    let age = |l: &str| l.split_once("duration=").and_then(|(_, rest)| rest.split_once('s')).and_then(|(n, _)| n.parse::<f64>().ok());
+    let dump = lab.ofctl(&["dump-flows"]);
+    let young: Vec<&str> = dump.lines().filter(|l| l.contains("cookie=0xb0") && age(l).is_none_or(|s| s < REST.as_secs_f64())).collect();
+    assert!(young.is_empty(), "written again: {young:#?}");
 }
