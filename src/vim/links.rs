@@ -418,11 +418,15 @@ impl Links {
         let is_by = |c: &Chain| c.state == ChainState::Wanted && c.functions().any(|h| h.vnfs.contains(&vnf));
         let all = self.store.list::<Chain>()?.into_iter().filter(is_by);
         // One that cannot be keeps no other from it.
-        let told = all.map(|c| self.switched(c).and_then(|c| self.fabric.ensure_chain(&c)));
-        told.fold(Ok(()), |so_far: Result<()>, one| match (so_far, one) {
-            (Err(first), Err(now)) if now.is_transient() && !first.is_transient() => Err(now),
-            (so_far, one) => so_far.and(one),
-        })
+        let mut so_far: Result<()> = Ok(());
+        for c in all {
+            let one = self.switched(c).and_then(|c| self.fabric.ensure_chain(&c));
+            so_far = match (so_far, one) {
+                (Err(first), Err(now)) if now.is_transient() && !first.is_transient() => Err(now),
+                (so_far, one) => so_far.and(one),
+            };
+        }
+        so_far
     }
 
     /// What is in the box, of links at which these chains end outside it.

@@ -173,7 +173,11 @@ impl Vnfm {
         let (Target::Vnf(vnf), OpState::Vnf(VnfOpState::Failed | VnfOpState::RolledBack)) = (op.target, op.state) else { return };
         let told = plan_of(&self.store, op.id).and_then(|plan| {
             let waited = plan.iter().filter_map(|s| if let Step::Vnf(VnfStep::Ready { vnfc, .. }) = &s.step { Some(*vnfc) } else { None });
-            waited.fold(Ok(()), |so_far, guest| so_far.and(self.links.arrived(vnf, guest)))
+            let mut so_far = Ok(());
+            for guest in waited {
+                so_far = so_far.and(self.links.arrived(vnf, guest));
+            }
+            so_far
         });
         if let Err(fault) = told {
             warn!(op = %op.id, "a chain does not lead by the guests of an operation that is over: {fault:?}");
