@@ -116,6 +116,8 @@ fn a_service_of_vnfs_and_a_physical_device_comes_up_and_packets_pass_between_the
     let op = host.post(&format!("{at}/terminate"), &json!({ "terminateVnfData": how })).expect(202).location.expect("op");
     host.completed(&op);
     host.delete(&at);
-    host.nothing_left();
     assert!(!device.pings("10.10.2.10"));
+    // Its plug is the test's own.
+    device.run(|| kit::sh(&["ip", "link", "delete", "eth0"]));
+    host.nothing_left();
 }
