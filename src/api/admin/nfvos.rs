@@ -46,15 +46,6 @@ fn shown(n: &CentralNfvo) -> Shown {
     }
 }
 
-pub(super) fn shown_auth(auth: Option<&Auth>) -> &'static str {
-    match auth {
-        None => "NONE",
-        Some(Auth::Basic { .. }) => "BASIC",
-        Some(Auth::ClientCredentials { .. }) => "OAUTH2_CLIENT_CREDENTIALS",
-        Some(Auth::Certificate) => "TLS_CERT",
-    }
-}
-
 pub async fn all(State(s): Ctx, _: NoQuery) -> Answer<Json<Vec<Shown>>> {
     let all = s.identity(|a, by| Ok(a.nfvos(by))).await?;
     Ok(Json(all.iter().map(shown).collect()))

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use uuid::Uuid;
 
-use super::nfvos::shown_auth;
+use super::nfvos::way_in;
 use crate::{
     api::{
         Ctx,
@@ -41,7 +41,7 @@ fn shown(m: &ForeignVnfm) -> Shown {
     Shown {
         name: m.account.to_string(),
         api_root: m.api_root.clone(),
-        authentication: shown_auth(m.auth.as_ref()),
+        authentication: way_in(m.auth.as_ref()),
         vnfm_info: texts(&m.vnfm_info),
         vnfds: texts(&m.vnfds),
         vim: m.vim.as_ref().map(ToString::to_string),
