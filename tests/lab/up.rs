@@ -37,7 +37,7 @@ fn bothy_is_ready(lab: &mut Lab) {
     assert_eq!(accel.map(|k| &k["value"]), Some(&"\"kvm\"".into()), "the box never emulates: {shown}");
 }
 
-/// What packets make of these rules: tests/real/net.rs.
+/// What packets make of these rules: tests/real/door.rs.
 fn nothing_but_the_api_reaches_it(lab: &mut Lab) {
     assert_eq!(lab.sh("systemctl is-active nftables"), "active", "shut before there is a network");
     let rules = lab.sh("nft list table inet bothy_door");

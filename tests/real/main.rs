@@ -8,6 +8,7 @@ mod kit;
 mod alarms;
 mod bad_inputs;
 mod contract;
+mod door;
 mod e2e;
 mod epa;
 mod fabric;
