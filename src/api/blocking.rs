@@ -13,7 +13,10 @@ use std::{
 use tokio::sync::{Semaphore, oneshot};
 
 use super::problem::{Answer, Problem};
-use crate::model::error::{Fault, Result};
+use crate::{
+    model::error::{Fault, Result},
+    store::Store,
+};
 
 /// Longest wait for a free place before the caller is told to come back.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,11 +25,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Pool {
     places: Arc<Semaphore>,
     patience: Duration,
+    /// Where calls write.
+    store: Option<Store>,
 }
 
 impl Pool {
     pub fn new(calls: usize) -> Self {
-        Pool { places: Arc::new(Semaphore::new(calls)), patience: PATIENCE }
+        Pool { places: Arc::new(Semaphore::new(calls)), patience: PATIENCE, store: None }
+    }
+
+    /// The same; who waits for this store's disk knows of the calls that are being worked on.
+    pub fn writing_to(self, store: Store) -> Self {
+        Pool { store: Some(store), ..self }
     }
 
     /// Runs `f` on a thread that may block. The call goes on to its end even when the client
@@ -48,6 +58,7 @@ impl Pool {
     fn done(&self, job: Job, patience: Option<Duration>) -> Pin<Box<dyn Future<Output = Answer<()>> + Send>> {
         let place = self.places.clone().acquire_owned();
         let span = tracing::Span::current();
+        let store = self.store.clone();
         Box::pin(async move {
             let place = match patience {
                 Some(limit) => tokio::time::timeout(limit, place)
@@ -62,7 +73,10 @@ impl Pool {
             let all: Job = Box::new(move || {
                 begins.store(true, Ordering::Release);
                 let _place = place;
-                span.in_scope(job);
+                span.in_scope(|| match &store {
+                    Some(store) => store.while_coming(job),
+                    None => job(),
+                });
                 // Nobody waits any more when the client has left.
                 let _ = tell.send(());
             });

@@ -257,7 +257,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         config: live,
         access,
         tls: tls.clone(),
-        pool: Pool::new(config.limits.calls as usize),
+        pool: Pool::new(config.limits.calls as usize).writing_to(core.vnfm().store().clone()),
         nfvo: core.nfvo.clone(),
         host: core.host.clone(),
         update: core.update().clone(),

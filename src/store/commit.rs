@@ -8,16 +8,19 @@
 //!                           can be trusted; reads go on, writes are refused until a restart
 //!
 //! A writer that has to wait runs the barrier itself, unless one is under way: then it follows, and of those that this
-//! one does not cover the first to wake leads the next, for all of them. A lone writer wakes no other thread. The
-//! committer thread leads where nobody waits (`Soon`, a close), and compacts.
+//! one does not cover the first to wake leads the next, for all of them. A lone writer wakes no other thread. Who leads
+//! while others are in the middle of a transaction, or are known to come (`Coming`), waits for them, a moment at most:
+//! each would need a barrier of its own. The committer thread leads where nobody waits (`Soon`, a close), and compacts.
 
 use std::{
+    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use super::{
@@ -49,6 +52,10 @@ pub(super) struct Database {
     led: Condvar,
     /// Signalled when there is something for the committer.
     work: Condvar,
+    /// Signalled when nobody is under way any more, where a barrier waits for that.
+    quiet: Condvar,
+    /// How long a barrier waits for those under way.
+    gather: Duration,
     limits: compact::Limits,
     /// Hears of each transaction that wrote an event.
     pub listener: OnceLock<super::Listener>,
@@ -60,12 +67,16 @@ pub(super) struct Database {
 struct Progress {
     /// Transactions that are being committed: others may see one of them that is not counted yet.
     open: u32,
+    /// Calls that may write and have not come to a barrier yet.
+    coming: u32,
     committed: u64,
     /// What the committer shall see to.
     wanted: u64,
     durable: u64,
     /// A barrier is under way.
     leading: bool,
+    /// It waits for who is under way.
+    gathering: bool,
     /// How many wait for its end.
     following: u32,
     /// The file has grown so much that the committer shall look at it.
@@ -99,6 +110,7 @@ impl Database {
         which: Which,
         handle: Handle,
         manifest: Arc<ManifestFile>,
+        gather: Duration,
         limits: compact::Limits,
     ) -> Result<(Arc<Database>, JoinHandle<()>)> {
         let db = Arc::new(Database {
@@ -108,6 +120,8 @@ impl Database {
             progress: Mutex::default(),
             led: Condvar::new(),
             work: Condvar::new(),
+            quiet: Condvar::new(),
+            gather,
             limits,
             listener: OnceLock::new(),
             writes: Box::new([const { AtomicU64::new(0) }; 256]),
@@ -128,8 +142,9 @@ impl Database {
             let done = handle.transact(f).map_err(|e| self.untransacted(e));
             let mut p = lock(&self.progress);
             p.open -= 1;
+            p.committed += u64::from(done.is_ok());
+            self.gathered(&p);
             let (out, told, tags) = done?;
-            p.committed += 1;
             // Before the writer is answered: what was read from here on is not older.
             tags.iter().for_each(|t| _ = self.writes[usize::from(*t)].fetch_add(1, Ordering::AcqRel));
             (out, told, p.committed, durability == Durability::Lazy && handle.has_new_blobs())
@@ -252,13 +267,33 @@ impl Database {
         self.work.notify_one();
     }
 
+    /// Runs what may write here: a barrier that begins meanwhile is shared with it, unless it takes its time.
+    pub fn while_coming<T>(&self, f: impl FnOnce() -> T) -> T {
+        let _coming = Coming::begin(self);
+        f()
+    }
+
+    fn gathered(&self, p: &Progress) {
+        if p.gathering && !p.under_way() {
+            self.quiet.notify_one();
+        }
+    }
+
     fn wait(&self, ticket: u64) -> Result<()> {
         let mut p = lock(&self.progress);
+        self.has_come(&mut p);
         while p.durable < ticket {
             p.refuse_if_failed()?;
             p = if p.leading { self.follow(p) } else { self.lead(p) };
         }
         Ok(())
+    }
+
+    fn has_come(&self, p: &mut Progress) {
+        if self.which == Which::Live && COMING.replace(false) {
+            p.coming -= 1;
+            self.gathered(p);
+        }
     }
 
     fn follow<'p>(&self, mut p: MutexGuard<'p, Progress>) -> MutexGuard<'p, Progress> {
@@ -268,9 +303,15 @@ impl Database {
         p
     }
 
-    /// Runs the barrier for all that is committed by now: it reached sled before the barrier starts.
+    /// Runs the barrier for all that is committed before it starts.
     fn lead<'p>(&'p self, mut p: MutexGuard<'p, Progress>) -> MutexGuard<'p, Progress> {
         p.leading = true;
+        if p.under_way() {
+            p.gathering = true;
+            let waited = self.quiet.wait_timeout_while(p, self.gather, |p| p.under_way());
+            p = waited.unwrap_or_else(PoisonError::into_inner).0;
+            p.gathering = false;
+        }
         let target = p.committed;
         drop(p);
         let barrier = || {
@@ -327,7 +368,34 @@ impl Database {
     }
 }
 
+thread_local! {
+    /// This thread is counted among those that come to a barrier of the live database.
+    static COMING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A thread that is counted, until it has come to a barrier or ends what it does.
+struct Coming<'d>(&'d Database);
+
+impl<'d> Coming<'d> {
+    fn begin(db: &'d Database) -> Self {
+        if db.which == Which::Live && !COMING.replace(true) {
+            lock(&db.progress).coming += 1;
+        }
+        Coming(db)
+    }
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.0.has_come(&mut lock(&self.0.progress));
+    }
+}
+
 impl Progress {
+    fn under_way(&self) -> bool {
+        self.open > 0 || self.coming > 0
+    }
+
     fn refuse_if_failed(&self) -> Result<()> {
         match &self.failed {
             None => Ok(()),

@@ -43,6 +43,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -82,11 +83,14 @@ pub struct Options {
     pub cache_bytes: u64,
     /// Period of sled's flusher, in milliseconds; its garbage collection runs only there. 0 turns it off (tests).
     pub flush_every_ms: u64,
+    /// How long a barrier waits for transactions and calls that are under way, so that they share it, in milliseconds. A writer
+    /// that is alone never waits.
+    pub gather_ms: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { cache_bytes: 8 * 1024 * 1024, flush_every_ms: 500 }
+        Options { cache_bytes: 8 * 1024 * 1024, flush_every_ms: 500, gather_ms: 5 }
     }
 }
 
@@ -169,8 +173,9 @@ impl Store {
             );
         }
         let manifest = Arc::new(manifest);
-        let (live, live_thread) = Database::start(Which::Live, live, manifest.clone(), limits)?;
-        let (history, history_thread) = Database::start(Which::History, history, manifest, limits)?;
+        let gather = Duration::from_millis(options.gather_ms);
+        let (live, live_thread) = Database::start(Which::Live, live, manifest.clone(), gather, limits)?;
+        let (history, history_thread) = Database::start(Which::History, history, manifest, gather, limits)?;
         let committers = Mutex::new(vec![live_thread, history_thread]);
         Ok(Store(Arc::new(Inner { live, history, committers, sealer, notes, setup, dir: dir.to_owned(), _lock: lock })))
     }
@@ -209,6 +214,11 @@ impl Store {
     /// Runs a transaction on `history`: audit, metrics, retention.
     pub fn write_history<T>(&self, durability: Durability, f: impl Fn(&mut Tx) -> Result<T>) -> Result<T> {
         self.0.history.write(durability, f)
+    }
+
+    /// Runs a call that may write: who waits for the disk meanwhile waits a moment for it, and shares its barrier with it.
+    pub fn while_coming<T>(&self, f: impl FnOnce() -> T) -> T {
+        self.0.live.while_coming(f)
     }
 
     /// Returns when all that was committed to `live` before the call is on the disk. Costs nothing if it is already.

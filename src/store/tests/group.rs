@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io,
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Barrier, Condvar, Mutex},
     thread,
     time::Duration,
 };
@@ -85,6 +85,60 @@ fn writers_that_wait_share_one_barrier() {
     assert_eq!(stats.transactions, u64::from(WRITERS));
     assert!(stats.barriers <= 2, "{} barriers for {WRITERS} writers", stats.barriers);
     assert_eq!(store.count(Table::VnfInstance).expect("counted"), u64::from(WRITERS));
+}
+
+#[test]
+fn a_barrier_waits_for_a_transaction_that_is_under_way() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let disk = Arc::new(Held::default());
+    let patient = Options { gather_ms: 60_000, ..QUIET };
+    let store = Store::open_on(dir.path(), patient, disk.clone(), Limits::STANDARD).expect("opens");
+    let live = || store.stats().expect("stats").live;
+    let before = live().barriers;
+    disk.hold(true);
+    thread::scope(|s| {
+        let (store, disk) = (&store, &disk);
+        // Its barrier is held; the second's transaction comes behind it, and the third's takes its time.
+        s.spawn(move || put(store, &note(1, 100)));
+        until("the first is committed", || live().transactions == 1);
+        s.spawn(move || put(store, &note(2, 100)));
+        until("the second is committed", || live().transactions == 2);
+        let slowly = move |tx: &mut Tx| {
+            disk.hold(false);
+            thread::sleep(Duration::from_millis(100));
+            tx.put(&note(3, 100))
+        };
+        s.spawn(move || store.write(Durability::Barrier, slowly).expect("written"));
+    });
+    assert_eq!((live().transactions, live().barriers - before), (3, 2));
+}
+
+#[test]
+fn a_barrier_waits_for_who_is_known_to_come_until_he_has_or_leaves() {
+    for (writes, both) in [(true, 2), (false, 1)] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let patient = Options { gather_ms: 60_000, ..QUIET };
+        let store = Store::open_on(dir.path(), patient, Arc::new(Held::default()), Limits::STANDARD).expect("opens");
+        let live = || store.stats().expect("stats").live;
+        let before = live().barriers;
+        let coming = Barrier::new(2);
+        thread::scope(|s| {
+            let (store, coming) = (&store, &coming);
+            let come = move || {
+                coming.wait();
+                until("the other is committed", || live().transactions == 1);
+                thread::sleep(Duration::from_millis(50));
+                assert_eq!(live().barriers, before);
+                if writes {
+                    put(store, &note(1, 100));
+                }
+            };
+            s.spawn(move || store.while_coming(come));
+            coming.wait();
+            put(store, &note(2, 100));
+        });
+        assert_eq!((live().transactions, live().barriers - before), (both, 1), "writes: {writes}");
+    }
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub fn line(of: u32, n: u16) -> Line {
 }
 
 /// Without sled's flusher: nothing happens that the test did not ask for.
-pub const QUIET: Options = Options { cache_bytes: 8 * 1024 * 1024, flush_every_ms: 0 };
+pub const QUIET: Options = Options { cache_bytes: 8 * 1024 * 1024, flush_every_ms: 0, gather_ms: 2 };
 
 pub fn open(dir: &Path) -> Store {
     Store::open(dir, QUIET).expect("the store opens")
