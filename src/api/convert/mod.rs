@@ -13,6 +13,7 @@ pub mod flavour;
 pub mod grant;
 pub mod indicator;
 pub mod notification;
+pub mod kept;
 pub mod ns;
 pub mod opocc;
 pub mod package;

@@ -15,7 +15,7 @@ use crate::{
         Ctx,
         conditional::if_match,
         convert::{
-            Base,
+            Base, kept,
             ns::{self, Whole},
             request::{self, Scaled},
             update::{self, Update},
@@ -146,7 +146,7 @@ async fn terminate(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r)
         .domain(move |n| {
             let members: Vec<VnfId> = find(n, id)?.members.iter().map(|m| m.vnf).collect();
             let graceful = request::terminate_ns(&r, n.vnfm().rules().graceful_stop_s, &members)?;
-            n.terminate(id, graceful, request::text(&r)?)
+            n.terminate(id, graceful, kept::text(&r)?)
         })
         .await?;
     operation(&op)
@@ -158,7 +158,7 @@ async fn scale(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): ex
         .domain(move |n| {
             find(n, id)?;
             match request::scale_ns(&r)? {
-                Scaled::Members(what) => n.alter(id, OpKind::Scale, &what, &request::text(&r)?),
+                Scaled::Members(what) => n.alter(id, OpKind::Scale, &what, &kept::text(&r)?),
                 Scaled::Service(ask) => n.scale(id, &ask),
             }
         })
@@ -176,7 +176,7 @@ async fn update(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): e
     let op = s
         .domain(move |n| {
             find(n, id)?;
-            let request = request::text(&r)?;
+            let request = kept::text(&r)?;
             match ask {
                 Update::Paths(ask) => n.reroute(id, &ask, &request),
                 Update::Boxes(ask) => n.update_pnfs(id, &ask, &request),
@@ -198,7 +198,7 @@ async fn heal(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): ext
     let op = s
         .domain(move |n| {
             let members: Vec<VnfId> = find(n, id)?.members.iter().map(|m| m.vnf).collect();
-            n.alter(id, OpKind::Heal, &request::heal_ns(&r, &members)?, &request::text(&r)?)
+            n.alter(id, OpKind::Heal, &request::heal_ns(&r, &members)?, &kept::text(&r)?)
         })
         .await?;
     operation(&op)
