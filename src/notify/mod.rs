@@ -28,7 +28,10 @@ pub mod web;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -104,7 +107,21 @@ struct Inner {
     newest: watch::Sender<u64>,
     progress: Mutex<HashMap<Uuid, Progress>>,
     /// Pokes a subscriber's task out of its pause.
-    poke: Mutex<HashMap<Uuid, Arc<Notify>>>,
+    poke: Mutex<HashMap<Uuid, Arc<Poke>>>,
+}
+
+/// A wake-up call, and what for: whoever takes the call in a pause between two tries goes on with that event first.
+#[derive(Default)]
+struct Poke {
+    call: Notify,
+    /// Dead letters are to be sent once more.
+    revive: AtomicBool,
+}
+
+impl Poke {
+    fn revives(&self) -> bool {
+        self.revive.swap(false, Ordering::AcqRel)
+    }
 }
 
 /// A subscriber as operators see it.
@@ -143,7 +160,7 @@ impl Notifier {
     fn spawn(&self, s: Subscription) -> Result<()> {
         let id = s.id;
         let caller = self.inner.caller(&s)?;
-        lock(&self.inner.poke).insert(id, Arc::new(Notify::new()));
+        lock(&self.inner.poke).insert(id, Arc::default());
         let handle = self.runtime.spawn(deliver::run(self.inner.clone(), s, caller));
         lock(&self.tasks).insert(id, Task { handle });
         Ok(())
@@ -247,7 +264,8 @@ impl Notifier {
         self.any(id)?;
         let dead = self.inner.store.list_under::<DeadLetter>(&id)?.len();
         if let Some(p) = lock(&self.inner.poke).get(&id) {
-            p.notify_one();
+            p.revive.store(true, Ordering::Release);
+            p.call.notify_one();
         }
         Ok(dead)
     }

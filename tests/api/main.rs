@@ -34,6 +34,7 @@ mod identity;
 mod indicators;
 mod killed;
 mod kit;
+mod letters;
 mod lists;
 mod notify;
 mod nslcm;
