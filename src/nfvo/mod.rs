@@ -23,6 +23,7 @@
 //! Owns `Nfvo`. Never: HTTP, guests.
 
 pub mod accept;
+mod acts;
 pub mod again;
 pub mod alter;
 mod back;

@@ -29,6 +29,7 @@ use crate::model::{
     op::Operation,
     own::{Errand, OwnEndpoints},
     package::{NsDescriptor, PnfDescriptor, VnfPackage},
+    parts::OpParts,
     pm::{PmJob, PmReport, Threshold},
     sdn::{Controller, PortMap},
     secret::Secret,
@@ -81,6 +82,7 @@ records! {
     CentralNfvo, CentralNfvo, 1, SmolStr, |r| r.account.clone();
     Brought, Brought, 1, VnfPkgId, |r| r.package;
     GrantAsk, GrantAsk, 1, OpId, |r| r.op;
+    OpParts, OpParts, 1, OpId, |r| r.op;
     OwnEndpoints, OwnEndpoints, 1, VnfId, |r| r.vnf;
     Errand, Errand, 1, (OpId, u32), |r| (r.op, r.step);
     SnapshotOwner, SnapshotOwner, 1, SnapshotId, |r| r.snapshot;

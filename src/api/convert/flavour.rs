@@ -11,7 +11,6 @@ use crate::{
         error::Result,
         id::SegmentId,
         step::{Gone, PlanStep, Shed, Step, VnfStep},
-        vnf::VnfInstance,
     },
     sol::{
         common::KeyValuePairs,
@@ -41,9 +40,9 @@ pub fn request(mut r: ChangeVnfFlavourRequest) -> Result<ChangeFlavour> {
     faults.end("ChangeVnfFlavourRequest", done)
 }
 
-/// Guests that are made anew or removed, disks that come, grow or go, and links that do. Guests that come are told as those
-/// of every operation.
-pub fn affected(steps: &[PlanStep], vnf: Option<&VnfInstance>, changes: &mut ResourceChanges) {
+/// Guests that are made anew or removed, disks that come, grow or go, and links that go. What comes is told as of every
+/// operation.
+pub fn affected(steps: &[PlanStep], changes: &mut ResourceChanges) {
     for s in steps {
         match &s.step {
             Step::Vnf(VnfStep::Redefine { before, after }) => redefined(before, after, steps, changes),
@@ -51,13 +50,6 @@ pub fn affected(steps: &[PlanStep], vnf: Option<&VnfInstance>, changes: &mut Res
             Step::Vnf(_) | Step::Ns(_) | Step::Pf(_) => {}
         }
     }
-    // Of one that has no name inside the VNF the op-occ knows no descriptor.
-    let inside = vnf.and_then(|v| v.body.as_ref()).map(|b| b.links.as_slice()).unwrap_or_default();
-    let made = steps.iter().filter_map(|s| match &s.step {
-        Step::Vnf(VnfStep::Segment(id)) => inside.iter().find(|(_, s)| s == id),
-        Step::Vnf(_) | Step::Ns(_) | Step::Pf(_) => None,
-    });
-    changes.affected_virtual_links.extend(made.map(|(name, id)| link(*id, name, LinkChangeType::Added)));
 }
 
 fn redefined(before: &DomainSpec, after: &DomainSpec, steps: &[PlanStep], changes: &mut ResourceChanges) {
@@ -125,7 +117,7 @@ fn storage(id: String, of: &str, change_type: ChangeType) -> AffectedVirtualStor
     }
 }
 
-fn link(id: SegmentId, name: &str, change_type: LinkChangeType) -> AffectedVirtualLink {
+pub(super) fn link(id: SegmentId, name: &str, change_type: LinkChangeType) -> AffectedVirtualLink {
     AffectedVirtualLink {
         id: id.to_string(),
         vnf_virtual_link_desc_id: name.to_owned(),

@@ -79,12 +79,13 @@ impl Body {
     fn put(&mut self, name: &str, v: impl Into<Value>) {
         self.members.insert(name.into(), v.into());
     }
-    fn put_all<T: serde::Serialize>(&mut self, name: &str, all: &[T]) -> Result<()> {
-        if !all.is_empty() {
-            let v = serde_json::to_value(all).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?;
-            self.put(name, v);
-        }
+    fn put_one(&mut self, name: &str, v: &impl serde::Serialize) -> Result<()> {
+        let v = serde_json::to_value(v).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?;
+        self.put(name, v);
         Ok(())
+    }
+    fn put_all<T: serde::Serialize>(&mut self, name: &str, all: &[T]) -> Result<()> {
+        if all.is_empty() { Ok(()) } else { self.put_one(name, &all) }
     }
     fn link(&mut self, name: &str, path: String) {
         self.links.insert(name.into(), json!({ "href": self.base.link(path).href }));
@@ -274,10 +275,10 @@ fn op_occ(nfvo: &Nfvo, s: &Subscription, o: &OpNews, b: &mut Body) -> Result<()>
                     b.put_all("affectedVirtualStorages", &c.affected_virtual_storages)?;
                 }
                 if let Some(c) = &shown.changed_info {
-                    b.put(
-                        "changedInfo",
-                        serde_json::to_value(c).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?,
-                    );
+                    b.put_one("changedInfo", c)?;
+                }
+                if let Some(m) = &shown.modifications_triggered_by_vnf_pkg_change {
+                    b.put_one("modificationsTriggeredByVnfPkgChange", m)?;
                 }
             }
         }
@@ -295,8 +296,10 @@ fn op_occ(nfvo: &Nfvo, s: &Subscription, o: &OpNews, b: &mut Body) -> Result<()>
             {
                 b.put_all("affectedVnf", &c.affected_vnfs)?;
                 b.put_all("affectedVl", &c.affected_vls)?;
+                b.put_all("affectedPnf", &c.affected_pnfs)?;
                 b.put_all("affectedVnffg", &c.affected_vnffgs)?;
             }
+                b.put_all("affectedSap", &c.affected_saps)?;
         }
     }
     if let (Some(why), Status::Result) = (&o.error, o.status()) {
