@@ -177,6 +177,12 @@ pub async fn retry(State(s): Ctx, kind: Kind, Id(id): Id<OpId>, _: NoQuery) -> A
     s.domain(move |n| find(n, kind, id).and_then(|_| n.retry(id))).await?;
     Ok(StatusCode::ACCEPTED)
 }
+/// SOL005 6.4.13: on from where it failed. What is done stays done, as it does in a retry here.
+pub async fn go_on(State(s): Ctx, kind: Kind, Id(id): Id<OpId>, _: NoQuery) -> Answer<StatusCode> {
+    s.domain(move |n| find(n, kind, id).and_then(|_| n.go_on(id))).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
 
 pub async fn rollback(State(s): Ctx, kind: Kind, Id(id): Id<OpId>, _: NoQuery) -> Answer<StatusCode> {
     s.domain(move |n| find(n, kind, id).and_then(|_| n.rollback(id))).await?;

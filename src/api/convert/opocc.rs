@@ -362,7 +362,7 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
             cancel: base.link_if(tasks.cancel, format!("{path}/cancel")),
             retry: base.link_if(tasks.retry, format!("{path}/retry")),
             rollback: base.link_if(tasks.rollback, format!("{path}/rollback")),
-            continue_: None,
+            continue_: base.link_if(tasks.retry, format!("{path}/continue")),
             fail: base.link_if(tasks.retry, format!("{path}/fail")),
         },
     })
