@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::{
     alarm::{self, Alarm, Object},
-    event::{About, CatalogueNews, Event, News},
-    id::ProjectId,
+    event::{About, CatalogueNews, Event, News, PartNews},
+    id::{ProjectId, VnfId},
     indicator::IndicatorNews,
     op::{OpState, Target},
     package::Operational,
@@ -92,8 +92,8 @@ pub enum Sort {
     Onboarded,
     Failed,
     Changed,
-    /// Known to the standard, never sent here (parts of an NS).
-    Other,
+    /// An operation of a part of a service, outside of the service's own (SOL005 6.5.2.9).
+    Part,
     Alarm,
     AlarmCleared,
     AlarmsRebuilt,
@@ -162,6 +162,14 @@ pub struct Progress {
     /// Events that were dropped because the subscriber was too far behind.
     pub lost: u64,
 }
+/// Made by a central NFVO: a subscription, a PM job or a threshold. It is there for no other, and hears of that NFVO's own VNFs and
+/// of members of services only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NfvoMade {
+    pub id: Uuid,
+    pub account: SmolStr,
+}
+
 
 /// A notification that was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,6 +224,22 @@ pub struct AlarmFilter {
 
 impl AlarmFilter {
     fn wants(&self, a: &Alarm) -> bool {
+    pub parts: PartFilter,
+}
+
+/// What only news of a service's parts have, in the standard's words.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PartFilter {
+    pub kinds: Vec<SmolStr>,
+    pub operations: Vec<SmolStr>,
+    pub states: Vec<SmolStr>,
+}
+
+impl PartFilter {
+    fn wants(&self, p: &PartNews) -> bool {
+        let asks = |all: &[SmolStr], is: &str| all.is_empty() || all.iter().any(|w| w == is);
+        asks(&self.kinds, PartNews::KIND) && asks(&self.operations, &p.operation()) && asks(&self.states, p.status())
+    }
         fn asks(all: &[SmolStr], is: &'static str) -> bool {
             all.is_empty() || all.iter().any(|w| w == is)
         }
@@ -265,6 +289,7 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             CatalogueNews::Failed(_) => Some(Sort::PnfdFailed),
             CatalogueNews::Gone => Some(Sort::PnfdGone),
             CatalogueNews::Operational(_) => None,
+        (Source::NsLcm, News::Part(_)) => Some(Sort::Part),
         },
         // A package's failure has no notification; its deletion is a change (SOL005 9.5.2.9).
         (Source::VnfPkgm | Source::Sol003VnfPkgm, News::Package(_, change)) => match change {
@@ -326,7 +351,8 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             | News::Performance(_)
             | News::Indicator(_)
             | News::Room { .. }
-            | News::Capacity(_),
+            | News::Capacity(_)
+            | News::Part(_),
         ) => None,
     }
 }
@@ -380,6 +406,7 @@ impl Filter {
         };
         !self.never
             && asks(&self.sorts, &sort)
+            News::Part(part) => self.parts.wants(part),
             && by_state
             && (asks(&self.ids, &a.id) || measured.is_some_and(|id| self.ids.contains(&id)))
             && asks(&self.names, &a.name)

@@ -37,7 +37,7 @@ use crate::model::{
     setup::HostRecord,
     snapshot::VnfSnapshot,
     step::{PlanStep, StepLog},
-    subscription::{DeadLetter, ElementListener, EventCount, Progress, Subscription},
+    subscription::{DeadLetter, ElementListener, EventCount, NfvoMade, Progress, Subscription},
     vnf::{Change, Facts, Remake, Reservation, VnfInstance},
 };
 use smol_str::SmolStr;
@@ -97,7 +97,8 @@ records! {
     DesiredRecord, DesiredState, 1, (), |_r| ();
     Event, Outbox, 1, u64, |r| r.sequence;
     EventCount, Meta, 1, &'static str, |_r| EventCount::KEY;
-    Subscription, Subscription, 2 <- old::subscription, Uuid, |r| r.id;
+    Subscription, Subscription, 3 <- old::subscription, Uuid, |r| r.id;
+    NfvoMade, NfvoMade, 1, Uuid, |r| r.id;
     ElementListener, ElementListener, 1, Uuid, |r| r.subscription;
     Progress, Delivery, 1, Uuid, |r| r.subscription;
     DeadLetter, DeadLetter, 1, (Uuid, u64), |r| (r.subscription, r.event.sequence);

@@ -56,6 +56,7 @@ mod shape;
 mod stage;
 mod tacker;
 mod trunk;
+mod told;
 mod update;
 mod vnf_snapshots;
 mod vnfm_pair;
