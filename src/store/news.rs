@@ -320,7 +320,7 @@ fn of_vnf(v: &VnfInstance) -> About {
         product: v.product_name.clone(),
         software_version: v.software_version.clone(),
         descriptor_version: v.vnfd_version.clone(),
-        managers: v.managers(),
+        managers: v.managers().into_iter().chain(v.owner.as_ref().map(|o| o.account.clone())).collect(),
         ..About::default()
     }
 }

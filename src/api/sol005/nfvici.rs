@@ -163,7 +163,7 @@ async fn create(
     let (notify, made, by) = (s.notify.clone(), t.clone(), told.clone());
     s.domain(move |n| {
         n.add_capacity_threshold(&made)?;
-        notify.subscribe(by, n.caller().as_element())?;
+        notify.subscribe(by, n.caller().eyes())?;
         // Where it stands is told now.
         n.tell_capacity();
         Ok(())
