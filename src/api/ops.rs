@@ -20,7 +20,7 @@ use super::{
     extract::{self, Id},
     list::Page,
     problem::Answer,
-    respond::{NoQuery, shown},
+    respond::{NoQuery, shown_whole},
 };
 use crate::model::order::Order as _;
 use crate::{
@@ -158,10 +158,9 @@ pub fn around(nfvo: &Nfvo, op: &Operation) -> Result<Around> {
 }
 
 fn answer(headers: &HeaderMap, op: &Operation, around: &Around, base: &Base) -> Result<Response> {
-    let version = u64::from(op.sequence);
     Ok(match op.target {
-        Target::Ns(_) => shown(headers, version, &opocc::ns(op, around, base)?),
-        Target::Vnf(_) | Target::Pf(_) => shown(headers, version, &opocc::vnf(op, around, base)?),
+        Target::Ns(_) => shown_whole(headers, &opocc::ns(op, around, base)?),
+        Target::Vnf(_) | Target::Pf(_) => shown_whole(headers, &opocc::vnf(op, around, base)?),
     })
 }
 
@@ -177,12 +176,12 @@ pub async fn retry(State(s): Ctx, kind: Kind, Id(id): Id<OpId>, _: NoQuery) -> A
     s.domain(move |n| find(n, kind, id).and_then(|_| n.retry(id))).await?;
     Ok(StatusCode::ACCEPTED)
 }
+
 /// SOL005 6.4.13: on from where it failed. What is done stays done, as it does in a retry here.
 pub async fn go_on(State(s): Ctx, kind: Kind, Id(id): Id<OpId>, _: NoQuery) -> Answer<StatusCode> {
     s.domain(move |n| find(n, kind, id).and_then(|_| n.go_on(id))).await?;
     Ok(StatusCode::ACCEPTED)
 }
-
 
 pub async fn rollback(State(s): Ctx, kind: Kind, Id(id): Id<OpId>, _: NoQuery) -> Answer<StatusCode> {
     s.domain(move |n| find(n, kind, id).and_then(|_| n.rollback(id))).await?;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     Ctx, Services,
-    callback::{self, gone_already, subscription, told_of},
+    callback::{self, Things, gone_already, subscription, told_of},
     conditional::if_match,
     convert::{Base, pm as convert},
     extract::{self, Id, IdPath},
@@ -356,6 +356,14 @@ impl Of {
         Ok(shown(&headers, t.revision, &convert::threshold(&t, told.as_ref(), &base)))
     }
 
+    const THINGS: Things = Things {
+        made: |source, n, id| Of::telling(source).made(source, n, id),
+        touch: |source, s, _, id, check| {
+            let of = Of::telling(source);
+            if source == of.job_source() { s.pm.touch_job(id, check) } else { s.pm.touch_threshold(id, check) }
+        },
+    };
+
     async fn modify(
         source: Source,
         s: Ctx,
@@ -364,7 +372,7 @@ impl Of {
         headers: HeaderMap,
         r: extract::Json<PmModifications>,
     ) -> Answer<Response> {
-        callback::modify(source, |source, n, id| Of::telling(source).made(source, n, id), s, base, id, headers, r).await
+        callback::modify(source, Of::THINGS, s, base, id, headers, r).await
     }
 
     async fn delete(self, source: Source, State(s): Ctx, Id(id): Id<Uuid>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {

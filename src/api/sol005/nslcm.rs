@@ -23,7 +23,7 @@ use crate::{
         extract::{self, Id},
         list::{Page, Query, list},
         problem::{Answer, Problem},
-        respond::{NoQuery, accepted, created, shown, unprocessable},
+        respond::{NoQuery, accepted, created, digest, shown, unprocessable},
         routes::Routes,
     },
     model::{
@@ -85,6 +85,11 @@ fn whole(nfvo: &Nfvo, ns: NsInstance) -> Result<Whole> {
     Ok(Whole { ns, vnfs, segments, chains, aspects: flavour.map(|f| f.aspects).unwrap_or_default() })
 }
 
+/// Names a version of it: all that is shown counts, from wherever it is asked.
+fn version(w: &Whole) -> Result<u64> {
+    digest(&ns::instance(w, &Base(String::new())))
+}
+
 async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
     let query = Query::parse(&uri, &NS_INSTANCE)?;
     // Members and links are read only where they are looked at.
@@ -103,20 +108,20 @@ async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateNsRequest>) -> Answer<Response> {
     let made = s.domain(move |n| n.create_ns(n.project(), &r.nsd_id, r.ns_name.into(), r.ns_description)).await;
     let w = Whole::alone(made.map_err(unprocessable)?);
-    created(&format!("/nslcm/v2/ns_instances/{}", w.ns.id), w.version(), &ns::instance(&w, &base))
+    created(&format!("/nslcm/v2/ns_instances/{}", w.ns.id), version(&w)?, &ns::instance(&w, &base))
 }
 
 async fn one(State(s): Ctx, base: Base, Id(id): Id<NsId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
     let w = s.domain(move |n| whole(n, find(n, id)?)).await?;
-    Ok(shown(&headers, w.version(), &ns::instance(&w, &base)))
+    Ok(shown(&headers, version(&w)?, &ns::instance(&w, &base)))
 }
 
 async fn delete(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
     s.domain(move |n| {
-        if_match(&headers, whole(n, find(n, id)?)?.version())?;
+        if_match(&headers, version(&whole(n, find(n, id)?)?)?)?;
         // One that can be deleted has no members: its own record is all of it.
-        let alone = |ns: &NsInstance| Whole::alone(ns.clone()).version();
-        n.delete_ns(id, |ns| if ns.members.is_empty() { if_match(&headers, alone(ns)) } else { Ok(()) })
+        let alone = |ns: &NsInstance| version(&Whole::alone(ns.clone()));
+        n.delete_ns(id, |ns| if ns.members.is_empty() { if_match(&headers, alone(ns)?) } else { Ok(()) })
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
