@@ -41,7 +41,8 @@ macro_rules! kept {
 
 // There is one VIM, this box, whose links are told by their own ids.
 kept! {
-    InstantiateVnfRequest: "vimConnectionInfo" "extVirtualLinks[].vimConnectionId" "extVirtualLinks[].resourceProviderId" "localizationLanguage";
+    InstantiateVnfRequest: "vimConnectionInfo" "extVirtualLinks[].vimConnectionId" "extVirtualLinks[].resourceProviderId"
+        "localizationLanguage";
     ChangeVnfFlavourRequest: "vimConnectionInfo" "extVirtualLinks[].vimConnectionId" "extVirtualLinks[].resourceProviderId";
     ChangeCurrentVnfPkgRequest: "vimConnectionInfo" "extVirtualLinks[].vimConnectionId" "extVirtualLinks[].resourceProviderId";
     ChangeExtVnfConnectivityRequest: "vimConnectionInfo" "extVirtualLinks[].vimConnectionId" "extVirtualLinks[].resourceProviderId";
@@ -53,7 +54,8 @@ kept! {
     HealVnfRequest: ;
     CreateVnfSnapshotRequest: ;
     RevertToVnfSnapshotRequest: ;
-    InstantiateNsRequest: "sapData" "locationConstraints" "nestedNsLocationConstraints" "wanConnectionData" "addpnfData[].cpData[].cpInstanceId";
+    InstantiateNsRequest: "sapData" "locationConstraints" "nestedNsLocationConstraints" "wanConnectionData"
+        "addpnfData[].cpData[].cpInstanceId";
     ScaleNsRequest: "scaleVnfData[].scaleByStepData.additionalParams" "scaleVnfData[].scaleToLevelData.additionalParams";
     HealNsRequest: ;
     TerminateNsRequest: "terminateNsData" "terminateVnfData[].additionalParams";
@@ -122,13 +124,17 @@ fn json(request: &impl Serialize) -> Result<Value> {
     serde_json::to_value(request).map_err(|e| Fault::bug("a request cannot be written down").with_source(e))
 }
 
-fn kept(mut v: Value, idle: &[&str]) -> Result<String> {
-    // Access to a VIM is nobody's to read back.
-    if let Some(Value::Object(all)) = v.get_mut("vimConnectionInfo") {
+/// Access to a VIM is nobody's to read back; an older release may have kept it.
+pub fn forget_access(request: &mut Value) {
+    if let Some(Value::Object(all)) = request.get_mut("vimConnectionInfo") {
         for one in all.values_mut().filter_map(Value::as_object_mut) {
             one.shift_remove("accessInfo");
         }
     }
+}
+
+fn kept(mut v: Value, idle: &[&str]) -> Result<String> {
+    forget_access(&mut v);
     if let Param::Map(all) = param(&v) {
         refuse_clear(&all)?;
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Base, affected, connect, coordination, ns_affected, package, problem, time, unexplained};
+use super::{Base, affected, connect, coordination, kept, ns_affected, package, problem, time, unexplained};
 use crate::{
     model::{
         central::{Asking, GrantAsk},
@@ -137,8 +137,11 @@ fn error(op: &Operation) -> Option<ProblemDetails> {
 
 /// The request as it came; an operation that no request began shows the one that would have.
 fn params(op: &Operation, around: &Around) -> Option<KeyValuePairs> {
-    if let Ok(Value::Object(given)) = serde_json::from_str(&op.request) {
-        return Some(given);
+    if let Ok(mut given) = serde_json::from_str::<Value>(&op.request) {
+        kept::forget_access(&mut given);
+        if let Value::Object(given) = given {
+            return Some(given);
+        }
     }
     let flavour = || around.vnf.as_ref().and_then(|v| v.body.as_ref()).map(|b| b.flavour.to_string());
     let made = match (op.target, op.kind) {
