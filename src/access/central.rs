@@ -1,20 +1,24 @@
 //! Central NFVOs: which accounts are such, and where their grants are asked for.
 //!
 //! What such an account makes is its own, and it sees nothing else than that and, to read, what is part of a
-//! local service. Each has a project of its own: alarms, measurements and subscriptions are kept apart by it.
+//! local service: so too of alarms, measurements and subscriptions. Each has a project of its own besides.
 
 use smol_str::SmolStr;
+use uuid::Uuid;
 
 use super::{Access, Caller, manage::Thing};
 use crate::model::order::Order as _;
 use crate::{
     model::{
-        access::{Account, Action, Permission, Resource},
+        access::{Account, Action, Owned, Permission, Resource},
+        alarm::{Alarm, Object},
         central::{CentralNfvo, GrantAsk, SnapshotOwner},
         error::{Fault, Result},
         id::SnapshotId,
         op::{Operation, Target},
+        pm::{PmJob, Threshold},
         snapshot::VnfSnapshot,
+        subscription::{Eyes, NfvoMade},
         vnf::VnfInstance,
     },
     store::{Durability, Record, Store},
@@ -91,6 +95,11 @@ pub(super) fn either<R: Record>(store: &Store, key: &R::Key) -> Result<Option<R>
     store.get(key)?.map_or_else(|| store.get_history(key), |r| Ok(Some(r)))
 }
 
+/// With a PM job or a threshold; one that stays behind names nothing. A subscription takes its own with it.
+pub fn forget_made(store: &Store, id: Uuid) -> Result<()> {
+    store.write(Durability::Lazy, |tx| tx.delete::<NfvoMade>(&id).map(|_| ()))
+}
+
 /// With the snapshot; one that stays behind names nothing.
 pub fn forget_snapshot(store: &Store, id: SnapshotId) -> Result<()> {
     store.write(Durability::Lazy, |tx| tx.delete::<SnapshotOwner>(&id).map(|_| ()))
@@ -105,6 +114,19 @@ impl Caller {
         store.write(Durability::Barrier, |tx| tx.put(&SnapshotOwner { snapshot, account: self.name.clone() }))
     }
 
+    /// He has made it: its VNFs may go before it does.
+    pub fn own_made(&self, store: &Store, id: Uuid) -> Result<()> {
+        match self.eyes() {
+            Eyes::Nfvo(account) => store.write(Durability::Barrier, |tx| tx.put(&NfvoMade { id, account: account.clone() })),
+            Eyes::Project | Eyes::Element(_) => Ok(()),
+        }
+    }
+
+    /// Of a list: whether he, as a central NFVO, may read it.
+    pub fn has_as_own(&self, store: &Store, thing: Thing) -> bool {
+        !self.nfvo || self.every_project || self.check_own(store, thing, Action::Read).is_ok()
+    }
+
     /// What is there for him as a central NFVO, beside the project's border: his own, and members of services, which
     /// only their services change. As an element manager: what is in his charge.
     pub fn check_own(&self, store: &Store, thing: Thing, action: Action) -> Result<()> {
@@ -114,7 +136,9 @@ impl Caller {
         if !self.nfvo {
             return Ok(());
         }
-        let missing = || Err(Fault::not_found(thing.missing()));
+        let made = |id: Uuid| store.get::<NfvoMade>(&id).map(|m| m.is_some_and(|m| m.account == self.name));
+        // By what another of its roles may.
+        let of_services = |resource| if self.permissions.has(Permission { resource, action }) { Ok(()) } else { missing(thing) };
         // The operation's own record says whose its VNF was, when that is gone.
         let vnf = match thing {
             Thing::Vnf(id) => store.get::<VnfInstance>(&id)?,
@@ -129,25 +153,45 @@ impl Caller {
                     None if either::<GrantAsk>(store, &id)?.is_some_and(|g| g.owner == self.name) => return Ok(()),
                     None => None,
                 },
-                // By what another of its roles may.
-                Some(Target::Ns(_)) if self.permissions.has(Permission { resource: Resource::Ns, action }) => return Ok(()),
-                Some(Target::Pf(_)) if self.permissions.has(Permission { resource: Resource::Host, action }) => return Ok(()),
-                Some(Target::Ns(_) | Target::Pf(_)) | None => None,
+                Some(Target::Ns(_)) => return of_services(Resource::Ns),
+                Some(Target::Pf(_)) => return of_services(Resource::Host),
+                None => None,
             },
+            Thing::Alarm(id) => match store.get::<Alarm>(&id)?.map(|a| a.object) {
+                Some(Object::Vnf(vnf)) => store.get::<VnfInstance>(&vnf)?,
+                Some(Object::Ns(_)) => return of_services(Resource::Ns),
+                Some(Object::Host) => return of_services(Resource::Host),
+                None => None,
+            },
+            Thing::Subscription(id) => return if made(id)? { Ok(()) } else { missing(thing) },
+            Thing::PmJob(id) | Thing::Threshold(id) if made(id)? => return Ok(()),
+            Thing::PmJob(id) => return self.check_measured(store, thing, action, store.get::<PmJob>(&id)?),
+            Thing::Threshold(id) => return self.check_measured(store, thing, action, store.get::<Threshold>(&id)?),
             Thing::NsDescriptor(_)
             | Thing::PnfDescriptor(_)
             | Thing::VnfPackage(_)
             | Thing::Ns(_)
-            | Thing::Subscription(_)
-            | Thing::Alarm(_)
-            | Thing::PmJob(_)
-            | Thing::Threshold(_)
             | Thing::CapacityThreshold(_)
             | Thing::Grant(_)
             | Thing::Link(_)
             | Thing::Chain(_) => return Ok(()),
         };
-        let Some(v) = vnf else { return missing() };
+        self.check_vnf(vnf, thing, action)
+    }
+
+    /// Of a job or a threshold that somebody else has made: all that it measures.
+    fn check_measured<R: Owned>(&self, store: &Store, thing: Thing, action: Action, found: Option<R>) -> Result<()> {
+        let Some(found) = found else { return missing(thing) };
+        let vnfs = found.of_vnfs();
+        if vnfs.is_empty() {
+            let of_services = Permission { resource: Resource::Ns, action };
+            return if self.permissions.has(of_services) { Ok(()) } else { missing(thing) };
+        }
+        vnfs.iter().try_for_each(|id| self.check_vnf(store.get::<VnfInstance>(id)?, thing, action))
+    }
+
+    fn check_vnf(&self, vnf: Option<VnfInstance>, thing: Thing, action: Action) -> Result<()> {
+        let Some(v) = vnf else { return missing(thing) };
         match v.ns {
             Some(_) if action == Action::Read => Ok(()),
             Some(ns) => Err(Fault::conflict(format!(
@@ -155,7 +199,11 @@ impl Caller {
                 v.id
             ))),
             None if v.is_of(&self.name) => Ok(()),
-            None => missing(),
+            None => missing(thing),
         }
     }
+}
+
+fn missing(thing: Thing) -> Result<()> {
+    Err(Fault::not_found(thing.missing()))
 }

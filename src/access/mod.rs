@@ -51,6 +51,7 @@ use crate::{
         central::CentralNfvo,
         error::Result,
         id::ProjectId,
+        subscription::Eyes,
         time::Clock,
     },
     store::Store,
@@ -88,9 +89,13 @@ impl Caller {
             element: false,
         }
     }
-    /// Whose charge what he subscribes to is held against, when it is told.
-    pub fn as_element(&self) -> Option<SmolStr> {
-        self.element.then(|| self.name.clone())
+    /// What he subscribes to is held against what is there for him, when it is told.
+    pub fn eyes(&self) -> Eyes {
+        match (self.element, self.nfvo && !self.every_project) {
+            (true, _) => Eyes::Element(self.name.clone()),
+            (false, true) => Eyes::Nfvo(self.name.clone()),
+            (false, false) => Eyes::Project,
+        }
     }
     /// What belongs to `project` is there for him; the rest is as if it were not.
     pub fn sees(&self, project: ProjectId) -> bool {

@@ -24,6 +24,7 @@ use super::{
     who::caller,
 };
 use crate::{
+    access::manage::Thing,
     model::{
         alarm::{Ack, Alarm, Object},
         error::{Fault, Result},
@@ -106,13 +107,13 @@ impl Of {
 
     async fn all(self, State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
         let query = Query::parse(&uri, self.shape())?;
-        let (to, project) = (base.clone(), caller()?.project);
+        let (to, by) = (base.clone(), caller()?);
         let page = move |n: &Nfvo, after: Option<Uuid>, limit| {
             let mut page = Page::of(n.vnfm().store().page::<Alarm>(after.map(AlarmId).as_ref(), limit)?, limit, |a| a.id.0);
-            page.entries.retain(|(_, a)| self.has(a));
+            page.entries.retain(|(_, a)| self.has(a) && by.has_as_own(n.vnfm().store(), Thing::Alarm(a.id)));
             if self == Of::Host {
                 // The box is no project's: who may look at it sees its alarms.
-                page.entries.iter_mut().for_each(|(_, a)| a.project = project);
+                page.entries.iter_mut().for_each(|(_, a)| a.project = by.project);
             }
             Ok(page)
         };

@@ -6,7 +6,7 @@ use axum::{extract::State, http::HeaderMap, response::Response};
 use uuid::Uuid;
 
 use super::{
-    Ctx,
+    Ctx, Services,
     conditional::if_match,
     convert::Base,
     extract::{self, Id},
@@ -19,7 +19,7 @@ use crate::{
     model::{
         error::{Fault, Kind, Result},
         id::ProjectId,
-        subscription::{Filter, Source, Subscription},
+        subscription::{Eyes, Filter, Source, Subscription},
     },
     nfvo::Nfvo,
     sol::pm::PmModifications,
@@ -55,23 +55,29 @@ pub fn gone_already(ended: Result<()>) -> Result<()> {
     }
 }
 
-/// Finds what an id names, for whom it is: its revision and whose it is.
-pub type Made = fn(Source, &View, Uuid) -> Result<(u64, ProjectId)>;
+/// What a callback is of.
+#[derive(Clone, Copy)]
+pub struct Things {
+    /// Finds what an id names, for whom it is: its revision and whose it is.
+    pub made: fn(Source, &View, Uuid) -> Result<(u64, ProjectId)>,
+    /// Its revision is another from now on, and given back; the check sees the one before.
+    pub touch: fn(Source, &Services, &View, Uuid, &dyn Fn(u64) -> Result<()>) -> Result<u64>,
+}
 
 /// Another callback or other credentials; 200 with what was changed, without credentials.
 pub async fn modify(
     source: Source,
-    made: Made,
+    things: Things,
     State(s): Ctx,
     base: Base,
     Id(id): Id<Uuid>,
     headers: HeaderMap,
     extract::Json(r): extract::Json<PmModifications>,
 ) -> Answer<Response> {
-    let (services, asked) = (s.clone(), r.clone());
+    let (services, asked, given) = (s.clone(), r.clone(), headers.clone());
     let change = move |n: &View| {
-        let (revision, project) = made(source, n, id)?;
-        if_match(&headers, revision)?;
+        let (revision, project) = (things.made)(source, n, id)?;
+        if_match(&given, revision)?;
         if asked.callback_uri.is_none() && asked.authentication.is_none() {
             return Err(Fault::invalid("one of callbackUri and authentication is needed"));
         }
@@ -87,19 +93,25 @@ pub async fn modify(
         if let Some(to) = &asked.callback_uri {
             told.callback.clone_from(to);
         }
-        if faults.is_empty() { Ok((revision, told)) } else { Err(Fault::invalid("the change cannot be made").with_reasons(faults)) }
+        if faults.is_empty() { Ok(told) } else { Err(Fault::invalid("the change cannot be made").with_reasons(faults)) }
     };
-    let (revision, told) = s.domain(change).await?;
+    let told = s.domain(change).await?;
     s.notify.probe(&told).await.map_err(|f| unprocessable(f.into()))?;
-    let notify = s.notify.clone();
-    s.domain(move |n| {
-        // It may have been ended while the callback was tried.
-        made(source, n, id)?;
-        // Whoever sets it hears of his own charge only.
-        let element = n.caller().as_element().or(notify.element_of(id)?);
-        gone_already(notify.unsubscribe(source, id))?;
-        notify.subscribe(told, element)
-    })
-    .await?;
+    let services = s.clone();
+    let revision = s
+        .domain(move |n| {
+            let notify = &services.notify;
+            // Whoever sets it hears of what is there for him only.
+            let eyes = match n.caller().eyes() {
+                Eyes::Project => notify.eyes_of(id)?,
+                other => other,
+            };
+            // It may have been ended, or changed, while the callback was tried.
+            let revision = (things.touch)(source, &services, n, id, &|now| if_match(&headers, now))?;
+            gone_already(notify.unsubscribe(source, id))?;
+            notify.subscribe(told, eyes)?;
+            Ok(revision)
+        })
+        .await?;
     Ok(shown(&HeaderMap::new(), revision, &PmModifications { callback_uri: r.callback_uri, authentication: None }))
 }

@@ -4,11 +4,18 @@ use std::ops::RangeInclusive;
 
 use axum::http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CONTENT_RANGE, IF_MATCH, IF_NONE_MATCH, RANGE},
+    header::{CONTENT_RANGE, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE},
 };
+
+use data_encoding::HEXLOWER;
 
 use super::problem::{Answer, Problem};
 use crate::model::error::{Fault, Result};
+
+/// The strong ETag of a file: its content's digest.
+pub fn file_tag(sha256: &[u8; 32]) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{}\"", HEXLOWER.encode(sha256))).unwrap_or(HeaderValue::from_static("\"\""))
+}
 
 /// The strong ETag of a record's revision.
 pub fn etag(revision: u64) -> HeaderValue {
@@ -37,8 +44,11 @@ pub fn not_modified(headers: &HeaderMap, tag: &HeaderValue) -> bool {
 }
 
 /// The one byte range asked for, within `size` bytes. `None`: send it whole. Several ranges are
-/// answered whole too, as RFC 9110 14.2 allows.
-pub fn range(headers: &HeaderMap, size: u64) -> Answer<Option<RangeInclusive<u64>>> {
+/// answered whole too, as RFC 9110 14.2 allows; and where `If-Range` names another version than `tag`, or a date (13.1.5).
+pub fn range(headers: &HeaderMap, size: u64, tag: &HeaderValue) -> Answer<Option<RangeInclusive<u64>>> {
+    if headers.get(IF_RANGE).is_some_and(|v| v != tag) {
+        return Ok(None);
+    }
     let Some(spec) = headers.get(RANGE).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("bytes=")) else {
         return Ok(None);
     };
@@ -95,8 +105,21 @@ mod tests {
             ("lines=1-2", Some(None)),
             ("bytes=x-y", Some(None)),
         ] {
-            assert_eq!(range(&with(RANGE, spec), 10).ok(), want, "{spec}");
+            assert_eq!(range(&with(RANGE, spec), 10, &etag(7)).ok(), want, "{spec}");
         }
-        assert!(range(&with(RANGE, "bytes=0-"), 0).is_err());
+        assert!(range(&with(RANGE, "bytes=0-"), 0, &etag(7)).is_err());
+    }
+
+    #[test]
+    fn a_range_is_cut_of_the_version_that_if_range_names() {
+        let tag = file_tag(&[0xab; 32]);
+        let ours = format!("\"{}\"", "ab".repeat(32));
+        for (validator, want) in
+            [(ours.as_str(), Some(4..=9)), ("\"7\"", None), (&*format!("W/{ours}"), None), ("Mon, 30 Nov 2026 20:00:00 GMT", None)]
+        {
+            let mut headers = with(RANGE, "bytes=4-");
+            headers.insert(IF_RANGE, validator.parse().expect("header"));
+            assert_eq!(range(&headers, 10, &tag).ok(), Some(want), "{validator}");
+        }
     }
 }

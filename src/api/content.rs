@@ -11,12 +11,13 @@ use axum::{
     body::{Body, Bytes},
     http::{
         HeaderMap, HeaderValue, Method, StatusCode,
-        header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE},
+        header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG},
     },
     response::{IntoResponse as _, Response},
 };
 use camino::{Utf8Path, Utf8PathBuf};
 use hyper::body::Frame;
+use sha2::{Digest as _, Sha256};
 use tokio::{
     io::{AsyncReadExt as _, AsyncSeekExt as _},
     sync::{Semaphore, mpsc},
@@ -24,7 +25,7 @@ use tokio::{
 
 use super::{
     Services,
-    conditional::range,
+    conditional::{file_tag, not_modified, range},
     problem::{Answer, Problem},
     routes::accepts,
     upload::{LOOK_EVERY, no_room},
@@ -61,7 +62,7 @@ pub async fn file(headers: &HeaderMap, layout: &Layout, f: &PackageFile, media_t
     };
     let open = tokio::fs::File::open(&path).await.map_err(gone)?;
     let size = open.metadata().await.map_err(gone)?.len();
-    ranged(headers, open, size, media_type, gone).await
+    ranged(headers, open, size, media_type, file_tag(&f.sha256), gone).await
 }
 
 /// 200 or 206 with what is in an open file.
@@ -70,9 +71,15 @@ async fn ranged(
     mut open: tokio::fs::File,
     size: u64,
     media_type: &str,
+    tag: HeaderValue,
     gone: impl Fn(std::io::Error) -> Box<Problem>,
 ) -> Answer<Response> {
-    let wanted = range(headers, size)?;
+    if not_modified(headers, &tag) {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        response.headers_mut().insert(ETAG, tag);
+        return Ok(response);
+    }
+    let wanted = range(headers, size, &tag)?;
     let (from, length) = wanted.as_ref().map_or((0, size), |r| (*r.start(), r.end() - r.start() + 1));
     open.seek(SeekFrom::Start(from)).await.map_err(gone)?;
     let mut response = Response::new(stream(open, length));
@@ -80,6 +87,7 @@ async fn ranged(
     head.insert(CONTENT_TYPE, header(media_type));
     head.insert(CONTENT_LENGTH, HeaderValue::from(length));
     head.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    head.insert(ETAG, tag);
     if let Some(r) = wanted {
         head.insert(CONTENT_RANGE, header(&format!("bytes {}-{}/{size}", r.start(), r.end())));
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -92,11 +100,20 @@ async fn ranged(
 pub async fn archive(method: &Method, headers: &HeaderMap, s: &Services, of: Vec<PackageFile>) -> Answer<Response> {
     /// Each writes as much as its files have.
     static AT_ONCE: Semaphore = Semaphore::const_new(2);
+    // Stored one after the other, they make one file.
+    let mut names = Sha256::new();
+    of.iter().for_each(|f| {
+        names.update(f.path.as_bytes());
+        names.update([0]);
+        names.update(f.sha256);
+    });
+    let tag = file_tag(&names.finalize().into());
     if *method == Method::HEAD {
         let (_, nothing) = mpsc::channel(1);
         let mut response = Response::new(Body::new(Pieces(nothing)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));
         response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        response.headers_mut().insert(ETAG, tag);
         return Ok(response);
     }
     let turn = AT_ONCE.acquire().await.map_err(|_| Fault::bug("no archive is made any more"))?;
@@ -109,7 +126,7 @@ pub async fn archive(method: &Method, headers: &HeaderMap, s: &Services, of: Vec
     });
     let (file, size) = packed.await.map_err(|_| Box::new(Problem::from(Fault::bug("making an archive failed"))))??;
     let gone = |e: std::io::Error| -> Box<Problem> { Fault::transient("the archive of artefacts cannot be read").with_source(e).into() };
-    ranged(headers, tokio::fs::File::from_std(file), size, "application/zip", gone).await
+    ranged(headers, tokio::fs::File::from_std(file), size, "application/zip", tag, gone).await
 }
 
 /// In a file that has no name any more: it goes with its last reader. `room` is asked again as it grows.

@@ -20,19 +20,19 @@ use super::{
     extract::{self, Id},
     list::Page,
     problem::Answer,
-    respond::{NoQuery, shown},
+    respond::{NoQuery, shown_whole},
 };
 use crate::model::order::Order as _;
 use crate::{
     lcm::timeline::{all_operations, find_operation, page_of_operations},
     model::{
-        chain::Chain,
         domain::DomainSpec,
         error::{Fault, Result},
         id::{OpId, VnfcId},
+        ns::NsInstance,
         op::{OpKind, OpState, Operation, Target, VnfOpState},
-        step::{Effect, PlanStep, Step, StepLog, VnfStep},
-        vnf::VnfInstance,
+        parts::OpParts,
+        step::{Effect, PlanStep, Step, StepLog, StepState, VnfStep},
     },
     nfvo::Nfvo,
     sol::vnflcm::CancelMode,
@@ -125,10 +125,14 @@ pub fn around(nfvo: &Nfvo, op: &Operation) -> Result<Around> {
     let sheds = |l: &StepLog| steps.iter().any(|s| s.index == l.index && s.step.effect() == Effect::Sheds);
     let remakes = matches!(op.kind, OpKind::ChangeFlavour | OpKind::ChangePackage);
     let shedding = remakes && store.list_under::<StepLog>(&op.id)?.iter().any(sheds);
-    let mut around = Around { steps, shedding, removed, ..Around::default() };
+    let mut around = Around { steps, shedding, removed, ..Around::none(op) };
+    let known = store.get::<OpParts>(&op.id)?.map_or_else(|| store.get_history(&op.id), |p| Ok(Some(p)))?;
     match op.target {
         Target::Vnf(id) => {
             around.vnf = store.get(&id)?;
+            // One that an older release took has the names of today.
+            let body = || around.vnf.as_ref().and_then(|v| v.body.as_ref());
+            around.parts = known.or_else(|| body().map(|b| OpParts::of_vnf(op.id, b))).unwrap_or(around.parts);
             around.grant = nfvo.vnfm().grant_ask(op.id)?;
             if around.steps.iter().any(|s| matches!(s.step, Step::Vnf(VnfStep::Ask(_)))) {
                 around.errands = nfvo.vnfm().errands_of(op.id)?;
@@ -137,22 +141,26 @@ pub fn around(nfvo: &Nfvo, op: &Operation) -> Result<Around> {
         Target::Pf(_) => {}
         Target::Ns(id) => {
             around.ns = store.get(&id)?;
-            if op.kind == OpKind::Update {
-                around.chains = store.list::<Chain>()?.into_iter().filter(|c| c.ns == id).collect();
+            let of_today = |ns: &NsInstance| OpParts::of_ns(op.id, ns, &around.steps, |vnf| store.get(&vnf), |chain| store.get(&chain));
+            around.parts = match (known, &around.ns) {
+                (Some(parts), _) => parts,
+                (None, Some(ns)) => of_today(ns)?,
+                (None, None) => around.parts,
+            };
+            let mut logs = store.list_under::<StepLog>(&op.id)?;
+            if logs.is_empty() {
+                logs = store.list_history_under(&op.id)?;
             }
-            for m in around.ns.iter().flat_map(|n| &n.members) {
-                around.members.extend(store.get::<VnfInstance>(&m.vnf)?);
-            }
+            around.done = logs.into_iter().filter(|l| l.state == StepState::Done).map(|l| l.index).collect();
         }
     }
     Ok(around)
 }
 
 fn answer(headers: &HeaderMap, op: &Operation, around: &Around, base: &Base) -> Result<Response> {
-    let version = u64::from(op.sequence);
     Ok(match op.target {
-        Target::Ns(_) => shown(headers, version, &opocc::ns(op, around, base)?),
-        Target::Vnf(_) | Target::Pf(_) => shown(headers, version, &opocc::vnf(op, around, base)?),
+        Target::Ns(_) => shown_whole(headers, &opocc::ns(op, around, base)?),
+        Target::Vnf(_) | Target::Pf(_) => shown_whole(headers, &opocc::vnf(op, around, base)?),
     })
 }
 
@@ -166,6 +174,12 @@ pub async fn one(State(s): Ctx, kind: Kind, base: Base, Id(id): Id<OpId>, _: NoQ
 
 pub async fn retry(State(s): Ctx, kind: Kind, Id(id): Id<OpId>, _: NoQuery) -> Answer<StatusCode> {
     s.domain(move |n| find(n, kind, id).and_then(|_| n.retry(id))).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// SOL005 6.4.13: on from where it failed. What is done stays done, as it does in a retry here.
+pub async fn go_on(State(s): Ctx, kind: Kind, Id(id): Id<OpId>, _: NoQuery) -> Answer<StatusCode> {
+    s.domain(move |n| find(n, kind, id).and_then(|_| n.go_on(id))).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

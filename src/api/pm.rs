@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     Ctx, Services,
-    callback::{self, gone_already, subscription, told_of},
+    callback::{self, Things, gone_already, subscription, told_of},
     conditional::if_match,
     convert::{Base, pm as convert},
     extract::{self, Id, IdPath},
@@ -22,7 +22,7 @@ use super::{
     who::{View, caller},
 };
 use crate::{
-    access::manage::Thing,
+    access::{central::forget_made, manage::Thing},
     model::{
         error::{Fault, Result},
         id::{NsId, ProjectId, VnfId},
@@ -177,10 +177,10 @@ impl Of {
 
     async fn jobs(self, State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
         let query = Query::parse(&uri, &PM_JOB)?;
-        let to = base.clone();
+        let (to, by) = (base.clone(), caller()?);
         let page = move |n: &Nfvo, after: Option<Uuid>, limit| {
             let mut page = Page::of(n.vnfm().store().page::<PmJob>(after.as_ref(), limit)?, limit, |j| j.id);
-            page.entries.retain(|(_, j)| self.has(j.object_type));
+            page.entries.retain(|(_, j)| self.has(j.object_type) && by.has_as_own(n.vnfm().store(), Thing::PmJob(j.id)));
             Ok(page)
         };
         list(&s, &base, query, page, move |n, j: PmJob| Ok(convert::job(&j, subscription(n, j.id)?.as_ref(), &to))).await
@@ -232,8 +232,9 @@ impl Of {
         }
         let (pm, notify, made, told) = (s.pm.clone(), s.notify.clone(), job.clone(), callback.clone());
         s.domain(move |n| {
+            n.caller().own_made(n.vnfm().store(), made.id)?;
             pm.add_job(&made)?;
-            told.map_or(Ok(()), |told| notify.subscribe(told, n.caller().as_element()))
+            told.map_or(Ok(()), |told| notify.subscribe(told, n.caller().eyes()))
         })
         .await?;
         created(
@@ -279,10 +280,10 @@ impl Of {
 
     async fn thresholds(self, State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
         let query = Query::parse(&uri, &THRESHOLD)?;
-        let to = base.clone();
+        let (to, by) = (base.clone(), caller()?);
         let page = move |n: &Nfvo, after: Option<Uuid>, limit| {
             let mut page = Page::of(n.vnfm().store().page::<Threshold>(after.as_ref(), limit)?, limit, |t| t.id);
-            page.entries.retain(|(_, t)| self.has(t.object_type));
+            page.entries.retain(|(_, t)| self.has(t.object_type) && by.has_as_own(n.vnfm().store(), Thing::Threshold(t.id)));
             Ok(page)
         };
         list(&s, &base, query, page, move |n, t: Threshold| Ok(convert::threshold(&t, subscription(n, t.id)?.as_ref(), &to))).await
@@ -341,8 +342,9 @@ impl Of {
         }
         let (pm, notify, made, told) = (s.pm.clone(), s.notify.clone(), t.clone(), callback.clone());
         s.domain(move |n| {
+            n.caller().own_made(n.vnfm().store(), made.id)?;
             pm.add_threshold(&made)?;
-            told.map_or(Ok(()), |told| notify.subscribe(told, n.caller().as_element()))
+            told.map_or(Ok(()), |told| notify.subscribe(told, n.caller().eyes()))
         })
         .await?;
         let at = format!("{}/{}", convert::collection(self.threshold_source()), t.id);
@@ -354,6 +356,14 @@ impl Of {
         Ok(shown(&headers, t.revision, &convert::threshold(&t, told.as_ref(), &base)))
     }
 
+    const THINGS: Things = Things {
+        made: |source, n, id| Of::telling(source).made(source, n, id),
+        touch: |source, s, _, id, check| {
+            let of = Of::telling(source);
+            if source == of.job_source() { s.pm.touch_job(id, check) } else { s.pm.touch_threshold(id, check) }
+        },
+    };
+
     async fn modify(
         source: Source,
         s: Ctx,
@@ -362,7 +372,7 @@ impl Of {
         headers: HeaderMap,
         r: extract::Json<PmModifications>,
     ) -> Answer<Response> {
-        callback::modify(source, |source, n, id| Of::telling(source).made(source, n, id), s, base, id, headers, r).await
+        callback::modify(source, Of::THINGS, s, base, id, headers, r).await
     }
 
     async fn delete(self, source: Source, State(s): Ctx, Id(id): Id<Uuid>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
@@ -371,7 +381,8 @@ impl Of {
             self.made(source, n, id)?;
             let check = |revision| if_match(&headers, revision);
             if source == self.job_source() { pm.remove_job(id, check) } else { pm.remove_threshold(id, check) }?;
-            gone_already(notify.unsubscribe(source, id))
+            gone_already(notify.unsubscribe(source, id))?;
+            forget_made(n.vnfm().store(), id)
         };
         s.domain(remove).await?;
         Ok(StatusCode::NO_CONTENT)

@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     conditional::{etag, not_modified},
@@ -21,6 +22,7 @@ use super::{
     problem::{Answer, Problem},
     server::Peer,
 };
+use crate::model::error::{Fault, Result};
 
 impl<S: Send + Sync> FromRequestParts<S> for Base {
     type Rejection = Box<Problem>;
@@ -67,10 +69,43 @@ const USUAL: usize = 4096;
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        let mut bytes = Vec::with_capacity(USUAL);
-        let written = self.0.serialize(&mut serde_json::Serializer::new(&mut bytes));
-        json_answer(written.map(|()| bytes))
+        json_answer(written(&self.0))
     }
+}
+
+fn written(v: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(USUAL);
+    v.serialize(&mut serde_json::Serializer::new(&mut bytes)).map(|()| bytes)
+}
+
+/// Names a version of a resource by all that is shown of it: for one that is made of several records.
+pub fn digest(v: &impl Serialize) -> Result<u64> {
+    let bytes = written(v).map_err(|e| Fault::bug("a resource cannot be written as JSON").with_source(e))?;
+    Ok(short(&bytes))
+}
+
+fn short(bytes: &[u8]) -> u64 {
+    let whole: [u8; 32] = Sha256::digest(bytes).into();
+    let mut first = [0; 8];
+    first.copy_from_slice(&whole[..8]);
+    u64::from_be_bytes(first)
+}
+
+/// 200 with the resource, or 304; its ETag is made of all that is shown.
+pub fn shown_whole(headers: &HeaderMap, body: &impl Serialize) -> Response {
+    match written(body) {
+        Ok(bytes) => {
+            let tag = etag(short(&bytes));
+            tagged(headers, tag, || json_answer(Ok(bytes)))
+        }
+        failed => json_answer(failed),
+    }
+}
+
+fn tagged(headers: &HeaderMap, tag: HeaderValue, whole: impl FnOnce() -> Response) -> Response {
+    let mut r = if not_modified(headers, &tag) { StatusCode::NOT_MODIFIED.into_response() } else { whole() };
+    r.headers_mut().insert(ETAG, tag);
+    r
 }
 
 fn json_answer(written: serde_json::Result<Vec<u8>>) -> Response {
@@ -104,10 +139,7 @@ fn location(path: &str) -> Answer<HeaderValue> {
 
 /// 200 with the resource and its ETag, or 304.
 pub fn shown(headers: &HeaderMap, version: u64, body: &impl Serialize) -> Response {
-    let tag = etag(version);
-    let mut r = if not_modified(headers, &tag) { StatusCode::NOT_MODIFIED.into_response() } else { Json(body).into_response() };
-    r.headers_mut().insert(ETAG, tag);
-    r
+    tagged(headers, etag(version), || Json(body).into_response())
 }
 
 /// SOL013: what is optional and not offered is 404.

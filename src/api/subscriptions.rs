@@ -21,9 +21,10 @@ use super::{
     problem::Answer,
     respond::{NoQuery, created, shown},
     routes::Routes,
-    who::View,
+    who::{View, caller},
 };
 use crate::{
+    access::manage::Thing,
     model::{
         access::{Action, Permission, Resource},
         error::{Fault, Result},
@@ -31,6 +32,7 @@ use crate::{
         subscription::{Auth, Filter, Source, Subscription},
         vnf::ELEMENT_MANAGER,
     },
+    nfvo::Nfvo,
     notify::Notifier,
     sol::{
         shape::{SUBSCRIPTION, SUBSCRIPTION_WITH_VERBOSITY, Shape},
@@ -83,9 +85,10 @@ impl Of {
     async fn all(self, State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
         let query = Query::parse(&uri, self.shape())?;
         let (notify, to) = (s.notify.clone(), base.clone());
-        let page = move |_: &_, after: Option<Uuid>, limit| {
+        let by = caller()?;
+        let page = move |n: &Nfvo, after: Option<Uuid>, limit| {
             let mut page = Page::of(notify.page(after, limit)?, limit, |s| s.id);
-            page.entries.retain(|(_, s)| s.source == self.source);
+            page.entries.retain(|(_, s)| s.source == self.source && by.has_as_own(n.vnfm().store(), Thing::Subscription(s.id)));
             Ok(page)
         };
         list(&s, &base, query, page, move |_, s| info(&s, &to)).await
@@ -93,7 +96,7 @@ impl Of {
 
     async fn create(self, s: &Services, base: &Base, asked: Subscription) -> Answer<Response> {
         let (notify, like) = (s.notify.clone(), asked.clone());
-        if let Some(same) = s.domain(move |n| notify.same(&like, n.caller().as_element().as_ref())).await? {
+        if let Some(same) = s.domain(move |n| notify.same(&like, &n.caller().eyes())).await? {
             let mut r = StatusCode::SEE_OTHER.into_response();
             // Whole: clients that follow it do so by this alone.
             let at = HeaderValue::try_from(format!("{}{}/{}", base.0, collection(same.source), same.id))
@@ -103,7 +106,7 @@ impl Of {
         }
         s.notify.probe(&asked).await?;
         let (notify, made) = (s.notify.clone(), asked.clone());
-        s.domain(move |n| notify.subscribe(made, n.caller().as_element())).await?;
+        s.domain(move |n| notify.subscribe(made, n.caller().eyes())).await?;
         created(&format!("{}/{}", collection(self.source), asked.id), ONLY, &info(&asked, base)?)
     }
 

@@ -17,13 +17,22 @@ use crate::{
 impl Engine {
     /// Runs what failed again; what is done stays done.
     pub fn retry(&self, id: OpId) -> Result<Operation> {
+        self.forward(id, Trigger::Retry)
+    }
+
+    /// The same, asked for as SOL005's `continue`: a retry takes nothing back that is done.
+    pub fn go_on(&self, id: OpId) -> Result<Operation> {
+        self.forward(id, Trigger::Continue)
+    }
+
+    fn forward(&self, id: OpId, trigger: Trigger) -> Result<Operation> {
         let before: Operation = self.store.require(&id)?;
         self.check_quiet(&before)?;
         check_format(&before)?;
         if before.steps == 0 && before.state.phase() == Phase::Stuck {
             self.runner.replan(&before)?;
         }
-        let op = self.turn(id, Trigger::Retry)?;
+        let op = self.turn(id, trigger)?;
         self.resume(op.clone())?;
         Ok(op)
     }
@@ -152,6 +161,7 @@ impl Engine {
     /// retry may take as done.
     fn turn(&self, id: OpId, trigger: Trigger) -> Result<Operation> {
         let now = self.clock.now();
+        let forward = matches!(trigger, Trigger::Retry | Trigger::Continue);
         self.settle_journal()?;
         let logs = self.store.list_under::<StepLog>(&id)?;
         // A guest may have gone off since it was started: what changes a state is ensured again.
@@ -163,11 +173,11 @@ impl Engine {
             op.apply(trigger, now)?;
             op.attempt += 1;
             op.cancel = None;
-            if trigger == Trigger::Retry {
+            if forward {
                 op.error = None;
             }
             for log in &logs {
-                let keep = trigger == Trigger::Retry && log.state == StepState::Done && !again.contains(&log.index);
+                let keep = forward && log.state == StepState::Done && !again.contains(&log.index);
                 if !keep {
                     tx.delete::<StepLog>(&(log.op, log.index))?;
                 }

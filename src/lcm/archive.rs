@@ -10,6 +10,7 @@ use crate::{
         id::OpId,
         op::{Operation, Phase},
         own::Errand,
+        parts::OpParts,
         step::{PlanStep, StepLog},
     },
     store::Store,
@@ -40,5 +41,6 @@ pub fn archive(store: &Store) -> Result<usize> {
     store.move_to_history::<AbroadErrand>(&logs)?;
     let ids: Vec<OpId> = over.iter().map(|o| o.id).collect();
     store.move_to_history::<GrantAsk>(&ids)?;
+    store.move_to_history::<OpParts>(&ids)?;
     store.move_to_history::<Operation>(&ids)
 }

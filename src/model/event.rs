@@ -45,6 +45,47 @@ pub enum News {
         kinds: Vec<ResourceKind>,
     },
     Capacity(CapacityNews),
+    /// An operation of a service's member that is no part of one of the service entered a state.
+    Part(PartNews),
+}
+
+/// A service as it is touched by an operation of its member (SOL005 6.5.2.9).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartNews {
+    pub ns: NsId,
+    pub vnf: VnfId,
+    pub op: OpId,
+    pub kind: OpKind,
+    pub state: VnfOpState,
+    /// The operation's own count of its states.
+    pub sequence: u32,
+    pub error: Option<FaultRecord>,
+}
+
+impl PartNews {
+    /// `nsComponentType`: there are no nested services, and PNFs have no operations.
+    pub const KIND: &'static str = "VNF";
+
+    /// Whether it is told: its begin, and its end.
+    pub fn is_told(state: VnfOpState) -> bool {
+        match state {
+            VnfOpState::Processing | VnfOpState::Completed | VnfOpState::Failed | VnfOpState::RolledBack => true,
+            VnfOpState::Starting | VnfOpState::FailedTemp | VnfOpState::RollingBack => false,
+        }
+    }
+    /// `LcmOpNameForChangeNotificationType`.
+    pub fn operation(&self) -> SmolStr {
+        smol_str::format_smolstr!("{}_{}", Self::KIND, self.kind.name())
+    }
+    /// `LcmOpOccStatusForChangeNotificationType`.
+    pub fn status(&self) -> &'static str {
+        match self.state {
+            VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack => "START",
+            VnfOpState::Completed => "COMPLETED",
+            VnfOpState::Failed | VnfOpState::FailedTemp => "FAILED",
+            VnfOpState::RolledBack => "ROLLED_BACK",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,10 +141,10 @@ pub struct About {
     pub product: SmolStr,
     pub software_version: SmolStr,
     pub descriptor_version: SmolStr,
-    /// VNFDs that an NSD names.
+    /// VNFDs that an NSD names; of an NSD itself also the packages that have them, by their ids.
     pub vnfds: Vec<SmolStr>,
     pub invariant: SmolStr,
-    /// Which VNFMs a package is for; the accounts of a VNF's element managers.
+    /// Which VNFMs a package is for; the accounts of a VNF's element managers, and of the central NFVO that owns it.
     pub managers: Vec<SmolStr>,
     pub operational: Option<Operational>,
     pub in_use: bool,
@@ -146,6 +187,7 @@ impl Event {
             | News::Pnfd(..)
             | News::AlarmsRebuilt
             | News::Capacity(_)
+            | News::Part(_)
             | News::Room { .. } => None,
         }
     }
@@ -169,6 +211,7 @@ impl Event {
             News::Indicator(IndicatorNews::Supported { vnf, .. }) => format!("indicators {vnf} {}", self.sequence),
             News::Capacity(n) => format!("capacity threshold {} {}", n.threshold, n.crossing.number),
             News::Room { grant, .. } => format!("room for {grant} {}", self.sequence),
+            News::Part(p) => format!("part {} of {} {} {}", p.op, p.ns, p.state.name(), p.sequence),
             News::AlarmsRebuilt => format!("alarms rebuilt {}", self.sequence),
         }
     }

@@ -34,6 +34,7 @@ pub mod order;
 pub mod own;
 pub mod package;
 pub mod param;
+pub mod parts;
 pub mod place;
 pub mod pm;
 pub mod pnfd;

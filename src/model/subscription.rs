@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::{
     alarm::{self, Alarm, Object},
-    event::{About, CatalogueNews, Event, News},
-    id::ProjectId,
+    event::{About, CatalogueNews, Event, News, PartNews},
+    id::{ProjectId, VnfId},
     indicator::IndicatorNews,
     op::{OpState, Target},
     package::Operational,
@@ -92,8 +92,8 @@ pub enum Sort {
     Onboarded,
     Failed,
     Changed,
-    /// Known to the standard, never sent here (parts of an NS).
-    Other,
+    /// An operation of a part of a service, outside of the service's own (SOL005 6.5.2.9).
+    Part,
     Alarm,
     AlarmCleared,
     AlarmsRebuilt,
@@ -142,11 +142,32 @@ pub struct ElementListener {
     pub account: SmolStr,
 }
 
-impl ElementListener {
-    /// It is told of what happened to a VNF while that was in its charge.
-    pub fn hears(&self, e: &Event) -> bool {
-        e.vnf().is_none() || e.about.managers.contains(&self.account)
+/// Whose eyes a subscription sees with: of its project not all is there for an element manager, or for a central NFVO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Eyes {
+    Project,
+    Element(SmolStr),
+    Nfvo(SmolStr),
+}
+
+impl Eyes {
+    /// They are told of what happened to a VNF while that was in their charge, or their own; an NFVO of members of services too.
+    pub fn hear(&self, e: &Event, in_service: impl Fn(VnfId) -> bool) -> bool {
+        let Some(vnf) = e.vnf() else { return true };
+        match self {
+            Eyes::Project => true,
+            Eyes::Element(account) => e.about.managers.contains(account),
+            Eyes::Nfvo(account) => e.about.managers.contains(account) || in_service(vnf),
+        }
     }
+}
+
+/// Made by a central NFVO: a subscription, a PM job or a threshold. It is there for no other, and hears of that NFVO's own VNFs and
+/// of members of services only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NfvoMade {
+    pub id: Uuid,
+    pub account: SmolStr,
 }
 
 /// How far a subscriber has got.
@@ -203,6 +224,22 @@ pub struct Filter {
     /// A criterion that nothing here can satisfy was given (a PNF's, say).
     pub never: bool,
     pub alarms: AlarmFilter,
+    pub parts: PartFilter,
+}
+
+/// What only news of a service's parts have, in the standard's words.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PartFilter {
+    pub kinds: Vec<SmolStr>,
+    pub operations: Vec<SmolStr>,
+    pub states: Vec<SmolStr>,
+}
+
+impl PartFilter {
+    fn wants(&self, p: &PartNews) -> bool {
+        let asks = |all: &[SmolStr], is: &str| all.is_empty() || all.iter().any(|w| w == is);
+        asks(&self.kinds, PartNews::KIND) && asks(&self.operations, &p.operation()) && asks(&self.states, p.status())
+    }
 }
 
 /// What only alarms have, in the standard's words.
@@ -252,6 +289,7 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
     match (source.second(), news) {
         (Source::VnfLcm, News::Op(o)) => matches!(o.target, Target::Vnf(_)).then_some(Sort::Operation),
         (Source::NsLcm, News::Op(o)) => matches!(o.target, Target::Ns(_)).then_some(Sort::Operation),
+        (Source::NsLcm, News::Part(_)) => Some(Sort::Part),
         (Source::VnfLcm, News::VnfMade(_)) | (Source::NsLcm, News::NsMade(_)) => Some(Sort::Made),
         (Source::VnfLcm, News::VnfGone(_)) | (Source::NsLcm, News::NsGone(_)) => Some(Sort::Gone),
         (Source::Nsd, News::Nsd(_, change)) => Some(match change {
@@ -326,7 +364,8 @@ pub fn sort(source: Source, news: &News) -> Option<Sort> {
             | News::Performance(_)
             | News::Indicator(_)
             | News::Room { .. }
-            | News::Capacity(_),
+            | News::Capacity(_)
+            | News::Part(_),
         ) => None,
     }
 }
@@ -367,6 +406,7 @@ impl Filter {
                 asks(&self.states, &SmolStr::new_static(state))
             }
             News::VnfMade(_) | News::VnfGone(_) | News::NsMade(_) | News::NsGone(_) | News::Performance(_) | News::Capacity(_) => true,
+            News::Part(part) => self.parts.wants(part),
             News::AlarmRaised(alarm) | News::AlarmCleared(alarm) => self.alarms.wants(alarm),
             News::Indicator(IndicatorNews::Value { id, .. }) => asks(&self.operations, id),
             News::Indicator(IndicatorNews::Supported { ids, .. }) => {
@@ -410,7 +450,7 @@ mod tests {
     use super::*;
     use crate::model::{
         event::OpNews,
-        id::{OpId, VnfId},
+        id::OpId,
         op::{OpKind, VnfOpState},
     };
 

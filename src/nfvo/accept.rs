@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::{
     Nfvo,
+    acts::put_ns_parts,
     plan::{self, MemberPlan, NsAsk, NsPlan, members_of},
 };
 use crate::{
@@ -21,9 +22,10 @@ use crate::{
         id::{NfpId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SegmentId, VnfId, VnfPkgId},
         ns::{NsInstance, NsPnf},
         nsd::{Member, Nsd},
-        op::{CancelMode, OpKind, OpState, Operation, Phase, Target, Trigger, VnfOpState},
+        op::{OpKind, Operation, Target, Trigger},
         package::{NsDescriptor, Onboarding, Operational, PnfDescriptor, VnfPackage},
         param::Params,
+        parts::OpParts,
         segment::Segment,
         step::{NsStep, PlanStep, Step},
         tree::tree,
@@ -33,7 +35,7 @@ use crate::{
     vim::network::Stations,
     vnfm::{
         abroad,
-        accept::{CreateVnf, put_plan, retrying, use_package},
+        accept::{CreateVnf, put_parts, put_plan, retrying, use_package},
         coordinate::coordinated,
         grant::{Snapshot, check_quota, claim_facts, judged},
         plan::{Fabric, VnfPlan, fresh_uuid, terminate as plan_vnf_terminate},
@@ -319,6 +321,7 @@ impl Nfvo {
             put_births(tx, &children, &p.members)?;
             segments.iter().try_for_each(|s| tx.put(s))?;
             p.chains.iter().try_for_each(|c| tx.put(c))?;
+            put_ns_parts(tx, op.id, &now, &p.steps)?;
             p.steps.iter().try_for_each(|s| tx.put(s))?;
             tx.put(&now)?;
             tx.put(&op)
@@ -382,6 +385,7 @@ impl Nfvo {
             op.steps = steps.len() as u32;
             now.op = Some(op_id);
             now.revision += 1;
+            put_ns_parts(tx, op_id, &now, &steps)?;
             tx.put(&now)?;
             steps.iter().try_for_each(|s| tx.put(s))?;
             tx.put(&op)?;
@@ -401,60 +405,6 @@ impl Nfvo {
             (*vnf, child)
         };
         members.iter().map(death).collect()
-    }
-
-    /// What a client asks of an operation; parts of a service's operation are moved by it alone.
-    pub fn retry(&self, id: OpId) -> Result<Operation> {
-        self.check_top(id)?;
-        self.check_whole(id)?;
-        self.vnfm.check_pf(id)?;
-        self.vnfm.engine()?.retry(id)
-    }
-    pub fn rollback(&self, id: OpId) -> Result<Operation> {
-        self.check_top(id)?;
-        self.vnfm.check_pf(id)?;
-        self.vnfm.engine()?.rollback(id)
-    }
-    pub fn fail(&self, id: OpId) -> Result<Operation> {
-        self.check_top(id)?;
-        self.vnfm.engine()?.fail(id)
-    }
-    pub fn cancel(&self, id: OpId, mode: CancelMode) -> Result<Operation> {
-        self.check_top(id)?;
-        self.vnfm.engine()?.cancel(id, mode)
-    }
-
-    /// A rollback that broke has taken members away: going forward again would end in a service
-    /// without them.
-    fn check_whole(&self, id: OpId) -> Result<()> {
-        let store = self.vnfm.store();
-        let mut gone = Vec::new();
-        for s in store.list_under::<PlanStep>(&id)? {
-            let Step::Ns(NsStep::Instantiate { vnf, op, undo_op }) = s.step else { continue };
-            let rolled_back = store.get::<Operation>(&op)?.is_some_and(|o| o.state == OpState::Vnf(VnfOpState::RolledBack));
-            if rolled_back || store.get::<Operation>(&undo_op)?.is_some() {
-                gone.push(format!("VNF {vnf}"));
-            }
-        }
-        if gone.is_empty() {
-            return Ok(());
-        }
-        Err(Fault::conflict(format!(
-            "operation {id} cannot be retried: its rollback has taken VNFs away; roll it back again, or mark it as failed and terminate"
-        ))
-        .with_reasons(gone))
-    }
-
-    fn check_top(&self, id: OpId) -> Result<()> {
-        let op = crate::lcm::timeline::find_operation(self.vnfm.store(), id)?;
-        match op.parent {
-            // It may be in the history by now, where nothing moves any more.
-            None if op.state.phase() == Phase::Over => {
-                Err(Fault::conflict(format!("operation {id} is {}: it is over, and nothing can be asked of it", op.state.name())))
-            }
-            None => Ok(()),
-            Some(parent) => Err(Fault::conflict(format!("operation {id} is a part of operation {parent}: act on that one"))),
-        }
     }
 }
 
@@ -513,6 +463,7 @@ pub(super) fn put_deaths(tx: &mut Tx<'_>, deaths: &[(VnfId, Operation)], stoppin
                 coordinated(package.as_ref(), &body.flavour, OpKind::Terminate, plan)
             }
         };
+        put_parts(tx, &OpParts::of_vnf(death.id, body))?;
         let child = Operation { steps: plan.len() as u32, ..death.clone() };
         inst.op = Some(child.id);
         tx.put(&inst)?;

@@ -6,7 +6,7 @@
 
 use tracing::info;
 
-use super::{Nfvo, again::check_free_for};
+use super::{Nfvo, acts::put_ns_parts, again::check_free_for};
 use crate::{
     model::{
         error::{Fault, Result},
@@ -158,6 +158,7 @@ impl Nfvo {
             steps.iter().try_for_each(|s| tx.put(s))?;
             service.op = (!steps.is_empty()).then_some(op.id);
             service.revision += 1;
+            put_ns_parts(tx, op.id, &service, &steps)?;
             tx.put(&service)?;
             tx.put(&op)
         })?;

@@ -47,6 +47,18 @@ impl Nfvo {
         self.vnfm.store.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no capacity threshold {id}")))
     }
 
+    /// Another revision, which is given back, for what is told by its callback; `check` sees the one that there is.
+    pub fn touch_capacity_threshold(&self, id: Uuid, check: impl Fn(u64) -> Result<()>) -> Result<u64> {
+        self.vnfm.store.write(Durability::Barrier, |tx| {
+            let t = tx.get::<CapacityThreshold>(&id)?;
+            let mut t = t.ok_or_else(|| Fault::not_found(format!("there is no capacity threshold {id}")))?;
+            check(t.revision)?;
+            t.revision += 1;
+            tx.put(&t)?;
+            Ok(t.revision)
+        })
+    }
+
     /// `check` sees the revision that there is.
     pub fn remove_capacity_threshold(&self, id: Uuid, check: impl Fn(u64) -> Result<()>) -> Result<()> {
         self.vnfm.store.write(Durability::Barrier, |tx| {

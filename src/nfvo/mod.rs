@@ -7,6 +7,7 @@
 //! * `way`       pure: what a change of running chains means
 //! * `goal`      pure: which VNFs come and go when a service is scaled
 //! * `accept`    takes a request: plan, capacity of all members together, one transaction
+//! * `acts`      what a client asks of an operation that was taken: retry, rollback, fail, cancel
 //! * `preview`   the same for packages that are not onboarded: dry runs only
 //! * `alter`, `scale`  the same for its members' scaling and healing, and for its own scaling
 //! * `reroute`   takes a request to change chains
@@ -23,6 +24,7 @@
 //! Owns `Nfvo`. Never: HTTP, guests.
 
 pub mod accept;
+mod acts;
 pub mod again;
 pub mod alter;
 mod back;

@@ -9,6 +9,7 @@ use tracing::info;
 
 use super::{
     Nfvo,
+    acts::put_ns_parts,
     way::{PathChange, Rerouted, Running, plan},
 };
 use crate::{
@@ -67,6 +68,7 @@ impl Nfvo {
                 now.op = Some(op_id);
             }
             now.revision += 1;
+            put_ns_parts(tx, op_id, &now, &steps)?;
             steps.iter().try_for_each(|s| tx.put(s))?;
             tx.put(&now)?;
             tx.put(&op)

@@ -16,6 +16,7 @@ use tracing::info;
 use super::{
     Nfvo,
     accept::{put_births, put_deaths},
+    acts::put_ns_parts,
     again::check_free_for,
     goal::{Goal, NsScaleTo, There, goal},
     plan::{MemberPlan, NsAsk, plan_member, start_order, terminate},
@@ -248,6 +249,7 @@ impl Nfvo {
             now.members.order_by_key(|m| plan.ranks.iter().position(|r| *r == m.profile));
             now.op = (!plan.steps.is_empty()).then_some(op.id);
             now.revision += 1;
+            put_ns_parts(tx, op.id, &now, &plan.steps)?;
             tx.put(&now)?;
             tx.put(&op)
         })?;

@@ -2,9 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
-
-use super::{Inner, client::Caller, lock, outbox::Next};
+use super::{Inner, Poke, client::Caller, lock, outbox::Next};
 use crate::model::{
     error::{Fault, Result},
     event::Event,
@@ -27,12 +25,15 @@ pub async fn run(inner: Arc<Inner>, s: Subscription, mut caller: Caller) {
     let poke = lock(&inner.poke).get(&s.id).cloned().unwrap_or_default();
     let mut newest = inner.newest.subscribe();
     loop {
+        if poke.revives() {
+            revive(&inner, &s, &mut caller).await;
+        }
         newest.borrow_and_update();
         match round(&inner, &s, &mut caller, &poke).await {
             Ok(true) => {}
             Ok(false) => tokio::select! {
                 changed = newest.changed() => if changed.is_err() { return },
-                () = poke.notified() => revive(&inner, &s, &mut caller).await,
+                () = poke.call.notified() => {}
             },
             Err(fault) => {
                 tracing::error!(subscription = %s.id, "notifications stay where they are for now: {fault:?}");
@@ -43,7 +44,7 @@ pub async fn run(inner: Arc<Inner>, s: Subscription, mut caller: Caller) {
 }
 
 /// Looks at the next events and delivers those that are wanted; says whether there may be more.
-async fn round(inner: &Arc<Inner>, s: &Arc<Subscription>, caller: &mut Caller, poke: &Notify) -> Result<bool> {
+async fn round(inner: &Arc<Inner>, s: &Arc<Subscription>, caller: &mut Caller, poke: &Poke) -> Result<bool> {
     let me = s.clone();
     let Next { events, seen, more } = on(inner, move |i| i.next(&me)).await?;
     let id = s.id;
@@ -56,7 +57,7 @@ async fn round(inner: &Arc<Inner>, s: &Arc<Subscription>, caller: &mut Caller, p
     Ok(more)
 }
 
-async fn deliver(inner: &Arc<Inner>, s: &Arc<Subscription>, caller: &mut Caller, poke: &Notify, event: Event) -> Result<()> {
+async fn deliver(inner: &Arc<Inner>, s: &Arc<Subscription>, caller: &mut Caller, poke: &Poke, event: Event) -> Result<()> {
     let (id, sequence) = (s.id, event.sequence);
     // Dropped meanwhile, because the outbox was full, it is no longer asked for.
     while inner.done(id) < sequence {
@@ -75,7 +76,10 @@ async fn deliver(inner: &Arc<Inner>, s: &Arc<Subscription>, caller: &mut Caller,
         }
         tokio::select! {
             () = tokio::time::sleep(pause(inner, attempts)) => {}
-            () = poke.notified() => {}
+            () = poke.call.notified() => {}
+        }
+        if poke.revives() {
+            revive(inner, s, caller).await;
         }
     }
     Ok(())

@@ -28,12 +28,14 @@ pub mod web;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use rustls::ClientConfig;
-use smol_str::SmolStr;
 use tokio::{
     runtime::Handle,
     sync::{Notify, watch},
@@ -46,7 +48,7 @@ use crate::{
     model::{
         error::{Fault, Result},
         event::Event,
-        subscription::{Auth, DeadLetter, ElementListener, Progress, Source, Subscription},
+        subscription::{Auth, DeadLetter, Eyes, Progress, Source, Subscription},
         time::Clock,
     },
     store::{Store, Table},
@@ -104,7 +106,21 @@ struct Inner {
     newest: watch::Sender<u64>,
     progress: Mutex<HashMap<Uuid, Progress>>,
     /// Pokes a subscriber's task out of its pause.
-    poke: Mutex<HashMap<Uuid, Arc<Notify>>>,
+    poke: Mutex<HashMap<Uuid, Arc<Poke>>>,
+}
+
+/// A wake-up call, and what for: whoever takes the call in a pause between two tries goes on with that event first.
+#[derive(Default)]
+struct Poke {
+    call: Notify,
+    /// Dead letters are to be sent once more.
+    revive: AtomicBool,
+}
+
+impl Poke {
+    fn revives(&self) -> bool {
+        self.revive.swap(false, Ordering::AcqRel)
+    }
 }
 
 /// A subscriber as operators see it.
@@ -143,7 +159,7 @@ impl Notifier {
     fn spawn(&self, s: Subscription) -> Result<()> {
         let id = s.id;
         let caller = self.inner.caller(&s)?;
-        lock(&self.inner.poke).insert(id, Arc::new(Notify::new()));
+        lock(&self.inner.poke).insert(id, Arc::default());
         let handle = self.runtime.spawn(deliver::run(self.inner.clone(), s, caller));
         lock(&self.tasks).insert(id, Task { handle });
         Ok(())
@@ -176,22 +192,22 @@ impl Notifier {
         self.inner.store.sealer().seal(id.as_bytes(), secret.as_bytes())
     }
 
-    /// The same subscription, if there is one: same API, callback, filter, verbosity and element manager.
-    pub fn same(&self, s: &Subscription, element: Option<&SmolStr>) -> Result<Option<Subscription>> {
+    /// The same subscription, if there is one: same API, callback, filter, verbosity and eyes.
+    pub fn same(&self, s: &Subscription, eyes: &Eyes) -> Result<Option<Subscription>> {
         for o in self.inner.store.list::<Subscription>()? {
             let alike = (o.source, o.project, o.every_project, &o.callback, &o.filter, o.short)
                 == (s.source, s.project, s.every_project, &s.callback, &s.filter, s.short);
-            // What tells an element manager of its charge is not what tells anybody else.
-            if alike && self.element_of(o.id)?.as_ref() == element {
+            // What tells an element manager of its charge, or an NFVO of its own, is not what tells anybody else.
+            if alike && self.eyes_of(o.id)? == *eyes {
                 return Ok(Some(o));
             }
         }
         Ok(None)
     }
 
-    /// From here on `s` hears of what happens; made by an element manager, of what is in its charge.
-    pub fn subscribe(&self, s: Subscription, element: Option<SmolStr>) -> Result<()> {
-        let progress = outbox::add(&self.inner.store, &s, element)?;
+    /// From here on `s` hears of what happens, as far as these eyes see.
+    pub fn subscribe(&self, s: Subscription, eyes: Eyes) -> Result<()> {
+        let progress = outbox::add(&self.inner.store, &s, eyes)?;
         lock(&self.inner.progress).insert(s.id, progress);
         self.spawn(s)
     }
@@ -212,9 +228,9 @@ impl Notifier {
         if found.source == source { Ok(found) } else { Err(Fault::not_found(format!("there is no subscription {id}"))) }
     }
 
-    /// The element manager that made it.
-    pub fn element_of(&self, id: Uuid) -> Result<Option<SmolStr>> {
-        Ok(self.inner.store.get::<ElementListener>(&id)?.map(|l| l.account))
+    /// What of its project it sees.
+    pub fn eyes_of(&self, id: Uuid) -> Result<Eyes> {
+        self.inner.eyes_of(id)
     }
 
     /// Of whichever API.
@@ -247,7 +263,8 @@ impl Notifier {
         self.any(id)?;
         let dead = self.inner.store.list_under::<DeadLetter>(&id)?.len();
         if let Some(p) = lock(&self.inner.poke).get(&id) {
-            p.notify_one();
+            p.revive.store(true, Ordering::Release);
+            p.call.notify_one();
         }
         Ok(dead)
     }

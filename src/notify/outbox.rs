@@ -2,7 +2,6 @@
 //! synchronous code; every write here may be lost in a crash but for a subscription itself, for then
 //! notifications come once more.
 
-use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::{Inner, lock};
@@ -10,7 +9,8 @@ use crate::{
     model::{
         error::Result,
         event::Event,
-        subscription::{DeadLetter, ElementListener, EventCount, Progress, Subscription},
+        subscription::{DeadLetter, ElementListener, EventCount, Eyes, NfvoMade, Progress, Subscription},
+        vnf::VnfInstance,
     },
     store::{Durability, Store, Table},
 };
@@ -23,13 +23,16 @@ const SWEEP: usize = 256;
 const MOST_DEAD: usize = 1000;
 
 /// A new subscriber hears of what comes after the newest event.
-pub fn add(store: &Store, s: &Subscription, element: Option<SmolStr>) -> Result<Progress> {
-    let listener = element.map(|account| ElementListener { subscription: s.id, account });
+pub fn add(store: &Store, s: &Subscription, eyes: Eyes) -> Result<Progress> {
     store.write(Durability::Barrier, |tx| {
         let done = tx.get::<EventCount>(&EventCount::KEY)?.unwrap_or_default().last;
         let progress = Progress { subscription: s.id, done, attempts: 0, why: String::new(), lost: 0 };
         tx.put_new(s)?;
-        listener.iter().try_for_each(|l| tx.put(l))?;
+        match &eyes {
+            Eyes::Project => {}
+            Eyes::Element(account) => tx.put(&ElementListener { subscription: s.id, account: account.clone() })?,
+            Eyes::Nfvo(account) => tx.put(&NfvoMade { id: s.id, account: account.clone() })?,
+        }
         tx.put(&progress)?;
         Ok(progress)
     })
@@ -41,6 +44,7 @@ pub fn remove(store: &Store, id: Uuid) -> Result<()> {
         tx.delete::<Subscription>(&id)?;
         tx.delete::<Progress>(&id)?;
         tx.delete::<ElementListener>(&id)?;
+        tx.delete::<NfvoMade>(&id)?;
         dead.iter().try_for_each(|k| tx.delete::<DeadLetter>(k).map(|_| ()))
     })
 }
@@ -82,9 +86,17 @@ impl Inner {
                 e.at = self.store.get::<Event>(&e.sequence)?.and_then(|e| e.at).or(Some(now));
             }
         }
-        let by = self.store.get::<ElementListener>(&s.id)?;
-        all.retain(|e| s.wants(e) && by.as_ref().is_none_or(|by| by.hears(e)));
+        let eyes = self.eyes_of(s.id)?;
+        let in_service = |vnf| self.store.get::<VnfInstance>(&vnf).is_ok_and(|v| v.is_some_and(|v| v.ns.is_some()));
+        all.retain(|e| s.wants(e) && eyes.hear(e, in_service));
         Ok(Next { events: all, seen, more })
+    }
+
+    pub fn eyes_of(&self, id: Uuid) -> Result<Eyes> {
+        if let Some(l) = self.store.get::<ElementListener>(&id)? {
+            return Ok(Eyes::Element(l.account));
+        }
+        Ok(self.store.get::<NfvoMade>(&id)?.map_or(Eyes::Project, |m| Eyes::Nfvo(m.account)))
     }
 
     pub fn done(&self, id: Uuid) -> u64 {

@@ -167,6 +167,27 @@ impl Collector {
         self.changed()
     }
 
+    /// Another revision, which is given back, for what its callback says; `check` sees the one that there is.
+    pub fn touch_job(&self, id: Uuid, check: impl Fn(u64) -> Result<()>) -> Result<u64> {
+        self.store.write(Durability::Barrier, |tx| {
+            let job = tx.get::<PmJob>(&id)?.ok_or_else(|| Fault::not_found(format!("there is no PM job {id}")))?;
+            check(job.revision)?;
+            let revision = job.revision + 1;
+            tx.put(&PmJob { revision, ..job })?;
+            Ok(revision)
+        })
+    }
+
+    pub fn touch_threshold(&self, id: Uuid, check: impl Fn(u64) -> Result<()>) -> Result<u64> {
+        self.store.write(Durability::Barrier, |tx| {
+            let t = tx.get::<Threshold>(&id)?.ok_or_else(|| Fault::not_found(format!("there is no threshold {id}")))?;
+            check(t.revision)?;
+            let revision = t.revision + 1;
+            tx.put(&Threshold { revision, ..t })?;
+            Ok(revision)
+        })
+    }
+
     fn run(&self) {
         let mut courses: BTreeMap<(bool, Uuid), Course> = BTreeMap::new();
         loop {
@@ -345,7 +366,10 @@ impl Collector {
             let Some(group) = groups.get(g) else { continue };
             if t.look(group.part.clone(), v, self.clock.now()) {
                 // Each crossing is news of its own.
-                self.store.write(Durability::Barrier, |tx| if tx.exists::<Threshold>(&id)? { tx.put(&t) } else { Ok(()) })?;
+                self.store.write(Durability::Barrier, |tx| match tx.get::<Threshold>(&id)? {
+                    Some(now) => tx.put(&Threshold { revision: now.revision, ..t.clone() }),
+                    None => Ok(()),
+                })?;
             }
         }
         Ok(false)

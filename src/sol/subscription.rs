@@ -174,9 +174,10 @@ pub struct NsLcmFilter {
     pub operation_types: Vec<NsLcmOpType>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operation_states: Vec<NsLcmOperationState>,
-    /// These four look at `NsChangeNotification` alone.
+    /// Looks at `NsLcmCapacityShortageNotification` alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub affected_ns_instance_ids: Vec<Identifier>,
+    /// These three look at `NsChangeNotification` alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ns_component_types: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

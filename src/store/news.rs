@@ -12,7 +12,7 @@ use crate::model::{
     alarm::{Alarm, AlarmList, Object},
     capacity::{CapacityCrossing, CapacityNews, CapacityThreshold},
     error::Result,
-    event::{About, CatalogueNews, Event, News, OpNews},
+    event::{About, CatalogueNews, Event, News, OpNews, PartNews},
     grant::Wanting,
     id::{NsId, ProjectId, VnfId},
     indicator::{IndicatorNews, VnfIndicators},
@@ -57,9 +57,10 @@ pub(super) fn of_operation(before: Option<&Operation>, after: Option<&Operation>
     if before.is_some_and(|b| b.state == now.state && b.sequence == now.sequence) {
         return Ok(Vec::new());
     }
+    let vnf = if let Target::Vnf(id) = now.target { tx.get::<VnfInstance>(&id)? } else { None };
     let about = match now.target {
         Target::Pf(_) => return Ok(Vec::new()),
-        Target::Vnf(id) => tx.get::<VnfInstance>(&id)?.map(|v| of_vnf(&v)).unwrap_or(About { id: id.0, ..About::default() }),
+        Target::Vnf(id) => vnf.as_ref().map(of_vnf).unwrap_or(About { id: id.0, ..About::default() }),
         Target::Ns(id) => match tx.get::<NsInstance>(&id)? {
             Some(ns) => of_ns(&ns, tx)?,
             None => About { id: id.0, ..About::default() },
@@ -79,11 +80,38 @@ pub(super) fn of_operation(before: Option<&Operation>, after: Option<&Operation>
         }),
         about: about.clone(),
     };
-    Ok(match (before, now.state) {
+    let mut told = match (before, now.state) {
         // Granted in the transaction that accepted it: it was STARTING for that long (SOL003 5.6.2.2).
         (None, OpState::Vnf(VnfOpState::Processing)) => vec![entered(OpState::Vnf(VnfOpState::Starting)), entered(now.state)],
         (_, state) => vec![entered(state)],
-    })
+    };
+    told.extend(of_part(before, now, vnf.as_ref(), tx)?);
+    Ok(told)
+}
+
+/// An operation of a service's member that is none of the service's own touches the service (SOL005 6.5.2.9): its begin and its
+/// end are told.
+fn of_part(before: Option<&Operation>, now: &Operation, vnf: Option<&VnfInstance>, tx: &Tx<'_>) -> Result<Vec<Told>> {
+    let (OpState::Vnf(state), Some((vnf, ns)), None) = (now.state, vnf.and_then(|v| Some((v.id, v.ns?))), now.parent) else {
+        return Ok(Vec::new());
+    };
+    let states: &[VnfOpState] = match (before, state) {
+        // Over in the transaction that took it.
+        (None, VnfOpState::Completed) => &[VnfOpState::Processing, VnfOpState::Completed],
+        // It has begun already, and is tried again.
+        (Some(_), VnfOpState::Processing) if now.attempt > 0 => &[],
+        (_, state) if PartNews::is_told(state) => &[state],
+        (_, _) => &[],
+    };
+    let Some(service) = tx.get::<NsInstance>(&ns)?.filter(|_| !states.is_empty()) else { return Ok(Vec::new()) };
+    let about = of_ns(&service, tx)?;
+    let told = |state: &VnfOpState| Told {
+        project: now.project,
+        at: Some(now.state_entered),
+        news: News::Part(PartNews { ns, vnf, op: now.id, kind: now.kind, state: *state, sequence: now.sequence, error: now.error.clone() }),
+        about: about.clone(),
+    };
+    Ok(states.iter().map(told).collect())
 }
 
 pub(super) fn of_instance(before: Option<&VnfInstance>, after: Option<&VnfInstance>) -> Vec<Told> {
@@ -167,7 +195,8 @@ pub(super) fn of_nsd(before: Option<&NsDescriptor>, after: Option<&NsDescriptor>
         about.provider = n.designer.clone();
         about.descriptor_version = n.version.clone();
         about.invariant = n.invariant_id.clone();
-        about.vnfds = n.vnfd_ids().into_iter().collect();
+        about.vnfds = n.vnfd_ids();
+        about.vnfds.extend(d.packages.iter().map(|p| smol_str::format_smolstr!("{p}")));
     }
     vec![Told { project: d.project, at: None, news: News::Nsd(d.id, change), about }]
 }
@@ -291,7 +320,7 @@ fn of_vnf(v: &VnfInstance) -> About {
         product: v.product_name.clone(),
         software_version: v.software_version.clone(),
         descriptor_version: v.vnfd_version.clone(),
-        managers: v.managers(),
+        managers: v.managers().into_iter().chain(v.owner.as_ref().map(|o| o.account.clone())).collect(),
         ..About::default()
     }
 }

@@ -96,7 +96,10 @@ pub fn remake(version: u8, body: &[u8]) -> Result<Remake> {
 }
 
 pub fn subscription(version: u8, body: &[u8]) -> Result<Subscription> {
-    from::<alarms::Subscription, _>(Table::Subscription, 1, version, body, 2)
+    match version {
+        1 => decode_body::<alarms::Subscription<alarms::Filter>>(Table::Subscription, version, body).map(Subscription::from),
+        _ => from::<alarms::Subscription<alarms::WithAlarms>, _>(Table::Subscription, 2, version, body, 3),
+    }
 }
 
 /// Before platform awareness: guests and NICs without wishes.

@@ -46,6 +46,7 @@ impl Table {
             | Table::Remake
             | Table::GivenGrant
             | Table::GrantAsk
+            | Table::OpParts
             | Table::SnapshotOwner
             | Table::Indicator
             | Table::OwnEndpoints
@@ -67,6 +68,7 @@ impl Table {
             | Table::CentralNfvo
             | Table::HostNet
             | Table::ElementListener
+            | Table::NfvoMade
             | Table::CapacityThreshold
             | Table::ForeignVnfm
             | Table::DesiredState => Part::Configuration,

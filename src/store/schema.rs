@@ -29,6 +29,7 @@ use crate::model::{
     op::Operation,
     own::{Errand, OwnEndpoints},
     package::{NsDescriptor, PnfDescriptor, VnfPackage},
+    parts::OpParts,
     pm::{PmJob, PmReport, Threshold},
     sdn::{Controller, PortMap},
     secret::Secret,
@@ -36,7 +37,7 @@ use crate::model::{
     setup::HostRecord,
     snapshot::VnfSnapshot,
     step::{PlanStep, StepLog},
-    subscription::{DeadLetter, ElementListener, EventCount, Progress, Subscription},
+    subscription::{DeadLetter, ElementListener, EventCount, NfvoMade, Progress, Subscription},
     vnf::{Change, Facts, Remake, Reservation, VnfInstance},
 };
 use smol_str::SmolStr;
@@ -81,6 +82,7 @@ records! {
     CentralNfvo, CentralNfvo, 1, SmolStr, |r| r.account.clone();
     Brought, Brought, 1, VnfPkgId, |r| r.package;
     GrantAsk, GrantAsk, 1, OpId, |r| r.op;
+    OpParts, OpParts, 1, OpId, |r| r.op;
     OwnEndpoints, OwnEndpoints, 1, VnfId, |r| r.vnf;
     Errand, Errand, 1, (OpId, u32), |r| (r.op, r.step);
     SnapshotOwner, SnapshotOwner, 1, SnapshotId, |r| r.snapshot;
@@ -95,7 +97,8 @@ records! {
     DesiredRecord, DesiredState, 1, (), |_r| ();
     Event, Outbox, 1, u64, |r| r.sequence;
     EventCount, Meta, 1, &'static str, |_r| EventCount::KEY;
-    Subscription, Subscription, 2 <- old::subscription, Uuid, |r| r.id;
+    Subscription, Subscription, 3 <- old::subscription, Uuid, |r| r.id;
+    NfvoMade, NfvoMade, 1, Uuid, |r| r.id;
     ElementListener, ElementListener, 1, Uuid, |r| r.subscription;
     Progress, Delivery, 1, Uuid, |r| r.subscription;
     DeadLetter, DeadLetter, 1, (Uuid, u64), |r| (r.subscription, r.event.sequence);

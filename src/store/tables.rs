@@ -108,11 +108,15 @@ pub enum Table {
     Errand,
     /// The document that the owner has signed, and what was made of it.
     DesiredState,
+    /// What operations make and take away, by the names it has in descriptors.
+    OpParts,
+    /// Which central NFVOs made which subscriptions, PM jobs and thresholds.
+    NfvoMade,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 51] = [
+    pub const ALL: [Table; 53] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -164,6 +168,8 @@ impl Table {
         Table::AbroadErrand,
         Table::Errand,
         Table::DesiredState,
+        Table::OpParts,
+        Table::NfvoMade,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -220,6 +226,8 @@ impl Table {
             Table::ForeignVnf => 0x5a,
             Table::AbroadErrand => 0x5b,
             Table::DesiredState => 0x1e,
+            Table::OpParts => 0x60,
+            Table::NfvoMade => 0x61,
         }
     }
 
@@ -277,6 +285,8 @@ impl Table {
             Table::AbroadErrand => "errand abroad",
             Table::Errand => "errand",
             Table::DesiredState => "desired state",
+            Table::OpParts => "parts of an operation",
+            Table::NfvoMade => "made by an NFVO",
         }
     }
 
@@ -346,6 +356,8 @@ mod tests {
             (0x5b, "errand abroad"),
             (0x56, "errand"),
             (0x1e, "desired state"),
+            (0x60, "parts of an operation"),
+            (0x61, "made by an NFVO"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

@@ -29,6 +29,7 @@ use crate::{
         own::OwnEndpoints,
         package::{Onboarding, Operational, VnfPackage},
         param::Params,
+        parts::OpParts,
         place::Held,
         secret::refuse_clear,
         segment::{Segment, SegmentOwner, SegmentState},
@@ -387,6 +388,9 @@ impl Vnfm {
             op.steps = steps.len() as u32;
             now.op = Some(op_id);
             now.revision += 1;
+            if let Some(body) = now.body.as_ref().filter(|_| kind == OpKind::Terminate) {
+                put_parts(tx, &OpParts::of_vnf(op_id, body))?;
+            }
             tx.put(&now)?;
             tx.put(&op)?;
             put_ask(tx, grant.as_ref())?;
@@ -478,7 +482,13 @@ pub fn put_plan(tx: &mut Tx<'_>, op: &Operation, inst: &VnfInstance, p: &VnfPlan
     tx.put(op)?;
     tx.put(inst)?;
     tx.put(&p.reservation)?;
+    put_parts(tx, &OpParts::of_vnf(op.id, &p.body))?;
     p.steps.iter().try_for_each(|s| tx.put(s))
+}
+
+/// In a transaction: what an operation that is taken makes and takes away, where anything of it has a name.
+pub fn put_parts(tx: &mut Tx<'_>, parts: &OpParts) -> Result<()> {
+    if parts.is_empty() { Ok(()) } else { tx.put(parts) }
 }
 
 /// In a transaction: one more user of a package, or one less.

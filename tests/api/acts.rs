@@ -101,7 +101,9 @@ async fn a_failed_operation_is_retried_rolled_back_or_given_up() {
     for of in [Of::Vnf, Of::Ns] {
         let rig = rig(64, "").await;
         let from = of.onboard(&rig).await;
-        for way in ["retry", "rollback", "fail"] {
+        // A service goes on as well (SOL005 6.4.13).
+        let ways: &[&str] = if of == Of::Ns { &["retry", "continue", "rollback", "fail"] } else { &["retry", "rollback", "fail"] };
+        for way in ways.iter().copied() {
             let at = of.create(&rig, &from).await;
             rig.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)));
             let stuck = rig.task(&format!("{at}/instantiate"), of.instantiate()).await;
@@ -109,18 +111,21 @@ async fn a_failed_operation_is_retried_rolled_back_or_given_up() {
             assert_eq!(stuck["error"]["status"], 409, "{stuck:#}");
             assert!(stuck["error"]["detail"].as_str().is_some_and(|d| d.contains("Start")), "{stuck:#}");
             let op = of.op_path(&stuck);
-            for link in ["retry", "rollback", "fail"] {
-                let href = stuck["_links"][link]["href"].as_str().expect(link);
+            for link in ways {
+                let href = stuck["_links"][link]["href"].as_str().expect("a link");
                 assert!(href.ends_with(&format!("{op}/{link}")), "{href}");
             }
             assert!(stuck["_links"]["cancel"].is_null(), "nothing runs: {stuck:#}");
             refused(&rig, &op, &["cancel"], "FAILED_TEMP").await;
             match way {
-                "retry" => {
-                    let done = of.act(&rig, &op, "retry").await;
+                "retry" | "continue" => {
+                    let starts = rig.sim.faults().count(Method::Start);
+                    let done = of.act(&rig, &op, way).await;
                     assert_eq!(done["operationState"], "COMPLETED", "{done:#}");
-                    assert!(done["error"].is_null() && done["_links"]["retry"].is_null(), "{done:#}");
-                    refused(&rig, &op, &["retry", "rollback", "fail", "cancel"], "COMPLETED").await;
+                    assert!(done["error"].is_null() && done["_links"][way].is_null(), "{done:#}");
+                    assert!(rig.sim.faults().count(Method::Start) > starts, "what failed is tried again");
+                    refused(&rig, &op, ways, "COMPLETED").await;
+                    refused(&rig, &op, &["cancel"], "COMPLETED").await;
                     of.end(&rig, &at).await;
                 }
                 "rollback" => {

@@ -12,7 +12,7 @@ use crate::{
     held::Face,
     identity::{bare, bearer, user},
     kit::build,
-    rig::{Rig, rig},
+    rig::{Reply, Rig, rig},
 };
 
 /// Types of what has one; the rest is bytes.
@@ -29,6 +29,18 @@ pub fn entries(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
         all.push((f.name().to_owned(), bytes));
     }
     all
+}
+
+/// A transfer that broke off goes on with the same file, and with no other.
+async fn goes_on(rig: &Rig, to: &str, whole: &Reply) {
+    let tag = whole.header("etag").expect("an ETag");
+    for (validator, status) in [(tag, 206), ("\"another\"", 200)] {
+        let r = rig.ask(&format!("GET {to}"), &["range: bytes=1-", &format!("if-range: {validator}")], "").await;
+        assert_eq!((r.status, r.header("etag")), (status, Some(tag)), "{to} {validator}");
+        assert_eq!(r.bytes, whole.bytes[if status == 206 { 1 } else { 0 }..], "{to} {validator}");
+    }
+    let r = rig.ask(&format!("GET {to}"), &[&format!("if-none-match: {tag}")], "").await;
+    assert_eq!((r.status, r.bytes.len(), r.header("etag")), (304, 0, Some(tag)), "{to}");
 }
 
 /// Every file of the archive, but for images, is what it was.
@@ -49,6 +61,7 @@ async fn comes_back(rig: &Rig, at: &str, archive: &[u8]) {
         let part = rig.ask(&format!("GET {to}"), &[&format!("range: bytes={last}-")], "").await;
         assert_eq!((part.status, part.bytes.as_slice()), (206, &bytes[last..]), "{path}");
         assert_eq!(part.header("content-range"), Some(format!("bytes {last}-{last}/{}", bytes.len()).as_str()), "{path}");
+        goes_on(rig, &to, &r).await;
     }
     for path in ["Files/none", "../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "Files"] {
         let r = rig.get(&format!("{at}/artifacts/{path}")).await;
@@ -82,6 +95,7 @@ async fn files_of_packages_and_of_nsds_come_back_byte_by_byte() {
     assert_eq!(paths, ["TOSCA-Metadata/TOSCA.meta", main.0.as_str()]);
     let whole = rig.get(&format!("{at}/nsd_content")).await;
     assert_eq!((whole.status, whole.header("content-type"), &whole.bytes), (200, Some("application/zip"), &archive));
+    goes_on(&rig, &format!("{at}/nsd_content"), &whole).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,6 +148,8 @@ async fn the_artefacts_of_a_package_come_as_one_archive_by_what_they_are_for() {
         let part = get("", &["range: bytes=7-70"]).await;
         assert_eq!((part.status, part.bytes.as_slice()), (206, &whole[7..=70]));
         assert_eq!(part.header("content-range"), Some(format!("bytes 7-70/{}", whole.len()).as_str()));
+        let (all, fewer) = (get("", &[]).await, get("?exclude_all_mano_artifacts", &[]).await);
+        assert!(all.header("etag").is_some() && part.header("etag") == all.header("etag") && fewer.header("etag") != all.header("etag"));
         for (query, more, status) in
             [("", "range: bytes=9999999-", 416), ("", "accept: text/plain", 406), ("?include_images", "accept: */*", 400)]
         {

@@ -136,9 +136,12 @@ async fn a_shortage_and_its_end_are_told_to_the_callback_each_once() {
     assert_eq!((news.len(), &news[2]["direction"]), (3, &json!("UP")));
     // Another callback, and the end of it.
     let other = Subscriber::start(None).await;
+    let before = rig.get(&one).await;
     let changed = rig.patch(&one, &[], json!({"callbackUri": other.uri()})).await;
     assert_eq!((changed.status, changed.json()), (200, json!({"callbackUri": other.uri()})), "{}", changed.body);
     assert_eq!(rig.show(THRESHOLDS).await[0]["callbackUri"], other.uri());
+    let (was, is) = (before.header("etag"), changed.header("etag"));
+    assert!(was.is_some() && was != is && rig.get(&one).await.header("etag") == is, "{was:?} {is:?}");
     assert_eq!(rig.patch(&one, &["if-match: \"0\""], json!({"callbackUri": s.uri()})).await.status, 412);
     assert_eq!(rig.delete(&one).await.status, 204);
     assert_eq!((rig.get(&one).await.status, rig.show(THRESHOLDS).await), (404, json!([])));

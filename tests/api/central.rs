@@ -318,6 +318,13 @@ async fn while_its_owner_is_away_an_operation_waits_is_seen_to_and_can_be_cancel
     let op = o.begin(&format!("{other}/instantiate"), instantiate()).await;
     let v = o.waiting(&op, "closed on Sundays").await;
     assert_eq!(v["operationState"], "STARTING");
+    // What it waits for is shown, so it is a part of its version.
+    let tag = async || o.rig.get(&op).await.header("etag").expect("an ETag").to_owned();
+    let sundays = tag().await;
+    o.orch.plays(&[(503, json!("gone fishing"))]);
+    let fishing = o.waiting(&op, "gone fishing").await;
+    assert_eq!((&fishing["operationState"], &fishing["stateEnteredTime"]), (&v["operationState"], &v["stateEnteredTime"]));
+    assert_ne!(tag().await, sundays);
     let told = o.rig.show(&format!("/bothy/v1/explain/{}", v["id"].as_str().expect("id"))).await;
     assert!(told["because"].to_string().contains("waits for the grant of NFVO orch, asked for"), "{told:#}");
     let busy = o.ask(&format!("POST {other}/instantiate"), instantiate()).await;

@@ -133,6 +133,11 @@ impl Subscriber {
         self.got.lock().expect("lock").iter().filter(|(m, ..)| m == Method::POST).map(|(_, _, v)| v.clone()).collect()
     }
 
+    /// What it says to whoever calls from now on.
+    pub fn answers(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
+    }
+
     /// Waits for `count` notifications in all.
     pub async fn until(&self, count: usize) -> Vec<Value> {
         let begun = Instant::now();
@@ -161,13 +166,13 @@ impl Drop for Subscriber {
     }
 }
 
-fn told(n: &Value) -> String {
+pub fn told(n: &Value) -> String {
     let kind = n["notificationType"].as_str().expect("type").replace("Notification", "").replace("OperationOccurrence", "");
     let more = ["operation", "notificationStatus", "operationState", "changeType", "nsdOperationalState"];
     more.iter().filter_map(|m| n[*m].as_str()).fold(kind, |all, m| format!("{all} {m}"))
 }
 
-async fn subscribe(rig: &Rig, api: &str, body: Value) -> Reply {
+pub async fn subscribe(rig: &Rig, api: &str, body: Value) -> Reply {
     rig.post(&format!("/{api}/v2/subscriptions"), body).await
 }
 
@@ -382,10 +387,10 @@ async fn subscriptions_are_tested_kept_once_and_show_no_secret() {
         assert_eq!(r.status, 422, "{}", r.body);
         assert!(r.problem().contains(says), "{says}: {}", r.body);
     }
-    s.status.store(500, Ordering::SeqCst);
+    s.answers(500);
     let r = subscribe(&rig, "vnflcm", json!({"callbackUri": s.uri()})).await;
     assert!(r.status == 422 && r.problem().contains("answered with 500"), "{}", r.body);
-    s.status.store(204, Ordering::SeqCst);
+    s.answers(204);
 
     let ask = json!({"callbackUri": s.uri(), "verbosity": "SHORT", "filter": {"operationTypes": ["SCALE"]}});
     let made = subscribe(&rig, "vnflcm", ask.clone()).await;
@@ -457,39 +462,12 @@ async fn bothy_shows_who_it_is_in_each_way_and_keeps_secrets_sealed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_takes_is_a_dead_letter_and_can_be_sent_again() {
-    let rig = rig(64, "[notify]\nattempts = 3\n").await;
-    let package = rig.onboard_vnf("descriptors/vcpe/vcpe-web").await;
-    let s = Subscriber::start(None).await;
-    let made = subscribe(&rig, "vnflcm", json!({"callbackUri": s.uri()})).await.json();
-    s.status.store(503, Ordering::SeqCst);
-    rig.post("/vnflcm/v2/vnf_instances", json!({"vnfdId": package["vnfdId"]})).await;
-    let begun = Instant::now();
-    let standing = loop {
-        let all = rig.show("/bothy/v1/notifications").await;
-        let one = all["subscribers"][0].clone();
-        if one["dead"].as_array().is_some_and(|d| !d.is_empty()) {
-            break one;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(180), "{one:#}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
-    assert_eq!(standing["dead"][0]["attempts"], 3);
-    assert!(standing["dead"][0]["why"].as_str().is_some_and(|w| w.contains("503")), "{standing:#}");
-    s.status.store(204, Ordering::SeqCst);
-    let again = rig.post(&format!("/bothy/v1/notifications/{}/redeliver", made["id"].as_str().expect("id")), json!({})).await;
-    assert_eq!(again.status, 202, "{}", again.body);
-    let news = s.until(1).await;
-    assert_eq!(told(&news[0]), "VnfIdentifierCreation");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_outbox_is_bounded_and_says_what_was_lost() {
     let rig = rig(64, "[notify]\nbacklog = 10\nattempts = 100000\n").await;
     let package = rig.onboard_vnf("descriptors/vcpe/vcpe-web").await;
     let s = Subscriber::start(None).await;
     assert_eq!(subscribe(&rig, "vnflcm", json!({"callbackUri": s.uri()})).await.status, 201);
-    s.status.store(500, Ordering::SeqCst);
+    s.answers(500);
     for _ in 0..30 {
         assert_eq!(rig.post("/vnflcm/v2/vnf_instances", json!({"vnfdId": package["vnfdId"]})).await.status, 201);
     }
@@ -502,7 +480,7 @@ async fn the_outbox_is_bounded_and_says_what_was_lost() {
         assert!(begun.elapsed() < Duration::from_secs(180), "{all:#}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    s.status.store(204, Ordering::SeqCst);
+    s.answers(204);
     assert_eq!(s.until(10).await.len(), 10);
 }
 

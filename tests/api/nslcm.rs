@@ -153,7 +153,7 @@ async fn bad_requests_are_problems_that_name_every_fault() {
             &format!("{vnf}/instantiate"),
             json!({"flavourId": "default", "additionalParams": {"admin": {"password": "hush"}}}),
             422,
-            "'admin.password' looks like a secret",
+            "'additionalParams.admin.password' looks like a secret",
         ),
         (
             "POST",
@@ -162,7 +162,7 @@ async fn bad_requests_are_problems_that_name_every_fault() {
             422,
             "there is no secret 'none'",
         ),
-        ("POST", &format!("{vnf}/instantiate"), json!({"flavourId": "default", "extensions": {"apiKey": "hush"}}), 422, "'apiKey'"),
+        ("POST", &format!("{vnf}/instantiate"), json!({"flavourId": "default", "extensions": {"apiKey": "hush"}}), 422, "'extensions.apiKey'"),
         ("GET", "/vnflcm/v2/vnf_instances?colour=red", Value::Null, 400, "colour"),
         ("GET", &format!("{vnf}?x=1"), Value::Null, 400, "'x'"),
         ("GET", "/nslcm/v2/ns_instances/nonsense", Value::Null, 404, "nonsense"),

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     kit::fits,
+    notify::Subscriber,
     rig::{Rig, rig},
     schema,
 };
@@ -99,11 +100,15 @@ async fn the_image_is_another_the_volume_stays_and_the_operation_says_what_the_i
     assert_eq!(plan["disks"], fates, "{plan:#}");
     assert_eq!(shown(&rig, &vnf).await, before, "a dry run touches nothing");
 
+    let s = Subscriber::start(None).await;
+    let ends = json!({"callbackUri": s.uri(), "filter": {"operationStates": ["COMPLETED"]}});
+    assert_eq!(rig.post("/vnflcm/v2/subscriptions", ends).await.status, 201);
     let op = change(&rig, &vnf, ask).await;
     assert_eq!((&op["operation"], &op["operationState"]), (&json!("CHANGE_VNFPKG"), &json!("COMPLETED")), "{op:#}");
     assert_eq!(op["operationParams"]["vnfdId"], "web-two");
     let says = json!({"vnfdId": "web-two", "vnfSoftwareVersion": "2", "vnfdVersion": "2.0"});
     assert_eq!(op["modificationsTriggeredByVnfPkgChange"], says, "{op:#}");
+    assert_eq!(s.until(1).await[0]["modificationsTriggeredByVnfPkgChange"], says);
     assert!(op["changedInfo"].is_null(), "that is a modification's: {op:#}");
     let changed = &op["resourceChanges"]["affectedVnfcs"];
     assert_eq!(

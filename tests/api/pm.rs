@@ -228,8 +228,14 @@ async fn a_service_is_measured_at_its_saps() {
     for (all, one) in [("/nspm/v2/pm_jobs", &job), ("/nspm/v2/thresholds", &threshold)] {
         assert_eq!(rig.show(one).await["id"], rig.show(all).await[0]["id"]);
         let other = Subscriber::start(None).await;
-        assert_eq!(rig.patch(one, &[], json!({"callbackUri": other.uri()})).await.status, 200, "{one}");
-        assert_eq!(rig.show(one).await["callbackUri"], other.uri());
+        let tag = |r: &crate::rig::Reply| format!("if-match: {}", r.header("etag").expect("an ETag"));
+        let before = tag(&rig.get(one).await);
+        let moved = rig.patch(one, &[&before], json!({"callbackUri": other.uri()})).await;
+        assert_eq!(moved.status, 200, "{one}: {}", moved.body);
+        let now = rig.get(one).await;
+        assert_eq!((&now.json()["callbackUri"], tag(&now)), (&json!(other.uri()), tag(&moved)));
+        let stale = rig.patch(one, &[&before], json!({"callbackUri": s.uri()})).await;
+        assert_eq!(stale.status, 412, "it is another since: {}", stale.body);
         assert_eq!((rig.delete(one).await.status, rig.get(one).await.status), (204, 404), "{one}");
     }
 }

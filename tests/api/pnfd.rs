@@ -188,6 +188,9 @@ async fn a_box_of_a_running_service_is_told_of_anew_goes_and_comes_and_its_pnfd_
     let id = v["pnfdId"].clone();
     let at = roofed(&rig).await;
     let antenna = |mac: &str| json!([{"pnfId": "a1", "pnfName": "roof", "pnfdId": id, "pnfProfileId": "roof", "cpData": told(mac)}]);
+    let s = Subscriber::start(None).await;
+    let ends = json!({"callbackUri": s.uri(), "filter": {"operationStates": ["COMPLETED"]}});
+    assert_eq!(rig.post("/nslcm/v2/subscriptions", ends).await.status, 201);
     let ask = json!({"nsFlavourId": "default", "addpnfData": antenna("02:00:00:00:00:50")});
     let op = rig.task(&format!("{at}/instantiate"), ask).await;
     assert_eq!(op["operationState"], "COMPLETED", "{op:#}");
@@ -231,6 +234,10 @@ async fn a_box_of_a_running_service_is_told_of_anew_goes_and_comes_and_its_pnfd_
     assert_eq!((&rig.show(&at).await["pnfInfo"], &rig.show(&pnfd).await["pnfdUsageState"]), (&Value::Null, &json!("NOT_IN_USE")));
     let op = update(json!({"updateType": "ADD_PNF", "addPnfData": antenna("02:00:00:00:00:52")})).await;
     assert_eq!((&op["operationState"], &op["resourceChanges"]["affectedPnfs"]), (&json!("COMPLETED"), &affected("roof", "ADD")), "{op:#}");
+    let news = s.until(4).await;
+    for (told, (name, change)) in news[1..].iter().zip([("mast", "MODIFY"), ("mast", "REMOVE"), ("roof", "ADD")]) {
+        assert_eq!(told["affectedPnf"], affected(name, change), "{told:#}");
+    }
     assert_eq!(rig.show(&pnfd).await["pnfdUsageState"], "IN_USE");
 
     for (body, status, says) in [

@@ -96,6 +96,8 @@ const MISTAKES: &[(&str, &str, Mend, &str)] = &[
     (NSD, "/PnfdOnboardingStateType/enum/3", Put(r#""ONBOARDED""#), "misspelt ONBOARDING"),
     (NSLCM, "/NsLcmOpOcc/properties/operationParams", Put(OBJECT), "typed as the operation's name; it is the request object"),
     (NSLCM, "/NsLcmOpOcc/properties/statusEnteredTime", Put(r#"{"type": "string", "format": "date-time"}"#), "v1's name, required but not declared beside stateEnteredTime"),
+    (NSLCM, "/LcmOpOccStatusForChangeNotificationType/enum", Put(r#"["START", "COMPLETED", "PARTIALLY_COMPLETED", "FAILED", "ROLLED_BACK"]"#), "the names of operations; SOL005 6.5.4.7 has states"),
+    (NSLCM_NOTIFICATION, "/NsChangeNotification/required", Put(r#"["id", "nsInstanceId", "nsComponentType", "nsComponentId", "lcmOpOccIdImpactingNsComponent", "lcmOpNameImpactingNsComponent", "lcmOpOccStatusImpactingNsComponent", "notificationType", "subscriptionId", "timestamp", "_links"]"#), "requires lcmOpOccStatusImpactingNsCompon, which is cut off"),
     (NSLCM_COORD, "/LcmCoordResultType/enum/2", Put(r#""CANCELLED""#), "misspelt CACELLED"),
     (NSLCM, "/TerminateNsRequest/properties/terminateVnfData/items", Put(r##"{"$ref": "#/definitions/TerminateVnfData"}"##), "typed as a list of times"),
     (NSLCM, "/ScaleNsData/properties/additionalParamsForNs", Put(OBJECT), "typed as the parameters of a VNF"),

@@ -11,7 +11,7 @@ use bothy::{
     model::{
         id::ProjectId,
         param::Params,
-        subscription::{Filter, Source, Subscription},
+        subscription::{Eyes, Filter, Source, Subscription},
         time::Stamp,
     },
     notify::{Notifier, Settings, Tls},
@@ -93,7 +93,7 @@ pub fn measure() -> Vec<Row> {
             auth: None,
             created: Stamp(0),
         };
-        notifier.subscribe(s, None).expect("subscribed");
+        notifier.subscribe(s, Eyes::Project).expect("subscribed");
         let ask = CreateVnf {
             project: ProjectId::DEFAULT,
             vnfd_id: VNFD.into(),

@@ -5,6 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
+    access::manage::Thing,
     api::{
         Ctx,
         convert::{subscription::collection, time},
@@ -70,7 +71,8 @@ pub async fn all(State(s): Ctx, _: NoQuery) -> Answer<Json<Wire>> {
     let notify = s.notify.clone();
     let of = move |n: &View| {
         let mut all = notify.standings()?;
-        all.retain(|s| n.caller().sees_all_of(&s.subscription));
+        let store = n.vnfm().store();
+        all.retain(|s| n.caller().sees_all_of(&s.subscription) && n.caller().has_as_own(store, Thing::Subscription(s.subscription.id)));
         let mut his = Vec::new();
         for s in all {
             if n.caller().has_in_charge(n.vnfm().store(), &s.subscription)? {

@@ -11,7 +11,7 @@ use crate::{
     api::{
         Ctx,
         convert::{
-            connect, flavour, package,
+            connect, flavour, kept, package,
             request::{self, Scaled},
             update,
         },
@@ -153,6 +153,22 @@ struct Product {
     vnf_product_name: String,
     vnf_software_version: String,
     vnfd_version: String,
+}
+
+impl Ask {
+    /// Known members of the request that nobody acts on, by their paths.
+    fn idle(&self) -> Result<Vec<String>> {
+        let all = [
+            self.ns.as_ref().map(|a| kept::idle(&a.request)),
+            self.vnf.as_ref().map(|a| kept::idle(&a.request)),
+            self.update.as_ref().map(|a| kept::idle(&a.request)),
+            self.scale.as_ref().map(|a| kept::idle(&a.request)),
+            self.connect.as_ref().map(|a| kept::idle(&a.request)),
+            self.flavour.as_ref().map(|a| kept::idle(&a.request)),
+            self.package.as_ref().map(|a| kept::idle(&a.request)),
+        ];
+        Ok(all.into_iter().flatten().collect::<Result<Vec<_>>>()?.concat())
+    }
 }
 
 impl From<&vnf::Origin> for Product {
@@ -469,6 +485,7 @@ pub async fn plan(State(s): Ctx, _: NoQuery, extract::Noted(ask, ignored): extra
             Err(Box::new(Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, format!("give either {what}"))))
         }
     };
+    let idle = ask.idle()?;
     let plan = match (ask.ns, ask.vnf, ask.update, ask.scale, ask.connect, ask.flavour, ask.package) {
         (Some(ns), None, None, None, None, None, None) => {
             one(&ns.nsd_id, &ns.ns_instance_id, "ns.nsdId or ns.nsInstanceId")?;
@@ -490,6 +507,10 @@ pub async fn plan(State(s): Ctx, _: NoQuery, extract::Noted(ask, ignored): extra
         (None, None, None, None, None, None, Some(package)) => s.domain(move |n| of_package(n, package)).await,
         _ => return Err(Fault::invalid("give either ns or vnf, or scale, or update, or connect, or changeFlavour, or changeVnfPkg").into()),
     };
+    let plan = plan.map(|mut p| {
+        p.warnings.extend(idle.into_iter().map(|path| format!("{path}: not acted on here, ignored")));
+        p
+    });
     answer(plan, ignored)
 }
 

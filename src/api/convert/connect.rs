@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    request::{Faults, protocols, text},
+    kept,
+    request::{Faults, protocols},
     vnf::Dialect,
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// Its faults go along: the domain finds the others, and all are told at once.
-pub fn request(mut r: ChangeExtVnfConnectivityRequest) -> Result<ChangeExtConn> {
+pub fn request(r: ChangeExtVnfConnectivityRequest) -> Result<ChangeExtConn> {
     let mut faults = Faults::default();
     for name in r.additional_params.keys() {
         faults.add(format!("additionalParams.{name}"), "is not known; none is");
@@ -60,11 +61,7 @@ pub fn request(mut r: ChangeExtVnfConnectivityRequest) -> Result<ChangeExtConn> 
             }
         }
     }
-    // Access to a VIM is nobody's to read back.
-    for v in r.vim_connection_info.values_mut() {
-        v.access_info.clear();
-    }
-    Ok(ChangeExtConn { all, wrong: faults.into_all(), request: text(&r)? })
+    Ok(ChangeExtConn { all, wrong: faults.into_all(), request: kept::text(&r)? })
 }
 
 fn to_link(c: &VnfExtCpConfig, at: &str, faults: &mut Faults) -> To {

@@ -1,8 +1,8 @@
 //! ChangeVnfFlavourRequest (SOL003 5.5.2.7) as the domain takes it, and what of the change an op-occ shows.
 
 use super::{
-    params,
-    request::{Faults, attachments, ssh_keys, text},
+    kept, params,
+    request::{Faults, attachments, ssh_keys},
     vnf::Dialect,
 };
 use crate::{
@@ -11,7 +11,6 @@ use crate::{
         error::Result,
         id::SegmentId,
         step::{Gone, PlanStep, Shed, Step, VnfStep},
-        vnf::VnfInstance,
     },
     sol::{
         common::KeyValuePairs,
@@ -30,11 +29,7 @@ pub fn request(mut r: ChangeVnfFlavourRequest) -> Result<ChangeFlavour> {
         "not offered: Bothy makes the links inside a VNF itself; leave the member out",
     );
     let attach = attachments(&r.ext_virtual_links, &mut faults);
-    // Access to a VIM is nobody's to read back, and there is one VIM here: this box.
-    for v in r.vim_connection_info.values_mut() {
-        v.access_info.clear();
-    }
-    let request = text(&r)?;
+    let request = kept::text(&r)?;
     let mut given = std::mem::take(&mut r.additional_params);
     let ssh_keys = ssh_keys(&mut given, "additionalParams", &mut faults);
     let done = ChangeFlavour {
@@ -45,9 +40,9 @@ pub fn request(mut r: ChangeVnfFlavourRequest) -> Result<ChangeFlavour> {
     faults.end("ChangeVnfFlavourRequest", done)
 }
 
-/// Guests that are made anew or removed, disks that come, grow or go, and links that do. Guests that come are told as those
-/// of every operation.
-pub fn affected(steps: &[PlanStep], vnf: Option<&VnfInstance>, changes: &mut ResourceChanges) {
+/// Guests that are made anew or removed, disks that come, grow or go, and links that go. What comes is told as of every
+/// operation.
+pub fn affected(steps: &[PlanStep], changes: &mut ResourceChanges) {
     for s in steps {
         match &s.step {
             Step::Vnf(VnfStep::Redefine { before, after }) => redefined(before, after, steps, changes),
@@ -55,13 +50,6 @@ pub fn affected(steps: &[PlanStep], vnf: Option<&VnfInstance>, changes: &mut Res
             Step::Vnf(_) | Step::Ns(_) | Step::Pf(_) => {}
         }
     }
-    // Of one that has no name inside the VNF the op-occ knows no descriptor.
-    let inside = vnf.and_then(|v| v.body.as_ref()).map(|b| b.links.as_slice()).unwrap_or_default();
-    let made = steps.iter().filter_map(|s| match &s.step {
-        Step::Vnf(VnfStep::Segment(id)) => inside.iter().find(|(_, s)| s == id),
-        Step::Vnf(_) | Step::Ns(_) | Step::Pf(_) => None,
-    });
-    changes.affected_virtual_links.extend(made.map(|(name, id)| link(*id, name, LinkChangeType::Added)));
 }
 
 fn redefined(before: &DomainSpec, after: &DomainSpec, steps: &[PlanStep], changes: &mut ResourceChanges) {
@@ -129,7 +117,7 @@ fn storage(id: String, of: &str, change_type: ChangeType) -> AffectedVirtualStor
     }
 }
 
-fn link(id: SegmentId, name: &str, change_type: LinkChangeType) -> AffectedVirtualLink {
+pub(super) fn link(id: SegmentId, name: &str, change_type: LinkChangeType) -> AffectedVirtualLink {
     AffectedVirtualLink {
         id: id.to_string(),
         vnf_virtual_link_desc_id: name.to_owned(),

@@ -2,6 +2,7 @@
 //!
 //! Owns what the files share: time stamps, parameters, problems, links. Never: a decision, the store.
 
+mod affected;
 pub mod alarm;
 pub mod asked;
 pub mod capacity;
@@ -12,8 +13,10 @@ pub mod desired;
 pub mod flavour;
 pub mod grant;
 pub mod indicator;
+pub mod kept;
 pub mod notification;
 pub mod ns;
+mod ns_affected;
 pub mod opocc;
 pub mod package;
 pub mod pm;

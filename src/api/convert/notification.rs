@@ -28,9 +28,9 @@ use crate::{
     model::{
         capacity::CapacityNews,
         error::{Fault, Result},
-        event::{CatalogueNews, Event, News, OpNews, Status},
+        event::{CatalogueNews, Event, News, OpNews, PartNews, Status},
         indicator::IndicatorNews,
-        op::Target,
+        op::{Target, VnfOpState},
         package::Operational,
         pm::{Direction, PmNews},
         subscription::{ElementListener, Source, Subscription, operation},
@@ -79,12 +79,13 @@ impl Body {
     fn put(&mut self, name: &str, v: impl Into<Value>) {
         self.members.insert(name.into(), v.into());
     }
-    fn put_all<T: serde::Serialize>(&mut self, name: &str, all: &[T]) -> Result<()> {
-        if !all.is_empty() {
-            let v = serde_json::to_value(all).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?;
-            self.put(name, v);
-        }
+    fn put_one(&mut self, name: &str, v: &impl serde::Serialize) -> Result<()> {
+        let v = serde_json::to_value(v).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?;
+        self.put(name, v);
         Ok(())
+    }
+    fn put_all<T: serde::Serialize>(&mut self, name: &str, all: &[T]) -> Result<()> {
+        if all.is_empty() { Ok(()) } else { self.put_one(name, &all) }
     }
     fn link(&mut self, name: &str, path: String) {
         self.links.insert(name.into(), json!({ "href": self.base.link(path).href }));
@@ -116,6 +117,7 @@ pub fn render(nfvo: &Nfvo, s: &Subscription, e: &Event) -> Result<Rendered> {
             b.put("nsInstanceId", id.to_string());
             b.link("nsInstance", format!("/nslcm/v2/ns_instances/{id}"));
         }
+        News::Part(p) => part(p, &mut b)?,
         News::Package(id, change) => {
             package(e, &id.to_string(), change, &mut b);
             if s.source == Source::Sol003VnfPkgm {
@@ -274,10 +276,10 @@ fn op_occ(nfvo: &Nfvo, s: &Subscription, o: &OpNews, b: &mut Body) -> Result<()>
                     b.put_all("affectedVirtualStorages", &c.affected_virtual_storages)?;
                 }
                 if let Some(c) = &shown.changed_info {
-                    b.put(
-                        "changedInfo",
-                        serde_json::to_value(c).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?,
-                    );
+                    b.put_one("changedInfo", c)?;
+                }
+                if let Some(m) = &shown.modifications_triggered_by_vnf_pkg_change {
+                    b.put_one("modificationsTriggeredByVnfPkgChange", m)?;
                 }
             }
         }
@@ -294,17 +296,32 @@ fn op_occ(nfvo: &Nfvo, s: &Subscription, o: &OpNews, b: &mut Body) -> Result<()>
                 && let Some(c) = opocc::ns(&op, &around, &b.base)?.resource_changes
             {
                 b.put_all("affectedVnf", &c.affected_vnfs)?;
+                b.put_all("affectedPnf", &c.affected_pnfs)?;
                 b.put_all("affectedVl", &c.affected_vls)?;
                 b.put_all("affectedVnffg", &c.affected_vnffgs)?;
+                b.put_all("affectedSap", &c.affected_saps)?;
             }
         }
     }
     if let (Some(why), Status::Result) = (&o.error, o.status()) {
-        b.put(
-            "error",
-            serde_json::to_value(problem(why)).map_err(|e| Fault::bug("a notification cannot be written as JSON").with_source(e))?,
-        );
+        b.put_one("error", &problem(why))?;
     }
+    Ok(())
+}
+
+/// SOL005 6.5.2.9.
+fn part(p: &PartNews, b: &mut Body) -> Result<()> {
+    b.put("notificationType", "NsChangeNotification");
+    b.put("nsInstanceId", p.ns.to_string());
+    b.put("nsComponentType", PartNews::KIND);
+    b.put("nsComponentId", p.vnf.to_string());
+    b.put("lcmOpOccIdImpactingNsComponent", p.op.to_string());
+    b.put("lcmOpNameImpactingNsComponent", p.operation().as_str());
+    b.put("lcmOpOccStatusImpactingNsComponent", p.status());
+    if let (Some(why), VnfOpState::Failed) = (&p.error, p.state) {
+        b.put_one("error", &problem(why))?;
+    }
+    b.link("nsInstance", format!("/nslcm/v2/ns_instances/{}", p.ns));
     Ok(())
 }
 

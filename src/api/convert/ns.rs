@@ -39,10 +39,6 @@ impl Whole {
     pub fn alone(ns: NsInstance) -> Whole {
         Whole { ns, vnfs: Vec::new(), segments: Vec::new(), chains: Vec::new(), aspects: Vec::new() }
     }
-    /// Names a version of the resource: it changes when a member does.
-    pub fn version(&self) -> u64 {
-        self.vnfs.iter().fold(self.ns.revision << 32, |n, (v, _)| n.wrapping_add(v.revision))
-    }
 }
 
 pub fn instance(w: &Whole, base: &Base) -> sol::NsInstance {

@@ -2,36 +2,31 @@
 
 use serde_json::{Value, json};
 
-use super::{Base, connect, coordination, flavour, package, problem, time, unexplained, vnf::Dialect};
+use super::{Base, affected, connect, coordination, kept, ns_affected, package, problem, time, unexplained};
 use crate::{
     model::{
         central::{Asking, GrantAsk},
-        chain::{Chain, pnf_cp_id},
         domain::DomainSpec,
         error::{Fault, Result},
-        id::{DiskId, VnfcId},
         ns::NsInstance,
         op::{CancelMode, NsOpState, OpKind, OpState, Operation, Phase, Target, VnfOpState},
         own::Errand,
-        step::{Effect, NsStep, PlanStep, PnfChange, Step, VnfStep},
+        parts::OpParts,
+        step::{Effect, NsStep, PlanStep, Step, VnfStep},
         vnf::VnfInstance,
     },
     sol::{
         common::{KeyValuePairs, Patch},
-        nslcm::{
-            AffectedNsVirtualLink, AffectedPnf, AffectedVnf, AffectedVnffg, ChangeResult, NsLcmOpOcc, NsLcmOpOccLinks, NsLcmOpType,
-            NsLcmOperationState, NsResourceChanges, NsVlChangeType, PartChangeType, VnfChangeType, VnffgChangeType,
-        },
+        nslcm::{NsLcmOpOcc, NsLcmOpOccLinks, NsLcmOpType, NsLcmOperationState},
         problem::ProblemDetails,
         vnflcm::{
-            AffectedVirtualStorage, AffectedVnfc, CancelModeType, ChangeType, LcmOperationState, LcmOperationType, ResourceChanges,
-            RevertToVnfSnapshotRequest, VnfInfoModificationRequest, VnfInfoModifications, VnfLcmOpOcc, VnfLcmOpOccLinks,
+            CancelModeType, LcmOperationState, LcmOperationType, RevertToVnfSnapshotRequest, VnfInfoModificationRequest,
+            VnfInfoModifications, VnfLcmOpOcc, VnfLcmOpOccLinks,
         },
     },
 };
 
 /// What is looked up beside an operation; all of it may be gone already.
-#[derive(Default)]
 pub struct Around {
     pub steps: Vec<PlanStep>,
     /// It has begun to take away what could have been gone back to.
@@ -44,10 +39,27 @@ pub struct Around {
     /// What it asked of the VNF itself.
     pub errands: Vec<Errand>,
     pub ns: Option<NsInstance>,
-    /// The members of the service.
-    pub members: Vec<VnfInstance>,
-    /// The chains of the service.
-    pub chains: Vec<Chain>,
+    /// What it makes, changes and takes away, by name.
+    pub parts: OpParts,
+    /// Of a service: the steps that are done.
+    pub done: Vec<u32>,
+}
+
+impl Around {
+    /// Nothing was looked up.
+    pub fn none(op: &Operation) -> Around {
+        Around {
+            steps: Vec::new(),
+            shedding: false,
+            removed: Vec::new(),
+            vnf: None,
+            grant: None,
+            errands: Vec::new(),
+            ns: None,
+            parts: OpParts::none(op.id),
+            done: Vec::new(),
+        }
+    }
 }
 
 fn cancel_mode(m: CancelMode) -> CancelModeType {
@@ -125,8 +137,11 @@ fn error(op: &Operation) -> Option<ProblemDetails> {
 
 /// The request as it came; an operation that no request began shows the one that would have.
 fn params(op: &Operation, around: &Around) -> Option<KeyValuePairs> {
-    if let Ok(Value::Object(given)) = serde_json::from_str(&op.request) {
-        return Some(given);
+    if let Ok(mut given) = serde_json::from_str::<Value>(&op.request) {
+        kept::forget_access(&mut given);
+        if let Value::Object(given) = given {
+            return Some(given);
+        }
     }
     let flavour = || around.vnf.as_ref().and_then(|v| v.body.as_ref()).map(|b| b.flavour.to_string());
     let made = match (op.target, op.kind) {
@@ -257,7 +272,7 @@ pub fn vnf(op: &Operation, around: &Around, base: &Base) -> Result<VnfLcmOpOcc> 
         is_cancel_pending: pending.is_some(),
         cancel_mode: pending,
         error: error(op),
-        resource_changes: vnf_changes(op, around),
+        resource_changes: affected::changes(op, around),
         changed_info: changed_info(op),
         affected_vip_cps: Vec::new(),
         changed_ext_connectivity: connect::changed(op, &around.steps),
@@ -294,96 +309,6 @@ fn awaited(state: VnfOpState, around: &Around) -> Option<String> {
             | VnfOpState::RollingBack
             | VnfOpState::RolledBack,
         ) => None,
-    }
-}
-
-/// Guests and disks that the plan makes, or takes back to a snapshot, and ports that it moves. What a termination took away is not told: the record that
-/// described it went with it.
-fn vnf_changes(op: &Operation, around: &Around) -> Option<ResourceChanges> {
-    match op.state {
-        OpState::Vnf(VnfOpState::Starting | VnfOpState::RolledBack) => return None,
-        OpState::Vnf(
-            VnfOpState::Processing | VnfOpState::Completed | VnfOpState::FailedTemp | VnfOpState::Failed | VnfOpState::RollingBack,
-        )
-        | OpState::Ns(_) => {}
-    }
-    let mut changes = ResourceChanges::default();
-    let added = around.steps.iter().filter_map(|s| match &s.step {
-        Step::Vnf(VnfStep::Define(spec)) => Some((&**spec, ChangeType::Added)),
-        Step::Vnf(_) | Step::Ns(_) | Step::Pf(_) => None,
-    });
-    for (spec, change_type) in added.chain(around.removed.iter().map(|spec| (spec, ChangeType::Removed))) {
-        let storages: Vec<String> = spec.disks.iter().map(|d| d.id.to_string()).collect();
-        let (added, removed) = if change_type == ChangeType::Added { (storages, Vec::new()) } else { (Vec::new(), storages) };
-        changes.affected_vnfcs.push(AffectedVnfc {
-            id: spec.id.to_string(),
-            vdu_id: spec.owner.vdu.to_string(),
-            vnfd_id: None,
-            change_type,
-            compute_resource: Dialect::Sol003.handle(spec.id.to_string(), "domain"),
-            resource_definition_id: None,
-            zone_id: None,
-            metadata: KeyValuePairs::new(),
-            affected_vnfc_cp_ids: spec.nics.iter().map(|n| n.port.to_string()).collect(),
-            added_storage_resource_ids: added,
-            removed_storage_resource_ids: removed,
-        });
-        changes.affected_virtual_storages.extend(spec.disks.iter().map(|d| AffectedVirtualStorage {
-            id: d.id.to_string(),
-            virtual_storage_desc_id: d.serial.to_string(),
-            vnfd_id: None,
-            change_type,
-            storage_resource: Dialect::Sol003.handle(d.id.to_string(), "disk"),
-            resource_definition_id: None,
-            zone_id: None,
-            metadata: KeyValuePairs::new(),
-        }));
-    }
-    reverted(around, &mut changes);
-    if matches!(op.kind, OpKind::ChangeFlavour | OpKind::ChangePackage) {
-        flavour::affected(&around.steps, around.vnf.as_ref(), &mut changes);
-    }
-    package::tell_apart(&around.steps, &mut changes);
-    changes.affected_ext_link_ports = connect::affected(&around.steps);
-    (changes != ResourceChanges::default()).then_some(changes)
-}
-
-/// Guests whose disks go back to what a snapshot holds.
-fn reverted(around: &Around, changes: &mut ResourceChanges) {
-    let disks: Vec<(VnfcId, DiskId)> = around
-        .steps
-        .iter()
-        .filter_map(|s| match &s.step {
-            Step::Vnf(VnfStep::RevertDisk { vnfc, disk, .. }) => Some((*vnfc, *disk)),
-            Step::Vnf(_) | Step::Ns(_) | Step::Pf(_) => None,
-        })
-        .collect();
-    let guests = around.vnf.iter().filter_map(|v| v.body.as_ref()).flat_map(|b| &b.vnfcs);
-    for c in guests.filter(|c| disks.iter().any(|(guest, _)| *guest == c.id)) {
-        changes.affected_vnfcs.push(AffectedVnfc {
-            id: c.id.to_string(),
-            vdu_id: c.vdu.to_string(),
-            vnfd_id: None,
-            change_type: ChangeType::Modified,
-            compute_resource: Dialect::Sol003.handle(c.id.to_string(), "domain"),
-            resource_definition_id: None,
-            zone_id: None,
-            metadata: KeyValuePairs::new(),
-            affected_vnfc_cp_ids: Vec::new(),
-            added_storage_resource_ids: Vec::new(),
-            removed_storage_resource_ids: Vec::new(),
-        });
-        let back = c.disks.iter().filter(|d| disks.iter().any(|(_, disk)| *disk == d.id));
-        changes.affected_virtual_storages.extend(back.map(|d| AffectedVirtualStorage {
-            id: d.id.to_string(),
-            virtual_storage_desc_id: d.storage.to_string(),
-            vnfd_id: None,
-            change_type: ChangeType::Modified,
-            storage_resource: Dialect::Sol003.handle(d.id.to_string(), "disk"),
-            resource_definition_id: None,
-            zone_id: None,
-            metadata: KeyValuePairs::new(),
-        }));
     }
 }
 
@@ -430,7 +355,7 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
         is_cancel_pending: pending.is_some(),
         cancel_mode: pending,
         error: error(op),
-        resource_changes: ns_changes(op.kind, state, around),
+        resource_changes: ns_affected::changes(op.kind, state, around),
         lcm_coordinations: Vec::new(),
         rejected_lcm_coordinations: Vec::new(),
         warnings: op.warnings.clone(),
@@ -440,101 +365,8 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
             cancel: base.link_if(tasks.cancel, format!("{path}/cancel")),
             retry: base.link_if(tasks.retry, format!("{path}/retry")),
             rollback: base.link_if(tasks.rollback, format!("{path}/rollback")),
-            continue_: None,
+            continue_: base.link_if(tasks.retry, format!("{path}/continue")),
             fail: base.link_if(tasks.retry, format!("{path}/fail")),
         },
     })
-}
-
-fn affected_pnf(c: &PnfChange, change_result: ChangeResult) -> Option<AffectedPnf> {
-    let p = c.after.as_ref().or(c.before.as_ref())?;
-    let change_type = match (&c.before, &c.after) {
-        (None, _) => PartChangeType::Add,
-        (Some(_), None) => PartChangeType::Remove,
-        (Some(_), Some(_)) => PartChangeType::Modify,
-    };
-    Some(AffectedPnf {
-        pnf_id: p.id.to_string(),
-        pnfd_id: p.pnfd_id.to_string(),
-        pnf_profile_id: p.profile.to_string(),
-        pnf_name: Some(p.name.to_string()),
-        cp_instance_id: p.cps.iter().map(|cp| pnf_cp_id(&p.profile, &cp.cp)).collect(),
-        change_type: Some(change_type),
-        change_result: Some(change_result),
-    })
-}
-
-/// VNFs and links that an instantiation makes, or VNFs that are scaled or healed, once its outcome is known.
-fn ns_changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResourceChanges> {
-    let change_result = match state {
-        NsOpState::Completed => ChangeResult::Completed,
-        NsOpState::Failed | NsOpState::FailedTemp => ChangeResult::Failed,
-        NsOpState::Processing | NsOpState::PartiallyCompleted | NsOpState::RollingBack | NsOpState::RolledBack => return None,
-    };
-    let altered = match kind {
-        OpKind::Scale | OpKind::ScaleToLevel => VnfChangeType::Scale,
-        OpKind::Heal => VnfChangeType::Heal,
-        OpKind::Instantiate
-        | OpKind::Terminate
-        | OpKind::Start
-        | OpKind::Stop
-        | OpKind::ModifyInfo
-        | OpKind::ReloadPf
-        | OpKind::RestorePf
-        | OpKind::Update
-        | OpKind::CreateSnapshot
-        | OpKind::RevertToSnapshot
-        | OpKind::ChangeExtConn
-        | OpKind::ChangeFlavour
-        | OpKind::ChangePackage => VnfChangeType::Instantiate,
-    };
-    let mut changes = NsResourceChanges::default();
-    for s in &around.steps {
-        let Step::Ns(step) = &s.step else { continue };
-        match step {
-            // SOL005 has no change for a VNF that a snapshot was taken of.
-            NsStep::Alter { .. } if kind == OpKind::Update => {}
-            NsStep::Instantiate { vnf, .. } | NsStep::Alter { vnf, .. } => {
-                let member = around.ns.as_ref().and_then(|n| n.members.iter().find(|m| m.vnf == *vnf));
-                let record = around.members.iter().find(|v| v.id == *vnf);
-                let (Some(member), Some(record)) = (member, record) else { continue };
-                changes.affected_vnfs.push(AffectedVnf {
-                    vnf_instance_id: vnf.to_string(),
-                    vnfd_id: record.vnfd_id.to_string(),
-                    vnf_profile_id: member.profile.to_string(),
-                    vnf_name: record.name.to_string(),
-                    change_type: if matches!(step, NsStep::Alter { .. }) { altered } else { VnfChangeType::Instantiate },
-                    change_result,
-                    changed_info: None,
-                });
-            }
-            NsStep::Segment(id) => {
-                let link = around.ns.as_ref().and_then(|n| n.links.iter().find(|(_, s)| s == id));
-                let Some((link, _)) = link else { continue };
-                changes.affected_vls.push(AffectedNsVirtualLink {
-                    ns_virtual_link_instance_id: id.to_string(),
-                    ns_virtual_link_desc_id: link.to_string(),
-                    vl_profile_id: link.to_string(),
-                    change_type: NsVlChangeType::Add,
-                    link_port_ids: Vec::new(),
-                    change_result,
-                });
-            }
-            NsStep::Reroute { chain, .. } | NsStep::HandOver { chain, .. } => {
-                let Some(graph) = around.chains.iter().find(|c| c.id == *chain).map(|c| c.vnffg.to_string()) else { continue };
-                if changes.affected_vnffgs.iter().all(|a| a.vnffg_instance_id != graph) {
-                    changes.affected_vnffgs.push(AffectedVnffg {
-                        vnffg_instance_id: graph.clone(),
-                        vnffgd_id: graph,
-                        change_type: Some(VnffgChangeType::Modify),
-                        change_result: Some(change_result),
-                    });
-                }
-            }
-            NsStep::Pnf(c) => changes.affected_pnfs.extend(affected_pnf(c, change_result)),
-            NsStep::Terminate { .. } | NsStep::RemoveSegment(_) | NsStep::Chain(_) | NsStep::RemoveChain(_) => {}
-        }
-    }
-    let any = !changes.affected_vnfs.is_empty() || !changes.affected_vnffgs.is_empty() || !changes.affected_pnfs.is_empty();
-    any.then_some(changes)
 }

@@ -1,8 +1,8 @@
 //! ChangeCurrentVnfPkgRequest (SOL003 5.5.2.11a) as the domain takes it, and what of the change an op-occ shows.
 
 use super::{
-    params,
-    request::{Faults, attachments, ssh_keys, text},
+    kept, params,
+    request::{Faults, attachments, ssh_keys},
 };
 use crate::{
     model::{
@@ -23,11 +23,7 @@ pub fn request(mut r: ChangeCurrentVnfPkgRequest) -> Result<ChangePackage> {
         "not offered: Bothy makes the links inside a VNF itself; leave the member out",
     );
     let attach = attachments(&r.ext_virtual_links, &mut faults);
-    // Access to a VIM is nobody's to read back, and there is one VIM here: this box.
-    for v in r.vim_connection_info.values_mut() {
-        v.access_info.clear();
-    }
-    let request = text(&r)?;
+    let request = kept::text(&r)?;
     let mut given = std::mem::take(&mut r.additional_params);
     let ssh_keys = ssh_keys(&mut given, "additionalParams", &mut faults);
     let with = With { attach, params: params(&given), ssh_keys, request };

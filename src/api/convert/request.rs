@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use smol_str::SmolStr;
 
-use super::params;
+use super::{kept, params};
 use crate::{
     model::{
         error::{Fault, Result},
@@ -62,7 +62,7 @@ impl Faults {
     }
 }
 
-/// The request as an op-occ shows it later.
+/// A request that is kept for Bothy itself; what op-occs show is `kept`.
 pub fn text(request: &impl Serialize) -> Result<String> {
     serde_json::to_string(request).map_err(|e| Fault::bug("a request cannot be written down").with_source(e))
 }
@@ -101,11 +101,7 @@ pub fn instantiate_vnf(mut r: InstantiateVnfRequest) -> Result<InstantiateVnf> {
         "not offered: Bothy makes the links inside a VNF itself; leave the member out",
     );
     let attach = attachments(&r.ext_virtual_links, &mut faults);
-    // Access to a VIM is nobody's to read back, and there is one VIM here: this box.
-    for v in r.vim_connection_info.values_mut() {
-        v.access_info.clear();
-    }
-    let request = text(&r)?;
+    let request = kept::text(&r)?;
     let mut given = std::mem::take(&mut r.additional_params);
     let ssh_keys = ssh_keys(&mut given, "additionalParams", &mut faults);
     let done = InstantiateVnf {
@@ -193,7 +189,7 @@ pub fn scale_ns(r: &ScaleNsRequest) -> Result<Scaled> {
         NsScaleType::ScaleNs => {
             faults.refuse(!r.scale_vnf_data.is_empty(), "scaleVnfData", "must not be there with SCALE_NS");
             match &r.scale_ns_data {
-                Some(d) => whole_service(d, text(r)?, faults).map(Scaled::Service),
+                Some(d) => whole_service(d, kept::text(r)?, faults).map(Scaled::Service),
                 None => {
                     faults.add("scaleNsData", "needed with SCALE_NS");
                     faults.end("ScaleNsRequest", Scaled::Members(Vec::new()))
@@ -444,7 +440,7 @@ pub fn instantiate_ns(mut r: InstantiateNsRequest) -> Result<InstantiateNs> {
         "additionalAffinityOrAntiAffinityRule",
         "not offered: this is one box",
     );
-    let request = text(&r)?;
+    let request = kept::text(&r)?;
     let mut given = std::mem::take(&mut r.additional_params_for_ns);
     let ssh_keys = ssh_keys(&mut given, "additionalParamsForNs", &mut faults);
     let member_params = member_params(&r.additional_params_for_vnf, &mut faults);

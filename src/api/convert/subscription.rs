@@ -13,7 +13,7 @@ use super::{
 use crate::{
     model::{
         error::{Fault, Result},
-        subscription::{AlarmFilter, Filter, Product, Sort, Source, Subscription},
+        subscription::{AlarmFilter, Filter, PartFilter, Product, Sort, Source, Subscription},
     },
     sol::{
         fm::{FmFilter, FmNotificationType},
@@ -202,12 +202,17 @@ impl IntoFilter for NsLcmFilter {
             NsLcmNotificationType::NsLcmOperationOccurrenceNotification => Sort::Operation,
             NsLcmNotificationType::NsIdentifierCreationNotification => Sort::Made,
             NsLcmNotificationType::NsIdentifierDeletionNotification => Sort::Gone,
-            NsLcmNotificationType::NsChangeNotification => Sort::Other,
+            NsLcmNotificationType::NsChangeNotification => Sort::Part,
         };
         let mut f = Filter {
             sorts: self.notification_types.iter().map(sort).collect(),
             operations: self.operation_types.iter().map(word).collect(),
             states: self.operation_states.iter().map(word).collect(),
+            parts: PartFilter {
+                kinds: names(self.ns_component_types),
+                operations: names(self.lcm_op_name_impacting_ns_component),
+                states: names(self.lcm_op_occ_status_impacting_ns_component),
+            },
             ..Filter::default()
         };
         if let Some(of) = self.ns_instance_subscription_filter {
@@ -250,10 +255,11 @@ impl IntoFilter for NsdFilter {
     fn into_filter(self, faults: &mut Vec<String>) -> Filter {
         at_most_one(&[("nsdId", !self.nsd_id.is_empty()), ("nsdInfoId", !self.nsd_info_id.is_empty())], faults);
         at_most_one(&[("pnfdId", !self.pnfd_id.is_empty()), ("pnfdInfoIds", !self.pnfd_info_ids.is_empty())], faults);
-        for (name, given) in [("vnfPkgIds", !self.vnf_pkg_ids.is_empty()), ("nestedNsdInfoIds", !self.nested_nsd_info_ids.is_empty())] {
-            if given {
-                faults.push(format!("filter.{name} is not offered: filter by nsdId, nsdInfoId or nsdName"));
-            }
+        at_most_one(&[("vnfPkgIds", !self.vnf_pkg_ids.is_empty()), ("nestedNsdInfoIds", !self.nested_nsd_info_ids.is_empty())], faults);
+        if !self.nested_nsd_info_ids.is_empty() {
+            faults.push(
+                "filter.nestedNsdInfoIds is not offered: no NSD here is made of others; filter by nsdId, nsdInfoId or nsdName".into(),
+            );
         }
         let sort = |t: &NsdNotificationType| match t {
             NsdNotificationType::NsdOnBoardingNotification => Sort::Onboarded,
@@ -264,7 +270,15 @@ impl IntoFilter for NsdFilter {
             NsdNotificationType::PnfdOnBoardingFailureNotification => Sort::PnfdFailed,
             NsdNotificationType::PnfdDeletionNotification => Sort::PnfdGone,
         };
-        let of_nsds = [&self.nsd_info_id, &self.nsd_id, &self.nsd_name, &self.nsd_version, &self.nsd_designer, &self.nsd_invariant_id];
+        let of_nsds = [
+            &self.nsd_info_id,
+            &self.nsd_id,
+            &self.nsd_name,
+            &self.nsd_version,
+            &self.nsd_designer,
+            &self.nsd_invariant_id,
+            &self.vnf_pkg_ids,
+        ];
         let of_nsds = of_nsds.iter().any(|l| !l.is_empty())
             || !(self.nsd_onboarding_state.is_empty() && self.nsd_operational_state.is_empty() && self.nsd_usage_state.is_empty());
         let of_pnfds =
@@ -286,6 +300,8 @@ impl IntoFilter for NsdFilter {
         Filter {
             ids: ids([self.nsd_info_id, self.pnfd_info_ids].concat(), &mut never),
             descriptors: names([self.nsd_id, self.pnfd_id].concat()),
+            // An NSD is known by the packages it uses as well.
+            vnfds: names(self.vnf_pkg_ids),
             names: names([self.nsd_name, self.pnfd_name].concat()),
             versions: names([self.nsd_version, self.pnfd_version].concat()),
             designers: names([self.nsd_designer, self.pnfd_provider].concat()),

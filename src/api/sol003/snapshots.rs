@@ -15,8 +15,8 @@ use crate::{
         Ctx,
         conditional::{etag, if_match},
         convert::{
-            self, Base,
-            request::{self, Faults},
+            self, Base, kept,
+            request::Faults,
             snapshot,
             vnf::{Around, Dialect},
         },
@@ -196,7 +196,7 @@ async fn take(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, extract::Json(r): ex
             find(n, id)?;
             whole(&r.additional_params, &[("vnfcInstanceId", &r.vnfc_instance_id)], "CreateVnfSnapshotRequest")?;
             let named = named(n, &r.vnf_snapshot_info_id)?;
-            n.vnfm().take_snapshot(id, named, &convert::params(&r.user_defined_data), &request::text(&r)?)
+            n.vnfm().take_snapshot(id, named, &convert::params(&r.user_defined_data), &kept::text(&r)?)
         })
         .await?;
     accepted(&format!("/vnflcm/v2/vnf_lcm_op_occs/{}", op.id))
@@ -214,7 +214,7 @@ async fn revert(
             let one = [("vnfcInstanceId", &r.vnfc_instance_id), ("vnfcSnapshotInfoId", &r.vnfc_snapshot_info_id)];
             whole(&r.additional_params, &one, "RevertToVnfSnapshotRequest")?;
             let named = named(n, &r.vnf_snapshot_info_id)?;
-            n.vnfm().revert_to_snapshot(id, named, &request::text(&r)?)
+            n.vnfm().revert_to_snapshot(id, named, &kept::text(&r)?)
         })
         .await?;
     accepted(&format!("/vnflcm/v2/vnf_lcm_op_occs/{}", op.id))

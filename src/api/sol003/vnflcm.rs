@@ -14,7 +14,9 @@ use crate::{
         Ctx, Services, bring,
         conditional::if_match,
         convert::{
-            self, Base, request,
+            self, Base,
+            kept::{self, Kept},
+            request,
             vnf::{self, Around, Dialect},
         },
         extract::{self, Id},
@@ -137,7 +139,7 @@ async fn modify(
 ) -> Answer<Response> {
     let op = s
         .domain(move |n| {
-            n.vnfm().modify(id, &request::text(&r)?, |v| {
+            n.vnfm().modify(id, &kept::text(&r)?, |v| {
                 if_match(&headers, v.revision)?;
                 apply(v, &r)
             })
@@ -221,7 +223,7 @@ async fn terminate(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, extract::Json(r
         .domain(move |n| {
             find(n, id)?;
             let graceful = request::terminate_vnf(&r, n.vnfm().rules().graceful_stop_s)?;
-            n.vnfm().terminate(id, graceful, request::text(&r)?)
+            n.vnfm().terminate(id, graceful, kept::text(&r)?)
         })
         .await?;
     operation(&op)
@@ -232,7 +234,7 @@ async fn operate(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, extract::Json(r):
         .domain(move |n| {
             find(n, id)?;
             let (to, graceful) = request::operate(&r, n.vnfm().rules().graceful_stop_s)?;
-            n.vnfm().operate(id, to, graceful, request::text(&r)?)
+            n.vnfm().operate(id, to, graceful, kept::text(&r)?)
         })
         .await?;
     operation(&op)
@@ -241,12 +243,12 @@ async fn operate(State(s): Ctx, Id(id): Id<VnfId>, _: NoQuery, extract::Json(r):
 /// SOL003 5.4.5, 5.4.6, 5.4.9: the request as the domain takes it, and what came.
 async fn alter<R>(s: &Services, id: VnfId, r: R, read: impl Fn(&R) -> Result<Alter> + Send + 'static) -> Answer<Response>
 where
-    R: serde::Serialize + Send + 'static,
+    R: Kept + Send + 'static,
 {
     let op = s
         .domain(move |n| {
             find(n, id)?;
-            n.vnfm().alter(id, &read(&r)?, &request::text(&r)?)
+            n.vnfm().alter(id, &read(&r)?, &kept::text(&r)?)
         })
         .await?;
     operation(&op)

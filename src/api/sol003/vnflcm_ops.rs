@@ -16,7 +16,7 @@ use crate::{
         routes::Routes,
         who::caller,
     },
-    model::access::Action,
+    model::{access::Action, op::Operation},
     nfvo::Nfvo,
     sol::shape::VNF_OP_OCC,
 };
@@ -35,7 +35,7 @@ async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
     let query = Query::parse(&uri, &VNF_OP_OCC)?;
     let whole = ["resourceChanges", "operationParams", "grantId", "warnings"].iter().any(|m| query.needs(m));
     let to = base.clone();
-    let show = move |n: &Nfvo, op| opocc::vnf(&op, &if whole { ops::around(n, &op)? } else { Around::default() }, &to);
+    let show = move |n: &Nfvo, op: Operation| opocc::vnf(&op, &if whole { ops::around(n, &op)? } else { Around::none(&op) }, &to);
     let by = caller()?;
     let page = move |n: &Nfvo, after, limit| {
         let mut page = ops::page(n, Kind::Vnf, after, limit)?;

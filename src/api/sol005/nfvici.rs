@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     api::{
         Ctx,
-        callback::{self, gone_already, subscription, told_of},
+        callback::{self, Things, gone_already, subscription, told_of},
         conditional::if_match,
         convert::{Base, capacity as convert, subscription::collection, vnf::VIM},
         extract::{self, Id, query},
@@ -64,7 +64,7 @@ pub fn routes() -> Routes {
         .post(THRESHOLDS, create)
         .get(THRESHOLD, threshold)
         .patch(THRESHOLD, |s: Ctx, base: Base, id: Id<Uuid>, _: NoQuery, h: HeaderMap, r: extract::Json<PmModifications>| {
-            callback::modify(SOURCE, |_, n, id| may_look(n).and_then(|()| made(n, id)), s, base, id, h, r)
+            callback::modify(SOURCE, THINGS, s, base, id, h, r)
         })
         .delete(THRESHOLD, delete)
 }
@@ -82,6 +82,9 @@ fn may_look(n: &View) -> Result<()> {
 fn made(n: &Nfvo, id: Uuid) -> Result<(u64, ProjectId)> {
     n.capacity_threshold(id).map(|t| (t.revision, t.project))
 }
+
+const THINGS: Things =
+    Things { made: |_, n, id| may_look(n).and_then(|()| made(n, id)), touch: |_, _, n, id, check| n.touch_capacity_threshold(id, check) };
 
 /// The capacity with the measurements that are wanted and the zones that have any.
 fn narrowed(n: &Nfvo, query: &Query) -> Result<NfviCapacityInfo> {
@@ -163,7 +166,7 @@ async fn create(
     let (notify, made, by) = (s.notify.clone(), t.clone(), told.clone());
     s.domain(move |n| {
         n.add_capacity_threshold(&made)?;
-        notify.subscribe(by, n.caller().as_element())?;
+        notify.subscribe(by, n.caller().eyes())?;
         // Where it stands is told now.
         n.tell_capacity();
         Ok(())

@@ -15,7 +15,7 @@ use crate::{
         Ctx,
         conditional::if_match,
         convert::{
-            Base,
+            Base, kept,
             ns::{self, Whole},
             request::{self, Scaled},
             update::{self, Update},
@@ -23,7 +23,7 @@ use crate::{
         extract::{self, Id},
         list::{Page, Query, list},
         problem::{Answer, Problem},
-        respond::{NoQuery, accepted, created, shown, unprocessable},
+        respond::{NoQuery, accepted, created, digest, shown, unprocessable},
         routes::Routes,
     },
     model::{
@@ -85,6 +85,11 @@ fn whole(nfvo: &Nfvo, ns: NsInstance) -> Result<Whole> {
     Ok(Whole { ns, vnfs, segments, chains, aspects: flavour.map(|f| f.aspects).unwrap_or_default() })
 }
 
+/// Names a version of it: all that is shown counts, from wherever it is asked.
+fn version(w: &Whole) -> Result<u64> {
+    digest(&ns::instance(w, &Base(String::new())))
+}
+
 async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
     let query = Query::parse(&uri, &NS_INSTANCE)?;
     // Members and links are read only where they are looked at.
@@ -103,20 +108,20 @@ async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
 async fn create(State(s): Ctx, base: Base, _: NoQuery, extract::Json(r): extract::Json<CreateNsRequest>) -> Answer<Response> {
     let made = s.domain(move |n| n.create_ns(n.project(), &r.nsd_id, r.ns_name.into(), r.ns_description)).await;
     let w = Whole::alone(made.map_err(unprocessable)?);
-    created(&format!("/nslcm/v2/ns_instances/{}", w.ns.id), w.version(), &ns::instance(&w, &base))
+    created(&format!("/nslcm/v2/ns_instances/{}", w.ns.id), version(&w)?, &ns::instance(&w, &base))
 }
 
 async fn one(State(s): Ctx, base: Base, Id(id): Id<NsId>, _: NoQuery, headers: HeaderMap) -> Answer<Response> {
     let w = s.domain(move |n| whole(n, find(n, id)?)).await?;
-    Ok(shown(&headers, w.version(), &ns::instance(&w, &base)))
+    Ok(shown(&headers, version(&w)?, &ns::instance(&w, &base)))
 }
 
 async fn delete(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, headers: HeaderMap) -> Answer<StatusCode> {
     s.domain(move |n| {
-        if_match(&headers, whole(n, find(n, id)?)?.version())?;
+        if_match(&headers, version(&whole(n, find(n, id)?)?)?)?;
         // One that can be deleted has no members: its own record is all of it.
-        let alone = |ns: &NsInstance| Whole::alone(ns.clone()).version();
-        n.delete_ns(id, |ns| if ns.members.is_empty() { if_match(&headers, alone(ns)) } else { Ok(()) })
+        let alone = |ns: &NsInstance| version(&Whole::alone(ns.clone()));
+        n.delete_ns(id, |ns| if ns.members.is_empty() { if_match(&headers, alone(ns)?) } else { Ok(()) })
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
@@ -146,7 +151,7 @@ async fn terminate(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r)
         .domain(move |n| {
             let members: Vec<VnfId> = find(n, id)?.members.iter().map(|m| m.vnf).collect();
             let graceful = request::terminate_ns(&r, n.vnfm().rules().graceful_stop_s, &members)?;
-            n.terminate(id, graceful, request::text(&r)?)
+            n.terminate(id, graceful, kept::text(&r)?)
         })
         .await?;
     operation(&op)
@@ -158,7 +163,7 @@ async fn scale(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): ex
         .domain(move |n| {
             find(n, id)?;
             match request::scale_ns(&r)? {
-                Scaled::Members(what) => n.alter(id, OpKind::Scale, &what, &request::text(&r)?),
+                Scaled::Members(what) => n.alter(id, OpKind::Scale, &what, &kept::text(&r)?),
                 Scaled::Service(ask) => n.scale(id, &ask),
             }
         })
@@ -176,7 +181,7 @@ async fn update(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): e
     let op = s
         .domain(move |n| {
             find(n, id)?;
-            let request = request::text(&r)?;
+            let request = kept::text(&r)?;
             match ask {
                 Update::Paths(ask) => n.reroute(id, &ask, &request),
                 Update::Boxes(ask) => n.update_pnfs(id, &ask, &request),
@@ -198,7 +203,7 @@ async fn heal(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): ext
     let op = s
         .domain(move |n| {
             let members: Vec<VnfId> = find(n, id)?.members.iter().map(|m| m.vnf).collect();
-            n.alter(id, OpKind::Heal, &request::heal_ns(&r, &members)?, &request::text(&r)?)
+            n.alter(id, OpKind::Heal, &request::heal_ns(&r, &members)?, &kept::text(&r)?)
         })
         .await?;
     operation(&op)

@@ -12,9 +12,9 @@ use crate::{
         list::{Query, list},
         ops::{self, Kind},
         problem::Answer,
-        respond::not_offered,
         routes::Routes,
     },
+    model::op::Operation,
     nfvo::Nfvo,
     sol::shape::NS_OP_OCC,
 };
@@ -27,13 +27,13 @@ pub fn routes() -> Routes {
         .post("/nslcm/v2/ns_lcm_op_occs/{nsLcmOpOccId}/rollback", ops::rollback)
         .post("/nslcm/v2/ns_lcm_op_occs/{nsLcmOpOccId}/fail", ops::fail)
         .post("/nslcm/v2/ns_lcm_op_occs/{nsLcmOpOccId}/cancel", ops::cancel)
-        .post("/nslcm/v2/ns_lcm_op_occs/{nsLcmOpOccId}/continue", not_offered("continue is not offered: retry runs what failed again"))
+        .post("/nslcm/v2/ns_lcm_op_occs/{nsLcmOpOccId}/continue", ops::go_on)
 }
 
 async fn all(State(s): Ctx, base: Base, uri: Uri) -> Answer<Response> {
     let query = Query::parse(&uri, &NS_OP_OCC)?;
     let whole = query.needs("resourceChanges") || query.needs("operationParams");
     let to = base.clone();
-    let show = move |n: &Nfvo, op| opocc::ns(&op, &if whole { ops::around(n, &op)? } else { Around::default() }, &to);
+    let show = move |n: &Nfvo, op: Operation| opocc::ns(&op, &if whole { ops::around(n, &op)? } else { Around::none(&op) }, &to);
     list(&s, &base, query, |n, after, limit| ops::page(n, Kind::Ns, after, limit), show).await
 }

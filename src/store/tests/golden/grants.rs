@@ -6,7 +6,8 @@ use crate::model::{
     central::{Asking, Brought, CentralNfvo, GrantAsk, Resources, SnapshotOwner},
     error::Kind,
     grant::{AskedIds, Decision, GivenGrant, Promised, Resource, ResourceKind, Wanting},
-    id::{OpId, ProjectId, SnapshotId, VnfId, VnfPkgId},
+    id::{NfpId, OpId, PortId, ProjectId, SegmentId, SnapshotId, VnfId, VnfPkgId, VnfcId},
+    parts::{LinkPart, MemberPart, OpParts},
     size::MiB,
     subscription::Auth,
     time::Stamp,
@@ -95,6 +96,16 @@ pub(super) fn check(g: &Golden) {
     ] {
         g.check(format!("errand-{name}"), &AbroadErrand { op: OpId(id(22)), index: 300, attempt: 2, state });
     }
+    let member = MemberPart { vnf: VnfId(id(20)), vnfd_id: "d".into(), profile: "p".into(), name: "n".into() };
+    let ports = vec![(VnfcId(id(5)), PortId(id(6)))];
+    let parts = OpParts {
+        op: OpId(id(22)),
+        members: vec![member],
+        links: vec![LinkPart { segment: SegmentId(id(7)), name: "lan".into(), ports }],
+        saps: vec![("sap".into(), SegmentId(id(7)))],
+        graphs: vec![(NfpId(id(8)), "g".into())],
+    };
+    g.check("op-parts", &parts);
     g.check("snapshot-owner", &SnapshotOwner { snapshot: SnapshotId(id(41)), account: "orch".into() });
     let resource = |kind| Resource { id: "r".into(), kind, vdu: Some("v".into()), template: "t".into() };
     for (name, state) in [

@@ -180,10 +180,18 @@ pub(super) fn check(g: &Golden) {
             &Event { sequence: 300, project: ProjectId::DEFAULT, at: Some(Stamp(9)), news, about: about.clone() },
         );
     }
+    let part = |state| {
+        let error = Some(fault(Kind::Conflict));
+        News::Part(PartNews { ns: NsId(id(21)), vnf: VnfId(id(20)), op: OpId(id(22)), kind: OpKind::Stop, state, sequence: 300, error })
+    };
+    for state in VnfOpState::ALL {
+        let e = Event { sequence: 300, project: ProjectId::DEFAULT, at: None, news: part(state), about: About::default() };
+        g.check(format!("event-part-{}", state.name()), &e);
+    }
     g.check("event-count", &EventCount { last: 300 });
     let product = Product { provider: "p".into(), name: Some("q".into()), software_version: None, vnfd_versions: vec!["2".into()] };
     let filter = Filter {
-        sorts: vec![Sort::Operation, Sort::Made, Sort::Gone, Sort::Onboarded, Sort::Failed, Sort::Changed, Sort::Other],
+        sorts: vec![Sort::Operation, Sort::Made, Sort::Gone, Sort::Onboarded, Sort::Failed, Sort::Changed, Sort::Part],
         operations: vec!["HEAL".into()],
         states: vec!["FAILED".into()],
         ids: vec![id(20)],
@@ -199,6 +207,7 @@ pub(super) fn check(g: &Golden) {
         in_use: vec![true],
         never: true,
         alarms: AlarmFilter::default(),
+        parts: PartFilter::default(),
     };
     let auths = [
         Auth::Basic { user: "u".into(), sealed: vec![1] },
@@ -279,6 +288,9 @@ pub(super) fn check(g: &Golden) {
         };
         g.check(format!("subscription-{source:?}"), &s);
     }
+    let parts = PartFilter { kinds: vec!["VNF".into()], operations: vec!["VNF_HEAL".into()], states: vec!["START".into()] };
+    g.check("subscription-part", &Subscription { source: Source::NsLcm, filter: Filter { parts, ..Filter::default() }, ..pm.clone() });
+    g.check("nfvo-made", &NfvoMade { id: id(30), account: "orch".into() });
     g.check("element-listener", &ElementListener { subscription: id(30), account: "em".into() });
     g.check("progress", &Progress { subscription: id(30), done: 300, attempts: 2, why: "no".into(), lost: 4 });
     let event = Event { sequence: 300, project: ProjectId::DEFAULT, at: None, news: News::VnfMade(VnfId(id(20))), about: About::default() };
