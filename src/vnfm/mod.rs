@@ -8,6 +8,7 @@
 //! * `alter`   takes a request to scale or to heal
 //! * `abroad`  members of services that a foreign VNFM has
 //! * `connect` external connection points that come to other links
+//! * `part`    a member's operation as a part of its service's
 //! * `remake` the VNF comes to another flavour, or another package
 //! * `grant`   whether the box has room for plans, and the project leave
 //! * `coordinate` pure: what an operation asks of the VNF itself, in its plan
@@ -57,12 +58,13 @@ pub mod grant;
 pub mod hold;
 mod known;
 mod medium;
-mod operate;
+pub mod operate;
 mod order;
 pub mod own;
 pub mod owned;
 pub mod package;
 mod parts;
+pub mod part;
 pub mod place;
 pub mod plan;
 mod plug;

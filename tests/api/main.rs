@@ -35,6 +35,7 @@ mod indicators;
 mod killed;
 mod kit;
 mod lists;
+mod members;
 mod notify;
 mod nslcm;
 mod own;

@@ -12,6 +12,7 @@ pub mod desired;
 pub mod flavour;
 pub mod grant;
 pub mod indicator;
+pub mod members;
 pub mod notification;
 pub mod ns;
 pub mod opocc;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Base, connect, coordination, flavour, package, problem, time, unexplained, vnf::Dialect};
+use super::{Base, connect, coordination, flavour, members, package, problem, time, unexplained, vnf::Dialect};
 use crate::{
     model::{
         central::{Asking, GrantAsk},
@@ -430,7 +430,7 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
         is_cancel_pending: pending.is_some(),
         cancel_mode: pending,
         error: error(op),
-        resource_changes: ns_changes(op.kind, state, around),
+        resource_changes: ns_changes(op, state, around),
         lcm_coordinations: Vec::new(),
         rejected_lcm_coordinations: Vec::new(),
         warnings: op.warnings.clone(),
@@ -465,13 +465,13 @@ fn affected_pnf(c: &PnfChange, change_result: ChangeResult) -> Option<AffectedPn
 }
 
 /// VNFs and links that an instantiation makes, or VNFs that are scaled or healed, once its outcome is known.
-fn ns_changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResourceChanges> {
+fn ns_changes(op: &Operation, state: NsOpState, around: &Around) -> Option<NsResourceChanges> {
     let change_result = match state {
         NsOpState::Completed => ChangeResult::Completed,
         NsOpState::Failed | NsOpState::FailedTemp => ChangeResult::Failed,
         NsOpState::Processing | NsOpState::PartiallyCompleted | NsOpState::RollingBack | NsOpState::RolledBack => return None,
     };
-    let altered = match kind {
+    let altered = match op.kind {
         OpKind::Scale | OpKind::ScaleToLevel => VnfChangeType::Scale,
         OpKind::Heal => VnfChangeType::Heal,
         OpKind::Instantiate
@@ -488,12 +488,12 @@ fn ns_changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResou
         | OpKind::ChangeFlavour
         | OpKind::ChangePackage => VnfChangeType::Instantiate,
     };
-    let mut changes = NsResourceChanges::default();
+    let mut changes = NsResourceChanges { affected_vnfs: members::affected(op, change_result, around), ..NsResourceChanges::default() };
     for s in &around.steps {
         let Step::Ns(step) = &s.step else { continue };
         match step {
-            // SOL005 has no change for a VNF that a snapshot was taken of.
-            NsStep::Alter { .. } if kind == OpKind::Update => {}
+            // Told by what the update's request says.
+            NsStep::Alter { .. } if op.kind == OpKind::Update => {}
             NsStep::Instantiate { vnf, .. } | NsStep::Alter { vnf, .. } => {
                 let member = around.ns.as_ref().and_then(|n| n.members.iter().find(|m| m.vnf == *vnf));
                 let record = around.members.iter().find(|v| v.id == *vnf);
@@ -532,7 +532,7 @@ fn ns_changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResou
                 }
             }
             NsStep::Pnf(c) => changes.affected_pnfs.extend(affected_pnf(c, change_result)),
-            NsStep::Terminate { .. } | NsStep::RemoveSegment(_) | NsStep::Chain(_) | NsStep::RemoveChain(_) => {}
+            NsStep::Terminate { .. } | NsStep::RemoveSegment(_) | NsStep::Chain(_) | NsStep::RemoveChain(_) | NsStep::Change { .. } => {}
         }
     }
     let any = !changes.affected_vnfs.is_empty() || !changes.affected_vnffgs.is_empty() || !changes.affected_pnfs.is_empty();
