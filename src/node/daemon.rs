@@ -27,6 +27,7 @@ use crate::{
     api::{
         self, Services,
         blocking::Pool,
+        places::Sources,
         server::{Server, bind_local},
         tls::{ForCentre, Rotating},
         upload,
@@ -292,7 +293,13 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     granted.connect_managers(abroad.clone());
     let granter = granter(granted, &services);
     keeper.start(&services)?;
-    let mut server = Server::new((&config.limits).into(), config.limits.connections as usize);
+    let connections = config.limits.connections as usize;
+    let each = match config.limits.connections_per_source as usize {
+        0 => connections / 4,
+        most => most,
+    };
+    let mut server = Server::new((&config.limits).into(), connections, Sources::new(each, true));
+    server.tell(services.access.clone());
     for l in &config.listen {
         let listener = TcpListener::bind(l.address)
             .await

@@ -15,6 +15,7 @@ use bothy::{
     api::{
         self, Services,
         blocking::Pool,
+        places::Sources,
         server::{Patience, Server, bind_local},
         tls::Rotating,
     },
@@ -206,10 +207,11 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     let socket = root.join("s");
     // Only few connections are for tests of those that hold them up; a host that stands still is no slow client.
     let patience = if connections < 16 { impatient() } else { Patience { header_timeout: PATIENT, idle_timeout: PATIENT, ..impatient() } };
-    let mut server = Server::new(patience, connections);
+    let mut server = Server::new(patience, connections, Sources::new(connections, true));
+    server.tell(services.access.clone());
     server.listen_tls(listener, tls.clone(), router.clone());
     // Places of its own: a listener that waits for a connection holds one, and some tests have but one.
-    let mut elements = Server::new(patience, 16);
+    let mut elements = Server::new(patience, 16, Sources::new(16, true));
     elements.listen_tls(for_elements, tls.clone(), element);
     elements.listen_tls(for_vnfms, tls.clone(), vnfm);
     server.listen_local(bind_local(&socket).await.expect("socket"), router);
