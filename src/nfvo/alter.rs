@@ -67,6 +67,9 @@ impl Nfvo {
             self.commit_alter(&ns, op, what)
         })?;
         info!(op = %op.id, ns = %id, kind = kind.name(), state = op.state.name(), "operation accepted");
+        if op.automatic {
+            self.vnfm.unasked(&op);
+        }
         if !op.state.is_final() {
             self.vnfm.engine()?.submit(op.clone(), steps, &[]);
         }

@@ -48,7 +48,7 @@ use crate::{
         error::{Fault, Result},
     },
     node::{
-        anew,
+        account, anew,
         centre::{bootstrap, centres, hub},
         conditions::conditions,
         core::{Build, Core},
@@ -219,6 +219,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     let access = Arc::new(access);
     let changed = access.clone();
     live.on_change(move |c| changed.set_settings(access_settings(c)));
+    account::keep(core.vnfm(), &access);
     let (watcher, granted, indicators) = (core.clone(), core.vnfm().clone(), core.indicators.clone());
     let call_home = Arc::new(centres(config, core.nfvo.vnfm().clock()));
     let hub = hub(config, &live, core.nfvo.vnfm().clock()).await?;
@@ -477,8 +478,14 @@ async fn until_told(
                     say(&[NotifyState::Reloading, now]);
                 }
                 match services.config.reload() {
-                    Ok(c) => tracing::info!(live = ?c.live, restart = ?c.restart, "configuration applied"),
-                    Err(refusal) => tracing::error!(%refusal, "configuration not applied"),
+                    Ok(c) => {
+                        tracing::info!(live = ?c.live, restart = ?c.restart, "configuration applied");
+                        account::configuration(&services.access, None);
+                    }
+                    Err(refusal) => {
+                        tracing::error!(%refusal, "configuration not applied");
+                        account::configuration(&services.access, Some(&refusal));
+                    }
                 }
                 say(&[NotifyState::Ready]);
             }

@@ -33,6 +33,7 @@
 //! * `vhost`   the switch's side of vhost-user NICs
 //! * `plug`    does and undoes the steps of that
 //! * `snapshot` snapshots of VNFs, and the way back to them
+//! * `unasked` operations that no request began are told of
 //! * `shutdown` stops guests when the host goes down
 //! * `hold`    pure: which guests the operation that holds a VNF has in hand
 //! * `order`   pure: in which order they come back
@@ -63,8 +64,8 @@ mod order;
 pub mod own;
 pub mod owned;
 pub mod package;
-mod parts;
 pub mod part;
+mod parts;
 pub mod place;
 pub mod plan;
 mod plug;
@@ -80,6 +81,7 @@ pub mod settle;
 pub mod shutdown;
 pub mod snapshot;
 pub mod stray;
+mod unasked;
 mod vhost;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
@@ -163,6 +165,7 @@ pub struct Vnfm {
     bringing: Mutex<()>,
     /// Descriptors that were read of late.
     read: Mutex<known::Read>,
+    unasked: unasked::Unasked,
 }
 
 /// What `Vnfm` is built from.
@@ -206,6 +209,7 @@ impl Vnfm {
             ending: Mutex::default(),
             bringing: Mutex::default(),
             read: Mutex::default(),
+            unasked: unasked::Unasked::default(),
         })
     }
 

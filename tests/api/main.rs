@@ -55,6 +55,7 @@ mod server;
 mod shape;
 mod stage;
 mod tacker;
+mod trail;
 mod trunk;
 mod update;
 mod vnf_snapshots;

@@ -33,6 +33,7 @@ use bothy::{
         time::Dice,
     },
     node::{
+        account,
         core::{Build, Core, Ports},
         desired::Keeper,
         reset, restore,
@@ -125,6 +126,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     assert!(!provisioned);
     let token = access.bootstrap().expect("token").reveal().to_owned();
     let access = Arc::new(access);
+    account::keep(core.vnfm(), &access);
     let watcher = core.clone();
     let call_home = Arc::new(CallHome::new(Vec::new(), core.nfvo.vnfm().clock(), &(Arc::new(OsDice) as Arc<dyn Dice>)));
     let (again, ends) = (Arc::new(AtomicUsize::new(0)), core.ports.clone());
