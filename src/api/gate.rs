@@ -75,7 +75,12 @@ async fn pass(State(g): State<Arc<Gate>>, Extension(peer): Extension<Peer>, req:
             ..Told::default()
         };
         let (req, left) = leftover::of(req);
-        let (response, noted) = inside(&g, &peer, &mut told, req, next).await;
+        let version = Api::shown(req.uri().path(), req.headers());
+        let (mut response, noted) = inside(&g, &peer, &mut told, req, next).await;
+        // Of refusals too, whoever made them.
+        if let Some(v) = version {
+            response.headers_mut().entry("version").or_insert(v);
+        }
         if noted || matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
             outcome(&mut told, &response);
             tell(&g.services, told).await;
@@ -140,15 +145,10 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
     {
         return (Problem::busy(why, CLOSED_S).into_response(), changes);
     }
-    let version = match Api::agreed(req.uri().path(), req.headers()) {
-        Ok(v) => v,
-        Err(p) => return (p.into_response(), changes),
-    };
-    let mut response = who::within(caller, unpanicked(next.run(req))).await;
-    if let Some(v) = version {
-        response.headers_mut().insert("version", v);
+    if let Err(p) = Api::agreed(req.uri().path(), req.headers()) {
+        return (p.into_response(), changes);
     }
-    (response, changes)
+    (who::within(caller, unpanicked(next.run(req))).await, changes)
 }
 
 /// Why a caller may not.
