@@ -18,6 +18,7 @@ mod cli_verbs;
 mod connect;
 mod coverage;
 mod daemon;
+mod declared;
 mod desired;
 mod element;
 mod epa;

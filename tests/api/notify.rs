@@ -28,6 +28,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     daemon::{Daemon, free_port},
+    declared,
     held::{self, Held},
     identity::{bare, bearer, made, user},
     kit::{build, fits},
@@ -521,7 +522,7 @@ async fn local(socket: &std::path::Path, line: &str, body: &Value) -> Reply {
     s.read_to_end(&mut raw).await.expect("read");
     let r = parse(&raw);
     let (method, path) = line.split_once(' ').expect("a request");
-    let faults = held::unlike(method, path, r.status, r.header("content-type").unwrap_or_default(), &r.bytes);
+    let faults = declared::unlike(method, path, r.status, r.header("content-type").unwrap_or_default(), &r.bytes);
     assert_eq!(faults, [""; 0]);
     r
 }

@@ -55,7 +55,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::held::{Face, Held};
+use crate::{declared::Face, held::Held};
 
 pub struct Rig {
     pub addr: SocketAddr,
