@@ -32,7 +32,7 @@ use crate::{
     schema,
 };
 
-const FACES: [Face; 3] = [Main, Element, Vnfm];
+pub const FACES: [Face; 3] = [Main, Element, Vnfm];
 
 /// How a path is written where both faces have it.
 fn told(face: Face, path: &str) -> String {
@@ -42,7 +42,7 @@ fn told(face: Face, path: &str) -> String {
         Vnfm => format!("sol003-nfvo:{path}"),
     }
 }
-const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+pub const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// Declared and not served yet: what comes to be served has to leave this list.
 pub const NOT_YET: &[&str] = &[];
@@ -75,7 +75,7 @@ fn declared_at(face: Face) -> Option<Table> {
     Some(table)
 }
 
-fn served(face: Face) -> BTreeMap<&'static str, BTreeSet<String>> {
+pub fn served(face: Face) -> BTreeMap<&'static str, BTreeSet<String>> {
     let points: &[ReferencePoint] = match face {
         Main => &[ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Sol003Nfvo],
         Element => &[ReferencePoint::Sol002],
@@ -106,7 +106,7 @@ pub async fn record(State(held): State<Held>, req: Request, next: Next) -> Respo
 }
 
 /// Some resource that is not there.
-fn nobody(template: &str) -> String {
+pub fn nobody(template: &str) -> String {
     let parts = template.split('/').map(|p| match p {
         "{artifactPath}" | "{*artifactPath}" => "Files/none",
         p if p.starts_with('{') => "00000000-0000-4000-8000-000000000000",

@@ -36,6 +36,7 @@ mod indicators;
 mod killed;
 mod kit;
 mod lists;
+mod matrix;
 mod members;
 mod notify;
 mod nslcm;
