@@ -33,6 +33,7 @@ pub mod problem;
 pub mod refusal;
 pub mod respond;
 pub mod rest;
+mod revoked;
 pub mod routes;
 pub mod server;
 pub mod sol002;

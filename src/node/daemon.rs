@@ -213,13 +213,15 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     let tls = Arc::new(tls);
     core.watch()?;
     let notifier = notifier(config, &core)?;
+    let shows = notifier.clone();
+    tls.on_change(move || shows.show_anew());
     let begun = Instant::now();
     let (store, clock) = (core.nfvo.vnfm().store().clone(), core.nfvo.vnfm().clock().clone());
     let (access, provisioned) = Access::open(store, clock, Box::new(move || begun.elapsed()), access_settings(config))?;
     let access = Arc::new(access);
+    account::keep(core.vnfm(), &access);
     let changed = access.clone();
     live.on_change(move |c| changed.set_settings(access_settings(c)));
-    account::keep(core.vnfm(), &access);
     let (watcher, granted, indicators) = (core.clone(), core.vnfm().clone(), core.indicators.clone());
     let call_home = Arc::new(centres(config, core.nfvo.vnfm().clock()));
     let hub = hub(config, &live, core.nfvo.vnfm().clock()).await?;
@@ -315,7 +317,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     for (c, centre) in config.call_home.iter().zip(services.call_home.centres()) {
         let (certificate, key) =
             if c.certificate.as_str().is_empty() { config.tls_paths() } else { (c.certificate.clone(), c.key.clone()) };
-        let shown = ForCentre::new(certificate, key, c.ca.clone());
+        let shown = ForCentre::new(certificate, key, c.ca.clone(), &config.tls.client_crl);
         let router = api::router(&services, &c.reference_points);
         server.call_home(centre.clone(), shown, Duration::from_secs(c.keep_alive_s), router);
     }
