@@ -363,8 +363,8 @@ fn of_update(nfvo: &View, ask: &AskUpdate, id: NsId) -> Result<Plan> {
     let usual = nfvo.vnfm().rules().graceful_stop_s;
     let paths = match update::read(&ask.request, usual)? {
         Some(Update::Paths(paths)) => paths,
-        Some(Update::Members(Members::Remake(vnf, to, _))) => {
-            return Ok(one_vnf(nfvo.seen(Thing::Ns(id), |n| n.dry_remake_member(id, vnf, to.change()))?));
+        Some(Update::Members(Members::Remake(vnf, what))) => {
+            return Ok(one_vnf(nfvo.seen(Thing::Ns(id), |n| n.dry_remake_member(id, vnf, what.0.change()))?));
         }
         Some(Update::Members(Members::Connect(vnf, how))) => {
             return Ok(moved(nfvo.seen(Thing::Ns(id), |n| n.dry_connect_member(id, vnf, &how))?));

@@ -39,7 +39,7 @@ use crate::{
 pub enum Members {
     Operate(Vec<(VnfId, Operate)>),
     Modify(Vec<(VnfId, VnfInfoModificationRequest)>),
-    Remake(VnfId, Remade, Given),
+    Remake(VnfId, Box<(Remade, Given)>),
     Connect(VnfId, ChangeExtConn),
 }
 
@@ -89,7 +89,7 @@ pub fn read(r: &UpdateNsRequest, usual: u32) -> Result<Option<Members>> {
                 vnf_configurable_properties: d.vnf_configurable_properties.clone(),
             };
             let given = Given { extensions: d.extensions.clone(), configurable: d.vnf_configurable_properties.clone() };
-            Members::Remake(vnf, Remade::Flavour(flavour::request(ask).map_err(|f| f.context(at))?), given)
+            Members::Remake(vnf, Box::new((Remade::Flavour(flavour::request(ask).map_err(|f| f.context(at))?), given)))
         }
         UpdateType::ChangeVnfpkg => {
             let (at, vnf, d) = one(each(r, &r.change_vnf_package_data, "changeVnfPackageData", |d| &d.vnf_instance_id)?)?;
@@ -103,7 +103,7 @@ pub fn read(r: &UpdateNsRequest, usual: u32) -> Result<Option<Members>> {
                 vnf_configurable_properties: d.vnf_configurable_properties.clone(),
             };
             let given = Given { extensions: d.extensions.clone(), configurable: d.vnf_configurable_properties.clone() };
-            Members::Remake(vnf, Remade::Package(package::request(ask).map_err(|f| f.context(at))?), given)
+            Members::Remake(vnf, Box::new((Remade::Package(package::request(ask).map_err(|f| f.context(at))?), given)))
         }
         UpdateType::ChangeExternalVnfConnectivity => {
             let member = "changeExtVnfConnectivityData";

@@ -172,7 +172,7 @@ async fn scale(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): ex
 async fn update(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): extract::Json<UpdateNsRequest>) -> Answer<Response> {
     let Some(ask) = update::read(&r, s.nfvo.vnfm().rules().graceful_stop_s)? else {
         let why = "of the updates of a network service OPERATE_VNF, MODIFY_VNF_INFORMATION, CHANGE_VNF_DF, CHANGE_VNFPKG, \
-                   CHANGE_EXTERNAL_VNF_CONNECTIVITY, UPDATE_VNFFG, those of VNF snapshots, ADD_PNF, MODIFY_PNF and REMOVE_PNF are offered";
+                   CHANGE_EXTERNAL_VNF_CONNECTIVITY, UPDATE_VNFFG, those of VNF snapshots, ADD_PNF, MODIFY_PNF and REMOVE_PNF are offered yet";
         return Err(Box::new(Problem::new(StatusCode::NOT_FOUND, why)));
     };
     let op = s
@@ -208,7 +208,8 @@ fn of_members(n: &Nfvo, id: NsId, ask: Members, request: &str) -> Result<Operati
                 request::text(asked)
             })
         }
-        Members::Remake(vnf, to, given) => {
+        Members::Remake(vnf, what) => {
+            let (to, given) = *what;
             n.remake_member(id, vnf, to.change(), &|p| vnflcm::laid_on(p, &given.extensions, &given.configurable), request)
         }
         Members::Connect(vnf, ask) => n.connect_member(id, vnf, &ask, request),
