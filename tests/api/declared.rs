@@ -442,9 +442,9 @@ pub fn unlike_anywhere(method: &str, path: &str, status: u16, head: &str, body: 
         let lines = head.lines().filter_map(|l| l.split_once(':'));
         lines.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.trim().to_owned()).next()
     };
-    let path = match path.strip_prefix("/boxes/").and_then(|rest| rest.split_once('/')) {
-        Some((_, behind)) => format!("/{behind}"),
-        None => path.to_owned(),
+    let (path, relayed) = match path.strip_prefix("/boxes/").and_then(|rest| rest.split_once('/')) {
+        Some((_, behind)) => (format!("/{behind}"), true),
+        None => (path.to_owned(), false),
     };
     let media = header("content-type").unwrap_or_default();
     // The end of a switch of protocols is another one's to tell.
@@ -460,7 +460,8 @@ pub fn unlike_anywhere(method: &str, path: &str, status: u16, head: &str, body: 
     }
     let mut faults = least.unwrap_or_default();
     let api = path.split('/').nth(1).unwrap_or_default();
-    if TYPES.iter().any(|(a, ..)| *a == api) && header("version").is_none() {
+    // What a hub refuses by itself is of no API.
+    if TYPES.iter().any(|(a, ..)| *a == api) && header("version").is_none() && !(relayed && status >= 400) {
         faults.push(format!("{method} {path} {status}: has no header version"));
     }
     faults
