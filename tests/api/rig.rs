@@ -179,6 +179,8 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         started: Instant::now(),
     });
     keeper.start(&services).expect("kept");
+    let shows = services.notify.clone();
+    tls.on_change(move || shows.show_anew());
     let offline = match config.lcm.grant_offline {
         GrantOffline::Wait => Offline::Wait,
         GrantOffline::AllowHeal => Offline::AllowHeal,
