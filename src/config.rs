@@ -171,8 +171,11 @@ pub struct Limits {
     pub body_kib: u64,
     pub headers_kib: u64,
     pub connections: u64,
+    /// 0: a quarter of those.
+    pub connections_per_source: u64,
     pub header_timeout_s: u64,
     pub idle_timeout_s: u64,
+    pub body_timeout_s: u64,
     pub drain_s: u64,
     pub calls: u64,
     pub page: u64,
@@ -284,8 +287,10 @@ impl Default for Config {
                 body_kib: 1024,
                 headers_kib: 32,
                 connections: 256,
+                connections_per_source: 0,
                 header_timeout_s: 10,
                 idle_timeout_s: 30,
+                body_timeout_s: 60,
                 drain_s: 15,
                 calls: 16,
                 page: 500,
@@ -371,8 +376,10 @@ impl Config {
         k.within("limits.body_kib", Live, &mut self.limits.body_kib, 1, 65536);
         k.within("limits.headers_kib", Restart, &mut self.limits.headers_kib, 8, 1024);
         k.within("limits.connections", Restart, &mut self.limits.connections, 1, 65536);
+        k.within("limits.connections_per_source", Restart, &mut self.limits.connections_per_source, 0, 65536);
         k.within("limits.header_timeout_s", Restart, &mut self.limits.header_timeout_s, 1, 600);
         k.within("limits.idle_timeout_s", Restart, &mut self.limits.idle_timeout_s, 1, 600);
+        k.within("limits.body_timeout_s", Live, &mut self.limits.body_timeout_s, 1, 3600);
         k.within("limits.drain_s", Live, &mut self.limits.drain_s, 0, 600);
         k.within("limits.calls", Restart, &mut self.limits.calls, 1, 256);
         k.within("limits.page", Live, &mut self.limits.page, 1, 10000);
@@ -451,6 +458,7 @@ impl Config {
         c.network.pool = new.network.pool;
         c.limits.upload_mib = new.limits.upload_mib;
         c.limits.body_kib = new.limits.body_kib;
+        c.limits.body_timeout_s = new.limits.body_timeout_s;
         c.limits.drain_s = new.limits.drain_s;
         c.limits.page = new.limits.page;
         c.limits.fetch_http = new.limits.fetch_http;

@@ -1,5 +1,6 @@
 //! The composition root: the only room that names adapters.
 
+pub mod account;
 pub mod anew;
 mod centre;
 mod conditions;

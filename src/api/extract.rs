@@ -115,12 +115,16 @@ pub struct Reading {
     pub limit: u64,
     /// Longest silence between two pieces.
     pub idle: Duration,
+    /// Within this all of it must have come.
+    pub whole: Duration,
 }
 
 impl Reading {
     pub fn of(s: &Services) -> Self {
         let c = s.config.now();
-        Reading { limit: c.limits.body_kib * 1024, idle: Duration::from_secs(c.limits.idle_timeout_s) }
+        let l = &c.limits;
+        let (idle, whole) = (Duration::from_secs(l.idle_timeout_s), Duration::from_secs(l.body_timeout_s));
+        Reading { limit: l.body_kib * 1024, idle, whole }
     }
 }
 
@@ -186,7 +190,11 @@ pub async fn read_body(headers: &HeaderMap, mut body: Body, r: &Reading) -> Answ
         }
         Ok(())
     };
-    match whole.await {
+    let whole = tokio::time::timeout(r.whole, whole).await.unwrap_or_else(|_| {
+        let detail = format!("the body did not come whole within {} s", r.whole.as_secs());
+        Err(Box::new(Problem::new(StatusCode::REQUEST_TIMEOUT, detail)))
+    });
+    match whole {
         Ok(()) => Ok(bytes),
         Err(p) => {
             if p.status == StatusCode::PAYLOAD_TOO_LARGE {

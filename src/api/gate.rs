@@ -30,7 +30,7 @@ use super::{
     home::ByCentre,
     leftover, permit,
     permit::Need,
-    problem::{Answer, PROBLEM_JSON, Problem},
+    problem::{PROBLEM_JSON, Problem},
     routes::Routes,
     server::{Holder, Peer},
     version::Api,
@@ -75,8 +75,13 @@ async fn pass(State(g): State<Arc<Gate>>, Extension(peer): Extension<Peer>, req:
             ..Told::default()
         };
         let (req, left) = leftover::of(req);
-        let (response, changes) = inside(&g, &peer, &mut told, req, next).await;
-        if changes || matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
+        let version = Api::shown(req.uri().path(), req.headers());
+        let (mut response, noted) = inside(&g, &peer, &mut told, req, next).await;
+        // Of refusals too, whoever made them.
+        if let Some(v) = version {
+            response.headers_mut().entry("version").or_insert(v);
+        }
+        if noted || matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
             outcome(&mut told, &response);
             tell(&g.services, told).await;
         }
@@ -92,7 +97,8 @@ async fn pass(State(g): State<Arc<Gate>>, Extension(peer): Extension<Peer>, req:
     .await
 }
 
-/// The answer, and whether the request was one that changes something.
+/// The answer, and whether the trail has it whatever it is: the request was one that changes something, or asked for what is not
+/// the caller's.
 async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: Next) -> (Response, bool) {
     let matched = req.extensions().get::<MatchedPath>().cloned();
     let there = matched.as_ref().and_then(|m| g.table.get_key_value(m.as_str()));
@@ -123,13 +129,13 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
     let changes = matches!(need, Some((_, Some(Need::Permission(p)))) if p.action != Action::Read);
     // Of a path that the router knows nothing is reached but by a method of the table, for only that has a permission.
     if matched.is_some() && need.is_none() {
-        return (no_method(there.map_or(&[][..], |(_, methods)| methods.as_slice())).into_response(), false);
+        return (no_method(there.map_or(&[][..], |(_, methods)| methods.as_slice())).into_response(), true);
     }
     // What is no path goes on to the router, which says 404.
     if let Some((route, need)) = need
-        && let Err(p) = may(g, &caller, route, need, req.uri().path()).await
+        && let Err(no) = may(g, &caller, route, need, req.uri().path()).await
     {
-        return (p.into_response(), changes);
+        return (no.problem.into_response(), changes || no.hidden);
     }
     if changes
         && let Some((route, _)) = need
@@ -139,19 +145,33 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
     {
         return (Problem::busy(why, CLOSED_S).into_response(), changes);
     }
-    let version = match Api::agreed(req.uri().path(), req.headers()) {
-        Ok(v) => v,
-        Err(p) => return (p.into_response(), changes),
-    };
-    let mut response = who::within(caller, unpanicked(next.run(req))).await;
-    if let Some(v) = version {
-        response.headers_mut().insert("version", v);
+    if let Err(p) = Api::agreed(req.uri().path(), req.headers()) {
+        return (p.into_response(), changes);
     }
-    (response, changes)
+    (who::within(caller, unpanicked(next.run(req))).await, changes)
+}
+
+/// Why a caller may not.
+struct No {
+    problem: Box<Problem>,
+    /// It is there, and he is not told so.
+    hidden: bool,
+}
+
+impl From<Box<Problem>> for No {
+    fn from(problem: Box<Problem>) -> Self {
+        No { problem, hidden: false }
+    }
+}
+
+impl From<Fault> for No {
+    fn from(fault: Fault) -> Self {
+        Box::<Problem>::from(fault).into()
+    }
 }
 
 /// 403 without the permission; 404 for what belongs to a project the caller does not see.
-async fn may(g: &Gate, caller: &Caller, route: &'static str, need: Option<Need>, path: &str) -> Answer<()> {
+async fn may(g: &Gate, caller: &Caller, route: &'static str, need: Option<Need>, path: &str) -> Result<(), No> {
     let permission = match need {
         Some(Need::Permission(p)) => p,
         Some(Need::Public | Need::Behind) | None => return Err(Fault::forbidden("no permission covers this route").into()),
@@ -176,16 +196,15 @@ async fn may(g: &Gate, caller: &Caller, route: &'static str, need: Option<Need>,
     let by = caller.clone();
     let look = move || {
         let owner = owner(&store, thing)?;
-        if owner.is_some_and(|project| by.sees(project)) {
-            by.check_own(&store, thing, permission.action)?;
-        }
-        Ok(owner)
+        let own = if owner.is_some_and(|project| by.sees(project)) { by.check_own(&store, thing, permission.action) } else { Ok(()) };
+        Ok((owner, own))
     };
-    let owner = if g.services.nfvo.vnfm().store().reads_at_once() { look()? } else { g.services.pool.run(look).await? };
+    let (owner, own) = if g.services.nfvo.vnfm().store().reads_at_once() { look()? } else { g.services.pool.run(look).await? };
+    own.map_err(|fault| No { hidden: true, ..fault.into() })?;
     match owner {
         Some(project) if caller.sees(project) => Ok(()),
         // The words of what is not there at all.
-        Some(_) | None => Err(Fault::not_found(thing.missing()).into()),
+        theirs => Err(No { hidden: theirs.is_some(), ..Fault::not_found(thing.missing()).into() }),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Owns: how many clients there may be and how long each may dawdle. One client, however broken
 //! or slow, costs one place and is hung up on in time; the UNIX socket has places of its own, so
-//! that root on the box gets in when the network's are all taken.
+//! that root on the box gets in when the network's are all taken, and one source of the network has
+//! a part of them. Whoever is refused before there was a request is told of in the audit trail.
 
 use std::{
     convert::Infallible,
@@ -33,12 +34,14 @@ use tower::ServiceExt as _;
 
 use super::{
     home::{self, ByCentre, Serving},
+    places::Sources,
     refusal::Refusals,
+    rest::{Work, until_given},
     stall::Stall,
     tls::{ForCentre, Rotating},
 };
 use crate::{
-    access::certificate::Certificate,
+    access::{Access, audit::Told, certificate::Certificate},
     call_home::Centre,
     config,
     model::error::{Fault, Result},
@@ -99,6 +102,9 @@ const LOCAL_PLACES: usize = 32;
 /// The accept loops. Dropping it ends them all at once; [`Server::drain`] lets requests finish.
 pub struct Server {
     patience: Patience,
+    sources: Sources,
+    /// Told whom nobody let in.
+    access: Option<Arc<Access>>,
     remote_places: Arc<Semaphore>,
     local_places: Arc<Semaphore>,
     stop: watch::Sender<bool>,
@@ -106,9 +112,12 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(patience: Patience, connections: usize) -> Self {
+    /// `sources`: whose these connections may be.
+    pub fn new(patience: Patience, connections: usize, sources: Sources) -> Self {
         Server {
             patience,
+            sources,
+            access: None,
             remote_places: Arc::new(Semaphore::new(connections)),
             local_places: Arc::new(Semaphore::new(LOCAL_PLACES)),
             stop: watch::Sender::new(false),
@@ -116,21 +125,38 @@ impl Server {
         }
     }
 
+    /// Refusals before a request are told there.
+    pub fn tell(&mut self, access: Arc<Access>) {
+        self.access = Some(access);
+    }
+
     /// `tls` is asked for each connection, so that a new certificate counts for the next one.
     pub fn listen_tls(&mut self, listener: TcpListener, tls: Arc<Rotating>, router: Router) {
         let (places, stop, patience) = (self.remote_places.clone(), self.stop.subscribe(), self.patience);
+        let (sources, access) = (self.sources.clone(), self.access.clone());
         self.loops.push(tokio::spawn(accept(places, stop.clone(), async move || {
             let (tcp, from) = listener.accept().await?;
+            let Some(seat) = sources.admit(from.ip()) else {
+                tracing::debug!(peer = %from, "hung up on: its source has as many connections as it may (limits.connections_per_source)");
+                return Ok(None);
+            };
+            let access = access.clone();
             let _ = tcp.set_nodelay(true);
             let (acceptor, router, stop) = (TlsAcceptor::from(tls.now()), router.clone(), stop.clone());
             Ok(Some(async move {
+                let _seat = seat;
                 match timeout(patience.header_timeout, acceptor.accept(tcp)).await {
                     Ok(Ok(tls)) => {
                         let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
                         let holder = shown.map(|c| Holder(Arc::new(Certificate::read(c))));
                         talk(tls, Who { peer: Peer::Remote(from), holder, centre: None }, router, patience, stop).await;
                     }
-                    Ok(Err(e)) => tracing::debug!(peer = %from, error = %e, "no TLS"),
+                    Ok(Err(e)) => {
+                        tracing::debug!(peer = %from, error = %e, "no TLS");
+                        if let Some(why) = not_believed(&e) {
+                            stranger(access.as_ref(), "TLS", from.ip().to_string(), 401, why);
+                        }
+                    }
                     Err(_) => tracing::debug!(peer = %from, "no TLS in time"),
                 }
             }))
@@ -140,11 +166,13 @@ impl Server {
     pub fn listen_local(&mut self, listener: UnixListener, router: Router) {
         let (places, stop, patience) = (self.local_places.clone(), self.stop.subscribe(), self.patience);
         let own = nix::unistd::geteuid().as_raw();
+        let access = self.access.clone();
         self.loops.push(tokio::spawn(accept(places, stop.clone(), async move || {
             let (stream, _) = listener.accept().await?;
             let uid = stream.peer_cred()?.uid();
             if uid != 0 && uid != own {
                 tracing::warn!(uid, "refused on the UNIX socket: neither root nor the daemon's user");
+                stranger(access.as_ref(), "CONNECT", format!("uid {uid}"), 403, "neither root nor the daemon's user".into());
                 return Ok(None);
             }
             let (router, stop) = (router.clone(), stop.clone());
@@ -233,8 +261,12 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = who.peer;
+    let work = Work::default();
+    // A centre's connection is kept, and tried by pings.
+    let rest = (work.clone(), patience.idle_timeout, who.centre.is_none());
     let service = service_fn(move |req: Request<Incoming>| {
         let (router, Who { peer, holder, centre }) = (router.clone(), who.clone());
+        let busy = work.begin();
         async move {
             let mut req = req.map(Body::new);
             req.extensions_mut().insert(peer);
@@ -245,7 +277,7 @@ where
                 req.extensions_mut().insert(c);
             }
             Ok::<_, Infallible>(match router.oneshot(req).await {
-                Ok(response) => response,
+                Ok(response) => until_given(response, busy),
                 Err(never) => match never {},
             })
         }
@@ -263,8 +295,16 @@ where
         .keep_alive_timeout(patience.header_timeout);
     let io = TokioIo::new(Refusals::new(Stall::new(stream, patience.header_timeout, patience.idle_timeout)));
     let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
+    let (work, idle, may_rest) = rest;
     let ended = tokio::select! {
         r = connection.as_mut() => r,
+        () = work.rests(idle), if may_rest => {
+            connection.as_mut().graceful_shutdown();
+            match timeout(patience.header_timeout, connection).await {
+                Ok(r) => r,
+                Err(_) => return Some("nothing was asked for, and the peer does not hang up".into()),
+            }
+        }
         () = stopped(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -273,6 +313,25 @@ where
     let why = ended.err()?;
     tracing::debug!(%peer, error = %why, "connection ended");
     Some(why.to_string())
+}
+
+/// Why a client's certificate is not believed; `None`: it is about something else.
+fn not_believed(e: &std::io::Error) -> Option<String> {
+    match e.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(why) => Some(format!("its client certificate is not believed: {why}")),
+        _ => None,
+    }
+}
+
+/// Tells of somebody who was refused before there was a request; as strangers, up to a rate.
+fn stranger(access: Option<&Arc<Access>>, method: &'static str, source: String, status: u16, why: String) {
+    let Some(access) = access.cloned() else { return };
+    let told = Told { source: source.into(), method: method.into(), path: "-".into(), status, why, ..Told::default() };
+    tokio::task::spawn_blocking(move || {
+        if let Err(fault) = access.tell(told) {
+            tracing::error!(?fault, "the audit trail could not be written");
+        }
+    });
 }
 
 /// Binds the UNIX socket. One that a dead daemon left behind is replaced; a live one is not.

@@ -5,7 +5,7 @@ use std::{
     io::Write as _,
     net::IpAddr,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -14,11 +14,12 @@ use rustls::{
     RootCertStore, ServerConfig,
     crypto::ring,
     pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject as _},
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::danger::ClientCertVerifier,
     version::{TLS12, TLS13},
 };
 use sha2::{Digest as _, Sha256};
 
+use super::revoked::Clients;
 use crate::{
     config::Config,
     model::error::{Fault, Result},
@@ -29,6 +30,8 @@ use crate::{
 pub struct Rotating {
     files: Files,
     now: RwLock<Loaded>,
+    /// Who shows the pair elsewhere.
+    told: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
 
 struct Loaded {
@@ -58,9 +61,10 @@ struct Files {
 pub struct ForCentre(Files);
 
 impl ForCentre {
-    /// `ca`: whoever signs the centre's certificate, and nobody else.
-    pub fn new(certificate: Utf8PathBuf, key: Utf8PathBuf, ca: Utf8PathBuf) -> ForCentre {
-        ForCentre(Files { certificate, key, client_ca: Some(ca), client_crl: None, centre: true })
+    /// `ca`: whoever signs the centre's certificate, and nobody else. `crl`: what is revoked; empty: nobody says.
+    pub fn new(certificate: Utf8PathBuf, key: Utf8PathBuf, ca: Utf8PathBuf, crl: &Utf8Path) -> ForCentre {
+        let client_crl = (!crl.as_str().is_empty()).then(|| crl.to_owned());
+        ForCentre(Files { certificate, key, client_ca: Some(ca), client_crl, centre: true })
     }
     pub fn load(&self) -> Result<Arc<ServerConfig>> {
         self.0.load().map(|l| l.config)
@@ -129,11 +133,8 @@ impl Files {
                 return Err(bad("revocation list", path, "it is empty".into()));
             }
         }
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()))
-            .with_crls(crls)
-            .only_check_end_entity_revocation();
-        let verifier = if self.centre { verifier } else { verifier.allow_unauthenticated() };
-        verifier.build().map_err(|e| bad("set of client CAs and revocation lists", ca, e.to_string()))
+        let clients = Clients::new(roots, crls, self.centre);
+        Ok(Arc::new(clients.map_err(|e| bad("set of client CAs and revocation lists", ca, e.to_string()))?))
     }
 }
 
@@ -158,7 +159,12 @@ impl Rotating {
             make(&files.certificate, &files.key, config)?;
         }
         let now = RwLock::new(files.load()?);
-        Ok((Rotating { files, now }, fresh))
+        Ok((Rotating { files, now, told: Mutex::default() }, fresh))
+    }
+
+    /// Called when the files were taken up anew.
+    pub fn on_change(&self, f: impl Fn() + Send + Sync + 'static) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(f));
     }
 
     pub fn now(&self) -> Arc<ServerConfig> {
@@ -175,6 +181,7 @@ impl Rotating {
         let next = self.files.load()?;
         let fingerprint = next.fingerprint.clone();
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = next;
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|f| f());
         Ok(fingerprint)
     }
 

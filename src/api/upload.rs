@@ -140,17 +140,18 @@ pub(super) const LOOK_EVERY: u64 = 16 << 20;
 struct Limits {
     upload: u64,
     idle: Duration,
-    /// It has to keep the least pace: it has one of few places.
-    paced: bool,
+    /// The least pace: in each such span 1 MiB has to come in, all in all.
+    pace: Duration,
 }
 
-/// Of a body that was asked for so much has to come in each minute, all in all.
-const LEAST_A_MINUTE: u64 = 1 << 20;
+/// Of a body that was asked for.
+const MINUTE: Duration = Duration::from_secs(60);
+const LEAST: u64 = 1 << 20;
 
-/// A server may take a minute to begin.
-fn too_slow(size: u64, took: Duration) -> bool {
-    let minutes = took.as_secs() / 60;
-    size < minutes * LEAST_A_MINUTE
+/// Whoever sends may take one span to begin.
+fn too_slow(size: u64, took: Duration, pace: Duration) -> bool {
+    let spans = took.as_millis() / pace.as_millis().max(1);
+    u128::from(size) < spans * u128::from(LEAST)
 }
 
 /// Whether so many more bytes may be written.
@@ -159,7 +160,11 @@ type Room = Arc<dyn Fn(u64) -> Result<()> + Send + Sync>;
 /// Streams `body` to a file in the uploads folder.
 pub async fn receive(s: &Services, headers: &HeaderMap, mut body: Body) -> Answer<Upload> {
     let config = s.config.now();
-    let limits = Limits { upload: config.limits.upload_mib << 20, idle: Duration::from_secs(config.limits.idle_timeout_s), paced: false };
+    let limits = Limits {
+        upload: config.limits.upload_mib << 20,
+        idle: Duration::from_secs(config.limits.idle_timeout_s),
+        pace: Duration::from_secs(config.limits.body_timeout_s),
+    };
     let got = take(&folder(&config), headers, &mut body, &limits, room(s)).await;
     if got.is_err() {
         linger(&mut body).await;
@@ -177,7 +182,7 @@ fn room(s: &Services) -> Room {
 pub async fn fetched(s: &Services, headers: &HeaderMap, mut body: Body, idle: Option<Duration>) -> Answer<Upload> {
     let config = s.config.now();
     let idle = idle.unwrap_or(Duration::from_secs(config.limits.idle_timeout_s));
-    let limits = Limits { upload: config.limits.upload_mib << 20, idle, paced: true };
+    let limits = Limits { upload: config.limits.upload_mib << 20, idle, pace: MINUTE };
     take(&folder(&config), headers, &mut body, &limits, room(s)).await
 }
 
@@ -219,8 +224,9 @@ async fn feed(body: &mut Body, to_disk: &mpsc::Sender<Bytes>, limits: &Limits) -
         if size > limits.upload {
             return Err(too_large(limits.upload));
         }
-        if limits.paced && too_slow(size, began.elapsed()) {
-            let detail = format!("only {} came in {} s: 1 MiB a minute is the least", size::Bytes(size), began.elapsed().as_secs());
+        if too_slow(size, began.elapsed(), limits.pace) {
+            let (so_much, took, pace) = (size::Bytes(size), began.elapsed().as_secs(), limits.pace.as_secs());
+            let detail = format!("only {so_much} came in {took} s: 1 MiB each {pace} s is the least");
             return Err(Box::new(Problem::new(StatusCode::REQUEST_TIMEOUT, detail)));
         }
         if to_disk.send(piece).await.is_err() {
@@ -257,7 +263,7 @@ mod tests {
     use super::*;
 
     fn limits(upload: u64) -> Limits {
-        Limits { upload, idle: Duration::from_millis(50), paced: true }
+        Limits { upload, idle: Duration::from_millis(50), pace: MINUTE }
     }
 
     fn room(free: u64) -> Room {
@@ -301,9 +307,10 @@ mod tests {
     #[test]
     fn what_comes_in_drops_is_too_slow_after_a_minute() {
         for (size, seconds, is) in [(0, 59, false), (0, 60, true), (1 << 20, 60, false), ((1 << 20) - 1, 119, true), (1 << 20, 120, true)] {
-            assert_eq!(too_slow(size, Duration::from_secs(seconds)), is, "{size} bytes in {seconds} s");
+            assert_eq!(too_slow(size, Duration::from_secs(seconds), MINUTE), is, "{size} bytes in {seconds} s");
         }
-        assert!(!too_slow(64 << 30, Duration::from_secs(3600)));
+        assert!(!too_slow(64 << 30, Duration::from_secs(3600), MINUTE));
+        assert!(too_slow(LEAST, Duration::from_secs(2), Duration::from_secs(1)));
     }
 
     struct Never;

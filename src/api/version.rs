@@ -73,6 +73,11 @@ impl Api {
         of_name().find(|a| major.strip_prefix('v').is_some_and(|m| m == a.version.0.to_string())).or_else(|| of_name().next())
     }
 
+    /// What `Version` is on an answer, also on one that refuses what was asked: then it is what is served (SOL013 9.3.2).
+    pub fn shown(path: &str, headers: &HeaderMap) -> Option<HeaderValue> {
+        Api::agreed(path, headers).unwrap_or_else(|_| Api::agreed(path, &HeaderMap::new()).ok().flatten())
+    }
+
     /// What `Version` is answered with; where a path names no major, any that is served is right.
     pub fn agreed(path: &str, headers: &HeaderMap) -> Answer<Option<HeaderValue>> {
         let Some(of) = Api::of(path) else { return Ok(None) };

@@ -8,12 +8,13 @@ use super::{
     client::Client,
     failure::Failure,
     follow::{Wait, accepted},
+    names::list,
     nsd::NSDS,
     output::Out,
     resource::{Kind, key_values, request},
     scale::ScaleHow,
     service,
-    vnf::VNFS,
+    vnf::{self, Stopping, VNFS},
 };
 
 pub const NSS: Kind = Kind {
@@ -67,6 +68,36 @@ pub enum Ns {
         how: ScaleHow,
         /// Only show which VNFs of the service would come and go
         #[arg(long, conflicts_with = "vnf")]
+        plan: bool,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Start the guests of VNFs in it
+    Start {
+        ns: String,
+        /// VNFs of the service; none: all of them
+        vnfs: Vec<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Stop the guests of VNFs in it; they stay stopped over a reboot of the host
+    Stop {
+        ns: String,
+        /// VNFs of the service; none: all of them
+        vnfs: Vec<String>,
+        #[command(flatten)]
+        stopping: Stopping,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Any update of it that SOL005 has: of its VNFs' flavours, packages and links, of its paths and physical boxes
+    Update {
+        ns: String,
+        /// An UpdateNsRequest, JSON or YAML
+        #[arg(long, value_name = "FILE")]
+        request: Utf8PathBuf,
+        /// Only show what would change
+        #[arg(long)]
         plan: bool,
         #[command(flatten)]
         wait: Wait,
@@ -143,6 +174,20 @@ impl Ns {
                 let answer = client.post(&format!("{path}/heal"), &body)?;
                 accepted(client, out, &answer, wait)
             }
+            Ns::Start { ns, vnfs, wait } => operate(client, out, &ns, &vnfs, &json!({ "changeStateTo": "STARTED" }), wait),
+            Ns::Stop { ns, vnfs, stopping, wait } => operate(client, out, &ns, &vnfs, &vnf::stop(&stopping), wait),
+            Ns::Update { ns, request: file, plan, wait } => {
+                let path = NSS.find(client, &ns)?;
+                let body = Value::Object(request(Some(&file))?);
+                if plan {
+                    let ask = json!({ "update": { "nsInstanceId": id_of(&path), "request": body } });
+                    let plan = client.post("/bothy/v1/plan", &ask)?.body;
+                    out.done(&plan, &super::plan::text(&plan));
+                    return Ok(());
+                }
+                let answer = client.post(&format!("{path}/update"), &body)?;
+                accepted(client, out, &answer, wait)
+            }
             Ns::Terminate { ns, wait } => {
                 let path = NSS.find(client, &ns)?;
                 let answer = client.post(&format!("{path}/terminate"), &json!({}))?;
@@ -150,6 +195,26 @@ impl Ns {
             }
         }
     }
+}
+
+/// OPERATE_VNF of these members, or of all.
+fn operate(client: &Client, out: &Out, ns: &str, vnfs: &[String], how: &Value, wait: Wait) -> Result<(), Failure> {
+    let path = NSS.find(client, ns)?;
+    let mut ids = Vec::new();
+    for v in vnfs {
+        ids.push(Value::from(id_of(&VNFS.find(client, v)?)));
+    }
+    if ids.is_empty() {
+        ids.extend(list(&client.get(&path)?, "vnfInstance").iter().map(|v| v["id"].clone()));
+    }
+    let each = ids.into_iter().map(|id| {
+        let mut one = how.clone();
+        one["vnfInstanceId"] = id;
+        one
+    });
+    let body = json!({ "updateType": "OPERATE_VNF", "operateVnfData": each.collect::<Vec<_>>() });
+    let answer = client.post(&format!("{path}/update"), &body)?;
+    accepted(client, out, &answer, wait)
 }
 
 /// The id at the end of a path.

@@ -325,7 +325,8 @@ fn guests<'a>(client: &Client, named: &'a str) -> Result<(&'a str, Vec<String>),
     Ok((vnf, chosen))
 }
 
-fn stop(s: &Stopping) -> Value {
+/// OPERATE to STOPPED, so.
+pub fn stop(s: &Stopping) -> Value {
     let mut body = json!({ "changeStateTo": "STOPPED", "stopType": s.how.word() });
     if let Some(grace) = s.grace {
         body["gracefulStopTimeout"] = grace.into();

@@ -75,11 +75,10 @@ impl OpParts {
         for s in steps {
             let Step::Ns(step) = &s.step else { continue };
             match step {
-                NsStep::Instantiate { vnf: id, .. } | NsStep::Terminate { vnf: id, .. } | NsStep::Alter { vnf: id, .. } => {
-                    let member = ns.members.iter().find(|m| m.vnf == *id);
-                    let (Some(member), Some(v)) = (member, vnf(*id)?) else { continue };
-                    parts.members.push(MemberPart { vnf: v.id, vnfd_id: v.vnfd_id, profile: member.profile.clone(), name: v.name });
-                }
+                NsStep::Instantiate { vnf: id, .. }
+                | NsStep::Terminate { vnf: id, .. }
+                | NsStep::Alter { vnf: id, .. }
+                | NsStep::Change { vnf: id, .. } => parts.add_member(ns, *id, &vnf)?,
                 NsStep::Segment(id) | NsStep::RemoveSegment(id) => {
                     let named = ns.links.iter().filter(|(_, s)| s == id);
                     parts.links.extend(named.map(|(name, s)| LinkPart { segment: *s, name: name.clone(), ports: Vec::new() }));
@@ -93,5 +92,19 @@ impl OpParts {
             }
         }
         Ok(parts)
+    }
+
+    /// Of a service, members that it changes without a step.
+    pub fn of_members(op: OpId, ns: &NsInstance, all: &[VnfId], vnf: impl Fn(VnfId) -> Result<Option<VnfInstance>>) -> Result<OpParts> {
+        let mut parts = OpParts::none(op);
+        all.iter().try_for_each(|id| parts.add_member(ns, *id, &vnf))?;
+        Ok(parts)
+    }
+
+    fn add_member(&mut self, ns: &NsInstance, id: VnfId, vnf: &impl Fn(VnfId) -> Result<Option<VnfInstance>>) -> Result<()> {
+        let member = ns.members.iter().find(|m| m.vnf == id);
+        let (Some(member), Some(v)) = (member, vnf(id)?) else { return Ok(()) };
+        self.members.push(MemberPart { vnf: v.id, vnfd_id: v.vnfd_id, profile: member.profile.clone(), name: v.name });
+        Ok(())
     }
 }

@@ -195,6 +195,11 @@ pub enum NsStep {
     /// A physical box comes, goes, or is told of anew, and chains that end at it lead there; undone by what was known
     /// of it before.
     Pnf(Box<PnfChange>),
+    /// Releases a member's change that can be rolled back and waits for its end; undone by rolling it back.
+    Change {
+        vnf: VnfId,
+        op: OpId,
+    },
 }
 
 /// What a service knows of the physical box of one profile: nothing where there is none.
@@ -288,7 +293,7 @@ impl Step {
             Step::Ns(s) => match s {
                 NsStep::Segment(_) | NsStep::Instantiate { .. } | NsStep::Chain(_) => Effect::Creates,
                 NsStep::Terminate { .. } | NsStep::RemoveSegment(_) | NsStep::Alter { .. } | NsStep::RemoveChain(_) => Effect::Removes,
-                NsStep::Reroute { .. } | NsStep::HandOver { .. } | NsStep::Pnf(_) => Effect::Changes,
+                NsStep::Reroute { .. } | NsStep::HandOver { .. } | NsStep::Pnf(_) | NsStep::Change { .. } => Effect::Changes,
             },
             // All alike, so that a retry takes the whole way again.
             Step::Pf(s) => match s {
@@ -343,7 +348,7 @@ impl Step {
                 NsStep::Instantiate { vnf, .. } => format!("instantiate VNF {vnf}"),
                 NsStep::Terminate { vnf, .. } => format!("terminate VNF {vnf}"),
                 NsStep::RemoveSegment(id) => format!("remove link {id}"),
-                NsStep::Alter { vnf, .. } => format!("change VNF {vnf}"),
+                NsStep::Alter { vnf, .. } | NsStep::Change { vnf, .. } => format!("change VNF {vnf}"),
                 NsStep::Chain(id) => format!("chain {id}"),
                 NsStep::RemoveChain(id) => format!("remove chain {id}"),
                 NsStep::Reroute { chain, before, after } => format!("chain {chain}: from {} to {}", before.path(), after.path()),

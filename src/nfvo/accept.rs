@@ -519,7 +519,7 @@ pub fn children(steps: &[PlanStep]) -> Vec<OpId> {
         .iter()
         .flat_map(|s| match &s.step {
             Step::Ns(NsStep::Instantiate { op, undo_op, .. }) => [Some(*op), Some(*undo_op)],
-            Step::Ns(NsStep::Terminate { op, .. } | NsStep::Alter { op, .. }) => [Some(*op), None],
+            Step::Ns(NsStep::Terminate { op, .. } | NsStep::Alter { op, .. } | NsStep::Change { op, .. }) => [Some(*op), None],
             Step::Ns(
                 NsStep::Segment(_)
                 | NsStep::RemoveSegment(_)

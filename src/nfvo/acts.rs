@@ -7,7 +7,7 @@ use super::Nfvo;
 use crate::{
     model::{
         error::{Fault, Result},
-        id::OpId,
+        id::{OpId, VnfId},
         ns::NsInstance,
         op::{CancelMode, OpState, Operation, Phase, VnfOpState},
         parts::OpParts,
@@ -80,5 +80,11 @@ impl Nfvo {
 /// In a transaction: what the steps of a service's operation name, when all of it is there or still is.
 pub(super) fn put_ns_parts(tx: &mut Tx<'_>, op: OpId, ns: &NsInstance, steps: &[PlanStep]) -> Result<()> {
     let parts = OpParts::of_ns(op, ns, steps, |vnf| tx.get(&vnf), |chain| tx.get(&chain))?;
+    put_parts(tx, &parts)
+}
+
+/// The same of members that an operation changes without steps.
+pub(super) fn put_member_parts(tx: &mut Tx<'_>, op: OpId, ns: &NsInstance, which: &[VnfId]) -> Result<()> {
+    let parts = OpParts::of_members(op, ns, which, |vnf| tx.get(&vnf))?;
     put_parts(tx, &parts)
 }

@@ -6,7 +6,7 @@
 
 use tracing::info;
 
-use super::{Nfvo, acts::put_ns_parts, again::check_free_for};
+use super::{Nfvo, acts::put_ns_parts, again::check_free_for, members::check_members};
 use crate::{
     model::{
         error::{Fault, Result},
@@ -60,13 +60,16 @@ impl Nfvo {
             if !ns.instantiated {
                 return Err(Fault::conflict(format!("NS instance {id} is not instantiated")));
             }
-            check_members(&ns, what)?;
+            check_members(&ns, &what.iter().map(|(vnf, _)| *vnf).collect::<Vec<_>>())?;
             let mut op = self.vnfm.draft_op(op_id, ns.project, Target::Ns(id), kind, request.to_owned());
             op.automatic = why.is_some();
             op.warnings.splice(0..0, why.map(Into::into));
             self.commit_alter(&ns, op, what)
         })?;
         info!(op = %op.id, ns = %id, kind = kind.name(), state = op.state.name(), "operation accepted");
+        if op.automatic {
+            self.vnfm.unasked(&op);
+        }
         if !op.state.is_final() {
             self.vnfm.engine()?.submit(op.clone(), steps, &[]);
         }
@@ -163,24 +166,5 @@ impl Nfvo {
             tx.put(&op)
         })?;
         Ok((op, steps))
-    }
-}
-
-/// Each is a member, and named once.
-fn check_members(ns: &NsInstance, what: &[(VnfId, Alter)]) -> Result<()> {
-    let mut wrong = Vec::new();
-    for (i, (id, _)) in what.iter().enumerate() {
-        if ns.members.iter().all(|m| m.vnf != *id) {
-            wrong.push(format!("VNF instance {id} is no member of NS instance {}", ns.id));
-        }
-        if what[..i].iter().any(|(other, _)| other == id) {
-            wrong.push(format!("VNF instance {id} is named twice"));
-        }
-    }
-    match wrong.len() {
-        0 if what.is_empty() => Err(Fault::invalid("no VNF is named")),
-        0 => Ok(()),
-        1 => Err(Fault::invalid(wrong.remove(0))),
-        n => Err(Fault::invalid(format!("{n} VNFs cannot be changed by this service")).with_reasons(wrong)),
     }
 }

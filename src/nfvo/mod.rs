@@ -11,6 +11,7 @@
 //! * `preview`   the same for packages that are not onboarded: dry runs only
 //! * `alter`, `scale`  the same for its members' scaling and healing, and for its own scaling
 //! * `reroute`   takes a request to change chains
+//! * `members`   takes a request to change members as they are
 //! * `snapshot`  takes a request for a snapshot of a member
 //! * `plug`      takes a request that physical boxes come, go, or are told of anew
 //! * `back`      brings back services and VNFs whose records came from another box
@@ -33,6 +34,7 @@ pub mod catalogue;
 pub mod chain;
 pub mod goal;
 pub mod grants;
+pub mod members;
 mod nsds;
 pub mod plan;
 pub mod plug;

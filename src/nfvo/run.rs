@@ -67,7 +67,10 @@ impl Nfvo {
             }
             NsStep::Pnf(c) => self.set_pnf(cx.op.target, &c.profile, c.after.as_ref())?,
             NsStep::Instantiate { vnf, op, .. } => return self.see_through(cx, *vnf, *op, "the VNF is being instantiated"),
-            NsStep::Alter { vnf, op } => return self.see_through(cx, *vnf, *op, "the VNF is being scaled, healed, or is at a snapshot"),
+            NsStep::Alter { vnf, op } => {
+                return self.see_through(cx, *vnf, *op, "the VNF is being scaled, healed, started, stopped, or is at a snapshot");
+            }
+            NsStep::Change { vnf, op } => return self.see_through(cx, *vnf, *op, "the VNF comes to another flavour, package or link"),
             NsStep::Terminate { vnf, op } => return self.see_through(cx, *vnf, *op, "the VNF is being terminated"),
         }
         Ok(Outcome::Done)
@@ -91,7 +94,8 @@ impl Nfvo {
                 self.put_pnf_back(cx.op.target, &c.profile, c.before.as_ref())?;
                 Ok(Outcome::Done)
             }
-            NsStep::Instantiate { vnf, op, undo_op } => self.take_back(cx, *vnf, *op, *undo_op),
+            NsStep::Instantiate { vnf, op, undo_op } => self.take_back(cx, *vnf, *op, Some(*undo_op)),
+            NsStep::Change { vnf, op } => self.take_back(cx, *vnf, *op, None),
             NsStep::Terminate { .. } | NsStep::RemoveSegment(_) | NsStep::Alter { .. } | NsStep::RemoveChain(_) => {
                 Err(Fault::conflict("this cannot be rolled back: what is removed stays removed"))
             }
@@ -139,8 +143,8 @@ impl Nfvo {
         }
     }
 
-    /// Undoes a member's instantiation from wherever it is.
-    fn take_back(&self, cx: &StepCx, vnf: VnfId, id: OpId, undo: OpId) -> Result<Outcome> {
+    /// Undoes a member's instantiation, or its change, from wherever it is. `undo`: the termination of what had come up.
+    fn take_back(&self, cx: &StepCx, vnf: VnfId, id: OpId, undo: Option<OpId>) -> Result<Outcome> {
         let engine = self.vnfm.engine()?;
         // A child that was released a moment ago is under way, whatever its record says.
         engine.settle_journal()?;
@@ -157,7 +161,7 @@ impl Nfvo {
                 self.follow(cx, &child, "the VNF is being rolled back")
             }
             VnfOpState::Processing => match engine.cancel(id, CancelMode::Forceful) {
-                Ok(child) => self.follow(cx, &child, "the VNF's instantiation is being stopped"),
+                Ok(child) => self.follow(cx, &child, "the VNF's operation is being stopped"),
                 // It ended in this moment: what to do depends on how.
                 Err(f) if f.kind() == Kind::Conflict => self.take_back(cx, vnf, id, undo),
                 Err(f) => Err(f),
@@ -168,7 +172,10 @@ impl Nfvo {
                 self.follow(cx, &child, "the VNF is being rolled back")
             }
             VnfOpState::Starting | VnfOpState::FailedTemp => Err(fault_of(&child).context(format!("VNF {vnf}"))),
-            VnfOpState::Completed | VnfOpState::Failed => self.terminate_again(cx, vnf, undo),
+            VnfOpState::Completed | VnfOpState::Failed => match undo {
+                Some(undo) => self.terminate_again(cx, vnf, undo),
+                None => Err(Fault::conflict(format!("operation {id} of VNF {vnf} is over: retry the service's, or mark it as failed"))),
+            },
         }
     }
 

@@ -27,6 +27,7 @@ use crate::{
     api::{
         self, Services,
         blocking::Pool,
+        places::Sources,
         server::{Server, bind_local},
         tls::{ForCentre, Rotating},
         upload,
@@ -47,7 +48,7 @@ use crate::{
         error::{Fault, Result},
     },
     node::{
-        anew,
+        account, anew,
         centre::{bootstrap, centres, hub},
         conditions::conditions,
         core::{Build, Core},
@@ -212,10 +213,13 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     let tls = Arc::new(tls);
     core.watch()?;
     let notifier = notifier(config, &core)?;
+    let shows = notifier.clone();
+    tls.on_change(move || shows.show_anew());
     let begun = Instant::now();
     let (store, clock) = (core.nfvo.vnfm().store().clone(), core.nfvo.vnfm().clock().clone());
     let (access, provisioned) = Access::open(store, clock, Box::new(move || begun.elapsed()), access_settings(config))?;
     let access = Arc::new(access);
+    account::keep(core.vnfm(), &access);
     let changed = access.clone();
     live.on_change(move |c| changed.set_settings(access_settings(c)));
     let (watcher, granted, indicators) = (core.clone(), core.vnfm().clone(), core.indicators.clone());
@@ -292,7 +296,13 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     granted.connect_managers(abroad.clone());
     let granter = granter(granted, &services);
     keeper.start(&services)?;
-    let mut server = Server::new((&config.limits).into(), config.limits.connections as usize);
+    let connections = config.limits.connections as usize;
+    let each = match config.limits.connections_per_source as usize {
+        0 => connections / 4,
+        most => most,
+    };
+    let mut server = Server::new((&config.limits).into(), connections, Sources::new(each, true));
+    server.tell(services.access.clone());
     for l in &config.listen {
         let listener = TcpListener::bind(l.address)
             .await
@@ -307,7 +317,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     for (c, centre) in config.call_home.iter().zip(services.call_home.centres()) {
         let (certificate, key) =
             if c.certificate.as_str().is_empty() { config.tls_paths() } else { (c.certificate.clone(), c.key.clone()) };
-        let shown = ForCentre::new(certificate, key, c.ca.clone());
+        let shown = ForCentre::new(certificate, key, c.ca.clone(), &config.tls.client_crl);
         let router = api::router(&services, &c.reference_points);
         server.call_home(centre.clone(), shown, Duration::from_secs(c.keep_alive_s), router);
     }
@@ -470,8 +480,14 @@ async fn until_told(
                     say(&[NotifyState::Reloading, now]);
                 }
                 match services.config.reload() {
-                    Ok(c) => tracing::info!(live = ?c.live, restart = ?c.restart, "configuration applied"),
-                    Err(refusal) => tracing::error!(%refusal, "configuration not applied"),
+                    Ok(c) => {
+                        tracing::info!(live = ?c.live, restart = ?c.restart, "configuration applied");
+                        account::configuration(&services.access, None);
+                    }
+                    Err(refusal) => {
+                        tracing::error!(%refusal, "configuration not applied");
+                        account::configuration(&services.access, Some(&refusal));
+                    }
                 }
                 say(&[NotifyState::Ready]);
             }

@@ -82,6 +82,7 @@ pub struct Settings {
 pub struct Tls {
     pub plain: Arc<ClientConfig>,
     pub known: Arc<ClientConfig>,
+    shown: Arc<tls::Shown>,
 }
 
 pub struct Notifier {
@@ -163,6 +164,13 @@ impl Notifier {
         let handle = self.runtime.spawn(deliver::run(self.inner.clone(), s, caller));
         lock(&self.tasks).insert(id, Task { handle });
         Ok(())
+    }
+
+    /// The certificate that is shown has changed: connections from now on show what the files hold.
+    pub fn show_anew(&self) {
+        if let Err(fault) = self.inner.tls.shown.reload() {
+            tracing::error!("subscribers are shown the certificate of before: {fault:?}");
+        }
     }
 
     /// Whether the subscriber answers at its callback URI, with its credentials (SOL003 5.4.20.3.2): 204 to

@@ -162,22 +162,33 @@ impl Vnfm {
     /// taken. `request` is kept with it.
     pub fn modify(&self, id: VnfId, request: &str, change: impl Fn(&mut VnfInstance) -> Result<()>) -> Result<Operation> {
         let op_id = OpId(fresh_uuid(&*self.dice));
-        self.store.write(Durability::Barrier, |tx| {
-            let mut inst: VnfInstance = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF instance {id}")))?;
-            inst.check_free()?;
-            change(&mut inst)?;
-            check_configurable(&inst.configurable)?;
-            for params in [&inst.extensions, &inst.configurable, &inst.metadata] {
-                refuse_clear(params)?;
-            }
-            inst.revision += 1;
-            tx.put(&inst)?;
-            let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::ModifyInfo, request.into());
-            op.apply(Trigger::Granted, op.created)?;
-            op.apply(Trigger::Succeeded, op.created)?;
-            tx.put(&op)?;
-            Ok(op)
-        })
+        self.store.write(Durability::Barrier, |tx| self.modify_in(tx, id, op_id, None, &|v| change(v).map(|()| request.to_owned())))
+    }
+
+    /// In a transaction: the same, as a part of `parent` where there is one. `change` gives the request that is kept.
+    pub fn modify_in(
+        &self,
+        tx: &mut Tx<'_>,
+        id: VnfId,
+        op_id: OpId,
+        parent: Option<OpId>,
+        change: &dyn Fn(&mut VnfInstance) -> Result<String>,
+    ) -> Result<Operation> {
+        let mut inst: VnfInstance = tx.get(&id)?.ok_or_else(|| Fault::not_found(format!("there is no VNF instance {id}")))?;
+        inst.check_free()?;
+        let request = change(&mut inst)?;
+        check_configurable(&inst.configurable)?;
+        for params in [&inst.extensions, &inst.configurable, &inst.metadata] {
+            refuse_clear(params)?;
+        }
+        inst.revision += 1;
+        tx.put(&inst)?;
+        let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::ModifyInfo, request);
+        (op.parent, op.automatic) = (parent, parent.is_some());
+        op.apply(Trigger::Granted, op.created)?;
+        op.apply(Trigger::Succeeded, op.created)?;
+        tx.put(&op)?;
+        Ok(op)
     }
 
     /// Plans an instantiation without touching anything.

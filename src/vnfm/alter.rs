@@ -93,6 +93,9 @@ impl Vnfm {
             self.commit_alter(&inst, op, what)
         })?;
         info!(op = %op.id, vnf = %id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
+        if op.automatic {
+            self.unasked(&op);
+        }
         self.hand_over(&op, steps)?;
         Ok(op)
     }

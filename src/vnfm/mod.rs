@@ -8,6 +8,7 @@
 //! * `alter`   takes a request to scale or to heal
 //! * `abroad`  members of services that a foreign VNFM has
 //! * `connect` external connection points that come to other links
+//! * `part`    a member's operation as a part of its service's
 //! * `remake` the VNF comes to another flavour, or another package
 //! * `grant`   whether the box has room for plans, and the project leave
 //! * `coordinate` pure: what an operation asks of the VNF itself, in its plan
@@ -32,6 +33,7 @@
 //! * `vhost`   the switch's side of vhost-user NICs
 //! * `plug`    does and undoes the steps of that
 //! * `snapshot` snapshots of VNFs, and the way back to them
+//! * `unasked` operations that no request began are told of
 //! * `shutdown` stops guests when the host goes down
 //! * `hold`    pure: which guests the operation that holds a VNF has in hand
 //! * `order`   pure: in which order they come back
@@ -57,11 +59,12 @@ pub mod grant;
 pub mod hold;
 mod known;
 mod medium;
-mod operate;
+pub mod operate;
 mod order;
 pub mod own;
 pub mod owned;
 pub mod package;
+pub mod part;
 mod parts;
 pub mod place;
 pub mod plan;
@@ -78,6 +81,7 @@ pub mod settle;
 pub mod shutdown;
 pub mod snapshot;
 pub mod stray;
+mod unasked;
 mod vhost;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
@@ -161,6 +165,7 @@ pub struct Vnfm {
     bringing: Mutex<()>,
     /// Descriptors that were read of late.
     read: Mutex<known::Read>,
+    unasked: unasked::Unasked,
 }
 
 /// What `Vnfm` is built from.
@@ -204,6 +209,7 @@ impl Vnfm {
             ending: Mutex::default(),
             bringing: Mutex::default(),
             read: Mutex::default(),
+            unasked: unasked::Unasked::default(),
         })
     }
 

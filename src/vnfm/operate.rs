@@ -4,30 +4,48 @@
 use super::{
     Vnfm, abroad,
     accept::body_of,
+    coordinate::coordinated,
     plan::{Steps, ready_step},
 };
-use crate::model::{
-    error::{Fault, Result},
-    id::{OpId, VnfId, VnfcId},
-    op::{OpKind, Operation},
-    package::VnfPackage,
-    step::{PlanStep, VnfStep},
-    vnf::{Body, RunState, Stopping, VnfInstance, Vnfc},
-    vnfd::Flavour,
+use crate::{
+    model::{
+        abroad::ForeignVnf,
+        error::{Fault, Result},
+        id::{OpId, VnfId, VnfcId},
+        op::{OpKind, Operation, Target},
+        package::VnfPackage,
+        step::{PlanStep, VnfStep},
+        vnf::{Body, RunState, Stopping, VnfInstance, Vnfc},
+        vnfd::Flavour,
+    },
+    store::Tx,
 };
+
+/// Whether a VNF is to run, and how it comes to rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operate {
+    pub to: RunState,
+    pub stopping: Stopping,
+}
+
+impl Operate {
+    fn kind(self) -> OpKind {
+        match self.to {
+            RunState::Started => OpKind::Start,
+            RunState::Stopped => OpKind::Stop,
+        }
+    }
+}
 
 impl Vnfm {
     /// SOL003 5.4.10: start or stop all guests of the VNF.
     pub fn operate(&self, id: VnfId, to: RunState, stopping: Stopping, request: String) -> Result<Operation> {
         let inst: VnfInstance = self.store.require(&id)?;
         let package: VnfPackage = self.store.require(&inst.package)?;
-        let kind = match to {
-            RunState::Started => {
-                self.check_accel()?;
-                OpKind::Start
-            }
-            RunState::Stopped => OpKind::Stop,
-        };
+        if to == RunState::Started {
+            self.check_accel()?;
+        }
+        let kind = Operate { to, stopping }.kind();
         let abroad = self.abroad(id)?;
         let op = self.act(id, kind, request, |inst, _, op| {
             let body = body_of(inst)?;
@@ -41,6 +59,29 @@ impl Vnfm {
             self.started_by_hand();
         }
         Ok(op)
+    }
+
+    /// In a transaction: the same of a member, as a part of its service's operation, which releases it.
+    pub fn operate_in(&self, tx: &mut Tx<'_>, id: VnfId, how: Operate, op: OpId, parent: OpId) -> Result<()> {
+        let mut inst: VnfInstance = tx.require(&id)?;
+        inst.check_free()?;
+        let body = body_of(&inst)?;
+        let package: Option<VnfPackage> = tx.get(&inst.package)?;
+        let steps = match tx.get::<ForeignVnf>(&id)? {
+            Some(f) => abroad::operate(&f, op, how.to, how.stopping),
+            None => {
+                let flavour = package.as_ref().and_then(|p| p.vnfd.as_ref()).and_then(|v| v.flavour(&body.flavour));
+                let plan = plan_operate(body, flavour, how.to, how.stopping, op);
+                coordinated(package.as_ref(), &body.flavour, how.kind(), plan)
+            }
+        };
+        let mut part = self.draft_op(op, inst.project, Target::Vnf(id), how.kind(), String::new());
+        (part.parent, part.automatic, part.steps) = (Some(parent), true, steps.len() as u32);
+        inst.op = Some(op);
+        inst.revision += 1;
+        tx.put(&inst)?;
+        tx.put(&part)?;
+        steps.iter().try_for_each(|s| tx.put(s))
     }
 
     /// Stops these guests of a started VNF and starts them again; none named: all. For ETSI, who has no such

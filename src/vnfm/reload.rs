@@ -302,6 +302,7 @@ impl Vnfm {
             op.warnings.splice(0..0, loss.why.iter().cloned());
             self.accept_pf(op, steps, seen)
         })?;
+        self.unasked(&op);
         self.engine()?.submit(op.clone(), steps, &[]);
         Ok(op)
     }

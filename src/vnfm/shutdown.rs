@@ -109,7 +109,7 @@ impl Vnfm {
     }
 
     /// An operator starts guests on a host that had stopped all: it does not go down. While it still stops them it does.
-    pub(super) fn started_by_hand(&self) {
+    pub fn started_by_hand(&self) {
         let stopped = self.drain().is_some_and(|d| d.under_way == 0);
         if stopped {
             self.call_off_shutdown();

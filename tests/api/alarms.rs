@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use bothy::{
-    model::id::VnfcId,
-    vim::port::{GuestState, Hypervisor as _},
+    model::{
+        id::VnfcId,
+        size::{Bytes, MiB},
+    },
+    vim::port::{DiskRoom, GuestFault, GuestState, Hypervisor as _},
 };
 use serde_json::{Value, json};
 
@@ -239,6 +242,75 @@ async fn alarms_belong_to_their_project_and_the_boxs_own_to_those_who_may_look_a
     assert_eq!(rig.patch(&box_one, &[], json!({"ackState": "ACKNOWLEDGED"})).await.status, 200);
     rig.sim.connect(true);
     until(&rig, host, |all| all[0]["perceivedSeverity"] == "CLEARED").await;
+}
+
+/// What stands in a list.
+fn standing(list: &str) -> String {
+    format!("{list}?filter=(neq,perceivedSeverity,CLEARED)")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_hypervisor_says_of_a_guest_is_an_alarm_of_its_kind_until_the_guest_starts_again() {
+    let rig = rig(64, "").await;
+    let (vnf, guest) = web(&rig).await;
+    let s = Subscriber::start(None).await;
+    assert_eq!(rig.post("/vnffm/v1/subscriptions", json!({"callbackUri": s.uri()})).await.status, 201);
+    for (what, state, cause, event, resource) in [
+        (GuestFault::Watchdog, GuestState::Running, "WATCHDOG_FIRED", "PROCESSING_ERROR_ALARM", "COMPUTE"),
+        (GuestFault::DiskError, GuestState::PausedIo, "DISK_ERROR", "EQUIPMENT_ALARM", "STORAGE"),
+        (GuestFault::DiskFull, GuestState::PausedIo, "DISK_FULL", "PROCESSING_ERROR_ALARM", "STORAGE"),
+    ] {
+        rig.sim.fail(guest, what);
+        if state != GuestState::Running {
+            rig.sim.put(guest, state).expect("paused");
+        }
+        let all = until(&rig, &standing(VNFFM), |all| all.iter().any(|a| a["probableCause"] == cause)).await;
+        assert_eq!(all.len(), 1, "one fault, one alarm: {all:#?}");
+        fits(schema::VNFFM, "Alarm", &all[0]);
+        let faulty = &all[0]["rootCauseFaultyResource"];
+        assert_eq!((&all[0]["eventType"], &faulty["faultyResourceType"]), (&json!(event), &json!(resource)), "{cause}");
+        assert_eq!(faulty["faultyResource"]["resourceId"], guest.to_string(), "{cause}");
+        assert!(vnf.ends_with(all[0]["managedObjectId"].as_str().expect("id")), "{cause}");
+        rig.sim.put(guest, GuestState::Off).expect("off");
+        rig.sim.start(guest).expect("started");
+        until(&rig, &standing(VNFFM), <[Value]>::is_empty).await;
+    }
+    let news = s.until(6).await;
+    let raised = news.iter().filter(|n| n["notificationType"] == "AlarmNotification").map(|n| n["alarm"]["probableCause"].clone());
+    let raised: Vec<_> = raised.collect();
+    for cause in ["WATCHDOG_FIRED", "DISK_ERROR", "DISK_FULL"] {
+        assert!(raised.contains(&json!(cause)), "{cause}: {raised:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_that_runs_out_of_disk_or_memory_is_an_alarm_of_its_own_until_there_is_enough() {
+    let rig = rig(64, "").await;
+    let host = "/bothy/v1/alarms";
+    let vnfm = rig.core.vnfm();
+    let mut rules = vnfm.rules();
+    rules.reserve_disk = MiB(100);
+    vnfm.set_rules(rules);
+    let room = |free: u64| rig.sim.set_room(DiskRoom { total: Bytes(1 << 40), free: Bytes(free << 20), disks: Bytes(0) });
+    let facts = vnfm.facts().expect("facts");
+    let memory = |part: u64| {
+        let mut f = (*facts).clone();
+        f.nodes.iter_mut().for_each(|n| n.memory_free = MiB(n.memory.0 / part));
+        rig.sim.set_hardware(f);
+    };
+    room(99);
+    let is = |cause: &'static str, severity: &'static str| {
+        move |all: &[Value]| all.iter().any(|a| a["probableCause"] == cause && a["perceivedSeverity"] == severity)
+    };
+    until(&rig, &standing(host), is("DISK_RESERVE_LOW", "MAJOR")).await;
+    room(20);
+    memory(30);
+    let all = until(&rig, &standing(host), is("MEMORY_LOW", "MAJOR")).await;
+    assert!(is("DISK_RESERVE_LOW", "CRITICAL")(&until(&rig, &standing(host), is("DISK_RESERVE_LOW", "CRITICAL")).await));
+    all.iter().for_each(|a| crate::admin::described_as("/bothy/v1/alarms/{id}", a));
+    room(1 << 20);
+    memory(1);
+    until(&rig, &standing(host), <[Value]>::is_empty).await;
 }
 
 /// The newest operation that heals and that nobody asked for, when it is over.

@@ -8,8 +8,8 @@ use zip::ZipArchive;
 use serde_json::json;
 
 use crate::{
+    declared::Face,
     fetch::with_manifest,
-    held::Face,
     identity::{bare, bearer, user},
     kit::build,
     rig::{Reply, Rig, rig},

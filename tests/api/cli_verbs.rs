@@ -164,6 +164,29 @@ fn what_the_record_of_a_vnf_says_is_changed_member_by_member() {
 }
 
 #[test]
+fn a_service_stops_starts_and_updates_its_vnfs() {
+    let site = site();
+    let states = || {
+        let all = site.json(&["ns", "show", "vcpe"])["vnfInstance"].as_array().cloned().unwrap_or_default();
+        all.iter().map(|v| v["instantiatedVnfInfo"]["vnfState"].as_str().unwrap_or("?").to_owned()).collect::<Vec<_>>()
+    };
+    let op = site.json(&["ns", "stop", "vcpe", "vcpe-web", "--how", "forceful"]);
+    assert_eq!((&op["operationState"], &op["operationParams"]["operateVnfData"][0]["stopType"]), (&json!("COMPLETED"), &json!("FORCEFUL")));
+    assert_eq!(states().iter().filter(|s| *s == "STOPPED").count(), 1, "{:?}", states());
+    assert_eq!(site.json(&["ns", "stop", "vcpe"])["operationState"], "COMPLETED");
+    assert_eq!(states(), ["STOPPED"; 3]);
+    assert_eq!(site.json(&["ns", "start", "vcpe"])["operationState"], "COMPLETED");
+    assert_eq!(states(), ["STARTED"; 3]);
+
+    let web = id(&site.json(&["vnf", "show", "vcpe-web"]));
+    let ask = json!({"updateType": "MODIFY_VNF_INFORMATION", "modifyVnfInfoData": [{"vnfInstanceId": web, "vnfInstanceName": "shop"}]});
+    fs::write(site.path("ask.yaml"), ask.to_string()).expect("written");
+    assert!(site.says(3, &["ns", "update", "vcpe", "--request", "ask.yaml", "--plan"]).contains("updateType"));
+    assert_eq!(site.json(&["ns", "update", "vcpe", "--request", "ask.yaml"])["operationState"], "COMPLETED");
+    assert_eq!(site.json(&["vnf", "show", "shop"])["id"], json!(web));
+}
+
+#[test]
 fn where_a_vnf_is_asked_is_told_and_why_it_is_not_is_said() {
     let site = site();
     let nowhere = site.says(3, &["vnf", "config", "show", "vcpe-web"]);

@@ -20,37 +20,19 @@ use bothy::{api::together, config::ReferencePoint};
 use serde_json::{Value, json};
 
 use crate::{
-    held::{
+    declared::{
+        FILES,
         Face::{self, Element, Main, Vnfm},
-        Held,
+        PRODUCED, SLIPS, matches,
     },
+    held::Held,
     identity::{bare, bearer},
     notify::Subscriber,
     rig::{Rig, rig},
     schema,
 };
 
-/// The APIs that Bothy produces: where they are met, folder of ETSI's files, and the file of the digest.
-pub const PRODUCED: &[(Face, &str, &str)] = &[
-    (Main, "NSDManagement", "sol005"),
-    (Main, "VNFPackageManagement", "sol005"),
-    (Main, "NSLifecycleManagement", "sol005"),
-    (Main, "NSFaultManagement", "sol005"),
-    (Main, "NSPerformanceManagement", "sol005"),
-    (Main, "NFVICapacityInformation", "sol005"),
-    (Main, "VNFLifecycleManagement", "sol003"),
-    (Main, "VNFFaultManagement", "sol003"),
-    (Main, "VNFPerformanceManagement", "sol003"),
-    (Main, "VNFIndicator", "sol003"),
-    (Main, "VNFLifecycleOperationGranting", "sol003"),
-    (Main, "VirtualisedResourcesQuotaAvailableNotification", "sol003"),
-    (Element, "VNFLifecycleManagement", "sol002"),
-    (Element, "VNFFaultManagement", "sol002"),
-    (Element, "VNFPerformanceManagement", "sol002"),
-    (Element, "VNFIndicator", "sol002"),
-    (Vnfm, "VNFPackageManagement", "sol003"),
-];
-const FACES: [Face; 3] = [Main, Element, Vnfm];
+pub const FACES: [Face; 3] = [Main, Element, Vnfm];
 
 /// How a path is written where both faces have it.
 fn told(face: Face, path: &str) -> String {
@@ -60,20 +42,10 @@ fn told(face: Face, path: &str) -> String {
         Vnfm => format!("sol003-nfvo:{path}"),
     }
 }
-/// ETSI's slips in paths.
-pub const SLIPS: &[(&str, &str)] = &[
-    ("//", "/"),
-    ("/nslcm/v2/nslcm/v1/", "/nslcm/v2/"),
-    ("/api-versions", "/api_versions"),
-    ("/indicators/subscriptions/", "/subscriptions/"),
-];
-const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+pub const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// Declared and not served yet: what comes to be served has to leave this list.
 pub const NOT_YET: &[&str] = &[];
-
-/// Resources that are files.
-pub const FILES: &[&str] = &["{artifactPath}", "{*artifactPath}", "_content", "/nsd", "/pnfd", "/vnfd", "/manifest", "/artifacts"];
 
 type Codes = BTreeSet<u16>;
 /// Path to method to codes.
@@ -103,7 +75,7 @@ fn declared_at(face: Face) -> Option<Table> {
     Some(table)
 }
 
-fn served(face: Face) -> BTreeMap<&'static str, BTreeSet<String>> {
+pub fn served(face: Face) -> BTreeMap<&'static str, BTreeSet<String>> {
     let points: &[ReferencePoint] = match face {
         Main => &[ReferencePoint::Sol005, ReferencePoint::Sol003Vnfm, ReferencePoint::Sol003Nfvo],
         Element => &[ReferencePoint::Sol002],
@@ -112,19 +84,6 @@ fn served(face: Face) -> BTreeMap<&'static str, BTreeSet<String>> {
     let all = together(points);
     let of_etsi = all.table().iter().filter(|(path, _)| **path != "/oauth2/token");
     of_etsi.map(|(path, methods)| (*path, methods.iter().map(ToString::to_string).collect())).collect()
-}
-
-pub fn matches(template: &str, path: &str) -> bool {
-    let (mut t, mut p) = (template.split('/'), path.split('/'));
-    loop {
-        match (t.next(), p.next()) {
-            (None, None) => return true,
-            // A path of an artifact has slashes of its own.
-            (Some("{artifactPath}" | "{*artifactPath}"), Some(_)) => return true,
-            (Some(a), Some(b)) if a == b || a.starts_with('{') && !b.is_empty() => {}
-            _ => return false,
-        }
-    }
 }
 
 fn file() -> PathBuf {
@@ -147,7 +106,7 @@ pub async fn record(State(held): State<Held>, req: Request, next: Next) -> Respo
 }
 
 /// Some resource that is not there.
-fn nobody(template: &str) -> String {
+pub fn nobody(template: &str) -> String {
     let parts = template.split('/').map(|p| match p {
         "{artifactPath}" | "{*artifactPath}" => "Files/none",
         p if p.starts_with('{') => "00000000-0000-4000-8000-000000000000",

@@ -187,6 +187,20 @@ fn a_box_is_started_used_reconfigured_and_started_again() {
     assert!(verified.status.success(), "{verified:?}");
 }
 
+/// Waits for an entry of the audit trail of which this holds.
+fn told(socket: &str, is: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    let begun = std::time::Instant::now();
+    loop {
+        let o = bothy(&["--socket", socket, "--json", "audit", "list"]);
+        let all: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap_or_else(|e| panic!("{e}: {o:?}"));
+        if let Some(e) = all.as_array().and_then(|all| all.iter().find(|e| is(e))) {
+            return e.clone();
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(180), "not in the trail: {all:#}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
 /// As a user who is nobody, with a binary that he may run.
 fn as_nobody(dir: &Path, socket: &str) -> Output {
     let own = dir.join("bothy");
@@ -229,6 +243,16 @@ fn the_unix_socket_serves_root_and_nobody_else() {
     let o = as_nobody(dir, &path);
     assert!(o.status.code() == Some(4) && o.stdout.is_empty(), "{o:?}");
     assert!(bothy(&["--socket", &path, "health"]).status.success());
+    let trail = told(&path, |e| e["source"] == "uid 65534");
+    assert_eq!((&trail["who"], &trail["status"]), (&serde_json::json!("-"), &serde_json::json!(403)), "{trail:#}");
+    // What a signal has done is there too.
+    for (more, status) in [("", 200), ("[log]\nlevel = \"loud\"\n", 422)] {
+        std::fs::write(dir.join("bothy.toml"), format!("{text}{more}")).expect("config");
+        d.signal(nix::sys::signal::Signal::SIGHUP);
+        d.expect("READY=1");
+        let trail = told(&path, |e| e["who"] == "SIGHUP" && e["status"] == status);
+        assert_eq!(trail["path"], "/bothy/v1/config/apply", "{trail:#}");
+    }
     let log = d.stop();
     assert!(log.contains("refused on the UNIX socket") && log.contains("65534"), "{log}");
 }

@@ -5,7 +5,7 @@ use bothy::vim::port::GuestState;
 use serde_json::{Value, json};
 
 use crate::{
-    held::Face,
+    declared::Face,
     identity::{bare, bearer, user},
     kit::fits,
     notify::Subscriber,

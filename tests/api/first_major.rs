@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    held::Face,
+    declared::Face,
     identity::{bare, bearer, user},
     kit::build,
     notify::Subscriber,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    held::Face,
+    declared::Face,
     identity::{bare, bearer, made, user},
     kit::fits,
     notify::Subscriber,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     daemon::{Daemon, free_port},
-    held::Face,
+    declared::Face,
     identity::{bare, bearer, user},
     kit::fits,
     notify::Subscriber,

@@ -416,7 +416,7 @@ impl Ca {
         self.cert.pem()
     }
 
-    fn sign(&self, name: &str, serial: u64) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    pub fn sign(&self, name: &str, serial: u64) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let (cert, key) = self.sign_pem(name, serial);
         let cert = CertificateDer::from_pem_slice(cert.as_bytes()).expect("cert");
         (cert, PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("key"))
@@ -455,7 +455,7 @@ impl Ca {
 
 impl Rig {
     /// The status and name a client certificate gets; `None` if the handshake fails.
-    async fn whoami_as(&self, (cert, key): (CertificateDer<'static>, PrivateKeyDer<'static>)) -> Option<(u16, String)> {
+    pub async fn whoami_as(&self, (cert, key): (CertificateDer<'static>, PrivateKeyDer<'static>)) -> Option<(u16, String)> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate()).expect("root");
         let config = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(vec![cert], key).expect("pair");

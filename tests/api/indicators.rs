@@ -6,7 +6,7 @@ use bothy::model::vnf::VnfInstance;
 use serde_json::{Value, json};
 
 use crate::{
-    held::Face,
+    declared::Face,
     identity::{bare, bearer, user},
     kit::{copy_dir, fits},
     notify::Subscriber,

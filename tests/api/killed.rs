@@ -16,7 +16,7 @@ use zip::ZipArchive;
 
 use crate::{
     daemon::Daemon,
-    held::unlike,
+    declared::unlike,
     kit::build,
     rig::{Reply, parse},
 };

@@ -28,6 +28,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     daemon::{Daemon, free_port},
+    declared,
     held::{self, Held},
     identity::{bare, bearer, made, user},
     kit::{build, fits},
@@ -411,14 +412,20 @@ async fn subscriptions_are_tested_kept_once_and_show_no_secret() {
 }
 
 pub fn server(rig: &Rig, ask_for_certificate: bool) -> Arc<ServerConfig> {
+    let own = CertificateDer::from_pem_file(&rig.identity.0).expect("certificate");
+    server_for(rig, ask_for_certificate.then_some(own))
+}
+
+/// With the box's certificate; `believed`: whose clients alone are spoken to.
+fn server_for(rig: &Rig, believed: Option<CertificateDer<'static>>) -> Arc<ServerConfig> {
     let (cert, key) = &rig.identity;
     let chain = vec![CertificateDer::from_pem_file(cert).expect("certificate")];
     let key = PrivateKeyDer::from_pem_file(key).expect("key");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let b = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().expect("versions");
-    let b = if ask_for_certificate {
+    let b = if let Some(client) = believed {
         let mut roots = RootCertStore::empty();
-        roots.add(chain[0].clone()).expect("root");
+        roots.add(client).expect("root");
         b.with_client_cert_verifier(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().expect("verifier"))
     } else {
         b.with_no_client_auth()
@@ -462,6 +469,23 @@ async fn bothy_shows_who_it_is_in_each_way_and_keeps_secrets_sealed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_certificate_is_shown_to_subscribers_from_then_on() {
+    let mut rig = rig(64, "").await;
+    let key = rcgen::KeyPair::generate().expect("key");
+    let next = rcgen::CertificateParams::new(vec!["localhost".into()]).expect("params").self_signed(&key).expect("certificate");
+    // Who believes the next one alone.
+    let closed = Subscriber::start(Some(server_for(&rig, Some(next.der().clone())))).await;
+    let ask = json!({"callbackUri": closed.uri(), "authentication": {"authType": ["TLS_CERT"]}});
+    assert_eq!(subscribe(&rig, "vnflcm", ask.clone()).await.status, 422);
+    let pair = json!({"certificate": next.pem(), "key": key.serialize_pem()});
+    let put = rig.ask("PUT /bothy/v1/tls", &["content-type: application/json"], &pair.to_string()).await;
+    assert_eq!(put.status, 200, "{}", put.body);
+    rig.client = crate::rig::gullible();
+    let r = subscribe(&rig, "vnflcm", ask).await;
+    assert_eq!(r.status, 201, "{}", r.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_outbox_is_bounded_and_says_what_was_lost() {
     let rig = rig(64, "[notify]\nbacklog = 10\nattempts = 100000\n").await;
     let package = rig.onboard_vnf("descriptors/vcpe/vcpe-web").await;
@@ -499,7 +523,7 @@ async fn local(socket: &std::path::Path, line: &str, body: &Value) -> Reply {
     s.read_to_end(&mut raw).await.expect("read");
     let r = parse(&raw);
     let (method, path) = line.split_once(' ').expect("a request");
-    let faults = held::unlike(method, path, r.status, r.header("content-type").unwrap_or_default(), &r.bytes);
+    let faults = declared::unlike(method, path, r.status, r.header("content-type").unwrap_or_default(), &r.bytes);
     assert_eq!(faults, [""; 0]);
     r
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     daemon::BOTHY,
+    declared::unlike_anywhere,
     rig::{Reply, gullible, parse},
 };
 
@@ -33,7 +34,7 @@ pub fn run(dir: &Path, args: &[&str]) -> std::process::Output {
     Command::new(BOTHY).args(["--socket", &socket, "--json"]).args(args).env_clear().output().expect("run")
 }
 
-/// One request, over a connection of its own.
+/// One request, over a connection of its own; the reply is held against what is declared of it.
 pub fn https(port: u16, token: &str, line: &str, body: &str) -> Reply {
     let tls = ClientConnection::new(gullible(), "localhost".try_into().expect("name")).expect("tls");
     let tcp = TcpStream::connect(("127.0.0.1", port)).expect("tcp");
@@ -45,5 +46,9 @@ pub fn https(port: u16, token: &str, line: &str, body: &str) -> Reply {
     s.write_all(format!("{all}\r\n{body}").as_bytes()).expect("write");
     let mut raw = Vec::new();
     let _ = s.read_to_end(&mut raw);
-    parse(&raw)
+    let r = parse(&raw);
+    let (method, path) = line.split_once(' ').expect("method and path");
+    let faults = unlike_anywhere(method, path, r.status, &r.head, &r.bytes);
+    assert!(faults.is_empty(), "a reply that is not as declared: {faults:#?}");
+    r
 }

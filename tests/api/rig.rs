@@ -15,6 +15,7 @@ use bothy::{
     api::{
         self, Services,
         blocking::Pool,
+        places::Sources,
         server::{Patience, Server, bind_local},
         tls::Rotating,
     },
@@ -32,6 +33,7 @@ use bothy::{
         time::Dice,
     },
     node::{
+        account,
         core::{Build, Core, Ports},
         desired::Keeper,
         reset, restore,
@@ -53,7 +55,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::held::{Face, Held};
+use crate::{declared::Face, held::Held};
 
 pub struct Rig {
     pub addr: SocketAddr,
@@ -124,6 +126,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     assert!(!provisioned);
     let token = access.bootstrap().expect("token").reveal().to_owned();
     let access = Arc::new(access);
+    account::keep(core.vnfm(), &access);
     let watcher = core.clone();
     let call_home = Arc::new(CallHome::new(Vec::new(), core.nfvo.vnfm().clock(), &(Arc::new(OsDice) as Arc<dyn Dice>)));
     let (again, ends) = (Arc::new(AtomicUsize::new(0)), core.ports.clone());
@@ -176,6 +179,8 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         started: Instant::now(),
     });
     keeper.start(&services).expect("kept");
+    let shows = services.notify.clone();
+    tls.on_change(move || shows.show_anew());
     let offline = match config.lcm.grant_offline {
         GrantOffline::Wait => Offline::Wait,
         GrantOffline::AllowHeal => Offline::AllowHeal,
@@ -206,10 +211,11 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
     let socket = root.join("s");
     // Only few connections are for tests of those that hold them up; a host that stands still is no slow client.
     let patience = if connections < 16 { impatient() } else { Patience { header_timeout: PATIENT, idle_timeout: PATIENT, ..impatient() } };
-    let mut server = Server::new(patience, connections);
+    let mut server = Server::new(patience, connections, Sources::new(connections, true));
+    server.tell(services.access.clone());
     server.listen_tls(listener, tls.clone(), router.clone());
     // Places of its own: a listener that waits for a connection holds one, and some tests have but one.
-    let mut elements = Server::new(patience, 16);
+    let mut elements = Server::new(patience, 16, Sources::new(16, true));
     elements.listen_tls(for_elements, tls.clone(), element);
     elements.listen_tls(for_vnfms, tls.clone(), vnfm);
     server.listen_local(bind_local(&socket).await.expect("socket"), router);

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use self::slips::SLIPS;
 use crate::{
-    coverage, schema,
+    coverage, declared, schema,
     stage::{Point, Stage, clients},
 };
 
@@ -87,7 +87,7 @@ fn prepare(bin: &Path, root: &Path, out: &Path) {
     };
     let mends: Vec<Value> = types.chain(rest).map(without_null).collect();
     let apis: Vec<Value> = APIS.iter().map(|a| json!({"file": a.file, "base": a.base})).collect();
-    let whole = json!({"root": root, "out": out.join("etsi"), "mends": mends, "apis": apis, "paths": coverage::SLIPS});
+    let whole = json!({"root": root, "out": out.join("etsi"), "mends": mends, "apis": apis, "paths": declared::SLIPS});
     let plan = out.join("plan.json");
     fs::write(&plan, whole.to_string()).expect("a plan");
     let done = Command::new(bin.join("python"))

@@ -1,13 +1,21 @@
 //! What a client, kind or not, gets to see.
 
-use std::time::{Duration, Instant};
-
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpStream, UnixStream},
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
 };
 
-use crate::rig::{PATIENT, parse, rig};
+use axum::routing::get;
+use bothy::api::{
+    places::Sources,
+    server::{Patience, Server},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpSocket, TcpStream, UnixStream},
+};
+
+use crate::rig::{PATIENT, Reply, Rig, impatient, parse, rig};
 
 /// For what must come and takes no time on an idle host.
 const FOREVER: Duration = Duration::from_secs(180);
@@ -127,19 +135,107 @@ async fn versions_are_told_and_echoed() {
     assert_eq!(rig.ask("GET /nslcm/v2/api_versions", &first, "").await.status, 406);
 }
 
+type Sender = hyper::client::conn::http2::SendRequest<http_body_util::Empty<axum::body::Bytes>>;
+
+/// A connection of HTTP/2, which answers pings, and its end.
+async fn h2(rig: &Rig, at: SocketAddr) -> (Sender, tokio::task::JoinHandle<()>) {
+    let mut h2 = rustls::ClientConfig::clone(&rig.client);
+    h2.alpn_protocols = vec![b"h2".to_vec()];
+    let tcp = TcpStream::connect(at).await.expect("tcp");
+    let tls =
+        tokio_rustls::TlsConnector::from(std::sync::Arc::new(h2)).connect("localhost".try_into().expect("name"), tcp).await.expect("tls");
+    let (send, connection) = hyper::client::conn::http2::handshake(hyper_util::rt::TokioExecutor::new(), hyper_util::rt::TokioIo::new(tls))
+        .await
+        .expect("handshake");
+    (send, tokio::spawn(async move { drop(connection.await) }))
+}
+
+/// A server of its own with the rig's certificate; it answers after 500 ms.
+async fn slow_server(rig: &Rig, patience: Patience, sources: Sources) -> (Server, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let at = listener.local_addr().expect("addr");
+    let mut server = Server::new(patience, 16, sources);
+    let late = || async { tokio::time::sleep(Duration::from_millis(500)).await };
+    server.listen_tls(listener, rig.tls.clone(), axum::Router::new().route("/", get(late)));
+    (server, at)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_of_http2_on_which_nothing_is_asked_gives_its_place_back_and_a_slow_answer_comes() {
+    let rig = rig(16, "").await;
+    let patience = Patience { idle_timeout: Duration::from_millis(100), header_timeout: FOREVER, ..impatient() };
+    let (_server, at) = slow_server(&rig, patience, Sources::new(16, true)).await;
+    let (_quiet, ends) = h2(&rig, at).await;
+    tokio::time::timeout(FOREVER, ends).await.expect("hung up on").expect("ended");
+
+    let (mut send, ends) = h2(&rig, at).await;
+    let request = hyper::Request::get("https://localhost/").body(http_body_util::Empty::new()).expect("request");
+    assert_eq!(send.send_request(request).await.expect("an answer that takes longer than the patience").status(), 200);
+    tokio::time::timeout(FOREVER, ends).await.expect("hung up on afterwards").expect("ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_source_does_not_take_all_places() {
+    let rig = rig(16, "").await;
+    let (_server, at) =
+        slow_server(&rig, Patience { idle_timeout: PATIENT, header_timeout: PATIENT, ..impatient() }, Sources::new(2, false)).await;
+    let from = |ip: &'static str| async move {
+        let socket = TcpSocket::new_v4().expect("socket");
+        socket.bind(SocketAddr::new(ip.parse::<IpAddr>().expect("ip"), 0)).expect("bind");
+        socket.connect(at).await.expect("tcp")
+    };
+    let greets = |tcp| {
+        let client = rig.client.clone();
+        async move { tokio_rustls::TlsConnector::from(client).connect("localhost".try_into().expect("name"), tcp).await }
+    };
+    let held = [greets(from("127.0.0.1").await).await.expect("tls"), greets(from("127.0.0.1").await).await.expect("tls")];
+    let third = from("127.0.0.1").await;
+    assert!(tokio::time::timeout(FOREVER, greets(third)).await.expect("an end").is_err(), "a third of the same source");
+    greets(from("127.0.0.2").await).await.expect("another source");
+    drop(held);
+    // It shows when the server has seen their end.
+    let begun = Instant::now();
+    while greets(from("127.0.0.1").await).await.is_err() {
+        assert!(begun.elapsed() < FOREVER, "no place came free");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Sends a head, and then a byte now and then, until there is an answer.
+async fn drip(rig: &Rig, head: &str) -> Reply {
+    let (mut from, mut to) = tokio::io::split(rig.connect().await);
+    to.write_all(format!("{head}\r\nhost: x\r\nconnection: close\r\ncontent-length: 8000\r\n\r\n").as_bytes()).await.expect("write");
+    let drops = tokio::spawn(async move {
+        while to.write_all(b" ").await.is_ok() && to.flush().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut raw = Vec::new();
+    let _ = tokio::time::timeout(FOREVER, from.read_to_end(&mut raw)).await.expect("an answer");
+    drops.abort();
+    parse(&raw)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_comes_in_drops_is_not_waited_for() {
+    // Never silent for long.
+    let rig = rig(16, "[limits]\nidle_timeout_s = 600\nbody_timeout_s = 1\n").await;
+    let token = format!("authorization: Bearer {}", rig.token);
+    let r = drip(&rig, &format!("POST /nslcm/v2/ns_instances HTTP/1.1\r\n{token}\r\ncontent-type: application/json")).await;
+    assert!(r.status == 408 && r.problem().contains("whole within 1 s"), "{}", r.body);
+    // Nobody knows who it is.
+    let r = drip(&rig, "POST /oauth2/token HTTP/1.1\r\ncontent-type: application/x-www-form-urlencoded").await;
+    assert_eq!(r.status, 400, "{}", r.body);
+    let at = rig.post("/vnfpkgm/v2/vnf_packages", serde_json::json!({})).await.header("location").expect("location").to_owned();
+    let r = drip(&rig, &format!("PUT {at}/package_content HTTP/1.1\r\n{token}\r\ncontent-type: application/zip")).await;
+    assert!(r.status == 408 && r.problem().contains("1 MiB each 1 s is the least"), "{}", r.body);
+    assert_eq!(rig.show(&at).await["onboardingState"], "CREATED");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn http2_is_spoken_to_those_who_ask() {
     let rig = rig(16, "").await;
-    let mut h2 = rustls::ClientConfig::clone(&rig.client);
-    h2.alpn_protocols = vec![b"h2".to_vec()];
-    let tcp = TcpStream::connect(rig.addr).await.expect("tcp");
-    let tls =
-        tokio_rustls::TlsConnector::from(std::sync::Arc::new(h2)).connect("localhost".try_into().expect("name"), tcp).await.expect("tls");
-    let (mut send, connection) =
-        hyper::client::conn::http2::handshake(hyper_util::rt::TokioExecutor::new(), hyper_util::rt::TokioIo::new(tls))
-            .await
-            .expect("handshake");
-    tokio::spawn(connection);
+    let (mut send, _) = h2(&rig, rig.addr).await;
     let request = |path: &str| {
         hyper::Request::get(format!("https://localhost{path}"))
             .header("x-auth-token", &rig.token)
@@ -208,7 +304,7 @@ async fn a_drain_lets_requests_finish_and_takes_no_new_ones() {
     let mut busy = rig.connect().await;
     busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("write");
     rig.until_begun(1).await;
-    let server = std::mem::replace(&mut rig.server, bothy::api::server::Server::new(crate::rig::impatient(), 1));
+    let server = std::mem::replace(&mut rig.server, Server::new(impatient(), 1, Sources::new(1, true)));
     let begun = Instant::now();
     let drained = tokio::spawn(server.drain(FOREVER));
     let mut raw = Vec::new();
@@ -226,7 +322,7 @@ async fn a_drain_ends_at_its_deadline() {
     let mut busy = rig.connect().await;
     busy.write_all(b"GET /stuck HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("write");
     rig.until_begun(1).await;
-    let server = std::mem::replace(&mut rig.server, bothy::api::server::Server::new(crate::rig::impatient(), 1));
+    let server = std::mem::replace(&mut rig.server, Server::new(impatient(), 1, Sources::new(1, true)));
     // What it waits for would never end.
     tokio::time::timeout(FOREVER, server.drain(Duration::from_millis(20))).await.expect("the drain ends");
 }

@@ -5,6 +5,11 @@
 #[macro_use]
 mod kit;
 
+#[path = "../api/declared.rs"]
+mod declared;
+#[path = "../api/schema.rs"]
+mod schema;
+
 mod alarms;
 mod bad_inputs;
 mod contract;

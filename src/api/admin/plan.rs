@@ -11,9 +11,11 @@ use crate::{
     api::{
         Ctx,
         convert::{
-            connect, flavour, kept, package,
+            connect, flavour, kept,
+            members::Members,
+            package,
             request::{self, Scaled},
-            update,
+            update::{self, Update},
         },
         extract,
         problem::{Answer, Problem},
@@ -31,11 +33,12 @@ use crate::{
     },
     nfvo::{accept::NsDryRun, way::Rerouted},
     sol::{
-        nslcm::{InstantiateNsRequest, ScaleNsRequest, UpdateNsRequest, UpdateType},
+        nslcm::{InstantiateNsRequest, ScaleNsRequest, UpdateNsRequest},
         vnflcm::{ChangeCurrentVnfPkgRequest, ChangeExtVnfConnectivityRequest, ChangeVnfFlavourRequest, InstantiateVnfRequest},
     },
     vnfm::{
         accept::{CreateVnf, DryRun},
+        connect::ConnectDryRun,
         place::texts,
         remake::{Fate, FateOfDisk},
     },
@@ -373,10 +376,21 @@ pub(super) fn shown(dry: &NsDryRun) -> Plan {
 }
 
 fn of_update(nfvo: &View, ask: &AskUpdate, id: NsId) -> Result<Plan> {
-    if ask.request.update_type != UpdateType::UpdateVnffg {
-        return Err(Fault::invalid("update.request.updateType: UPDATE_VNFFG alone is offered yet"));
-    }
-    let paths = update::paths(&ask.request)?;
+    let usual = nfvo.vnfm().rules().graceful_stop_s;
+    let paths = match update::read(&ask.request, usual)? {
+        Some(Update::Paths(paths)) => paths,
+        Some(Update::Members(Members::Remake(vnf, what))) => {
+            return Ok(one_vnf(nfvo.seen(Thing::Ns(id), |n| n.dry_remake_member(id, vnf, what.0.change()))?));
+        }
+        Some(Update::Members(Members::Connect(vnf, how))) => {
+            return Ok(moved(nfvo.seen(Thing::Ns(id), |n| n.dry_connect_member(id, vnf, &how))?));
+        }
+        Some(Update::Members(Members::Operate(_) | Members::Modify(_)) | Update::Boxes(_) | Update::Snapshot(..)) | None => {
+            let why = "update.request.updateType: UPDATE_VNFFG, CHANGE_VNF_DF, CHANGE_VNFPKG and CHANGE_EXTERNAL_VNF_CONNECTIVITY can be \
+                       planned without doing it";
+            return Err(Fault::invalid(why));
+        }
+    };
     let dry = nfvo.seen(Thing::Ns(id), |n| n.dry_reroute(id, &paths))?;
     let names = |c: &Chain| c.hops.iter().map(|h| h.name.to_string()).collect();
     let change = |c: &Rerouted| Change {
@@ -460,7 +474,11 @@ fn of_package(nfvo: &View, ask: AskPackage) -> Result<Plan> {
 fn of_connect(nfvo: &View, ask: AskConnect) -> Result<Plan> {
     let id: VnfId = ask.vnf_instance_id.parse()?;
     let how = connect::request(ask.request)?;
-    let dry = nfvo.seen(Thing::Vnf(id), |n| n.vnfm().dry_change_ext_conn(id, &how))?;
+    Ok(moved(nfvo.seen(Thing::Vnf(id), |n| n.vnfm().dry_change_ext_conn(id, &how, false))?))
+}
+
+/// NICs as they would be connected.
+fn moved(dry: ConnectDryRun) -> Plan {
     let name = |id: SegmentId| dry.links.iter().find(|s| s.id == id).map_or_else(|| id.to_string(), |s| s.link.to_string());
     let seat = |s: &vnf::Seat| Seat { link: name(s.segment), addresses: s.addresses.iter().map(ToString::to_string).collect() };
     let moved = |m: &vnf::PortMove| Move {
@@ -469,13 +487,13 @@ fn of_connect(nfvo: &View, ask: AskConnect) -> Result<Plan> {
         before: seat(&m.before),
         after: (!m.parted).then(|| seat(&m.after)),
     };
-    Ok(Plan {
+    Plan {
         links: dry.links.iter().map(networks::Wire::from).collect(),
         moves: dry.plan.moves.iter().map(moved).collect(),
         steps: steps(&dry.plan.steps, Some(&dry.name)),
         warnings: dry.plan.warnings,
         ..Plan::default()
-    })
+    }
 }
 
 pub async fn plan(State(s): Ctx, _: NoQuery, extract::Noted(ask, ignored): extract::Noted<Ask>) -> Answer<Json<Plan>> {

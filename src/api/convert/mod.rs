@@ -14,6 +14,7 @@ pub mod flavour;
 pub mod grant;
 pub mod indicator;
 pub mod kept;
+pub mod members;
 pub mod notification;
 pub mod ns;
 mod ns_affected;

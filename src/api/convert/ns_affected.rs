@@ -2,22 +2,22 @@
 //!
 //! Each part has the result of its own: what is done is COMPLETED, also where the operation as a whole failed.
 
-use super::opocc::Around;
+use super::{members, opocc::Around};
 use crate::{
     model::{
         chain::pnf_cp_id,
         id::{NfpId, SegmentId, VnfId},
-        op::{NsOpState, OpKind},
+        op::{NsOpState, OpKind, Operation},
         step::{NsStep, PnfChange, Step},
     },
     sol::nslcm::{
         AffectedNsVirtualLink, AffectedPnf, AffectedSap, AffectedVnf, AffectedVnffg, ChangeResult, NsResourceChanges, NsVlChangeType,
-        PartChangeType, VnfChangeType, VnffgChangeType,
+        PartChangeType, VnfChangeType, VnfChangedInfo, VnffgChangeType,
     },
 };
 
 /// VNFs, links, access points, forwarding graphs and physical boxes, once their outcome is known.
-pub fn changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsResourceChanges> {
+pub fn changes(op: &Operation, state: NsOpState, around: &Around) -> Option<NsResourceChanges> {
     let result = |index: u32| match state {
         NsOpState::RolledBack => ChangeResult::RolledBack,
         NsOpState::Completed => ChangeResult::Completed,
@@ -36,11 +36,12 @@ pub fn changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsReso
         let Step::Ns(step) = &s.step else { continue };
         let result = result(s.index);
         match step {
-            // SOL005 has no change for a VNF that a snapshot was taken of.
-            NsStep::Alter { .. } if kind == OpKind::Update => {}
-            NsStep::Alter { vnf, .. } => out.vnf(*vnf, altered(kind), result),
-            NsStep::Instantiate { vnf, .. } => out.vnf(*vnf, VnfChangeType::Instantiate, result),
-            NsStep::Terminate { vnf, .. } => out.vnf(*vnf, VnfChangeType::Terminate, result),
+            NsStep::Alter { vnf, .. } | NsStep::Change { vnf, .. } => {
+                let what = if op.kind == OpKind::Update { members::change_type(op) } else { Some(altered(op.kind)) };
+                out.vnf(*vnf, what, result, None);
+            }
+            NsStep::Instantiate { vnf, .. } => out.vnf(*vnf, Some(VnfChangeType::Instantiate), result, None),
+            NsStep::Terminate { vnf, .. } => out.vnf(*vnf, Some(VnfChangeType::Terminate), result, None),
             NsStep::Segment(id) => out.link(*id, NsVlChangeType::Add, PartChangeType::Add, result),
             NsStep::RemoveSegment(id) => out.link(*id, NsVlChangeType::Delete, PartChangeType::Remove, result),
             NsStep::Chain(id) => out.graph(*id, VnffgChangeType::Add, result),
@@ -48,6 +49,9 @@ pub fn changes(kind: OpKind, state: NsOpState, around: &Around) -> Option<NsReso
             NsStep::Reroute { chain, .. } | NsStep::HandOver { chain, .. } => out.graph(*chain, VnffgChangeType::Modify, result),
             NsStep::Pnf(c) => out.changes.affected_pnfs.extend(pnf(c, result)),
         }
+    }
+    for (vnf, how) in members::modified(op) {
+        out.vnf(vnf, Some(VnfChangeType::ModifyInformation), result(u32::MAX), Some(how));
     }
     (out.changes != NsResourceChanges::default()).then_some(out.changes)
 }
@@ -78,8 +82,9 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    fn vnf(&mut self, vnf: VnfId, change_type: VnfChangeType, change_result: ChangeResult) {
-        let Some(m) = self.around.parts.members.iter().find(|m| m.vnf == vnf) else { return };
+    fn vnf(&mut self, vnf: VnfId, change_type: Option<VnfChangeType>, change_result: ChangeResult, changed_info: Option<VnfChangedInfo>) {
+        let member = self.around.parts.members.iter().find(|m| m.vnf == vnf);
+        let (Some(m), Some(change_type)) = (member, change_type) else { return };
         self.changes.affected_vnfs.push(AffectedVnf {
             vnf_instance_id: vnf.to_string(),
             vnfd_id: m.vnfd_id.to_string(),
@@ -87,7 +92,7 @@ impl Told<'_> {
             vnf_name: m.name.to_string(),
             change_type,
             change_result,
-            changed_info: None,
+            changed_info,
         });
     }
 

@@ -355,7 +355,7 @@ pub fn ns(op: &Operation, around: &Around, base: &Base) -> Result<NsLcmOpOcc> {
         is_cancel_pending: pending.is_some(),
         cancel_mode: pending,
         error: error(op),
-        resource_changes: ns_affected::changes(op.kind, state, around),
+        resource_changes: ns_affected::changes(op, state, around),
         lcm_coordinations: Vec::new(),
         rejected_lcm_coordinations: Vec::new(),
         warnings: op.warnings.clone(),

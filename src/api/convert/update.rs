@@ -1,7 +1,8 @@
-//! UpdateNsRequest (SOL005 6.5.2.12), as far as Bothy takes it: UPDATE_VNFFG, snapshots of VNFs, and ADD_PNF, MODIFY_PNF and
-//! REMOVE_PNF.
+//! UpdateNsRequest (SOL005 6.5.2.12), as far as Bothy takes it: UPDATE_VNFFG, snapshots of VNFs, ADD_PNF, MODIFY_PNF and
+//! REMOVE_PNF, and what is asked of members (`members`).
 
 use super::{
+    members::{self, Members},
     params,
     request::{Faults, pnfs, protocols},
 };
@@ -29,10 +30,11 @@ pub enum Update {
     Paths(Vec<PathChange>),
     Boxes(PnfAsk),
     Snapshot(VnfId, SnapshotUpdate),
+    Members(Members),
 }
 
-/// `None`: an update that is not offered.
-pub fn read(r: &UpdateNsRequest) -> Result<Option<Update>> {
+/// `usual`: seconds that a guest has to stop where nothing says. `None`: an update that is not offered.
+pub fn read(r: &UpdateNsRequest, usual: u32) -> Result<Option<Update>> {
     let ask = match r.update_type {
         UpdateType::UpdateVnffg => return paths(r).map(|p| Some(Update::Paths(p))),
         UpdateType::CreateVnfSnapshot | UpdateType::RevertVnfToSnapshot | UpdateType::DeleteVnfSnapshotInfo => {
@@ -46,14 +48,14 @@ pub fn read(r: &UpdateNsRequest) -> Result<Option<Update>> {
         UpdateType::RemovePnf => boxes(r, r.remove_pnf_id.len(), "removePnfId", |_| {
             PnfAsk::Remove(r.remove_pnf_id.iter().map(|id| id.as_str().into()).collect())
         })?,
-        UpdateType::AddVnf
-        | UpdateType::RemoveVnf
-        | UpdateType::InstantiateVnf
-        | UpdateType::ChangeVnfDf
+        UpdateType::ChangeVnfDf
         | UpdateType::OperateVnf
         | UpdateType::ModifyVnfInformation
         | UpdateType::ChangeExternalVnfConnectivity
-        | UpdateType::ChangeVnfpkg
+        | UpdateType::ChangeVnfpkg => return members::read(r, usual).map(|m| m.map(Update::Members)),
+        UpdateType::AddVnf
+        | UpdateType::RemoveVnf
+        | UpdateType::InstantiateVnf
         | UpdateType::AddSap
         | UpdateType::RemoveSap
         | UpdateType::AddNestedNs

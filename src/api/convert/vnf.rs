@@ -213,6 +213,17 @@ fn ext_cps(e: &ExtCpInst, body: &Body) -> Vec<VnfExtCpInfo> {
         associated_vnfc_cp_id: Some(of.id.to_string()),
         ..VnfExtCpInfo::default()
     };
+    if body.vnfcs.is_empty() {
+        // Of a foreign VNFM's VNF: which guest has it is known there alone, and one of the three has to be told.
+        return vec![VnfExtCpInfo {
+            id: e.id.to_string(),
+            cp_config_id: e.id.to_string(),
+            cpd_id: e.cpd.to_string(),
+            cp_protocol_info: vec![protocol(None, &[])],
+            associated_vnfc_cp_id: Some(e.id.to_string()),
+            ..VnfExtCpInfo::default()
+        }];
+    }
     e.ports.iter().filter_map(|p| port(body, *p)).map(|p| cp(e.instance(p.id), p)).collect()
 }
 

@@ -148,7 +148,8 @@ async fn modify(
     operation(&op)
 }
 
-fn apply(v: &mut VnfInstance, r: &VnfInfoModificationRequest) -> Result<()> {
+/// Lays a modification on a record.
+pub fn apply(v: &mut VnfInstance, r: &VnfInfoModificationRequest) -> Result<()> {
     if r.vnf_pkg_id.is_some() {
         return Err(Fault::invalid("vnfPkgId: a modification does not change it; change_vnfpkg brings the VNF to another package"));
     }

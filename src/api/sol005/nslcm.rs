@@ -16,6 +16,7 @@ use crate::{
         conditional::if_match,
         convert::{
             Base, kept,
+            members::Members,
             ns::{self, Whole},
             request::{self, Scaled},
             update::{self, Update},
@@ -25,13 +26,14 @@ use crate::{
         problem::{Answer, Problem},
         respond::{NoQuery, accepted, created, digest, shown, unprocessable},
         routes::Routes,
+        sol003::vnflcm,
     },
     model::{
         chain::Chain,
         error::{Fault, Result},
         id::{NsId, VnfId, VnfPkgId},
         ns::NsInstance,
-        op::OpKind,
+        op::{OpKind, Operation},
         package::{NsDescriptor, VnfPackage},
         segment::Segment,
         vnf::VnfInstance,
@@ -127,7 +129,7 @@ async fn delete(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, headers: HeaderMap)
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn operation(op: &crate::model::op::Operation) -> Answer<Response> {
+fn operation(op: &Operation) -> Answer<Response> {
     accepted(&format!("/nslcm/v2/ns_lcm_op_occs/{}", op.id))
 }
 
@@ -171,11 +173,11 @@ async fn scale(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): ex
     operation(&op)
 }
 
-/// SOL005 6.4.6: of its forwarding graphs, of its physical boxes, and snapshots of its VNFs.
+/// SOL005 6.4.6: of its VNFs as they are, of its forwarding graphs, of its physical boxes, and snapshots of its VNFs.
 async fn update(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): extract::Json<UpdateNsRequest>) -> Answer<Response> {
-    let Some(ask) = update::read(&r)? else {
-        let why =
-            "of the updates of a network service UPDATE_VNFFG, those of VNF snapshots, ADD_PNF, MODIFY_PNF and REMOVE_PNF are offered yet";
+    let Some(ask) = update::read(&r, s.nfvo.vnfm().rules().graceful_stop_s)? else {
+        let why = "of the updates of a network service OPERATE_VNF, MODIFY_VNF_INFORMATION, CHANGE_VNF_DF, CHANGE_VNFPKG, \
+                   CHANGE_EXTERNAL_VNF_CONNECTIVITY, UPDATE_VNFFG, those of VNF snapshots, ADD_PNF, MODIFY_PNF and REMOVE_PNF are offered yet";
         return Err(Box::new(Problem::new(StatusCode::NOT_FOUND, why)));
     };
     let op = s
@@ -192,10 +194,31 @@ async fn update(State(s): Ctx, Id(id): Id<NsId>, _: NoQuery, extract::Json(r): e
                     }
                     Ok(done)
                 }
+                Update::Members(ask) => of_members(n, id, ask, &request),
             }
         })
         .await?;
     operation(&op)
+}
+
+fn of_members(n: &Nfvo, id: NsId, ask: Members, request: &str) -> Result<Operation> {
+    match ask {
+        Members::Operate(what) => n.operate_members(id, &what, request),
+        Members::Modify(what) => {
+            let which: Vec<VnfId> = what.iter().map(|(vnf, _)| *vnf).collect();
+            n.modify_members(id, &which, request, &|v| {
+                let asked = what.iter().find(|(vnf, _)| *vnf == v.id).map(|(_, r)| r);
+                let asked = asked.ok_or_else(|| Fault::bug("a member that was not named"))?;
+                vnflcm::apply(v, asked)?;
+                request::text(asked)
+            })
+        }
+        Members::Remake(vnf, what) => {
+            let (to, given) = *what;
+            n.remake_member(id, vnf, to.change(), &|p| vnflcm::laid_on(p, &given.extensions, &given.configurable), request)
+        }
+        Members::Connect(vnf, ask) => n.connect_member(id, vnf, &ask, request),
+    }
 }
 
 /// SOL005 6.4.7: of some VNFs in it, or of all.

@@ -92,7 +92,7 @@ pub fn assert_is(b: &TestBox, vnf: VnfId, ns: NsId, changed: bool) {
 }
 
 fn fault_of(b: &TestBox, vnf: VnfId, what: &ChangeExtConn) -> String {
-    let fault = b.core().vnfm().dry_change_ext_conn(vnf, what).err().expect("refused");
+    let fault = b.core().vnfm().dry_change_ext_conn(vnf, what, false).err().expect("refused");
     let accepted = b.core().vnfm().change_ext_conn(vnf, what).expect_err("refused");
     assert_eq!(fault.to_string(), accepted.to_string(), "the dry run says what the request is told");
     assert!(b.vnf(vnf).op.is_none());
@@ -104,7 +104,7 @@ fn nics_move_while_the_guest_runs_and_come_back_by_another_change() {
     let (b, vnf, ns) = standing(&Shape { vdus: 1, ..Shape::default() });
     assert_is(&b, vnf, ns, false);
     let before = b.vnf(vnf);
-    let dry = b.core().vnfm().dry_change_ext_conn(vnf, &change(&b, ns)).expect("a plan");
+    let dry = b.core().vnfm().dry_change_ext_conn(vnf, &change(&b, ns), false).expect("a plan");
     assert_eq!((dry.plan.moves.len(), dry.plan.made.len(), dry.plan.steps.len()), (2, 1, 3));
     assert_eq!(b.vnf(vnf), before, "a dry run touches nothing");
     b.assert_state(b.core().vnfm().change_ext_conn(vnf, &change(&b, ns)).expect("accepted").id, "COMPLETED");

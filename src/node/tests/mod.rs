@@ -24,6 +24,7 @@ pub mod handover;
 mod hybrid;
 mod life;
 mod links;
+mod members;
 mod outside;
 mod owned;
 mod package;

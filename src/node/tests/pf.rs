@@ -1,7 +1,7 @@
 //! PFs that are reloaded, and PFs that lose their functions: guests have the same ones after it, or it is said
 //! why not.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::guests;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         host::{DriverName, HostSetting, PfName, VfSetting},
         hw::PciAddr,
         id::{OpId, VnfId, VnfcId},
-        op::OpKind,
+        op::{OpKind, Target},
         place::Missed,
         step::StepState,
         vnf::{Reservation, RunState, Stopping},
@@ -235,6 +235,11 @@ fn a_pf_that_lost_its_functions_gets_them_back_and_so_do_its_guests() {
     let pf = pf(&b);
     b.sim.lose_pf(pf);
     let said = missed(&b);
+    // Whoever listens from now on is told of it too.
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = told.clone();
+    b.core().vnfm().on_unasked(move |op| heard.lock().expect("lock").push((op.kind, op.target)));
+    assert_eq!(*told.lock().expect("lock"), [(OpKind::RestorePf, Target::Pf(pf))]);
     let op =
         b.store().list::<crate::model::op::Operation>().expect("list").into_iter().find(|o| o.kind == OpKind::RestorePf).expect("begun");
     assert!(op.automatic && op.warnings.len() == 4, "{op:?}");

@@ -31,6 +31,7 @@ use crate::{
         id::ProjectId,
         time::{Clock as _, Dice as _, Stamp},
     },
+    node::account,
     ztp::{
         enrol::Client,
         report::Report,
@@ -207,7 +208,9 @@ fn enrolled(place: &Place, access: &Access) -> Result<bool> {
     let all: Vec<Client> = serde_json::from_slice(&bytes).map_err(|e| Fault::conflict(format!("{file} cannot be read: {e}")))?;
     let (count, mut left) = (all.len(), Vec::new());
     for c in all {
-        match client(access, &c) {
+        let made = client(access, &c);
+        account::client(access, &c.name, &c.role, made.as_ref().err().map(|f| f as &dyn std::fmt::Display));
+        match made {
             Ok(()) => tracing::info!(client = %c.name, role = %c.role, "zero touch has brought a client"),
             Err(fault) => {
                 tracing::error!(client = %c.name, role = %c.role, "a client that zero touch has brought is not made: {fault:?}");

@@ -278,6 +278,11 @@ fn a_client_that_cannot_be_made_keeps_neither_the_daemon_nor_the_others() {
     assert!(access.is_claimed() && access.account(&Caller::root(), "hub").is_ok());
     let left: Vec<Client> = serde_json::from_slice(&fs::read(&file).expect("kept")).expect("clients");
     assert_eq!(left, all[..2]);
+    let trail = access.audit_page(None, 10).expect("the trail");
+    let told: Vec<_> = trail.iter().rev().map(|e| (e.who.as_str(), e.path.as_str(), e.status)).collect();
+    let of = |name, status| ("zero touch", name, status);
+    let paths = ["/bothy/v1/clients/admin", "/bothy/v1/clients/odd", "/bothy/v1/clients/hub"];
+    assert_eq!(told, [of(paths[0], 409), of(paths[1], 409), of(paths[2], 201)]);
     assert!(!enrol(&place, &access), "none of these");
     fs::write(&file, "junk").expect("written");
     assert!(!enrol(&place, &access));

@@ -16,9 +16,10 @@ pub use plan::Connected;
 
 use super::{
     Vnfm,
-    accept::{body_of, check_standalone, join, retrying, vnfd_of},
+    accept::{body_of, join, retrying, vnfd_of},
     grant::{self, claim_facts},
     owned::{Wanted, put_ask},
+    part::{Service, check_asker, put_service},
     plan::{Fabric, fresh_uuid},
     settle::touch,
 };
@@ -80,17 +81,28 @@ impl Vnfm {
     pub fn change_ext_conn(&self, id: VnfId, ask: &ChangeExtConn) -> Result<Operation> {
         let op_id = OpId(fresh_uuid(&*self.dice));
         let (op, steps) = retrying(|| {
-            let inst = self.connectable(id)?;
+            let inst = self.connectable(id, false)?;
             let op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::ChangeExtConn, ask.request.clone());
-            self.commit_connect(&inst, op, ask)
+            self.commit_connect(&inst, op, ask, None)
         })?;
         info!(op = %op.id, vnf = %id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
         self.hand_over(&op, steps)?;
         Ok(op)
     }
 
-    pub fn dry_change_ext_conn(&self, id: VnfId, ask: &ChangeExtConn) -> Result<ConnectDryRun> {
-        let inst = self.connectable(id)?;
+    /// The same of a member, as a part of its service's operation.
+    pub fn connect_for(&self, id: VnfId, ask: &ChangeExtConn, of: &Service<'_>) -> Result<()> {
+        retrying(|| {
+            let inst = self.connectable(id, true)?;
+            let op = self.draft_op(of.child, inst.project, Target::Vnf(id), OpKind::ChangeExtConn, ask.request.clone());
+            self.commit_connect(&inst, op, ask, Some(of))
+        })
+        .map(drop)
+    }
+
+    /// What would move; `by_service`: of a member.
+    pub fn dry_change_ext_conn(&self, id: VnfId, ask: &ChangeExtConn, by_service: bool) -> Result<ConnectDryRun> {
+        let inst = self.connectable(id, by_service)?;
         let snap = self.snapshot()?;
         let (plan, touched) = self.plan_connect(&inst, &snap, OpId(fresh_uuid(&*self.dice)), ask)?;
         let named = |s: &SegmentId| plan.moves.iter().any(|m| m.before.segment == *s || m.after.segment == *s);
@@ -102,9 +114,10 @@ impl Vnfm {
         Ok(ConnectDryRun { name: inst.name, plan, links })
     }
 
-    fn connectable(&self, id: VnfId) -> Result<VnfInstance> {
+    fn connectable(&self, id: VnfId, by_service: bool) -> Result<VnfInstance> {
         let inst: VnfInstance = self.store.require(&id)?;
-        check_standalone(&inst)?;
+        check_asker(&inst, by_service)?;
+        self.check_here(id, "another connectivity")?;
         inst.check_free()?;
         body_of(&inst)?;
         Ok(inst)
@@ -124,17 +137,26 @@ impl Vnfm {
         Ok((plan, stations.into_values().filter_map(Stations::into_changed).collect()))
     }
 
-    fn commit_connect(&self, inst: &VnfInstance, mut op: Operation, ask: &ChangeExtConn) -> Result<(Operation, Vec<PlanStep>)> {
+    fn commit_connect(
+        &self,
+        inst: &VnfInstance,
+        mut op: Operation,
+        ask: &ChangeExtConn,
+        of: Option<&Service<'_>>,
+    ) -> Result<(Operation, Vec<PlanStep>)> {
         let snap = self.snapshot()?;
         let (mut plan, touched) = self.plan_connect(inst, &snap, op.id, ask)?;
         op.warnings.append(&mut plan.warnings);
         self.coordinate_plan(inst.package, &body_of(inst)?.flavour, op.kind, &mut plan.steps)?;
         op.steps = plan.steps.len() as u32;
         let mut grant = None;
+        if let Some(of) = of {
+            of.adopt(&mut op);
+        }
         if plan.steps.is_empty() {
             op.apply(Trigger::Granted, op.created)?;
             op.apply(Trigger::Succeeded, op.created)?;
-        } else {
+        } else if of.is_none() {
             let port = |m: &PortMove| Resource {
                 id: SmolStr::new(m.port.to_string()),
                 kind: ResourceKind::LinkPort,
@@ -162,7 +184,8 @@ impl Vnfm {
             tx.put(&op)?;
             put_ask(tx, grant.as_ref())?;
             plan.steps.iter().try_for_each(|s| tx.put(s))?;
-            touched.iter().try_for_each(|s| join(tx, s, inst.id))
+            touched.iter().try_for_each(|s| join(tx, s, inst.id))?;
+            put_service(tx, of)
         })?;
         Ok((op, plan.steps))
     }

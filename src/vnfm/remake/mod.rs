@@ -8,7 +8,7 @@
 //! * `end`   what the end means for the VNF
 //!
 //! Owns the taking of such a request. Until its end the instance names what is of either side and says that it is of the old
-//! one; its record beside it (`Remake`) has both. Both packages are in use meanwhile. Never: a VNF of a service.
+//! one; its record beside it (`Remake`) has both. Both packages are in use meanwhile. A member is changed as a part of its service's update.
 
 mod check;
 mod end;
@@ -24,9 +24,10 @@ use tracing::info;
 
 use super::{
     Vnfm,
-    accept::{DryRun, OUTRUN, body_of, check_standalone, join, put_plan, retrying, use_package, vnfd_of},
+    accept::{DryRun, OUTRUN, body_of, join, put_plan, retrying, use_package, vnfd_of},
     grant::{Snapshot, check_quota, claim_facts},
     owned::{Wanted, put_ask},
+    part::{Member, Service, check_asker, put_service},
     plan::{Ask, Attachment, Fabric, fresh_uuid},
 };
 use crate::{
@@ -81,7 +82,7 @@ pub struct With {
 
 /// Either of the two.
 #[derive(Clone, Copy)]
-enum Change<'a> {
+pub enum Change<'a> {
     Flavour(&'a ChangeFlavour),
     Package(&'a ChangePackage),
 }
@@ -129,7 +130,7 @@ impl Vnfm {
     }
 
     pub fn dry_change_flavour(&self, id: VnfId, ask: &ChangeFlavour) -> Result<DryRun> {
-        self.dry_remake(id, Change::Flavour(ask))
+        self.dry_remake(id, Change::Flavour(ask), None)
     }
 
     pub fn change_package(&self, id: VnfId, ask: &ChangePackage) -> Result<Operation> {
@@ -141,26 +142,38 @@ impl Vnfm {
     }
 
     pub fn dry_change_package(&self, id: VnfId, ask: &ChangePackage) -> Result<DryRun> {
-        self.dry_remake(id, Change::Package(ask))
+        self.dry_remake(id, Change::Package(ask), None)
     }
 
     fn accept_remake(&self, id: VnfId, ask: Change<'_>, lay: &dyn Fn(&mut Properties)) -> Result<Operation> {
         self.check_accel()?;
         let op_id = OpId(fresh_uuid(&*self.dice));
         let (op, steps) = retrying(|| {
-            let inst = self.remakeable(id)?;
+            let inst = self.remakeable(id, false)?;
             let op = self.draft_op(op_id, inst.project, Target::Vnf(id), ask.kind(), ask.with().request.clone());
-            self.commit_remake(&inst, op, ask, lay)
+            self.commit_remake(&inst, op, ask, lay, None)
         })?;
         info!(op = %op.id, vnf = %id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
         self.hand_over(&op, steps)?;
         Ok(op)
     }
 
-    fn dry_remake(&self, id: VnfId, ask: Change<'_>) -> Result<DryRun> {
+    /// The same of a member, as a part of its service's operation. No room: refused.
+    pub fn remake_for(&self, id: VnfId, ask: Change<'_>, lay: &dyn Fn(&mut Properties), of: &Service<'_>) -> Result<()> {
         self.check_accel()?;
-        let inst = self.remakeable(id)?;
-        let Granted { snap, remade, touched, told, package, .. } = self.plan_remake(&inst, ask, OpId(fresh_uuid(&*self.dice)))?;
+        retrying(|| {
+            let inst = self.remakeable(id, true)?;
+            let op = self.draft_op(of.child, inst.project, Target::Vnf(id), ask.kind(), ask.with().request.clone());
+            self.commit_remake(&inst, op, ask, lay, Some(of))
+        })
+        .map(drop)
+    }
+
+    /// What it would be; `member`: of the service that would change it.
+    pub fn dry_remake(&self, id: VnfId, ask: Change<'_>, member: Option<Member<'_>>) -> Result<DryRun> {
+        self.check_accel()?;
+        let inst = self.remakeable(id, member.is_some())?;
+        let Granted { snap, remade, touched, told, package, .. } = self.plan_remake(&inst, ask, OpId(fresh_uuid(&*self.dice)), member)?;
         let mut plan = remade.plan;
         check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[plan.whole])?;
         plan.warnings.extend(told?);
@@ -181,9 +194,10 @@ impl Vnfm {
         })
     }
 
-    fn remakeable(&self, id: VnfId) -> Result<VnfInstance> {
+    fn remakeable(&self, id: VnfId, by_service: bool) -> Result<VnfInstance> {
         let inst: VnfInstance = self.store.require(&id)?;
-        check_standalone(&inst)?;
+        check_asker(&inst, by_service)?;
+        self.check_here(id, "another flavour or package")?;
         inst.check_free()?;
         body_of(&inst)?;
         Ok(inst)
@@ -203,7 +217,7 @@ impl Vnfm {
         Ok(Found::Package(Box::new((new, change))))
     }
 
-    fn plan_remake(&self, inst: &VnfInstance, ask: Change<'_>, op: OpId) -> Result<Granted> {
+    fn plan_remake(&self, inst: &VnfInstance, ask: Change<'_>, op: OpId, member: Option<Member<'_>>) -> Result<Granted> {
         let with = ask.with();
         self.check_params(inst.project, [&with.params])?;
         let body = body_of(inst)?;
@@ -238,7 +252,7 @@ impl Vnfm {
             ssh_keys: if with.ssh_keys.is_empty() { body.ssh_keys.clone() } else { with.ssh_keys.clone() },
             op,
             generation: self.store.generation(),
-            short_name: inst.name.clone(),
+            short_name: member.map_or(&inst.name, |m| m.short).clone(),
             late: true,
         };
         let now = Now {
@@ -253,6 +267,7 @@ impl Vnfm {
         };
         let mut remade = remake(&plan_ask, &now, &goal, &mut fabric, &*self.dice)?;
         self.check_chains(inst.id, &remade.plan.body, &[])?;
+        member.map_or(Ok(()), |m| m.check(body, &remade.plan.body))?;
         let touched: Vec<Segment> = stations.into_values().filter_map(Stations::into_changed).collect();
         let mut to_be = inst.clone();
         change.into_iter().for_each(|c| c.after.clone().put_on(&mut to_be));
@@ -273,6 +288,7 @@ impl Vnfm {
         mut op: Operation,
         ask: Change<'_>,
         lay: &dyn Fn(&mut Properties),
+        of: Option<&Service<'_>>,
     ) -> Result<(Operation, Vec<PlanStep>)> {
         let given = Box::new(Properties::of(inst));
         let mut wanted = given.clone();
@@ -280,12 +296,12 @@ impl Vnfm {
         refuse_clear(&wanted.extensions)?;
         refuse_clear(&wanted.configurable)?;
         check_configurable(&wanted.configurable)?;
-        let Granted { snap, remade, before, touched, package, told } = self.plan_remake(inst, ask, op.id)?;
+        let Granted { snap, remade, before, touched, package, told } = self.plan_remake(inst, ask, op.id, of.map(|of| of.member))?;
         let mut plan = remade.plan;
         check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[plan.whole])?;
         op.warnings.append(&mut plan.warnings);
         if let Err(refusal) = told.map(|told| op.warnings.extend(told)) {
-            return self.refused(inst.id, op, &refusal);
+            return if of.is_some() { Err(refusal) } else { self.refused(inst.id, op, &refusal) };
         }
         if wanted != given {
             let step = Step::Vnf(VnfStep::Properties { before: given, after: wanted });
@@ -301,10 +317,13 @@ impl Vnfm {
         op.steps = plan.steps.len() as u32;
         let nothing_to_do = plan.steps.is_empty();
         let mut grant = None;
+        if let Some(of) = of {
+            of.adopt(&mut op);
+        }
         if nothing_to_do {
             op.apply(Trigger::Granted, op.created)?;
             op.apply(Trigger::Succeeded, op.created)?;
-        } else {
+        } else if of.is_none() {
             let wanted = Wanted {
                 resources: Resources::between(Some(body), Some(&plan.body)),
                 flavour: package.is_none().then(|| plan.body.flavour.clone()),
@@ -337,7 +356,8 @@ impl Vnfm {
             now.revision += 1;
             put_plan(tx, &op, &now, &plan)?;
             put_ask(tx, grant.as_ref())?;
-            touched.iter().try_for_each(|s| join(tx, s, inst.id))
+            touched.iter().try_for_each(|s| join(tx, s, inst.id))?;
+            put_service(tx, of)
         })?;
         Ok((op, plan.steps))
     }

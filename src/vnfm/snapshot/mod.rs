@@ -16,6 +16,7 @@ use super::{
     accept::{OUTRUN, body_of, retrying},
     grant::{self, check_quota, claim_facts},
     owned::{Wanted, put_ask},
+    part::{Service, put_service},
     plan::fresh_uuid,
     settle::touch,
 };
@@ -40,15 +41,6 @@ use crate::{
 pub enum Asked<'a> {
     Take(&'a Params),
     Revert,
-}
-
-/// The operation of a service that this one is a part of.
-pub struct Service<'a> {
-    pub parent: OpId,
-    /// The id that its step knows this one by.
-    pub child: OpId,
-    /// Writes what is the service's, in the same transaction.
-    pub with: &'a dyn Fn(&mut Tx<'_>) -> Result<()>,
 }
 
 /// An operation with a snapshot, ready to be stored.
@@ -211,7 +203,7 @@ impl Vnfm {
         let grant = match of {
             None => self.begin_op(&mut op, &inst, Wanted::default())?,
             Some(of) => {
-                (op.parent, op.automatic) = (Some(of.parent), true);
+                of.adopt(&mut op);
                 None
             }
         };
@@ -238,7 +230,7 @@ impl Vnfm {
             tx.put(&op)?;
             put_ask(tx, grant.as_ref())?;
             steps.iter().try_for_each(|s| tx.put(s))?;
-            of.map_or(Ok(()), |of| (of.with)(tx))
+            put_service(tx, of)
         })?;
         Ok((op, steps))
     }

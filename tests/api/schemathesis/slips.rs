@@ -1,5 +1,5 @@
 //! Mistakes of ETSI's own files in what they say of requests and replies: file, place (RFC 6901), what should stand there
-//! (nothing: it goes), and why. Those in types are in `schema::MISTAKES`, those in paths in `coverage::SLIPS`.
+//! (nothing: it goes), and why. Those in types are in `schema::MISTAKES`, those in paths in `declared::SLIPS`.
 
 use crate::schema::{NSLCM as NSLCM_TYPES, VNFLCM as VNFLCM_TYPES, VNFLCM_OF_SOL002 as VNFLCM_TYPES_OF_SOL002};
 

@@ -13,6 +13,7 @@ use bothy::descriptor::{Build, Limits};
 use serde_json::{Value, json};
 
 use super::{host::Host, sh};
+use crate::declared::unlike_anywhere;
 
 /// What an end-to-end test cannot do without.
 pub const NEEDS: [super::Need; 9] = [
@@ -302,7 +303,7 @@ impl Host {
     }
 }
 
-/// One request over the UNIX socket; an error when the daemon is not there or dies over it.
+/// One request over the UNIX socket, whose answer is held against what is declared of it; an error when the daemon is not there or dies over it.
 pub fn http(socket: &str, method: &str, path: &str, body: Option<(&str, &[u8])>) -> std::io::Result<Answer> {
     let mut s = UnixStream::connect(socket)?;
     s.set_read_timeout(Some(PATIENCE))?;
@@ -330,7 +331,15 @@ pub fn http(socket: &str, method: &str, path: &str, body: Option<(&str, &[u8])>)
     });
     // What is before the path differs by listener.
     let location = location.map(|l| l.find("/v2/").map_or(l.clone(), |at| l[l[..at].rfind('/').unwrap_or(0)..].to_owned()));
-    Ok(Answer { status, location, head, body: all.split_off(end + 4) })
+    let body = all.split_off(end + 4);
+    let length = head.lines().find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse::<usize>()));
+    if method != "HEAD" && length.is_some_and(|n| n.is_ok_and(|n| body.len() < n)) {
+        // The daemon died over it.
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    let faults = unlike_anywhere(method, path, status, &head, &body);
+    assert!(faults.is_empty(), "a reply that is not as declared: {faults:#?}");
+    Ok(Answer { status, location, head, body })
 }
 
 /// Builds a package from a folder, with images laid into it; its bytes.

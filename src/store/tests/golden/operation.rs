@@ -272,6 +272,7 @@ pub(super) fn steps() -> Vec<(&'static str, Step)> {
             NsStep::HandOver { chain: NfpId(id(26)), before: changed_chain().way(), after: chain_way(), mark: 6, noting_s: 2, drain_s: 60 },
         ),
         ("ns-pnf", NsStep::Pnf(Box::new(PnfChange { profile: "pnf".into(), before: None, after: Some(pnf()) }))),
+        ("ns-change", NsStep::Change { vnf: vnf_id, op }),
     ];
     let user = PfUser { vnf: vnf_id, guest, name: "v/vdu0/1".into(), given: vec![given_vf(), given_whole()], runs: true };
     let setting = |driver: Option<&str>| PfSetting {
