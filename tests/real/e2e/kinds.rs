@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Pair;
 use crate::kit::{
     self,
-    bothy::{NEEDS, text},
+    bothy::{NEEDS, text, within},
     host::{Host, With, tiny_image},
     shell::{Shell, addresses, guests, onboard, package_of_service, vnf},
 };
@@ -114,10 +114,9 @@ fn tree(a: &Guest<'_>, b: &Guest<'_>, c: &Guest<'_>) {
     b.shell.reaches(&[root.clone(), other].concat(), &root);
     c.shell.reaches(&[root.clone(), one].concat(), &root);
     let [root, leaf, sister] = [a, b, c].map(|g| g.shell.link_local("eth2"));
-    let answer = group(b, "eth2");
-    assert!(answer.contains(&root) && !answer.contains(&sister), "{answer}");
-    let answer = group(a, "eth2");
-    assert!(answer.contains(&leaf) && answer.contains(&sister), "{answer}");
+    let answer = group(b, "eth2", &[&root]);
+    assert!(!answer.contains(&sister), "{answer}");
+    group(a, "eth2", &[&leaf, &sister]);
 }
 
 /// The host is there where it has an end on the link, and by no guest's own interface besides.
@@ -134,9 +133,15 @@ fn the_host(a: &Guest<'_>, _: &Guest<'_>, _: &Guest<'_>) {
     }
 }
 
-/// Who answers of all nodes on a link, as `ping6` prints it.
-fn group(of: &Guest<'_>, nic: &str) -> String {
-    of.shell.tries(&format!("ping6 -c 3 -W 2 -I {nic} ff02::1")).1
+/// All nodes on a link are asked until these have answered; what was printed then.
+fn group(of: &Guest<'_>, nic: &str, those: &[&str]) -> String {
+    asked(of, &format!("ping6 -c 3 -W 2 -I {nic} ff02::1"), those)
+}
+fn asked(of: &Guest<'_>, how: &str, those: &[&str]) -> String {
+    within(&format!("{those:?} answer {how}"), Duration::from_secs(40), || {
+        let said = of.shell.tries(how).1;
+        those.iter().all(|t| said.contains(t)).then_some(said)
+    })
 }
 
 /// A trunk's tag is a link of its own, tags of a transparent link pass as they are, and a trunk that names some of these
@@ -186,13 +191,9 @@ fn neighbours(a: &Guest<'_>, b: &Guest<'_>, c: &Guest<'_>) {
     a.shell.reaches(&others, &others);
     let known = a.shell.says("ip -6 neigh show dev eth3");
     assert!(known.contains(&b.on("lan")[1]) && known.contains(&c.on("lan")[1]), "{known}");
-    let answer = group(a, "eth3");
-    for other in [b, c] {
-        let at = other.shell.link_local("eth3");
-        assert!(answer.contains(&at), "no {at} in {answer}");
-    }
-    let answer = a.shell.tries("ping -c 3 -W 2 224.0.0.1").1;
-    assert!(answer.contains(&b.on("lan")[0]) && answer.contains(&c.on("lan")[0]), "{answer}");
+    let [near, far] = [b, c].map(|g| g.shell.link_local("eth3"));
+    group(a, "eth3", &[&near, &far]);
+    asked(a, "ping -c 3 -W 2 224.0.0.1", &[&b.on("lan")[0], &c.on("lan")[0]]);
 }
 
 /// A guest that takes other addresses than its own is not heard, unless port security is off.
@@ -202,18 +203,26 @@ fn security(a: &Guest<'_>, b: &Guest<'_>, c: &Guest<'_>) {
     for (g, n, free) in [(a, 98, false), (c, 99, true)] {
         let own = g.on("lan");
         let mac = g.shell.says("cat /sys/class/net/eth3/address").trim().to_owned();
-        let heard = |from: &str, to: &str| !g.shell.hears(&[to], Some(from)).is_empty();
+        let heard = |what: &str, from: &str, to: &str, free: bool| {
+            let hears = || !g.shell.hears(&[to], Some(from)).is_empty();
+            match free {
+                true => within(&format!("{}: {what}", g.name), Duration::from_secs(40), || hears().then_some(())),
+                false => assert!(!hears(), "{}: {what}", g.name),
+            }
+        };
         g.shell.says(&format!("ip addr add 10.40.3.{n}/24 dev eth3; ip -6 addr add fd10:40:3::{n}/64 dev eth3"));
-        assert!(heard(&own[0], four) && heard(&own[1], six), "{}: as itself", g.name);
-        assert_eq!(heard(&format!("10.40.3.{n}"), four), free, "{}: another IPv4 address", g.name);
-        assert_eq!(heard(&format!("fd10:40:3::{n}"), six), free, "{}: another IPv6 address", g.name);
+        for (own, to) in own.iter().zip([four, six]) {
+            heard("as itself", own, to, true);
+        }
+        heard("another IPv4 address", &format!("10.40.3.{n}"), four, free);
+        heard("another IPv6 address", &format!("fd10:40:3::{n}"), six, free);
         // The neighbour must not have learned the way to them either.
         let learned = b.shell.says("ip neigh show dev eth3");
         let of_it = |l: &str| l.starts_with(&format!("10.40.3.{n} ")) && l.contains("lladdr");
         assert_eq!(learned.lines().any(of_it), free, "{learned}");
         g.shell.says("ip link set eth3 down; ip link set eth3 address 52:54:00:aa:bb:cc; ip link set eth3 up");
         b.shell.says(&format!("ip neigh flush dev eth3; ping -c 1 -W 1 {} >/dev/null 2>&1; true", own[0]));
-        assert_eq!(heard(&own[0], four), free, "{}: another MAC address", g.name);
+        heard("another MAC address", &own[0], four, free);
         g.shell.says(&format!(
             "ip link set eth3 down; ip link set eth3 address {mac}; ip link set eth3 up; ip addr del 10.40.3.{n}/24 dev eth3"
         ));
@@ -295,7 +304,7 @@ impl Visitor {
 
         // Its next boot is on that link too.
         host.cli(&["vnf", "reboot", "visitor", "--hard"]);
-        kit::bothy::within("another boot", Duration::from_secs(120), || {
+        within("another boot", Duration::from_secs(120), || {
             let (ok, id) = Shell::at(host, &addresses(&first, "mgmt")[0]).tries("cat /proc/sys/kernel/random/boot_id");
             (ok && id != boot).then_some(())
         });

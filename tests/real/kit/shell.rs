@@ -1,7 +1,10 @@
 //! Guests that do what they are told: their packages (`tests/fixtures/packages`), the shell that each of them has on its
 //! management link (`tests/fixtures/guests/user-data`), and what the API knows of them.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -49,15 +52,14 @@ pub fn guests<'v>(vnf: &'v Value, vdu: &str) -> Vec<&'v Value> {
 /// The addresses that were planned for a connection point of a guest.
 #[track_caller]
 pub fn addresses(guest: &Value, cp: &str) -> Vec<String> {
-    let all = guest["vnfcCpInfo"].as_array().into_iter().flatten();
-    let cp = all.into_iter().find(|c| c["cpdId"] == cp).unwrap_or_else(|| panic!("no {cp} in {guest:#}"));
+    let mut all = guest["vnfcCpInfo"].as_array().into_iter().flatten();
+    let cp = all.find(|c| c["cpdId"] == cp).unwrap_or_else(|| panic!("no {cp} in {guest:#}"));
     let groups = cp["cpProtocolInfo"][0]["ipOverEthernet"]["ipAddresses"].as_array().into_iter().flatten();
     let each = groups.flat_map(|g| g["addresses"].as_array().into_iter().flatten());
     each.filter_map(|a| a.as_str()).map(str::to_owned).collect()
 }
 
 /// The shell of one guest.
-#[derive(Clone)]
 pub struct Shell<'h> {
     host: &'h Host,
     at: String,
@@ -107,7 +109,7 @@ impl<'h> Shell<'h> {
         let from = as_whom.map(|a| format!("-I {a}")).unwrap_or_default();
         let script = format!(
             "for to in {}; do ping=ping; case $to in *:*) ping=ping6 ;; esac\n\
-             (for n in 1 2 3; do $ping -q {from} -c 1 -W 1 $to >/dev/null 2>&1 && {{ echo $to; break; }}; done) & done; wait",
+             (for n in 1 2; do $ping -q {from} -c 1 -W 1 $to >/dev/null 2>&1 && {{ echo $to; break; }}; done) & done; wait",
             all.join(" ")
         );
         let mut heard: Vec<String> = self.says(&script).lines().map(str::to_owned).collect();
@@ -120,8 +122,8 @@ impl<'h> Shell<'h> {
         let mut those: Vec<String> = those.iter().map(|t| (*t).to_owned()).collect();
         those.sort();
         let mut last = Vec::new();
-        let until = std::time::Instant::now() + Duration::from_secs(40);
-        while std::time::Instant::now() < until {
+        let until = Instant::now() + Duration::from_secs(40);
+        while Instant::now() < until {
             last = self.hears(all, None);
             if last == those {
                 return;
