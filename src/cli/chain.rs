@@ -26,8 +26,8 @@ pub enum Chain {
     Change {
         /// By its id or the beginning of it, or by its path's name if only one has it
         chain: String,
-        /// All its functions in their order, by VNF profile, with commas between; one that was never in the
-        /// chain with its connection points: NAME:IN/OUT, or NAME:BOTH. An empty one: none
+        /// All its functions in their order, by VNF profile, with commas between; one that was never in the chain and
+        /// has no position in the NSD, or several, with its connection points: NAME:IN/OUT, or NAME:BOTH. An empty one: none
         #[arg(long, value_name = "NAME[:IN[/OUT]],...")]
         functions: String,
         /// Say what would change for which traffic, and change nothing
@@ -133,7 +133,10 @@ fn function(c: &Value, ns: &Value, text: &str) -> Result<Value, Failure> {
             let (entry, exit) = cps.split_once('/').unwrap_or((cps, cps));
             (entry.into(), exit.into(), members().collect())
         }
-        (None, Some(h)) => (plain(&h["entry"]), plain(&h["exit"]), list(h, "vnfs").iter().map(plain).collect()),
+        (None, Some(h)) => {
+            let here = |v: &&Value| list(ns, "vnfInstance").iter().any(|i| i["id"] == **v);
+            (plain(&h["entry"]), plain(&h["exit"]), list(h, "vnfs").iter().filter(here).map(plain).collect())
+        }
         (None, None) if members().next().is_none() => (String::new(), String::new(), Vec::new()),
         (None, None) => {
             return Err(Failure::Usage(format!(

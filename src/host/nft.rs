@@ -1,7 +1,8 @@
 //! The box's address translation: the table `inet bothy`, rendered whole and swapped in one
-//! transaction. Beside it, in the same way, the table `inet bothy_door` of what reaches the box (`hostnet::Door`).
+//! transaction. Beside it, in the same way, the table `inet bothy_door` of what reaches the box (`hostnet::Door`), and
+//! `arp bothy`, since tables of other families see no ARP.
 //!
-//! Owns: those two tables, which carry the digest of their rules as their comment. Never: touches
+//! Owns: those tables, which carry the digest of their rules as their comment. Never: touches
 //! another table, changes a single rule in place.
 //!
 //! What the rules of address translation do:
@@ -10,7 +11,10 @@
 //! - a connection to a forwarded port of any address of the host (loopback apart) goes to the
 //!   guest, and gets the host's address on that segment as its source: the guest answers even
 //!   when its default route is elsewhere;
-//! - between two of Bothy's segments the host forwards nothing, save what a forward names.
+//! - between two of Bothy's segments the host forwards nothing, save what a forward names;
+//! - what guests send is the switch's alone. One in user space (netdev, DPDK) reads it from the guests' interfaces, and
+//!   the kernel would take it as well: it would answer for each address of the host on links that the host is not on,
+//!   let guests in by its link-local ones, and speak to them unasked.
 
 use std::{fmt::Write, net::IpAddr};
 
@@ -22,15 +26,37 @@ use crate::{
     hostnet::port::PacketFilter,
     model::{
         error::{Fault, Result},
+        id::IfKind,
         net::Cidr,
         order::Order as _,
     },
     vim::port::NatTable,
 };
 
+const NAT: Table = Table { family: "inet", name: "bothy" };
+const ARP: Table = Table { family: "arp", name: "bothy" };
+const DOOR: Table = Table { family: "inet", name: "bothy_door" };
+
+#[derive(Clone, Copy)]
+struct Table {
+    family: &'static str,
+    name: &'static str,
+}
+
 /// Makes the table as given; an empty one means no table.
 pub fn project(table: &NatTable) -> Result<()> {
-    swap("bothy", render(table).as_deref()).map(drop).map_err(|e| e.context("address translation"))
+    let arp = table.links.then(|| guard("input", "filter"));
+    let both = swap(NAT, render(table).as_deref()).and_then(|_| swap(ARP, arp.as_deref()));
+    both.map(drop).map_err(|e| e.context("address translation"))
+}
+
+/// The chains that leave guests' interfaces to the switch; `hook`: where what comes in is seen first.
+fn guard(hook: &str, priority: &str) -> String {
+    let guests = IfKind::Guest.lead();
+    let chain = |name: &str, hook: &str, way: &str| {
+        format!("\tchain {name} {{\n\t\ttype filter hook {hook} priority {priority}; policy accept;\n\t\t{way} \"{guests}*\" drop\n\t}}\n")
+    };
+    chain("from_guests", hook, "iifname") + &chain("to_guests", "output", "oifname")
 }
 
 /// `hostnet::port::PacketFilter` by nft.
@@ -38,20 +64,21 @@ pub struct Filter;
 
 impl PacketFilter for Filter {
     fn ensure(&self, rules: Option<&str>) -> Result<bool> {
-        swap("bothy_door", rules).map_err(|e| e.context("what reaches the box"))
+        swap(DOOR, rules).map_err(|e| e.context("what reaches the box"))
     }
 }
 
 /// The table has these chains and no others. True: it was otherwise.
-fn swap(table: &str, rules: Option<&str>) -> Result<bool> {
+fn swap(table: Table, rules: Option<&str>) -> Result<bool> {
+    let Table { family, name } = table;
     let digest = rules.map(digest);
     if present(table)? == digest.clone().map_or(Present::No, Present::With) {
         return Ok(false);
     }
     // Adding before deleting makes the deletion succeed whether it was there or not.
-    let mut script = format!("add table inet {table}\ndelete table inet {table}\n");
+    let mut script = format!("add table {family} {name}\ndelete table {family} {name}\n");
     if let (Some(rules), Some(digest)) = (rules, digest) {
-        let _ = write!(script, "table inet {table} {{\n\tcomment \"{digest}\"\n{rules}}}\n");
+        let _ = write!(script, "table {family} {name} {{\n\tcomment \"{digest}\"\n{rules}}}\n");
     }
     Exec::new("nft").args(["-f", "-"]).stdin(script).run()?;
     Ok(true)
@@ -65,8 +92,8 @@ enum Present {
 }
 
 /// What the kernel has now; what this process did earlier is not evidence (`nft flush ruleset`).
-fn present(table: &str) -> Result<Present> {
-    let nft = Exec::new("nft").args(["-t", "list", "table", "inet", table]);
+fn present(table: Table) -> Result<Present> {
+    let nft = Exec::new("nft").args(["-t", "list", "table", table.family, table.name]);
     let out = nft.run_any()?;
     if out.status.success() {
         let comment = out.stdout.lines().find_map(|l| l.trim().strip_prefix("comment \"")?.strip_suffix('"'));
@@ -105,7 +132,7 @@ fn render(t: &NatTable) -> Option<String> {
     if *t == NatTable::default() {
         return None;
     }
-    let mut out = String::new();
+    let mut out = if t.links { guard("prerouting", "raw") } else { String::new() };
     let mut inside: Vec<&str> = t.inside.iter().map(|n| n.as_str()).collect();
     inside.order();
     inside.dedup();
@@ -164,6 +191,7 @@ mod tests {
             masquerade: vec!["10.1.0.9/24".parse().expect("cidr"), "fd00::/64".parse().expect("cidr")],
             forwards: vec![forward(8080, "10.1.0.5"), forward(8081, "fd00::5")],
             inside: vec!["bhb".parse().expect("if"), "bha".parse().expect("if")],
+            links: true,
         };
         let text = render(&t).expect("rules");
         for line in [
@@ -172,6 +200,8 @@ mod tests {
             "tcp dport 8080 dnat ip to 10.1.0.5:80",
             "tcp dport 8081 dnat ip6 to [fd00::5]:80",
             "elements = { \"bha\", \"bhb\" }",
+            "iifname \"bg*\" drop",
+            "oifname \"bg*\" drop",
         ] {
             assert!(text.contains(line), "{line} is missing in {text}");
         }

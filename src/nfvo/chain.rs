@@ -13,7 +13,7 @@ use crate::{
         error::Fault,
         id::{NfpId, SegmentId, VnfId},
         ns::{NsInstance, NsPnf},
-        nsd::{ForwardingPath, MemberCp},
+        nsd::{ForwardingPath, MemberCp, PathHop},
         segment::{Segment, Station},
         tunnel::Tunnel,
         vnf::{Body, Port},
@@ -49,6 +49,7 @@ impl Outside<'_> {
 pub fn plan(
     ns: &NsInstance,
     paths: &[(NfpId, &ForwardingPath)],
+    spare: &[PathHop],
     members: &[MemberPlan],
     outside: &Outside<'_>,
     segments: &[&Segment],
@@ -67,14 +68,20 @@ pub fn plan(
         let of = members.iter().find(|m| m.profile == *member).and_then(|m| m.abroad.as_ref())?;
         Some(format!("VNF {member} is managed by VNFM {}: its ports are not on this box's switch", of.vnfm))
     };
+    let hop = |h: &PathHop| ChainHop {
+        name: h.entry.member.clone(),
+        kind: h.kind,
+        vnfs: of(&h.entry.member),
+        entry: h.entry.cp.clone(),
+        exit: h.exit.cp.clone(),
+    };
+    // Wires in reserve are ends of wires from the beginning: on their links they could make a loop. What a path has other
+    // use for stays on its link.
+    let routed = paths.iter().flat_map(|(_, p)| &p.hops).filter(|h| !h.kind.is_wire()).flat_map(|h| [&h.entry, &h.exit]);
+    let on_links: Vec<&MemberCp> = paths.iter().flat_map(|(_, p)| [&p.from, &p.to]).chain(routed).collect();
+    let is_wire = |h: &&PathHop| h.kind.is_wire() && !on_links.contains(&&h.entry) && !on_links.contains(&&h.exit);
+    let idle: Vec<ChainHop> = spare.iter().filter(is_wire).map(hop).filter(|h| unfit(h, &bodies, segments).is_empty()).collect();
     for (id, p) in paths {
-        let hops = p.hops.iter().map(|h| ChainHop {
-            name: h.entry.member.clone(),
-            kind: h.kind,
-            vnfs: of(&h.entry.member),
-            entry: h.entry.cp.clone(),
-            exit: h.exit.cp.clone(),
-        });
         let chain = Chain {
             id: *id,
             project: ns.project,
@@ -83,12 +90,12 @@ pub fn plan(
             nfp: p.id.clone(),
             classifiers: p.classifiers.clone(),
             from: end(&p.from),
-            hops: hops.collect(),
+            hops: p.hops.iter().map(hop).collect(),
             to: end(&p.to),
             symmetric: p.symmetric,
             on_loss: p.on_loss,
             state: ChainState::Wanted,
-            idle: Vec::new(),
+            idle: idle.clone(),
             drain_s: p.drain_s.unwrap_or(DRAIN_S),
             handover: None,
         };
@@ -128,16 +135,6 @@ fn many_ends(c: &Chain, segments: &[&Segment], tunnels: &[Tunnel]) -> Option<Str
 /// What of the service's links and ports does not allow the chain.
 pub(super) fn obstacles(c: &Chain, bodies: &HashMap<VnfId, Body>, segments: &[&Segment]) -> Vec<String> {
     let mut why = Vec::new();
-    let station = |p: &Port| -> Option<&Station> { segments.iter().flat_map(|s| &s.stations).find(|s| s.port == p.id) };
-    let ports = |vnf: &VnfId, cp: &SmolStr| -> Vec<&Port> {
-        let on = |p: &&Port| p.ext_cp.as_ref() == Some(cp);
-        bodies.get(vnf).map(|b| b.vnfcs.iter().flat_map(|v| &v.ports).filter(on).collect()).unwrap_or_default()
-    };
-    // All of a trunk comes in by one port of the switch.
-    let within = |p: &Port| {
-        let (_, tag) = station(p)?.access.within?;
-        Some(format!("'{}', which is the network of tag {} on a trunk port: a chain takes and leads to whole ports", p.cp, tag.get()))
-    };
     let mut at_ends: Vec<SegmentId> = Vec::new();
     for (what, end) in c.from.iter().map(|e| ("begins", e)).chain(c.to.iter().map(|e| ("ends", e))) {
         let end = match end {
@@ -158,42 +155,65 @@ pub(super) fn obstacles(c: &Chain, bodies: &HashMap<VnfId, Body>, segments: &[&S
                 continue;
             }
         };
-        let found = ports(&end.vnf, &end.cp);
+        let found = ports(bodies, &end.vnf, &end.cp);
         at_ends.extend(found.iter().map(|p| p.segment));
         if found.is_empty() {
             why.push(format!("it {what} at '{}', which no guest has", end.cp));
         }
         why.extend(
-            found.iter().filter(|p| station(p).is_none()).map(|p| format!("it {what} at '{}', which is not a port of the switch", p.cp)),
+            found
+                .iter()
+                .filter(|p| station(segments, p).is_none())
+                .map(|p| format!("it {what} at '{}', which is not a port of the switch", p.cp)),
         );
-        why.extend(found.iter().filter_map(|p| within(p)).map(|at| format!("it {what} at {at}")));
+        why.extend(found.iter().filter_map(|p| within(segments, p)).map(|at| format!("it {what} at {at}")));
     }
-    for h in &c.hops {
-        for (vnf, cp) in h.vnfs.iter().flat_map(|v| [(v, &h.entry), (v, &h.exit)]) {
-            let found = ports(vnf, cp);
-            if found.is_empty() {
-                why.push(format!("no guest of '{}' has '{cp}'", h.name));
-            }
-            for p in found {
-                why.extend(within(p).map(|at| format!("'{}' is to be led to at {at}", h.name)));
-                match (station(p), h.kind) {
-                    (None, _) => why.push(format!("'{cp}' of '{}' is not a port of the switch", h.name)),
-                    (Some(s), HopKind::Routed) if s.access.guarded => why.push(format!(
-                        "'{}' is routed, and port security of '{cp}' stops what it forwards: set bothy.port_security: \"false\"",
-                        h.name
-                    )),
-                    (Some(_), HopKind::Routed | HopKind::Transparent | HopKind::Stateful) => {}
-                }
-            }
-        }
-    }
+    why.extend(c.hops.iter().flat_map(|h| unfit(h, bodies, segments)));
     let routed = c.hops.iter().any(|h| h.kind == HopKind::Routed);
     if !routed && at_ends.windows(2).any(|w| w[0] != w[1]) {
         why.push("its ends are on different links, and none of its functions routes between them".into());
     }
     let is_leaf = |p: &Port| segments.iter().any(|s| s.stations.iter().any(|st| st.port == p.id && link::is_leaf(s, st)));
-    why.extend(between_leaves(c, &|vnf, cp| ports(vnf, cp).into_iter().any(is_leaf)));
+    why.extend(between_leaves(c, &|vnf, cp| ports(bodies, vnf, cp).into_iter().any(is_leaf)));
     why
+}
+
+/// What of a function's ports does not allow it in a chain.
+fn unfit(h: &ChainHop, bodies: &HashMap<VnfId, Body>, segments: &[&Segment]) -> Vec<String> {
+    let mut why = Vec::new();
+    for (vnf, cp) in h.vnfs.iter().flat_map(|v| [(v, &h.entry), (v, &h.exit)]) {
+        let found = ports(bodies, vnf, cp);
+        if found.is_empty() {
+            why.push(format!("no guest of '{}' has '{cp}'", h.name));
+        }
+        for p in found {
+            why.extend(within(segments, p).map(|at| format!("'{}' is to be led to at {at}", h.name)));
+            match (station(segments, p), h.kind) {
+                (None, _) => why.push(format!("'{cp}' of '{}' is not a port of the switch", h.name)),
+                (Some(s), HopKind::Routed) if s.access.guarded => why.push(format!(
+                    "'{}' is routed, and port security of '{cp}' stops what it forwards: set bothy.port_security: \"false\"",
+                    h.name
+                )),
+                (Some(_), HopKind::Routed | HopKind::Transparent | HopKind::Stateful) => {}
+            }
+        }
+    }
+    why
+}
+
+fn station<'s>(segments: &[&'s Segment], p: &Port) -> Option<&'s Station> {
+    segments.iter().flat_map(|s| &s.stations).find(|s| s.port == p.id)
+}
+
+fn ports<'b>(bodies: &'b HashMap<VnfId, Body>, vnf: &VnfId, cp: &SmolStr) -> Vec<&'b Port> {
+    let on = |p: &&Port| p.ext_cp.as_ref() == Some(cp);
+    bodies.get(vnf).map(|b| b.vnfcs.iter().flat_map(|v| &v.ports).filter(on).collect()).unwrap_or_default()
+}
+
+/// All of a trunk comes in by one port of the switch.
+fn within(segments: &[&Segment], p: &Port) -> Option<String> {
+    let (_, tag) = station(segments, p)?.access.within?;
+    Some(format!("'{}', which is the network of tag {} on a trunk port: a chain takes and leads to whole ports", p.cp, tag.get()))
 }
 
 /// Where the chain would lead from one leaf of a tree to another: the switch drops what goes there, whatever its flows say.

@@ -151,7 +151,7 @@ pub fn instantiate(
     if faults.is_empty() {
         let segments: Vec<&Segment> = links.values().filter_map(|id| fabric.stations.get(id)).map(Stations::segment).collect();
         let outside = chain::Outside { saps: &saps, pnfs: &boxes };
-        match chain::plan(ask.ns, &paths, &members, &outside, &segments, &fabric.rules.tunnels) {
+        match chain::plan(ask.ns, &paths, &f.spare, &members, &outside, &segments, &fabric.rules.tunnels) {
             Ok(planned) => chains = planned,
             Err(why) => faults.extend(why),
         }

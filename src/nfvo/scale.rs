@@ -27,7 +27,7 @@ use crate::{
     model::{
         chain::Chain,
         error::{Fault, Result},
-        id::{NsId, OpId, SegmentId, VnfId},
+        id::{NfpId, NsId, OpId, SegmentId, VnfId},
         ns::{NsInstance, NsMember},
         nsd::NsFlavour,
         op::{OpKind, Operation, Target, Trigger},
@@ -229,6 +229,8 @@ impl Nfvo {
         let births = self.births(op.id, &plan.members);
         let deaths = self.deaths(&op, &plan.less);
         let stopping = Stopping::Usual(vnfm.rules().graceful_stop_s);
+        let with_idle = |c: &Chain| c.ns == ns.id && !c.idle.is_empty();
+        let chains: Vec<NfpId> = store.list::<Chain>()?.into_iter().filter(with_idle).map(|c| c.id).collect();
         store.write(Durability::Barrier, |tx| {
             claim_facts(tx, snap.facts)?;
             check_quota(tx.get(&ns.project)?, snap.used(ns.project), &needs)?;
@@ -243,6 +245,14 @@ impl Nfvo {
             }
             plan.segments.iter().try_for_each(|s| tx.put(s))?;
             plan.steps.iter().try_for_each(|s| tx.put(s))?;
+            // Functions that no chain leads by are on no link, and neither are those that come.
+            for id in &chains {
+                let mut c: Chain = tx.require(id)?;
+                for h in &mut c.idle {
+                    h.vnfs.extend(plan.members.iter().filter(|m| m.profile == h.name).map(|m| m.instance.id));
+                }
+                tx.put(&c)?;
+            }
             let new = |m: &MemberPlan| NsMember { profile: m.profile.clone(), vnf: m.instance.id, after: m.after.clone() };
             now.members.extend(plan.members.iter().map(new));
             // Those of one profile stay together, the newest last.

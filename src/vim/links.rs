@@ -190,8 +190,8 @@ impl Links {
             if let Some(conf) = dhcp_conf(s) {
                 self.host.ensure_dhcp(&conf)?;
             }
-            self.project()?;
         }
+        self.project()?;
         let of_service = match s.owner {
             SegmentOwner::Ns(ns) => self.store.list::<Chain>()?.into_iter().filter(|c| c.ns == ns).collect(),
             SegmentOwner::Vnf(_) => Vec::new(),
@@ -488,8 +488,8 @@ impl Links {
             self.mark(id, SegmentState::Leaving)?;
         }
         self.fabric.remove_segment(id)?;
+        self.project()?;
         if found.as_ref().is_none_or(Segment::wants_host_port) {
-            self.project()?;
             self.host.remove_dhcp(id)?;
             self.fabric.remove_port(&crate::model::id::if_name(crate::model::id::IfKind::Host, &id.0))?;
         }

@@ -371,7 +371,11 @@ fn is_named(hostname: &str, to: &str) -> bool {
 pub fn nat_table<'a>(segments: impl IntoIterator<Item = &'a Segment>) -> NatTable {
     let mut t = NatTable::default();
     for s in segments {
-        if s.state == SegmentState::Leaving || !s.wants_host_port() {
+        if s.state == SegmentState::Leaving {
+            continue;
+        }
+        t.links = true;
+        if !s.wants_host_port() {
             continue;
         }
         t.inside.push(s.host_port());
@@ -546,6 +550,8 @@ mod tests {
         let profile = LinkProfile { nat: true, ..LinkProfile::default() };
         let mut s = plan(&profile, &mut Taken::default()).expect("planned");
         assert_eq!(nat_table([&s]).masquerade.len(), 1);
+        let alone = plan(&LinkProfile::default(), &mut Taken::default()).expect("planned");
+        assert_eq!(nat_table([&alone]), NatTable { links: true, ..NatTable::default() });
         s.state = SegmentState::Leaving;
         assert_eq!(nat_table([&s]), NatTable::default());
     }

@@ -314,7 +314,7 @@ pub struct DhcpNetwork {
     pub mtu: Option<u16>,
 }
 
-/// The whole of the box's address translation.
+/// The whole of the box's address translation, and what the host leaves to the switch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NatTable {
     /// Sources translated when they leave by an interface that is not Bothy's.
@@ -322,6 +322,8 @@ pub struct NatTable {
     pub forwards: Vec<NatForward>,
     /// Bothy's segment interfaces: between two of them nothing is forwarded.
     pub inside: Vec<IfName>,
+    /// There are links: what comes in by guests' NICs is the switch's, and the host takes nothing of it by itself.
+    pub links: bool,
 }
 
 pub trait HostNet: Send + Sync {

@@ -402,7 +402,7 @@ pub fn contract_hostnet(n: &dyn HostNet, port: &SwitchPort, open: SocketAddr, cl
         n.remove_dhcp(port.segment).expect("dhcp, and again");
         assert!(!n.list_dhcp().expect("list").contains(&port.segment));
     }
-    let table = NatTable { masquerade: vec![cidr("198.51.100.0/24")], forwards: vec![], inside: vec![port.name.clone()] };
+    let table = NatTable { masquerade: vec![cidr("198.51.100.0/24")], forwards: vec![], inside: vec![port.name.clone()], links: true };
     for table in [&table, &table, &NatTable::default(), &NatTable::default()] {
         n.project_nat(table).expect("nat");
     }

@@ -56,6 +56,7 @@ fn a_shut_box_is_reached_where_it_listens_and_forwards_for_guests_alone() {
         masquerade: vec![cidr("10.0.1.0/24")],
         forwards: vec![NatForward { tcp: true, host_port: 8081, to: ip("10.0.1.5"), to_port: 80 }],
         inside: vec!["bha".parse().expect("name")],
+        links: true,
     };
     net.project_nat(&table).expect("projected");
     let answers = |peer: &Peer, to: &str, port| peer.run(|| net.tcp_answers(ip(to), port, Duration::from_millis(500)).unwrap_or(false));

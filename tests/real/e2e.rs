@@ -2,12 +2,14 @@
 //! real, on a host of the test's own.
 
 mod backup;
+mod chains;
 mod debian;
 mod dpdk;
 mod edges;
 mod firmware;
 mod flavour;
 mod float;
+mod kinds;
 mod outage;
 mod package;
 mod pair;

@@ -524,6 +524,7 @@ fn nat_translates_outwards_forwards_inwards_and_keeps_segments_apart() {
         masquerade: vec![cidr("10.0.1.0/24"), cidr("fd00:1::/64")],
         forwards: vec![forward(8081, "10.0.1.5"), forward(8083, "fd00:1::5"), forward(8082, "10.0.2.5")],
         inside,
+        links: true,
     };
     let answers = |peer: &Peer, to: &str, port| peer.run(|| net.tcp_answers(ip(to), port, Duration::from_millis(500)).unwrap_or(false));
     assert!(!a.pings("192.0.2.1") && !a.pings("2001:db8::1"), "no translation yet");
@@ -559,5 +560,48 @@ fn nat_translates_outwards_forwards_inwards_and_keeps_segments_apart() {
     for _ in 0..2 {
         net.project_nat(&NatTable::default()).expect("none");
         assert!(!sh(&["nft", "list", "tables"]).contains("bothy"));
+    }
+}
+
+#[test]
+fn the_host_takes_nothing_by_itself_of_what_guests_send() {
+    needs!(Root, Program("nft"), Program("busybox"));
+    netns::enter_new();
+    let state = scratch();
+    let net = LinuxNet::new(utf8(state.path()));
+    // A guest's NIC as it is where the switch runs in user space: what comes by it comes to the kernel too. The host has an
+    // address on another link, and a guest there.
+    let (guest, other) = (Peer::new(), Peer::new());
+    let nic = if_name(IfKind::Guest, &Uuid::from_u128(7 << 100));
+    guest.connect(nic.as_str(), "eth0", None, &["10.0.9.5/24"]);
+    other.connect("bha", "eth0", None, &["10.0.1.5/24"]);
+    sh(&["ip", "address", "add", "10.0.1.1/24", "dev", "bha"]);
+    guest.run(|| sh(&["ip", "route", "add", "10.0.1.0/24", "dev", "eth0"]));
+    let server = TcpListener::bind("[::]:9443").expect("bind");
+    std::thread::spawn(move || server.incoming().for_each(drop));
+    let own = sh(&["ip", "-6", "-o", "address", "show", "dev", nic.as_str(), "scope", "link"]);
+    let own = own.split_whitespace().find(|w| w.starts_with("fe80")).expect("a link-local address").split('/').next().expect("address");
+    let index = guest.run(|| nix::net::if_::if_nametoindex("eth0").expect("eth0"));
+    let by_ll = || {
+        let to = std::net::SocketAddrV6::new(own.parse().expect("IPv6"), 9443, 0, index);
+        guest.run(|| std::net::TcpStream::connect_timeout(&to.into(), Duration::from_secs(1)).is_ok())
+    };
+    let asks = |who: &str| guest.run(|| try_sh(&["busybox", "arping", "-f", "-c", "2", "-w", "2", "-I", "eth0", who]).0);
+    assert!(asks("10.0.1.1"), "without rules the kernel answers");
+    eventually("and lets it in", by_ll);
+    let table = NatTable { inside: vec!["bha".parse().expect("name")], links: true, ..NatTable::default() };
+    for _ in 0..2 {
+        net.project_nat(&table).expect("projected");
+        assert!(!asks("10.0.1.1") && !by_ll() && !guest.pings("10.0.1.1"), "the switch alone has it");
+        assert!(other.pings("10.0.1.1"), "where the host is on the link, it answers");
+        let heard = || guest.run(|| sh(&["busybox", "cat", "/proc/net/dev"])).lines().find(|l| l.contains("eth0")).map(str::to_owned);
+        let before = heard();
+        try_sh(&["busybox", "ping6", "-c", "1", "-W", "1", "-I", nic.as_str(), "ff02::1"]);
+        let received = |l: Option<String>| l.and_then(|l| l.split_whitespace().nth(2).map(str::to_owned));
+        assert_eq!(received(heard()), received(before), "and the host says nothing to it");
+        sh(&["nft", "delete", "table", "arp", "bothy"]);
+        net.project_nat(&table).expect("again");
+        assert!(!asks("10.0.1.1"), "a part that somebody took is back");
+        sh(&["nft", "flush", "ruleset"]);
     }
 }

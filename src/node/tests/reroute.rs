@@ -1,14 +1,22 @@
 //! Chains of a running service that take another way: functions put in, taken out and moved, other traffic.
 
+use std::collections::BTreeMap;
+
 use crate::{
     model::{
-        chain::{Chain, Classifier, IpProto, Ports},
+        chain::{Chain, Classifier, HopKind, IpProto, Ports},
         error::{Fault, Kind},
         id::{ExtCpId, NfpId, NsId},
+        nsd::{MemberCp, NsLevel, PathHop},
         op::OpKind,
+        param::Params,
         vnf::Stopping,
     },
-    nfvo::way::{CpRef, PathChange},
+    nfvo::{
+        goal::NsScaleTo,
+        scale::ScaleNs,
+        way::{CpRef, PathChange},
+    },
     node::{
         kit::{Shape, TestBox, nsd, vnfd},
         tests::chains::chained,
@@ -166,4 +174,42 @@ fn what_cannot_be_is_refused_with_every_reason_and_changes_nothing() {
     }
     assert_path(&b, &["fw"], 1);
     assert!(b.ns(id).op.is_none());
+}
+
+/// `ids` has a position of this kind that no path lists.
+fn in_reserve(kind: HopKind) -> (TestBox, NsId) {
+    let b = TestBox::new();
+    let mut v = vnfd("vnf", &Shape::small());
+    v.flavours[0].vdus[0].nics[1].port_security = false;
+    b.onboard(v);
+    let mut n = chained(nsd("ns", &[("web", "vnf", &[]), ("fw", "vnf", &["web"]), ("ids", "vnf", &[]), ("client", "vnf", &["fw"])]));
+    let f = &mut n.flavours[0];
+    let ids = MemberCp { member: "ids".into(), cp: "ext1".into() };
+    f.spare = vec![PathHop { kind, entry: ids.clone(), exit: ids }];
+    f.members.iter_mut().filter(|m| m.id == "ids").for_each(|m| m.max_instances = 2);
+    f.levels.push(NsLevel { id: "two".into(), counts: vec![("ids".into(), 2)], ..f.levels[0].clone() });
+    b.onboard_nsd(n);
+    let id = b.create_ns("ns");
+    b.assert_state(b.instantiate_ns(id), "COMPLETED");
+    (b, id)
+}
+
+#[test]
+fn a_wire_in_reserve_is_on_no_link_before_a_chain_leads_by_it() {
+    let (b, id) = in_reserve(HopKind::Transparent);
+    assert_path(&b, &["fw"], 2);
+    b.core().vnfm().reconcile().expect("looked");
+    assert_path(&b, &["fw"], 2);
+    // Its port need not leave anything when it comes, and is on no link when it has gone.
+    assert_eq!(change(&b, id, &["ids", "fw"]), [Method::EnsureChain]);
+    assert!(b.store().list::<Chain>().expect("read")[0].idle.is_empty());
+    assert_eq!(change(&b, id, &["fw"]), [Method::EnsureChain]);
+    assert_path(&b, &["fw"], 2);
+    // So it is with one more of it.
+    let ask = ScaleNs { to: NsScaleTo::Level("two".into()), params: Params::new(), member_params: BTreeMap::new(), request: "{}".into() };
+    b.assert_state(b.core().nfvo.scale(id, &ask).expect("accepted").id, "COMPLETED");
+    assert_path(&b, &["fw"], 3);
+
+    let (b, _) = in_reserve(HopKind::Routed);
+    assert_path(&b, &["fw"], 1);
 }

@@ -32,15 +32,6 @@ const VOICE: &str = "        - virtual_binding: web
         vl_profile: { max_bitrate_requirements: { root: 0 }, min_bitrate_requirements: { root: 0 } }
 
   policies:";
-/// A subinterface in the guest.
-const TAGGED: &str = "#!/bin/sh
-modprobe 8021q
-ip link add link eth1 name eth1.{{ ports.voice_cp.tag }} type vlan id {{ ports.voice_cp.tag }}
-ip link set eth1 up
-ip link set eth1.{{ ports.voice_cp.tag }} up
-ip addr add {{ ports.voice_cp.cidr }} dev eth1.{{ ports.voice_cp.tag }}
-";
-
 #[test]
 fn a_guest_is_ready_by_its_port_and_reached_by_terminal_and_vnc() {
     if kit::lacks(&NEEDS) || kit::lacks(&[Need::Program("script"), Need::Program("tar")]) {
@@ -58,7 +49,6 @@ fn a_guest_is_ready_by_its_port_and_reached_by_terminal_and_vnc() {
             "        description: The WAN it serves on\n        trunk_mode: true\n",
         ),
         (DEFINITION, "        - virtual_binding: web\n\n  policies:", VOICE),
-        ("Files/day0/user-data", "#!/bin/sh\n", TAGGED),
     ];
     let archive = build_edited(&shipped("descriptors/vcpe/vcpe-web"), &[("Files/images/tiny.qcow2", image.as_std_path())], &edits);
     let (_, package) = host.onboard(false, &archive);

@@ -33,7 +33,12 @@ impl Pair {
     }
     #[track_caller]
     pub fn create(host: &Host, name: &str) -> Pair {
-        let ask = json!({ "nsdId": "e2e00010-0000-4000-8000-000000000001", "nsName": name, "nsDescription": "" });
+        Pair::of(host, "e2e00010-0000-4000-8000-000000000001", name)
+    }
+    /// A service of another descriptor.
+    #[track_caller]
+    pub fn of(host: &Host, nsd: &str, name: &str) -> Pair {
+        let ask = json!({ "nsdId": nsd, "nsName": name, "nsDescription": "" });
         let made = host.post("/nslcm/v2/ns_instances", &ask).expect(201).json();
         Pair { path: format!("/nslcm/v2/ns_instances/{}", text(&made, "id")) }
     }

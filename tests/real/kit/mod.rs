@@ -5,6 +5,7 @@ pub mod dhcp6;
 pub mod host;
 pub mod netns;
 pub mod ovs;
+pub mod shell;
 
 use std::{
     path::Path,

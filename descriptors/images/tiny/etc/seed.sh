@@ -129,6 +129,10 @@ seed_network() {
         keys $SEED/network $base
         for n in $REPLY; do ethernet_v2 "$base/$n" "$n"; done
     done
+    for base in vlans network/vlans; do
+        keys $SEED/network $base
+        for n in $REPLY; do vlan_v2 "$base/$n" "$n"; done
+    done
     keys $SEED/network networks
     for n in $REPLY; do network_openstack "networks/$n"; done
 }
@@ -176,6 +180,15 @@ ethernet_v2() {
     for n in $REPLY; do get $f "$e/nameservers/addresses/$n"; echo "nameserver $REPLY" >>/etc/resolv.conf; done
     get $f "$e/dhcp4"
     case $REPLY in true | yes) dhcp "$dev" ;; esac
+}
+
+# vlan_v2 PATH NAME: what an NIC has under a tag.
+vlan_v2() {
+    local id link
+    get $SEED/network "$1/id"; id=$REPLY
+    get $SEED/network "$1/link"; link=$REPLY
+    modprobe -q 8021q
+    ip link set "$link" up && ip link add link "$link" name "$2" type vlan id "$id" && ethernet_v2 "$1" "$2"
 }
 
 # prefix_of NETMASK: the length, in $REPLY, of 255.255.255.0 or ffff:ffff:: or of what is a length already.
