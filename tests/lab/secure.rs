@@ -135,7 +135,8 @@ fn a_trial_with_an_altered_kernel_is_left_and_the_box_says_that_its_boot_is_veri
     let console = machine.console();
     assert!(console.contains("bad signature") && !console.contains("Booting `Bothy'"), "{console}");
 
-    let said = machine.answers("bothy health", |said| said.contains("boot verified"));
+    // As far as it comes on this computer.
+    let said = machine.answers("bothy health", |said| said.contains(" is OK") || said.contains("KVM"));
     assert!(said.contains("in slot A, boot verified"), "{said}");
     let line = machine.answers("cat /proc/cmdline", |said| said.contains("bothy.slot"));
     assert!(line.contains(" bothy.slot=A ") && line.ends_with(&format!(" bothy.boot=committed {ARGUMENTS}")), "{line}");
@@ -149,7 +150,7 @@ fn a_trial_with_an_altered_kernel_is_left_and_the_box_says_that_its_boot_is_veri
         "mkdir -p /run/medium; mount -t squashfs -o ro /dev/disk/by-id/virtio-medium /run/medium; bothy update install /run/medium/{GOOD} --on-box >/run/update 2>&1 & sleep 1; cat /run/update"
     );
     machine.answers(&install, |_| true);
-    let said = machine.answers("bothy update status --json", |said| said.contains("\"COMMITTED\""));
+    let said = machine.answers("bothy update status --json", |said| said.contains("\"state\": \"COMMITTED\""));
     assert!(said.contains(NEXT) && said.contains("\"bootVerified\": true"), "{said}");
     let line = machine.answers("cat /proc/cmdline", |said| said.contains("bothy.slot"));
     assert!(line.contains(" bothy.slot=B ") && line.contains(" bothy.verified=1 "), "{line}");
