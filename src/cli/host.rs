@@ -42,7 +42,8 @@ pub fn system(s: &Value) -> String {
         Some(false) | None => format!("boot not verified: {}", plain(&s["bootNotVerifiedBecause"])),
     };
     let trial = if s["boot"] == "TRIAL" { ", started as a trial" } else { "" };
-    format!("system: version {} in slot {}{trial}, {verified}", plain(&s["version"]), plain(&s["slot"]))
+    let refused = if s["argumentsRefused"] == true { ", without the host's kernel arguments, which the boot loader refused" } else { "" };
+    format!("system: version {} in slot {}{trial}, {verified}{refused}", plain(&s["version"]), plain(&s["slot"]))
 }
 
 /// Asked by the service unit when the host goes down; takes as long as guests need, at most `within`.

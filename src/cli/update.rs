@@ -276,8 +276,12 @@ mod tests {
         let mut verified = now("ON_TRIAL", &json!({"waitsFor": ["libvirt does not answer"]}));
         verified["system"]["bootVerified"] = true.into();
         verified["system"]["boot"] = "TRIAL".into();
+        verified["system"]["argumentsRefused"] = true.into();
         let text = status(&verified);
-        assert!(text.starts_with("system: version 1.0 in slot A, started as a trial, boot verified\n"), "{text}");
+        assert!(
+            text.starts_with("system: version 1.0 in slot A, started as a trial, boot verified, without the host's kernel arguments"),
+            "{text}"
+        );
         assert!(text.contains("  - libvirt does not answer"), "{text}");
         assert!(status(&json!({"updatable": false})).contains("no slots"));
     }

@@ -10,6 +10,7 @@ pub mod copies;
 pub mod dhcp;
 pub mod dnsmasq;
 pub(crate) mod durable;
+mod efi;
 pub mod exec;
 pub mod facts;
 mod grubenv;

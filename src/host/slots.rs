@@ -7,8 +7,7 @@
 //! A box has slots if its system says that it is Bothy's image (`IMAGE_ID=bothy`) and the kernel's command line names one.
 
 use std::{
-    fs::File,
-    io::{ErrorKind, Read as _},
+    io::ErrorKind,
     time::{Duration, Instant},
 };
 
@@ -16,6 +15,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     durable::{ensure_file, ensure_folder, io_fault, publish, remove, sync_folder, temp},
+    efi::{self, SecureBoot},
     exec::Exec,
     facts::Tree,
     rauc,
@@ -30,8 +30,6 @@ use crate::{
     update::port::{Progress, Slots, Take},
 };
 
-/// Two bytes of attributes follow four of flags: 1 is on. (UEFI 2.10, 3.3: the global variable SecureBoot.)
-const SECURE_BOOT: &str = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 /// How long another run of RAUC is waited for.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
@@ -71,17 +69,23 @@ impl LinuxSlots {
         let text = self.tree.read("proc/uptime").unwrap_or_default();
         text.split(['.', ' ']).next().and_then(|s| s.parse().ok()).unwrap_or_default()
     }
+}
 
-    fn verified(&self) -> Verified {
-        let mut all = Vec::new();
-        let read = File::open(self.tree.path(SECURE_BOOT)).and_then(|mut f| f.read_to_end(&mut all));
-        let no = |why: &str| Verified::No { why: why.into() };
-        match (read, all.as_slice()) {
-            (Ok(_), [_, _, _, _, 1]) => Verified::SecureBoot,
-            (Ok(_), _) => no("Secure Boot is off in the firmware"),
-            (Err(e), _) if e.kind() == ErrorKind::NotFound => no("the firmware has no Secure Boot"),
-            (Err(_), _) => no("whether Secure Boot is on cannot be read"),
-        }
+/// What the boot loader itself has said: what follows `bothy.boot=` is the host's.
+fn said_by_the_loader(args: &KernelArgs) -> KernelArgs {
+    args.iter().take_while(|a| a.key != "bothy.boot").cloned().collect()
+}
+
+/// The firmware vouches for the boot loader, and this one for the rest.
+fn verified(tree: &Tree, loader: &KernelArgs) -> Verified {
+    let no = |why: &str| Verified::No { why: why.into() };
+    match efi::secure_boot(tree) {
+        SecureBoot::On if loader.has("bothy.verified", "1") => Verified::SecureBoot,
+        SecureBoot::On => no("Secure Boot is on, and the boot loader does not check what it loads"),
+        SecureBoot::Off => no("Secure Boot is off in the firmware"),
+        SecureBoot::Setup => no("Secure Boot waits for its keys: the firmware is in setup mode"),
+        SecureBoot::Absent => no("the firmware has no Secure Boot"),
+        SecureBoot::Unknown => no("whether Secure Boot is on cannot be read"),
     }
 }
 
@@ -92,6 +96,7 @@ impl Slots for LinuxSlots {
         }
         let args = KernelArgs::parse(&self.tree.read("proc/cmdline").unwrap_or_default());
         let Some(Some(slot)) = args.get("bothy.slot") else { return Ok(None) };
+        let loader = said_by_the_loader(&args);
         let missing = |what: &str| Fault::bug(format!("the image has no {what}: it is not whole"));
         let kind = match args.get("bothy.boot") {
             Some(Some("trial")) => BootKind::Trial,
@@ -104,7 +109,8 @@ impl Slots for LinuxSlots {
             version: self.os("IMAGE_VERSION").ok_or_else(|| missing("IMAGE_VERSION in /etc/os-release"))?.parse()?,
             security: self.tree.parse("usr/lib/bothy/security").ok_or_else(|| missing("security counter in /usr/lib/bothy/security"))?,
             compatible: self.compatible().ok_or_else(|| missing("compatible in /etc/rauc/system.conf"))?.into(),
-            verified: self.verified(),
+            verified: verified(&self.tree, &loader),
+            refused_args: loader.has("bothy.refused", "1"),
             boot_id: self.tree.read("proc/sys/kernel/random/boot_id").unwrap_or_default().into(),
             uptime_s: self.uptime_s(),
         }))
@@ -250,9 +256,19 @@ mod tests {
             Verified::No { why } => why.to_string(),
         };
         assert!(why(r).contains("has no Secure Boot"));
-        for (bytes, words) in [([6, 0, 0, 0, 0], "is off"), ([6, 0, 0, 0, 1], "verified")] {
-            f.put(SECURE_BOOT, bytes);
-            assert!(why(f.running().expect("slots")).contains(words));
+        // The last is the host's own word, which is nobody's for this.
+        for (line, on, words, refused) in [
+            ("bothy.slot=B bothy.boot=committed", 0, "is off", false),
+            ("bothy.slot=B bothy.verified=1 bothy.boot=committed", 0, "is off", false),
+            ("bothy.slot=B bothy.boot=committed", 1, "does not check", false),
+            ("bothy.slot=B bothy.verified=1 bothy.boot=committed", 1, "verified", false),
+            ("bothy.slot=B bothy.verified=1 bothy.refused=1 bothy.boot=plain", 1, "verified", true),
+            ("bothy.slot=B bothy.boot=committed bothy.verified=1 bothy.refused=1", 1, "does not check", false),
+        ] {
+            f.put("proc/cmdline", line);
+            f.put(efi::path("SecureBoot").as_str(), [6, 0, 0, 0, on]);
+            let r = f.running().expect("slots");
+            assert_eq!((r.refused_args, why(r).contains(words)), (refused, true), "{line} {on}");
         }
         for (word, kind) in [("trial", BootKind::Trial), ("plain", BootKind::Plain)] {
             f.put("proc/cmdline", format!("bothy.boot={word} bothy.slot=A"));

@@ -140,6 +140,8 @@ pub struct Running {
     pub security: u64,
     pub compatible: SmolStr,
     pub verified: Verified,
+    /// The boot loader has left the host's kernel arguments out: one of them is not for a verified boot.
+    pub refused_args: bool,
     /// The kernel's name for this boot, and how long it has run, in seconds: a wall clock may jump in a trial.
     pub boot_id: SmolStr,
     pub uptime_s: u64,

@@ -197,6 +197,9 @@ pub fn condition(status: &Status) -> Option<Condition> {
     if r.kind == BootKind::Plain {
         text += "; started by the boot menu's entry without arguments";
     }
+    if r.refused_args {
+        text += "; the boot loader has left out the host's kernel arguments: there are some among them that it does not take in a verified boot (bothy host plan)";
+    }
     let Some(u) = &status.journal.update else { return Some(Condition::new("system", ConditionState::Ok, text)) };
     let version = u.bundle.as_ref().map_or("?", |b| b.version.as_str());
     let (state, more) = match &u.state {

@@ -128,6 +128,7 @@ impl Slots for Sim {
                 security: of.security,
                 compatible: COMPATIBLE.into(),
                 verified: Verified::No { why: "a simulated box has no firmware".into() },
+                refused_args: false,
                 boot_id: smol_str::format_smolstr!("boot-{}", s.boots),
                 uptime_s: s.uptime_s,
             }))

@@ -191,6 +191,7 @@ mod tests {
             security: 1,
             compatible: "x".into(),
             verified: Verified::SecureBoot,
+            refused_args: false,
             boot_id: "b-2".into(),
             uptime_s: 100,
         }

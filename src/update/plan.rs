@@ -106,6 +106,7 @@ mod tests {
                 security: 3,
                 compatible: "bothy-x86_64".into(),
                 verified: Verified::SecureBoot,
+                refused_args: false,
                 boot_id: "b-1".into(),
                 uptime_s: 1,
             }),

@@ -17,6 +17,7 @@ mod install;
 mod network;
 mod pages;
 mod reset;
+mod secure;
 mod slots;
 mod sriov;
 mod trial;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
             ("box_figures", long(figures::LONG)),
             ("box_reset", long(reset::LONG)),
             ("box_install", long(install::TESTS)),
+            ("box_secure_boot", long(secure::TESTS)),
         ],
     )
 }

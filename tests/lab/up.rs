@@ -31,6 +31,9 @@ fn bothy_is_ready(lab: &mut Lab) {
     let said = lab.eventually("healthy", Duration::from_secs(600), "bothy health", |said| said.contains(" is OK"));
     assert!(said.contains("kernel datapath"), "{said}");
     assert!(said.contains("guests run under KVM"), "{said}");
+    // Its firmware has no keys, and the box works; with them: `secure`.
+    assert!(said.contains("in slot A, boot not verified: "), "{said}");
+    assert_eq!(lab.bothy(&["host"])["system"]["bootVerified"], false);
     // As TOML.
     let shown = lab.bothy(&["config", "show"]);
     let accel = shown["keys"].as_array().into_iter().flatten().find(|k| k["key"] == "hypervisor.accel");

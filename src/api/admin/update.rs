@@ -39,6 +39,8 @@ pub struct System {
     boot_verified: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     boot_not_verified_because: Option<String>,
+    /// The boot loader has left out the host's kernel arguments.
+    arguments_refused: bool,
 }
 
 #[derive(Serialize)]
@@ -119,6 +121,7 @@ impl From<&Running> for System {
             },
             boot_verified: because.is_none(),
             boot_not_verified_because: because,
+            arguments_refused: r.refused_args,
         }
     }
 }

@@ -23,6 +23,23 @@ pub(super) fn is_managed(a: &KernelArg) -> bool {
     MANAGED.contains(&a.key.as_str())
 }
 
+/// What the image's boot loader takes of the host's arguments in a verified boot.
+const TAKEN: &str = include_str!("../../../image/files/usr/lib/bothy/boot-args");
+
+/// By the same rule as in `image/grub.cfg`.
+pub(super) fn is_taken_verified(a: &KernelArg) -> bool {
+    let plain = |v: &str| v.chars().all(|c| c.is_ascii_alphanumeric() || "_,.:-".contains(c));
+    TAKEN.lines().any(|line| match line.strip_suffix('=') {
+        Some(key) => a.key == key && a.value.as_deref().is_some_and(plain),
+        None => !line.is_empty() && a.to_string() == line,
+    })
+}
+
+/// The boot loader said so, of the boot that runs.
+pub(super) fn is_verified(running: &KernelArgs) -> bool {
+    running.has("bothy.verified", "1")
+}
+
 fn arg(key: &str, value: impl ToString) -> KernelArg {
     KernelArg { key: key.into(), value: Some(value.to_string().into()) }
 }

@@ -278,7 +278,9 @@ fn kernel(p: &mut HostPlan, desired: &Desired, facts: &HostFacts, boot: Option<&
     let wanted = args::wanted(desired, facts, boot);
     let ours = || wanted.iter().flat_map(|w| &w.args);
     let committed = boot.map(|b| b.committed.clone()).unwrap_or_default();
-    let kept = committed.iter().filter(|a| !args::is_managed(a) && !ours().any(|w| w.key == a.key));
+    // One of these, and the boot loader leaves all out.
+    let refused = |a: &KernelArg| args::is_verified(running) && !args::is_taken_verified(a);
+    let kept = committed.iter().filter(|a| !args::is_managed(a) && !ours().any(|w| w.key == a.key) && !refused(a));
     p.args = kept.chain(ours()).cloned().collect();
     let arguments = |args: &[KernelArg]| args.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let needs = match boot {
@@ -300,7 +302,8 @@ fn kernel(p: &mut HostPlan, desired: &Desired, facts: &HostFacts, boot: Option<&
     let Some(boot) = boot else { return };
     let unwanted: KernelArgs = boot.committed.iter().filter(|a| !p.args.iter().any(|w| w == *a)).cloned().collect();
     for a in unwanted.iter().filter(|a| !p.args.iter().any(|w| w.key == a.key)) {
-        item(format!("kernel argument {a} goes"), "the configuration wants it no more".into());
+        let why = if refused(a) { "the boot loader does not take it in a verified boot" } else { "the configuration wants it no more" };
+        item(format!("kernel argument {a} goes"), why.into());
     }
     let lacks = wanted.iter().any(|w| !has(running, &w.args));
     let differs = lacks || !unwanted.is_empty();

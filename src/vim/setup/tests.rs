@@ -88,6 +88,36 @@ fn each_profile_on_a_raw_box() {
     assert_eq!(show(&plan(&Desired::default(), &edge_server(), None)), "", "what is not named is left alone");
 }
 
+/// All that Bothy itself asks for is taken, and what is not goes where it would hold up the rest.
+#[test]
+fn a_verified_boot_has_no_argument_that_its_loader_refuses() {
+    let boot = BootArgs { committed: KernelArgs::parse("console=ttyS1,115200n8 nokaslr"), ..BootArgs::default() };
+    let mut facts = raw();
+    let kept = |facts: &HostFacts| plan(&realtime(), facts, Some(&boot)).args.to_string();
+    assert!(kept(&facts).starts_with("console=ttyS1,115200n8 nokaslr "), "{}", kept(&facts));
+    facts.kernel.args = KernelArgs::parse("ro bothy.verified=1 bothy.refused=1 bothy.boot=plain");
+    let p = plan(&realtime(), &facts, Some(&boot));
+    assert!(p.args.to_string().starts_with("console=ttyS1,115200n8 ") && !p.args.to_string().contains("nokaslr"), "{}", p.args);
+    assert!(p.args.iter().count() > 6 && p.args.iter().all(args::is_taken_verified), "{}", p.args);
+    assert!(show(&p).contains("kernel argument nokaslr goes -- the boot loader does not take it"), "{}", show(&p));
+    // Where nothing else is wanted, too.
+    let p = plan(&Desired::default(), &facts, Some(&boot));
+    assert_eq!(p.boot.and_then(|b| b.trial).map(|t| t.to_string()).as_deref(), Some("console=ttyS1,115200n8"));
+    for bad in [
+        "init=/bin/sh",
+        "intel_iommu=off",
+        "console=\"a b\"",
+        "hugepages=1;2",
+        "isolcpus",
+        "--help",
+        "bothy.verified=1",
+        "panic=0",
+        "quiet=",
+    ] {
+        assert!(KernelArgs::parse(bad).iter().all(|a| !args::is_taken_verified(a)), "{bad}");
+    }
+}
+
 #[test]
 fn what_cannot_be_is_told_with_its_reason_and_holds_nothing_else_up() {
     let mut taken = edge_server();

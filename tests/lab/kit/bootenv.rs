@@ -55,6 +55,13 @@ fn block(variables: &[(&str, &str)]) -> String {
 const ESP: std::ops::Range<u64> = 1 << 20..65 << 20;
 const PIECE: usize = 1 << 20;
 
+/// Writes the block of a disk that is a plain file.
+pub fn write(disk: &Path, variables: &[(&str, &str)]) {
+    let at = place(disk);
+    let mut f = File::options().write(true).open(disk).expect("the disk");
+    f.seek(SeekFrom::Start(at)).and_then(|_| f.write_all(block(variables).as_bytes())).expect("written");
+}
+
 /// Puts arguments on trial at the first boot, as the daemon does: in the overlay, at the place that the block
 /// has on the disk, as GRUB itself writes it.
 pub fn arm(disk: &Path, overlay: &Path, arguments: &str) {

@@ -176,6 +176,8 @@ pub fn lacks() -> Option<(String, bool)> {
         "sfdisk",
         "mksquashfs",
         "veritysetup",
+        "sbsign",
+        "virt-fw-vars",
     ] {
         if !program(name) {
             missing.push(format!("the program {name}"));

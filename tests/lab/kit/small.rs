@@ -1,4 +1,5 @@
-//! A second, small computer: two processors, the disks that a test plugs in, UEFI without a memory of its own. Owns the
+//! A second, small computer: two processors, the disks that a test plugs in, UEFI without a memory of its own or with the keys
+//! that a test has it know. Owns the
 //! process, its console and the way to the guest agent of what it boots. Never: what that is.
 
 use std::{
@@ -13,6 +14,9 @@ use crate::kit::{
     agent::Agent,
     machine::{CPU, FIRMWARE},
 };
+
+/// UEFI with Secure Boot; what it remembers is out of the reach of what it boots.
+pub const SECURE: &str = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
 
 /// The host may be busy, and everything is emulated.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -30,18 +34,31 @@ pub struct Plugged<'a>(pub &'a Path, pub &'a str, pub bool);
 impl Small {
     /// Powers on; the first disk is the one to boot from.
     pub fn power_on(name: &str, logs: &Path, disks: &[Plugged]) -> Small {
+        Self::start(name, logs, disks, FIRMWARE, false)
+    }
+
+    /// The same, with Secure Boot and these variables of the firmware.
+    pub fn power_on_secure(name: &str, logs: &Path, disks: &[Plugged], variables: &Path) -> Small {
+        Self::start(name, logs, disks, [SECURE, variables.to_str().expect("UTF-8")], true)
+    }
+
+    fn start(name: &str, logs: &Path, disks: &[Plugged], firmware: [&str; 2], secure: bool) -> Small {
         let sockets = tempfile::Builder::new().prefix("bothy-small-").tempdir_in("/tmp").expect("a folder in /tmp");
         let [vars, console] = ["vars.fd", "console.log"].map(|n| logs.join(format!("{name}-{n}")));
-        fs::copy(FIRMWARE[1], &vars).expect("OVMF's variables");
+        fs::copy(firmware[1], &vars).expect("OVMF's variables");
         let _ = fs::remove_file(&console);
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
         qemu.args(["-nodefaults", "-display", "none", "-cpu", CPU, "-smp", "2", "-m", "2G"]);
-        qemu.args(["-machine", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi"]);
+        let guard = if secure { ",smm=on" } else { "" };
+        qemu.args(["-machine", &format!("q35,kernel-irqchip=split{guard}"), "-accel", "tcg,thread=multi"]);
+        if secure {
+            qemu.args(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
+        }
         // Without any watchdog: the lab's own computer has one.
         qemu.args(["-global", "ICH9-LPC.enable_tco=off"]);
         qemu.args(["-device", "intel-iommu,intremap=on,eim=on,caching-mode=on"]);
-        qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", FIRMWARE[0]));
+        qemu.arg("-drive").arg(format!("if=pflash,format=raw,readonly=on,file={}", firmware[0]));
         qemu.arg("-drive").arg(format!("if=pflash,format=raw,file={}", vars.display()));
         for (n, Plugged(file, serial, forgets)) in disks.iter().enumerate() {
             let snapshot = if *forgets { "on" } else { "off" };

@@ -21,7 +21,7 @@ do_configure[noexec] = "1"
 do_install[noexec] = "1"
 
 # As image/steps/esp.
-BOTHY_GRUB_MODULES = "part_gpt fat squash4 normal configfile test echo regexp probe loadenv linux sleep reboot all_video gfxterm"
+BOTHY_GRUB_MODULES = "part_gpt fat squash4 normal configfile test true echo regexp probe search search_fs_uuid loadenv linux sleep reboot all_video gfxterm"
 do_compile[cleandirs] = "${B}"
 do_compile() {
     grub-mkstandalone --directory=${STAGING_LIBDIR}/grub/x86_64-efi --format=x86_64-efi --output=${B}/bothy-grub.efi \
