@@ -5,6 +5,7 @@
 //! * `here`     what is here, from the records
 //! * `work`     takes documents in, and has the steps taken, again and again
 //! * `step`     takes one
+//! * `status`   how it is told
 //! * `memory`   how the last tries ended, and what is being done now
 //!
 //! ```text
@@ -16,6 +17,7 @@ mod document;
 mod here;
 mod memory;
 pub mod plan;
+mod status;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -27,7 +29,8 @@ use uuid::Uuid;
 pub use self::{
     document::{Document, LIMIT},
     memory::Fetching,
-    work::{DesiredState, Kept, Settings, Status},
+    status::{Kept, Status, Summary},
+    work::{DesiredState, Settings},
 };
 use crate::{
     model::{desired::ItemKind, error::Result, id::OpId},

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use smol_str::SmolStr;
+use sha2::{Digest as _, Sha256};
 use tracing::{info, warn};
 
 use super::{
@@ -19,13 +19,13 @@ use super::{
     here::look,
     memory::{Key, Shared, Tried, lock},
     plan::{Item, State, Step, plan},
+    status::{Kept, Status, Summary},
 };
 use crate::{
     model::{
         desired::{DesiredRecord, ItemKind},
         error::{Fault, Result},
         health::{Condition, ConditionState},
-        time::Stamp,
     },
     nfvo::Nfvo,
     store::Durability,
@@ -50,28 +50,6 @@ impl Default for Settings {
             look: Duration::from_secs(30),
         }
     }
-}
-
-/// The document that counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    pub version: u64,
-    pub signer: SmolStr,
-    pub fingerprint: [u8; 32],
-    pub taken: Stamp,
-    pub from: SmolStr,
-    pub not_after: Option<Stamp>,
-    pub prune: bool,
-}
-
-#[derive(Debug, Clone, Default)]
-pub struct Status {
-    pub kept: Option<Kept>,
-    /// Why nothing is done now.
-    pub held: Option<String>,
-    /// Why the last try to fetch a newer document brought nothing.
-    pub pull_failed: Option<String>,
-    pub items: Vec<Item>,
 }
 
 pub struct DesiredState {
@@ -151,12 +129,19 @@ impl DesiredState {
         if let Some(why) = self.unfit(&d) {
             return Err(Fault::conflict(why));
         }
-        let now = self.nfvo.vnfm().clock().now();
+        let (now, message) = (self.nfvo.vnfm().clock().now(), Sha256::digest(signed).into());
         let one = lock(&self.one);
         let is_new = self.nfvo.vnfm().store().write(Durability::Barrier, |tx| {
             let before = tx.get::<DesiredRecord>(&())?;
             match &before {
-                Some(b) if b.version == d.version && b.text == text => return Ok(false),
+                Some(b) if b.version == d.version && b.text == text => {
+                    // Signed anew, perhaps by another one: whoever handed it out looks for it in this form.
+                    if b.message != Some(message) {
+                        let (signer, fingerprint) = (found.signer.clone(), found.fingerprint);
+                        tx.put(&DesiredRecord { signer, fingerprint, message: Some(message), ..b.clone() })?;
+                    }
+                    return Ok(false);
+                }
                 Some(b) if b.version == d.version => {
                     let why = format!("version {} is here with other content: a changed document takes a larger version", d.version);
                     return Err(Fault::conflict(why));
@@ -174,6 +159,7 @@ impl DesiredState {
                 taken: now,
                 from: from.into(),
                 made: before.map(|b| b.made).unwrap_or_default(),
+                message: Some(message),
             })?;
             Ok(true)
         })?;
@@ -224,6 +210,7 @@ impl DesiredState {
             from: r.from,
             not_after: d.not_after,
             prune: d.prune,
+            message: r.message,
         };
         Ok(Status { kept: Some(kept), held: self.held(&d), pull_failed, items })
     }
@@ -237,6 +224,11 @@ impl DesiredState {
         Ok(plan(d, &r.made, &here))
     }
 
+    /// `None`: no document counts. Like the condition, for everybody.
+    pub fn summary(&self) -> Result<Option<Summary>> {
+        Ok(self.status()?.summary())
+    }
+
     /// None where no document counts. Everybody who may see the box's health sees it: no names and no reasons of items.
     pub fn condition(&self) -> Option<Condition> {
         let told = |state, text: String| Some(Condition::new("desired", state, text));
@@ -244,8 +236,8 @@ impl DesiredState {
             Ok(s) => s,
             Err(fault) => return told(ConditionState::Failed, fault.detail()),
         };
-        let version = status.kept?.version;
-        if let Some(why) = status.held {
+        let version = status.kept.as_ref()?.version;
+        if let Some(why) = &status.held {
             // What the box is busy with passes; a document that is over does not.
             let state = if self.outside.closed().is_some() { ConditionState::Pending } else { ConditionState::Failed };
             return told(state, format!("version {version} of the desired state is not kept up: {why}"));
@@ -254,8 +246,7 @@ impl DesiredState {
             let why = "the last look at it ended by a fault in Bothy itself, and is tried again";
             return told(ConditionState::Failed, format!("version {version} of the desired state is not kept up: {why}"));
         }
-        let of = |states: &[State]| status.items.iter().filter(|i| states.contains(&i.state)).count();
-        let (failed, open) = (of(&[State::Failed]), of(&[State::Pending, State::Applying]));
+        let (failed, open) = (status.count(&[State::Failed]), status.count(&[State::Pending, State::Applying]));
         if failed + open > 0 {
             let state = if failed > 0 { ConditionState::Failed } else { ConditionState::Pending };
             let text = format!("version {version} of the desired state: {failed} failed, {open} pending: bothy desired status tells which");

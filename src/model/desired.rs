@@ -21,6 +21,34 @@ pub struct DesiredRecord {
     /// An account, or the URL it was fetched from.
     pub from: SmolStr,
     pub made: Vec<Made>,
+    /// SHA-256 of the document in its signature, as it came; `None`: an older release took it in.
+    pub message: Option<[u8; 32]>,
+}
+
+/// How far a box is with the document that counts there, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing is done now.
+    Held,
+    Failed,
+    Applying,
+    InPlace,
+}
+
+impl Stage {
+    const ALL: [Stage; 4] = [Stage::Held, Stage::Failed, Stage::Applying, Stage::InPlace];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Stage::Held => "HELD",
+            Stage::Failed => "FAILED",
+            Stage::Applying => "APPLYING",
+            Stage::InPlace => "IN_PLACE",
+        }
+    }
+    pub fn of(word: &str) -> Option<Stage> {
+        Stage::ALL.into_iter().find(|s| s.word() == word)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

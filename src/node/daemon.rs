@@ -220,7 +220,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     live.on_change(move |c| changed.set_settings(access_settings(c)));
     let (watcher, granted, indicators) = (core.clone(), core.vnfm().clone(), core.indicators.clone());
     let call_home = Arc::new(centres(config, core.nfvo.vnfm().clock()));
-    let hub = hub(config, &live, core.nfvo.vnfm().clock()).await?;
+    let hub = hub(config, &live, core.vnfm().store().clone(), core.nfvo.vnfm().clock()).await?;
     let bootstrap = match &hub {
         Some(h) => bootstrap(config, h.clone()).await?,
         None => None,

@@ -69,7 +69,8 @@ impl Table {
             | Table::ElementListener
             | Table::CapacityThreshold
             | Table::ForeignVnfm
-            | Table::DesiredState => Part::Configuration,
+            | Table::DesiredState
+            | Table::Handout => Part::Configuration,
             Table::Audit => Part::Trail,
         }
     }

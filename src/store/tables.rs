@@ -108,11 +108,13 @@ pub enum Table {
     Errand,
     /// The document that the owner has signed, and what was made of it.
     DesiredState,
+    /// Signed documents that a hub hands out to boxes.
+    Handout,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 51] = [
+    pub const ALL: [Table; 52] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -164,6 +166,7 @@ impl Table {
         Table::AbroadErrand,
         Table::Errand,
         Table::DesiredState,
+        Table::Handout,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -220,6 +223,7 @@ impl Table {
             Table::ForeignVnf => 0x5a,
             Table::AbroadErrand => 0x5b,
             Table::DesiredState => 0x1e,
+            Table::Handout => 0x1f,
         }
     }
 
@@ -277,6 +281,7 @@ impl Table {
             Table::AbroadErrand => "errand abroad",
             Table::Errand => "errand",
             Table::DesiredState => "desired state",
+            Table::Handout => "handout",
         }
     }
 
@@ -346,6 +351,7 @@ mod tests {
             (0x5b, "errand abroad"),
             (0x56, "errand"),
             (0x1e, "desired state"),
+            (0x1f, "handout"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

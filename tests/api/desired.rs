@@ -27,23 +27,23 @@ const DESIRED: &str = "/bothy/v1/desired";
 const NSD: &str = "b0714110-0000-4000-8000-000000000001";
 
 /// An owner with a CA, and somebody who signs for him.
-struct Owner {
+pub struct Owner {
     dir: TempDir,
     ca: Ca,
 }
 
 impl Owner {
-    fn new() -> Owner {
+    pub fn new() -> Owner {
         let (dir, ca) = (tempfile::tempdir().expect("dir"), Ca::new("owner"));
         fs::write(dir.path().join("ca.pem"), ca.pem()).expect("written");
         Owner { dir, ca }
     }
-    fn anchor(&self) -> String {
+    pub fn anchor(&self) -> String {
         self.dir.path().join("ca.pem").display().to_string()
     }
 
     /// As the README says.
-    fn sign(&self, document: &Value, form: &str) -> Vec<u8> {
+    pub fn sign(&self, document: &Value, form: &str) -> Vec<u8> {
         let (certificate, key) = self.ca.sign_pem("fleet", 7);
         signed(self.dir.path(), (&certificate, &key), document, form)
     }

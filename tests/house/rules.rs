@@ -49,8 +49,9 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("ztp", &["model"]),
     // The box's side of call-home: how its centres stand. Sockets are in `api`.
     ("call_home", &["model"]),
-    // The centre's side. Of a certificate it wants the names; who may drive which box is asked in `api`.
-    ("hub", &["model", "access::certificate", "tls", "ztp::rpc", "ztp::report"]),
+    // The centre's side. Of a certificate it wants the names; who may drive which box is asked in `api`. What it keeps are the
+    // documents that it hands out.
+    ("hub", &["model", "store", "access::certificate", "tls", "ztp::rpc", "ztp::report"]),
     (
         "api",
         &[
