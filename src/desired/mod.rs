@@ -1,6 +1,7 @@
 //! Desired state: a document that the box's owner has signed, kept true by the box itself, with or without a network.
 //!
 //! * `document` what it says, from JSON. Pure
+//! * `host`     the host's set-up in it. Pure
 //! * `plan`     what of it is here, and the next step of each item. Pure
 //! * `here`     what is here, from the records
 //! * `work`     takes documents in, and has the steps taken, again and again
@@ -15,6 +16,7 @@
 
 mod document;
 mod here;
+pub mod host;
 mod memory;
 pub mod plan;
 mod status;
@@ -69,4 +71,6 @@ pub trait Outside: Send + Sync {
     /// cannot; nobody waits here for a network.
     fn fetch(&self, kind: ItemKind, id: Uuid, url: &str, sha256: &[u8; 32], done: Fetching);
     fn tell(&self, act: Act);
+    /// The box goes down and starts again, unless something is under way. Comes back before it does.
+    fn restart(&self) -> Result<()>;
 }

@@ -17,6 +17,7 @@ use super::{
     Ask, Outside,
     document::{self, Document, LIMIT},
     here::look,
+    host::HostHere,
     memory::{Key, Shared, Tried, lock},
     plan::{Item, State, Step, plan},
     status::{Kept, Status, Summary},
@@ -29,6 +30,7 @@ use crate::{
     },
     nfvo::Nfvo,
     store::Durability,
+    vim::setup::{HostPlan, Keeper},
 };
 
 #[derive(Debug, Clone)]
@@ -54,6 +56,7 @@ impl Default for Settings {
 
 pub struct DesiredState {
     pub(super) nfvo: Arc<Nfvo>,
+    pub(super) host: Arc<Keeper>,
     pub(super) outside: Arc<dyn Outside>,
     pub(super) ask: Ask,
     settings: Settings,
@@ -64,9 +67,9 @@ pub struct DesiredState {
 }
 
 impl DesiredState {
-    pub fn new(nfvo: Arc<Nfvo>, outside: Box<dyn Outside>, ask: Ask, settings: Settings) -> Arc<DesiredState> {
+    pub fn new(nfvo: Arc<Nfvo>, host: Arc<Keeper>, outside: Box<dyn Outside>, ask: Ask, settings: Settings) -> Arc<DesiredState> {
         let (outside, shared) = (Arc::from(outside), Arc::default());
-        Arc::new(DesiredState { nfvo, outside, ask, settings, shared, one: Mutex::default(), thread: Mutex::default() })
+        Arc::new(DesiredState { nfvo, host, outside, ask, settings, shared, one: Mutex::default(), thread: Mutex::default() })
     }
 
     pub fn start(self: &Arc<Self>) -> Result<()> {
@@ -113,6 +116,7 @@ impl DesiredState {
         drop(one);
         if was {
             info!("no desired state counts any more");
+            self.host.set_signed(None);
             self.shared.lock().tried.clear();
         }
         Ok(was)
@@ -158,8 +162,9 @@ impl DesiredState {
                 fingerprint: found.fingerprint,
                 taken: now,
                 from: from.into(),
-                made: before.map(|b| b.made).unwrap_or_default(),
+                made: before.as_ref().map(|b| b.made.clone()).unwrap_or_default(),
                 message: Some(message),
+                host: before.and_then(|b| b.host),
             })?;
             Ok(true)
         })?;
@@ -215,8 +220,19 @@ impl DesiredState {
         Ok(Status { kept: Some(kept), held: self.held(&d), pull_failed, items })
     }
 
+    fn host(&self, d: &Document, r: &DesiredRecord) -> Option<HostHere> {
+        // In place of the configuration's, for whoever plans or applies it by hand too.
+        self.host.set_signed(d.host.as_ref().map(|h| h.set_up.clone()));
+        let plan = match d.host {
+            Some(_) => self.host.plan().map_err(|f| f.detail()),
+            None => Ok(HostPlan::default()),
+        };
+        (d.host.is_some() || r.host.is_some()).then_some(HostHere { plan, made: r.host })
+    }
+
     fn planned(&self, d: &Document, r: &DesiredRecord) -> Result<Vec<Item>> {
         let mut here = look(self.nfvo.vnfm().store(), r)?;
+        here.host = self.host(d, r);
         let memory = self.shared.lock();
         let vain = memory.tried.iter().filter(|((kind, _, _), t)| *kind == ItemKind::Package && t.why.is_some());
         here.vain = vain.map(|((_, name, _), _)| name.clone()).collect();

@@ -23,6 +23,19 @@ pub struct DesiredRecord {
     pub made: Vec<Made>,
     /// SHA-256 of the document in its signature, as it came; `None`: an older release took it in.
     pub message: Option<[u8; 32]>,
+    /// What was made of the host.
+    pub host: Option<HostMade>,
+}
+
+/// What documents have made of the host's set-up, written down before it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostMade {
+    /// The configuration's set-up was applied before, and comes back when this one goes.
+    pub told: bool,
+    /// SHA-256 of the kernel arguments that were put on trial last.
+    pub tried: Option<[u8; 32]>,
+    /// The box was restarted for them.
+    pub restarted: bool,
 }
 
 /// How far a box is with the document that counts there, in a word.
@@ -56,6 +69,7 @@ pub enum ItemKind {
     Package,
     Nsd,
     Service,
+    Host,
 }
 
 impl ItemKind {
@@ -64,6 +78,7 @@ impl ItemKind {
             ItemKind::Package => "PACKAGE",
             ItemKind::Nsd => "NSD",
             ItemKind::Service => "SERVICE",
+            ItemKind::Host => "HOST",
         }
     }
 }

@@ -236,7 +236,8 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         reset::files(&config.data_dir),
         Box::new(move || told.notify_one()),
     ));
-    let keeper = Arc::new(Keeper::new(core.nfvo.clone(), place.identity.join("idevid.pem"), desired::Settings::default()));
+    let keeper =
+        Arc::new(Keeper::new(core.nfvo.clone(), core.host.clone(), place.identity.join("idevid.pem"), desired::Settings::default()));
     let wanted = keeper.state().clone();
     // The simulated box has no kernel to be shut.
     let door = (!config.sim.enabled).then(|| Arc::new(Door::new(Arc::new(Filter), openings(config))));

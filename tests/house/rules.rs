@@ -17,7 +17,8 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("vnfm", &["model", "descriptor", "store", "lcm", "vim", "sdn"]),
     ("nfvo", &["model", "descriptor", "store", "lcm", "vim", "sdn", "vnfm"]),
     // It makes services by the calls that the API makes, and remembers which are its own.
-    ("desired", &["model", "store", "lcm::timeline", "nfvo", "vnfm"]),
+    // The host is set up by its owner.
+    ("desired", &["model", "store", "lcm::timeline", "nfvo", "vnfm", "vim::setup"]),
     // Of the host's set-up the boot loader's block: arguments and slots are tried by one and the same trial.
     ("update", &["model", "vim::setup"]),
     ("hostnet", &["model", "store"]),

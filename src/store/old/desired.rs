@@ -30,6 +30,7 @@ impl From<DesiredRecord> for desired::DesiredRecord {
             from: o.from,
             made: o.made,
             message: None,
+            host: None,
         }
     }
 }
