@@ -500,7 +500,7 @@ fn the_host_is_set_up_as_signed_and_goes_back_to_what_it_was_before_documents() 
 
 #[test]
 fn what_cannot_be_of_a_host_is_told_and_the_rest_is_done() {
-    let mut c = Case::new();
+    let c = Case::new();
     let wish = json!({"hugepages": [{"node": 0, "size": "2 MiB", "pages": 64}], "pf": [{"name": "ens9f9", "vfs": 4}]});
     c.take(&json!({"bothy-desired": 1, "version": 1, "host": wish})).expect("taken");
     for _ in 0..1000 {
