@@ -128,7 +128,7 @@ fn a_box_that_calls_the_hub_is_handed_its_own_document_and_the_hub_tells_what_co
     );
     cli(p.hub.at(), &["project", "create", "east"]);
     for (name, more) in
-        [("watcher", &["--role", "viewer"][..]), ("here", &["--role", "shelf"]), ("east", &["--role", "shelf", "--in", "east"])]
+        [("watcher", &["--role", "viewer"][..]), ("here", &["--role", "shelf"][..]), ("east", &["--role", "shelf", "--in", "east"][..])]
     {
         cli(p.hub.at(), &[&["client", "create", name][..], more].concat());
     }

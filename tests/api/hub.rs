@@ -21,7 +21,7 @@ use crate::{
 /// A daemon in a folder of its own, on the simulated box.
 pub struct Site {
     dir: tempfile::TempDir,
-    port: u16,
+    pub port: u16,
 }
 
 impl Site {
