@@ -192,7 +192,7 @@ pub async fn wanted(s: Arc<Services>, kind: ItemKind, id: Uuid, url: &str, sha25
     let to: &'static upload::Content = match kind {
         ItemKind::Package => &sol005::vnfpkgm::TO,
         ItemKind::Nsd => &sol005::nsd::TO,
-        ItemKind::Service => return Err(Fault::bug("a service has no content")),
+        ItemKind::Service | ItemKind::Host => return Err(Fault::bug("a service or a host has no content")),
     };
     s.conclude(move |n| (to.begin)(n, id)).await.map_err(|p| fault(&p))?;
     let begun = async {

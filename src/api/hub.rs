@@ -3,6 +3,8 @@
 //! Owns who may reach which box: a caller of the box's project, with the permission that the path behind needs (`permit::behind`),
 //! by his roles here. On the box the hub acts as the client that its certificate is there.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -41,8 +43,8 @@ pub fn split(path: &str) -> Option<(&str, &str)> {
 }
 
 impl Services {
-    pub fn hub(&self) -> Answer<&Hub> {
-        self.hub.as_deref().ok_or_else(|| Fault::not_found("this is no hub: hub.listen is not set").into())
+    pub fn hub(&self) -> Answer<&Arc<Hub>> {
+        self.hub.as_ref().ok_or_else(|| Fault::not_found("this is no hub: hub.listen is not set").into())
     }
 
     /// The caller reaches this box.

@@ -158,6 +158,7 @@ const ROWS: &[Row] = &[
     // Of boxes the handler shows those of the caller's project.
     row("/bothy/v1/call_home", Resource::Host, Names::Nothing),
     row("/bothy/v1/boxes", Resource::Host, Names::Nothing),
+    row("/bothy/v1/hub/desired", Resource::Config, Names::Nothing),
 ];
 
 /// Routes whose action is not what their method says.

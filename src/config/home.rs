@@ -14,6 +14,7 @@ use super::{
     keys::{ReferencePoint, Setting, clash, quoted, text},
     read::{At, TableAt},
 };
+use crate::model::handout::DEFAULT;
 
 /// A centre that the box calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,13 +161,16 @@ pub struct EnrolledBox {
     pub fingerprint: Option<[u8; 32]>,
     /// Empty: the default project.
     pub project: SmolStr,
+    /// Which documents of desired state it is handed, where there is none for it alone.
+    pub group: SmolStr,
 }
 
 impl Setting for EnrolledBox {
     fn read(v: &DeValue<'_>, at: &mut At<'_>) -> Option<Self> {
-        let mut t = at.table(v, &["serial", "fingerprint", "project"])?;
+        let mut t = at.table(v, &["serial", "fingerprint", "project", "group"])?;
         let serial: Option<SmolStr> = t.need("serial");
         let (pin, project): (Option<SmolStr>, Option<SmolStr>) = (t.may("fingerprint"), t.may("project"));
+        let group = t.may("group").unwrap_or(SmolStr::new_static(DEFAULT));
         let fingerprint = match pin {
             None => None,
             Some(text) => {
@@ -184,15 +188,18 @@ impl Setting for EnrolledBox {
         let is_plain = |s: &str| {
             s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) && s.starts_with(|c: char| c.is_ascii_alphanumeric())
         };
-        if serial.len() > 64 || !is_plain(&serial) {
-            t.fault("serial", format!("'{serial}' must be 1 to 64 letters, digits, '-', '.' or '_', and begin with one of the first two"));
-            return None;
+        for (key, name) in [("serial", &serial), ("group", &group)] {
+            if name.len() > 64 || !is_plain(name) {
+                t.fault(key, format!("'{name}' must be 1 to 64 letters, digits, '-', '.' or '_', and begin with one of the first two"));
+                return None;
+            }
         }
-        Some(EnrolledBox { serial, fingerprint, project: project.unwrap_or_default() })
+        Some(EnrolledBox { serial, fingerprint, project: project.unwrap_or_default(), group })
     }
     fn show(&self) -> String {
         let pin = self.fingerprint.map_or_else(String::new, |f| format!(", fingerprint = {}", quoted(&HEXUPPER.encode(&f))));
         let project = if self.project.is_empty() { String::new() } else { format!(", project = {}", quoted(&self.project)) };
-        format!("{{ serial = {}{pin}{project} }}", quoted(&self.serial))
+        let group = if self.group == DEFAULT { String::new() } else { format!(", group = {}", quoted(&self.group)) };
+        format!("{{ serial = {}{pin}{project}{group} }}", quoted(&self.serial))
     }
 }

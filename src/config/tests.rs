@@ -148,6 +148,10 @@ fn single_faults_say_what_to_write_instead() {
             "[hub]\nca = \"/c\"\n[[hub.box]]\nserial = \"a/b\"",
             "line 4: hub.box[0].serial: 'a/b' must be 1 to 64 letters, digits, '-', '.' or '_', and begin with one of the first two",
         ),
+        (
+            "[hub]\nca = \"/c\"\n[[hub.box]]\nserial = \"a\"\ngroup = \"a b\"",
+            "line 5: hub.box[0].group: 'a b' must be 1 to 64 letters, digits, '-', '.' or '_', and begin with one of the first two",
+        ),
         ("[hub]\nca = \"/c\"\n[[hub.box]]\nserial = \"a\"\n[[hub.box]]\nserial = \"a\"", "line 3: hub.box: box 'a' is enrolled twice"),
         (
             "[[hub.box]]\nserial = \"a\"\nfingerprint = \"AB\"",

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use smol_str::SmolStr;
 
-use super::Ask;
+use super::{Ask, host::HostWish};
 use crate::model::{
     error::{Fault, Result},
     time::Stamp,
@@ -31,6 +31,7 @@ pub struct Document {
     pub packages: Vec<Archive>,
     pub nsds: Vec<Archive>,
     pub services: Vec<Service>,
+    pub host: Option<HostWish>,
 }
 
 /// A package or an NSD.
@@ -74,15 +75,15 @@ pub fn read(text: &str, ask: Ask) -> Result<Document> {
     }
 }
 
-struct Reader {
+pub(super) struct Reader {
     ask: Ask,
     faults: Vec<String>,
 }
 
-const TOP: &[&str] = &["bothy-desired", "version", "serials", "not-after", "prune", "packages", "nsds", "services"];
+const TOP: &[&str] = &["bothy-desired", "version", "serials", "not-after", "prune", "packages", "nsds", "services", "host"];
 
 impl Reader {
-    fn fault(&mut self, at: &str, why: impl std::fmt::Display) {
+    pub(super) fn fault(&mut self, at: &str, why: impl std::fmt::Display) {
         self.faults.push(if at.is_empty() { why.to_string() } else { format!("{at}: {why}") });
     }
 
@@ -108,12 +109,7 @@ impl Reader {
             }
             stamp.map(Stamp)
         });
-        let prune = o.get("prune").is_some_and(|v| {
-            v.as_bool().unwrap_or_else(|| {
-                self.fault("prune", "must be true or false");
-                false
-            })
-        });
+        let prune = self.flag("prune", o.get("prune"));
         let serials =
             self.list("serials", o).iter().enumerate().filter_map(|(i, v)| self.text(&format!("serials[{i}]"), Some(v))).collect();
         if o.get("serials").is_some_and(|v| v.as_array().is_some_and(Vec::is_empty)) {
@@ -122,7 +118,17 @@ impl Reader {
         let (packages, nsds) = (self.archives("packages", o), self.archives("nsds", o));
         let services: Vec<Service> = self.list("services", o).iter().enumerate().filter_map(|(i, v)| self.service(i, v)).collect();
         self.unique("services", services.iter().map(|s| &s.name));
-        Some(Document { version: version?, serials, not_after, prune, packages, nsds, services })
+        let host = o.get("host").map(|v| self.host(v));
+        Some(Document { version: version?, serials, not_after, prune, packages, nsds, services, host: host.flatten() })
+    }
+
+    pub(super) fn flag(&mut self, at: &str, v: Option<&Value>) -> bool {
+        v.is_some_and(|v| {
+            v.as_bool().unwrap_or_else(|| {
+                self.fault(at, "must be true or false");
+                false
+            })
+        })
     }
 
     fn known(&mut self, at: &str, o: &Map<String, Value>, known: &[&str]) {
@@ -136,8 +142,10 @@ impl Reader {
         }
     }
 
-    fn list<'v>(&mut self, name: &str, o: &'v Map<String, Value>) -> &'v [Value] {
-        match o.get(name).map(|v| v.as_array().map(Vec::as_slice)) {
+    /// By its whole path, whose last part is the member of `o`.
+    pub(super) fn list<'v>(&mut self, name: &str, o: &'v Map<String, Value>) -> &'v [Value] {
+        let member = name.rsplit('.').next().unwrap_or(name);
+        match o.get(member).map(|v| v.as_array().map(Vec::as_slice)) {
             None => &[],
             Some(Some(all)) if all.len() <= MOST => all,
             Some(Some(all)) => {
@@ -151,7 +159,7 @@ impl Reader {
         }
     }
 
-    fn text(&mut self, at: &str, v: Option<&Value>) -> Option<SmolStr> {
+    pub(super) fn text(&mut self, at: &str, v: Option<&Value>) -> Option<SmolStr> {
         let text = v.and_then(Value::as_str).filter(|t| !t.trim().is_empty());
         if text.is_none() {
             self.fault(at, "must be a text that is not empty");
@@ -159,7 +167,7 @@ impl Reader {
         text.map(SmolStr::new)
     }
 
-    fn object<'v>(&mut self, at: &str, v: &'v Value, known: &[&str]) -> Option<&'v Map<String, Value>> {
+    pub(super) fn object<'v>(&mut self, at: &str, v: &'v Value, known: &[&str]) -> Option<&'v Map<String, Value>> {
         match v.as_object() {
             Some(o) => {
                 self.known(at, o, known);
@@ -172,7 +180,7 @@ impl Reader {
         }
     }
 
-    fn unique<'n>(&mut self, at: &str, names: impl Iterator<Item = &'n SmolStr>) {
+    pub(super) fn unique<'n>(&mut self, at: &str, names: impl Iterator<Item = &'n SmolStr>) {
         let mut seen: Vec<&SmolStr> = Vec::new();
         for n in names {
             if seen.contains(&n) {

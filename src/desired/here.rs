@@ -53,7 +53,7 @@ pub(super) fn look(store: &Store, r: &DesiredRecord) -> Result<Here> {
         };
         services.push(There { id: ns.id, name: ns.name, nsd: ns.nsd_id, instantiated: ns.instantiated, held, ended });
     }
-    Ok(Here { packages, nsds, services, vain: Vec::new() })
+    Ok(Here { packages, nsds, services, vain: Vec::new(), host: None })
 }
 
 fn why(o: &Operation) -> Option<String> {

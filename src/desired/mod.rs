@@ -1,10 +1,12 @@
 //! Desired state: a document that the box's owner has signed, kept true by the box itself, with or without a network.
 //!
 //! * `document` what it says, from JSON. Pure
+//! * `host`     the host's set-up in it. Pure
 //! * `plan`     what of it is here, and the next step of each item. Pure
 //! * `here`     what is here, from the records
 //! * `work`     takes documents in, and has the steps taken, again and again
 //! * `step`     takes one
+//! * `status`   how it is told
 //! * `memory`   how the last tries ended, and what is being done now
 //!
 //! ```text
@@ -14,8 +16,10 @@
 
 mod document;
 mod here;
+pub mod host;
 mod memory;
 pub mod plan;
+mod status;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -27,7 +31,8 @@ use uuid::Uuid;
 pub use self::{
     document::{Document, LIMIT},
     memory::Fetching,
-    work::{DesiredState, Kept, Settings, Status},
+    status::{Kept, Status, Summary},
+    work::{DesiredState, Settings},
 };
 use crate::{
     model::{desired::ItemKind, error::Result, id::OpId},
@@ -66,4 +71,6 @@ pub trait Outside: Send + Sync {
     /// cannot; nobody waits here for a network.
     fn fetch(&self, kind: ItemKind, id: Uuid, url: &str, sha256: &[u8; 32], done: Fetching);
     fn tell(&self, act: Act);
+    /// The box goes down and starts again, unless something is under way. Comes back before it does.
+    fn restart(&self) -> Result<()>;
 }

@@ -1,7 +1,7 @@
 //! From a document and what is here to one item for each thing that is named or was made, and its next step. Pure.
 //!
 //! ```text
-//! packages, then NSDs, then services come; services, then NSDs, then packages go
+//! the host is set up; packages, then NSDs, then services come; services, then NSDs, then packages go
 //! PENDING --step--> APPLYING --> IN_PLACE          FAILED: told, and its step is taken again after a pause
 //!                                                  LEFT: no document's affair, or no more
 //! ```
@@ -10,7 +10,10 @@
 use smol_str::SmolStr;
 use uuid::Uuid;
 
-use super::document::{Archive, Document, Running, Service, Wish};
+use super::{
+    document::{Archive, Document, Running, Service, Wish},
+    host::{self, HostHere},
+};
 use crate::model::{
     desired::{ItemKind, Made},
     id::{NsId, OpId},
@@ -72,6 +75,12 @@ pub enum Step {
     Remove(Uuid),
     /// What was made is not here any more.
     Forget,
+    /// The host, as far as it can be; kernel arguments go on trial, these ones.
+    SetUp {
+        trial: Option<[u8; 32]>,
+    },
+    Restart,
+    UndoSetUp,
 }
 
 /// What is here.
@@ -82,6 +91,8 @@ pub struct Here {
     pub services: Vec<There>,
     /// Packages whose content did not come at the last try.
     pub vain: Vec<SmolStr>,
+    /// `None`: neither the document nor one before it speaks of it.
+    pub host: Option<HostHere>,
 }
 
 #[derive(Debug, Clone)]
@@ -121,14 +132,14 @@ pub struct Held {
 }
 
 impl Item {
-    fn new(kind: ItemKind, name: &SmolStr, state: State) -> Item {
+    pub(super) fn new(kind: ItemKind, name: &SmolStr, state: State) -> Item {
         Item { kind, name: name.clone(), state, reason: None, op: None, id: None, step: None }
     }
-    fn because(mut self, reason: impl Into<String>) -> Item {
+    pub(super) fn because(mut self, reason: impl Into<String>) -> Item {
         self.reason = Some(reason.into());
         self
     }
-    fn next(mut self, step: Step) -> Item {
+    pub(super) fn next(mut self, step: Step) -> Item {
         self.step = Some(step);
         self
     }
@@ -149,12 +160,19 @@ pub fn plan(d: &Document, made: &[Made], here: &Here) -> Vec<Item> {
         }
         all.push(item);
     }
-    let services: Vec<Item> = d.services.iter().map(|s| service(s, of(ItemKind::Service, &s.name), here, &all)).collect();
+    let mut host = host::items(d.host.as_ref(), d.prune, here.host.as_ref());
+    // What is set up may take a restart of the box: nothing is begun before it.
+    let is_set_up = host.iter().any(|i| i.state == State::Pending && matches!(i.step, Some(Step::SetUp { .. } | Step::Restart)));
+    let mut services: Vec<Item> = d.services.iter().map(|s| service(s, of(ItemKind::Service, &s.name), here, &all)).collect();
+    for i in services.iter_mut().filter(|i| is_set_up && matches!(i.step, Some(Step::Instantiate { .. }))) {
+        (i.step, i.reason) = (None, Some("waits for the host's set-up".to_owned()));
+    }
     all.extend(services);
     let named = |m: &Made| match m.kind {
         ItemKind::Package => d.packages.iter().any(|a| a.id == m.name),
         ItemKind::Nsd => d.nsds.iter().any(|a| a.id == m.name),
         ItemKind::Service => d.services.iter().any(|s| s.name == m.name),
+        ItemKind::Host => true,
     };
     for kind in [ItemKind::Service, ItemKind::Nsd, ItemKind::Package] {
         for m in made.iter().filter(|m| m.kind == kind && !named(m)) {
@@ -163,7 +181,8 @@ pub fn plan(d: &Document, made: &[Made], here: &Here) -> Vec<Item> {
             all.push(over(m, here, d.prune, wait));
         }
     }
-    all
+    host.append(&mut all);
+    host
 }
 
 fn archive(kind: ItemKind, a: &Archive, made: Option<&Made>, here: &[Archived]) -> Item {
@@ -205,7 +224,7 @@ fn open<'i>(nsd: &SmolStr, here: &Here, archives: &'i [Item]) -> Option<&'i Item
     let is_of = |i: &&Item| match i.kind {
         ItemKind::Package => needs(&i.name),
         ItemKind::Nsd => i.name == *nsd,
-        ItemKind::Service => false,
+        ItemKind::Service | ItemKind::Host => false,
     };
     archives.iter().filter(is_of).find(|i| i.state != State::InPlace)
 }
@@ -324,7 +343,7 @@ fn gone(m: &Made, there: Option<&There>) -> Item {
 fn over(m: &Made, here: &Here, prune: bool, wait: bool) -> Item {
     let item = |state| Item { id: Some(m.id), ..Item::new(m.kind, &m.name, state) };
     let of = match m.kind {
-        ItemKind::Service => {
+        ItemKind::Service | ItemKind::Host => {
             let there = here.services.iter().find(|t| t.id.0 == m.id);
             return match prune || there.is_none() {
                 true => gone(m, there),

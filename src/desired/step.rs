@@ -12,13 +12,15 @@ use super::{
 };
 use crate::{
     model::{
-        desired::{DesiredRecord, ItemKind, Made},
+        desired::{DesiredRecord, HostMade, ItemKind, Made},
         error::{Fault, Result},
         id::{NsId, NsdInfoId, OpId, ProjectId, VnfPkgId},
         package::{NsDescriptor, Operational, VnfPackage},
+        setup::HostRecord,
         vnf::Stopping,
     },
     store::Durability,
+    vim::setup::Done,
     vnfm::plan::fresh_uuid,
 };
 
@@ -59,7 +61,52 @@ impl DesiredState {
                 self.forget_item(i, version)
             }
             Step::Forget => self.forget_item(i, version),
+            Step::SetUp { trial } => self.set_up(*trial, version),
+            Step::Restart => self.restart(version),
+            Step::UndoSetUp => self.undo_set_up(version),
         }
+    }
+
+    fn set_up(&self, trial: Option<[u8; 32]>, version: u64) -> Result<()> {
+        let told = self.host.record()? != HostRecord::default();
+        self.change(version, |r| {
+            let made = r.host.get_or_insert(HostMade { told, tried: None, restarted: false });
+            if trial.is_some() {
+                (made.tried, made.restarted) = (trial, false);
+            }
+        })?;
+        let done = self.host.apply()?;
+        self.tell("POST", "/bothy/v1/host/apply".to_owned(), None);
+        whole(done)
+    }
+
+    fn restart(&self, version: u64) -> Result<()> {
+        let mark = |restarted| {
+            self.change(version, |r| {
+                if let Some(made) = &mut r.host {
+                    made.restarted = restarted;
+                }
+            })
+        };
+        // Once, whatever comes of it.
+        mark(true)?;
+        if let Err(fault) = self.outside.restart() {
+            mark(false)?;
+            return Err(fault);
+        }
+        self.tell("POST", "/bothy/v1/host/restart".to_owned(), None);
+        Ok(())
+    }
+
+    fn undo_set_up(&self, version: u64) -> Result<()> {
+        let made = self.nfvo.vnfm().store().get::<DesiredRecord>(&())?.and_then(|r| r.host);
+        whole(self.host.undo()?)?;
+        self.tell("POST", "/bothy/v1/host/undo".to_owned(), None);
+        if made.is_some_and(|m| m.told) {
+            whole(self.host.apply()?)?;
+            self.tell("POST", "/bothy/v1/host/apply".to_owned(), None);
+        }
+        self.change(version, |r| r.host = None)
     }
 
     fn fetch(&self, i: &Item, id: Option<Uuid>, (url, sha256): (&str, &[u8; 32]), key: &Key, version: u64) -> Result<()> {
@@ -69,7 +116,7 @@ impl DesiredState {
         done.path = format!("{}/{id}/content", place(i.kind));
         let is_new = match i.kind {
             ItemKind::Package => self.nfvo.vnfm().create_package_as(VnfPkgId(id), ProjectId::DEFAULT)?,
-            ItemKind::Nsd | ItemKind::Service => self.nfvo.create_nsd_as(NsdInfoId(id), ProjectId::DEFAULT)?,
+            ItemKind::Nsd | ItemKind::Service | ItemKind::Host => self.nfvo.create_nsd_as(NsdInfoId(id), ProjectId::DEFAULT)?,
         };
         if is_new {
             self.tell("POST", place(i.kind).to_owned(), None);
@@ -129,7 +176,7 @@ impl DesiredState {
                 }
                 nfvo.vnfm().delete_package(id, |_| Ok(()))
             }
-            ItemKind::Nsd | ItemKind::Service => {
+            ItemKind::Nsd | ItemKind::Service | ItemKind::Host => {
                 let id = NsdInfoId(id);
                 if store.require::<NsDescriptor>(&id)?.operational == Operational::Enabled {
                     nfvo.modify::<NsDescriptor>(id, off, |_| None, |_| Ok(()))?;
@@ -144,10 +191,22 @@ impl DesiredState {
     }
 }
 
+/// Everything of it was done, or why not.
+fn whole(done: Done) -> Result<()> {
+    match done.failed.len() {
+        0 => Ok(()),
+        n => {
+            let why = done.failed.into_iter().map(|(what, why)| format!("{what}: {why}"));
+            Err(Fault::transient(format!("{n} of the host's set-up did not come")).with_reasons(why))
+        }
+    }
+}
+
 fn place(kind: ItemKind) -> &'static str {
     match kind {
         ItemKind::Package => "/vnfpkgm/v2/vnf_packages",
         ItemKind::Nsd => "/nsd/v2/ns_descriptors",
         ItemKind::Service => "/nslcm/v2/ns_instances",
+        ItemKind::Host => "/bothy/v1/host",
     }
 }

@@ -48,7 +48,7 @@ fn every_fault_of_a_document_is_told_with_its_place() {
     let d = doc(|_| {});
     assert_eq!((d.version, d.prune, d.services.len(), d.not_after.map(|t| t.0)), (7, true, 2, Some(1_801_353_600_000)));
     type Change = fn(&mut Value);
-    let cases: [(Change, &[&str]); 18] = [
+    let cases: [(Change, &[&str]); 21] = [
         (|v| v["bothy-desired"] = 2.into(), &["bothy-desired: must be 1"]),
         (|v| v["version"] = 0.into(), &["version: must be a number above 0"]),
         (|v| v["version"] = "7".into(), &["version: must be a number above 0"]),
@@ -66,6 +66,29 @@ fn every_fault_of_a_document_is_told_with_its_place() {
         (|v| v["serials"] = json!([]), &["serials: names no box"]),
         (|v| v["not-after"] = "tomorrow".into(), &["not-after: must be a time"]),
         (|v| v["prune"] = "yes".into(), &["prune: must be true or false"]),
+        (|v| v["host"] = json!([]), &["host: must be an object"]),
+        (
+            |v| {
+                let pools = json!([{"node": -1, "size": "4 KiB"}, {"node": 0, "size": "2 MiB", "pages": 1}, {"node": 0, "size": "2 MiB", "pages": 2}]);
+                let pfs = json!([{"name": "no such name of a port", "vfs": 70000}]);
+                v["host"] =
+                    json!({"profile": "fast", "reboot": true, "isolate": "all", "iommu": 1, "hugepages": pools, "pf": pfs, "network": {}});
+            },
+            &[
+                "host.network: there is no such member; known: profile",
+                "host.profile: must be none, throughput or realtime",
+                "host.reboot: must be allowed or never",
+                "host.isolate: ",
+                "host.iommu: must be true or false",
+                "host.hugepages[0].node: must be a number",
+                "host.hugepages[0].pages: must be a number",
+                "host.hugepages[0].size: must be \"2 MiB\" or \"1 GiB\"",
+                "host.hugepages: ",
+                "host.pf[0].vfs: must be a number",
+                "host.pf[0].name: ",
+            ],
+        ),
+        (|v| v["host"] = json!({"pf": [{"name": "eth1", "vfs": 2}, {"name": "eth1", "vfs": 3}]}), &["host.pf: 'eth1' is named twice"]),
         (
             |v| {
                 v["nsds"] = json!([{"id": " "}, 3]);
@@ -136,6 +159,9 @@ fn of(d: &Document, made: &[Made], here: &Here, kind: ItemKind, name: &str) -> (
         Some(Step::DeleteService(_)) => "delete",
         Some(Step::Remove(_)) => "remove",
         Some(Step::Forget) => "forget",
+        Some(Step::SetUp { .. }) => "set up",
+        Some(Step::Restart) => "restart",
+        Some(Step::UndoSetUp) => "undo",
     };
     (i.state, step, i.reason.clone().unwrap_or_default())
 }

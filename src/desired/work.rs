@@ -10,25 +10,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use smol_str::SmolStr;
+use sha2::{Digest as _, Sha256};
 use tracing::{info, warn};
 
 use super::{
     Ask, Outside,
     document::{self, Document, LIMIT},
     here::look,
+    host::HostHere,
     memory::{Key, Shared, Tried, lock},
     plan::{Item, State, Step, plan},
+    status::{Kept, Status, Summary},
 };
 use crate::{
     model::{
         desired::{DesiredRecord, ItemKind},
         error::{Fault, Result},
         health::{Condition, ConditionState},
-        time::Stamp,
     },
     nfvo::Nfvo,
     store::Durability,
+    vim::setup::{HostPlan, Keeper},
 };
 
 #[derive(Debug, Clone)]
@@ -52,30 +54,9 @@ impl Default for Settings {
     }
 }
 
-/// The document that counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    pub version: u64,
-    pub signer: SmolStr,
-    pub fingerprint: [u8; 32],
-    pub taken: Stamp,
-    pub from: SmolStr,
-    pub not_after: Option<Stamp>,
-    pub prune: bool,
-}
-
-#[derive(Debug, Clone, Default)]
-pub struct Status {
-    pub kept: Option<Kept>,
-    /// Why nothing is done now.
-    pub held: Option<String>,
-    /// Why the last try to fetch a newer document brought nothing.
-    pub pull_failed: Option<String>,
-    pub items: Vec<Item>,
-}
-
 pub struct DesiredState {
     pub(super) nfvo: Arc<Nfvo>,
+    pub(super) host: Arc<Keeper>,
     pub(super) outside: Arc<dyn Outside>,
     pub(super) ask: Ask,
     settings: Settings,
@@ -86,9 +67,9 @@ pub struct DesiredState {
 }
 
 impl DesiredState {
-    pub fn new(nfvo: Arc<Nfvo>, outside: Box<dyn Outside>, ask: Ask, settings: Settings) -> Arc<DesiredState> {
+    pub fn new(nfvo: Arc<Nfvo>, host: Arc<Keeper>, outside: Box<dyn Outside>, ask: Ask, settings: Settings) -> Arc<DesiredState> {
         let (outside, shared) = (Arc::from(outside), Arc::default());
-        Arc::new(DesiredState { nfvo, outside, ask, settings, shared, one: Mutex::default(), thread: Mutex::default() })
+        Arc::new(DesiredState { nfvo, host, outside, ask, settings, shared, one: Mutex::default(), thread: Mutex::default() })
     }
 
     pub fn start(self: &Arc<Self>) -> Result<()> {
@@ -135,6 +116,7 @@ impl DesiredState {
         drop(one);
         if was {
             info!("no desired state counts any more");
+            self.host.set_signed(None);
             self.shared.lock().tried.clear();
         }
         Ok(was)
@@ -151,12 +133,19 @@ impl DesiredState {
         if let Some(why) = self.unfit(&d) {
             return Err(Fault::conflict(why));
         }
-        let now = self.nfvo.vnfm().clock().now();
+        let (now, message) = (self.nfvo.vnfm().clock().now(), Sha256::digest(signed).into());
         let one = lock(&self.one);
         let is_new = self.nfvo.vnfm().store().write(Durability::Barrier, |tx| {
             let before = tx.get::<DesiredRecord>(&())?;
             match &before {
-                Some(b) if b.version == d.version && b.text == text => return Ok(false),
+                Some(b) if b.version == d.version && b.text == text => {
+                    // Signed anew, perhaps by another one: whoever handed it out looks for it in this form.
+                    if b.message != Some(message) {
+                        let (signer, fingerprint) = (found.signer.clone(), found.fingerprint);
+                        tx.put(&DesiredRecord { signer, fingerprint, message: Some(message), ..b.clone() })?;
+                    }
+                    return Ok(false);
+                }
                 Some(b) if b.version == d.version => {
                     let why = format!("version {} is here with other content: a changed document takes a larger version", d.version);
                     return Err(Fault::conflict(why));
@@ -173,7 +162,9 @@ impl DesiredState {
                 fingerprint: found.fingerprint,
                 taken: now,
                 from: from.into(),
-                made: before.map(|b| b.made).unwrap_or_default(),
+                made: before.as_ref().map(|b| b.made.clone()).unwrap_or_default(),
+                message: Some(message),
+                host: before.and_then(|b| b.host),
             })?;
             Ok(true)
         })?;
@@ -224,17 +215,34 @@ impl DesiredState {
             from: r.from,
             not_after: d.not_after,
             prune: d.prune,
+            message: r.message,
         };
         Ok(Status { kept: Some(kept), held: self.held(&d), pull_failed, items })
     }
 
+    fn host(&self, d: &Document, r: &DesiredRecord) -> Option<HostHere> {
+        // In place of the configuration's, for whoever plans or applies it by hand too.
+        self.host.set_signed(d.host.as_ref().map(|h| h.set_up.clone()));
+        let plan = match d.host {
+            Some(_) => self.host.plan().map_err(|f| f.detail()),
+            None => Ok(HostPlan::default()),
+        };
+        (d.host.is_some() || r.host.is_some()).then_some(HostHere { plan, made: r.host })
+    }
+
     fn planned(&self, d: &Document, r: &DesiredRecord) -> Result<Vec<Item>> {
         let mut here = look(self.nfvo.vnfm().store(), r)?;
+        here.host = self.host(d, r);
         let memory = self.shared.lock();
         let vain = memory.tried.iter().filter(|((kind, _, _), t)| *kind == ItemKind::Package && t.why.is_some());
         here.vain = vain.map(|((_, name, _), _)| name.clone()).collect();
         drop(memory);
         Ok(plan(d, &r.made, &here))
+    }
+
+    /// `None`: no document counts. Like the condition, for everybody.
+    pub fn summary(&self) -> Result<Option<Summary>> {
+        Ok(self.status()?.summary())
     }
 
     /// None where no document counts. Everybody who may see the box's health sees it: no names and no reasons of items.
@@ -244,8 +252,8 @@ impl DesiredState {
             Ok(s) => s,
             Err(fault) => return told(ConditionState::Failed, fault.detail()),
         };
-        let version = status.kept?.version;
-        if let Some(why) = status.held {
+        let version = status.kept.as_ref()?.version;
+        if let Some(why) = &status.held {
             // What the box is busy with passes; a document that is over does not.
             let state = if self.outside.closed().is_some() { ConditionState::Pending } else { ConditionState::Failed };
             return told(state, format!("version {version} of the desired state is not kept up: {why}"));
@@ -254,8 +262,7 @@ impl DesiredState {
             let why = "the last look at it ended by a fault in Bothy itself, and is tried again";
             return told(ConditionState::Failed, format!("version {version} of the desired state is not kept up: {why}"));
         }
-        let of = |states: &[State]| status.items.iter().filter(|i| states.contains(&i.state)).count();
-        let (failed, open) = (of(&[State::Failed]), of(&[State::Pending, State::Applying]));
+        let (failed, open) = (status.count(&[State::Failed]), status.count(&[State::Pending, State::Applying]));
         if failed + open > 0 {
             let state = if failed > 0 { ConditionState::Failed } else { ConditionState::Pending };
             let text = format!("version {version} of the desired state: {failed} failed, {open} pending: bothy desired status tells which");

@@ -2,21 +2,29 @@
 //!
 //! * `registry` which boxes are known, and which are there. Pure
 //! * `headers`  which headers pass, and how. Pure
+//! * `hand`     when a box is handed its document. Pure
 //! * `trust`    who is believed to be a box
 //! * `bodies`   what streams through
+//! * `talk`     what the hub itself says to a box
+//! * `shelf`    the documents of desired state that lie here for boxes
 //! * `bootstrap` the server that boxes are bootstrapped by
 //!
 //! ```text
 //! box --TCP--> accept --TLS, the hub is its client--> HTTP/2, the hub asks --health answered--> there, until the line ends
 //! client --HTTPS--> `api::hub` --relay--> the box's line --> its API, as the hub's client certificate may
+//! operator --> `shelf` --by the box's line--> its API: it says which document counts there, and is handed another if that is not it
 //! ```
-//! Keeps no state but who is there and how far boxes were that bootstrapped, and orchestrates nothing. Never: who may drive which
-//! box (`api::hub`, by `access`), and calls nobody: what is relayed goes over the line that the box opened, and nowhere else.
+//! Keeps the documents, and else no state but who is there and how far boxes were that bootstrapped, and orchestrates nothing. Never:
+//! who may drive which box (`api::hub`, by `access`), and calls nobody: what is relayed goes over the line that the box opened, and
+//! nowhere else.
 
 mod bodies;
 pub mod bootstrap;
+mod hand;
 pub mod headers;
 pub mod registry;
+mod shelf;
+mod talk;
 mod trust;
 
 use std::{
@@ -28,11 +36,9 @@ use std::{
 };
 
 use camino::Utf8PathBuf;
-use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{Request, Response, StatusCode, Uri, client::conn::http2, http::uri::PathAndQuery};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{ClientConfig, pki_types::ServerName};
-use serde::Deserialize;
 use smol_str::SmolStr;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -42,19 +48,26 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-pub use self::bodies::{Answered, Broken, Given};
+pub use self::{
+    bodies::{Answered, Broken, Given},
+    shelf::Head,
+};
 use self::{
     bodies::{Moved, Sent},
     headers::Place,
     registry::{Claim, Enrolled, Registry, Said, View},
+    shelf::Shelf,
+    talk::ask,
 };
 use crate::{
     access::certificate::Certificate,
     model::{
         error::{Fault, Result},
+        handout::{DEFAULT, Handout, Whom},
         health::{Condition, ConditionState},
-        time::Clock,
+        time::{Clock, Dice},
     },
+    store::Store,
     ztp::report::Report,
 };
 
@@ -70,8 +83,6 @@ const WAITING_OF_ONE: usize = 512;
 const TURN: Duration = Duration::from_secs(8);
 /// From a connection's begin until the box has answered for the first time.
 const HANDSHAKE: Duration = Duration::from_secs(20);
-/// How often each box is asked how it is.
-const LOOK: Duration = Duration::from_secs(60);
 /// A line that is quiet is tried so often, and is over when no answer comes.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
@@ -81,8 +92,8 @@ const PLACES: usize = 32;
 const STREAM: u32 = 128 * 1024;
 /// A box has begun its answer so long after the last of the request has come.
 const ANSWER: Duration = Duration::from_secs(120);
-/// Of a box's health no more is read.
-const MOST_HEALTH: usize = 256 * 1024;
+/// Boxes that are handed a document at one time.
+const HANDS: usize = 16;
 /// Certificates and key are read again for connections so long after.
 const FRESH: Duration = Duration::from_secs(10);
 
@@ -93,6 +104,13 @@ pub struct Settings {
     /// Who vouches for boxes that are not pinned; empty: nobody.
     pub ca: Utf8PathBuf,
     pub boxes: Vec<Enrolled>,
+}
+
+/// What of the house a hub has to do with.
+pub struct Around {
+    pub clock: Arc<dyn Clock>,
+    pub dice: Arc<dyn Dice>,
+    pub store: Store,
 }
 
 /// Why a request did not get its answer from the box.
@@ -126,11 +144,16 @@ struct Line {
     to: Sender,
     places: Arc<Semaphore>,
     cut: Arc<Notify>,
+    /// Another document may lie here for it.
+    news: Arc<Notify>,
 }
 
 pub struct Hub {
     registry: Arc<Mutex<Registry<Line>>>,
+    shelf: Arc<Shelf>,
+    hands: Semaphore,
     clock: Arc<dyn Clock>,
+    dice: Arc<dyn Dice>,
     settings: Settings,
     tls: Mutex<(Instant, Arc<ClientConfig>)>,
     at: SocketAddr,
@@ -143,11 +166,13 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Hub {
     /// Takes boxes in. Has to be called inside the runtime.
-    pub fn start(listener: TcpListener, mut settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<Hub>> {
+    pub fn start(listener: TcpListener, mut settings: Settings, around: Around) -> Result<Arc<Hub>> {
+        let Around { clock, dice, store } = around;
+        let (shelf, hands) = (Arc::new(Shelf::open(store)?), Semaphore::new(HANDS));
         let registry = Arc::new(Mutex::new(Registry::new(std::mem::take(&mut settings.boxes))));
         let at = listener.local_addr().map_err(|e| Fault::transient("the hub's address is not known").with_source(e))?;
         let tls = Mutex::new((Instant::now(), tls(&settings, &registry)?));
-        let hub = Arc::new(Hub { registry, clock, settings, tls, at, door: Mutex::default() });
+        let hub = Arc::new(Hub { registry, shelf, hands, clock, dice, settings, tls, at, door: Mutex::default() });
         *lock(&hub.door) = Some(tokio::spawn(accept(hub.clone(), listener)));
         Ok(hub)
     }
@@ -164,6 +189,12 @@ impl Hub {
     pub fn enrol(&self, boxes: Vec<Enrolled>) {
         let cut = self.registry().configure(boxes);
         cut.iter().for_each(|l| l.cut.notify_one());
+        self.news();
+    }
+
+    /// Each box that is there is looked at: it may be handed another document now.
+    fn news(&self) {
+        self.registry().lines().iter().for_each(|l| l.news.notify_one());
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry<Line>> {
@@ -176,6 +207,51 @@ impl Hub {
 
     pub fn view(&self, serial: &str) -> Option<View> {
         self.registry().view(serial)
+    }
+
+    /// The documents that lie here, and which boxes each is for.
+    pub fn documents(&self) -> Vec<(Head, Vec<View>)> {
+        let mut of: Vec<(Head, Vec<View>)> = self.shelf.all().into_iter().map(|h| (h, Vec::new())).collect();
+        for v in self.boxes() {
+            let meant = self.meant_for(&v);
+            if let Some((_, views)) = of.iter_mut().find(|(h, _)| Some(&h.whom) == meant.as_ref().map(|m| &m.whom)) {
+                views.push(v);
+            }
+        }
+        of
+    }
+
+    /// The document that a box is handed.
+    pub fn meant_for(&self, v: &View) -> Option<Head> {
+        self.shelf.meant_for(&v.enrolled.serial, &v.enrolled.group)
+    }
+
+    /// Blocks. From now on the boxes that it is for are handed this document.
+    pub fn put_document(&self, whom: Whom, content: Vec<u8>, by: SmolStr) -> Result<Head> {
+        let is_known = match &whom {
+            Whom::Box(serial) => self.view(serial).is_some(),
+            Whom::Group(name) => name == DEFAULT || self.boxes().iter().any(|v| v.enrolled.group == *name),
+        };
+        if !is_known {
+            return Err(Fault::not_found(format!("there is no {whom} here (hub.box)")));
+        }
+        let head = self.shelf.put(whom, content, self.clock.now(), by)?;
+        self.news();
+        Ok(head)
+    }
+
+    /// Blocks. What boxes have of it stays with them.
+    pub fn remove_document(&self, whom: &Whom) -> Result<()> {
+        if !self.shelf.remove(whom)? {
+            return Err(Fault::not_found(format!("no document lies here for {whom}")));
+        }
+        self.news();
+        Ok(())
+    }
+
+    /// Blocks.
+    pub fn document(&self, whom: &Whom) -> Result<Handout> {
+        self.shelf.content(whom)
     }
 
     /// How far a box is that bootstraps, by its own word.
@@ -330,8 +406,8 @@ async fn meet(hub: Arc<Hub>, tcp: TcpStream, from: SocketAddr, place: (OwnedSema
         Err(why) => return tracing::warn!(%from, why, "a box that called is not taken in"),
     };
     drop((turn, place));
-    let line = Line { to: to.clone(), places: Arc::new(Semaphore::new(PLACES)), cut: Arc::default() };
-    let cut = line.cut.clone();
+    let line = Line { to: to.clone(), places: Arc::new(Semaphore::new(PLACES)), cut: Arc::default(), news: Arc::default() };
+    let (cut, news) = (line.cut.clone(), line.news.clone());
     let arrived = hub.registry().arrived(&serial, pin, (from, hub.clock.now()), said, line);
     let Some((generation, before)) = arrived else {
         return tracing::warn!(serial = %serial, %from, "a box that called is not taken in: it is not enrolled so any more");
@@ -341,18 +417,9 @@ async fn meet(hub: Arc<Hub>, tcp: TcpStream, from: SocketAddr, place: (OwnedSema
     if let Some(l) = before {
         l.cut.notify_one();
     }
-    let looks = async {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            match ask(&serial, to.clone()).await {
-                Ok(said) => hub.registry().heard(&serial, hub.clock.now(), Some(said)),
-                Err(why) => hub.registry().silent(&serial, why),
-            }
-        }
-    };
     let why = tokio::select! {
         r = connection => r.err().map_or_else(|| "it hung up".to_owned(), |e| e.to_string()),
-        () = looks => String::new(),
+        () = talk::talk(&hub, &serial, &to, &news) => String::new(),
         () = cut.notified() => "another connection took its place, or it is not enrolled so any more".to_owned(),
     };
     hub.registry().left(&serial, generation);
@@ -409,41 +476,4 @@ async fn shake(hub: &Arc<Hub>, tcp: TcpStream) -> Result<Met, String> {
 /// In TLS 1.3 the hub is done before the box has looked at its certificate: a refusal is the end of the connection.
 fn doubts(serial: &str, why: &dyn std::fmt::Display) -> String {
     format!("box '{serial}' does not speak on: {why}; it may not believe the hub's certificate")
-}
-
-/// What is kept of a box, and shown to people: nothing that is long, or moves a terminal's cursor.
-fn is_health(status: &str, version: &str) -> bool {
-    ["OK", "DEGRADED"].contains(&status) && version.len() <= 64 && !version.chars().any(char::is_control)
-}
-
-/// What a box says of itself.
-async fn ask(serial: &str, mut to: Sender) -> Result<Said, String> {
-    #[derive(Deserialize)]
-    struct Health {
-        version: SmolStr,
-        status: SmolStr,
-    }
-    let at = uri(serial, PathAndQuery::from_static("/bothy/v1/health")).map_err(|f| f.detail())?;
-    let inner = Empty::new().map_err(|never| match never {}).boxed_unsync();
-    let mut request = Request::new(Sent { inner, moved: Moved::now() });
-    *request.uri_mut() = at;
-    let asked = async {
-        let response = to.send_request(request).await.map_err(|e| format!("box '{serial}' does not answer: {e}"))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MOST_HEALTH).collect().await.map_err(|e| format!("its answer broke off: {e}"))?;
-        Ok::<_, String>((status, body.to_bytes()))
-    };
-    let (status, body) = timeout(HANDSHAKE, asked).await.unwrap_or_else(|_| Err(format!("box '{serial}' does not say how it is")))?;
-    let why = match status {
-        StatusCode::OK => match serde_json::from_slice::<Health>(&body) {
-            Ok(h) if is_health(&h.status, &h.version) => {
-                return Ok(Said { version: Some(h.version), health: Some(h.status), why: None });
-            }
-            Ok(_) | Err(_) => "its health cannot be read".into(),
-        },
-        StatusCode::UNAUTHORIZED => stranger(serial),
-        StatusCode::NOT_FOUND => "it does not serve 'admin' to this hub".into(),
-        status => format!("asked for its health it answered {status}"),
-    };
-    Ok(Said { why: Some(why), ..Said::default() })
 }

@@ -11,7 +11,11 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use data_encoding::HEXUPPER;
 use smol_str::SmolStr;
 
-use crate::{access::certificate::Certificate, model::time::Stamp, ztp::report::Report};
+use crate::{
+    access::certificate::Certificate,
+    model::{desired::Stage, time::Stamp},
+    ztp::report::Report,
+};
 
 /// A box as an operator told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,26 @@ pub struct Enrolled {
     pub fingerprint: Option<[u8; 32]>,
     /// The project of the hub whose callers reach it, by name or id; empty: the default one.
     pub project: SmolStr,
+    /// The group whose documents it is handed.
+    pub group: SmolStr,
+}
+
+/// The document of desired state that counts on a box, by its own word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    pub version: u64,
+    /// SHA-256 of it in its signature.
+    pub digest: Option<[u8; 32]>,
+    /// `None`: in a word that is not known here.
+    pub stage: Option<Stage>,
+}
+
+/// How the last try to hand a box a document ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handed {
+    pub digest: [u8; 32],
+    pub at: Stamp,
+    pub failed: Option<String>,
 }
 
 /// What a box has last said of itself.
@@ -29,6 +53,8 @@ pub struct Said {
     pub version: Option<SmolStr>,
     /// `OK` or `DEGRADED`.
     pub health: Option<SmolStr>,
+    /// `None`: no document counts there.
+    pub applied: Option<Applied>,
     /// Why there is neither.
     pub why: Option<String>,
 }
@@ -40,6 +66,9 @@ pub struct View {
     pub connected: Option<(Stamp, SocketAddr)>,
     pub last: Option<Stamp>,
     pub said: Said,
+    /// When it last said how it is.
+    pub reported: Option<Stamp>,
+    pub handed: Option<Handed>,
     /// The last that it told of its bootstrapping.
     pub progress: Option<(Stamp, Report)>,
 }
@@ -67,6 +96,8 @@ struct Known<L> {
     there: Option<There<L>>,
     last: Option<Stamp>,
     said: Said,
+    reported: Option<Stamp>,
+    handed: Option<Handed>,
     progress: Option<(Stamp, Report)>,
 }
 
@@ -93,6 +124,8 @@ impl<L: Clone> Registry<L> {
                 there: None,
                 last: None,
                 said: Said::default(),
+                reported: None,
+                handed: None,
                 progress: None,
             });
             // Who comes with another certificate than before has to show it.
@@ -139,7 +172,7 @@ impl<L: Clone> Registry<L> {
         }
         self.generation += 1;
         let before = k.there.replace(There { generation: self.generation, since: at, from, line });
-        (k.last, k.said) = (Some(at), said);
+        (k.last, k.reported, k.said) = (Some(at), said.version.is_some().then_some(at), said);
         Some((self.generation, before.map(|t| t.line)))
     }
 
@@ -154,8 +187,17 @@ impl<L: Clone> Registry<L> {
         if let Some(k) = self.boxes.get_mut(serial) {
             k.last = k.last.max(Some(at));
             if let Some(said) = said {
+                if said.version.is_some() {
+                    k.reported = Some(at);
+                }
                 k.said = said;
             }
+        }
+    }
+
+    pub fn handed(&mut self, serial: &str, handed: Handed) {
+        if let Some(k) = self.boxes.get_mut(serial) {
+            k.handed = Some(handed);
         }
     }
 
@@ -174,6 +216,10 @@ impl<L: Clone> Registry<L> {
 
     pub fn line(&self, serial: &str) -> Option<L> {
         self.boxes.get(serial)?.there.as_ref().map(|t| t.line.clone())
+    }
+
+    pub fn lines(&self) -> Vec<L> {
+        self.boxes.values().filter_map(|k| k.there.as_ref()).map(|t| t.line.clone()).collect()
     }
 
     pub fn view(&self, serial: &str) -> Option<View> {
@@ -197,6 +243,8 @@ impl<L> Known<L> {
             connected: self.there.as_ref().map(|t| (t.since, t.from)),
             last: self.last,
             said: self.said.clone(),
+            reported: self.reported,
+            handed: self.handed.clone(),
             progress: self.progress.clone(),
         }
     }
@@ -208,7 +256,7 @@ mod tests {
     use crate::ztp::report::Progress;
 
     fn enrolled(serial: &str, pin: Option<u8>) -> Enrolled {
-        Enrolled { serial: serial.into(), fingerprint: pin.map(|p| [p; 32]), project: SmolStr::default() }
+        Enrolled { serial: serial.into(), fingerprint: pin.map(|p| [p; 32]), project: SmolStr::default(), group: "default".into() }
     }
     fn from() -> SocketAddr {
         SocketAddr::from(([192, 0, 2, 1], 4000))

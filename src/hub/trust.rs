@@ -117,8 +117,13 @@ mod tests {
         let (ours, theirs) = (maker("ours"), maker("theirs"));
         let pinned = device(&theirs, "whatever");
         let all = vec![
-            Enrolled { serial: "A".into(), fingerprint: Some(Certificate::read(&pinned).fingerprint), project: "".into() },
-            Enrolled { serial: "B".into(), fingerprint: None, project: "".into() },
+            Enrolled {
+                serial: "A".into(),
+                fingerprint: Some(Certificate::read(&pinned).fingerprint),
+                project: "".into(),
+                group: "".into(),
+            },
+            Enrolled { serial: "B".into(), fingerprint: None, project: "".into(), group: "".into() },
         ];
         let registry = Registry::<()>::new(all);
         let mut vouchers = RootCertStore::empty();

@@ -21,6 +21,47 @@ pub struct DesiredRecord {
     /// An account, or the URL it was fetched from.
     pub from: SmolStr,
     pub made: Vec<Made>,
+    /// SHA-256 of the document in its signature, as it came; `None`: an older release took it in.
+    pub message: Option<[u8; 32]>,
+    /// What was made of the host.
+    pub host: Option<HostMade>,
+}
+
+/// What documents have made of the host's set-up, written down before it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostMade {
+    /// The configuration's set-up was applied before, and comes back when this one goes.
+    pub told: bool,
+    /// SHA-256 of the kernel arguments that were put on trial last.
+    pub tried: Option<[u8; 32]>,
+    /// The box was restarted for them.
+    pub restarted: bool,
+}
+
+/// How far a box is with the document that counts there, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing is done now.
+    Held,
+    Failed,
+    Applying,
+    InPlace,
+}
+
+impl Stage {
+    const ALL: [Stage; 4] = [Stage::Held, Stage::Failed, Stage::Applying, Stage::InPlace];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Stage::Held => "HELD",
+            Stage::Failed => "FAILED",
+            Stage::Applying => "APPLYING",
+            Stage::InPlace => "IN_PLACE",
+        }
+    }
+    pub fn of(word: &str) -> Option<Stage> {
+        Stage::ALL.into_iter().find(|s| s.word() == word)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,6 +69,7 @@ pub enum ItemKind {
     Package,
     Nsd,
     Service,
+    Host,
 }
 
 impl ItemKind {
@@ -36,6 +78,7 @@ impl ItemKind {
             ItemKind::Package => "PACKAGE",
             ItemKind::Nsd => "NSD",
             ItemKind::Service => "SERVICE",
+            ItemKind::Host => "HOST",
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod epa;
 pub mod error;
 pub mod event;
 pub mod grant;
+pub mod handout;
 pub mod health;
 pub mod host;
 pub mod hostnet;

@@ -17,6 +17,7 @@ use crate::{
         error::{Fault, Result},
         time::{Clock, Dice},
     },
+    store::Store,
 };
 
 /// The centres that a configuration has the box call.
@@ -36,12 +37,13 @@ fn enrolled(config: &Config) -> Vec<hub::registry::Enrolled> {
         serial: b.serial.clone(),
         fingerprint: b.fingerprint,
         project: b.project.clone(),
+        group: b.group.clone(),
     };
     config.hub.boxes.iter().map(one).collect()
 }
 
 /// Takes boxes in, where this is a centre.
-pub async fn hub(config: &Config, live: &LiveConfig, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Hub>>> {
+pub async fn hub(config: &Config, live: &LiveConfig, store: Store, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Hub>>> {
     let Some(at) = config.hub.listen else { return Ok(None) };
     let h = &config.hub;
     let (certificate, key) = if h.certificate.as_str().is_empty() { config.tls_paths() } else { (h.certificate.clone(), h.key.clone()) };
@@ -49,7 +51,7 @@ pub async fn hub(config: &Config, live: &LiveConfig, clock: &Arc<dyn Clock>) -> 
         .await
         .map_err(|e| Fault::transient(format!("the hub cannot listen on {at}: {e}; see hub.listen")).with_source(e))?;
     let settings = hub::Settings { certificate, key, ca: h.ca.clone(), boxes: enrolled(config) };
-    let hub = Hub::start(listener, settings, clock.clone())?;
+    let hub = Hub::start(listener, settings, hub::Around { clock: clock.clone(), dice: Arc::new(OsDice), store })?;
     tracing::info!(address = %at, boxes = h.boxes.len(), "boxes may call home");
     let known = hub.clone();
     live.on_change(move |c| known.enrol(enrolled(c)));

@@ -224,7 +224,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     live.on_change(move |c| changed.set_settings(access_settings(c)));
     let (watcher, granted, indicators) = (core.clone(), core.vnfm().clone(), core.indicators.clone());
     let call_home = Arc::new(centres(config, core.nfvo.vnfm().clock()));
-    let hub = hub(config, &live, core.nfvo.vnfm().clock()).await?;
+    let hub = hub(config, &live, core.vnfm().store().clone(), core.nfvo.vnfm().clock()).await?;
     let bootstrap = match &hub {
         Some(h) => bootstrap(config, h.clone()).await?,
         None => None,
@@ -240,7 +240,8 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         reset::files(&config.data_dir),
         Box::new(move || told.notify_one()),
     ));
-    let keeper = Arc::new(Keeper::new(core.nfvo.clone(), place.identity.join("idevid.pem"), desired::Settings::default()));
+    let keeper =
+        Arc::new(Keeper::new(core.nfvo.clone(), core.host.clone(), place.identity.join("idevid.pem"), desired::Settings::default()));
     let wanted = keeper.state().clone();
     // The simulated box has no kernel to be shut.
     let door = (!config.sim.enabled).then(|| Arc::new(Door::new(Arc::new(Filter), openings(config))));

@@ -4,7 +4,10 @@
 
 use std::{
     fs,
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -34,6 +37,7 @@ use crate::{
         url,
     },
     nfvo::Nfvo,
+    vim::setup,
     ztp::{
         artefact,
         port::{Cms as _, Der, SignedBy},
@@ -62,16 +66,18 @@ struct Around {
     fetches: Mutex<JoinSet<()>>,
     /// The configuration is another one.
     changed: Notify,
+    /// The box was told to restart.
+    leaves: AtomicBool,
 }
 
 struct Shared(Arc<Around>);
 
 impl Keeper {
     /// Has to be called inside the runtime.
-    pub fn new(nfvo: Arc<Nfvo>, idevid: Utf8PathBuf, settings: Settings) -> Keeper {
-        let (services, fetches, changed) = (OnceLock::new(), Mutex::default(), Notify::new());
-        let around = Arc::new(Around { services, idevid, runtime: Handle::current(), fetches, changed });
-        let state = DesiredState::new(nfvo, Box::new(Shared(around.clone())), convert::desired::ask, settings);
+    pub fn new(nfvo: Arc<Nfvo>, host: Arc<setup::Keeper>, idevid: Utf8PathBuf, settings: Settings) -> Keeper {
+        let (services, fetches, changed, leaves) = (OnceLock::new(), Mutex::default(), Notify::new(), AtomicBool::new(false));
+        let around = Arc::new(Around { services, idevid, runtime: Handle::current(), fetches, changed, leaves });
+        let state = DesiredState::new(nfvo, host, Box::new(Shared(around.clone())), convert::desired::ask, settings);
         Keeper { state, around, pull: Mutex::default() }
     }
 
@@ -116,7 +122,8 @@ impl Outside for Shared {
         if s.config.now().desired.ca.as_str().is_empty() {
             return Some("nobody is named whom it has to be signed by (desired.ca)".to_owned());
         }
-        let down = s.nfvo.vnfm().draining().map(|_| "the host goes down".to_owned());
+        let leaves = self.0.leaves.load(Ordering::Relaxed).then(|| "the box restarts".to_owned());
+        let down = leaves.or_else(|| s.nfvo.vnfm().draining().map(|_| "the host goes down".to_owned()));
         down.or_else(|| s.update.closed())
     }
 
@@ -164,6 +171,12 @@ impl Outside for Shared {
             let _ = tokio::task::spawn_blocking(move || done.ended(how)).await;
         };
         all.spawn_on(fetch, &self.0.runtime);
+    }
+
+    fn restart(&self) -> Result<()> {
+        self.0.services()?.update.restart_box()?;
+        self.0.leaves.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     fn tell(&self, act: Act) {

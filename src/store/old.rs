@@ -6,6 +6,7 @@
 mod alarms;
 mod aspects;
 mod chains;
+mod desired;
 mod drains;
 mod groups;
 mod indicators;
@@ -24,6 +25,7 @@ use super::{
 };
 use crate::model::{
     chain::Chain,
+    desired::DesiredRecord,
     error::Result,
     ns::NsInstance,
     package::{NsDescriptor, PnfDescriptor, VnfPackage},
@@ -95,6 +97,9 @@ pub fn remake(version: u8, body: &[u8]) -> Result<Remake> {
     from::<packages::Remake, _>(Table::Remake, 1, version, body, 2)
 }
 
+pub fn desired(version: u8, body: &[u8]) -> Result<DesiredRecord> {
+    from::<desired::DesiredRecord, _>(Table::DesiredState, 1, version, body, 2)
+}
 pub fn subscription(version: u8, body: &[u8]) -> Result<Subscription> {
     match version {
         1 => decode_body::<alarms::Subscription<alarms::Filter>>(Table::Subscription, version, body).map(Subscription::from),

@@ -71,7 +71,8 @@ impl Table {
             | Table::NfvoMade
             | Table::CapacityThreshold
             | Table::ForeignVnfm
-            | Table::DesiredState => Part::Configuration,
+            | Table::DesiredState
+            | Table::Handout => Part::Configuration,
             Table::Audit => Part::Trail,
         }
     }

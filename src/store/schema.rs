@@ -22,6 +22,7 @@ use crate::model::{
     error::Result,
     event::Event,
     grant::{GivenGrant, Wanting},
+    handout::Handout,
     hostnet::HostNetRecord,
     id::{AlarmId, NfpId, NsId, NsdInfoId, OpId, PnfdInfoId, ProjectId, SegmentId, SnapshotId, VnfId, VnfPkgId},
     indicator::VnfIndicators,
@@ -94,7 +95,8 @@ records! {
     Facts, Observed, 1, (), |_r| ();
     HostRecord, Host, 1, (), |_r| ();
     HostNetRecord, HostNet, 1, (), |_r| ();
-    DesiredRecord, DesiredState, 1, (), |_r| ();
+    DesiredRecord, DesiredState, 2 <- old::desired, (), |_r| ();
+    Handout, Handout, 1, (u8, SmolStr), |r| r.whom.key();
     Event, Outbox, 1, u64, |r| r.sequence;
     EventCount, Meta, 1, &'static str, |_r| EventCount::KEY;
     Subscription, Subscription, 3 <- old::subscription, Uuid, |r| r.id;

@@ -112,11 +112,13 @@ pub enum Table {
     OpParts,
     /// Which central NFVOs made which subscriptions, PM jobs and thresholds.
     NfvoMade,
+    /// Signed documents that a hub hands out to boxes.
+    Handout,
 }
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 53] = [
+    pub const ALL: [Table; 54] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -170,6 +172,7 @@ impl Table {
         Table::DesiredState,
         Table::OpParts,
         Table::NfvoMade,
+        Table::Handout,
     ];
 
     /// The byte that leads each key of this table on disk. 0x00 and 0xF0..=0xFF belong to the store itself.
@@ -228,6 +231,7 @@ impl Table {
             Table::DesiredState => 0x1e,
             Table::OpParts => 0x60,
             Table::NfvoMade => 0x61,
+            Table::Handout => 0x1f,
         }
     }
 
@@ -287,6 +291,7 @@ impl Table {
             Table::DesiredState => "desired state",
             Table::OpParts => "parts of an operation",
             Table::NfvoMade => "made by an NFVO",
+            Table::Handout => "handout",
         }
     }
 
@@ -358,6 +363,7 @@ mod tests {
             (0x1e, "desired state"),
             (0x60, "parts of an operation"),
             (0x61, "made by an NFVO"),
+            (0x1f, "handout"),
         ];
         assert_eq!(given, fixed);
         for t in Table::ALL {

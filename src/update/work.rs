@@ -162,6 +162,18 @@ impl Updater {
         }
     }
 
+    /// The box goes down and starts again, for something else than an update. Comes back before it does.
+    pub fn restart_box(&self) -> Result<()> {
+        if let Some(why) = self.closed() {
+            return Err(Fault::conflict(why));
+        }
+        let busy = self.house.in_flight()?;
+        if !busy.is_empty() {
+            return Err(Fault::conflict("the box restarts when no operation is under way").with_reasons(busy));
+        }
+        self.slots.restart()
+    }
+
     /// This boot tries a slot, and has not kept it yet: what Bothy would do by itself is left.
     pub fn is_on_trial(&self) -> bool {
         self.update().is_some_and(|u| matches!(u.state, UpdateState::OnTrial { .. } | UpdateState::Committing))

@@ -27,23 +27,23 @@ const DESIRED: &str = "/bothy/v1/desired";
 const NSD: &str = "b0714110-0000-4000-8000-000000000001";
 
 /// An owner with a CA, and somebody who signs for him.
-struct Owner {
+pub struct Owner {
     dir: TempDir,
     ca: Ca,
 }
 
 impl Owner {
-    fn new() -> Owner {
+    pub fn new() -> Owner {
         let (dir, ca) = (tempfile::tempdir().expect("dir"), Ca::new("owner"));
         fs::write(dir.path().join("ca.pem"), ca.pem()).expect("written");
         Owner { dir, ca }
     }
-    fn anchor(&self) -> String {
+    pub fn anchor(&self) -> String {
         self.dir.path().join("ca.pem").display().to_string()
     }
 
     /// As the README says.
-    fn sign(&self, document: &Value, form: &str) -> Vec<u8> {
+    pub fn sign(&self, document: &Value, form: &str) -> Vec<u8> {
         let (certificate, key) = self.ca.sign_pem("fleet", 7);
         signed(self.dir.path(), (&certificate, &key), document, form)
     }
@@ -228,6 +228,26 @@ async fn what_nobody_signed_for_this_box_is_refused_and_changes_nothing() {
     let r = push(&rig, &owner.sign(&of(6, json!({})), "DER")).await;
     assert_eq!((r.status, r.problem().contains("desired.ca")), (409, true), "{}", r.body);
     assert!(now(&rig).await["held"].to_string().contains("desired.ca"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_is_set_up_as_signed_and_whoever_asks_how_the_box_is_hears_which_document_counts() {
+    let owner = Owner::new();
+    let rig = box_of(&owner).await;
+    assert!(rig.get("/bothy/v1/health").await.json()["desired"].is_null());
+    let signed =
+        owner.sign(&json!({"bothy-desired": 1, "version": 7, "host": {"hugepages": [{"node": 0, "size": "2 MiB", "pages": 64}]}}), "DER");
+    let r = push(&rig, &signed).await;
+    assert_eq!(r.status, 202, "{}", r.body);
+    let v = until(&rig, "set up", |v| all(v, "IN_PLACE")).await;
+    assert_eq!(v["items"], json!([{"kind": "HOST", "name": "host", "state": "IN_PLACE"}]));
+    let plan = rig.get("/bothy/v1/host/plan").await.json();
+    assert_eq!((&plan["items"], &plan["blocked"]), (&json!([]), &json!([])), "{plan:#}");
+    let trail = rig.get("/bothy/v1/audit").await.body;
+    assert!(trail.contains("\"desired\"") && trail.contains("/bothy/v1/host/apply"), "{trail}");
+    let health = rig.get("/bothy/v1/health").await.json();
+    described_as("/bothy/v1/health", &health);
+    assert_eq!(health["desired"], json!({"version": 7, "digest": sha256(&signed), "phase": "IN_PLACE"}));
 }
 
 /// By the daemon itself: the command line, a kill in between, and the document still counts.

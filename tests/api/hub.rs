@@ -19,33 +19,33 @@ use crate::{
 };
 
 /// A daemon in a folder of its own, on the simulated box.
-struct Site {
+pub struct Site {
     dir: tempfile::TempDir,
-    port: u16,
+    pub port: u16,
 }
 
 impl Site {
-    fn new() -> Site {
+    pub fn new() -> Site {
         Site { dir: tempfile::tempdir().expect("dir"), port: free_port() }
     }
-    fn at(&self) -> &Path {
+    pub fn at(&self) -> &Path {
         self.dir.path()
     }
-    fn file(&self, name: &str) -> String {
+    pub fn file(&self, name: &str) -> String {
         self.at().join(name).display().to_string()
     }
-    fn configure(&self, points: &str, more: &str) {
+    pub fn configure(&self, points: &str, more: &str) {
         let (at, port) = (self.at().display(), self.port);
         let text = format!(
             "data_dir = \"{at}/data\"\nrun_dir = \"{at}/run\"\n[[listen]]\naddress = \"127.0.0.1:{port}\"\nreference_points = [{points}]\n[sim]\nenabled = true\n[limits]\npage = 1\n{more}"
         );
         fs::write(self.at().join("bothy.toml"), text).expect("config");
     }
-    fn fingerprint(&self) -> String {
+    pub fn fingerprint(&self) -> String {
         cli(self.at(), &["tls", "show"])["fingerprint"].as_str().expect("fingerprint").to_owned()
     }
     /// What `bothy ARGS` shows, once it is so.
-    fn until(&self, args: &[&str], done: impl Fn(&Value) -> bool) -> Value {
+    pub fn until(&self, args: &[&str], done: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
             let v = cli(self.at(), args);
@@ -62,23 +62,23 @@ impl Site {
 }
 
 /// A client of the hub.
-struct Driver {
-    port: u16,
-    token: String,
+pub struct Driver {
+    pub port: u16,
+    pub token: String,
 }
 
 impl Driver {
-    fn of(hub: &Site, account: &str) -> Driver {
+    pub fn of(hub: &Site, account: &str) -> Driver {
         let made = cli(hub.at(), &["token", "create", "--account", account, "--label", "t"]);
         Driver { port: hub.port, token: made["token"].as_str().expect("token").to_owned() }
     }
     /// A path, or a whole link: only at this hub.
-    fn ask(&self, method: &str, at: &str, body: &str) -> Reply {
+    pub fn ask(&self, method: &str, at: &str, body: &str) -> Reply {
         let path = at.strip_prefix(&format!("https://localhost:{}", self.port)).unwrap_or(at);
         assert!(path.starts_with('/'), "{at} leads elsewhere");
         https(self.port, &self.token, &format!("{method} {path}"), body)
     }
-    fn show(&self, at: &str) -> Value {
+    pub fn show(&self, at: &str) -> Value {
         let r = self.ask("GET", at, "");
         assert_eq!(r.status, 200, "{at}: {}", r.body);
         r.json()

@@ -28,6 +28,7 @@ mod first_major;
 mod flavour;
 mod foreign;
 mod grants;
+mod handout;
 mod held;
 mod hostnet;
 mod hub;

@@ -153,7 +153,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         busy: Duration::from_millis(5),
         look: Duration::from_millis(100),
     };
-    let keeper = Keeper::new(core.nfvo.clone(), root.join("idevid.pem"), quick);
+    let keeper = Keeper::new(core.nfvo.clone(), core.host.clone(), root.join("idevid.pem"), quick);
     let services = Arc::new(Services {
         notify,
         desired: keeper.state().clone(),

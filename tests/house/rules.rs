@@ -17,7 +17,8 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("vnfm", &["model", "descriptor", "store", "lcm", "vim", "sdn"]),
     ("nfvo", &["model", "descriptor", "store", "lcm", "vim", "sdn", "vnfm"]),
     // It makes services by the calls that the API makes, and remembers which are its own.
-    ("desired", &["model", "store", "lcm::timeline", "nfvo", "vnfm"]),
+    // The host is set up by its owner.
+    ("desired", &["model", "store", "lcm::timeline", "nfvo", "vnfm", "vim::setup"]),
     // Of the host's set-up the boot loader's block: arguments and slots are tried by one and the same trial.
     ("update", &["model", "vim::setup"]),
     ("hostnet", &["model", "store"]),
@@ -49,8 +50,9 @@ pub const MAY_NAME: &[(&str, &[&str])] = &[
     ("ztp", &["model"]),
     // The box's side of call-home: how its centres stand. Sockets are in `api`.
     ("call_home", &["model"]),
-    // The centre's side. Of a certificate it wants the names; who may drive which box is asked in `api`.
-    ("hub", &["model", "access::certificate", "tls", "ztp::rpc", "ztp::report"]),
+    // The centre's side. Of a certificate it wants the names; who may drive which box is asked in `api`. What it keeps are the
+    // documents that it hands out.
+    ("hub", &["model", "store", "access::certificate", "tls", "ztp::rpc", "ztp::report"]),
     (
         "api",
         &[

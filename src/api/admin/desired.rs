@@ -48,6 +48,9 @@ struct Document {
     #[serde(skip_serializing_if = "Option::is_none")]
     not_after: Option<String>,
     prune: bool,
+    /// SHA-256 of it in its signature; absent where an older release took it in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -96,6 +99,7 @@ impl Shown {
             from: k.from.into(),
             not_after: k.not_after.map(|t| time(t).to_string()),
             prune: k.prune,
+            digest: k.message.map(|d| HEXLOWER.encode(&d)),
         });
         let pull = (!url.is_empty()).then(|| Pull { url: url::shown(url), failed: s.pull_failed });
         Shown { document, held: s.held, pull, items: s.items.into_iter().map(Shape::from).collect() }
@@ -111,7 +115,7 @@ pub async fn show(State(s): Ctx, _: NoQuery) -> Answer<Json<Shown>> {
     shown(&s).await
 }
 
-fn is_signed(media_type: &str) -> bool {
+pub fn is_signed(media_type: &str) -> bool {
     matches!(media_type, "application/cms" | "application/pkcs7-mime" | "application/octet-stream")
 }
 

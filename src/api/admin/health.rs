@@ -1,11 +1,13 @@
 //! What works, and which Bothy this is.
 
 use axum::extract::State;
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use crate::{
     api::{Ctx, problem::Answer, respond::Json, version},
-    model::health::{Condition, ConditionState},
+    desired::Summary,
+    model::health::ConditionState,
 };
 
 #[derive(Serialize)]
@@ -15,6 +17,24 @@ pub struct Health {
     #[serde(rename = "uptimeSeconds")]
     uptime_seconds: u64,
     conditions: Vec<WireCondition>,
+    /// Absent where no document counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    desired: Option<Desired>,
+}
+
+#[derive(Serialize)]
+pub struct Desired {
+    version: u64,
+    /// SHA-256 of the document in its signature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    phase: &'static str,
+}
+
+impl From<Summary> for Desired {
+    fn from(s: Summary) -> Self {
+        Desired { version: s.version, digest: s.message.map(|d| HEXLOWER.encode(&d)), phase: s.stage.word() }
+    }
 }
 
 #[derive(Serialize)]
@@ -35,13 +55,21 @@ fn state(s: ConditionState) -> &'static str {
 /// Answers 200 whenever it can answer: a box with a dead libvirt must be able to say so.
 pub async fn health(State(s): Ctx) -> Answer<Json<Health>> {
     let services = s.clone();
-    let conditions: Vec<Condition> = s.pool.run(move || Ok((services.health)())).await?;
+    let (conditions, desired) = s
+        .pool
+        .run(move || {
+            // What is wrong with it is told by its condition.
+            let desired = services.desired.summary().unwrap_or_default();
+            Ok(((services.health)(), desired))
+        })
+        .await?;
     let all_well = conditions.iter().all(|c| c.state == ConditionState::Ok);
     Ok(Json(Health {
         status: if all_well { "OK" } else { "DEGRADED" },
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: s.started.elapsed().as_secs(),
         conditions: conditions.into_iter().map(|c| WireCondition { name: c.name.into(), state: state(c.state), text: c.text }).collect(),
+        desired: desired.map(Desired::from),
     }))
 }
 

@@ -14,6 +14,7 @@ mod endpoints;
 mod explain;
 pub(crate) mod facts;
 mod guest;
+mod handouts;
 mod health;
 mod host;
 mod hostnet;
@@ -182,5 +183,9 @@ pub fn routes() -> Routes {
         .post("/bothy/v1/tls/reload", tls::reload)
         .get("/bothy/v1/call_home", boxes::centres)
         .get("/bothy/v1/boxes", boxes::all)
+        .get("/bothy/v1/hub/desired", handouts::all)
+        .get("/bothy/v1/hub/desired/{kind}/{name}", handouts::show)
+        .put("/bothy/v1/hub/desired/{kind}/{name}", handouts::put)
+        .delete("/bothy/v1/hub/desired/{kind}/{name}", handouts::remove)
         .and(alarms::routes(Of::Host, "/bothy/v1/alarms", "/bothy/v1/alarms/{id}"))
 }

@@ -20,16 +20,20 @@ use crate::{
     model::{
         desired::{DesiredRecord, ItemKind},
         error::{Fault, Kind, Result},
+        host::{HostSetting, NodeId, PfName},
+        hw::PageSize,
         id::{NsdInfoId, VnfId, VnfPkgId},
         ns::NsInstance,
         op::Operation,
         own::{Asked, Coordinated, Ended, EndpointKind, Errand, What},
         package::{NsDescriptor, Onboarding, Operational, PackageFile, VnfPackage},
+        setup::PagePool,
         size::Bytes,
     },
     node::kit::{Shape, TestBox, ns_descriptor, nsd, package, vnfd},
     sim::faults::{Method, Rule, Then},
     store::{Durability, Store},
+    vim::{port::Hardware as _, setup},
 };
 
 /// What a test knows and changes of what is around.
@@ -43,6 +47,9 @@ struct World {
     /// How often each act is still to be cut off by a crash, by what its path ends with.
     crash: Vec<&'static str>,
     acts: Vec<Act>,
+    /// An operation is under way, or so it is said when the box shall restart.
+    busy: bool,
+    restarts: u32,
     fetched: BTreeMap<String, u32>,
 }
 
@@ -102,11 +109,18 @@ impl Outside for Around {
                 assert_eq!((of.onboarding, of.operational), onboarded);
                 tx.put(&VnfPackage { id: VnfPkgId(id), archive: file(), ..of })
             }
-            ItemKind::Nsd | ItemKind::Service => {
+            ItemKind::Nsd | ItemKind::Service | ItemKind::Host => {
                 tx.put(&NsDescriptor { id: NsdInfoId(id), archive: file(), ..ns_descriptor(nsd("ns", &[("one", "vnf", &[])])) })
             }
         });
         done.ended(put);
+    }
+    fn restart(&self) -> Result<()> {
+        if self.world().busy {
+            return Err(Fault::conflict("an operation is under way"));
+        }
+        self.world().restarts += 1;
+        Ok(())
     }
     fn tell(&self, act: Act) {
         self.world().acts.push(act.clone());
@@ -185,7 +199,7 @@ impl Case {
 fn keeper(b: &TestBox, around: &Around) -> Arc<DesiredState> {
     let around = Around { store: Some(b.store().clone()), ..around.clone() };
     let quick = Settings { pause: Duration::from_millis(1), longest: Duration::from_millis(4), ..Settings::default() };
-    DesiredState::new(b.core().nfvo.clone(), Box::new(around), ask, quick)
+    DesiredState::new(b.core().nfvo.clone(), b.core().host.clone(), Box::new(around), ask, quick)
 }
 
 fn document(version: u64) -> Value {
@@ -299,7 +313,7 @@ fn patient(c: &mut Case) {
     let around = Around { store: Some(c.b.store().clone()), ..c.around.clone() };
     let pause = Duration::from_secs(86_400);
     let settings = Settings { pause, longest: pause, ..Settings::default() };
-    c.state = DesiredState::new(c.b.core().nfvo.clone(), Box::new(around), ask, settings);
+    c.state = DesiredState::new(c.b.core().nfvo.clone(), c.b.core().host.clone(), Box::new(around), ask, settings);
 }
 
 #[test]
@@ -436,4 +450,116 @@ fn only_newer_documents_for_this_box_count_and_only_while_they_hold() {
     c.around.world().closed = None;
     c.take(&with(6, "serials", json!(["BX-2", "BX-1"]))).expect("taken");
     c.until(State::InPlace);
+}
+
+/// Node 0's pages of 2 MiB, and the VFs of ens1f0.
+fn set_up(c: &Case) -> (u64, usize) {
+    let f = c.b.sim.facts().expect("facts");
+    let pages = f.nodes[0].pages(PageSize::Huge2M).expect("offered").total;
+    let name: PfName = "ens1f0".parse().expect("a name");
+    let pf = f.pfs().find(|(d, _)| name.means(d.addr, &d.ports)).expect("a PF").1;
+    (pages, pf.vfs.len())
+}
+
+fn pool(pages: u64) -> PagePool {
+    PagePool { node: NodeId(0), size: PageSize::Huge2M, pages }
+}
+
+#[test]
+fn the_host_is_set_up_as_signed_and_goes_back_to_what_it_was_before_documents() {
+    for told in [false, true] {
+        let mut c = Case::new();
+        if told {
+            c.b.core().host.set_desired(setup::Desired { hugepages: vec![pool(4000)], ..setup::Desired::default() });
+            assert_eq!(c.b.core().host.apply().expect("applied").failed, []);
+        }
+        let was = set_up(&c);
+        let wish = json!({"hugepages": [{"node": 0, "size": "2 MiB", "pages": 64}], "pf": [{"name": "ens1f0", "vfs": 4}]});
+        c.take(&json!({"bothy-desired": 1, "version": 1, "host": wish})).expect("taken");
+        let names: Vec<_> = c.state.status().expect("a status").items.into_iter().map(|i| (i.kind, i.state)).collect();
+        assert_eq!(names, [(ItemKind::Host, State::Pending); 3], "all of it, and each thing");
+        if !told {
+            c.around.world().crash.push("/host/apply");
+        }
+        assert_eq!(c.until(State::InPlace), u32::from(!told));
+        assert_eq!((set_up(&c), c.state.status().expect("a status").items.len()), ((64, 4), 1));
+        // Somebody turns at it, and it comes back.
+        c.b.sim.set(&HostSetting::HugePages { node: NodeId(0), size: PageSize::Huge2M, pages: 128 }).expect("set");
+        c.until(State::InPlace);
+        assert_eq!(set_up(&c), (64, 4));
+
+        c.take(&json!({"bothy-desired": 1, "version": 2})).expect("taken");
+        c.until(State::Left);
+        assert_eq!(set_up(&c), (64, 4), "one that does not name it leaves it");
+        c.take(&nothing(3)).expect("taken");
+        c.until(State::InPlace);
+        assert_eq!((set_up(&c), c.state.status().expect("a status").items.len()), (was, 0), "{told}");
+        assert_eq!(c.b.store().get::<DesiredRecord>(&()).expect("read").and_then(|r| r.host), None);
+    }
+}
+
+#[test]
+fn what_cannot_be_of_a_host_is_told_and_the_rest_is_done() {
+    let c = Case::new();
+    let wish = json!({"hugepages": [{"node": 0, "size": "2 MiB", "pages": 64}], "pf": [{"name": "ens9f9", "vfs": 4}]});
+    c.take(&json!({"bothy-desired": 1, "version": 1, "host": wish})).expect("taken");
+    for _ in 0..1000 {
+        c.state.round().expect("a round");
+        std::thread::sleep(Duration::from_millis(1));
+        if set_up(&c).0 == 64 {
+            break;
+        }
+    }
+    let told: Vec<_> =
+        c.state.status().expect("a status").items.into_iter().map(|i| (i.name, i.state, i.reason.unwrap_or_default())).collect();
+    let [(whole, State::Failed, why), (pf, State::Failed, no)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((set_up(&c).0, whole.as_str(), why.as_str()), (64, "host", "1 of it cannot be"));
+    assert!(pf.contains("ens9f9") && no.contains("there is no such PF"), "{pf}: {no}");
+}
+
+#[test]
+fn the_box_restarts_for_kernel_arguments_once_and_only_where_the_document_allows_it() {
+    for comes_up in [true, false] {
+        let mut c = Case::new();
+        let wish = |reboot: &str| json!({"isolate": "4-7", "reboot": reboot});
+        let of = |c: &Case, name: &str| c.state.status().expect("a status").items.into_iter().find(|i| i.name == name).expect("named");
+        let rounds = |c: &Case, so: &dyn Fn(&Case) -> bool| {
+            for _ in 0..20_000 {
+                c.state.round().expect("a round");
+                if so(c) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            panic!("never: {:#?}", c.state.status());
+        };
+        c.take(&json!({"bothy-desired": 1, "version": 1, "host": wish("never")})).expect("taken");
+        rounds(&c, &|c| of(c, "host").reason.is_some_and(|r| r.contains("which the document does not allow")));
+        let boot = c.b.sim.boot_args().expect("asked").expect("there");
+        assert_eq!((boot.armed, c.around.world().restarts, of(&c, "host").state), (true, 0, State::Pending));
+
+        let mut all = document(2);
+        all["host"] = wish("allowed");
+        c.around.world().busy = true;
+        c.take(&all).expect("taken");
+        rounds(&c, &|c| of(c, "host").reason.is_some_and(|r| r.contains("an operation is under way")));
+        rounds(&c, &|c| of(c, "uplink").reason.as_deref() == Some("waits for the host's set-up"));
+        c.around.world().busy = false;
+        rounds(&c, &|c| c.around.world().restarts > 0);
+        assert_eq!(c.services(), [], "nothing is begun before it");
+
+        c.b.sim.boot_box(comes_up);
+        c.crash();
+        c.b.core().host.settle_boot().expect("settled");
+        rounds(&c, &|c| of(c, "uplink").state == State::InPlace);
+        let (whole, args) = (of(&c, "host"), c.b.sim.facts().expect("facts").kernel.args);
+        assert_eq!((args.has("isolcpus", "domain,4-7"), c.around.world().restarts), (comes_up, 1), "{args}");
+        match comes_up {
+            true => assert_eq!((c.until(State::InPlace), whole.state), (0, State::InPlace)),
+            false => {
+                assert!(whole.reason.is_some_and(|r| r.contains("were on trial before")) && whole.state == State::Failed);
+                assert!(!c.b.sim.boot_args().expect("asked").expect("there").armed, "not by itself");
+            }
+        }
+    }
 }

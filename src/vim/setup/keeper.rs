@@ -47,6 +47,8 @@ pub struct Keeper {
     hardware: Arc<dyn Hardware>,
     block: Arc<BootBlock>,
     desired: Mutex<Desired>,
+    /// What the box's owner has signed, in its place.
+    signed: Mutex<Option<Desired>>,
     /// One change of the host at a time.
     one: Mutex<()>,
 }
@@ -58,7 +60,7 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Keeper {
     pub fn new(store: Store, hardware: Arc<dyn Hardware>, desired: Desired) -> Self {
         let block = Arc::new(BootBlock::new(hardware.clone()));
-        Keeper { store, hardware, block, desired: Mutex::new(desired), one: Mutex::new(()) }
+        Keeper { store, hardware, block, desired: Mutex::new(desired), signed: Mutex::default(), one: Mutex::new(()) }
     }
     /// The boot loader's block, which updates of the system write too.
     pub fn block(&self) -> &Arc<BootBlock> {
@@ -68,6 +70,17 @@ impl Keeper {
     pub fn set_desired(&self, desired: Desired) {
         *lock(&self.desired) = desired;
     }
+    /// What the box's owner has signed counts in place of the configuration, but for the host's own CPUs; nothing is done about it.
+    pub fn set_signed(&self, desired: Option<Desired>) {
+        *lock(&self.signed) = desired;
+    }
+    fn desired(&self) -> Desired {
+        let told = lock(&self.desired).clone();
+        match lock(&self.signed).clone() {
+            Some(signed) => Desired { host_cpus: told.host_cpus, ..signed },
+            None => told,
+        }
+    }
     pub fn facts(&self) -> Result<HostFacts> {
         self.hardware.facts()
     }
@@ -76,7 +89,7 @@ impl Keeper {
     }
     pub fn plan(&self) -> Result<HostPlan> {
         let (facts, boot) = (self.hardware.facts()?, self.block.read()?);
-        let mut p = plan(&lock(&self.desired), &facts, boot.as_ref());
+        let mut p = plan(&self.desired(), &facts, boot.as_ref());
         p.keep_promises(&facts, &self.held()?);
         Ok(p)
     }
@@ -87,7 +100,7 @@ impl Keeper {
     /// The kernel arguments that the configuration means for such a host; none while the CPUs or pages that it names
     /// cannot be.
     pub fn wanted_args(&self, facts: &HostFacts) -> Result<KernelArgs> {
-        Ok(plan(&lock(&self.desired), facts, self.block.read()?.as_ref()).args)
+        Ok(plan(&self.desired(), facts, self.block.read()?.as_ref()).args)
     }
     /// What there is to undo.
     pub fn record(&self) -> Result<HostRecord> {

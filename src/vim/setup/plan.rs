@@ -130,6 +130,9 @@ pub fn plan(desired: &Desired, facts: &HostFacts, boot: Option<&BootArgs>) -> Ho
 fn cpus(p: &mut HostPlan, desired: &Desired, facts: &HostFacts) -> bool {
     let before = p.blocked.len();
     let all = facts.cpus();
+    if desired.profile == Profile::Realtime && desired.host_cpus.is_empty() {
+        p.block("profile realtime", "it takes CPUs from the host: reserve.cpus must say which it keeps, such as \"0-1\"");
+    }
     for (what, cpus) in [("reserve.cpus", &desired.host_cpus), ("host.isolate", &desired.isolate)] {
         let missing = cpus.minus(&all);
         if !missing.is_empty() {
