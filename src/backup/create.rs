@@ -28,14 +28,14 @@ use crate::{
         backup::{BoxFacts, Level, Manifest},
         domain::Layout,
         error::{Fault, Result},
-        id::{DiskId, VnfcId},
+        id::{DiskId, VnfId, VnfcId},
         op::{Operation, Phase},
         size::Bytes,
         time::Clock,
         vnf::{VnfInstance, Vnfc},
     },
     store::{Options, Part, Store, Table, formats},
-    vim::port::{GuestState, Hypervisor, Images, Still},
+    vim::port::{GuestState, Hypervisor, Images, Still, Stillness},
 };
 
 /// What backups are made of and restored by.
@@ -43,6 +43,8 @@ pub struct Parts {
     pub store: Store,
     pub hypervisor: Arc<dyn Hypervisor>,
     pub images: Arc<dyn Images>,
+    /// Snapshots have guests stand still, too.
+    pub still: Stillness,
     pub layout: Layout,
     pub clock: Arc<dyn Clock>,
     /// The daemon's configuration; `None`: it has no file.
@@ -114,7 +116,7 @@ impl Drop for Turn {
     }
 }
 
-/// Guests that stand still; they go on, whatever becomes of who had them stand.
+/// Guests that this backup has stand still, and nobody else; they go on, whatever becomes of who had them stand.
 struct Standing<'b> {
     of: &'b Backups,
     guests: Vec<VnfcId>,
@@ -193,7 +195,7 @@ impl Backups {
             }
         }
         if level == Level::Disks {
-            let disks: Vec<DiskId> = self.guests()?.iter().flatten().flat_map(|c| &c.disks).map(|d| d.id).collect();
+            let disks: Vec<DiskId> = self.guests()?.iter().flat_map(|(_, all)| all).flat_map(|c| &c.disks).map(|d| d.id).collect();
             let bytes = disks.iter().map(|d| takes(&p.layout.disk(*d))).sum();
             needs += bytes;
             holds.push(("disks", disks.len() as u64, bytes));
@@ -222,10 +224,7 @@ impl Backups {
         let disks = if level == Level::Disks { self.disks(&mut not_frozen)? } else { Vec::new() };
         let export = self.export(level)?;
         if level >= Level::Records {
-            let now = busy(&p.store)?;
-            if !now.is_empty() || touched() != before {
-                return Err(Fault::conflict("an operation began while the backup was made: make it again").with_reasons(now));
-            }
+            self.check_quiet(touched() != before)?;
         }
         let manifest = Manifest {
             release: env!("CARGO_PKG_VERSION").into(),
@@ -262,6 +261,14 @@ impl Backups {
         entries.extend(disks);
         info!(%level, by, entries = entries.len(), "a backup is made");
         Ok(Prepared { manifest, entries, _turn: turn })
+    }
+
+    fn check_quiet(&self, was_not: bool) -> Result<()> {
+        let now = busy(&self.p.store)?;
+        if now.is_empty() && !was_not {
+            return Ok(());
+        }
+        Err(Fault::conflict("an operation began while the backup was made: make it again").with_reasons(now))
     }
 
     /// The records of the level, as a file without a name.
@@ -310,17 +317,22 @@ impl Backups {
     }
 
     /// Guests with disks, by VNF.
-    fn guests(&self) -> Result<Vec<Vec<Vnfc>>> {
+    fn guests(&self) -> Result<Vec<(VnfId, Vec<Vnfc>)>> {
         let all = self.p.store.list::<VnfInstance>()?;
-        Ok(all.into_iter().filter(|v| v.instantiated).filter_map(|v| v.body).map(|b| b.vnfcs).collect())
+        Ok(all.into_iter().filter(|v| v.instantiated).filter_map(|v| Some((v.id, v.body?.vnfcs))).collect())
     }
 
     /// Those of one VNF are of one moment.
     fn disks(&self, not_frozen: &mut Vec<SmolStr>) -> Result<Vec<(String, Content)>> {
         let mut all = Vec::new();
-        for guests in self.guests()? {
-            let mut standing = Standing { of: self, guests: guests.iter().map(|g| g.id).collect() };
-            let copied = self.copies(&guests, not_frozen);
+        for (vnf, guests) in self.guests()? {
+            let stands = self.p.still.take(guests.iter().map(|g| g.id));
+            let _stands =
+                stands.ok_or_else(|| Fault::conflict(format!("a snapshot of VNF instance {vnf} is being taken: wait for its end")))?;
+            // Whatever has begun since the last look has its own ways with its guests.
+            self.check_quiet(false)?;
+            let mut standing = Standing { of: self, guests: Vec::new() };
+            let copied = self.copies(&guests, &mut standing, not_frozen);
             let went_on = standing.go_on();
             all.extend(copied?);
             went_on?;
@@ -328,8 +340,13 @@ impl Backups {
         Ok(all)
     }
 
-    fn copies(&self, guests: &[Vnfc], not_frozen: &mut Vec<SmolStr>) -> Result<Vec<(String, Content)>> {
+    fn copies(&self, guests: &[Vnfc], standing: &mut Standing<'_>, not_frozen: &mut Vec<SmolStr>) -> Result<Vec<(String, Content)>> {
         for g in guests {
+            if self.p.hypervisor.state(g.id)? == Some(GuestState::Paused) {
+                let why = format!("guest {} stands still, and not for this backup: have it go on, or stop it", g.hostname);
+                return Err(Fault::conflict(why));
+            }
+            standing.guests.push(g.id);
             let still = self.p.hypervisor.pause(g.id).map_err(|f| f.context(format!("guest {}", g.hostname)))?;
             match still {
                 Still::Frozen | Still::Off => {}

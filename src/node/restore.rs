@@ -256,6 +256,7 @@ pub fn parts(core: &Arc<Core>, config: Option<Utf8PathBuf>, of: &Config, fingerp
         store: core.vnfm().store().clone(),
         hypervisor: core.ports.hypervisor.clone(),
         images: core.ports.images.clone(),
+        still: core.vnfm().still().clone(),
         layout: core.vnfm().layout().clone(),
         clock: core.vnfm().clock().clone(),
         config,

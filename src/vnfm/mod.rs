@@ -99,7 +99,7 @@ use crate::{
         network::LinkRules,
         outside::Outside,
         place::facts::{HostReserve, large_pages},
-        port::{Hardware, HostCapacity, Hypervisor, Images},
+        port::{Hardware, HostCapacity, Hypervisor, Images, Stillness},
     },
 };
 
@@ -161,6 +161,7 @@ pub struct Vnfm {
     bringing: Mutex<()>,
     /// Descriptors that were read of late.
     read: Mutex<known::Read>,
+    still: Stillness,
 }
 
 /// What `Vnfm` is built from.
@@ -204,6 +205,7 @@ impl Vnfm {
             ending: Mutex::default(),
             bringing: Mutex::default(),
             read: Mutex::default(),
+            still: Stillness::default(),
         })
     }
 
@@ -244,6 +246,10 @@ impl Vnfm {
     }
     pub fn images(&self) -> &Arc<dyn Images> {
         &self.images
+    }
+    /// Guests that stand still while their disks are copied.
+    pub fn still(&self) -> &Stillness {
+        &self.still
     }
     pub fn links(&self) -> &Links {
         &self.links

@@ -419,3 +419,45 @@ fn guests_go_on_however_the_copying_of_their_disks_ends() {
     let e = Restores::new(parts(&b), house(&b)).stage(&bytes[..], P).expect_err("elsewhere");
     assert!(e.kind() == Kind::Conflict && e.text().contains("data_dir"), "{e}");
 }
+
+fn disks_of(b: &TestBox) -> Vec<crate::model::id::VnfcId> {
+    all::<VnfInstance>(b.store()).iter().flat_map(super::guests).collect()
+}
+
+#[test]
+fn a_guest_that_stands_still_for_somebody_else_is_in_no_backup_and_stays_so() {
+    let a = lived_in();
+    let guests = disks_of(&a);
+    let states = || guests.iter().map(|g| a.sim.state(*g).expect("state").expect("there")).collect::<Vec<_>>();
+    let held = guests[guests.len() - 1];
+    a.sim.put(held, GuestState::Paused).expect("paused");
+    let e = backup(&a, Level::Disks, P).expect_err("an operator has it");
+    assert!(e.kind() == Kind::Conflict && e.detail().contains("stands still"), "{e}");
+    assert_eq!(a.sim.state(held).expect("state"), Some(GuestState::Paused));
+    assert_eq!(states().iter().filter(|s| **s == GuestState::Running).count(), guests.len() - 1);
+    a.sim.put(held, GuestState::Running).expect("runs");
+    let stands = a.core().vnfm().still().take([held]).expect("nobody has it");
+    a.sim.faults().reset_counts();
+    assert_eq!(backup(&a, Level::Disks, P).expect_err("a snapshot has it").kind(), Kind::Conflict);
+    assert!(states().iter().all(|s| *s == GuestState::Running));
+    drop(stands);
+    backup(&a, Level::Disks, P).expect("made");
+}
+
+/// Accepted in the middle of a backup, which has guests stand still: each has them for himself.
+#[test]
+fn a_snapshot_beside_a_backup_is_of_one_moment_and_the_backup_is_made_again() {
+    let a = lived_in();
+    let guests = disks_of(&a);
+    a.sim.set_delay(Method::LendDisk, std::time::Duration::from_millis(100));
+    let vnf = all::<VnfInstance>(a.store()).into_iter().find(|v| v.name == "v").expect("one").id;
+    std::thread::scope(|s| {
+        let made = s.spawn(|| backup(&a, Level::Disks, P));
+        a.until("guests stand still", || guests.iter().any(|g| a.sim.state(*g).expect("state") == Some(GuestState::Paused)));
+        let snapshot = super::snapshots::empty(&a);
+        let op = a.core().vnfm().take_snapshot(vnf, snapshot, &Vec::new(), "{}").expect("accepted");
+        assert_eq!(made.join().expect("ended").expect_err("an operation began").kind(), Kind::Conflict);
+        a.assert_state(op.id, "COMPLETED");
+    });
+    assert!(guests.iter().all(|g| a.sim.state(*g).expect("state") == Some(GuestState::Running)));
+}
