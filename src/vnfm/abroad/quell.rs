@@ -8,13 +8,13 @@
 use super::{
     super::Vnfm,
     port::Occ,
-    run::{At, again, left, taken_of},
+    run::{At, again, check_goes_on, left, taken_of},
 };
 use crate::{
     lcm::port::{Outcome, StepCx},
     model::{
         abroad::{AbroadErrand, AbroadTask, ErrandState, OccAct},
-        error::{Fault, Result},
+        error::Result,
         op::VnfOpState,
     },
     store::Durability,
@@ -96,13 +96,5 @@ impl Vnfm {
         } else {
             self.note_abroad(cx, ErrandState::Undoing { occ: o.id.clone(), act }, Durability::Soon)
         }
-    }
-}
-
-/// An undoing that is being cancelled begins nothing more.
-fn check_goes_on(cx: &StepCx) -> Result<()> {
-    match cx.op.cancel {
-        None => Ok(()),
-        Some(_) => Err(Fault::conflict("its undoing was cancelled")),
     }
 }

@@ -198,7 +198,10 @@ impl Vnfm {
             }) => self.follow_occ(cx, at, task, &Followed { occ, attempt, taken: Some((act, when)) }),
             Some(AbroadErrand { state: ErrandState::Asking { before }, .. }) => match self.heard(at, id, task, &before)? {
                 Some(occ) => self.asked(cx, at, occ),
-                None => self.ask_abroad(cx, at, task, &before),
+                None => {
+                    check_goes_on(cx)?;
+                    self.ask_abroad(cx, at, task, &before)
+                }
             },
             before @ (Some(AbroadErrand {
                 state:
@@ -206,6 +209,8 @@ impl Vnfm {
                 ..
             })
             | None) => {
+                // Nothing is under way there for it: whatever else is, is not waited for.
+                check_goes_on(cx)?;
                 let occs = at.port.occs(&at.vnfm, id)?;
                 if let Some(open) = occs.iter().find(|o| !o.state.is_final()) {
                     let taken = before.as_ref().and_then(|e| taken_of(&e.state, &open.id));
@@ -394,6 +399,14 @@ impl Vnfm {
             }
         }
         Ok(false)
+    }
+}
+
+/// What is being cancelled begins nothing more there.
+pub(super) fn check_goes_on(cx: &StepCx) -> Result<()> {
+    match cx.op.cancel {
+        None => Ok(()),
+        Some(_) => Err(Fault::conflict("cancelled on request: nothing more is asked of its VNFM")),
     }
 }
 

@@ -1,14 +1,22 @@
 //! VNFMs that answer before they act, forget, or never come to an end; and what is held for their VNFs.
 
+use std::{sync::Arc, time::Duration};
+
 use uuid::Uuid;
 
 use super::*;
-use crate::model::{
-    abroad::{ErrandState, OccAct},
-    grant::{AskedIds, Decision, GivenGrant, Promised},
-    own::{CoordAsk, Coordinated, Coordination, Errand, OwnApis, Stage},
-    package::VnfPackage,
-    size::MiB,
+use crate::{
+    lcm::port::{Outcome, Runner as _, StepCx},
+    model::{
+        abroad::{ErrandState, OccAct},
+        grant::{AskedIds, Decision, GivenGrant, Promised},
+        id::VnfId,
+        op::{Operation, Target},
+        own::{CoordAsk, Coordinated, Coordination, Errand, OwnApis, Stage},
+        package::VnfPackage,
+        size::MiB,
+    },
+    nfvo::{grants::AskGrant, runner::Steps},
 };
 
 /// What is held for VNFs of its, in vCPUs.
@@ -231,8 +239,53 @@ fn what_never_ends_there_can_be_left_by_force() {
 #[test]
 fn what_others_began_there_is_not_meddled_with() {
     let c = Case::up();
-    c.fake.by_hand(VnfOpState::FailedTemp);
+    c.fake.by_hand("HEAL", VnfOpState::FailedTemp);
     let op = c.b.assert_state(c.terminate(), "FAILED_TEMP");
     assert!(op.error.expect("an error").text.contains("is FAILED_TEMP"));
+    assert_eq!(c.fake.asked(), Vec::<String>::new());
+}
+
+/// Nothing is begun for an operation that is cancelled by then.
+#[test]
+fn a_cancellation_ends_the_wait_for_what_others_do_there() {
+    for mode in [CancelMode::Graceful, CancelMode::Forceful] {
+        let c = Case::up();
+        c.fake.slow(true);
+        c.fake.by_hand("HEAL", VnfOpState::Processing);
+        let op = c.scale();
+        let waits = |o: &Operation| {
+            let lines = c.b.core().engine.timeline(o.id).expect("a timeline").1;
+            lines.iter().any(|l| l.why.as_ref().is_some_and(|w| w.contains("is at operation")))
+        };
+        c.b.until("it waits", || c.b.store().list::<Operation>().expect("read").iter().any(waits));
+        c.b.core().nfvo.cancel(op, mode).expect("cancelled");
+        c.b.assert_state(op, "FAILED_TEMP");
+        c.fake.slow(false);
+        assert_eq!(c.fake.asked(), Vec::<String>::new(), "{mode:?}");
+        c.b.core().nfvo.retry(op).expect("retried");
+        c.b.assert_state(op, "COMPLETED");
+        assert_eq!(c.fake.asked(), ["SCALE"]);
+    }
+}
+
+/// Whether it was heard is looked for; it is not asked once more.
+#[test]
+fn what_may_have_been_heard_is_not_asked_again_after_a_cancellation() {
+    let c = Case::up();
+    let op = c.scale();
+    c.b.assert_state(op, "COMPLETED");
+    let all = c.b.store().list::<Operation>().expect("read");
+    let child = all.into_iter().find(|o| o.parent == Some(op)).expect("its part");
+    let step = c.b.steps(child.id).remove(0);
+    let state = ErrandState::Asking { before: c.fake.occs() };
+    c.b.put(&AbroadErrand { op: child.id, index: step.index, attempt: child.attempt, state });
+    c.fake.asked();
+    let op = Arc::new(Operation { cancel: Some(CancelMode::Graceful), ..child });
+    let cx = StepCx { op, index: step.index, elapsed: Duration::ZERO, fresh: false };
+    let runner = Steps::new(c.b.core().nfvo.clone());
+    let why = runner.run(&cx, &step.step).expect_err("cancelled");
+    assert!(why.text().contains("cancelled on request"), "{why}");
+    c.fake.by_hand("SCALE", VnfOpState::Starting);
+    assert!(matches!(runner.run(&cx, &step.step).expect("followed"), Outcome::Again { .. }), "it was heard");
     assert_eq!(c.fake.asked(), Vec::<String>::new());
 }
