@@ -62,18 +62,29 @@ pub fn unfit(data: &Utf8Path, config: Option<&Utf8Path>, why: &Fault) -> Result<
         notes.write(TRIED, &format!("{had} {tries}\n"))?;
         return Ok(false);
     }
-    let old = if had == "kept" { Some(fs::read(before(config))) } else { None };
+    let is_back = put_back(config, had)?;
+    // Last: after a full disk, or a cut, the next start does it again.
     notes.remove(TRIED)?;
-    match old {
-        None => durable::remove(config)?,
-        Some(Ok(old)) => durable::ensure_file(config, &old, 0o600)?,
-        Some(Err(e)) => {
-            tracing::error!("the configuration of before the restore cannot be read, and the restored one stays: {}: {e}", before(config));
-            return Ok(false);
-        }
+    if !is_back {
+        return Ok(false);
     }
     tracing::error!("bothy does not start by the restored configuration, and the one of before is back: {}", why.detail());
     Ok(true)
+}
+
+/// The configuration's file of before is in its place. False: it cannot be read, and the restored one stays.
+fn put_back(config: &Utf8Path, had: &str) -> Result<bool> {
+    if had != "kept" {
+        durable::remove(config)?;
+        return config.parent().map_or(Ok(()), durable::sync_folder).map(|()| true);
+    }
+    match fs::read(before(config)) {
+        Ok(old) => durable::ensure_file(config, &old, 0o600).map(|()| true),
+        Err(e) => {
+            tracing::error!("the configuration of before the restore cannot be read, and the restored one stays: {}: {e}", before(config));
+            Ok(false)
+        }
+    }
 }
 
 /// The certificate and key that count once the order is done.

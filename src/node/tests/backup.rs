@@ -461,3 +461,21 @@ fn a_snapshot_beside_a_backup_is_of_one_moment_and_the_backup_is_made_again() {
     });
     assert!(guests.iter().all(|g| a.sim.state(*g).expect("state") == Some(GuestState::Running)));
 }
+
+/// The disk is full when the file of before is to be put back, or the box is cut off.
+#[test]
+fn a_configuration_that_cannot_be_put_back_now_is_put_back_by_a_later_start() {
+    let b = other();
+    let root = b.core().vnfm().layout().root().to_owned();
+    let (config, notes) = (root.join("bothy.toml"), names(&root).notes);
+    let why = Fault::invalid("no such port");
+    fs::create_dir_all(config.join("in the way")).expect("folder");
+    fs::create_dir_all(&notes).expect("folder");
+    fs::write(root.join("bothy.toml.before-restore"), "# its own\n").expect("written");
+    fs::write(notes.join("tried"), "kept\n").expect("written");
+    restore::unfit(&root, Some(&config), &why).expect_err("it cannot be written");
+    fs::remove_dir_all(&config).expect("removed");
+    assert!(restore::unfit(&root, Some(&config), &why).expect("put back"));
+    assert_eq!(fs::read_to_string(&config).expect("read"), "# its own\n");
+    assert!(!restore::unfit(&root, Some(&config), &why).expect("asked"), "once");
+}
