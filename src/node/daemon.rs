@@ -239,7 +239,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     let keeper = Arc::new(Keeper::new(core.nfvo.clone(), place.identity.join("idevid.pem"), desired::Settings::default()));
     let wanted = keeper.state().clone();
     // The simulated box has no kernel to be shut.
-    let door = (!config.sim.enabled).then(|| Arc::new(Door::new(Arc::new(Filter), openings(config))));
+    let door = (!config.sim.enabled).then(|| Arc::new(Door::new(Arc::new(Filter::default()), openings(config))));
     let (told, shown) = (anew.clone(), tls.clone());
     let parts = restore::parts(&core, live.path().map(ToOwned::to_owned), config, Box::new(move || shown.fingerprint()));
     let restores = Arc::new(Restores::new(parts.clone(), restore::house(&core, Box::new(move || told.notify_one()))));
