@@ -56,8 +56,8 @@ pub(super) fn taken(c: &Config) -> BTreeMap<IfName, String> {
     c.physical_network.iter().filter_map(one).collect()
 }
 
-/// What reaches the box from outside; `None`: that is not Bothy's.
-pub(super) fn openings(c: &Config) -> Option<Vec<Opening>> {
+/// What reaches the box from outside; `None`: that is not Bothy's. `is_box`: the system is Bothy's own image.
+pub(super) fn openings(c: &Config, is_box: bool) -> Option<Vec<Opening>> {
     let listeners = c.listen.iter().map(|l| l.address).chain(c.hub.listen).chain(c.hub.bootstrap);
     let tunnels = c.tunnel.iter().map(|t| Opening {
         tcp: false,
@@ -70,7 +70,7 @@ pub(super) fn openings(c: &Config) -> Option<Vec<Opening>> {
         Inbound::Deny => true,
         Inbound::Off => false,
         // The image's, and no other's: boxes that were installed before there was the key are shut too.
-        Inbound::Auto => !c.host.grubenv.as_str().is_empty(),
+        Inbound::Auto => is_box,
     };
     shut.then(|| all.collect())
 }
@@ -108,5 +108,23 @@ pub(super) fn access_settings(c: &Config) -> AccessSettings {
             requests_per_s: c.access.requests_per_s as u32,
         },
         audit_keep: c.access.audit_keep,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::check(text).expect("a configuration")
+    }
+
+    /// A host may have a block of GRUB's and be anybody's.
+    #[test]
+    fn only_the_image_is_shut_by_itself() {
+        for (inbound, is_box, shut) in [("auto", true, true), ("auto", false, false), ("deny", false, true), ("off", true, false)] {
+            let c = config(&format!("[host]\ngrubenv = \"/boot/grub/grubenv\"\n[firewall]\ninbound = \"{inbound}\"\n"));
+            assert_eq!(openings(&c, is_box).is_some(), shut, "{inbound} {is_box}");
+        }
     }
 }
