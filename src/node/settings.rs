@@ -49,11 +49,13 @@ pub(super) fn uplinks(c: &Config) -> Result<Vec<IfName>> {
 
 /// Ports that the box's own network must leave alone, and what each is instead.
 pub(super) fn taken(c: &Config) -> BTreeMap<IfName, String> {
-    let one = |n: &PhysicalNetwork| {
-        let port = IfName::try_from(n.interface.clone()?).ok()?;
-        Some((port, format!("the port of the physical network '{}' ([[physical_network]])", n.name)))
+    let of = |n: &PhysicalNetwork| {
+        let alone = n.interface.clone().and_then(|i| IfName::try_from(i).ok());
+        let port = alone.map(|p| (p, format!("the port of the physical network '{}' ([[physical_network]])", n.name)));
+        let leg = format!("a port of the bond of the physical network '{}' ([[physical_network]])", n.name);
+        port.into_iter().chain(n.bond.iter().flat_map(|b| &b.legs).map(|l| (l.clone(), leg.clone()))).collect::<Vec<_>>()
     };
-    c.physical_network.iter().filter_map(one).collect()
+    c.physical_network.iter().flat_map(of).collect()
 }
 
 /// What reaches the box from outside; `None`: that is not Bothy's. `is_box`: the system is Bothy's own image.
@@ -126,5 +128,15 @@ mod tests {
             let c = config(&format!("[host]\ngrubenv = \"/boot/grub/grubenv\"\n[firewall]\ninbound = \"{inbound}\"\n"));
             assert_eq!(openings(&c, is_box).is_some(), shut, "{inbound} {is_box}");
         }
+    }
+
+    #[test]
+    fn the_boxs_own_network_leaves_ports_of_physical_networks_alone_and_legs_of_their_bonds() {
+        let c = config(
+            "[[physical_network]]\nname = \"lan\"\ninterface = \"eth1\"\n\
+             [[physical_network]]\nname = \"wan\"\ninterfaces = [\"eth2\", \"eth3\"]\n",
+        );
+        let names: Vec<String> = taken(&c).keys().map(ToString::to_string).collect();
+        assert_eq!(names, ["eth1", "eth2", "eth3"]);
     }
 }
