@@ -11,6 +11,7 @@ use crate::{
         package::VnfPackage,
         param::{Param, Params},
         step::{Step, VnfStep},
+        subscription::Auth,
         time::Stamp,
         vnf::{Properties, RunState, Stopping},
     },
@@ -341,4 +342,19 @@ fn an_operation_with_an_open_errand_is_not_yet_history() {
     says(&b, key, Verdict::Cancelled);
     crate::lcm::archive::archive(b.store()).expect("moved");
     assert_eq!(b.store().list::<Errand>().expect("read"), []);
+}
+
+#[test]
+fn a_login_that_was_told_without_its_place_goes_nowhere() {
+    let (b, id) = up(&[(Coordinated::Operate, Stage::Start)]);
+    let auth = Some(Auth::Basic { user: "u".into(), sealed: vec![1] });
+    let tell = |api_root: Option<&str>| {
+        let endpoint = Some(Endpoint { id: uuid::Uuid::nil(), api_root: api_root.map(Into::into), auth: auth.clone() });
+        let told = OwnEndpoints { vnf: id, own: endpoint, mgmt: None, base: String::new(), revision: 0 };
+        b.core().vnfm().set_endpoints(told).expect("told");
+        b.core().vnfm().whom(id, OwnApi::Coordination, Some(EndpointKind::Vnf)).expect("known")
+    };
+    assert!(matches!(tell(None), Whom::Nowhere(why) if why.contains("--api-root")));
+    let Whom::Call(call) = tell(Some("https://v")) else { panic!("no call") };
+    assert!(call.root == "https://v" && matches!(call.login, Login::Sealed(..)));
 }
