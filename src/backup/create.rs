@@ -165,6 +165,15 @@ pub(super) fn busy(store: &Store) -> Result<Vec<String>> {
     Ok(store.list::<Operation>()?.iter().filter(is).map(|o| format!("operation {} ({}) is under way", o.id, o.kind.name())).collect())
 }
 
+/// A file that goes with this.
+struct Named(Utf8PathBuf);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
 fn io_fault(what: &str, path: &Utf8Path, e: std::io::Error) -> Fault {
     Fault::transient(format!("{what} {path}: {e}")).with_source(e)
 }
@@ -274,8 +283,8 @@ impl Backups {
     /// The records of the level, as a file without a name.
     fn export(&self, level: Level) -> Result<Content> {
         let p = &self.p;
-        let named = p.layout.uploads().join(format!("upload-backup-{}", uuid::Uuid::new_v4().simple()));
-        p.store.export(&named)?;
+        let named = Named(p.layout.uploads().join(format!("upload-backup-{}", uuid::Uuid::new_v4().simple())));
+        p.store.export(&named.0)?;
         if level == Level::Configuration {
             let stats = p.store.stats()?;
             p.store_has_room(stats.live.file_bytes + stats.history.file_bytes)?;
@@ -283,17 +292,16 @@ impl Backups {
             let fail = |e: std::io::Error| Fault::transient(format!("a part of the records cannot be made: {e}")).with_source(e);
             let clear = || if part.exists() { fs::remove_dir_all(&part).map_err(fail) } else { Ok(()) };
             clear()?;
-            let made = Store::import(&named, &part).and_then(|_| {
+            let made = Store::import(&named.0, &part).and_then(|_| {
                 let of = Store::open(&part, Options::default())?;
                 of.purge(|t| matches!(t.part(), Part::Services | Part::Catalogue))?;
-                of.export(&named)
+                of.export(&named.0)
             });
             clear()?;
             made?;
         }
-        let open = File::open(&named).and_then(|f| f.metadata().map(|m| (f, m.len()))).map_err(|e| io_fault("cannot read", &named, e));
-        let _ = fs::remove_file(&named);
-        let (file, length) = open?;
+        let open = File::open(&named.0).and_then(|f| f.metadata().map(|m| (f, m.len())));
+        let (file, length) = open.map_err(|e| io_fault("cannot read", &named.0, e))?;
         Ok(Content::Open(file, length))
     }
 

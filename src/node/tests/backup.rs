@@ -462,6 +462,19 @@ fn a_snapshot_beside_a_backup_is_of_one_moment_and_the_backup_is_made_again() {
     assert!(guests.iter().all(|g| a.sim.state(*g).expect("state") == Some(GuestState::Running)));
 }
 
+#[test]
+fn a_backup_that_cannot_be_made_leaves_no_file() {
+    let a = lived_in();
+    let p = parts(&a);
+    let part = a.store_dir().join("part");
+    fs::write(&part, "in the way").expect("written");
+    Backups::new(p.clone()).prepare(Level::Configuration, "ada").map(drop).expect_err("no part of it can be made");
+    assert_eq!(fs::read_dir(p.layout.uploads()).expect("a folder").count(), 0);
+    fs::remove_file(part).expect("removed");
+    Backups::new(p.clone()).prepare(Level::Configuration, "ada").map(drop).expect("made");
+    assert_eq!(fs::read_dir(p.layout.uploads()).expect("a folder").count(), 0);
+}
+
 /// The disk is full when the file of before is to be put back, or the box is cut off.
 #[test]
 fn a_configuration_that_cannot_be_put_back_now_is_put_back_by_a_later_start() {
