@@ -289,3 +289,44 @@ fn what_may_have_been_heard_is_not_asked_again_after_a_cancellation() {
     assert!(matches!(runner.run(&cx, &step.step).expect("followed"), Outcome::Again { .. }), "it was heard");
     assert_eq!(c.fake.asked(), Vec::<String>::new());
 }
+
+#[test]
+fn anothers_termination_is_waited_for_and_its_failure_is_its_own() {
+    let c = Case::new();
+    c.fake.plain();
+    c.fake.slow(true);
+    let op = c.b.instantiate_ns(c.ns);
+    c.b.until("it is asked", || !c.fake.ops().is_empty());
+    c.b.core().nfvo.cancel(op, CancelMode::Forceful).expect("cancelled");
+    age(&c, OccAct::Cancel(true));
+    c.b.assert_state(op, "FAILED_TEMP");
+    c.fake.purge();
+    c.fake.by_hand("TERMINATE", VnfOpState::FailedTemp);
+    c.fake.asked();
+    c.b.core().nfvo.rollback(op).expect("rolled back");
+    let why = c.b.assert_state(op, "FAILED_TEMP").error.expect("an error").text;
+    assert!(why.contains("(TERMINATE) is FAILED_TEMP"), "{why}");
+    assert_eq!(c.fake.asked(), Vec::<String>::new());
+    // Once it is out of the way, this box's own is begun.
+    c.fake.purge();
+    c.b.core().nfvo.rollback(op).expect("rolled back");
+    c.b.assert_state(op, "ROLLED_BACK");
+    assert_eq!(c.fake.asked(), ["TERMINATE", "delete"]);
+    c.assert_gone("at last");
+}
+
+/// A VNFM has ids of its own: an operation of another VNF may have the same one.
+#[test]
+fn what_has_the_id_of_an_operation_of_another_vnf_is_not_taken_for_it() {
+    for state in [|occ| ErrandState::Asked { occ }, |occ| ErrandState::Ending { occ }] {
+        let c = Case::up();
+        c.fake.by_hand("HEAL", VnfOpState::FailedTemp);
+        let mut op = c.b.store().list::<Operation>().expect("read").remove(0);
+        op.id = OpId(Uuid::from_u128(77));
+        op.target = Target::Vnf(VnfId(Uuid::from_u128(78)));
+        c.b.put(&op);
+        c.b.put(&AbroadErrand { op: op.id, index: 0, attempt: 0, state: state(c.fake.last()) });
+        c.b.assert_state(c.terminate(), "FAILED_TEMP");
+        assert_eq!(c.fake.asked(), Vec::<String>::new());
+    }
+}
