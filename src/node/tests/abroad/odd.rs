@@ -330,3 +330,54 @@ fn what_has_the_id_of_an_operation_of_another_vnf_is_not_taken_for_it() {
         assert_eq!(c.fake.asked(), Vec::<String>::new());
     }
 }
+
+/// Granted is not done: what the VNF has is its own until this box knows that it is gone.
+#[test]
+fn a_termination_that_fails_there_frees_nothing() {
+    let c = Case::new();
+    c.fake.slow(true);
+    let op = c.b.instantiate_ns(c.ns);
+    c.b.until("it is asked", || !c.fake.ops().is_empty());
+    granted(&c, 1, Decision::Weighed { takes: some(2), more: some(2), less: some(0) }, Stamp(u64::MAX - 1));
+    c.fake.slow(false);
+    c.b.assert_state(op, "COMPLETED");
+    assert_eq!(held(&c), 2);
+    c.fake.slow(true);
+    c.fake.ends(Some(VnfOpState::Failed));
+    let op = c.terminate();
+    c.b.until("it is asked", || c.fake.ops().len() > 1);
+    let ask = |vnf: &str, op: &str| AskGrant {
+        project: ProjectId::DEFAULT,
+        vnfm: "east".into(),
+        vnf: vnf.into(),
+        op: op.into(),
+        vnfd_id: "far".into(),
+        flavour: None,
+        level: None,
+        ends: true,
+        add: Vec::new(),
+        temp: Vec::new(),
+        remove: Vec::new(),
+        asked: AskedIds::default(),
+        apart: Vec::new(),
+        links: Default::default(),
+        request: String::new(),
+    };
+    c.b.core().nfvo.give_grant(&ask("vnf-1", &c.fake.last()), 3600).expect("granted");
+    c.fake.slow(false);
+    c.b.assert_state(op, "FAILED_TEMP");
+    assert_eq!(held(&c), 2, "it may be there whole");
+    c.fake.ends(None);
+    c.b.core().nfvo.retry(op).expect("retried");
+    c.b.assert_state(op, "COMPLETED");
+    assert_eq!(held(&c), 0);
+    // Of one that is in no service of this box nothing more is told.
+    c.b.put(&GivenGrant { vnf: "vnf-9".into(), until: GivenGrant::STANDING, id: Uuid::from_u128(9), op: "a".into(), ..grant(&c) });
+    assert_eq!(held(&c), 2);
+    c.b.core().nfvo.give_grant(&ask("vnf-9", "b"), 3600).expect("granted");
+    assert_eq!(held(&c), 0);
+}
+
+fn grant(c: &Case) -> GivenGrant {
+    c.b.store().require(&Uuid::from_u128(1)).expect("the first one")
+}
