@@ -97,8 +97,7 @@ pub async fn modify(
         made(source, n, id)?;
         // Whoever sets it hears of his own charge only.
         let element = n.caller().as_element().or(notify.element_of(id)?);
-        gone_already(notify.unsubscribe(source, id))?;
-        notify.subscribe(told, element)
+        notify.replace(told, element)
     })
     .await?;
     Ok(shown(&HeaderMap::new(), revision, &PmModifications { callback_uri: r.callback_uri, authentication: None }))

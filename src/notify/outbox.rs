@@ -35,6 +35,22 @@ pub fn add(store: &Store, s: &Subscription, element: Option<SmolStr>) -> Result<
     })
 }
 
+/// How far it is stays; one that is not there yet is made.
+pub fn replace(store: &Store, s: &Subscription, element: Option<SmolStr>) -> Result<Progress> {
+    store.write(Durability::Barrier, |tx| {
+        let before = tx.get::<Progress>(&s.id)?;
+        let done = tx.get::<EventCount>(&EventCount::KEY)?.unwrap_or_default().last;
+        let progress = before.unwrap_or(Progress { subscription: s.id, done, attempts: 0, why: String::new(), lost: 0 });
+        tx.put(s)?;
+        match &element {
+            Some(account) => tx.put(&ElementListener { subscription: s.id, account: account.clone() })?,
+            None => drop(tx.delete::<ElementListener>(&s.id)?),
+        }
+        tx.put(&progress)?;
+        Ok(progress)
+    })
+}
+
 pub fn remove(store: &Store, id: Uuid) -> Result<()> {
     let dead: Vec<(Uuid, u64)> = store.list_under::<DeadLetter>(&id)?.iter().map(|d| (id, d.event.sequence)).collect();
     store.write(Durability::Barrier, |tx| {
