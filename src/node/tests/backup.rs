@@ -492,3 +492,52 @@ fn a_configuration_that_cannot_be_put_back_now_is_put_back_by_a_later_start() {
     assert_eq!(fs::read_to_string(&config).expect("read"), "# its own\n");
     assert!(!restore::unfit(&root, Some(&config), &why).expect("asked"), "once");
 }
+
+/// What keeps the daemon down is not waited for without an end, as long as the box can still be what it was.
+#[test]
+fn a_restore_that_cannot_be_put_in_its_place_is_given_up_and_told() {
+    let a = lived_in();
+    for lasts in [true, false] {
+        let mut b = other();
+        let (root, config) = (b.core().vnfm().layout().root().to_owned(), b.store_dir().with_file_name("bothy.toml"));
+        let config = Utf8PathBuf::from_path_buf(config).expect("UTF-8");
+        fs::write(&config, "# its own\n").expect("written");
+        let bytes = configuration_as_of(&a, &b);
+        let r = Restores::new(parts(&b), house(&b));
+        r.stage(&bytes[..], P).expect("staged");
+        let wish = Wish { maps: vec![("ens1f0".into(), "enp9s0".into())], identity: true, ..Wish::default() };
+        fs::create_dir_all(names(&root).files.join("tls")).expect("folder");
+        for name in ["cert.pem", "key.pem"] {
+            fs::write(names(&root).files.join("tls").join(name), "theirs").expect("written");
+        }
+        let token = r.plan(&wish).expect("planned").token;
+        r.order(&wish, &token, true, "eve").expect("ordered");
+        let (house, p) = (house(&b), parts(&b));
+        drop(r);
+        b.stop();
+        let (cert, key) = (root.join("c"), root.join("k"));
+        fs::write(&cert, "ours").expect("written");
+        fs::create_dir_all(key.join("in the way")).expect("folder");
+        let start = || restore::finish(&root, b.store_dir(), Some(&config), (&cert, &key));
+        for n in 1..5 {
+            let e = start().expect_err("it waits");
+            assert!(e.detail().contains(&format!("try {n} of 5")), "{e}");
+        }
+        assert!(fs::read_to_string(&config).expect("read").contains("enp9s0"));
+        if !lasts {
+            fs::remove_dir_all(&key).expect("removed");
+        }
+        assert!(start().expect("over"));
+        let now = (fs::read_to_string(&config).expect("read"), fs::read_to_string(&cert).expect("read"));
+        let n = names(&root);
+        assert_eq!((n.order().exists(), n.store.exists(), root.join("c.before-restore").exists()), (false, false, false));
+        let told = Restores::new(p, house).condition().expect("a word");
+        if lasts {
+            assert_eq!(now, ("# its own\n".to_owned(), "ours".to_owned()));
+            assert!(told.text.contains("given up") && !restore::is_returning(&root), "{}", told.text);
+        } else {
+            assert!(now.0.contains("enp9s0") && now.1 == "theirs" && told.text.contains("restored from"), "{}", told.text);
+        }
+        assert!(!start().expect("nothing more"));
+    }
+}
