@@ -108,8 +108,7 @@ pub async fn modify(
             };
             // It may have been ended, or changed, while the callback was tried.
             let revision = (things.touch)(source, &services, n, id, &|now| if_match(&headers, now))?;
-            gone_already(notify.unsubscribe(source, id))?;
-            notify.subscribe(told, eyes)?;
+            notify.replace(told, eyes)?;
             Ok(revision)
         })
         .await?;

@@ -147,9 +147,10 @@ pub fn read(from: impl Read, passphrase: Option<&str>, taken: &mut dyn FnMut(&Ma
         let Some(kind) = kind(&name) else {
             return Err(damaged(&format!("it holds '{}', which is nothing of a box", name.escape_debug())));
         };
+        let is_new = names.insert(name.clone());
         match &found {
             None if name != MANIFEST || size > MOST_MANIFEST => return Err(damaged("it does not begin with its manifest")),
-            Some(_) if !names.insert(name.clone()) => return Err(damaged(&format!("it holds {name} twice"))),
+            Some(_) if !is_new => return Err(damaged(&format!("it holds {name} twice"))),
             Some(_) if names.len() > MOST_ENTRIES => return Err(damaged(&format!("it holds more than {MOST_ENTRIES} entries"))),
             None | Some(_) => {}
         }
@@ -226,4 +227,23 @@ pub fn only_manifest(text: &str, to: &mut Vec<u8>) {
     let mut entries = Entries::new(out);
     entries.put(MANIFEST, text.len() as u64, &mut text.as_bytes()).expect("written");
     entries.finish().expect("ended").finish().expect("ended");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_in_a_backup_twice() {
+        for twice in [MANIFEST, SEAL_KEY] {
+            let mut entries = Entries::new(super::super::seal::Writer::new(Vec::new(), None).expect("begun"));
+            let text = manifest::render(&manifest::tests::sample());
+            for (name, content) in [(MANIFEST, text.as_str()), (SEAL_KEY, "k"), (twice, text.as_str()), (STORE, "s")] {
+                entries.put(name, content.len() as u64, &mut content.as_bytes()).expect("written");
+            }
+            let bytes = entries.finish().expect("ended").finish().expect("ended");
+            let fault = verify(&bytes[..], None).expect_err("refused");
+            assert!(fault.detail().contains(&format!("it holds {twice} twice")), "{fault:?}");
+        }
+    }
 }

@@ -28,14 +28,14 @@ use crate::{
         backup::{BoxFacts, Level, Manifest},
         domain::Layout,
         error::{Fault, Result},
-        id::{DiskId, VnfcId},
+        id::{DiskId, VnfId, VnfcId},
         op::{Operation, Phase},
         size::Bytes,
         time::Clock,
         vnf::{VnfInstance, Vnfc},
     },
     store::{Options, Part, Store, Table, formats},
-    vim::port::{GuestState, Hypervisor, Images, Still},
+    vim::port::{GuestState, Hypervisor, Images, Still, Stillness},
 };
 
 /// What backups are made of and restored by.
@@ -43,6 +43,8 @@ pub struct Parts {
     pub store: Store,
     pub hypervisor: Arc<dyn Hypervisor>,
     pub images: Arc<dyn Images>,
+    /// Snapshots have guests stand still, too.
+    pub still: Stillness,
     pub layout: Layout,
     pub clock: Arc<dyn Clock>,
     /// The daemon's configuration; `None`: it has no file.
@@ -114,7 +116,7 @@ impl Drop for Turn {
     }
 }
 
-/// Guests that stand still; they go on, whatever becomes of who had them stand.
+/// Guests that this backup has stand still, and nobody else; they go on, whatever becomes of who had them stand.
 struct Standing<'b> {
     of: &'b Backups,
     guests: Vec<VnfcId>,
@@ -163,6 +165,15 @@ pub(super) fn busy(store: &Store) -> Result<Vec<String>> {
     Ok(store.list::<Operation>()?.iter().filter(is).map(|o| format!("operation {} ({}) is under way", o.id, o.kind.name())).collect())
 }
 
+/// A file that goes with this.
+struct Named(Utf8PathBuf);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
 fn io_fault(what: &str, path: &Utf8Path, e: std::io::Error) -> Fault {
     Fault::transient(format!("{what} {path}: {e}")).with_source(e)
 }
@@ -193,7 +204,7 @@ impl Backups {
             }
         }
         if level == Level::Disks {
-            let disks: Vec<DiskId> = self.guests()?.iter().flatten().flat_map(|c| &c.disks).map(|d| d.id).collect();
+            let disks: Vec<DiskId> = self.guests()?.iter().flat_map(|(_, all)| all).flat_map(|c| &c.disks).map(|d| d.id).collect();
             let bytes = disks.iter().map(|d| takes(&p.layout.disk(*d))).sum();
             needs += bytes;
             holds.push(("disks", disks.len() as u64, bytes));
@@ -222,10 +233,7 @@ impl Backups {
         let disks = if level == Level::Disks { self.disks(&mut not_frozen)? } else { Vec::new() };
         let export = self.export(level)?;
         if level >= Level::Records {
-            let now = busy(&p.store)?;
-            if !now.is_empty() || touched() != before {
-                return Err(Fault::conflict("an operation began while the backup was made: make it again").with_reasons(now));
-            }
+            self.check_quiet(touched() != before)?;
         }
         let manifest = Manifest {
             release: env!("CARGO_PKG_VERSION").into(),
@@ -264,11 +272,19 @@ impl Backups {
         Ok(Prepared { manifest, entries, _turn: turn })
     }
 
+    fn check_quiet(&self, was_not: bool) -> Result<()> {
+        let now = busy(&self.p.store)?;
+        if now.is_empty() && !was_not {
+            return Ok(());
+        }
+        Err(Fault::conflict("an operation began while the backup was made: make it again").with_reasons(now))
+    }
+
     /// The records of the level, as a file without a name.
     fn export(&self, level: Level) -> Result<Content> {
         let p = &self.p;
-        let named = p.layout.uploads().join(format!("upload-backup-{}", uuid::Uuid::new_v4().simple()));
-        p.store.export(&named)?;
+        let named = Named(p.layout.uploads().join(format!("upload-backup-{}", uuid::Uuid::new_v4().simple())));
+        p.store.export(&named.0)?;
         if level == Level::Configuration {
             let stats = p.store.stats()?;
             p.store_has_room(stats.live.file_bytes + stats.history.file_bytes)?;
@@ -276,17 +292,16 @@ impl Backups {
             let fail = |e: std::io::Error| Fault::transient(format!("a part of the records cannot be made: {e}")).with_source(e);
             let clear = || if part.exists() { fs::remove_dir_all(&part).map_err(fail) } else { Ok(()) };
             clear()?;
-            let made = Store::import(&named, &part).and_then(|_| {
+            let made = Store::import(&named.0, &part).and_then(|_| {
                 let of = Store::open(&part, Options::default())?;
                 of.purge(|t| matches!(t.part(), Part::Services | Part::Catalogue))?;
-                of.export(&named)
+                of.export(&named.0)
             });
             clear()?;
             made?;
         }
-        let open = File::open(&named).and_then(|f| f.metadata().map(|m| (f, m.len()))).map_err(|e| io_fault("cannot read", &named, e));
-        let _ = fs::remove_file(&named);
-        let (file, length) = open?;
+        let open = File::open(&named.0).and_then(|f| f.metadata().map(|m| (f, m.len())));
+        let (file, length) = open.map_err(|e| io_fault("cannot read", &named.0, e))?;
         Ok(Content::Open(file, length))
     }
 
@@ -310,17 +325,22 @@ impl Backups {
     }
 
     /// Guests with disks, by VNF.
-    fn guests(&self) -> Result<Vec<Vec<Vnfc>>> {
+    fn guests(&self) -> Result<Vec<(VnfId, Vec<Vnfc>)>> {
         let all = self.p.store.list::<VnfInstance>()?;
-        Ok(all.into_iter().filter(|v| v.instantiated).filter_map(|v| v.body).map(|b| b.vnfcs).collect())
+        Ok(all.into_iter().filter(|v| v.instantiated).filter_map(|v| Some((v.id, v.body?.vnfcs))).collect())
     }
 
     /// Those of one VNF are of one moment.
     fn disks(&self, not_frozen: &mut Vec<SmolStr>) -> Result<Vec<(String, Content)>> {
         let mut all = Vec::new();
-        for guests in self.guests()? {
-            let mut standing = Standing { of: self, guests: guests.iter().map(|g| g.id).collect() };
-            let copied = self.copies(&guests, not_frozen);
+        for (vnf, guests) in self.guests()? {
+            let stands = self.p.still.take(guests.iter().map(|g| g.id));
+            let _stands =
+                stands.ok_or_else(|| Fault::conflict(format!("a snapshot of VNF instance {vnf} is being taken: wait for its end")))?;
+            // Whatever has begun since the last look has its own ways with its guests.
+            self.check_quiet(false)?;
+            let mut standing = Standing { of: self, guests: Vec::new() };
+            let copied = self.copies(&guests, &mut standing, not_frozen);
             let went_on = standing.go_on();
             all.extend(copied?);
             went_on?;
@@ -328,8 +348,13 @@ impl Backups {
         Ok(all)
     }
 
-    fn copies(&self, guests: &[Vnfc], not_frozen: &mut Vec<SmolStr>) -> Result<Vec<(String, Content)>> {
+    fn copies(&self, guests: &[Vnfc], standing: &mut Standing<'_>, not_frozen: &mut Vec<SmolStr>) -> Result<Vec<(String, Content)>> {
         for g in guests {
+            if self.p.hypervisor.state(g.id)? == Some(GuestState::Paused) {
+                let why = format!("guest {} stands still, and not for this backup: have it go on, or stop it", g.hostname);
+                return Err(Fault::conflict(why));
+            }
+            standing.guests.push(g.id);
             let still = self.p.hypervisor.pause(g.id).map_err(|f| f.context(format!("guest {}", g.hostname)))?;
             match still {
                 Still::Frozen | Still::Off => {}

@@ -93,13 +93,12 @@ pub fn unreadable(theirs: &str, ours: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::backup::Level;
 
-    #[test]
-    fn what_is_written_is_read_and_what_is_newer_is_told() {
-        let m = Manifest {
+    pub fn sample() -> Manifest {
+        Manifest {
             release: "0.1.0".into(),
             records: "Account=1,Operation=2".into(),
             level: Level::Disks,
@@ -119,7 +118,12 @@ mod tests {
                 ],
             },
             not_frozen: vec!["web-0".into()],
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_what_is_newer_is_told() {
+        let m = sample();
         assert_eq!(parse(&(render(&m) + "later 1\n")).expect("read"), m);
         assert!(parse("bothy manifest 2\n").expect_err("newer").text().contains("newer"));
         for bad in

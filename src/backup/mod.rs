@@ -24,4 +24,4 @@ pub use create::{Backups, Outline, Parts, Prepared};
 pub use fit::{Bound, Fit, fit, rebind};
 pub use manifest::{parse, render, unreadable};
 pub use seal::{check_passphrase, is_clear};
-pub use stage::{House, MOVED, Names, Restores, Staged, Wish, names};
+pub use stage::{GIVEN_UP, House, MOVED, Names, Restores, Staged, Wish, names};

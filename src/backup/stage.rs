@@ -5,6 +5,7 @@
 //! DATA/store.restored    a store of its own, made of the export
 //! DATA/restored/order    from here on the next start puts both in their places
 //! DATA/restored/from     where this box has come from, once it has
+//! DATA/restored/given-up why the last order came to nothing
 //! ```
 //! Owns those. Never: touches what the box runs on.
 
@@ -39,6 +40,9 @@ use crate::{
     store::{Durability, Options, Store, Table, formats},
 };
 
+/// Note of an order that was given up.
+pub const GIVEN_UP: &str = "given-up";
+
 /// Where things are.
 #[derive(Debug, Clone)]
 pub struct Names {
@@ -64,6 +68,9 @@ impl Names {
     }
     pub fn from(&self) -> Utf8PathBuf {
         self.notes.join("from")
+    }
+    fn given_up(&self) -> Utf8PathBuf {
+        self.notes.join(GIVEN_UP)
     }
     /// What was staged goes, its first word first.
     pub fn clear(&self) -> Result<()> {
@@ -224,6 +231,7 @@ impl Restores {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
         self.refuse_ordered()?;
         self.names.clear()?;
+        let _ = fs::remove_file(self.names.given_up());
         let staged = self.unpack(from, passphrase).and_then(|m| {
             self.build()?;
             write(&self.names.files.join(MANIFEST), manifest::render(&m).as_bytes())
@@ -296,8 +304,13 @@ impl Restores {
         Ok(read(&self.names.from())?.and_then(|t| manifest::parse(&t).ok()))
     }
 
-    /// For the health page, which centres read: this box was another one before.
+    /// For the health page, which centres read: this box was another one before, or was to become one.
     pub fn condition(&self) -> Option<Condition> {
+        if let Some(why) = read(&self.names.given_up()).ok().flatten() {
+            let text =
+                format!("a restore was given up, and this box is what it was: {why} (send the backup again, or bothy restore --drop)");
+            return Some(Condition::new("origin", ConditionState::Failed, text));
+        }
         let m = self.from().ok().flatten()?;
         let text = format!("restored from a backup of {} (level {}), whose certificate was {}", m.of.host, m.level, m.fingerprint);
         Some(Condition::new("origin", ConditionState::Ok, text))
@@ -308,6 +321,7 @@ impl Restores {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
         self.refuse_ordered()?;
         self.let_go(None);
+        let _ = fs::remove_file(self.names.given_up());
         self.names.clear()
     }
 

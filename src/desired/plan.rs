@@ -265,23 +265,29 @@ fn service(s: &Service, made: Option<&Made>, here: &Here, archives: &[Item]) -> 
             false => start(item(State::Pending)),
         };
     };
+    let changed = made.is_some_and(|m| m.digest != wish.digest);
     if let Some(h) = &t.held {
+        if h.kind == OpKind::Instantiate && h.phase == Phase::Stuck && (changed || t.nsd != wish.nsd) {
+            return taken_back(h, item(State::Pending));
+        }
         let item = held(h, item(State::Applying));
         return match open {
             Some(i) if matches!(item.step, Some(Step::Retry(_))) && h.kind == OpKind::Instantiate => wait(Item { step: None, ..item }, i),
             Some(_) | None => item,
         };
     }
-    let changed = made.is_some_and(|m| m.digest != wish.digest);
     match (t.instantiated, &t.ended) {
         (true, _) if changed => item(State::Failed)
             .because("it runs as an earlier document had it: what is changed takes a new name, or is ABSENT in a document before"),
         // Somebody has given it up half made.
         (true, Some((op, why))) => Item { op: Some(*op), ..item(State::Failed) }.because(why),
         (true, None) => item(State::InPlace),
+        // Nothing of it is there.
         (false, _) if t.nsd != wish.nsd => {
-            item(State::Failed).because("it was made of another NSD: it takes a new name, or is ABSENT in a document before")
+            item(State::Pending).because("it was made of another NSD, and is made anew").next(Step::DeleteService(t.id))
         }
+        // That it did not come up as it was says nothing of how it shall be.
+        (false, Some(_)) if changed => start(item(State::Pending)),
         (false, Some((op, why))) => {
             let failed = start(item(State::Failed));
             let reason = failed.reason.clone().unwrap_or_else(|| why.clone());
@@ -323,16 +329,17 @@ fn held(h: &Held, item: Item) -> Item {
     }
 }
 
+/// What did not come up, and is not to come up so.
+fn taken_back(h: &Held, item: Item) -> Item {
+    Item { op: Some(h.op), ..item }.because("its instantiation failed and is rolled back").next(Step::Rollback(h.op))
+}
+
 /// A service that goes.
 fn gone(m: &Made, there: Option<&There>) -> Item {
     let item = |state| Item { id: Some(m.id), ..Item::new(m.kind, &m.name, state) };
     let Some(t) = there else { return item(State::Pending).because("it is gone").next(Step::Forget) };
     match &t.held {
-        // What did not come up is taken back.
-        Some(h) if h.phase == Phase::Stuck && h.kind == OpKind::Instantiate => {
-            let step = Step::Rollback(h.op);
-            Item { op: Some(h.op), ..item(State::Pending) }.because("its instantiation failed and is rolled back").next(step)
-        }
+        Some(h) if h.phase == Phase::Stuck && h.kind == OpKind::Instantiate => taken_back(h, item(State::Pending)),
         Some(h) => held(h, item(State::Applying)),
         None if t.instantiated => item(State::Pending).next(Step::Terminate(t.id)),
         None => item(State::Pending).next(Step::DeleteService(t.id)),

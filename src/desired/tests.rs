@@ -226,13 +226,27 @@ fn a_service_that_shall_run_is_made_once_and_never_mistaken_for_anothers() {
         (&mine[..], Some(with(held(OpKind::Instantiate, Phase::Forward))), State::Applying, "", ""),
         (&mine[..], Some(with(held(OpKind::Instantiate, Phase::Stuck))), State::Failed, "retry", "no room"),
         (&mine[..], Some(with(held(OpKind::Scale, Phase::Stuck))), State::Failed, "", "no room"),
-        (&mine[..], Some(ended), State::Failed, "instantiate", "ROLLED_BACK"),
+        (&mine[..], Some(ended.clone()), State::Failed, "instantiate", "ROLLED_BACK"),
         (&mine[..], Some(there("s")), State::InPlace, "", ""),
         (&mine[..], Some(half), State::Failed, "", "ended FAILED"),
         (&mine[..], Some(with(asked(OpKind::Instantiate))), State::Failed, "", "by hand"),
         (&changed[..], Some(there("s")), State::Failed, "", "as an earlier document had it"),
         (&changed[..], Some(idle.clone()), State::Pending, "instantiate", ""),
-        (&mine[..], Some(There { nsd: "other".into(), ..idle.clone() }), State::Failed, "", "of another NSD"),
+        (&mine[..], Some(There { nsd: "other".into(), ..idle.clone() }), State::Pending, "delete", "of another NSD"),
+        (&mine[..], Some(There { nsd: "other".into(), ..there("s") }), State::InPlace, "", ""),
+        // What an earlier document had begun stands in nobody's way, also where it asked something of a VNF.
+        (&changed[..], Some(with(held(OpKind::Instantiate, Phase::Stuck))), State::Pending, "rollback", "rolled back"),
+        (&changed[..], Some(with(asked(OpKind::Instantiate))), State::Pending, "rollback", "rolled back"),
+        (&changed[..], Some(with(held(OpKind::Instantiate, Phase::Forward))), State::Applying, "", ""),
+        (&changed[..], Some(with(held(OpKind::Scale, Phase::Stuck))), State::Failed, "", "no room"),
+        (
+            &mine[..],
+            Some(There { nsd: "other".into(), ..with(held(OpKind::Instantiate, Phase::Stuck)) }),
+            State::Pending,
+            "rollback",
+            "rolled",
+        ),
+        (&changed[..], Some(ended.clone()), State::Pending, "instantiate", ""),
     ] {
         let nsds = vec![archived(Some("ns"), Onboarding::Onboarded)];
         let here = Here { services: here.into_iter().collect(), nsds, ..Here::default() };

@@ -35,14 +35,13 @@ use crate::{
 /// The host's side of the network.
 pub struct LinuxNet {
     dhcp: Mutex<Dnsmasq>,
-    /// Two swaps of the table at once would each look at what the other replaces.
-    nat: Mutex<()>,
+    nat: nft::Translation,
 }
 
 impl LinuxNet {
     /// `state`: Bothy's folder; DHCP keeps its files in `dhcp/` there.
     pub fn new(state: &Utf8Path) -> Self {
-        LinuxNet { dhcp: Mutex::new(Dnsmasq::new(state)), nat: Mutex::new(()) }
+        LinuxNet { dhcp: Mutex::new(Dnsmasq::new(state)), nat: nft::Translation::default() }
     }
 
     fn dhcp(&self) -> std::sync::MutexGuard<'_, Dnsmasq> {
@@ -95,7 +94,6 @@ impl HostNet for LinuxNet {
 
     fn project_nat(&self, table: &NatTable) -> Result<()> {
         nft::check(table)?;
-        let _one = self.nat.lock().unwrap_or_else(PoisonError::into_inner);
         let targets = || table.masquerade.iter().map(|c| c.addr()).chain(table.forwards.iter().map(|f| f.to));
         if targets().any(|a| a.is_ipv4()) {
             write_sysctl(Path::new("/proc/sys/net/ipv4/ip_forward"), "1")?;
@@ -103,7 +101,7 @@ impl HostNet for LinuxNet {
         if targets().any(|a| a.is_ipv6()) {
             forward_ipv6()?;
         }
-        nft::project(table)
+        self.nat.project(table)
     }
 
     fn facts(&self, ovsdb: &Utf8Path) -> Vec<(String, Result<String>)> {

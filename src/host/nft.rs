@@ -2,7 +2,7 @@
 //! transaction. Beside it, in the same way, the table `inet bothy_door` of what reaches the box (`hostnet::Door`), and
 //! `arp bothy`, since tables of other families see no ARP.
 //!
-//! Owns: those tables, which carry the digest of their rules as their comment. Never: touches
+//! Owns: those tables, which carry the digest of their rules as their comment, and are looked at whole. Never: touches
 //! another table, changes a single rule in place.
 //!
 //! What the rules of address translation do:
@@ -16,7 +16,11 @@
 //!   the kernel would take it as well: it would answer for each address of the host on links that the host is not on,
 //!   let guests in by its link-local ones, and speak to them unasked.
 
-use std::{fmt::Write, net::IpAddr};
+use std::{
+    fmt::Write,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -43,11 +47,20 @@ struct Table {
     name: &'static str,
 }
 
-/// Makes the table as given; an empty one means no table.
-pub fn project(table: &NatTable) -> Result<()> {
-    let arp = table.links.then(|| guard("input", "filter"));
-    let both = swap(NAT, render(table).as_deref()).and_then(|_| swap(ARP, arp.as_deref()));
-    both.map(drop).map_err(|e| e.context("address translation"))
+/// The tables of address translation.
+#[derive(Default)]
+pub struct Translation {
+    nat: Kept,
+    arp: Kept,
+}
+
+impl Translation {
+    /// Makes them as given; an empty one means no table. One at a time.
+    pub fn project(&self, table: &NatTable) -> Result<()> {
+        let arp = table.links.then(|| guard("input", "filter"));
+        let both = self.nat.swap(NAT, render(table).as_deref()).and_then(|_| self.arp.swap(ARP, arp.as_deref()));
+        both.map(drop).map_err(|e| e.context("address translation"))
+    }
 }
 
 /// The chains that leave guests' interfaces to the switch; `hook`: where what comes in is seen first.
@@ -60,46 +73,55 @@ fn guard(hook: &str, priority: &str) -> String {
 }
 
 /// `hostnet::port::PacketFilter` by nft.
-pub struct Filter;
+#[derive(Default)]
+pub struct Filter(Kept);
 
 impl PacketFilter for Filter {
     fn ensure(&self, rules: Option<&str>) -> Result<bool> {
-        swap(DOOR, rules).map_err(|e| e.context("what reaches the box"))
+        self.0.swap(DOOR, rules).map_err(|e| e.context("what reaches the box"))
     }
 }
 
-/// The table has these chains and no others. True: it was otherwise.
-fn swap(table: Table, rules: Option<&str>) -> Result<bool> {
-    let Table { family, name } = table;
-    let digest = rules.map(digest);
-    if present(table)? == digest.clone().map_or(Present::No, Present::With) {
-        return Ok(false);
+/// A table as the kernel listed it when it was made: whatever somebody does to it since shows in its list. Its comment would
+/// outlive its rules (`nft flush table`).
+#[derive(Default)]
+struct Kept(Mutex<Option<String>>);
+
+impl Kept {
+    /// The table has these chains and no others. True: it was otherwise, or nobody here has made it yet.
+    fn swap(&self, table: Table, rules: Option<&str>) -> Result<bool> {
+        let Table { family, name } = table;
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = rules.map(digest);
+        let now = list(table)?;
+        let is_it = match (&now, &digest) {
+            (None, None) => true,
+            (Some(now), Some(digest)) => kept.as_ref() == Some(now) && now.contains(digest.as_str()),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        if is_it {
+            return Ok(false);
+        }
+        // Adding before deleting makes the deletion succeed whether it was there or not.
+        let mut script = format!("add table {family} {name}\ndelete table {family} {name}\n");
+        if let (Some(rules), Some(digest)) = (rules, digest) {
+            let _ = write!(script, "table {family} {name} {{\n\tcomment \"{digest}\"\n{rules}}}\n");
+        }
+        *kept = None;
+        Exec::new("nft").args(["-f", "-"]).stdin(script).run()?;
+        *kept = list(table)?;
+        Ok(true)
     }
-    // Adding before deleting makes the deletion succeed whether it was there or not.
-    let mut script = format!("add table {family} {name}\ndelete table {family} {name}\n");
-    if let (Some(rules), Some(digest)) = (rules, digest) {
-        let _ = write!(script, "table {family} {name} {{\n\tcomment \"{digest}\"\n{rules}}}\n");
-    }
-    Exec::new("nft").args(["-f", "-"]).stdin(script).run()?;
-    Ok(true)
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Present {
-    No,
-    /// With the comment it carries; empty when it has none.
-    With(String),
-}
-
-/// What the kernel has now; what this process did earlier is not evidence (`nft flush ruleset`).
-fn present(table: Table) -> Result<Present> {
-    let nft = Exec::new("nft").args(["-t", "list", "table", table.family, table.name]);
+/// What the kernel has now, without counters; what this process did earlier is not evidence (`nft flush ruleset`).
+fn list(table: Table) -> Result<Option<String>> {
+    let nft = Exec::new("nft").args(["-s", "list", "table", table.family, table.name]);
     let out = nft.run_any()?;
     if out.status.success() {
-        let comment = out.stdout.lines().find_map(|l| l.trim().strip_prefix("comment \"")?.strip_suffix('"'));
-        return Ok(Present::With(comment.unwrap_or_default().to_owned()));
+        return Ok(Some(out.stdout));
     }
-    if out.stderr.contains("No such file or directory") { Ok(Present::No) } else { Err(nft.failed(&out)) }
+    if out.stderr.contains("No such file or directory") { Ok(None) } else { Err(nft.failed(&out)) }
 }
 
 fn digest(rules: &str) -> String {

@@ -85,13 +85,15 @@ pub enum ErrandState {
     Taken { occ: SmolStr, act: OccAct, at: Stamp },
     /// To undo the step, this termination was begun there.
     Ending { occ: SmolStr },
+    /// To undo the step, a termination is asked for, and whether it was heard is not known; these operations were there before.
+    Closing { before: Vec<SmolStr> },
 }
 
 impl ErrandState {
     /// The operation there that it is about, where that is known.
     pub fn occ(&self) -> Option<&SmolStr> {
         match self {
-            ErrandState::Asking { .. } => None,
+            ErrandState::Asking { .. } | ErrandState::Closing { .. } => None,
             ErrandState::Asked { occ }
             | ErrandState::Undoing { occ, .. }
             | ErrandState::Taken { occ, .. }

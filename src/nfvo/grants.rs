@@ -12,6 +12,7 @@ use super::Nfvo;
 use crate::model::order::Order as _;
 use crate::{
     model::{
+        abroad::ForeignVnf,
         error::{Fault, Kind, Result},
         grant::{AskedIds, Decision, GivenGrant, Promised, Resource, ResourceKind, Wanting},
         id::{ProjectId, VnfId},
@@ -175,7 +176,9 @@ impl Nfvo {
             created: before.map_or(now, |g| g.created),
             until: Stamp(now.0.saturating_add(hold_s.saturating_mul(1000))),
         };
-        let ends = ask.ends && given.decision.takes().is_some();
+        // How it ends for a member of a service this box will know (`vnfm::abroad`): until then it has what it has.
+        let is_member = |f: &ForeignVnf| f.vnfm == ask.vnfm && f.remote.as_ref() == Some(&ask.vnf);
+        let ends = ask.ends && given.decision.takes().is_some() && !store.list::<ForeignVnf>()?.iter().any(is_member);
         let over: Vec<GivenGrant> = all
             .iter()
             .filter(of_vnf)

@@ -244,13 +244,14 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         Arc::new(Keeper::new(core.nfvo.clone(), core.host.clone(), place.identity.join("idevid.pem"), desired::Settings::default()));
     let wanted = keeper.state().clone();
     // The simulated box has no kernel to be shut.
-    let door = (!config.sim.enabled).then(|| Arc::new(Door::new(Arc::new(Filter), openings(config))));
+    let is_box = core.ports.slots.running()?.is_some();
+    let door = (!config.sim.enabled).then(|| Arc::new(Door::new(Arc::new(Filter::default()), openings(config, is_box))));
     let (told, shown) = (anew.clone(), tls.clone());
     let parts = restore::parts(&core, live.path().map(ToOwned::to_owned), config, Box::new(move || shown.fingerprint()));
     let restores = Arc::new(Restores::new(parts.clone(), restore::house(&core, Box::new(move || told.notify_one()))));
     let (origin, shut) = (restores.clone(), door.clone());
     if let Some(door) = door.clone() {
-        live.on_change(move |c| door.set(openings(c)));
+        live.on_change(move |c| door.set(openings(c, is_box)));
     }
     if restore::is_returning(&config.data_dir) {
         restore::return_soon(&core);

@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use super::{core::Core, settings};
 use crate::{
-    backup::{House, MOVED, Parts, names},
+    backup::{GIVEN_UP, House, MOVED, Names, Parts, names},
     config::Config,
     host::{copies, durable, notes::Notes},
     model::{
@@ -30,6 +30,11 @@ const BRING: &str = "bring";
 const TRIED: &str = "tried";
 /// An address that DHCP gives a little later is one at the next start.
 const TRIES: u8 = 5;
+/// How often what was staged could not be put in its place.
+const VAIN: &str = "vain";
+/// Modes of the box's certificate and its key.
+const CERTIFICATE: u32 = 0o644;
+const KEY: u32 = 0o600;
 /// Between two questions to a libvirt that is not there yet.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -62,18 +67,29 @@ pub fn unfit(data: &Utf8Path, config: Option<&Utf8Path>, why: &Fault) -> Result<
         notes.write(TRIED, &format!("{had} {tries}\n"))?;
         return Ok(false);
     }
-    let old = if had == "kept" { Some(fs::read(before(config))) } else { None };
+    let is_back = put_back(config, had)?;
+    // Last: after a full disk, or a cut, the next start does it again.
     notes.remove(TRIED)?;
-    match old {
-        None => durable::remove(config)?,
-        Some(Ok(old)) => durable::ensure_file(config, &old, 0o600)?,
-        Some(Err(e)) => {
-            tracing::error!("the configuration of before the restore cannot be read, and the restored one stays: {}: {e}", before(config));
-            return Ok(false);
-        }
+    if !is_back {
+        return Ok(false);
     }
     tracing::error!("bothy does not start by the restored configuration, and the one of before is back: {}", why.detail());
     Ok(true)
+}
+
+/// The configuration's file of before is in its place. False: it cannot be read, and the restored one stays.
+fn put_back(config: &Utf8Path, had: &str) -> Result<bool> {
+    if had != "kept" {
+        durable::remove(config)?;
+        return config.parent().map_or(Ok(()), durable::sync_folder).map(|()| true);
+    }
+    match fs::read(before(config)) {
+        Ok(old) => durable::ensure_file(config, &old, 0o600).map(|()| true),
+        Err(e) => {
+            tracing::error!("the configuration of before the restore cannot be read, and the restored one stays: {}: {e}", before(config));
+            Ok(false)
+        }
+    }
 }
 
 /// The certificate and key that count once the order is done.
@@ -83,22 +99,53 @@ pub fn identity(data: &Utf8Path, now: &Config) -> Result<(Utf8PathBuf, Utf8PathB
     Ok(text.and_then(|t| Config::check(&t).ok()).as_ref().unwrap_or(now).tls_paths())
 }
 
-/// `false`: none was ordered. `config`: the file of this daemon.
+/// `false`: none was ordered. `config`: the file of this daemon. A fault: the next start tries again; where that is so again and
+/// again before the store is another one, the order is given up, and this box stays what it was.
 pub fn finish(data: &Utf8Path, store: &Path, config: Option<&Utf8Path>, tls: (&Utf8Path, &Utf8Path)) -> Result<bool> {
     let n = names(data);
-    let Some(order) = Notes::new(&n.notes).read("order")? else { return Ok(false) };
+    let notes = Notes::new(&n.notes);
+    let Some(order) = notes.read("order")? else { return Ok(false) };
     if !order.starts_with("bothy restore 1\n") {
         return Err(Fault::conflict(format!("{} was written by a newer bothy: start that release, or remove the file", n.order())));
     }
-    let notes = Notes::new(&n.notes);
     // The first word of what was staged goes last, when all is in its place; without it nothing there is whole.
     if n.manifest()?.is_none() {
         n.clear()?;
         remove_dir(&data.join("store.before"))?;
-        notes.remove("order")?;
-        return Ok(true);
+        return over(&notes, tls).map(|()| true);
     }
     tracing::warn!("what was restored is put in its place");
+    if let Err(fault) = around(&n, data, &order, config, tls) {
+        let tries = notes.read(VAIN)?.and_then(|t| t.trim().parse().ok()).unwrap_or(0) + 1;
+        // Where not even that can be written down, nothing is to be waited for.
+        if !n.store.exists() || tries < TRIES && notes.write(VAIN, &format!("{tries}\n")).is_ok() {
+            return Err(fault.context(format!("what was restored is not in its place (try {tries} of {TRIES})")));
+        }
+        give_up(&n, &notes, config, tls, &fault)?;
+        return Ok(true);
+    }
+    let aside = data.join("store.before");
+    if n.store.exists() {
+        if store.exists() {
+            remove_dir(&aside)?;
+            fs::rename(store, &aside).map_err(|e| fault("put aside the store of", data, e))?;
+        }
+        fs::rename(&n.store, store).map_err(|e| fault("put in its place", &n.store, e))?;
+        durable::sync_folder(data)?;
+    }
+    if let Some(manifest) = n.manifest()? {
+        notes.write("from", &manifest)?;
+        let level = manifest.lines().find_map(|l| l.strip_prefix("level ")).unwrap_or_default().to_owned();
+        notes.write(BRING, &level)?;
+    }
+    n.clear()?;
+    remove_dir(&aside)?;
+    over(&notes, tls).map(|()| true)
+}
+
+/// All but the store: files, the configuration's, the box's certificate.
+fn around(n: &Names, data: &Utf8Path, order: &str, config: Option<&Utf8Path>, tls: (&Utf8Path, &Utf8Path)) -> Result<()> {
+    let notes = Notes::new(&n.notes);
     for folder in MOVED {
         let (from, to) = (n.files.join(folder), data.join(folder));
         for e in from.read_dir_utf8().into_iter().flatten() {
@@ -122,30 +169,41 @@ pub fn finish(data: &Utf8Path, store: &Path, config: Option<&Utf8Path>, tls: (&U
         durable::ensure_file(config, &text, 0o600)?;
     }
     if order.lines().any(|l| l == "identity 1") {
-        for (name, to, mode) in [("tls/cert.pem", tls.0, 0o644), ("tls/key.pem", tls.1, 0o600)] {
+        for (name, to, mode) in [("tls/cert.pem", tls.0, CERTIFICATE), ("tls/key.pem", tls.1, KEY)] {
             if let Some(bytes) = optional(&n.files.join(name))? {
+                if let Some(old) = optional(to)?.filter(|_| !before(to).exists()) {
+                    durable::ensure_file(&before(to), &old, KEY)?;
+                }
                 durable::ensure_file(to, &bytes, mode)?;
             }
         }
     }
-    let aside = data.join("store.before");
-    if n.store.exists() {
-        if store.exists() {
-            remove_dir(&aside)?;
-            fs::rename(store, &aside).map_err(|e| fault("put aside the store of", data, e))?;
+    Ok(())
+}
+
+/// The order is no more, whatever became of it.
+fn over(notes: &Notes, tls: (&Utf8Path, &Utf8Path)) -> Result<()> {
+    [tls.0, tls.1].iter().try_for_each(|at| durable::remove(&before(at)))?;
+    notes.remove(VAIN)?;
+    notes.remove("order")
+}
+
+/// What took another's place goes back, and what was staged goes. Files that nothing names are swept.
+fn give_up(n: &Names, notes: &Notes, config: Option<&Utf8Path>, tls: (&Utf8Path, &Utf8Path), why: &Fault) -> Result<()> {
+    for (at, mode) in [(tls.0, CERTIFICATE), (tls.1, KEY)] {
+        if let Some(old) = optional(&before(at))? {
+            durable::ensure_file(at, &old, mode)?;
         }
-        fs::rename(&n.store, store).map_err(|e| fault("put in its place", &n.store, e))?;
-        durable::sync_folder(data)?;
     }
-    if let Some(manifest) = n.manifest()? {
-        notes.write("from", &manifest)?;
-        let level = manifest.lines().find_map(|l| l.strip_prefix("level ")).unwrap_or_default().to_owned();
-        notes.write(BRING, &level)?;
+    if let (Some(config), Some(tried)) = (config, notes.read(TRIED)?) {
+        put_back(config, tried.split_whitespace().next().unwrap_or_default())?;
+        notes.remove(TRIED)?;
     }
+    tracing::error!("the restore is given up, and this box stays what it was: {}", why.detail());
+    // The order goes before what it is of: without that it would count as done.
+    over(notes, tls)?;
     n.clear()?;
-    remove_dir(&aside)?;
-    notes.remove("order")?;
-    Ok(true)
+    notes.write(GIVEN_UP, &why.detail())
 }
 
 /// As the adapters leave them: bases for all, disks for nobody yet.
@@ -256,6 +314,7 @@ pub fn parts(core: &Arc<Core>, config: Option<Utf8PathBuf>, of: &Config, fingerp
         store: core.vnfm().store().clone(),
         hypervisor: core.ports.hypervisor.clone(),
         images: core.ports.images.clone(),
+        still: core.vnfm().still().clone(),
         layout: core.vnfm().layout().clone(),
         clock: core.vnfm().clock().clone(),
         config,

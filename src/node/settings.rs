@@ -49,15 +49,17 @@ pub(super) fn uplinks(c: &Config) -> Result<Vec<IfName>> {
 
 /// Ports that the box's own network must leave alone, and what each is instead.
 pub(super) fn taken(c: &Config) -> BTreeMap<IfName, String> {
-    let one = |n: &PhysicalNetwork| {
-        let port = IfName::try_from(n.interface.clone()?).ok()?;
-        Some((port, format!("the port of the physical network '{}' ([[physical_network]])", n.name)))
+    let of = |n: &PhysicalNetwork| {
+        let alone = n.interface.clone().and_then(|i| IfName::try_from(i).ok());
+        let port = alone.map(|p| (p, format!("the port of the physical network '{}' ([[physical_network]])", n.name)));
+        let leg = format!("a port of the bond of the physical network '{}' ([[physical_network]])", n.name);
+        port.into_iter().chain(n.bond.iter().flat_map(|b| &b.legs).map(|l| (l.clone(), leg.clone()))).collect::<Vec<_>>()
     };
-    c.physical_network.iter().filter_map(one).collect()
+    c.physical_network.iter().flat_map(of).collect()
 }
 
-/// What reaches the box from outside; `None`: that is not Bothy's.
-pub(super) fn openings(c: &Config) -> Option<Vec<Opening>> {
+/// What reaches the box from outside; `None`: that is not Bothy's. `is_box`: the system is Bothy's own image.
+pub(super) fn openings(c: &Config, is_box: bool) -> Option<Vec<Opening>> {
     let listeners = c.listen.iter().map(|l| l.address).chain(c.hub.listen).chain(c.hub.bootstrap);
     let tunnels = c.tunnel.iter().map(|t| Opening {
         tcp: false,
@@ -70,7 +72,7 @@ pub(super) fn openings(c: &Config) -> Option<Vec<Opening>> {
         Inbound::Deny => true,
         Inbound::Off => false,
         // The image's, and no other's: boxes that were installed before there was the key are shut too.
-        Inbound::Auto => !c.host.grubenv.as_str().is_empty(),
+        Inbound::Auto => is_box,
     };
     shut.then(|| all.collect())
 }
@@ -108,5 +110,33 @@ pub(super) fn access_settings(c: &Config) -> AccessSettings {
             requests_per_s: c.access.requests_per_s as u32,
         },
         audit_keep: c.access.audit_keep,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::check(text).expect("a configuration")
+    }
+
+    /// A host may have a block of GRUB's and be anybody's.
+    #[test]
+    fn only_the_image_is_shut_by_itself() {
+        for (inbound, is_box, shut) in [("auto", true, true), ("auto", false, false), ("deny", false, true), ("off", true, false)] {
+            let c = config(&format!("[host]\ngrubenv = \"/boot/grub/grubenv\"\n[firewall]\ninbound = \"{inbound}\"\n"));
+            assert_eq!(openings(&c, is_box).is_some(), shut, "{inbound} {is_box}");
+        }
+    }
+
+    #[test]
+    fn the_boxs_own_network_leaves_ports_of_physical_networks_alone_and_legs_of_their_bonds() {
+        let c = config(
+            "[[physical_network]]\nname = \"lan\"\ninterface = \"eth1\"\n\
+             [[physical_network]]\nname = \"wan\"\ninterfaces = [\"eth2\", \"eth3\"]\n",
+        );
+        let names: Vec<String> = taken(&c).keys().map(ToString::to_string).collect();
+        assert_eq!(names, ["eth1", "eth2", "eth3"]);
     }
 }

@@ -220,6 +220,20 @@ impl Notifier {
         self.spawn(s)
     }
 
+    /// Another callback, or credentials, for the same: what it has not got yet goes there.
+    pub fn replace(&self, s: Subscription, eyes: Eyes) -> Result<()> {
+        let stored = outbox::replace(&self.inner.store, &s, eyes)?;
+        if let Some(task) = lock(&self.tasks).remove(&s.id) {
+            task.handle.abort();
+        }
+        let mut all = lock(&self.inner.progress);
+        // What is known here is newer than what is stored.
+        let progress = all.entry(s.id).or_insert(stored);
+        (progress.attempts, progress.why) = (0, String::new());
+        drop(all);
+        self.spawn(s)
+    }
+
     pub fn unsubscribe(&self, source: Source, id: Uuid) -> Result<()> {
         self.get(source, id)?;
         if let Some(task) = lock(&self.tasks).remove(&id) {

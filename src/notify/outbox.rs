@@ -12,7 +12,7 @@ use crate::{
         subscription::{DeadLetter, ElementListener, EventCount, Eyes, NfvoMade, Progress, Subscription},
         vnf::VnfInstance,
     },
-    store::{Durability, Store, Table},
+    store::{Durability, Store, Table, Tx},
 };
 
 /// Events looked at in one go.
@@ -28,14 +28,33 @@ pub fn add(store: &Store, s: &Subscription, eyes: Eyes) -> Result<Progress> {
         let done = tx.get::<EventCount>(&EventCount::KEY)?.unwrap_or_default().last;
         let progress = Progress { subscription: s.id, done, attempts: 0, why: String::new(), lost: 0 };
         tx.put_new(s)?;
-        match &eyes {
-            Eyes::Project => {}
-            Eyes::Element(account) => tx.put(&ElementListener { subscription: s.id, account: account.clone() })?,
-            Eyes::Nfvo(account) => tx.put(&NfvoMade { id: s.id, account: account.clone() })?,
-        }
+        put_eyes(tx, s.id, &eyes)?;
         tx.put(&progress)?;
         Ok(progress)
     })
+}
+
+/// How far it is stays; one that is not there yet is made.
+pub fn replace(store: &Store, s: &Subscription, eyes: Eyes) -> Result<Progress> {
+    store.write(Durability::Barrier, |tx| {
+        let before = tx.get::<Progress>(&s.id)?;
+        let done = tx.get::<EventCount>(&EventCount::KEY)?.unwrap_or_default().last;
+        let progress = before.unwrap_or(Progress { subscription: s.id, done, attempts: 0, why: String::new(), lost: 0 });
+        tx.put(s)?;
+        tx.delete::<ElementListener>(&s.id)?;
+        tx.delete::<NfvoMade>(&s.id)?;
+        put_eyes(tx, s.id, &eyes)?;
+        tx.put(&progress)?;
+        Ok(progress)
+    })
+}
+
+fn put_eyes(tx: &mut Tx<'_>, id: Uuid, eyes: &Eyes) -> Result<()> {
+    match eyes {
+        Eyes::Project => Ok(()),
+        Eyes::Element(account) => tx.put(&ElementListener { subscription: id, account: account.clone() }),
+        Eyes::Nfvo(account) => tx.put(&NfvoMade { id, account: account.clone() }),
+    }
 }
 
 pub fn remove(store: &Store, id: Uuid) -> Result<()> {

@@ -22,7 +22,7 @@ pub mod indicators;
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{runtime::Handle, sync::Notify, task::JoinHandle};
@@ -157,9 +157,13 @@ async fn see_through(busy: Busy) {
 async fn ask_until(inner: &Arc<Inner>, key: ErrandId) -> Result<()> {
     let mut line: Option<(Call, Caller)> = None;
     let mut polls = 0;
+    let mut called_off = None;
     while let Some(a) = on(inner, move |v| v.errand(key)).await? {
         let now = inner.vnfm.clock().now();
         let cancelling = matches!(a.errand.state, Asked::Cancelling { .. });
+        // As long as for what is wanted.
+        let is_late =
+            cancelling && called_off.get_or_insert_with(Instant::now).elapsed().as_secs() >= inner.vnfm.rules().vnf_answer_s.into();
         if let Some(until) = a.errand.delay.filter(|until| *until > now) {
             rest(inner, Duration::from_millis(until.0 - now.0).min(A_WHILE)).await;
             continue;
@@ -201,7 +205,7 @@ async fn ask_until(inner: &Arc<Inner>, key: ErrandId) -> Result<()> {
                 on(inner, move |v| v.errand_taken(key, &path, kind, now, delay)).await?;
                 1
             }
-            Outcome::GoesOn(_) if cancelling && polls >= POLLS_OF_A_CALL_OFF => {
+            Outcome::GoesOn(_) if cancelling && (polls >= POLLS_OF_A_CALL_OFF || is_late) => {
                 let why = Fault::conflict("it was called off, and how that ended was not told");
                 return on(inner, move |v| v.errand_stopped(key, why.record())).await;
             }

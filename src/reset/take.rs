@@ -15,6 +15,7 @@ use crate::{
         package::{NsDescriptor, VnfPackage},
         place::Given,
         segment::Segment,
+        snapshot::VnfSnapshot,
         vnf::{Reservation, VnfInstance, Vnfc},
     },
     sdn::{connector::Connectors, port::Fabric},
@@ -61,11 +62,16 @@ pub fn guests(h: &Hands, store: &Store) -> Result<Vec<String>> {
     let mut left = Vec::new();
     let all = bodies(store)?;
     let known: BTreeSet<VnfcId> = all.iter().map(|c| c.id).collect();
+    let ops: BTreeSet<_> = store.list::<Operation>()?.iter().chain(&store.list_history::<Operation>()?).map(|o| o.id).collect();
+    let media = looked("media", h.images.media(), &mut left);
+    let disks = looked("disks", h.images.disks(), &mut left);
+    let copies = looked("copies of disks", h.images.copies(), &mut left);
     // Guests that these records do not know, of an older store or another: theirs is not touched.
     let mut strangers = false;
-    let ops: BTreeSet<_> = store.list::<Operation>()?.iter().chain(&store.list_history::<Operation>()?).map(|o| o.id).collect();
-    // A store that never made a guest does not need a hypervisor to be empty.
-    if !known.is_empty() || !ops.is_empty() {
+    // A store that never made a guest, on a host without a file of one, does not need a hypervisor to be empty. Records that have
+    // gone say nothing of what runs.
+    let is_bare = known.is_empty() && ops.is_empty() && media.is_empty() && disks.is_empty() && copies.is_empty();
+    if !is_bare {
         let found = looked("guests", h.hypervisor.list(), &mut left);
         let is_ours = |g: &FoundGuest| known.contains(&g.id) || ops.contains(&g.owner.op);
         strangers = found.iter().any(|g| !is_ours(g));
@@ -78,11 +84,12 @@ pub fn guests(h: &Hands, store: &Store) -> Result<Vec<String>> {
         return Ok(left);
     }
     let named: BTreeSet<DiskId> = all.iter().flat_map(|c| &c.disks).map(|d| d.id).collect();
-    let media = looked("media", h.images.media(), &mut left).into_iter().filter(|id| !strangers || known.contains(id));
+    let taken: BTreeSet<DiskId> = store.list::<VnfSnapshot>()?.iter().flat_map(VnfSnapshot::copies).map(|c| c.copy).collect();
+    let media = media.into_iter().filter(|id| !strangers || known.contains(id));
     left.extend(each(media, |id| format!("medium of guest {id}"), |id| h.images.remove_medium(*id)));
-    let disks = looked("disks", h.images.disks(), &mut left).into_iter().filter(|id| !strangers || named.contains(id));
+    let disks = disks.into_iter().filter(|id| !strangers || named.contains(id));
     left.extend(each(disks, |id| format!("disk {id}"), |id| h.images.remove_disk(*id)));
-    let copies = looked("copies of disks", h.images.copies(), &mut left);
+    let copies = copies.into_iter().filter(|id| !strangers || taken.contains(id));
     left.extend(each(copies, |id| format!("copy {id}"), |id| h.images.remove_copy(*id)));
     Ok(left)
 }

@@ -4,7 +4,12 @@
 //! success. Each has a real adapter and a twin in `sim`, held together by one contract suite. Never:
 //! XML, paths of sysfs, argv.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    collections::HashSet,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use smol_str::SmolStr;
@@ -96,6 +101,43 @@ pub enum Still {
     Paused,
     /// It does not run.
     Off,
+}
+
+/// Guests that stand still while their disks are copied, for a snapshot or a backup: whoever has them so lets them go on, and
+/// nobody else takes them for his own meanwhile.
+#[derive(Clone, Default)]
+pub struct Stillness(Arc<Mutex<HashSet<VnfcId>>>);
+
+/// Some of these guests, until it goes.
+pub struct Stands {
+    of: Stillness,
+    guests: Vec<VnfcId>,
+}
+
+impl Stillness {
+    /// `None`: somebody else has one of them.
+    pub fn take(&self, guests: impl IntoIterator<Item = VnfcId>) -> Option<Stands> {
+        let guests: Vec<VnfcId> = guests.into_iter().collect();
+        let mut all = self.all();
+        if guests.iter().any(|g| all.contains(g)) {
+            return None;
+        }
+        all.extend(&guests);
+        Some(Stands { of: self.clone(), guests })
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashSet<VnfcId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Stands {
+    fn drop(&mut self) {
+        let mut all = self.of.all();
+        for g in &self.guests {
+            all.remove(g);
+        }
+    }
 }
 
 /// Where guests run.

@@ -103,7 +103,7 @@ use crate::{
         network::LinkRules,
         outside::Outside,
         place::facts::{HostReserve, large_pages},
-        port::{Hardware, HostCapacity, Hypervisor, Images},
+        port::{Hardware, HostCapacity, Hypervisor, Images, Stillness},
     },
 };
 
@@ -166,6 +166,7 @@ pub struct Vnfm {
     /// Descriptors that were read of late.
     read: Mutex<known::Read>,
     unasked: unasked::Unasked,
+    still: Stillness,
 }
 
 /// What `Vnfm` is built from.
@@ -210,6 +211,7 @@ impl Vnfm {
             bringing: Mutex::default(),
             read: Mutex::default(),
             unasked: unasked::Unasked::default(),
+            still: Stillness::default(),
         })
     }
 
@@ -250,6 +252,10 @@ impl Vnfm {
     }
     pub fn images(&self) -> &Arc<dyn Images> {
         &self.images
+    }
+    /// Guests that stand still while their disks are copied.
+    pub fn still(&self) -> &Stillness {
+        &self.still
     }
     pub fn links(&self) -> &Links {
         &self.links

@@ -153,9 +153,9 @@ impl Vnfm {
         let left = self.note_errand(key, Durability::Soon, |e, _| {
             e.state = match std::mem::replace(&mut e.state, Asked::Due) {
                 Asked::Due => Asked::Over(Ended::Stopped(Fault::conflict(why).record())),
-                // Whatever was to be waited for: it is told at once.
+                // Whatever was to be waited for: it is told at once, and as often as it takes.
                 Asked::Accepted(at) => {
-                    e.delay = None;
+                    (e.delay, e.tries) = (None, 0);
                     Asked::Cancelling { at, told: false }
                 }
                 same @ (Asked::Cancelling { .. } | Asked::Over(_)) => same,
@@ -230,7 +230,10 @@ impl Vnfm {
 
     /// It is not done yet.
     pub fn errand_goes_on(&self, key: ErrandId, delay: Option<Stamp>) -> Result<()> {
-        self.note_errand(key, Durability::Lazy, |e, _| {
+        self.note_errand(key, Durability::Lazy, |e, now| {
+            // Whoever has something to call off is not the one who says how long that is waited for.
+            let soon = Stamp(now.0 + LOOK.as_millis() as u64);
+            let delay = if matches!(e.state, Asked::Cancelling { .. }) { delay.map(|d| d.min(soon)) } else { delay };
             (e.why, e.delay) = (String::new(), delay);
             if let Some(r) = e.rounds.last_mut() {
                 r.delay = delay.or(r.delay);

@@ -107,6 +107,11 @@ impl Vnfm {
             });
         }
         let own = told.as_ref().and_then(|t| t.own.as_ref());
+        // Of before both were wanted: where the VNFD says may be somebody else's place, once the package is another one.
+        if own.is_some_and(|e| e.auth.is_some() && e.api_root.is_none()) {
+            let why = format!("a login was told, and not where it is for: tell both (`bothy vnf endpoint set {vnf} --api-root`)");
+            return Ok(Whom::Nowhere(why));
+        }
         let package: Option<VnfPackage> = self.store.get(&inst.package)?;
         let body = inst.body.as_ref();
         let of_flavour = package.as_ref().and_then(|p| vnfd_of(p).ok()).zip(body).and_then(|(v, b)| v.own(&b.flavour));

@@ -120,7 +120,7 @@ impl Subscriber {
         }));
     }
 
-    async fn die(&mut self) {
+    pub async fn die(&mut self) {
         let task = self.task.take().expect("it lives");
         task.abort();
         let _ = task.await;

@@ -284,13 +284,15 @@ async fn where_a_vnf_is_asked_is_told_shown_and_forgotten() {
     let at = format!("/bothy/v1/vnf/{vnf}/endpoint");
     assert_eq!(rig.show(&at).await, json!({"vnfInstanceId": vnf}));
     let login = json!({"authType": ["BASIC"], "paramsBasic": {"userName": "u", "password": "hush"}});
-    let told = tell(&rig, &vnf, json!({"vnf": {"authentication": login}, "mgmt": {"apiRoot": "https://em/"}})).await;
-    let want =
-        json!({"vnfInstanceId": vnf, "vnf": {"authentication": "BASIC"}, "mgmt": {"apiRoot": "https://em", "authentication": "NONE"}});
+    let told =
+        tell(&rig, &vnf, json!({"vnf": {"apiRoot": "https://v", "authentication": login}, "mgmt": {"apiRoot": "https://em/"}})).await;
+    let own = json!({"apiRoot": "https://v", "authentication": "BASIC"});
+    let want = json!({"vnfInstanceId": vnf, "vnf": own, "mgmt": {"apiRoot": "https://em", "authentication": "NONE"}});
     assert_eq!((&told, &rig.show(&at).await), (&want, &want));
     for (body, says) in [
         (json!({}), "neither vnf nor mgmt is told"),
         (json!({"mgmt": {}}), "mgmt: apiRoot is missing"),
+        (json!({"vnf": {"authentication": login}}), "vnf: apiRoot is missing"),
         (json!({"vnf": {"apiRoot": "http://v", "authentication": login}}), "credentials go over https only"),
         (json!({"vnf": {"apiRoot": "v"}}), "must be an http or https URI"),
         (json!({"vnf": {"apiRoot": "https://v/x?y="}}), "without '?' and '#'"),

@@ -156,6 +156,37 @@ async fn a_threshold_tells_each_crossing_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_callback_did_not_take_goes_to_the_one_that_is_named_next() {
+    let rig = rig(64, "").await;
+    let w = web(&rig).await;
+    let (mut s, other) = (Subscriber::start(None).await, Subscriber::start(None).await);
+    let uses = |used| {
+        let nics = Vec::new();
+        rig.sim.set_stats(w.guest, GuestStats { cpu_ns: 0, memory_kib: 1000, memory_used_kib: used, disk: 1, disk_used: 0, nics });
+    };
+    uses(100);
+    let ask = json!({
+        "objectType": "Vnf", "objectInstanceId": w.id, "callbackUri": s.uri(),
+        "criteria": {"performanceMetric": "VmemoryUsageMeanVnf", "thresholdType": "SIMPLE", "simpleThresholdDetails": {"thresholdValue": 50, "hysteresis": 2}}
+    });
+    let made = rig.post(THRESHOLDS, ask).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let one = made.header("location").expect("location").to_owned();
+    s.die().await;
+    uses(900);
+    let begun = Instant::now();
+    while rig.show("/bothy/v1/notifications").await["subscribers"][0]["attempts"].as_u64() == Some(0) {
+        assert!(begun.elapsed() < Duration::from_secs(180), "nobody is told of the crossing");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(rig.patch(&one, &[], json!({"callbackUri": other.uri()})).await.status, 200);
+    let news = other.until(1).await;
+    assert_eq!((news.len(), &news[0]["crossingDirection"], &news[0]["performanceValue"]), (1, &json!("UP"), &json!(90.0)));
+    let now = rig.show("/bothy/v1/notifications").await["subscribers"].clone();
+    assert_eq!((now.as_array().map(Vec::len), &now[0]["callbackUri"]), (Some(1), &json!(other.uri())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_measured_is_refused_with_every_reason() {
     let rig = rig(64, "").await;
     let w = web(&rig).await;

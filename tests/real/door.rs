@@ -65,7 +65,8 @@ fn a_shut_box_is_reached_where_it_listens_and_forwards_for_guests_alone() {
 
     let listened = Opening::of_listener(true, ip("0.0.0.0"), 9443).expect("one");
     let ssh = Opening { tcp: true, port: 22, at: None, from: vec![cidr("198.51.100.0/24")] };
-    let door = Door::new(Arc::new(Filter), Some(vec![listened.clone(), ssh.clone()]));
+    let filter = Arc::new(Filter::default());
+    let door = Door::new(filter.clone(), Some(vec![listened.clone(), ssh.clone()]));
     let shut = || {
         assert!(open(9443) && answers(&outside, "2001:db8::2", 9443), "what is listened on");
         assert!(!open(22) && !open(8080) && !answers(&outside, "2001:db8::2", 8080) && !answers(&guest, "10.0.1.1", 8080));
@@ -91,9 +92,30 @@ fn a_shut_box_is_reached_where_it_listens_and_forwards_for_guests_alone() {
     assert!(open(8080));
     door.look();
     shut();
+    // What leaves a table's comment as it was: rules that are gone, and one more.
+    sh(&["nft", "flush", "table", "inet", "bothy_door"]);
+    assert!(!open(9443), "all is dropped");
+    door.look();
+    shut();
+    sh(&["nft", "add", "rule", "inet", "bothy_door", "input", "tcp", "dport", "8080", "accept"]);
+    assert!(open(8080), "and open to all");
+    door.look();
+    shut();
+    for what in [&["table", "inet", "bothy"][..], &["set", "inet", "bothy", "inside"]] {
+        sh(&[&["nft", "flush"], what].concat());
+        net.project_nat(&table).expect("back");
+        shut();
+        assert!(sh(&["nft", "list", "table", "inet", "bothy"]).contains("\"bha\""));
+    }
+    // What is as it was made is not made again: it would have another number.
+    let made = || ["bothy_door", "bothy"].map(|t| sh(&["nft", "-a", "list", "table", "inet", t]));
+    let before = made();
+    door.look();
+    net.project_nat(&table).expect("projected");
+    assert_eq!(made(), before);
     door.set(Some(vec![listened, Opening { from: vec![cidr("192.0.2.0/24"), cidr("2001:db8::/64")], ..ssh }]));
     assert!(open(22) && answers(&outside, "2001:db8::2", 22) && !open(8080));
     door.set(None);
-    assert!(open(8080) && !Filter.ensure(None).expect("asked"), "nothing of it is left");
+    assert!(open(8080) && !filter.ensure(None).expect("asked"), "nothing of it is left");
     assert!(sh(&["nft", "list", "tables"]).contains("inet bothy"), "address translation stays");
 }

@@ -82,6 +82,9 @@ pub async fn set(State(s): Ctx, Id(id): Id<VnfId>, base: Base, _: NoQuery, extra
         if r.mgmt.as_ref().is_some_and(|m| m.api_root.is_none()) {
             faults.push("mgmt: apiRoot is missing: no VNFD says where an element manager is".to_owned());
         }
+        if r.vnf.as_ref().is_some_and(|v| v.api_root.is_none() && v.authentication.is_some()) {
+            faults.push("vnf: apiRoot is missing: a login is for one place, and a VNFD may come to say another".to_owned());
+        }
         let mut one = |what: &str, of: Option<SetOne>| of.map(|o| endpoint(&notify, what, o, &mut faults)).transpose();
         let (own, mgmt) = (one("vnf", r.vnf)?, one("mgmt", r.mgmt)?);
         if !faults.is_empty() {

@@ -419,3 +419,125 @@ fn guests_go_on_however_the_copying_of_their_disks_ends() {
     let e = Restores::new(parts(&b), house(&b)).stage(&bytes[..], P).expect_err("elsewhere");
     assert!(e.kind() == Kind::Conflict && e.text().contains("data_dir"), "{e}");
 }
+
+fn disks_of(b: &TestBox) -> Vec<crate::model::id::VnfcId> {
+    all::<VnfInstance>(b.store()).iter().flat_map(super::guests).collect()
+}
+
+#[test]
+fn a_guest_that_stands_still_for_somebody_else_is_in_no_backup_and_stays_so() {
+    let a = lived_in();
+    let guests = disks_of(&a);
+    let states = || guests.iter().map(|g| a.sim.state(*g).expect("state").expect("there")).collect::<Vec<_>>();
+    let held = guests[guests.len() - 1];
+    a.sim.put(held, GuestState::Paused).expect("paused");
+    let e = backup(&a, Level::Disks, P).expect_err("an operator has it");
+    assert!(e.kind() == Kind::Conflict && e.detail().contains("stands still"), "{e}");
+    assert_eq!(a.sim.state(held).expect("state"), Some(GuestState::Paused));
+    assert_eq!(states().iter().filter(|s| **s == GuestState::Running).count(), guests.len() - 1);
+    a.sim.put(held, GuestState::Running).expect("runs");
+    let stands = a.core().vnfm().still().take([held]).expect("nobody has it");
+    a.sim.faults().reset_counts();
+    assert_eq!(backup(&a, Level::Disks, P).expect_err("a snapshot has it").kind(), Kind::Conflict);
+    assert!(states().iter().all(|s| *s == GuestState::Running));
+    drop(stands);
+    backup(&a, Level::Disks, P).expect("made");
+}
+
+/// Accepted in the middle of a backup, which has guests stand still: each has them for himself.
+#[test]
+fn a_snapshot_beside_a_backup_is_of_one_moment_and_the_backup_is_made_again() {
+    let a = lived_in();
+    let guests = disks_of(&a);
+    a.sim.set_delay(Method::LendDisk, std::time::Duration::from_millis(100));
+    let vnf = all::<VnfInstance>(a.store()).into_iter().find(|v| v.name == "v").expect("one").id;
+    std::thread::scope(|s| {
+        let made = s.spawn(|| backup(&a, Level::Disks, P));
+        a.until("guests stand still", || guests.iter().any(|g| a.sim.state(*g).expect("state") == Some(GuestState::Paused)));
+        let snapshot = super::snapshots::empty(&a);
+        let op = a.core().vnfm().take_snapshot(vnf, snapshot, &Vec::new(), "{}").expect("accepted");
+        assert_eq!(made.join().expect("ended").expect_err("an operation began").kind(), Kind::Conflict);
+        a.assert_state(op.id, "COMPLETED");
+    });
+    assert!(guests.iter().all(|g| a.sim.state(*g).expect("state") == Some(GuestState::Running)));
+}
+
+#[test]
+fn a_backup_that_cannot_be_made_leaves_no_file() {
+    let a = lived_in();
+    let p = parts(&a);
+    let part = a.store_dir().join("part");
+    fs::write(&part, "in the way").expect("written");
+    Backups::new(p.clone()).prepare(Level::Configuration, "ada").map(drop).expect_err("no part of it can be made");
+    assert_eq!(fs::read_dir(p.layout.uploads()).expect("a folder").count(), 0);
+    fs::remove_file(part).expect("removed");
+    Backups::new(p.clone()).prepare(Level::Configuration, "ada").map(drop).expect("made");
+    assert_eq!(fs::read_dir(p.layout.uploads()).expect("a folder").count(), 0);
+}
+
+/// The disk is full when the file of before is to be put back, or the box is cut off.
+#[test]
+fn a_configuration_that_cannot_be_put_back_now_is_put_back_by_a_later_start() {
+    let b = other();
+    let root = b.core().vnfm().layout().root().to_owned();
+    let (config, notes) = (root.join("bothy.toml"), names(&root).notes);
+    let why = Fault::invalid("no such port");
+    fs::create_dir_all(config.join("in the way")).expect("folder");
+    fs::create_dir_all(&notes).expect("folder");
+    fs::write(root.join("bothy.toml.before-restore"), "# its own\n").expect("written");
+    fs::write(notes.join("tried"), "kept\n").expect("written");
+    restore::unfit(&root, Some(&config), &why).expect_err("it cannot be written");
+    fs::remove_dir_all(&config).expect("removed");
+    assert!(restore::unfit(&root, Some(&config), &why).expect("put back"));
+    assert_eq!(fs::read_to_string(&config).expect("read"), "# its own\n");
+    assert!(!restore::unfit(&root, Some(&config), &why).expect("asked"), "once");
+}
+
+/// What keeps the daemon down is not waited for without an end, as long as the box can still be what it was.
+#[test]
+fn a_restore_that_cannot_be_put_in_its_place_is_given_up_and_told() {
+    let a = lived_in();
+    for lasts in [true, false] {
+        let mut b = other();
+        let (root, config) = (b.core().vnfm().layout().root().to_owned(), b.store_dir().with_file_name("bothy.toml"));
+        let config = Utf8PathBuf::from_path_buf(config).expect("UTF-8");
+        fs::write(&config, "# its own\n").expect("written");
+        let bytes = configuration_as_of(&a, &b);
+        let r = Restores::new(parts(&b), house(&b));
+        r.stage(&bytes[..], P).expect("staged");
+        let wish = Wish { maps: vec![("ens1f0".into(), "enp9s0".into())], identity: true, ..Wish::default() };
+        fs::create_dir_all(names(&root).files.join("tls")).expect("folder");
+        for name in ["cert.pem", "key.pem"] {
+            fs::write(names(&root).files.join("tls").join(name), "theirs").expect("written");
+        }
+        let token = r.plan(&wish).expect("planned").token;
+        r.order(&wish, &token, true, "eve").expect("ordered");
+        let (house, p) = (house(&b), parts(&b));
+        drop(r);
+        b.stop();
+        let (cert, key) = (root.join("c"), root.join("k"));
+        fs::write(&cert, "ours").expect("written");
+        fs::create_dir_all(key.join("in the way")).expect("folder");
+        let start = || restore::finish(&root, b.store_dir(), Some(&config), (&cert, &key));
+        for n in 1..5 {
+            let e = start().expect_err("it waits");
+            assert!(e.detail().contains(&format!("try {n} of 5")), "{e}");
+        }
+        assert!(fs::read_to_string(&config).expect("read").contains("enp9s0"));
+        if !lasts {
+            fs::remove_dir_all(&key).expect("removed");
+        }
+        assert!(start().expect("over"));
+        let now = (fs::read_to_string(&config).expect("read"), fs::read_to_string(&cert).expect("read"));
+        let n = names(&root);
+        assert_eq!((n.order().exists(), n.store.exists(), root.join("c.before-restore").exists()), (false, false, false));
+        let told = Restores::new(p, house).condition().expect("a word");
+        if lasts {
+            assert_eq!(now, ("# its own\n".to_owned(), "ours".to_owned()));
+            assert!(told.text.contains("given up") && !restore::is_returning(&root), "{}", told.text);
+        } else {
+            assert!(now.0.contains("enp9s0") && now.1 == "theirs" && told.text.contains("restored from"), "{}", told.text);
+        }
+        assert!(!start().expect("nothing more"));
+    }
+}

@@ -11,6 +11,7 @@ use crate::{
         package::VnfPackage,
         param::{Param, Params},
         step::{Step, VnfStep},
+        subscription::Auth,
         time::Stamp,
         vnf::{Properties, RunState, Stopping},
     },
@@ -341,4 +342,42 @@ fn an_operation_with_an_open_errand_is_not_yet_history() {
     says(&b, key, Verdict::Cancelled);
     crate::lcm::archive::archive(b.store()).expect("moved");
     assert_eq!(b.store().list::<Errand>().expect("read"), []);
+}
+
+/// What it was told in vain before says nothing of its being called off, and it does not say how long that lasts.
+#[test]
+fn a_call_off_has_tries_of_its_own_and_is_not_put_off_for_ever() {
+    let (b, id) = up(&[(Coordinated::Operate, Stage::Start)]);
+    let op = stop(&b, id, Stopping::Within(1));
+    let key = asked(&b, op);
+    let vnfm = || b.core().vnfm();
+    vnfm().errand_taken(key, "/c/7", EndpointKind::Vnf, Stamp(2), None).expect("noted");
+    for n in 1..=4 {
+        assert_eq!(vnfm().errand_vain(key, "no answer").expect("noted"), n);
+    }
+    b.core().engine.cancel(op, CancelMode::Graceful).expect("cancelled");
+    b.until("it is to be called off", || matches!(errand(&b, key).state, Asked::Cancelling { .. }));
+    assert_eq!(vnfm().errand_vain(key, "no answer").expect("noted"), 1);
+    assert!(errand(&b, key).is_open());
+    vnfm().errand_called_off(key).expect("noted");
+    vnfm().errand_goes_on(key, Some(Stamp(u64::MAX))).expect("noted");
+    let soon = Stamp(vnfm().clock().now().0 + 60_000);
+    assert!(errand(&b, key).delay.is_some_and(|d| d < soon), "{:?}", errand(&b, key).delay);
+    says(&b, key, Verdict::Cancelled);
+    b.assert_state(op, "FAILED_TEMP");
+}
+
+#[test]
+fn a_login_that_was_told_without_its_place_goes_nowhere() {
+    let (b, id) = up(&[(Coordinated::Operate, Stage::Start)]);
+    let auth = Some(Auth::Basic { user: "u".into(), sealed: vec![1] });
+    let tell = |api_root: Option<&str>| {
+        let endpoint = Some(Endpoint { id: uuid::Uuid::nil(), api_root: api_root.map(Into::into), auth: auth.clone() });
+        let told = OwnEndpoints { vnf: id, own: endpoint, mgmt: None, base: String::new(), revision: 0 };
+        b.core().vnfm().set_endpoints(told).expect("told");
+        b.core().vnfm().whom(id, OwnApi::Coordination, Some(EndpointKind::Vnf)).expect("known")
+    };
+    assert!(matches!(tell(None), Whom::Nowhere(why) if why.contains("--api-root")));
+    let Whom::Call(call) = tell(Some("https://v")) else { panic!("no call") };
+    assert!(call.root == "https://v" && matches!(call.login, Login::Sealed(..)));
 }

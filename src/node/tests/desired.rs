@@ -563,3 +563,30 @@ fn the_box_restarts_for_kernel_arguments_once_and_only_where_the_document_allows
         }
     }
 }
+
+/// What an earlier document had begun and could not end does not stand in the way of the one that mends it.
+#[test]
+fn a_corrected_document_takes_where_the_one_before_was_stuck() {
+    let other_nsd = |d: &mut Value| {
+        d["nsds"].as_array_mut().expect("a list").push(json!({"id": "ns2", "sha256": "0".repeat(64)}));
+        d["services"][0]["nsdId"] = "ns2".into();
+    };
+    let other_words = |d: &mut Value| d["services"][0]["instantiate"]["sapData"] = json!([]);
+    for change in [&other_words as &dyn Fn(&mut Value), &other_nsd] {
+        let mut c = Case::new();
+        c.b.sim.faults().add(Rule::next(Method::Start, Then::Fail(Kind::Conflict)).times(u64::MAX));
+        let other = NsDescriptor { archive: file(), ..ns_descriptor(nsd("ns2", &[("one", "vnf", &[])])) };
+        c.b.put(&other);
+        c.take(&document(1)).expect("taken");
+        let stuck = c.failed().op.expect("its operation");
+        let mut d = document(2);
+        change(&mut d);
+        c.take(&d).expect("taken");
+        c.b.sim.faults().clear();
+        c.until(State::InPlace);
+        assert_eq!(c.b.op(stuck).state.name(), "ROLLED_BACK");
+        let [ns] = &c.services()[..] else { panic!("one service") };
+        assert_eq!(ns.nsd_id, d["services"][0]["nsdId"].as_str().expect("an NSD"));
+        c.b.assert_ns_up(ns.id);
+    }
+}

@@ -8,11 +8,12 @@ use camino::Utf8PathBuf;
 use crate::{
     model::{
         access::Project,
+        domain::{DiskSpec, DomainDisk, DomainMedium},
         error::Kind,
         host::HostSetting,
         hostnet::HostNetRecord,
         hw::PageSize,
-        id::ProjectId,
+        id::{DiskId, ProjectId},
         ns::NsInstance,
         op::Operation,
         package::{NsDescriptor, VnfPackage},
@@ -20,8 +21,10 @@ use crate::{
         secret::Secret,
         segment::Segment,
         setup::{HostRecord, PagePool},
+        size::MiB,
         time::Stamp,
         vnf::VnfInstance,
+        vnfd::{DiskBus, MediaBus, Medium},
     },
     node::{
         kit::{Shape, THREE, TestBox, nsd, vnfd},
@@ -34,7 +37,7 @@ use crate::{
     },
     store::{Store, Table},
     vim::{
-        port::{GuestState, Hardware as _, Hypervisor as _},
+        port::{GuestState, Hardware as _, Hypervisor as _, Images as _},
         setup::Desired,
     },
 };
@@ -275,4 +278,41 @@ fn a_newer_order_is_not_guessed_at() {
     assert_eq!(start(&b, &h).expect_err("refused").kind(), Kind::Conflict);
     b.start();
     assert!(b.store().list::<Project>().is_ok() && b.store().count(Table::VnfInstance).expect("count") == 4);
+}
+
+/// Whatever has become of the records: a second try, a second reset, a store that was lost.
+#[test]
+fn a_guest_that_no_record_knows_keeps_its_disks_also_when_the_records_have_gone() {
+    let mut b = lived_in();
+    let alone = b.store().list::<VnfInstance>().expect("read").into_iter().find(|v| v.name == "v").expect("one").id;
+    let snapshot = b.core().vnfm().create_snapshot(ProjectId::DEFAULT).expect("made").id;
+    let op = b.core().vnfm().take_snapshot(alone, snapshot, &Vec::new(), "{}").expect("accepted");
+    b.assert_state(op.id, "COMPLETED");
+    let mut spec = super::crash::stray(crate::model::id::OpId(uuid::Uuid::from_u128(9)), 99);
+    let [disk, copy] = [901, 902].map(|n| DiskId(uuid::Uuid::from_u128(n)));
+    spec.disks.push(DomainDisk { id: disk, bus: DiskBus::Virtio, serial: "d".into() });
+    spec.medium = Some(DomainMedium { bus: MediaBus::Cdrom });
+    b.sim.ensure_disk(&DiskSpec { id: disk, size: MiB(1), base: None }).expect("a disk");
+    b.sim.ensure_medium(spec.id, Medium::ConfigDrive, MediaBus::Cdrom, None, &[]).expect("a medium");
+    b.sim.define(&spec).expect("defined");
+    b.sim.copy_disk(disk, copy).expect("copied");
+    b.sim.start(spec.id).expect("started");
+    let h = ordered(&mut b, Depth::Services);
+    let store = Store::open(b.store_dir(), Default::default()).expect("opens");
+    let theirs = [Leftover::Domain(spec.id), Leftover::Disk(disk), Leftover::Copy(copy), Leftover::Medium(spec.id)];
+    let of_guests = || {
+        let is = |l: &Leftover| matches!(l, Leftover::Domain(_) | Leftover::Disk(_) | Leftover::Copy(_) | Leftover::Medium(_));
+        b.sim.leftovers().into_iter().filter(is).collect::<Vec<_>>()
+    };
+    for at in ["first", "after the records have gone"] {
+        assert_eq!(crate::reset::guests(&h, &store).expect(at), [] as [String; 0], "{at}");
+        assert_eq!((of_guests(), b.sim.state(spec.id).expect("state")), (theirs.to_vec(), Some(GuestState::Running)), "{at}");
+        store.purge(|t| crate::reset::purged(Depth::Services, t)).expect("purged");
+    }
+    // Nobody says whose they are.
+    b.sim.faults().add(Rule::next(Method::List, Then::Fail(Kind::Transient)));
+    assert_eq!(crate::reset::guests(&h, &store).expect("looked").len(), 1);
+    assert_eq!(of_guests(), theirs);
+    b.sim.remove(spec.id).expect("removed");
+    assert_eq!((crate::reset::guests(&h, &store).expect("taken"), of_guests()), (vec![], vec![]));
 }

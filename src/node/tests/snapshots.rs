@@ -299,3 +299,35 @@ fn a_copy_that_nothing_names_goes_and_those_of_a_newer_store_stay() {
     assert!(b.store().get::<VnfSnapshot>(&later).expect("read").is_none() && b.store().is_restored());
     assert_eq!((b.core().vnfm().sweep_copies().expect("swept"), copies(&b)), (0, all));
 }
+
+#[test]
+fn a_snapshot_waits_for_a_backup_that_has_its_guests_stand_still() {
+    let (b, id) = up();
+    let stands = b.core().vnfm().still().take(guests(&b.vnf(id))).expect("nobody has them");
+    b.sim.faults().reset_counts();
+    let op = b.core().vnfm().take_snapshot(id, empty(&b), &Vec::new(), "{}").expect("accepted").id;
+    b.until("it says what it waits for", || {
+        let lines = b.core().engine.timeline(op).expect("a timeline").1;
+        lines.iter().any(|l| l.why.as_ref().is_some_and(|w| w.contains("a backup")))
+    });
+    assert_eq!((b.sim.faults().count(Method::Pause), copies(&b)), (0, vec![]));
+    drop(stands);
+    b.assert_state(op, "COMPLETED");
+    assert_eq!(copies(&b).len(), 3);
+}
+
+#[test]
+fn copies_of_a_guest_that_went_on_meanwhile_are_made_anew() {
+    let (b, id) = up();
+    write(&b, id, "one");
+    b.sim.set_delay(Method::State, std::time::Duration::from_millis(200));
+    let op = b.core().vnfm().take_snapshot(id, empty(&b), &Vec::new(), "{}").expect("accepted").id;
+    b.until("its copies are made", || copies(&b).len() == 3);
+    // Somebody has them go on before all is looked at once more, and they write.
+    guests(&b.vnf(id)).iter().for_each(|g| b.sim.put(*g, GuestState::Running).expect("runs"));
+    write(&b, id, "two");
+    b.sim.set_delay(Method::State, std::time::Duration::ZERO);
+    b.assert_state(op, "COMPLETED");
+    assert!(copies(&b).iter().all(|c| b.sim.read_disk(*c) == b"two"), "of one moment");
+    b.assert_vnf_up(id);
+}

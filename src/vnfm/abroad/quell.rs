@@ -8,19 +8,19 @@
 use super::{
     super::Vnfm,
     port::Occ,
-    run::{At, again, left, taken_of},
+    run::{At, again, check_goes_on, left, taken_of},
 };
 use crate::{
     lcm::port::{Outcome, StepCx},
     model::{
         abroad::{AbroadErrand, AbroadTask, ErrandState, OccAct},
-        error::{Fault, Result},
+        error::Result,
         op::VnfOpState,
     },
     store::Durability,
 };
 
-const TERMINATE: &str = "TERMINATE";
+pub(super) const TERMINATE: &str = "TERMINATE";
 
 impl Vnfm {
     /// `None`: it is there, or gone.
@@ -35,10 +35,16 @@ impl Vnfm {
                 return Ok(None);
             }
             check_goes_on(cx)?;
-            let begun = noted.as_ref().and_then(ErrandState::occ);
-            if let Some(over) = occs.iter().find(|o| o.operation == TERMINATE && Some(&o.id) == begun) {
+            let is_begun = |o: &&Occ| match &noted {
+                Some(ErrandState::Closing { before }) => !o.automatic && !before.contains(&o.id),
+                Some(state) => state.occ() == Some(&o.id),
+                None => false,
+            };
+            if let Some(over) = occs.iter().filter(|o| o.operation == TERMINATE).find(is_begun) {
                 return Err(over.fault(&at.vnfm));
             }
+            let before = occs.iter().map(|o| o.id.clone()).collect();
+            self.note_abroad(cx, ErrandState::Closing { before }, Durability::Barrier)?;
             let occ = port.begin(&at.vnfm, id, &AbroadTask::Terminate { graceful_s: None })?;
             self.note_abroad(cx, ErrandState::Ending { occ: occ.clone() }, Durability::Soon)?;
             return Ok(Some(again(cx, format!("VNFM {name} terminates it by operation {occ}"))));
@@ -62,8 +68,8 @@ impl Vnfm {
             }
         }
         let ends = o.operation == TERMINATE;
-        // Its answer may have been lost, or it is an earlier attempt's.
-        if ends && noted.as_ref().and_then(ErrandState::occ) != Some(&o.id) {
+        // Its answer may have been lost, or it is an earlier attempt's; another's is waited for, and no more.
+        if ends && noted.as_ref().and_then(ErrandState::occ) != Some(&o.id) && self.is_ours(at, o)? {
             self.note_abroad(cx, ErrandState::Ending { occ: o.id.clone() }, Durability::Soon)?;
         }
         let next = match (o.state, tried) {
@@ -96,13 +102,5 @@ impl Vnfm {
         } else {
             self.note_abroad(cx, ErrandState::Undoing { occ: o.id.clone(), act }, Durability::Soon)
         }
-    }
-}
-
-/// An undoing that is being cancelled begins nothing more.
-fn check_goes_on(cx: &StepCx) -> Result<()> {
-    match cx.op.cancel {
-        None => Ok(()),
-        Some(_) => Err(Fault::conflict("its undoing was cancelled")),
     }
 }

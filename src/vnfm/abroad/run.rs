@@ -18,6 +18,7 @@ use super::{
     hold::Over,
     mark,
     port::{Managers, NewVnf, Occ},
+    quell::TERMINATE,
 };
 use crate::{
     lcm::port::{Outcome, StepCx, WakeKey},
@@ -64,7 +65,8 @@ pub(super) fn taken_of(state: &ErrandState, of: &SmolStr) -> Option<(OccAct, Sta
         | ErrandState::Asking { .. }
         | ErrandState::Asked { .. }
         | ErrandState::Undoing { .. }
-        | ErrandState::Ending { .. } => None,
+        | ErrandState::Ending { .. }
+        | ErrandState::Closing { .. } => None,
     }
 }
 
@@ -198,14 +200,22 @@ impl Vnfm {
             }) => self.follow_occ(cx, at, task, &Followed { occ, attempt, taken: Some((act, when)) }),
             Some(AbroadErrand { state: ErrandState::Asking { before }, .. }) => match self.heard(at, id, task, &before)? {
                 Some(occ) => self.asked(cx, at, occ),
-                None => self.ask_abroad(cx, at, task, &before),
+                None => {
+                    check_goes_on(cx)?;
+                    self.ask_abroad(cx, at, task, &before)
+                }
             },
             before @ (Some(AbroadErrand {
                 state:
-                    ErrandState::Undoing { .. } | ErrandState::Ending { .. } | ErrandState::Taken { act: OccAct::Rollback | OccAct::Fail, .. },
+                    ErrandState::Undoing { .. }
+                    | ErrandState::Ending { .. }
+                    | ErrandState::Closing { .. }
+                    | ErrandState::Taken { act: OccAct::Rollback | OccAct::Fail, .. },
                 ..
             })
             | None) => {
+                // Nothing is under way there for it: whatever else is, is not waited for.
+                check_goes_on(cx)?;
                 let occs = at.port.occs(&at.vnfm, id)?;
                 if let Some(open) = occs.iter().find(|o| !o.state.is_final()) {
                     let taken = before.as_ref().and_then(|e| taken_of(&e.state, &open.id));
@@ -372,28 +382,39 @@ impl Vnfm {
 
     /// An operation there was begun by this box for this VNF: what others began is not meddled with.
     pub(super) fn is_ours(&self, at: &At, o: &Occ) -> Result<bool> {
-        let mut all = self.store.list::<AbroadErrand>()?;
-        if !o.automatic && !all.iter().any(|e| e.state.occ() == Some(&o.id)) {
-            all.extend(self.store.list_history::<AbroadErrand>()?);
+        let is_its = |e: &AbroadErrand| match &e.state {
+            // Its answer was lost, and it was given up.
+            ErrandState::Asking { before } => !o.automatic && !before.contains(&o.id),
+            ErrandState::Closing { before } => !o.automatic && o.operation == TERMINATE && !before.contains(&o.id),
+            ErrandState::Asked { .. } | ErrandState::Undoing { .. } | ErrandState::Taken { .. } | ErrandState::Ending { .. } => {
+                e.state.occ() == Some(&o.id)
+            }
+        };
+        // Each VNFM has ids of its own, and two may have the same.
+        let is_of_it = |e: &AbroadErrand| -> Result<bool> {
+            let op = self.store.get::<Operation>(&e.op)?.or(self.store.get_history(&e.op)?);
+            Ok(op.is_some_and(|op| op.target == Target::Vnf(at.vnf.vnf)))
+        };
+        for e in self.store.list::<AbroadErrand>()?.iter().filter(|e| is_its(e)) {
+            if is_of_it(e)? {
+                return Ok(true);
+            }
         }
-        for e in all {
-            match &e.state {
-                // Its answer was lost, and it was given up.
-                ErrandState::Asking { before } if !o.automatic && !before.contains(&o.id) => {
-                    let op = self.store.get::<Operation>(&e.op)?.or(self.store.get_history(&e.op)?);
-                    if op.is_some_and(|op| op.target == Target::Vnf(at.vnf.vnf)) {
-                        return Ok(true);
-                    }
-                }
-                state if state.occ() == Some(&o.id) => return Ok(true),
-                ErrandState::Asking { .. }
-                | ErrandState::Asked { .. }
-                | ErrandState::Undoing { .. }
-                | ErrandState::Taken { .. }
-                | ErrandState::Ending { .. } => {}
+        let old = if o.automatic { Vec::new() } else { self.store.list_history::<AbroadErrand>()? };
+        for e in old.iter().filter(|e| is_its(e)) {
+            if is_of_it(e)? {
+                return Ok(true);
             }
         }
         Ok(false)
+    }
+}
+
+/// What is being cancelled begins nothing more there.
+pub(super) fn check_goes_on(cx: &StepCx) -> Result<()> {
+    match cx.op.cancel {
+        None => Ok(()),
+        Some(_) => Err(Fault::conflict("cancelled on request: nothing more is asked of its VNFM")),
     }
 }
 

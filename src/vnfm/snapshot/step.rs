@@ -3,11 +3,15 @@
 //! Owns that guests stand still while their disks are copied, and go on however that ends. Never: what a plan
 //! contains.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use tracing::{info, warn};
 
 use crate::{
+    lcm::port::Outcome,
     model::{
         error::{Fault, Result},
         id::{DiskId, SnapshotId, VnfcId},
@@ -16,14 +20,15 @@ use crate::{
         step::{Captured, PlanStep, Step, VnfStep},
     },
     store::Durability,
-    vim::port::{GuestState, Still},
+    vim::port::{GuestState, Stands, Still},
     vnfm::Vnfm,
 };
 
 impl Vnfm {
     /// All copies, of one moment. It occupies its worker for as long as the copying takes: guests stand still
     /// meanwhile, and an answer in between could leave them so.
-    pub(in crate::vnfm) fn capture(&self, snapshot: SnapshotId, guests: &[Captured]) -> Result<()> {
+    pub(in crate::vnfm) fn capture(&self, snapshot: SnapshotId, guests: &[Captured]) -> Result<Outcome> {
+        let Some(_stands) = self.take_still(guests) else { return Ok(others_have()) };
         let made = self.copy_still(guests);
         let went_on = self.let_go_on(guests);
         let (still, copied) = match (made, &went_on) {
@@ -31,7 +36,12 @@ impl Vnfm {
             (made, _) => made?,
         };
         went_on?;
-        self.note(snapshot, &still, &copied)
+        self.note(snapshot, &still, &copied)?;
+        Ok(Outcome::Done)
+    }
+
+    fn take_still(&self, guests: &[Captured]) -> Option<Stands> {
+        self.still.take(guests.iter().map(|g| g.vnfc))
     }
 
     /// Copies that are all there are of one moment already. Some of them are not: they are left of an attempt
@@ -40,14 +50,22 @@ impl Vnfm {
         let there: HashSet<DiskId> = self.images.copies()?.into_iter().collect();
         let disks = || guests.iter().flat_map(|g| &g.disks);
         let mut still = HashMap::new();
-        if !disks().all(|(_, copy)| there.contains(copy)) {
+        let anew = !disks().all(|(_, copy)| there.contains(copy));
+        if anew {
             disks().filter(|(_, copy)| there.contains(copy)).try_for_each(|(_, copy)| self.images.remove_copy(*copy))?;
             for g in guests {
                 still.insert(g.vnfc, self.hypervisor.pause(g.vnfc)?);
             }
         }
-        let copied = disks().map(|(disk, copy)| Ok((*copy, self.images.copy_disk(*disk, *copy)?)));
-        Ok((still, copied.collect::<Result<_>>()?))
+        let copied = disks().map(|(disk, copy)| Ok((*copy, self.images.copy_disk(*disk, *copy)?))).collect::<Result<_>>()?;
+        // Somebody else may have let it go on, or started it: a look at the host, an operator. Then they are of no one moment.
+        for g in if anew { guests } else { &[] } {
+            if self.hypervisor.state(g.vnfc)? == Some(GuestState::Running) {
+                disks().try_for_each(|(_, copy)| self.images.remove_copy(*copy))?;
+                return Err(Fault::transient(format!("guest {} went on while its disks were copied", g.vnfc)));
+            }
+        }
+        Ok((still, copied))
     }
 
     /// Each of them, also when one cannot.
@@ -78,9 +96,11 @@ impl Vnfm {
         })
     }
 
-    pub(in crate::vnfm) fn undo_capture(&self, guests: &[Captured]) -> Result<()> {
+    pub(in crate::vnfm) fn undo_capture(&self, guests: &[Captured]) -> Result<Outcome> {
+        let Some(_stands) = self.take_still(guests) else { return Ok(others_have()) };
         guests.iter().flat_map(|g| &g.disks).try_for_each(|(_, copy)| self.images.remove_copy(*copy))?;
-        self.let_go_on(guests)
+        self.let_go_on(guests)?;
+        Ok(Outcome::Done)
     }
 
     /// The guest was stopped by a step before; a start that came after it in an attempt before a crash is taken back.
@@ -135,4 +155,9 @@ impl Vnfm {
         }
         Ok(removed)
     }
+}
+
+/// A backup does not take long for the disks of one VNF.
+fn others_have() -> Outcome {
+    Outcome::Again { after: Duration::from_secs(1), why: "its guests stand still for a backup".into(), wake: None }
 }

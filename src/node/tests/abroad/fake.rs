@@ -93,22 +93,25 @@ impl Fake {
         }
         s.occs.clear();
     }
+    pub fn occs(&self) -> Vec<SmolStr> {
+        self.lock().occs.iter().map(|(_, o)| o.id.clone()).collect()
+    }
     pub fn last(&self) -> SmolStr {
         self.lock().occs.last().expect("an operation").1.id.clone()
     }
     /// It has begun something by itself, of which this is the state.
     pub fn by_itself(&self, state: VnfOpState) {
-        self.begun(state, true);
+        self.begun("HEAL", state, true);
     }
     /// Somebody else has begun it there.
-    pub fn by_hand(&self, state: VnfOpState) {
-        self.begun(state, false);
+    pub fn by_hand(&self, operation: &'static str, state: VnfOpState) {
+        self.begun(operation, state, false);
     }
-    fn begun(&self, state: VnfOpState, automatic: bool) {
+    fn begun(&self, operation: &'static str, state: VnfOpState, automatic: bool) {
         let mut s = self.lock();
         let (id, occ) = (s.vnfs[0].0.clone(), s.fresh("op"));
         let said = FaultRecord { kind: Kind::Conflict, text: "it cannot heal itself".into(), reasons: Vec::new() };
-        let own = Occ { id: occ, operation: "HEAL".into(), state, automatic, cancelling: false, error: Some(said) };
+        let own = Occ { id: occ, operation: operation.into(), state, automatic, cancelling: false, error: Some(said) };
         s.occs.push((id, own));
     }
     /// Name of each instance, and whether it is instantiated.

@@ -1,14 +1,22 @@
 //! VNFMs that answer before they act, forget, or never come to an end; and what is held for their VNFs.
 
+use std::{sync::Arc, time::Duration};
+
 use uuid::Uuid;
 
 use super::*;
-use crate::model::{
-    abroad::{ErrandState, OccAct},
-    grant::{AskedIds, Decision, GivenGrant, Promised},
-    own::{CoordAsk, Coordinated, Coordination, Errand, OwnApis, Stage},
-    package::VnfPackage,
-    size::MiB,
+use crate::{
+    lcm::port::{Outcome, Runner as _, StepCx},
+    model::{
+        abroad::{ErrandState, OccAct},
+        grant::{AskedIds, Decision, GivenGrant, Promised},
+        id::VnfId,
+        op::{Operation, Target},
+        own::{CoordAsk, Coordinated, Coordination, Errand, OwnApis, Stage},
+        package::VnfPackage,
+        size::MiB,
+    },
+    nfvo::{grants::AskGrant, runner::Steps},
 };
 
 /// What is held for VNFs of its, in vCPUs.
@@ -231,8 +239,145 @@ fn what_never_ends_there_can_be_left_by_force() {
 #[test]
 fn what_others_began_there_is_not_meddled_with() {
     let c = Case::up();
-    c.fake.by_hand(VnfOpState::FailedTemp);
+    c.fake.by_hand("HEAL", VnfOpState::FailedTemp);
     let op = c.b.assert_state(c.terminate(), "FAILED_TEMP");
     assert!(op.error.expect("an error").text.contains("is FAILED_TEMP"));
     assert_eq!(c.fake.asked(), Vec::<String>::new());
+}
+
+/// Nothing is begun for an operation that is cancelled by then.
+#[test]
+fn a_cancellation_ends_the_wait_for_what_others_do_there() {
+    for mode in [CancelMode::Graceful, CancelMode::Forceful] {
+        let c = Case::up();
+        c.fake.slow(true);
+        c.fake.by_hand("HEAL", VnfOpState::Processing);
+        let op = c.scale();
+        let waits = |o: &Operation| {
+            let lines = c.b.core().engine.timeline(o.id).expect("a timeline").1;
+            lines.iter().any(|l| l.why.as_ref().is_some_and(|w| w.contains("is at operation")))
+        };
+        c.b.until("it waits", || c.b.store().list::<Operation>().expect("read").iter().any(waits));
+        c.b.core().nfvo.cancel(op, mode).expect("cancelled");
+        c.b.assert_state(op, "FAILED_TEMP");
+        c.fake.slow(false);
+        assert_eq!(c.fake.asked(), Vec::<String>::new(), "{mode:?}");
+        c.b.core().nfvo.retry(op).expect("retried");
+        c.b.assert_state(op, "COMPLETED");
+        assert_eq!(c.fake.asked(), ["SCALE"]);
+    }
+}
+
+/// Whether it was heard is looked for; it is not asked once more.
+#[test]
+fn what_may_have_been_heard_is_not_asked_again_after_a_cancellation() {
+    let c = Case::up();
+    let op = c.scale();
+    c.b.assert_state(op, "COMPLETED");
+    let all = c.b.store().list::<Operation>().expect("read");
+    let child = all.into_iter().find(|o| o.parent == Some(op)).expect("its part");
+    let step = c.b.steps(child.id).remove(0);
+    let state = ErrandState::Asking { before: c.fake.occs() };
+    c.b.put(&AbroadErrand { op: child.id, index: step.index, attempt: child.attempt, state });
+    c.fake.asked();
+    let op = Arc::new(Operation { cancel: Some(CancelMode::Graceful), ..child });
+    let cx = StepCx { op, index: step.index, elapsed: Duration::ZERO, fresh: false };
+    let runner = Steps::new(c.b.core().nfvo.clone());
+    let why = runner.run(&cx, &step.step).expect_err("cancelled");
+    assert!(why.text().contains("cancelled on request"), "{why}");
+    c.fake.by_hand("SCALE", VnfOpState::Starting);
+    assert!(matches!(runner.run(&cx, &step.step).expect("followed"), Outcome::Again { .. }), "it was heard");
+    assert_eq!(c.fake.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn anothers_termination_is_waited_for_and_its_failure_is_its_own() {
+    let c = Case::new();
+    c.fake.plain();
+    c.fake.slow(true);
+    let op = c.b.instantiate_ns(c.ns);
+    c.b.until("it is asked", || !c.fake.ops().is_empty());
+    c.b.core().nfvo.cancel(op, CancelMode::Forceful).expect("cancelled");
+    age(&c, OccAct::Cancel(true));
+    c.b.assert_state(op, "FAILED_TEMP");
+    c.fake.purge();
+    c.fake.by_hand("TERMINATE", VnfOpState::FailedTemp);
+    c.fake.asked();
+    c.b.core().nfvo.rollback(op).expect("rolled back");
+    let why = c.b.assert_state(op, "FAILED_TEMP").error.expect("an error").text;
+    assert!(why.contains("(TERMINATE) is FAILED_TEMP"), "{why}");
+    assert_eq!(c.fake.asked(), Vec::<String>::new());
+    // Once it is out of the way, this box's own is begun.
+    c.fake.purge();
+    c.b.core().nfvo.rollback(op).expect("rolled back");
+    c.b.assert_state(op, "ROLLED_BACK");
+    assert_eq!(c.fake.asked(), ["TERMINATE", "delete"]);
+    c.assert_gone("at last");
+}
+
+/// A VNFM has ids of its own: an operation of another VNF may have the same one.
+#[test]
+fn what_has_the_id_of_an_operation_of_another_vnf_is_not_taken_for_it() {
+    for state in [|occ| ErrandState::Asked { occ }, |occ| ErrandState::Ending { occ }] {
+        let c = Case::up();
+        c.fake.by_hand("HEAL", VnfOpState::FailedTemp);
+        let mut op = c.b.store().list::<Operation>().expect("read").remove(0);
+        op.id = OpId(Uuid::from_u128(77));
+        op.target = Target::Vnf(VnfId(Uuid::from_u128(78)));
+        c.b.put(&op);
+        c.b.put(&AbroadErrand { op: op.id, index: 0, attempt: 0, state: state(c.fake.last()) });
+        c.b.assert_state(c.terminate(), "FAILED_TEMP");
+        assert_eq!(c.fake.asked(), Vec::<String>::new());
+    }
+}
+
+/// Granted is not done: what the VNF has is its own until this box knows that it is gone.
+#[test]
+fn a_termination_that_fails_there_frees_nothing() {
+    let c = Case::new();
+    c.fake.slow(true);
+    let op = c.b.instantiate_ns(c.ns);
+    c.b.until("it is asked", || !c.fake.ops().is_empty());
+    granted(&c, 1, Decision::Weighed { takes: some(2), more: some(2), less: some(0) }, Stamp(u64::MAX - 1));
+    c.fake.slow(false);
+    c.b.assert_state(op, "COMPLETED");
+    assert_eq!(held(&c), 2);
+    c.fake.slow(true);
+    c.fake.ends(Some(VnfOpState::Failed));
+    let op = c.terminate();
+    c.b.until("it is asked", || c.fake.ops().len() > 1);
+    let ask = |vnf: &str, op: &str| AskGrant {
+        project: ProjectId::DEFAULT,
+        vnfm: "east".into(),
+        vnf: vnf.into(),
+        op: op.into(),
+        vnfd_id: "far".into(),
+        flavour: None,
+        level: None,
+        ends: true,
+        add: Vec::new(),
+        temp: Vec::new(),
+        remove: Vec::new(),
+        asked: AskedIds::default(),
+        apart: Vec::new(),
+        links: Default::default(),
+        request: String::new(),
+    };
+    c.b.core().nfvo.give_grant(&ask("vnf-1", &c.fake.last()), 3600).expect("granted");
+    c.fake.slow(false);
+    c.b.assert_state(op, "FAILED_TEMP");
+    assert_eq!(held(&c), 2, "it may be there whole");
+    c.fake.ends(None);
+    c.b.core().nfvo.retry(op).expect("retried");
+    c.b.assert_state(op, "COMPLETED");
+    assert_eq!(held(&c), 0);
+    // Of one that is in no service of this box nothing more is told.
+    c.b.put(&GivenGrant { vnf: "vnf-9".into(), until: GivenGrant::STANDING, id: Uuid::from_u128(9), op: "a".into(), ..grant(&c) });
+    assert_eq!(held(&c), 2);
+    c.b.core().nfvo.give_grant(&ask("vnf-9", "b"), 3600).expect("granted");
+    assert_eq!(held(&c), 0);
+}
+
+fn grant(c: &Case) -> GivenGrant {
+    c.b.store().require(&Uuid::from_u128(1)).expect("the first one")
 }

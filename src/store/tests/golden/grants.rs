@@ -93,6 +93,7 @@ pub(super) fn check(g: &Golden) {
         ("cancel", undoing(OccAct::Cancel(true))),
         ("taken", ErrandState::Taken { occ: occ(), act: OccAct::Retry, at: Stamp(9) }),
         ("ending", ErrandState::Ending { occ: occ() }),
+        ("closing", ErrandState::Closing { before: vec!["a".into()] }),
     ] {
         g.check(format!("errand-{name}"), &AbroadErrand { op: OpId(id(22)), index: 300, attempt: 2, state });
     }
