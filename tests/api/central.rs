@@ -121,15 +121,15 @@ impl Orch {
 }
 
 /// A box, the NFVO's account on it, and what it is called by.
-struct Owned {
-    rig: Rig,
+pub struct Owned {
+    pub rig: Rig,
     orch: Orch,
     token: String,
-    vnfd: String,
+    pub vnfd: String,
 }
 
 impl Owned {
-    async fn new(config: &str) -> Owned {
+    pub async fn new(config: &str) -> Owned {
         let (rig, orch) = (rig(64, config).await, Orch::start().await);
         let token = user(&rig, "orch", "nfvo", "default").await;
         let set = set(&rig, "orch", json!({"apiRoot": format!("http://{}/orch/", orch.addr)})).await;
@@ -137,7 +137,7 @@ impl Owned {
         let vnfd = rig.onboard_vnf("descriptors/vcpe/vcpe-web").await["vnfdId"].as_str().expect("vnfdId").to_owned();
         Owned { rig, orch, token, vnfd }
     }
-    async fn ask(&self, line: &str, body: Value) -> Reply {
+    pub async fn ask(&self, line: &str, body: Value) -> Reply {
         let text = if body.is_null() { String::new() } else { body.to_string() };
         bare(&self.rig, line, &[&bearer(&self.token), "content-type: application/json"], &text).await
     }

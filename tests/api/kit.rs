@@ -38,6 +38,7 @@ pub fn build(folder: &str) -> Vec<u8> {
         for name in text.lines().filter_map(|l| l.trim().strip_prefix("file: ../Files/images/")) {
             let at = copy.join("Files/images").join(name);
             if !at.exists() {
+                fs::create_dir_all(copy.join("Files/images")).expect("folder");
                 fs::write(at, image()).expect("image");
             }
         }

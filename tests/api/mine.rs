@@ -7,22 +7,25 @@ use bothy::{model::id::VnfcId, vim::port::GuestState};
 use serde_json::{Value, json};
 
 use crate::{
+    central::Owned,
     identity::{bare, bearer, user},
     notify::Subscriber,
-    rig::{Reply, Rig, rig},
+    rig::Reply,
 };
 
+/// The NFVO, and an operator of the same project.
 struct Two {
-    rig: Rig,
-    orch: String,
+    o: Owned,
+    operator: String,
 }
 
 impl Two {
-    /// As the NFVO, or as whoever sees every project.
     async fn ask(&self, as_nfvo: bool, line: &str, body: Value) -> Reply {
+        if as_nfvo {
+            return self.o.ask(line, body).await;
+        }
         let text = if body.is_null() { String::new() } else { body.to_string() };
-        let who = if as_nfvo { self.orch.clone() } else { bearer(&self.rig.token) };
-        bare(&self.rig, line, &[&who, "content-type: application/json"], &text).await
+        bare(&self.o.rig, line, &[&self.operator, "content-type: application/json"], &text).await
     }
     async fn made(&self, as_nfvo: bool, path: &str, body: Value) -> String {
         let r = self.ask(as_nfvo, &format!("POST {path}"), body).await;
@@ -30,18 +33,18 @@ impl Two {
         r.header("location").expect("location").to_owned()
     }
     /// A VNF that is up, and its guest.
-    async fn vnf(&self, as_nfvo: bool, vnfd: &Value) -> (String, VnfcId) {
-        let vnf = self.made(as_nfvo, "/vnflcm/v2/vnf_instances", json!({"vnfdId": vnfd})).await;
-        let up = self.rig.task(&format!("{vnf}/instantiate"), json!({"flavourId": "default"})).await;
+    async fn vnf(&self, as_nfvo: bool) -> (String, VnfcId) {
+        let vnf = self.made(as_nfvo, "/vnflcm/v2/vnf_instances", json!({"vnfdId": self.o.vnfd})).await;
+        let up = self.o.rig.task(&format!("{vnf}/instantiate"), json!({"flavourId": "default"})).await;
         assert_eq!(up["operationState"], "COMPLETED", "{up:#}");
-        let shown = self.rig.show(&vnf).await;
+        let shown = self.o.rig.show(&vnf).await;
         let guest = &shown["instantiatedVnfInfo"]["vnfcResourceInfo"][0]["computeResource"]["resourceId"];
         (vnf, guest.as_str().expect("a guest").parse().expect("an id"))
     }
     async fn until_alarms(&self, count: usize) -> Vec<Value> {
         let begun = Instant::now();
         loop {
-            let all = self.rig.show("/vnffm/v1/alarms").await.as_array().expect("a list").clone();
+            let all = self.o.rig.show("/vnffm/v1/alarms").await.as_array().expect("a list").clone();
             if all.len() == count {
                 return all;
             }
@@ -72,7 +75,7 @@ impl Two {
             let is_alarm = list.contains("alarms") && method == "DELETE";
             assert_eq!(r.status, if is_alarm { 405 } else { 404 }, "{method} {other}: {}", r.body);
         }
-        assert_eq!(self.rig.show(list).await.as_array().map(Vec::len), Some(2), "{list}");
+        assert_eq!(self.o.rig.show(list).await.as_array().map(Vec::len), Some(2), "{list}");
     }
 }
 
@@ -82,10 +85,9 @@ fn id(path: &str) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_of_anothers_vnf_is_not_there_for_an_nfvo_and_not_told_to_it() {
-    let rig = rig(64, "").await;
-    let orch = bearer(&user(&rig, "orch", "nfvo", "default").await);
-    let t = Two { rig, orch };
-    let vnfd = t.rig.onboard_vnf("descriptors/vcpe/vcpe-web").await["vnfdId"].clone();
+    let o = Owned::new("").await;
+    let operator = bearer(&user(&o.rig, "op", "operator", "default").await);
+    let t = Two { o, operator };
     let (its, others) = (Subscriber::start(None).await, Subscriber::start(None).await);
     let to = |s: &Subscriber| json!({"callbackUri": s.uri()});
     let mut subscriptions = Vec::new();
@@ -95,10 +97,10 @@ async fn what_is_of_anothers_vnf_is_not_there_for_an_nfvo_and_not_told_to_it() {
     for (api, own, other) in &subscriptions {
         t.apart(api, own, other).await;
     }
-    let ((mine, guest), (theirs, stranger)) = (t.vnf(true, &vnfd).await, t.vnf(false, &vnfd).await);
+    let ((mine, guest), (theirs, stranger)) = (t.vnf(true).await, t.vnf(false).await);
 
     for g in [guest, stranger] {
-        t.rig.sim.put(g, GuestState::Crashed).expect("crashed");
+        t.o.rig.sim.put(g, GuestState::Crashed).expect("crashed");
     }
     let all = t.until_alarms(2).await;
     let of = |vnf: &str| {
@@ -108,8 +110,7 @@ async fn what_is_of_anothers_vnf_is_not_there_for_an_nfvo_and_not_told_to_it() {
     t.apart("/vnffm/v1/alarms", &of(&mine), &of(&theirs)).await;
     let ack = json!({"ackState": "ACKNOWLEDGED"});
     for (alarm, status) in [(of(&mine), 200), (of(&theirs), 404)] {
-        let merge = "content-type: application/merge-patch+json";
-        let r = bare(&t.rig, &format!("PATCH {alarm}"), &[&t.orch, merge], &ack.to_string()).await;
+        let r = t.ask(true, &format!("PATCH {alarm}"), ack.clone()).await;
         assert_eq!(r.status, status, "{}", r.body);
     }
 
@@ -135,15 +136,15 @@ async fn what_is_of_anothers_vnf_is_not_there_for_an_nfvo_and_not_told_to_it() {
     }
     // It ends them, whatever has become of what they measure.
     for vnf in [&mine, &theirs] {
-        t.rig.task(&format!("{vnf}/terminate"), json!({"terminationType": "FORCEFUL"})).await;
-        assert_eq!(t.rig.delete(vnf).await.status, 204);
+        t.o.rig.task(&format!("{vnf}/terminate"), json!({"terminationType": "FORCEFUL"})).await;
+        assert_eq!(t.o.rig.delete(vnf).await.status, 204);
     }
     for own in &measured {
         assert_eq!(t.ask(true, &format!("DELETE {own}"), Value::Null).await.status, 204, "{own}");
     }
 
     // Each hears in order: what is told last comes after all that could have been.
-    let last = t.made(true, "/vnflcm/v2/vnf_instances", json!({"vnfdId": vnfd})).await;
+    let last = t.made(true, "/vnflcm/v2/vnf_instances", json!({"vnfdId": t.o.vnfd})).await;
     let heard = t.until_told(&its, &last).await;
     let about = |n: &Value| n["vnfInstanceId"].as_str().or(n["alarm"]["managedObjectId"].as_str()).map(str::to_owned);
     assert!(heard.iter().filter_map(about).all(|v| v == id(&mine) || v == id(&last)), "{heard:#?}");

@@ -68,7 +68,8 @@ pub fn instance(w: &Whole, base: &Base) -> sol::NsInstance {
                     sapd_id: sap.to_string(),
                     sap_name: sap.to_string(),
                     description: None,
-                    sap_protocol_info: vec![protocol(None, &host.unwrap_or_default())],
+                    // SOL005 6.5.3.67 has no protocol without an address.
+                    sap_protocol_info: host.filter(|h| !h.is_empty()).map(|h| protocol(None, &h)).into_iter().collect(),
                 }
             })
             .collect(),
