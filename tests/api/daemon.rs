@@ -225,7 +225,7 @@ fn the_unix_socket_serves_root_and_nobody_else() {
         "data_dir = \"{0}/data\"\nrun_dir = \"{0}/run\"\n[[listen]]\naddress = \"127.0.0.1:0\"\nreference_points = [\"admin\"]\n[sim]\nenabled = true\n",
         dir.display()
     );
-    std::fs::write(dir.join("bothy.toml"), text).expect("config");
+    std::fs::write(dir.join("bothy.toml"), &text).expect("config");
     let d = Daemon::start(dir);
     let socket = dir.join("run/bothy.sock");
     let path = socket.display().to_string();

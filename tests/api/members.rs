@@ -276,7 +276,7 @@ async fn a_service_brings_a_vnf_to_another_of_its_links() {
     };
     let to = |link: &str, cp: &str| {
         json!({"updateType": "CHANGE_EXTERNAL_VNF_CONNECTIVITY", "changeExtVnfConnectivityData": [{"vnfInstanceId": web, "extVirtualLinks":
-            [{"resourceId": link, "extCps": [{"cpdId": cp, "cpConfig": {}}]}]}]})
+            [{"resourceId": link, "extCps": [{"cpdId": cp}]}]}]})
     };
     let on = |v: &Value| {
         let all = v["instantiatedVnfInfo"]["extVirtualLinkInfo"].as_array().cloned().unwrap_or_default();

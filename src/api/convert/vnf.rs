@@ -332,15 +332,14 @@ pub fn protocol(mac: Option<MacAddr>, addresses: &[IpAddr]) -> CpProtocolInfo {
         let of: Vec<String> = addresses.iter().filter(|a| wanted(a)).map(ToString::to_string).collect();
         (!of.is_empty()).then_some(IpAddressesInfo { kind, addresses: of, is_dynamic: Some(true), address_range: None, subnet_id: None })
     };
-    CpProtocolInfo {
-        layer_protocol: LayerProtocol::IpOverEthernet,
-        ip_over_ethernet: Some(IpOverEthernetAddressInfo {
-            mac_address: mac.map(|m| m.to_string()),
-            segmentation_id: None,
-            ip_addresses: [group(IpAddressType::Ipv4, IpAddr::is_ipv4), group(IpAddressType::Ipv6, IpAddr::is_ipv6)]
-                .into_iter()
-                .flatten()
-                .collect(),
-        }),
-    }
+    let known = mac.is_some() || !addresses.is_empty();
+    let all = || IpOverEthernetAddressInfo {
+        mac_address: mac.map(|m| m.to_string()),
+        segmentation_id: None,
+        ip_addresses: [group(IpAddressType::Ipv4, IpAddr::is_ipv4), group(IpAddressType::Ipv6, IpAddr::is_ipv6)]
+            .into_iter()
+            .flatten()
+            .collect(),
+    };
+    CpProtocolInfo { layer_protocol: LayerProtocol::IpOverEthernet, ip_over_ethernet: known.then(all) }
 }
