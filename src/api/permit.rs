@@ -386,6 +386,8 @@ mod tests {
             "/bothy/v1/host",
             "/bothy/v1/sdn",
             "/bothy/v1/sdn/services",
+            // Boxes and groups of a hub: who reaches them is asked there.
+            "/bothy/v1/hub/desired",
             // There is one VIM.
             "/nfvici/v1/nfvi_capacity_infos",
         ];

@@ -536,7 +536,8 @@ fn the_box_restarts_for_kernel_arguments_once_and_only_where_the_document_allows
         c.take(&json!({"bothy-desired": 1, "version": 1, "host": wish("never")})).expect("taken");
         rounds(&c, &|c| of(c, "host").reason.is_some_and(|r| r.contains("which the document does not allow")));
         let boot = c.b.sim.boot_args().expect("asked").expect("there");
-        assert_eq!((boot.armed, c.around.world().restarts, of(&c, "host").state), (true, 0, State::Pending));
+        let restarts = c.around.world().restarts;
+        assert_eq!((boot.armed, restarts, of(&c, "host").state), (true, 0, State::Pending));
 
         let mut all = document(2);
         all["host"] = wish("allowed");

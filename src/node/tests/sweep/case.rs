@@ -354,7 +354,8 @@ impl Case {
             }
             (What::HandOver, Of::Ns(id)) => {
                 self.b.assert_ns_up(id);
-                reroute::assert_path(&self.b, &["fw"], 0);
+                // The function in reserve is a wire from the beginning.
+                reroute::assert_path(&self.b, &["fw"], 1);
                 assert!(self.b.sim.chains()[0].handover.is_none());
             }
             (What::GrowNs, Of::Ns(id)) => self.assert_members(id, &["web", "fw", "client"]),
