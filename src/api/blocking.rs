@@ -13,30 +13,36 @@ use std::{
 use tokio::sync::{Semaphore, oneshot};
 
 use super::problem::{Answer, Problem};
-use crate::{
-    model::error::{Fault, Result},
-    store::Store,
-};
+use crate::model::error::{Fault, Result};
 
 /// Longest wait for a free place before the caller is told to come back.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+tokio::task_local! {
+    static WRITES: bool;
+}
+
+/// Sees a request through, whose calls may write or do not.
+pub async fn writing<F: Future>(may: bool, f: F) -> F::Output {
+    WRITES.scope(may, f).await
+}
 
 #[derive(Clone)]
 pub struct Pool {
     places: Arc<Semaphore>,
     patience: Duration,
-    /// Where calls write.
-    store: Option<Store>,
+    /// How a call is run that may write.
+    around: Option<Around>,
 }
 
 impl Pool {
     pub fn new(calls: usize) -> Self {
-        Pool { places: Arc::new(Semaphore::new(calls)), patience: PATIENCE, store: None }
+        Pool { places: Arc::new(Semaphore::new(calls)), patience: PATIENCE, around: None }
     }
 
-    /// The same; who waits for this store's disk knows of the calls that are being worked on.
-    pub fn writing_to(self, store: Store) -> Self {
-        Pool { store: Some(store), ..self }
+    /// The same; calls that may write are run by this: who waits for the disk knows of them.
+    pub fn around(self, run: impl Fn(&mut dyn FnMut()) + Send + Sync + 'static) -> Self {
+        Pool { around: Some(Arc::new(run)), ..self }
     }
 
     /// Runs `f` on a thread that may block. The call goes on to its end even when the client
@@ -58,7 +64,7 @@ impl Pool {
     fn done(&self, job: Job, patience: Option<Duration>) -> Pin<Box<dyn Future<Output = Answer<()>> + Send>> {
         let place = self.places.clone().acquire_owned();
         let span = tracing::Span::current();
-        let store = self.store.clone();
+        let around = self.around.clone().filter(|_| WRITES.try_with(|w| *w).unwrap_or(false));
         Box::pin(async move {
             let place = match patience {
                 Some(limit) => tokio::time::timeout(limit, place)
@@ -73,9 +79,15 @@ impl Pool {
             let all: Job = Box::new(move || {
                 begins.store(true, Ordering::Release);
                 let _place = place;
-                span.in_scope(|| match &store {
-                    Some(store) => store.while_coming(job),
-                    None => job(),
+                let mut job = Some(job);
+                let mut once = || {
+                    if let Some(job) = job.take() {
+                        job();
+                    }
+                };
+                span.in_scope(|| match &around {
+                    Some(run) => run(&mut once),
+                    None => once(),
                 });
                 // Nobody waits any more when the client has left.
                 let _ = tell.send(());
@@ -88,6 +100,7 @@ impl Pool {
 }
 
 type Job = Box<dyn FnOnce() + Send>;
+type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 /// Where a job leaves what it came to.
 type Slot<T> = Arc<Mutex<Option<Result<T>>>>;
 

@@ -26,7 +26,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{
-    Services, auth,
+    Services, auth, blocking,
     home::ByCentre,
     leftover, permit,
     permit::Need,
@@ -148,7 +148,7 @@ async fn inside(g: &Gate, peer: &Peer, told: &mut Told, mut req: Request, next: 
     if let Err(p) = Api::agreed(req.uri().path(), req.headers()) {
         return (p.into_response(), changes);
     }
-    (who::within(caller, unpanicked(next.run(req))).await, changes)
+    (blocking::writing(changes, who::within(caller, unpanicked(next.run(req)))).await, changes)
 }
 
 /// Why a caller may not.

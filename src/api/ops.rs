@@ -24,7 +24,7 @@ use super::{
 };
 use crate::model::order::Order as _;
 use crate::{
-    lcm::timeline::{all_operations, find_operation, page_of_operations},
+    lcm::timeline::{all_operations, find_operation, log_of, page_of_operations, plan_of},
     model::{
         domain::DomainSpec,
         error::{Fault, Result},
@@ -117,10 +117,7 @@ fn removed(nfvo: &Nfvo, op: &Operation, steps: &[PlanStep]) -> Result<Vec<Domain
 /// What is shown beside an operation, as far as it is still there.
 pub fn around(nfvo: &Nfvo, op: &Operation) -> Result<Around> {
     let store = nfvo.vnfm().store();
-    let mut steps = store.list_under::<PlanStep>(&op.id)?;
-    if steps.is_empty() {
-        steps = store.list_history_under(&op.id)?;
-    }
+    let steps = plan_of(store, op.id)?;
     let removed = removed(nfvo, op, &steps)?;
     let sheds = |l: &StepLog| steps.iter().any(|s| s.index == l.index && s.step.effect() == Effect::Sheds);
     let remakes = matches!(op.kind, OpKind::ChangeFlavour | OpKind::ChangePackage);
@@ -147,10 +144,7 @@ pub fn around(nfvo: &Nfvo, op: &Operation) -> Result<Around> {
                 (None, Some(ns)) => of_today(ns)?,
                 (None, None) => around.parts,
             };
-            let mut logs = store.list_under::<StepLog>(&op.id)?;
-            if logs.is_empty() {
-                logs = store.list_history_under(&op.id)?;
-            }
+            let logs = log_of(store, op.id)?;
             around.done = logs.into_iter().filter(|l| l.state == StepState::Done).map(|l| l.index).collect();
         }
     }

@@ -233,7 +233,7 @@ impl Of {
         let (pm, notify, made, told) = (s.pm.clone(), s.notify.clone(), job.clone(), callback.clone());
         s.domain(move |n| {
             n.caller().own_made(n.vnfm().store(), made.id)?;
-            pm.add_job(&made)?;
+            pm.add_job(&made).inspect_err(|_| drop(forget_made(n.vnfm().store(), made.id)))?;
             told.map_or(Ok(()), |told| notify.subscribe(told, n.caller().eyes()))
         })
         .await?;
@@ -343,7 +343,7 @@ impl Of {
         let (pm, notify, made, told) = (s.pm.clone(), s.notify.clone(), t.clone(), callback.clone());
         s.domain(move |n| {
             n.caller().own_made(n.vnfm().store(), made.id)?;
-            pm.add_threshold(&made)?;
+            pm.add_threshold(&made).inspect_err(|_| drop(forget_made(n.vnfm().store(), made.id)))?;
             told.map_or(Ok(()), |told| notify.subscribe(told, n.caller().eyes()))
         })
         .await?;

@@ -1,5 +1,7 @@
 //! An operation as a timeline: each step, when, how long, what it waited for, what failed and why.
 
+use std::collections::BTreeSet;
+
 use super::engine::Engine;
 use crate::model::order::Order as _;
 use crate::{
@@ -10,7 +12,7 @@ use crate::{
         step::{PlanStep, StepLog, StepState},
         time::Stamp,
     },
-    store::Store,
+    store::{Record, Store},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +44,7 @@ impl Engine {
         self.settle_journal()?;
         let op = find_operation(&self.store, id)?;
         let steps = plan_of(&self.store, id)?;
-        let mut logs = self.store.list_under::<StepLog>(&id)?;
-        if logs.is_empty() {
-            logs = self.store.list_history_under(&id)?;
-        }
+        let logs = log_of(&self.store, id)?;
         let lines = steps
             .iter()
             .map(|s| {
@@ -68,8 +67,21 @@ pub fn find_operation(store: &Store, id: OpId) -> Result<Operation> {
 
 /// The steps of an operation, under way or long over.
 pub fn plan_of(store: &Store, id: OpId) -> Result<Vec<PlanStep>> {
-    let steps = store.list_under::<PlanStep>(&id)?;
-    if steps.is_empty() { store.list_history_under(&id) } else { Ok(steps) }
+    whole(store, id, |s: &PlanStep| s.index)
+}
+
+/// What became of them.
+pub fn log_of(store: &Store, id: OpId) -> Result<Vec<StepLog>> {
+    whole(store, id, |l: &StepLog| l.index)
+}
+
+/// All of it, also while it moves to the history, piece by piece: what leaves between the two looks is seen by the second.
+fn whole<R: Record<Key = (OpId, u32)>>(store: &Store, id: OpId, index: fn(&R) -> u32) -> Result<Vec<R>> {
+    let mut all = store.list_under::<R>(&id)?;
+    let known: BTreeSet<u32> = all.iter().map(index).collect();
+    all.extend(store.list_history_under::<R>(&id)?.into_iter().filter(|r| !known.contains(&index(r))));
+    all.order_by_key(index);
+    Ok(all)
 }
 
 /// Every operation occurrence, oldest first.

@@ -89,6 +89,7 @@ impl Nfvo {
     /// CHANGE_VNF_DF and CHANGE_VNFPKG.
     pub fn remake_member(&self, id: NsId, vnf: VnfId, ask: Change<'_>, lay: &dyn Fn(&mut Properties), request: &str) -> Result<Operation> {
         let (ns, op) = self.begin_update(id, &[vnf], request)?;
+        check_links(&ns, ask.with().links())?;
         self.part(&ns, op, vnf, |vnf, op| NsStep::Change { vnf, op }, |of| self.vnfm.remake_for(vnf, ask, lay, of))
     }
 
@@ -102,6 +103,7 @@ impl Nfvo {
     /// What CHANGE_VNF_DF or CHANGE_VNFPKG would make of it.
     pub fn dry_remake_member(&self, id: NsId, vnf: VnfId, ask: Change<'_>) -> Result<DryRun> {
         let (ns, _) = self.begin_update(id, &[vnf], "")?;
+        check_links(&ns, ask.with().links())?;
         self.vnfm.dry_remake(vnf, ask, Some(self.member(&ns, vnf)?))
     }
 
@@ -121,14 +123,7 @@ impl Nfvo {
             );
             return Err(Fault::conflict(why).with_reasons(held));
         }
-        let links: BTreeSet<SegmentId> = ns.links.iter().map(|(_, s)| *s).collect();
-        let strange = ask.all.iter().filter_map(|c| c.link).filter(|l| !links.contains(l));
-        let strange: Vec<String> = strange.map(|l| format!("virtual link {l}")).collect();
-        if strange.is_empty() {
-            return Ok(());
-        }
-        let why = format!("a member of NS instance {} comes to links of that service only", ns.id);
-        Err(Fault::invalid(why).with_reasons(strange))
+        check_links(ns, ask.all.iter().filter_map(|c| c.link))
     }
 
     /// The service as it is, where an update of these members can begin, and the operation.
@@ -219,6 +214,17 @@ fn unchanged(tx: &Tx<'_>, ns: &NsInstance) -> Result<NsInstance> {
         return Err(Fault::conflict(format!("NS instance {} was changed by another request: ask again", ns.id)));
     }
     Ok(now)
+}
+
+/// They are the service's own.
+fn check_links(ns: &NsInstance, asked: impl Iterator<Item = SegmentId>) -> Result<()> {
+    let links: BTreeSet<SegmentId> = ns.links.iter().map(|(_, s)| *s).collect();
+    let strange: Vec<String> = asked.filter(|l| !links.contains(l)).map(|l| format!("virtual link {l}")).collect();
+    if strange.is_empty() {
+        return Ok(());
+    }
+    let why = format!("a member of NS instance {} comes to links of that service only", ns.id);
+    Err(Fault::invalid(why).with_reasons(strange))
 }
 
 /// In a transaction: the operation with its steps, which holds the service.

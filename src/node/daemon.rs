@@ -263,7 +263,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
         config: live,
         access,
         tls: tls.clone(),
-        pool: Pool::new(config.limits.calls as usize).writing_to(core.vnfm().store().clone()),
+        pool: writing_to(core.vnfm().store(), Pool::new(config.limits.calls as usize)),
         nfvo: core.nfvo.clone(),
         host: core.host.clone(),
         update: core.update().clone(),
@@ -579,4 +579,10 @@ fn init_log(live: &LiveConfig, config: &Config) -> Result<Tail> {
         tracing::error!(at, thread = thread.name().unwrap_or(""), "panic: {}", text.unwrap_or("without words"));
     }));
     Ok(tail)
+}
+
+/// Who waits for the store's disk knows of the calls that are being worked on.
+fn writing_to(store: &Store, pool: Pool) -> Pool {
+    let store = store.clone();
+    pool.around(move |job| store.while_coming(job))
 }

@@ -115,16 +115,17 @@ pub fn finish(data: &Utf8Path, store: &Path, config: Option<&Utf8Path>, tls: (&U
         return over(&notes, tls).map(|()| true);
     }
     tracing::warn!("what was restored is put in its place");
+    let aside = data.join("store.before");
     if let Err(fault) = around(&n, data, &order, config, tls) {
         let tries = notes.read(VAIN)?.and_then(|t| t.trim().parse().ok()).unwrap_or(0) + 1;
         // Where not even that can be written down, nothing is to be waited for.
         if !n.store.exists() || tries < TRIES && notes.write(VAIN, &format!("{tries}\n")).is_ok() {
             return Err(fault.context(format!("what was restored is not in its place (try {tries} of {TRIES})")));
         }
+        come_back(store, &aside)?;
         give_up(&n, &notes, config, tls, &fault)?;
         return Ok(true);
     }
-    let aside = data.join("store.before");
     if n.store.exists() {
         if store.exists() {
             remove_dir(&aside)?;
@@ -186,6 +187,20 @@ fn over(notes: &Notes, tls: (&Utf8Path, &Utf8Path)) -> Result<()> {
     [tls.0, tls.1].iter().try_for_each(|at| durable::remove(&before(at)))?;
     notes.remove(VAIN)?;
     notes.remove("order")
+}
+
+/// The store of before may have been put aside when the power went; whoever looked for one since may have made its folder.
+fn come_back(store: &Path, aside: &Utf8Path) -> Result<()> {
+    if !aside.exists() || store.join("manifest").exists() {
+        return Ok(());
+    }
+    if let Err(e) = fs::remove_dir_all(store)
+        && e.kind() != ErrorKind::NotFound
+    {
+        return Err(Fault::transient(format!("a restore cannot make room for the store of before: {e}")).with_source(e));
+    }
+    fs::rename(aside, store).map_err(|e| fault("put back the store of", aside, e))?;
+    aside.parent().map_or(Ok(()), durable::sync_folder)
 }
 
 /// What took another's place goes back, and what was staged goes. Files that nothing names are swept.

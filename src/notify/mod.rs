@@ -161,8 +161,13 @@ impl Notifier {
         let id = s.id;
         let caller = self.inner.caller(&s)?;
         lock(&self.inner.poke).insert(id, Arc::default());
+        let mut tasks = lock(&self.tasks);
+        // Two changes at the same time: one task for a subscriber.
+        if let Some(before) = tasks.remove(&id) {
+            before.handle.abort();
+        }
         let handle = self.runtime.spawn(deliver::run(self.inner.clone(), s, caller));
-        lock(&self.tasks).insert(id, Task { handle });
+        tasks.insert(id, Task { handle });
         Ok(())
     }
 
@@ -222,6 +227,8 @@ impl Notifier {
 
     /// Another callback, or credentials, for the same: what it has not got yet goes there.
     pub fn replace(&self, s: Subscription, eyes: Eyes) -> Result<()> {
+        // What cannot be called leaves what is there.
+        self.inner.caller(&s)?;
         let stored = outbox::replace(&self.inner.store, &s, eyes)?;
         if let Some(task) = lock(&self.tasks).remove(&s.id) {
             task.handle.abort();

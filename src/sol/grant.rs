@@ -70,7 +70,7 @@ pub struct GrantRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub placement_constraints: Vec<PlacementConstraint>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub vim_constraints: Vec<Value>,
+    pub vim_constraints: Vec<VimConstraint>,
     #[serde(default, skip_serializing_if = "KeyValuePairs::is_empty")]
     pub additional_params: KeyValuePairs,
     #[serde(rename = "_links")]
@@ -120,9 +120,35 @@ pub enum Affinity {
 pub struct PlacementConstraint {
     pub affinity_or_anti_affinity: Affinity,
     pub scope: String,
-    pub resource: Vec<Value>,
+    pub resource: Vec<ConstraintResourceRef>,
     #[serde(default)]
     pub fallback_best_effort: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VimConstraint {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_resource_group: Option<bool>,
+    pub resource: Vec<ConstraintResourceRef>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConstraintResourceRef {
+    pub id_type: ConstraintIdType,
+    pub resource_id: Identifier,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vim_connection_id: Option<Identifier>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_provider_id: Option<Identifier>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ConstraintIdType {
+    ResMgmt,
+    Grant,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

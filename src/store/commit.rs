@@ -138,10 +138,9 @@ impl Database {
         self.check()?;
         let (out, told, ticket, blobs) = {
             let handle = self.gate.enter()?;
-            lock(&self.progress).open += 1;
+            let open = Open::begin(self);
             let done = handle.transact(f).map_err(|e| self.untransacted(e));
-            let mut p = lock(&self.progress);
-            p.open -= 1;
+            let mut p = open.end();
             p.committed += u64::from(done.is_ok());
             self.gathered(&p);
             let (out, told, tags) = done?;
@@ -289,8 +288,13 @@ impl Database {
         Ok(())
     }
 
+    fn me(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     fn has_come(&self, p: &mut Progress) {
-        if self.which == Which::Live && COMING.replace(false) {
+        if COMING.get() == self.me() {
+            COMING.set(0);
             p.coming -= 1;
             self.gathered(p);
         }
@@ -369,8 +373,38 @@ impl Database {
 }
 
 thread_local! {
-    /// This thread is counted among those that come to a barrier of the live database.
-    static COMING: Cell<bool> = const { Cell::new(false) };
+    /// Where this thread is counted among those that come to a barrier, by the database's address; 0: nowhere. A call may write
+    /// to another store as well (a backup's copy).
+    static COMING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A transaction under way; also one whose closure panics is over then.
+struct Open<'d> {
+    db: &'d Database,
+    ended: bool,
+}
+
+impl<'d> Open<'d> {
+    fn begin(db: &'d Database) -> Self {
+        lock(&db.progress).open += 1;
+        Open { db, ended: false }
+    }
+    fn end(mut self) -> MutexGuard<'d, Progress> {
+        let mut p = lock(&self.db.progress);
+        p.open -= 1;
+        self.ended = true;
+        p
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let mut p = lock(&self.db.progress);
+            p.open -= 1;
+            self.db.gathered(&p);
+        }
+    }
 }
 
 /// A thread that is counted, until it has come to a barrier or ends what it does.
@@ -378,7 +412,8 @@ struct Coming<'d>(&'d Database);
 
 impl<'d> Coming<'d> {
     fn begin(db: &'d Database) -> Self {
-        if db.which == Which::Live && !COMING.replace(true) {
+        if COMING.get() == 0 {
+            COMING.set(db.me());
             lock(&db.progress).coming += 1;
         }
         Coming(db)

@@ -138,7 +138,7 @@ async fn a_service_stops_and_starts_its_vnfs_in_one_operation() {
         {"vnfInstanceId": web, "changeStateTo": "STARTED"}, {"vnfInstanceId": client, "changeStateTo": "STARTED"}]});
     let op = site.update(&start).await;
     assert_eq!(op["operationState"], "FAILED_TEMP", "{op:#}");
-    assert!(affected(&op).iter().all(|(_, _, result)| result == "FAILED") && op["_links"]["rollback"].is_null(), "{op:#}");
+    assert!(affected(&op).iter().any(|(_, _, result)| result == "FAILED") && op["_links"]["rollback"].is_null(), "{op:#}");
     let held = site.rig.post(&format!("{}/update", site.ns), start.clone()).await;
     assert!(held.status == 409 && held.problem().contains("is held by operation"), "{}", held.body);
     let op = site.act(&op, "retry").await;

@@ -172,7 +172,7 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         config: LiveConfig::new(Some(config_path.clone()), config.clone()),
         access,
         tls: tls.clone(),
-        pool: Pool::new(4).writing_to(core.vnfm().store().clone()),
+        pool: Pool::new(4),
         health: Box::new(|| vec![Condition::new("libvirt", ConditionState::Failed, "cannot connect to qemu:///system")]),
         look: Box::new(move |missing| watcher.look_again(missing)),
         log: Box::new(|| b"INFO bothy is up\n".to_vec()),

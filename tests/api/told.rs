@@ -99,7 +99,13 @@ async fn what_came_and_went_with_a_service_is_told_when_it_is_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn links_inside_a_vnf_are_told_as_they_come_and_go() {
     let rig = rig(64, "").await;
-    let package = rig.onboard_vnf("tests/fixtures/packages/station").await;
+    // Its image is stood in for by one of another size and format.
+    let dir = tempfile::tempdir().expect("dir");
+    copy_dir(std::path::Path::new("tests/fixtures/packages/station"), dir.path());
+    let at = dir.path().join("Definitions/station.yaml");
+    let text = std::fs::read_to_string(&at).expect("the descriptor");
+    std::fs::write(&at, text.replace("storage: 8 MiB", "storage: 16 MiB").replace("format: raw", "format: qcow2")).expect("written");
+    let package = rig.onboard_vnf(&dir.path().to_string_lossy()).await;
     let s = Subscriber::start(None).await;
     subscribe(&rig, "vnflcm", &s, json!({"operationStates": ["COMPLETED"]})).await;
     let made = rig.post("/vnflcm/v2/vnf_instances", json!({"vnfdId": package["vnfdId"], "vnfInstanceName": "station"})).await;
@@ -112,17 +118,19 @@ async fn links_inside_a_vnf_are_told_as_they_come_and_go() {
     };
     let came = inner(&up);
     assert_eq!(each(&json!(came), "changeType"), ["ADDED", "LINK_PORT_ADDED"], "{up:#}");
-    let port = |all: &[Value]| all.iter().find(|l| l["vnfLinkPortIds"].is_array()).expect("a port")["vnfLinkPortIds"].clone();
+    let port = |all: &[Value], how: &str| all.iter().find(|l| l["changeType"] == *how).expect("a port")["vnfLinkPortIds"].clone();
     let shown = rig.show(&vnf).await;
     let link = shown["instantiatedVnfInfo"]["vnfVirtualLinkResourceInfo"].as_array().expect("links").iter();
     let link = link.clone().find(|l| l["vnfVirtualLinkDescId"] == "inner").expect("the link").clone();
-    assert_eq!((&came[0]["id"], port(&came)), (&link["id"], json!([link["vnfLinkPorts"][0]["id"]])), "{came:#?}");
+    assert_eq!((&came[0]["id"], port(&came, "LINK_PORT_ADDED")), (&link["id"], json!([link["vnfLinkPorts"][0]["id"]])), "{came:#?}");
     let healed = rig.task(&format!("{vnf}/heal"), json!({})).await;
-    assert_eq!(inner(&healed), [Value::Null; 0], "a guest that is made anew keeps its ports: {healed:#}");
+    let anew = inner(&healed);
+    assert_eq!(each(&json!(anew), "changeType"), ["LINK_PORT_ADDED", "LINK_PORT_REMOVED"], "the link stays: {healed:#}");
+    assert_eq!(port(&anew, "LINK_PORT_REMOVED"), port(&came, "LINK_PORT_ADDED"), "{anew:#?}");
     let down = rig.task(&format!("{vnf}/terminate"), json!({"terminationType": "FORCEFUL"})).await;
     let went = inner(&down);
     assert_eq!(each(&json!(went), "changeType"), ["LINK_PORT_REMOVED", "REMOVED"], "{down:#}");
-    assert_eq!((&went[0]["id"], port(&went)), (&link["id"], port(&came)));
+    assert_eq!((&went[0]["id"], port(&went, "LINK_PORT_REMOVED")), (&link["id"], port(&anew, "LINK_PORT_ADDED")));
     let news = s.until(3).await;
     for (told, op) in [(&news[0], &up), (&news[2], &down)] {
         assert_eq!(told["affectedVirtualLinks"], op["resourceChanges"]["affectedVirtualLinks"], "{told:#}");

@@ -1,12 +1,11 @@
 //! Grants that this NFVO gives (SOL003 9.5.2), from requests and to what is answered.
 
-use serde_json::Value;
 use smol_str::SmolStr;
 
 use super::{Base, request};
 use crate::{
     model::{
-        error::Result,
+        error::{Fault, Result},
         grant::{AskedIds, GivenGrant, Resource, ResourceKind},
         id::ProjectId,
     },
@@ -38,14 +37,17 @@ fn resources(all: &[ResourceDefinition]) -> Vec<Resource> {
 }
 
 pub fn ask(r: &GrantRequest, project: ProjectId, vnfm: SmolStr) -> Result<AskGrant> {
+    let alone = r.vim_constraints.iter().position(|c| c.resource.len() < 2);
+    if let Some(i) = alone {
+        return Err(Fault::invalid(format!("vimConstraints[{i}].resource: names at least two resources")));
+    }
     let ids = |all: &[ResourceDefinition]| all.iter().map(|r| SmolStr::new(&r.id)).collect();
     let apart = r
         .placement_constraints
         .iter()
         .filter(|c| c.affinity_or_anti_affinity == Affinity::AntiAffinity && !c.fallback_best_effort && c.resource.len() > 1);
-    let named = |c: &Value| c["resourceId"].as_str().unwrap_or("?").to_owned();
     let apart = apart.map(|c| {
-        let of: Vec<String> = c.resource.iter().map(named).collect();
+        let of: Vec<&str> = c.resource.iter().map(|r| r.resource_id.as_str()).collect();
         format!("{} cannot be kept apart by {}", of.join(", "), c.scope)
     });
     Ok(AskGrant {

@@ -103,10 +103,29 @@ impl Kept for UpdateNsRequest {
             UpdateType::CreateVnfSnapshot => "createSnapshotData",
             UpdateType::RevertVnfToSnapshot => "revertVnfToSnapshotData",
             UpdateType::DeleteVnfSnapshotInfo => "deleteVnfSnapshotData",
+            UpdateType::OperateVnf => "operateVnfData",
+            UpdateType::ModifyVnfInformation => "modifyVnfInfoData",
+            UpdateType::ChangeVnfDf => "changeVnfFlavourData",
+            UpdateType::ChangeVnfpkg => "changeVnfPackageData",
+            UpdateType::ChangeExternalVnfConnectivity => "changeExtVnfConnectivityData",
             // Not offered: nothing of them is kept.
-            _ => "",
+            UpdateType::AddVnf
+            | UpdateType::RemoveVnf
+            | UpdateType::InstantiateVnf
+            | UpdateType::AddSap
+            | UpdateType::RemoveSap
+            | UpdateType::AddNestedNs
+            | UpdateType::RemoveNestedNs
+            | UpdateType::AssocNewNsdVersion
+            | UpdateType::MoveVnf
+            | UpdateType::AddVnffg
+            | UpdateType::RemoveVnffg
+            | UpdateType::ChangeNsDf
+            | UpdateType::ModifyWanConnectionInfo
+            | UpdateType::CreateNsVirtualLink
+            | UpdateType::DeleteNsVirtualLink => "",
         };
-        OF_UPDATES.into_iter().chain(["deleteNsVirtualLinkId"]).filter(|m| *m != acted_on).collect()
+        OF_UPDATES.into_iter().chain(["deleteNsVirtualLinkId", "operateVnfData[].additionalParam"]).filter(|m| *m != acted_on).collect()
     }
 }
 
@@ -225,6 +244,10 @@ mod tests {
         assert_eq!(of::<ScaleNsRequest>(scale).1, ["scaleVnfData[1].scaleByStepData.additionalParams"]);
         let update = json!({"updateType": "REMOVE_PNF", "removePnfId": ["p"], "removeSapId": ["s"], "deleteNsVirtualLinkId": ["l"]});
         assert_eq!(of::<UpdateNsRequest>(update).1, ["removeSapId", "deleteNsVirtualLinkId"]);
+        let operate = json!({"updateType": "OPERATE_VNF", "addSap": [], "operateVnfData": [
+            {"vnfInstanceId": "v", "changeStateTo": "STOPPED"},
+            {"vnfInstanceId": "w", "changeStateTo": "STOPPED", "additionalParam": {"why": "7"}}]});
+        assert_eq!(of::<UpdateNsRequest>(operate).1, ["operateVnfData[1].additionalParam"]);
         let sap = json!({"nsFlavourId": "f", "sapData": [{"sapdId": "s", "sapName": "n", "description": ""}]});
         assert_eq!(of::<InstantiateNsRequest>(sap).1, ["sapData"]);
         let link = json!({"flavourId": "f", "extVirtualLinks": [{"id": "l", "vimConnectionId": "x", "resourceId": "r", "extCps": []}]});

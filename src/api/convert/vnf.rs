@@ -219,7 +219,8 @@ fn ext_cps(e: &ExtCpInst, body: &Body) -> Vec<VnfExtCpInfo> {
             id: e.id.to_string(),
             cp_config_id: e.id.to_string(),
             cpd_id: e.cpd.to_string(),
-            cp_protocol_info: vec![protocol(None, &[])],
+            // An address has to be there, and it is not known here: the unspecified one says so.
+            cp_protocol_info: vec![protocol(None, &[std::net::Ipv4Addr::UNSPECIFIED.into()])],
             associated_vnfc_cp_id: Some(e.id.to_string()),
             ..VnfExtCpInfo::default()
         }];
@@ -238,7 +239,8 @@ fn re_exposed(body: &Body, around: &Around<'_>) -> Vec<VnfExtCpInfo> {
             cp_config_id: id.clone(),
             id,
             cpd_id: cp.id.to_string(),
-            cp_protocol_info: vec![protocol(None, &[])],
+            // An address has to be there, and it is not known here: the unspecified one says so.
+            cp_protocol_info: vec![protocol(None, &[std::net::Ipv4Addr::UNSPECIFIED.into()])],
             associated_vnf_virtual_link_id: Some(segment.to_string()),
             ..VnfExtCpInfo::default()
         });
@@ -332,14 +334,15 @@ pub fn protocol(mac: Option<MacAddr>, addresses: &[IpAddr]) -> CpProtocolInfo {
         let of: Vec<String> = addresses.iter().filter(|a| wanted(a)).map(ToString::to_string).collect();
         (!of.is_empty()).then_some(IpAddressesInfo { kind, addresses: of, is_dynamic: Some(true), address_range: None, subnet_id: None })
     };
-    let known = mac.is_some() || !addresses.is_empty();
-    let all = || IpOverEthernetAddressInfo {
-        mac_address: mac.map(|m| m.to_string()),
-        segmentation_id: None,
-        ip_addresses: [group(IpAddressType::Ipv4, IpAddr::is_ipv4), group(IpAddressType::Ipv6, IpAddr::is_ipv6)]
-            .into_iter()
-            .flatten()
-            .collect(),
-    };
-    CpProtocolInfo { layer_protocol: LayerProtocol::IpOverEthernet, ip_over_ethernet: known.then(all) }
+    CpProtocolInfo {
+        layer_protocol: LayerProtocol::IpOverEthernet,
+        ip_over_ethernet: Some(IpOverEthernetAddressInfo {
+            mac_address: mac.map(|m| m.to_string()),
+            segmentation_id: None,
+            ip_addresses: [group(IpAddressType::Ipv4, IpAddr::is_ipv4), group(IpAddressType::Ipv6, IpAddr::is_ipv6)]
+                .into_iter()
+                .flatten()
+                .collect(),
+        }),
+    }
 }

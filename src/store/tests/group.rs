@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{Arc, Barrier, Condvar, Mutex},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{shadow::NoSync, *};
@@ -139,6 +139,20 @@ fn a_barrier_waits_for_who_is_known_to_come_until_he_has_or_leaves() {
         });
         assert_eq!((live().transactions, live().barriers - before), (both, 1), "writes: {writes}");
     }
+}
+
+#[test]
+fn who_is_known_to_come_may_write_to_another_store_meanwhile() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let patient = Options { gather_ms: 60_000, ..QUIET };
+    let store = Store::open_on(&dir.path().join("one"), patient, Arc::new(Held::default()), Limits::STANDARD).expect("opens");
+    let copy = open(&dir.path().join("copy"));
+    let begun = Instant::now();
+    store.while_coming(|| put(&copy, &note(1, 100)));
+    put(&copy, &note(2, 100));
+    put(&store, &note(1, 100));
+    assert!(begun.elapsed() < Duration::from_secs(50), "nobody is waited for who has left");
+    assert_eq!(copy.count(Table::VnfInstance).expect("counted"), 2);
 }
 
 #[test]

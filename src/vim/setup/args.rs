@@ -35,9 +35,10 @@ pub(super) fn is_taken_verified(a: &KernelArg) -> bool {
     })
 }
 
-/// The boot loader said so, of the boot that runs.
+/// The boot loader said so, of the boot that runs; what follows its own word is the host's.
 pub(super) fn is_verified(running: &KernelArgs) -> bool {
-    running.has("bothy.verified", "1")
+    let mut own = running.iter().take_while(|a| a.key != "bothy.boot");
+    own.any(|a| a.key == "bothy.verified" && a.value.as_deref() == Some("1"))
 }
 
 fn arg(key: &str, value: impl ToString) -> KernelArg {

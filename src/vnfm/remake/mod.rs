@@ -34,7 +34,7 @@ use crate::{
     model::{
         central::Resources,
         error::{Fault, Kind, Result},
-        id::{OpId, VnfId},
+        id::{OpId, SegmentId, VnfId},
         op::{OpKind, Operation, Target, Trigger},
         package::VnfPackage,
         param::Params,
@@ -80,6 +80,13 @@ pub struct With {
     pub request: String,
 }
 
+impl With {
+    /// Links that it names for connection points.
+    pub fn links(&self) -> impl Iterator<Item = SegmentId> {
+        self.attach.values().filter_map(|a| a.segment)
+    }
+}
+
 /// Either of the two.
 #[derive(Clone, Copy)]
 pub enum Change<'a> {
@@ -88,7 +95,7 @@ pub enum Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    fn with(self) -> &'a With {
+    pub fn with(self) -> &'a With {
         match self {
             Change::Flavour(c) => &c.with,
             Change::Package(c) => &c.with,
