@@ -192,6 +192,11 @@ impl Backups {
         Backups { p, turn: Arc::default() }
     }
 
+    /// One is being made, or is on its way out.
+    pub fn is_under_way(&self) -> bool {
+        self.turn.load(Ordering::Acquire)
+    }
+
     pub fn plan(&self, level: Level) -> Result<Outline> {
         let p = &self.p;
         let stats = p.store.stats()?;

@@ -14,7 +14,7 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, TryLockError},
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -190,6 +190,11 @@ impl Restores {
     pub fn new(p: Arc<Parts>, house: House) -> Restores {
         let names = names(p.layout.root());
         Restores { p, house, names, held: Mutex::default(), one: Mutex::default() }
+    }
+
+    /// A backup is being taken in.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.one.try_lock(), Err(TryLockError::WouldBlock))
     }
 
     /// A file that is ours, to be opened by and by; the one before it goes.

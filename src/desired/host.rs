@@ -4,7 +4,8 @@
 //! differs --SetUp--> live things are so; kernel arguments are on trial --Restart, where the document allows it--> the box runs with them
 //! named no more, prune --UndoSetUp--> as it was before documents
 //! ```
-//! What was on trial once and is not what the box runs with is not tried again by itself. Never: sets anything (`vim::setup`), or the
+//! What was on trial once and is not what the box runs with is not tried again by itself, and a live thing that does not come holds
+//! nothing else up: neither the restart, which may bring it, nor services. Never: sets anything (`vim::setup`), or the
 //! box's own network: a change of that is confirmed from outside or undone, which no document can do.
 
 use serde_json::Value;
@@ -41,6 +42,8 @@ pub struct HostHere {
     pub plan: Result<HostPlan, String>,
     /// What documents have made of it.
     pub made: Option<HostMade>,
+    /// Not all of it came at the last try.
+    pub vain: bool,
 }
 
 const KNOWN: &[&str] = &["profile", "hugepages", "pf", "iommu", "governor", "isolate", "reboot"];
@@ -142,26 +145,32 @@ pub(super) fn items(wish: Option<&HostWish>, prune: bool, here: Option<&HostHere
         Needs::Reboot | Needs::Booting => "; counts after a restart of the box",
         Needs::Hand => "; to be written into the boot loader by hand",
     };
-    let mut all = vec![whole(wish, plan, here.made)];
+    let mut all = vec![whole(wish, plan, here)];
     all.extend(plan.items.iter().map(|i| item(&i.what, State::Pending).because(format!("{}{}", i.why, needs(i.needs)))));
     all.extend(plan.blocked.iter().map(|b| item(&b.what, State::Failed).because(&b.why)));
     all
 }
 
-fn whole(wish: &HostWish, plan: &HostPlan, made: Option<HostMade>) -> Item {
+fn whole(wish: &HostWish, plan: &HostPlan, here: &HostHere) -> Item {
+    let made = here.made;
     let (host, any) = (|state: State| item("host", state), |needs: Needs| plan.items.iter().any(|i| i.needs == needs));
     let trial = plan.boot.as_ref().and_then(|b| b.trial.as_ref()).map(digest);
     if trial.is_some() && made.is_some_and(|m| m.tried == trial) {
         let why = "its kernel arguments were on trial before, and the box does not run with them; bothy host apply tries them again";
         return host(State::Failed).because(why);
     }
-    if plan.has_work() {
+    let in_vain = here.vain && plan.boot.is_none();
+    if plan.has_work() && !in_vain {
         let state = if plan.blocked.is_empty() { State::Pending } else { State::Failed };
         return host(state).next(Step::SetUp { trial });
     }
-    let restarted = made.is_some_and(|m| m.restarted);
+    let args = digest(&plan.args);
+    let restarted = made.is_some_and(|m| m.restarted && m.tried == Some(args));
     if any(Needs::Booting) && wish.may_restart && !restarted {
-        return host(State::Pending).because("the box restarts for its kernel arguments").next(Step::Restart);
+        return host(State::Pending).because("the box restarts for its kernel arguments").next(Step::Restart { args });
+    }
+    if plan.has_work() {
+        return host(State::Failed).next(Step::SetUp { trial });
     }
     if !plan.blocked.is_empty() {
         return host(State::Failed).because(format!("{} of it cannot be", plan.blocked.len()));

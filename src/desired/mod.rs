@@ -63,6 +63,8 @@ pub struct Act {
 pub trait Outside: Send + Sync {
     /// Why nothing is begun now, if so.
     fn closed(&self) -> Option<String>;
+    /// Somebody is named whom documents have to be signed by.
+    fn is_owned(&self) -> bool;
     /// This box, as documents name it.
     fn serial(&self) -> Option<SmolStr>;
     /// The content, if its signature leads to whom this box's owner has named.

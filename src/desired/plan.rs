@@ -79,7 +79,10 @@ pub enum Step {
     SetUp {
         trial: Option<[u8; 32]>,
     },
-    Restart,
+    /// The box, for these kernel arguments.
+    Restart {
+        args: [u8; 32],
+    },
     UndoSetUp,
 }
 
@@ -162,7 +165,7 @@ pub fn plan(d: &Document, made: &[Made], here: &Here) -> Vec<Item> {
     }
     let mut host = host::items(d.host.as_ref(), d.prune, here.host.as_ref());
     // What is set up may take a restart of the box: nothing is begun before it.
-    let is_set_up = host.iter().any(|i| i.state == State::Pending && matches!(i.step, Some(Step::SetUp { .. } | Step::Restart)));
+    let is_set_up = host.iter().any(|i| i.state == State::Pending && matches!(i.step, Some(Step::SetUp { .. } | Step::Restart { .. })));
     let mut services: Vec<Item> = d.services.iter().map(|s| service(s, of(ItemKind::Service, &s.name), here, &all)).collect();
     for i in services.iter_mut().filter(|i| is_set_up && matches!(i.step, Some(Step::Instantiate { .. }))) {
         (i.step, i.reason) = (None, Some("waits for the host's set-up".to_owned()));

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     Act, DesiredState,
     document::Running,
+    host::digest,
     memory::{Fetching, Key},
     plan::{Item, Step},
 };
@@ -62,7 +63,7 @@ impl DesiredState {
             }
             Step::Forget => self.forget_item(i, version),
             Step::SetUp { trial } => self.set_up(*trial, version),
-            Step::Restart => self.restart(version),
+            Step::Restart { args } => self.restart(*args, version),
             Step::UndoSetUp => self.undo_set_up(version),
         }
     }
@@ -70,28 +71,23 @@ impl DesiredState {
     fn set_up(&self, trial: Option<[u8; 32]>, version: u64) -> Result<()> {
         let told = self.host.record()? != HostRecord::default();
         self.change(version, |r| {
-            let made = r.host.get_or_insert(HostMade { told, tried: None, restarted: false });
-            if trial.is_some() {
-                (made.tried, made.restarted) = (trial, false);
-            }
+            r.host.get_or_insert(HostMade { told, tried: None, restarted: false });
         })?;
         let done = self.host.apply()?;
+        // Not before they are: what was never on trial may be tried.
+        let armed = self.host.boot()?.filter(|b| b.armed).and_then(|b| b.trial.as_ref().map(digest));
+        if trial.is_some() && armed == trial {
+            self.change(version, |r| mark(r, trial, false))?;
+        }
         self.tell("POST", "/bothy/v1/host/apply".to_owned(), None);
         whole(done)
     }
 
-    fn restart(&self, version: u64) -> Result<()> {
-        let mark = |restarted| {
-            self.change(version, |r| {
-                if let Some(made) = &mut r.host {
-                    made.restarted = restarted;
-                }
-            })
-        };
+    fn restart(&self, args: [u8; 32], version: u64) -> Result<()> {
         // Once, whatever comes of it.
-        mark(true)?;
+        self.change(version, |r| mark(r, Some(args), true))?;
         if let Err(fault) = self.outside.restart() {
-            mark(false)?;
+            self.change(version, |r| mark(r, Some(args), false))?;
             return Err(fault);
         }
         self.tell("POST", "/bothy/v1/host/restart".to_owned(), None);
@@ -100,10 +96,10 @@ impl DesiredState {
 
     fn undo_set_up(&self, version: u64) -> Result<()> {
         let made = self.nfvo.vnfm().store().get::<DesiredRecord>(&())?.and_then(|r| r.host);
-        whole(self.host.undo()?)?;
+        let told = made.is_some_and(|m| m.told);
+        whole(if told { self.host.back_to_configuration()? } else { self.host.undo()? })?;
         self.tell("POST", "/bothy/v1/host/undo".to_owned(), None);
-        if made.is_some_and(|m| m.told) {
-            whole(self.host.apply()?)?;
+        if told {
             self.tell("POST", "/bothy/v1/host/apply".to_owned(), None);
         }
         self.change(version, |r| r.host = None)
@@ -188,6 +184,13 @@ impl DesiredState {
 
     fn tell(&self, method: &'static str, path: String, op: Option<OpId>) {
         self.outside.tell(Act { method, path, op });
+    }
+}
+
+/// These arguments are on trial, and whether the box was restarted for them.
+fn mark(r: &mut DesiredRecord, args: Option<[u8; 32]>, restarted: bool) {
+    if let Some(made) = &mut r.host {
+        (made.tried, made.restarted) = (args, restarted);
     }
 }
 

@@ -160,7 +160,7 @@ fn of(d: &Document, made: &[Made], here: &Here, kind: ItemKind, name: &str) -> (
         Some(Step::Remove(_)) => "remove",
         Some(Step::Forget) => "forget",
         Some(Step::SetUp { .. }) => "set up",
-        Some(Step::Restart) => "restart",
+        Some(Step::Restart { .. }) => "restart",
         Some(Step::UndoSetUp) => "undo",
     };
     (i.state, step, i.reason.clone().unwrap_or_default())

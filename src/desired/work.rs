@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     model::{
-        desired::{DesiredRecord, ItemKind},
+        desired::{DesiredRecord, HostMade, ItemKind},
         error::{Fault, Result},
         health::{Condition, ConditionState},
     },
@@ -73,6 +73,11 @@ impl DesiredState {
     }
 
     pub fn start(self: &Arc<Self>) -> Result<()> {
+        let one = lock(&self.one);
+        if let Err(fault) = self.counting() {
+            warn!("what the desired state says of the host does not count yet: {fault:?}");
+        }
+        drop(one);
         let me = self.clone();
         let thread = std::thread::Builder::new().name("desired".into()).spawn(move || me.run());
         *lock(&self.thread) = Some(thread.map_err(|e| Fault::transient("cannot start the keeper of the desired state").with_source(e))?);
@@ -113,10 +118,10 @@ impl DesiredState {
             tx.put(&DesiredRecord { version: 0, text: String::new(), ..r })?;
             Ok(true)
         })?;
+        self.tell_host(None);
         drop(one);
         if was {
             info!("no desired state counts any more");
-            self.host.set_signed(None);
             self.shared.lock().tried.clear();
         }
         Ok(was)
@@ -164,10 +169,12 @@ impl DesiredState {
                 from: from.into(),
                 made: before.as_ref().map(|b| b.made.clone()).unwrap_or_default(),
                 message: Some(message),
-                host: before.and_then(|b| b.host),
+                // Another document says so: what did not come up is tried again.
+                host: before.and_then(|b| b.host).map(|h| HostMade { tried: None, restarted: false, ..h }),
             })?;
             Ok(true)
         })?;
+        self.tell_host(Some(&d));
         drop(one);
         if is_new {
             info!(version = d.version, signer = %found.signer, from, "a desired state counts from now on");
@@ -187,6 +194,24 @@ impl DesiredState {
         }
         let over = d.not_after.filter(|t| *t < self.nfvo.vnfm().clock().now());
         over.map(|_| "the document has expired (not-after)".to_owned())
+    }
+
+    /// What a document says of the host counts in place of the configuration, for whoever plans or applies it by hand too, as long as
+    /// the document does. Under `one`: nothing of it is left when it does not any more.
+    fn tell_host(&self, d: Option<&Document>) {
+        let counts = d.filter(|d| self.outside.is_owned() && self.unfit(d).is_none());
+        self.host.set_signed(counts.and_then(|d| d.host.as_ref()).map(|h| h.set_up.clone()));
+    }
+
+    /// The document that is here, and the host is told of it. Under `one`.
+    fn counting(&self) -> Result<Option<(DesiredRecord, Document)>> {
+        let Some(r) = self.record()? else {
+            self.tell_host(None);
+            return Ok(None);
+        };
+        let d = document::read(&r.text, self.ask)?;
+        self.tell_host(Some(&d));
+        Ok(Some((r, d)))
     }
 
     fn held(&self, d: &Document) -> Option<String> {
@@ -221,13 +246,13 @@ impl DesiredState {
     }
 
     fn host(&self, d: &Document, r: &DesiredRecord) -> Option<HostHere> {
-        // In place of the configuration's, for whoever plans or applies it by hand too.
-        self.host.set_signed(d.host.as_ref().map(|h| h.set_up.clone()));
-        let plan = match d.host {
-            Some(_) => self.host.plan().map_err(|f| f.detail()),
+        let plan = match &d.host {
+            Some(wish) => self.host.plan_for(&wish.set_up).map_err(|f| f.detail()),
             None => Ok(HostPlan::default()),
         };
-        (d.host.is_some() || r.host.is_some()).then_some(HostHere { plan, made: r.host })
+        let set_up = std::mem::discriminant(&Step::SetUp { trial: None });
+        let vain = self.shared.lock().tried.iter().any(|((_, _, step), t)| *step == set_up && t.why.is_some());
+        (d.host.is_some() || r.host.is_some()).then_some(HostHere { plan, made: r.host, vain })
     }
 
     fn planned(&self, d: &Document, r: &DesiredRecord) -> Result<Vec<Item>> {
@@ -240,18 +265,17 @@ impl DesiredState {
         Ok(plan(d, &r.made, &here))
     }
 
-    /// `None`: no document counts. Like the condition, for everybody.
-    pub fn summary(&self) -> Result<Option<Summary>> {
-        Ok(self.status()?.summary())
+    /// None where no document counts. Everybody who may see the box's health sees it: no names and no reasons of items.
+    pub fn health(&self) -> (Option<Condition>, Option<Summary>) {
+        match self.status() {
+            Ok(s) => (self.condition(&s), s.summary()),
+            // What is wrong with it is told by its condition.
+            Err(fault) => (Some(Condition::new("desired", ConditionState::Failed, fault.detail())), None),
+        }
     }
 
-    /// None where no document counts. Everybody who may see the box's health sees it: no names and no reasons of items.
-    pub fn condition(&self) -> Option<Condition> {
+    fn condition(&self, status: &Status) -> Option<Condition> {
         let told = |state, text: String| Some(Condition::new("desired", state, text));
-        let status = match self.status() {
-            Ok(s) => s,
-            Err(fault) => return told(ConditionState::Failed, fault.detail()),
-        };
         let version = status.kept.as_ref()?.version;
         if let Some(why) = &status.held {
             // What the box is busy with passes; a document that is over does not.
@@ -313,8 +337,9 @@ impl DesiredState {
 
     /// One look, and each step that is due, as long as the same document counts. Whether something is under way.
     pub fn round(&self) -> Result<bool> {
-        let Some(r) = self.record()? else { return Ok(false) };
-        let d = document::read(&r.text, self.ask)?;
+        let one = lock(&self.one);
+        let Some((r, d)) = self.counting()? else { return Ok(false) };
+        drop(one);
         if self.held(&d).is_some() {
             return Ok(false);
         }

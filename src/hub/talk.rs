@@ -111,7 +111,9 @@ fn refusal(serial: &str, status: StatusCode) -> Option<String> {
 
 /// The document is on the box, and counts there, when this is well.
 async fn give(hub: &Hub, serial: &str, to: Sender, head: &Head) -> Result<(), String> {
-    let _turn = hub.hands.acquire().await.map_err(|_| "the hub stops")?;
+    let turn =
+        timeout(TAKES, hub.hands.acquire()).await.map_err(|_| "the hub hands documents to other boxes, and comes back to this one")?;
+    let _turn = turn.map_err(|_| "the hub stops")?;
     let (shelf, whom) = (hub.shelf.clone(), head.whom.clone());
     let read = tokio::task::spawn_blocking(move || shelf.content(&whom)).await;
     let document = read.map_err(|e| e.to_string())?.map_err(|f| f.detail())?;

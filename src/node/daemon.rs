@@ -242,7 +242,6 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     ));
     let keeper =
         Arc::new(Keeper::new(core.nfvo.clone(), core.host.clone(), place.identity.join("idevid.pem"), desired::Settings::default()));
-    let wanted = keeper.state().clone();
     // The simulated box has no kernel to be shut.
     let is_box = core.ports.slots.running()?.is_some();
     let door = (!config.sim.enabled).then(|| Arc::new(Door::new(Arc::new(Filter::default()), openings(config, is_box))));
@@ -280,7 +279,6 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
             let mut all = conditions(&core);
             all.extend(centres.condition());
             all.extend(origin.condition());
-            all.extend(wanted.condition());
             all.extend(shut.as_ref().and_then(|d| d.condition()));
             all.extend(boxes.as_ref().map(|h| h.condition()));
             all

@@ -119,12 +119,16 @@ impl Around {
 impl Outside for Shared {
     fn closed(&self) -> Option<String> {
         let Ok(s) = self.0.services() else { return Some("bothy is about to end".to_owned()) };
-        if s.config.now().desired.ca.as_str().is_empty() {
+        if !self.is_owned() {
             return Some("nobody is named whom it has to be signed by (desired.ca)".to_owned());
         }
         let leaves = self.0.leaves.load(Ordering::Relaxed).then(|| "the box restarts".to_owned());
         let down = leaves.or_else(|| s.nfvo.vnfm().draining().map(|_| "the host goes down".to_owned()));
         down.or_else(|| s.update.closed())
+    }
+
+    fn is_owned(&self) -> bool {
+        self.0.services().is_ok_and(|s| !s.config.now().desired.ca.as_str().is_empty())
     }
 
     fn serial(&self) -> Option<SmolStr> {
@@ -174,7 +178,13 @@ impl Outside for Shared {
     }
 
     fn restart(&self) -> Result<()> {
-        self.0.services()?.update.restart_box()?;
+        let s = self.0.services()?;
+        for (busy, what) in [(s.backup.is_under_way(), "a backup is under way"), (s.restore.is_under_way(), "a backup is being taken in")] {
+            if busy {
+                return Err(Fault::conflict(format!("the box restarts after it: {what}")));
+            }
+        }
+        s.update.restart_box()?;
         self.0.leaves.store(true, Ordering::Relaxed);
         Ok(())
     }

@@ -162,9 +162,26 @@ impl Updater {
         }
     }
 
+    /// An update that the next restart would cut through, or try.
+    fn under_way(&self) -> Option<String> {
+        let s = self.lock();
+        let u = s.journal.update.as_ref()?;
+        match u.state {
+            UpdateState::Received | UpdateState::Writing | UpdateState::Draining | UpdateState::Armed => {
+                Some(format!("an update of the system is under way ({})", u.state.name()))
+            }
+            UpdateState::OnTrial { .. }
+            | UpdateState::Committing
+            | UpdateState::Committed
+            | UpdateState::RolledBack { .. }
+            | UpdateState::Failed { .. }
+            | UpdateState::Cancelled => None,
+        }
+    }
+
     /// The box goes down and starts again, for something else than an update. Comes back before it does.
     pub fn restart_box(&self) -> Result<()> {
-        if let Some(why) = self.closed() {
+        if let Some(why) = self.closed().or_else(|| self.under_way()) {
             return Err(Fault::conflict(why));
         }
         let busy = self.house.in_flight()?;

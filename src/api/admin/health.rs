@@ -5,9 +5,9 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use crate::{
-    api::{Ctx, problem::Answer, respond::Json, version},
+    api::{Ctx, Services, problem::Answer, respond::Json, version},
     desired::Summary,
-    model::health::ConditionState,
+    model::health::{Condition, ConditionState},
 };
 
 #[derive(Serialize)]
@@ -52,17 +52,18 @@ fn state(s: ConditionState) -> &'static str {
     }
 }
 
+/// Each condition of the box, and what there is of a desired state, which is looked at once.
+pub fn look(s: &Services) -> (Vec<Condition>, Option<Summary>) {
+    let (condition, desired) = s.desired.health();
+    let mut all = (s.health)();
+    all.extend(condition);
+    (all, desired)
+}
+
 /// Answers 200 whenever it can answer: a box with a dead libvirt must be able to say so.
 pub async fn health(State(s): Ctx) -> Answer<Json<Health>> {
     let services = s.clone();
-    let (conditions, desired) = s
-        .pool
-        .run(move || {
-            // What is wrong with it is told by its condition.
-            let desired = services.desired.summary().unwrap_or_default();
-            Ok(((services.health)(), desired))
-        })
-        .await?;
+    let (conditions, desired) = s.pool.run(move || Ok(look(&services))).await?;
     let all_well = conditions.iter().all(|c| c.state == ConditionState::Ok);
     Ok(Json(Health {
         status: if all_well { "OK" } else { "DEGRADED" },

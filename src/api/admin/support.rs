@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{facts, host, identity, operations, tar, usage};
+use super::{facts, health, host, identity, operations, tar, usage};
 use crate::{
     api::{Ctx, Services, content::Pieces, problem::Answer, respond::NoQuery, version},
     lcm::timeline::all_operations,
@@ -85,7 +85,8 @@ impl Writer<'_> {
             ConditionState::Pending => "PENDING",
             ConditionState::Failed => "FAILED",
         };
-        let health: Vec<Value> = (self.services.health)()
+        let health: Vec<Value> = health::look(self.services)
+            .0
             .into_iter()
             .map(|c| json!({ "name": c.name.as_str(), "state": state(c.state), "text": c.text }))
             .collect();

@@ -1,4 +1,5 @@
-//! The desired state over `Sim`, with the real store: what is signed comes and goes, once, whatever crashes in between.
+//! The desired state over `Sim`, with the real store: what is signed comes and goes, once, whatever crashes in between. The host's
+//! part is in `desired_host`.
 
 use std::{
     collections::BTreeMap,
@@ -20,41 +21,42 @@ use crate::{
     model::{
         desired::{DesiredRecord, ItemKind},
         error::{Fault, Kind, Result},
-        host::{HostSetting, NodeId, PfName},
-        hw::PageSize,
+        health::{Condition, ConditionState},
         id::{NsdInfoId, VnfId, VnfPkgId},
         ns::NsInstance,
         op::Operation,
         own::{Asked, Coordinated, Ended, EndpointKind, Errand, What},
         package::{NsDescriptor, Onboarding, Operational, PackageFile, VnfPackage},
-        setup::PagePool,
         size::Bytes,
     },
     node::kit::{Shape, TestBox, ns_descriptor, nsd, package, vnfd},
     sim::faults::{Method, Rule, Then},
     store::{Durability, Store},
-    vim::{port::Hardware as _, setup},
 };
 
 /// What a test knows and changes of what is around.
 #[derive(Default)]
-struct World {
-    closed: Option<String>,
+pub struct World {
+    pub closed: Option<String>,
     /// URLs that end so lead nowhere.
     offline: Option<&'static str>,
     /// Done once, when a round asks whether anything may be begun.
     meanwhile: Option<Box<dyn FnOnce() + Send>>,
     /// How often each act is still to be cut off by a crash, by what its path ends with.
-    crash: Vec<&'static str>,
-    acts: Vec<Act>,
+    pub crash: Vec<&'static str>,
+    pub acts: Vec<Act>,
+    /// Nobody is named whom documents have to be signed by.
+    pub disowned: bool,
+    /// Of another box.
+    pub serial: Option<&'static str>,
     /// An operation is under way, or so it is said when the box shall restart.
-    busy: bool,
-    restarts: u32,
+    pub busy: bool,
+    pub restarts: u32,
     fetched: BTreeMap<String, u32>,
 }
 
 #[derive(Clone, Default)]
-struct Around {
+pub struct Around {
     world: Arc<Mutex<World>>,
     store: Option<Store>,
 }
@@ -66,7 +68,7 @@ fn file() -> Option<PackageFile> {
 }
 
 impl Around {
-    fn world(&self) -> std::sync::MutexGuard<'_, World> {
+    pub fn world(&self) -> std::sync::MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
     fn may_crash(&self, path: &str) {
@@ -87,8 +89,11 @@ impl Outside for Around {
         }
         closed
     }
+    fn is_owned(&self) -> bool {
+        !self.world().disowned
+    }
     fn serial(&self) -> Option<SmolStr> {
-        Some("BX-1".into())
+        Some(self.world().serial.unwrap_or("BX-1").into())
     }
     /// A signature is a word here; those of OpenSSL have their test over the API.
     fn verified(&self, signed: &[u8]) -> Result<Signed> {
@@ -128,14 +133,14 @@ impl Outside for Around {
     }
 }
 
-struct Case {
-    b: TestBox,
-    around: Around,
-    state: Arc<DesiredState>,
+pub struct Case {
+    pub b: TestBox,
+    pub around: Around,
+    pub state: Arc<DesiredState>,
 }
 
 impl Case {
-    fn new() -> Case {
+    pub fn new() -> Case {
         let (b, around) = (TestBox::new(), Around::default());
         // As a daemon's start makes them.
         b.core().vnfm().layout().folders().iter().for_each(|f| std::fs::create_dir_all(f).expect("folder"));
@@ -143,18 +148,31 @@ impl Case {
         Case { b, around, state }
     }
 
-    fn take(&self, document: &Value) -> Result<bool> {
+    pub fn condition(&self) -> Condition {
+        self.state.health().0.expect("one")
+    }
+
+    pub fn take(&self, document: &Value) -> Result<bool> {
         self.state.take(format!("signed:{document}").as_bytes(), "ada")
     }
 
     /// As a daemon that is killed in the middle of what it does, and comes up again.
-    fn crash(&mut self) {
-        self.b.kill_and_start();
+    pub fn crash(&mut self) {
+        self.crash_before(None);
+    }
+
+    /// What comes up meets this.
+    pub fn crash_before(&mut self, rule: Option<Rule>) {
+        self.b.kill();
+        if let Some(rule) = rule {
+            self.b.sim.faults().add(rule);
+        }
+        self.b.start();
         self.state = keeper(&self.b, &self.around);
     }
 
     /// Rounds until each item is so, with a crash wherever one waits.
-    fn until(&mut self, state: State) -> u32 {
+    pub fn until(&mut self, state: State) -> u32 {
         let mut crashes = 0;
         for _ in 0..20_000 {
             let round = catch_unwind(AssertUnwindSafe(|| self.state.round().expect("a round")));
@@ -171,6 +189,22 @@ impl Case {
         panic!("never {state:?}: {:#?}\n{}", self.state.status(), self.b.picture());
     }
 
+    /// Rounds until something is so.
+    pub fn rounds(&self, so: impl Fn(&Case) -> bool) {
+        for _ in 0..20_000 {
+            self.state.round().expect("a round");
+            if so(self) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("never: {:#?}", self.state.status());
+    }
+
+    pub fn of(&self, name: &str) -> Item {
+        self.state.status().expect("a status").items.into_iter().find(|i| i.name == name).expect("named")
+    }
+
     /// Rounds until a service is told as failed.
     fn failed(&self) -> Item {
         for _ in 0..20_000 {
@@ -184,7 +218,7 @@ impl Case {
         panic!("never: {:#?}", self.state.status());
     }
 
-    fn services(&self) -> Vec<NsInstance> {
+    pub fn services(&self) -> Vec<NsInstance> {
         self.b.store().list().expect("read")
     }
     fn made(&self) -> usize {
@@ -202,7 +236,7 @@ fn keeper(b: &TestBox, around: &Around) -> Arc<DesiredState> {
     DesiredState::new(b.core().nfvo.clone(), b.core().host.clone(), Box::new(around), ask, quick)
 }
 
-fn document(version: u64) -> Value {
+pub fn document(version: u64) -> Value {
     let sha = "0".repeat(64);
     json!({
         "bothy-desired": 1, "version": version,
@@ -213,7 +247,7 @@ fn document(version: u64) -> Value {
 }
 
 /// Everything it made goes.
-fn nothing(version: u64) -> Value {
+pub fn nothing(version: u64) -> Value {
     json!({"bothy-desired": 1, "version": version, "prune": true})
 }
 
@@ -221,11 +255,11 @@ fn nothing(version: u64) -> Value {
 fn what_is_signed_comes_and_goes_and_each_act_is_told() {
     let mut c = Case::new();
     assert!(c.take(&document(1)).expect("taken"));
-    assert_eq!(c.state.condition().expect("one").state, crate::model::health::ConditionState::Pending);
+    assert_eq!(c.condition().state, ConditionState::Pending);
     c.until(State::InPlace);
     let [ns] = &c.services()[..] else { panic!("one service") };
     c.b.assert_ns_up(ns.id);
-    assert_eq!((ns.name.as_str(), c.state.condition().expect("one").state), ("uplink", crate::model::health::ConditionState::Ok));
+    assert_eq!((ns.name.as_str(), c.condition().state), ("uplink", ConditionState::Ok));
     let told: Vec<_> = c.around.world().acts.iter().map(|a| (a.method, a.path.clone(), a.op.is_some())).collect();
     assert!(told.contains(&("POST", format!("/nslcm/v2/ns_instances/{}/instantiate", ns.id), true)), "{told:?}");
 
@@ -339,7 +373,7 @@ fn one_dead_url_holds_nothing_else_up_and_is_not_asked_on_and_on() {
     assert!(up(&c), "{:#?}", c.state.status());
     assert!(!c.state.round().expect("a round"), "nothing is due");
     // Everybody sees the health: numbers, and nobody's names.
-    let told = c.state.condition().expect("one").text;
+    let told = c.condition().text;
     assert!(told.contains("1 failed, 0 pending") && !told.contains("dead") && !told.contains("route"), "{told}");
 }
 
@@ -368,11 +402,11 @@ fn what_breaks_a_look_is_told_and_the_next_one_goes_on() {
     c.take(&document(1)).expect("taken");
     c.around.world().crash.push("/vnf_packages");
     assert!(!c.state.guarded());
-    let told = c.state.condition().expect("one");
-    assert!(told.state == crate::model::health::ConditionState::Failed && told.text.contains("fault in Bothy"), "{}", told.text);
+    let told = c.condition();
+    assert!(told.state == ConditionState::Failed && told.text.contains("fault in Bothy"), "{}", told.text);
     c.until(State::InPlace);
     c.state.guarded();
-    assert_eq!(c.state.condition().expect("one").state, crate::model::health::ConditionState::Ok);
+    assert_eq!(c.condition().state, ConditionState::Ok);
 }
 
 #[test]
@@ -450,119 +484,6 @@ fn only_newer_documents_for_this_box_count_and_only_while_they_hold() {
     c.around.world().closed = None;
     c.take(&with(6, "serials", json!(["BX-2", "BX-1"]))).expect("taken");
     c.until(State::InPlace);
-}
-
-/// Node 0's pages of 2 MiB, and the VFs of ens1f0.
-fn set_up(c: &Case) -> (u64, usize) {
-    let f = c.b.sim.facts().expect("facts");
-    let pages = f.nodes[0].pages(PageSize::Huge2M).expect("offered").total;
-    let name: PfName = "ens1f0".parse().expect("a name");
-    let pf = f.pfs().find(|(d, _)| name.means(d.addr, &d.ports)).expect("a PF").1;
-    (pages, pf.vfs.len())
-}
-
-fn pool(pages: u64) -> PagePool {
-    PagePool { node: NodeId(0), size: PageSize::Huge2M, pages }
-}
-
-#[test]
-fn the_host_is_set_up_as_signed_and_goes_back_to_what_it_was_before_documents() {
-    for told in [false, true] {
-        let mut c = Case::new();
-        if told {
-            c.b.core().host.set_desired(setup::Desired { hugepages: vec![pool(4000)], ..setup::Desired::default() });
-            assert_eq!(c.b.core().host.apply().expect("applied").failed, []);
-        }
-        let was = set_up(&c);
-        let wish = json!({"hugepages": [{"node": 0, "size": "2 MiB", "pages": 64}], "pf": [{"name": "ens1f0", "vfs": 4}]});
-        c.take(&json!({"bothy-desired": 1, "version": 1, "host": wish})).expect("taken");
-        let names: Vec<_> = c.state.status().expect("a status").items.into_iter().map(|i| (i.kind, i.state)).collect();
-        assert_eq!(names, [(ItemKind::Host, State::Pending); 3], "all of it, and each thing");
-        if !told {
-            c.around.world().crash.push("/host/apply");
-        }
-        assert_eq!(c.until(State::InPlace), u32::from(!told));
-        assert_eq!((set_up(&c), c.state.status().expect("a status").items.len()), ((64, 4), 1));
-        // Somebody turns at it, and it comes back.
-        c.b.sim.set(&HostSetting::HugePages { node: NodeId(0), size: PageSize::Huge2M, pages: 128 }).expect("set");
-        c.until(State::InPlace);
-        assert_eq!(set_up(&c), (64, 4));
-
-        c.take(&json!({"bothy-desired": 1, "version": 2})).expect("taken");
-        c.until(State::Left);
-        assert_eq!(set_up(&c), (64, 4), "one that does not name it leaves it");
-        c.take(&nothing(3)).expect("taken");
-        c.until(State::InPlace);
-        assert_eq!((set_up(&c), c.state.status().expect("a status").items.len()), (was, 0), "{told}");
-        assert_eq!(c.b.store().get::<DesiredRecord>(&()).expect("read").and_then(|r| r.host), None);
-    }
-}
-
-#[test]
-fn what_cannot_be_of_a_host_is_told_and_the_rest_is_done() {
-    let c = Case::new();
-    let wish = json!({"hugepages": [{"node": 0, "size": "2 MiB", "pages": 64}], "pf": [{"name": "ens9f9", "vfs": 4}]});
-    c.take(&json!({"bothy-desired": 1, "version": 1, "host": wish})).expect("taken");
-    for _ in 0..1000 {
-        c.state.round().expect("a round");
-        std::thread::sleep(Duration::from_millis(1));
-        if set_up(&c).0 == 64 {
-            break;
-        }
-    }
-    let told: Vec<_> =
-        c.state.status().expect("a status").items.into_iter().map(|i| (i.name, i.state, i.reason.unwrap_or_default())).collect();
-    let [(whole, State::Failed, why), (pf, State::Failed, no)] = &told[..] else { panic!("{told:?}") };
-    assert_eq!((set_up(&c).0, whole.as_str(), why.as_str()), (64, "host", "1 of it cannot be"));
-    assert!(pf.contains("ens9f9") && no.contains("there is no such PF"), "{pf}: {no}");
-}
-
-#[test]
-fn the_box_restarts_for_kernel_arguments_once_and_only_where_the_document_allows_it() {
-    for comes_up in [true, false] {
-        let mut c = Case::new();
-        let wish = |reboot: &str| json!({"isolate": "4-7", "reboot": reboot});
-        let of = |c: &Case, name: &str| c.state.status().expect("a status").items.into_iter().find(|i| i.name == name).expect("named");
-        let rounds = |c: &Case, so: &dyn Fn(&Case) -> bool| {
-            for _ in 0..20_000 {
-                c.state.round().expect("a round");
-                if so(c) {
-                    return;
-                }
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            panic!("never: {:#?}", c.state.status());
-        };
-        c.take(&json!({"bothy-desired": 1, "version": 1, "host": wish("never")})).expect("taken");
-        rounds(&c, &|c| of(c, "host").reason.is_some_and(|r| r.contains("which the document does not allow")));
-        let boot = c.b.sim.boot_args().expect("asked").expect("there");
-        let restarts = c.around.world().restarts;
-        assert_eq!((boot.armed, restarts, of(&c, "host").state), (true, 0, State::Pending));
-
-        let mut all = document(2);
-        all["host"] = wish("allowed");
-        c.around.world().busy = true;
-        c.take(&all).expect("taken");
-        rounds(&c, &|c| of(c, "host").reason.is_some_and(|r| r.contains("an operation is under way")));
-        rounds(&c, &|c| of(c, "uplink").reason.as_deref() == Some("waits for the host's set-up"));
-        c.around.world().busy = false;
-        rounds(&c, &|c| c.around.world().restarts > 0);
-        assert_eq!(c.services(), [], "nothing is begun before it");
-
-        c.b.sim.boot_box(comes_up);
-        c.crash();
-        c.b.core().host.settle_boot().expect("settled");
-        rounds(&c, &|c| of(c, "uplink").state == State::InPlace);
-        let (whole, args) = (of(&c, "host"), c.b.sim.facts().expect("facts").kernel.args);
-        assert_eq!((args.has("isolcpus", "domain,4-7"), c.around.world().restarts), (comes_up, 1), "{args}");
-        match comes_up {
-            true => assert_eq!((c.until(State::InPlace), whole.state), (0, State::InPlace)),
-            false => {
-                assert!(whole.reason.is_some_and(|r| r.contains("were on trial before")) && whole.state == State::Failed);
-                assert!(!c.b.sim.boot_args().expect("asked").expect("there").armed, "not by itself");
-            }
-        }
-    }
 }
 
 /// What an earlier document had begun and could not end does not stand in the way of the one that mends it.

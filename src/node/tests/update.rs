@@ -179,3 +179,28 @@ fn a_guest_that_crashes_on_trial_is_not_made_anew_until_the_system_is_kept() {
     b.core().watch().expect("watched");
     b.until("it is kept", || state(&b) == UpdateState::Committed);
 }
+
+#[test]
+fn the_box_restarts_for_nothing_else_while_an_update_is_under_way() {
+    let (mut b, _) = vnf_box(&Shape::default());
+    b.sim.set_slots("1.0", 1);
+    b.pace = Pace { look: Duration::from_millis(5), steady: 2, ..Pace::default() };
+    b.restart();
+    b.sim.faults().add(Rule::next(Method::WriteSlot, Then::Hang(Duration::from_millis(100))));
+    let file = Utf8PathBuf::from_path_buf(b.store_dir().with_file_name("bundle")).expect("UTF-8");
+    std::fs::write(&file, bundle("1.1", 1)).expect("written");
+    let update = b.core().update();
+    update.install(&file, Take::Move, Asked { reboot: false, ..Asked::default() }).expect("begun");
+    loop {
+        let was = state(&b);
+        let fault = update.restart_box().expect_err("refused");
+        assert_eq!((fault.kind(), b.sim.is_restarting()), (Kind::Conflict, false), "{was:?}: {fault}");
+        if was == UpdateState::Armed {
+            break;
+        }
+    }
+    assert!(update.restart_box().expect_err("refused").text().contains("an update of the system is under way (ARMED)"));
+    update.call_off("the test").expect("called off");
+    update.restart_box().expect("told to");
+    assert!(b.sim.is_restarting());
+}

@@ -88,8 +88,16 @@ impl Keeper {
         self.block.read()
     }
     pub fn plan(&self) -> Result<HostPlan> {
+        self.plan_of(&self.desired())
+    }
+    /// What would differ if this were signed; nothing comes of it.
+    pub fn plan_for(&self, signed: &Desired) -> Result<HostPlan> {
+        let host_cpus = lock(&self.desired).host_cpus.clone();
+        self.plan_of(&Desired { host_cpus, ..signed.clone() })
+    }
+    fn plan_of(&self, desired: &Desired) -> Result<HostPlan> {
         let (facts, boot) = (self.hardware.facts()?, self.block.read()?);
-        let mut p = plan(&self.desired(), &facts, boot.as_ref());
+        let mut p = plan(desired, &facts, boot.as_ref());
         p.keep_promises(&facts, &self.held()?);
         Ok(p)
     }
@@ -110,6 +118,10 @@ impl Keeper {
     /// Does all of the plan that can be done; what fails leaves the rest to be done.
     pub fn apply(&self) -> Result<Done> {
         let _one = lock(&self.one);
+        self.apply_now()
+    }
+
+    fn apply_now(&self) -> Result<Done> {
         let todo = self.plan()?;
         self.remember(&todo)?;
         let mut out = self.live(&todo);
@@ -176,8 +188,27 @@ impl Keeper {
         self.undo_beside(&[])
     }
 
+    /// What was signed counts no more, and the configuration does: undone, and applied. What the boot loader had before either is
+    /// remembered all the time, for an undo later on.
+    pub fn back_to_configuration(&self) -> Result<Done> {
+        let _one = lock(&self.one);
+        let mut out = self.undo_now(&self.held()?, true)?;
+        if out.failed.is_empty() {
+            let applied = self.apply_now()?;
+            out.done.extend(applied.done);
+            out.failed = applied.failed;
+            out.reboot = applied.reboot;
+        }
+        Ok(out)
+    }
+
     fn undo_beside(&self, held: &[Held]) -> Result<Done> {
         let _one = lock(&self.one);
+        self.undo_now(held, false)
+    }
+
+    /// `again`: something is applied after it.
+    fn undo_now(&self, held: &[Held], again: bool) -> Result<Done> {
         let mut record = self.record()?;
         let facts = if held.is_empty() || record.before.is_empty() { HostFacts::default() } else { self.hardware.facts()? };
         // First: what is kept while bothy runs must not be made again just as it goes.
@@ -211,7 +242,7 @@ impl Keeper {
                 format!("kernel arguments on trial at the next boot: {args}")
             };
             let done = self.put(&want);
-            if done.is_ok() {
+            if done.is_ok() && !again {
                 record.args_before = None;
             }
             out.reboot = !runs;
