@@ -55,13 +55,16 @@ pub fn gone_already(ended: Result<()>) -> Result<()> {
     }
 }
 
+/// Of what, where and for whom, which one, and a look at its revision first; gives the next revision.
+pub type Touch = fn(Source, &Services, &View, Uuid, &dyn Fn(u64) -> Result<()>) -> Result<u64>;
+
 /// What a callback is of.
 #[derive(Clone, Copy)]
 pub struct Things {
     /// Finds what an id names, for whom it is: its revision and whose it is.
     pub made: fn(Source, &View, Uuid) -> Result<(u64, ProjectId)>,
     /// Its revision is another from now on, and given back; the check sees the one before.
-    pub touch: fn(Source, &Services, &View, Uuid, &dyn Fn(u64) -> Result<()>) -> Result<u64>,
+    pub touch: Touch,
 }
 
 /// Another callback or other credentials; 200 with what was changed, without credentials.

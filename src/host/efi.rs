@@ -21,7 +21,7 @@ pub(super) enum SecureBoot {
 
 pub(super) fn secure_boot(tree: &Tree) -> SecureBoot {
     match (flag(tree, "SecureBoot"), flag(tree, "SetupMode")) {
-        (Err(e), _) if e == ErrorKind::NotFound => SecureBoot::Absent,
+        (Err(ErrorKind::NotFound), _) => SecureBoot::Absent,
         (Err(_), _) => SecureBoot::Unknown,
         // In setup mode nobody's keys count, whatever else is said.
         (Ok(_), Ok(true)) => SecureBoot::Setup,

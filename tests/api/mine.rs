@@ -123,7 +123,8 @@ async fn what_is_of_anothers_vnf_is_not_there_for_an_nfvo_and_not_told_to_it() {
             "performanceMetric": "VcpuUsageMeanVnf", "thresholdType": "SIMPLE",
             "simpleThresholdDetails": {"thresholdValue": 90, "hysteresis": 1}}})
     };
-    let asks: [(&str, &dyn Fn(&str, &Subscriber) -> Value); 2] = [("/vnfpm/v2/pm_jobs", &job), ("/vnfpm/v2/thresholds", &threshold)];
+    type Ask<'a> = &'a dyn Fn(&str, &Subscriber) -> Value;
+    let asks: [(&str, Ask<'_>); 2] = [("/vnfpm/v2/pm_jobs", &job), ("/vnfpm/v2/thresholds", &threshold)];
     let mut measured = Vec::new();
     for (list, ask) in asks {
         let r = t.ask(true, &format!("POST {list}"), ask(&theirs, &its)).await;
