@@ -61,71 +61,43 @@ kept! {
     TerminateNsRequest: "terminateNsData" "terminateVnfData[].additionalParams";
 }
 
-/// What an update may have beside its type.
-const OF_UPDATES: [&str; 27] = [
-    "addVnfInstance",
-    "removeVnfInstanceId",
-    "instantiateVnfData",
-    "terminateVnfData",
-    "changeVnfFlavourData",
-    "operateVnfData",
-    "modifyVnfInfoData",
-    "changeExtVnfConnectivityData",
-    "changeVnfPackageData",
-    "addSap",
-    "removeSapId",
-    "addNestedNsData",
-    "removeNestedNsId",
-    "assocNewNsdVersionData",
-    "moveVnfInstanceData",
-    "addVnffg",
-    "removeVnffgId",
-    "updateVnffg",
-    "changeNsFlavourData",
-    "addPnfData",
-    "modifyPnfData",
-    "removePnfId",
-    "modifyWanConnectionInfoData",
-    "createSnapshotData",
-    "revertVnfToSnapshotData",
-    "deleteVnfSnapshotData",
-    "addNsVirtualLinkData",
+/// What an update may have beside its type (SOL005 6.5.2.12), and which type that is about.
+const OF_UPDATES: [(UpdateType, &str); 28] = [
+    (UpdateType::AddVnf, "addVnfInstance"),
+    (UpdateType::RemoveVnf, "removeVnfInstanceId"),
+    (UpdateType::InstantiateVnf, "instantiateVnfData"),
+    (UpdateType::RemoveVnf, "terminateVnfData"),
+    (UpdateType::ChangeVnfDf, "changeVnfFlavourData"),
+    (UpdateType::OperateVnf, "operateVnfData"),
+    (UpdateType::ModifyVnfInformation, "modifyVnfInfoData"),
+    (UpdateType::ChangeExternalVnfConnectivity, "changeExtVnfConnectivityData"),
+    (UpdateType::ChangeVnfpkg, "changeVnfPackageData"),
+    (UpdateType::AddSap, "addSap"),
+    (UpdateType::RemoveSap, "removeSapId"),
+    (UpdateType::AddNestedNs, "addNestedNsData"),
+    (UpdateType::RemoveNestedNs, "removeNestedNsId"),
+    (UpdateType::AssocNewNsdVersion, "assocNewNsdVersionData"),
+    (UpdateType::MoveVnf, "moveVnfInstanceData"),
+    (UpdateType::AddVnffg, "addVnffg"),
+    (UpdateType::RemoveVnffg, "removeVnffgId"),
+    (UpdateType::UpdateVnffg, "updateVnffg"),
+    (UpdateType::ChangeNsDf, "changeNsFlavourData"),
+    (UpdateType::AddPnf, "addPnfData"),
+    (UpdateType::ModifyPnf, "modifyPnfData"),
+    (UpdateType::RemovePnf, "removePnfId"),
+    (UpdateType::ModifyWanConnectionInfo, "modifyWanConnectionInfoData"),
+    (UpdateType::CreateVnfSnapshot, "createSnapshotData"),
+    (UpdateType::RevertVnfToSnapshot, "revertVnfToSnapshotData"),
+    (UpdateType::DeleteVnfSnapshotInfo, "deleteVnfSnapshotData"),
+    (UpdateType::CreateNsVirtualLink, "addNsVirtualLinkData"),
+    (UpdateType::DeleteNsVirtualLink, "deleteNsVirtualLinkId"),
 ];
 
 impl Kept for UpdateNsRequest {
     /// All but what its type is about.
     fn idle(&self) -> Vec<&'static str> {
-        let acted_on = match self.update_type {
-            UpdateType::UpdateVnffg => "updateVnffg",
-            UpdateType::AddPnf => "addPnfData",
-            UpdateType::ModifyPnf => "modifyPnfData",
-            UpdateType::RemovePnf => "removePnfId",
-            UpdateType::CreateVnfSnapshot => "createSnapshotData",
-            UpdateType::RevertVnfToSnapshot => "revertVnfToSnapshotData",
-            UpdateType::DeleteVnfSnapshotInfo => "deleteVnfSnapshotData",
-            UpdateType::OperateVnf => "operateVnfData",
-            UpdateType::ModifyVnfInformation => "modifyVnfInfoData",
-            UpdateType::ChangeVnfDf => "changeVnfFlavourData",
-            UpdateType::ChangeVnfpkg => "changeVnfPackageData",
-            UpdateType::ChangeExternalVnfConnectivity => "changeExtVnfConnectivityData",
-            // Not offered: nothing of them is kept.
-            UpdateType::AddVnf
-            | UpdateType::RemoveVnf
-            | UpdateType::InstantiateVnf
-            | UpdateType::AddSap
-            | UpdateType::RemoveSap
-            | UpdateType::AddNestedNs
-            | UpdateType::RemoveNestedNs
-            | UpdateType::AssocNewNsdVersion
-            | UpdateType::MoveVnf
-            | UpdateType::AddVnffg
-            | UpdateType::RemoveVnffg
-            | UpdateType::ChangeNsDf
-            | UpdateType::ModifyWanConnectionInfo
-            | UpdateType::CreateNsVirtualLink
-            | UpdateType::DeleteNsVirtualLink => "",
-        };
-        OF_UPDATES.into_iter().chain(["deleteNsVirtualLinkId", "operateVnfData[].additionalParam"]).filter(|m| *m != acted_on).collect()
+        let others = OF_UPDATES.into_iter().filter(|(of, _)| *of != self.update_type).map(|(_, member)| member);
+        others.chain(["operateVnfData[].additionalParam"]).collect()
     }
 }
 
