@@ -103,18 +103,32 @@ pub(in crate::api) fn plain(uri: &str) -> &str {
 async fn to_disk(s: &Services, what: &str, uri: &str, caller: Result<Caller>) -> Result<Upload> {
     let bad = |why: String| Fault::transient(format!("{what}: {} cannot be fetched: {why}", plain(uri)));
     let _turn = turn().await?;
+    may(s, what, uri)?;
+    let stream = caller?.stream(None).await.map_err(bad)?;
+    if let Some(why) = refused(what, uri, stream.status)? {
+        return Err(why);
+    }
+    let got = upload::fetched(s, &stream.headers, Body::new(stream.body), None).await;
+    got.map_err(|p| fault(&p).context(format!("{what}: {}", plain(uri))))
+}
+
+/// Whether it may be fetched now.
+pub(in crate::api) fn may(s: &Services, what: &str, uri: &str) -> Result<()> {
     if is_barred(s, &Target::parse(what, uri)?) {
         return Err(Fault::invalid(format!("{what}: {}: {NO_HTTP}", plain(uri))));
     }
-    let (stream, uri) = (caller?.stream(None).await.map_err(bad)?, plain(uri));
-    match stream.status {
-        200 => {}
-        other if other >= 500 => return Err(bad(format!("the server answered {other}"))),
-        300..400 => return Err(Fault::invalid(format!("{what}: {uri} leads elsewhere, which is not followed: give the place itself"))),
-        other => return Err(Fault::invalid(format!("{what}: {uri} cannot be fetched: the server answered {other}"))),
+    Ok(())
+}
+
+/// What a status means for what was to be fetched: nothing, that it may be tried again, or the end of it.
+pub(in crate::api) fn refused(what: &str, uri: &str, status: u16) -> Result<Option<Fault>> {
+    let uri = plain(uri);
+    match status {
+        200 => Ok(None),
+        500.. | 408 | 429 => Ok(Some(Fault::transient(format!("{what}: {uri} cannot be fetched: the server answered {status}")))),
+        300..400 => Err(Fault::invalid(format!("{what}: {uri} leads elsewhere, which is not followed: give the place itself"))),
+        _ => Err(Fault::invalid(format!("{what}: {uri} cannot be fetched: the server answered {status}"))),
     }
-    let got = upload::fetched(s, &stream.headers, Body::new(stream.body), None).await;
-    got.map_err(|p| fault(&p).context(format!("{what}: {uri}")))
 }
 
 /// What an upload would be refused with, as the failure of the package.

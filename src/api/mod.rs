@@ -42,6 +42,7 @@ pub mod sol003nfvo;
 pub mod sol005;
 pub mod stall;
 pub mod subscriptions;
+pub mod system_bundle;
 pub mod tls;
 pub mod upload;
 pub mod version;

@@ -29,7 +29,7 @@ pub enum UpdateCommand {
 
 #[derive(clap::Args)]
 pub struct Install {
-    /// The bundle (*.raucb)
+    /// The bundle (*.raucb), or the https URL from which the box fetches it
     file: Utf8PathBuf,
     /// FILE is a path on the box (a stick), not here
     #[arg(long)]
@@ -83,8 +83,10 @@ impl UpdateCommand {
 
 impl Install {
     fn run(self, client: &Client, out: &Out) -> Result<(), Failure> {
-        let begun = if self.on_box {
-            let mut body = json!({"path": self.file.as_str(), "again": self.again, "restart": !self.no_restart});
+        let is_url = ["https://", "http://"].iter().any(|scheme| self.file.as_str().starts_with(scheme));
+        let begun = if is_url || self.on_box {
+            let place = if is_url { "url" } else { "path" };
+            let mut body = json!({place: self.file.as_str(), "again": self.again, "restart": !self.no_restart});
             if let Some(s) = self.drain {
                 body["drainS"] = s.into();
             }
@@ -97,7 +99,8 @@ impl Install {
             serde_json::from_slice(&answer).map_err(|e| Failure::here("the answer is not JSON", e))?
         };
         if self.no_wait {
-            out.done(&begun, "the bundle is on the box; bothy update status tells how far it is");
+            let what = if is_url { "the box fetches the bundle" } else { "the bundle is on the box" };
+            out.done(&begun, &format!("{what}; bothy update status tells how far it is"));
             return Ok(());
         }
         let end = follow(client, Duration::from_secs(self.timeout))?;
@@ -143,7 +146,7 @@ fn follow(client: &Client, patience: Duration) -> Result<Value, Failure> {
 fn is_over(now: &Value) -> bool {
     let u = &now["update"];
     match u["state"].as_str() {
-        Some("RECEIVED" | "WRITING" | "DRAINING" | "ON_TRIAL" | "COMMITTING") => false,
+        Some("FETCHING" | "RECEIVED" | "WRITING" | "DRAINING" | "ON_TRIAL" | "COMMITTING") => false,
         Some("ARMED") => u["restartsByItself"] == false,
         _ => true,
     }
@@ -250,6 +253,7 @@ mod tests {
             ("ROLLED_BACK", json!({"reasons": ["libvirt does not answer"]}), true, Some("libvirt does not answer")),
             ("FAILED", json!({"reasons": ["signature"]}), true, Some("signature")),
             ("CANCELLED", json!({}), true, Some("called off")),
+            ("FETCHING", json!({}), false, Some("FETCHING")),
             ("WRITING", json!({}), false, Some("WRITING")),
             ("ON_TRIAL", json!({"waitsFor": ["libvirt"]}), false, Some("libvirt")),
         ] {

@@ -1,9 +1,10 @@
 //! Updates of the box itself: slots, versions, and how far an update is.
 //!
 //! ```text
-//! RECEIVED --verified--> WRITING --written--> DRAINING --quiet--> ARMED --reboot--> ON_TRIAL --sound--> COMMITTING --> COMMITTED
-//!    |                      |                    |                  |                  |                   |
-//!    +-- FAILED, nothing of the box has changed -+                  +--- the next boot is the old slot: ROLLED_BACK
+//! FETCHING --fetched--> RECEIVED --verified--> WRITING --written--> DRAINING --quiet--> ARMED --reboot--> ON_TRIAL
+//!    |                     |                      |                    |                  |                  | sound
+//!    +---- FAILED, nothing of the box has changed +--------------------+                  |                  v
+//!                          the next boot is the old slot: ROLLED_BACK --------------------+-----------  COMMITTING --> COMMITTED
 //! ```
 //! Owns the one transition function, and what is remembered of versions that failed. Never: how a slot is written, or
 //! who says that a boot is sound.
@@ -150,6 +151,8 @@ pub struct Running {
 /// How far an update is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpdateState {
+    /// The bundle is on its way from a URL.
+    Fetching,
     /// The bundle is on the box; its signature and what it says are looked at.
     Received,
     /// The other slot is being written: nothing in it can be relied on.
@@ -180,6 +183,8 @@ pub enum UpdateState {
 /// What happens to an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpdateEvent {
+    /// The bundle is on the box.
+    Fetched,
     /// Signature and facts are right.
     Verified,
     Written,
@@ -212,6 +217,7 @@ impl UpdateState {
         let failed = |why: &Vec<String>| Some(S::Failed { why: why.clone() });
         let back = |why: &Vec<String>| Some(S::RolledBack { why: why.clone() });
         match (self, event) {
+            (S::Fetching, E::Fetched) => Some(S::Received),
             (S::Received, E::Verified) => Some(S::Writing),
             (S::Writing, E::Written) => Some(S::Draining),
             (S::Draining, E::Quiet) => Some(S::Armed),
@@ -219,17 +225,20 @@ impl UpdateState {
             (S::OnTrial { starts }, E::Booted) => Some(S::OnTrial { starts: starts.saturating_add(1) }),
             (S::OnTrial { .. }, E::Sound) => Some(S::Committing),
             (S::Committing, E::Kept) => Some(S::Committed),
-            (S::Received | S::Writing | S::Draining | S::Armed, E::Broke { why }) => failed(why),
+            (S::Fetching | S::Received | S::Writing | S::Draining | S::Armed, E::Broke { why }) => failed(why),
             (S::Armed | S::OnTrial { .. } | S::Committing, E::CameBack { why }) => back(why),
             // While a slot is being written the writer goes on, whatever is said.
-            (S::Received | S::Draining | S::Armed, E::CalledOff) => Some(S::Cancelled),
+            (S::Fetching | S::Received | S::Draining | S::Armed, E::CalledOff) => Some(S::Cancelled),
+            // What came of it is gone.
+            (S::Fetching, E::Interrupted) => Some(S::Fetching),
             // Half a slot is none: it is looked at and written once more.
             (S::Received | S::Writing, E::Interrupted) => Some(S::Received),
             (S::Draining, E::Interrupted) => Some(S::Draining),
             (S::Armed, E::Interrupted) => Some(S::Armed),
             (S::Committing, E::Interrupted) => Some(S::Committing),
             (
-                S::Received
+                S::Fetching
+                | S::Received
                 | S::Writing
                 | S::Draining
                 | S::Armed
@@ -239,7 +248,8 @@ impl UpdateState {
                 | S::RolledBack { .. }
                 | S::Failed { .. }
                 | S::Cancelled,
-                E::Verified
+                E::Fetched
+                | E::Verified
                 | E::Written
                 | E::Quiet
                 | E::Booted
@@ -257,7 +267,8 @@ impl UpdateState {
     pub fn is_over(&self) -> bool {
         match self {
             UpdateState::Committed | UpdateState::RolledBack { .. } | UpdateState::Failed { .. } | UpdateState::Cancelled => true,
-            UpdateState::Received
+            UpdateState::Fetching
+            | UpdateState::Received
             | UpdateState::Writing
             | UpdateState::Draining
             | UpdateState::Armed
@@ -268,6 +279,7 @@ impl UpdateState {
 
     pub fn name(&self) -> &'static str {
         match self {
+            UpdateState::Fetching => "FETCHING",
             UpdateState::Received => "RECEIVED",
             UpdateState::Writing => "WRITING",
             UpdateState::Draining => "DRAINING",
@@ -285,7 +297,8 @@ impl UpdateState {
     pub fn why(&self) -> &[String] {
         match self {
             UpdateState::RolledBack { why } | UpdateState::Failed { why } => why,
-            UpdateState::Received
+            UpdateState::Fetching
+            | UpdateState::Received
             | UpdateState::Writing
             | UpdateState::Draining
             | UpdateState::Armed
@@ -333,6 +346,8 @@ pub struct Update {
     /// Known once its signature is.
     pub bundle: Option<Bundle>,
     pub asked: Asked,
+    /// Where the bundle is fetched from, if it is.
+    pub url: Option<SmolStr>,
     /// Where the bundle is, while it is needed: a file's name in the folder for bundles.
     pub file: Option<SmolStr>,
     /// What was not up when it was armed.
@@ -388,6 +403,7 @@ mod tests {
         use UpdateEvent as E;
         use UpdateState as S;
         let states = [
+            S::Fetching,
             S::Received,
             S::Writing,
             S::Draining,
@@ -400,6 +416,7 @@ mod tests {
             S::Cancelled,
         ];
         let events = [
+            ("fetched", E::Fetched),
             ("verified", E::Verified),
             ("written", E::Written),
             ("quiet", E::Quiet),
@@ -412,6 +429,10 @@ mod tests {
             ("back", E::CameBack { why: why() }),
         ];
         let want = [
+            "FETCHING fetched RECEIVED",
+            "FETCHING broke FAILED",
+            "FETCHING off CANCELLED",
+            "FETCHING interrupted FETCHING",
             "RECEIVED verified WRITING",
             "RECEIVED broke FAILED",
             "RECEIVED off CANCELLED",

@@ -296,6 +296,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     granted.connect_managers(abroad.clone());
     let granter = granter(granted, &services);
     keeper.start(&services)?;
+    api::system_bundle::go_on(&services);
     let connections = config.limits.connections as usize;
     let each = match config.limits.connections_per_source as usize {
         0 => connections / 4,

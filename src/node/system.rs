@@ -207,7 +207,9 @@ pub fn condition(status: &Status) -> Option<Condition> {
             let waits = if u.unmet.is_empty() { String::new() } else { format!(", waiting for: {}", u.unmet.join("; ")) };
             (ConditionState::Pending, format!("on trial{waits}"))
         }
-        UpdateState::Received | UpdateState::Writing | UpdateState::Draining => (ConditionState::Ok, "an update is under way".to_owned()),
+        UpdateState::Fetching | UpdateState::Received | UpdateState::Writing | UpdateState::Draining => {
+            (ConditionState::Ok, "an update is under way".to_owned())
+        }
         UpdateState::Armed => (ConditionState::Ok, format!("the next boot tries version {version} in slot {}", u.target)),
         UpdateState::RolledBack { why } => {
             (ConditionState::Ok, format!("version {version} was tried and did not stay: {}", why.join("; ")))

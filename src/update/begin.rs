@@ -127,6 +127,7 @@ fn stray(running: &Running) -> Update {
             min_from: None,
         }),
         asked: Asked::default(),
+        url: None,
         file: None,
         excused: Vec::new(),
         unmet: Vec::new(),
@@ -163,7 +164,9 @@ fn decide(update: Option<&Update>, running: &Running, boot: Option<&BootArgs>, l
     let kept = of_target && (running.kind != BootKind::Trial || boot.is_some_and(|b| b.slot == u.target));
     let back = || (How::Plain, Some(came_back(u)));
     match &u.state {
-        UpdateState::Received | UpdateState::Writing | UpdateState::Draining => (How::Plain, Some(UpdateEvent::Interrupted)),
+        UpdateState::Fetching | UpdateState::Received | UpdateState::Writing | UpdateState::Draining => {
+            (How::Plain, Some(UpdateEvent::Interrupted))
+        }
         UpdateState::Armed if on_trial && of_target => (How::Trial { anew: true }, Some(UpdateEvent::Booted)),
         // Where the block cannot be read nothing is known yet: the worker waits for it.
         UpdateState::Armed => (How::Plain, Some(boot.and_then(|b| of_armed(u, running, b)).unwrap_or(UpdateEvent::Interrupted))),
@@ -211,6 +214,7 @@ mod tests {
         };
         let state = |name: &str| match name {
             "none" => None,
+            "fetching" => Some(UpdateState::Fetching),
             "received" => Some(UpdateState::Received),
             "writing" => Some(UpdateState::Writing),
             "draining" => Some(UpdateState::Draining),
@@ -230,6 +234,7 @@ mod tests {
             ("over", &on_b, &kept, How::Plain, "COMMITTED"),
             // Kept in this very boot.
             ("over", &trial, &kept, How::Plain, "COMMITTED"),
+            ("fetching", &on_a, &a, How::Plain, "FETCHING"),
             ("received", &on_a, &a, How::Plain, "RECEIVED"),
             ("writing", &on_a, &a, How::Plain, "RECEIVED"),
             ("draining", &on_a, &a, How::Plain, "DRAINING"),

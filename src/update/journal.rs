@@ -26,7 +26,8 @@ pub fn render(j: &Journal) -> String {
     match &u.state {
         UpdateState::OnTrial { starts } => line("starts", &starts.to_string()),
         UpdateState::RolledBack { why } | UpdateState::Failed { why } => why.iter().for_each(|w| line("why", w)),
-        UpdateState::Received
+        UpdateState::Fetching
+        | UpdateState::Received
         | UpdateState::Writing
         | UpdateState::Draining
         | UpdateState::Armed
@@ -51,6 +52,9 @@ pub fn render(j: &Journal) -> String {
         line("drain", &s.to_string());
     }
     line("reboot", if u.asked.reboot { "1" } else { "0" });
+    if let Some(url) = &u.url {
+        line("url", url);
+    }
     if let Some(f) = &u.file {
         line("file", f);
     }
@@ -81,6 +85,7 @@ pub fn parse(text: &str) -> Result<Journal> {
     let mut j = Journal { update: None, failed: failed.collect::<Result<_>>()? };
     let Some(state) = every("state").next() else { return Ok(j) };
     let state = match state {
+        "FETCHING" => UpdateState::Fetching,
         "RECEIVED" => UpdateState::Received,
         "WRITING" => UpdateState::Writing,
         "DRAINING" => UpdateState::Draining,
@@ -113,6 +118,7 @@ pub fn parse(text: &str) -> Result<Journal> {
             drain_s: value(every("drain").next())?,
             reboot: every("reboot").next() != Some("0"),
         },
+        url: every("url").next().map(Into::into),
         file: every("file").next().map(Into::into),
         excused: every("excused").map(Into::into).collect(),
         unmet: texts("unmet"),
@@ -150,6 +156,7 @@ mod tests {
                 from: v("1.0"),
                 bundle: Some(Bundle { compatible: "bothy-x86_64".into(), version: v("1.1"), security: 3, min_from: Some(v("0.9")) }),
                 asked: Asked { again: true, drain_s: Some(60), reboot: false },
+                url: Some("https://x/one".into()),
                 file: Some("one.raucb".into()),
                 excused: vec!["guest 1".into()],
                 unmet: vec!["libvirt: does not\nanswer".into()],
@@ -166,7 +173,7 @@ mod tests {
         assert_eq!(
             text,
             "bothy update 1\nfailed 0.8\tno libvirt\tno switch\nstate ON_TRIAL\nstarts 2\ntarget B\nfrom 1.0\ncompatible bothy-x86_64\n\
-             version 1.1\nsecurity 3\nmin-from 0.9\nagain 1\ndrain 60\nreboot 0\nfile one.raucb\narmed-in b-1\ntried-at 17\nexcused guest 1\nunmet libvirt: does not answer\n"
+             version 1.1\nsecurity 3\nmin-from 0.9\nagain 1\ndrain 60\nreboot 0\nurl https://x/one\nfile one.raucb\narmed-in b-1\ntried-at 17\nexcused guest 1\nunmet libvirt: does not answer\n"
         );
         let mut read = whole();
         read.update.as_mut().expect("one").unmet = vec!["libvirt: does not answer".into()];
@@ -178,6 +185,7 @@ mod tests {
     fn each_state_is_read_as_it_was_written() {
         let why = vec!["one".to_owned(), "two".to_owned()];
         for state in [
+            UpdateState::Fetching,
             UpdateState::Received,
             UpdateState::Writing,
             UpdateState::Draining,
@@ -195,6 +203,7 @@ mod tests {
                 from: v("1.0"),
                 bundle: None,
                 asked: Asked::default(),
+                url: None,
                 file: None,
                 excused: Vec::new(),
                 unmet: Vec::new(),

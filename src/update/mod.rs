@@ -1,6 +1,7 @@
 //! Updates of the box: the other slot is written, tried once, and kept when it is sound.
 //!
 //! ```text
+//! URL    --fetch--> bundle
 //! bundle --plan--> check, write the other slot, let operations end, arm the boot loader, restart      (work)
 //! start  --begin--> an ordinary boot | a trial, on a copy of the store | a commit to end | back from a trial
 //! trial  --watch--> sound: record -> boot loader -> store;   not in time: restart, and the old slot says why
@@ -9,6 +10,7 @@
 //! and the old system must read what became of it. Never: how a slot is written, or what a sound box is.
 
 mod begin;
+mod fetch;
 mod journal;
 mod plan;
 pub mod port;

@@ -81,28 +81,28 @@ impl House for Rest {
     }
 }
 
-struct Rig {
-    sim: Sim,
+pub(super) struct Rig {
+    pub(super) sim: Sim,
     block: Arc<BootBlock>,
     stores: Arc<Mutex<Stores>>,
     dir: TempDir,
 }
 
 /// One run of Bothy.
-struct Run {
-    updater: Arc<Updater>,
+pub(super) struct Run {
+    pub(super) updater: Arc<Updater>,
     rest: Arc<Rest>,
     how: How,
 }
 
 impl Rig {
-    fn new() -> Rig {
+    pub(super) fn new() -> Rig {
         let sim = Sim::default();
         sim.set_slots("1.0", 1);
         let stores = Arc::new(Mutex::new(Stores { real: BTreeSet::from(["acknowledged".to_owned()]), trial: None }));
         Rig { block: Arc::new(BootBlock::new(Arc::new(sim.clone()))), sim, stores, dir: tempfile::tempdir().expect("a folder") }
     }
-    fn file(&self, text: &str) -> Utf8PathBuf {
+    pub(super) fn file(&self, text: &str) -> Utf8PathBuf {
         let path = Utf8PathBuf::from_path_buf(self.dir.path().join("bundle")).expect("UTF-8");
         std::fs::write(&path, text).expect("written");
         path
@@ -114,7 +114,7 @@ impl Rig {
         begin(&self.sim, self.block.read(), Duration::from_secs(600))
     }
     /// Bothy starts; `None` where it ends again at once.
-    fn start(&self, sound: bool) -> Option<Run> {
+    pub(super) fn start(&self, sound: bool) -> Option<Run> {
         self.start_with(sound, Pace { limit: if sound { LONG } else { Duration::ZERO }, ..QUICK })
     }
     fn start_with(&self, sound: bool, pace: Pace) -> Option<Run> {
@@ -165,13 +165,13 @@ impl Rig {
 }
 
 impl Run {
-    fn state(&self) -> Option<UpdateState> {
+    pub(super) fn state(&self) -> Option<UpdateState> {
         self.updater.status().ok()?.journal.update.map(|u| u.state)
     }
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         self.state().map_or("none", |s| s.name())
     }
-    fn install(&self, rig: &Rig, text: &str, asked: Asked) -> Result<()> {
+    pub(super) fn install(&self, rig: &Rig, text: &str, asked: Asked) -> Result<()> {
         self.updater.install(&rig.file(text), Take::Copy, asked)
     }
 }

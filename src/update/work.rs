@@ -68,9 +68,9 @@ pub struct Updater {
 }
 
 #[derive(Default)]
-struct State {
-    journal: Journal,
-    progress: Option<(u8, String)>,
+pub(super) struct State {
+    pub(super) journal: Journal,
+    pub(super) progress: Option<(u8, String)>,
     worker: Option<JoinHandle<()>>,
     stop: bool,
     /// Why the trial is to end, if somebody said so.
@@ -106,7 +106,7 @@ impl Updater {
             How::Plain => {
                 self.tidy();
                 if self.update().is_some_and(|u| !u.state.is_over()) {
-                    self.spawn(move || me.work());
+                    self.go_on();
                 }
             }
         }
@@ -153,6 +153,7 @@ impl Updater {
             UpdateState::Draining => Some(format!("the box restarts into version {version} as soon as no operation is under way")),
             UpdateState::Armed if u.asked.reboot && s.leaving => Some(format!("the box restarts into version {version}")),
             UpdateState::Armed
+            | UpdateState::Fetching
             | UpdateState::Received
             | UpdateState::Writing
             | UpdateState::Committed
@@ -167,7 +168,7 @@ impl Updater {
         let s = self.lock();
         let u = s.journal.update.as_ref()?;
         match u.state {
-            UpdateState::Received | UpdateState::Writing | UpdateState::Draining | UpdateState::Armed => {
+            UpdateState::Fetching | UpdateState::Received | UpdateState::Writing | UpdateState::Draining | UpdateState::Armed => {
                 Some(format!("an update of the system is under way ({})", u.state.name()))
             }
             UpdateState::OnTrial { .. }
@@ -203,6 +204,18 @@ impl Updater {
 
     /// Takes the bundle and begins; the rest is done by a thread.
     pub fn install(self: &Arc<Self>, from: &Utf8Path, how: Take, asked: Asked) -> Result<()> {
+        let mut update = self.anew(UpdateState::Received, asked)?;
+        update.file = Some(self.slots.take(from, how)?.as_str().into());
+        if let Err(fault) = self.enter(update) {
+            self.tidy();
+            return Err(fault);
+        }
+        self.go_on();
+        Ok(())
+    }
+
+    /// An update that may begin.
+    pub(super) fn anew(&self, state: UpdateState, asked: Asked) -> Result<Update> {
         let target = plan(&self.situation()?, &asked, None)?;
         let Some(running) = &self.running else { return Err(Fault::bug("no slots")) };
         // Of an update that was called off: it ends by itself, and two must not work on one record.
@@ -212,39 +225,39 @@ impl Updater {
         {
             tracing::warn!("the update's thread ended by a panic");
         }
-        let file = self.slots.take(from, how)?;
-        let begun = {
-            let mut s = self.lock();
-            // Somebody else may have been quicker.
-            if let Some(u) = s.journal.update.as_ref().filter(|u| !u.state.is_over()) {
-                Err(Fault::conflict(format!("another update is {}", u.state.name())))
-            } else {
-                let old = s.journal.update.replace(Update {
-                    state: UpdateState::Received,
-                    target,
-                    from: running.version.clone(),
-                    bundle: None,
-                    asked,
-                    file: Some(file.as_str().into()),
-                    excused: Vec::new(),
-                    unmet: Vec::new(),
-                    armed_in: None,
-                    tried_at: None,
-                });
-                let written = self.slots.remember(&journal::render(&s.journal));
-                if written.is_err() {
-                    s.journal.update = old;
-                }
-                written
-            }
-        };
-        if let Err(fault) = begun {
-            self.tidy();
-            return Err(fault);
+        Ok(Update {
+            state,
+            target,
+            from: running.version.clone(),
+            bundle: None,
+            asked,
+            url: None,
+            file: None,
+            excused: Vec::new(),
+            unmet: Vec::new(),
+            armed_in: None,
+            tried_at: None,
+        })
+    }
+
+    /// It is the box's update from now on, unless somebody else was quicker.
+    pub(super) fn enter(&self, update: Update) -> Result<()> {
+        let mut s = self.lock();
+        if let Some(u) = s.journal.update.as_ref().filter(|u| !u.state.is_over()) {
+            return Err(Fault::conflict(format!("another update is {}", u.state.name())));
         }
+        let old = s.journal.update.replace(update);
+        let written = self.slots.remember(&journal::render(&s.journal));
+        if written.is_err() {
+            s.journal.update = old;
+        }
+        written
+    }
+
+    /// From where the record says it is, by a thread.
+    pub(super) fn go_on(self: &Arc<Self>) {
         let me = self.clone();
         self.spawn(move || me.work());
-        Ok(())
     }
 
     /// Before the trial: it is not tried. On trial: the box goes back to the old slot now.
@@ -256,10 +269,11 @@ impl Updater {
                 self.poked.notify_all();
                 Ok(())
             }
-            UpdateState::Received | UpdateState::Draining | UpdateState::Armed => {
+            UpdateState::Fetching | UpdateState::Received | UpdateState::Draining | UpdateState::Armed => {
                 // The mark goes first: a record that says it was called off, of one that is tried, would be a lie.
                 self.block.change(|b| Ok(b.without_trial_of_a_slot()))?;
                 self.event(&UpdateEvent::CalledOff)?;
+                self.set_progress(None);
                 self.poked.notify_all();
                 self.tidy();
                 Ok(())
@@ -283,7 +297,9 @@ impl Updater {
                 UpdateState::Writing => self.write(&u),
                 UpdateState::Draining => self.drain(&u),
                 UpdateState::Armed => return self.arm(&u),
-                UpdateState::OnTrial { .. }
+                // Whoever fetches it says when it is here.
+                UpdateState::Fetching
+                | UpdateState::OnTrial { .. }
                 | UpdateState::Committing
                 | UpdateState::Committed
                 | UpdateState::RolledBack { .. }
@@ -310,9 +326,9 @@ impl Updater {
     }
 
     fn write(&self, u: &Update) -> Result<bool> {
-        self.lock().progress = Some((0, "the slot is being written".to_owned()));
-        let done = self.slots.write(file(u)?, u.target, &|percent, what| self.lock().progress = Some((percent, what.to_owned())));
-        self.lock().progress = None;
+        self.set_progress(Some((0, "the slot is being written".to_owned())));
+        let done = self.slots.write(file(u)?, u.target, &|percent, what| self.set_progress(Some((percent, what.to_owned()))));
+        self.set_progress(None);
         done?;
         self.event(&UpdateEvent::Written)?;
         Ok(true)
@@ -407,7 +423,7 @@ impl Updater {
         }
     }
 
-    fn broke(&self, fault: &Fault) {
+    pub(super) fn broke(&self, fault: &Fault) {
         // Called off while it was at work.
         if self.update().is_none_or(|u| u.state.is_over()) {
             return self.tidy();
@@ -431,7 +447,8 @@ impl Updater {
         let update = self.update();
         let keep = update.as_ref().and_then(|u| match &u.state {
             UpdateState::Received | UpdateState::Writing => u.file.as_deref(),
-            UpdateState::Draining
+            UpdateState::Fetching
+            | UpdateState::Draining
             | UpdateState::Armed
             | UpdateState::OnTrial { .. }
             | UpdateState::Committing
@@ -443,8 +460,10 @@ impl Updater {
         if let Err(fault) = self.slots.sweep(keep) {
             tracing::warn!("bundles of updates that are over stay: {fault:?}");
         }
-        let over = update
-            .is_none_or(|u| u.state.is_over() || matches!(u.state, UpdateState::Received | UpdateState::Writing | UpdateState::Draining));
+        let over = update.is_none_or(|u| {
+            u.state.is_over()
+                || matches!(u.state, UpdateState::Fetching | UpdateState::Received | UpdateState::Writing | UpdateState::Draining)
+        });
         if over {
             let cleared = match self.block.read() {
                 Ok(Some(b)) if b.slot_try.is_some() => self.block.change(|b| Ok(b.without_trial_of_a_slot())).map(drop),
@@ -468,6 +487,10 @@ impl Updater {
             failed: journal.failed,
             going_down: self.house.is_going_down(),
         })
+    }
+
+    pub(super) fn set_progress(&self, progress: Option<(u8, String)>) {
+        self.lock().progress = progress;
     }
 
     pub(super) fn update(&self) -> Option<Update> {
@@ -521,7 +544,7 @@ impl Updater {
         !s.stop
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

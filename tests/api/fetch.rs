@@ -141,7 +141,7 @@ impl Shelf {
         self.uri(path)
     }
 
-    fn uri(&self, path: &str) -> String {
+    pub fn uri(&self, path: &str) -> String {
         if self.tls { format!("https://localhost:{}{path}", self.addr.port()) } else { format!("http://{}{path}", self.addr) }
     }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     admin::described_as,
     cli::Site,
+    fetch::Shelf,
     rig::{Reply, Rig, rig, rig_on},
 };
 
@@ -106,6 +107,51 @@ async fn what_cannot_be_installed_is_told_with_its_reasons() {
     let v = until(&rig, "ARMED").await;
     assert_eq!((&v["update"]["version"], &v["update"]["restartsByItself"], file.exists()), (&json!("1.3"), &json!(false), true));
     assert_eq!(rig.post("/bothy/v1/host/undo", json!({})).await.status, 200, "nobody restarts it: changes are taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_is_fetched_from_a_url_and_what_cannot_be_had_is_told() {
+    let rig = with_slots().await;
+    let shelf = Shelf::of(&rig).await;
+    let there = shelf.put("/1.4.raucb", 200, bundle("1.4", 4).as_bytes());
+    for (ask, words) in [
+        (json!({}), "one of path (on the box) and url"),
+        (json!({"path": "/x", "url": there}), "one of path (on the box) and url"),
+        (json!({"url": "http://127.0.0.1/x"}), "limits.fetch_http"),
+        (json!({"url": "nowhere"}), "url: "),
+    ] {
+        let r = rig.post(UPDATE, ask).await;
+        assert_eq!((r.status, r.problem().contains(words)), (422, true), "{}", r.body);
+    }
+    let gone = shelf.uri("/gone.raucb");
+    let elsewhere = shelf.put("/moved.raucb", 302, b"");
+    let rubbish = shelf.put("/rubbish.raucb", 200, b"no bundle");
+    for (url, words) in [(&gone, "answered 404"), (&elsewhere, "leads elsewhere"), (&rubbish, "bundle")] {
+        let r = rig.post(UPDATE, json!({"url": url, "restart": false})).await;
+        assert_eq!(r.status, 202, "{}", r.body);
+        let v = until(&rig, "FAILED").await;
+        assert!(v["update"]["reasons"].to_string().contains(words), "{v}");
+    }
+    // The server is not well at first.
+    let late = shelf.put("/late.raucb", 503, b"");
+    let r = rig.post(UPDATE, json!({"url": format!("{late}?key=hush"), "restart": false})).await;
+    assert_eq!((r.status, &r.json()["update"]["state"], &r.json()["update"]["url"]), (202, &json!("FETCHING"), &json!(late)));
+    while shelf.asked("/late.raucb") == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(rig.post(UPDATE, json!({"url": there})).await.status, 409);
+    shelf.put("/late.raucb", 200, bundle("1.4", 4).as_bytes());
+    let v = until(&rig, "ARMED").await;
+    assert_eq!((&v["update"]["version"], &v["update"]["url"]), (&json!("1.4"), &json!(late)));
+    assert!(!v.to_string().contains("hush"));
+    assert_eq!(rig.ask(&format!("DELETE {UPDATE}"), &[], "").await.status, 202);
+    // One that is called off while it is waited for does not come later.
+    let never = shelf.put("/never.raucb", 503, b"");
+    assert_eq!(rig.post(UPDATE, json!({"url": never})).await.status, 202);
+    assert_eq!(rig.ask(&format!("DELETE {UPDATE}"), &[], "").await.status, 202);
+    shelf.put("/never.raucb", 200, bundle("1.5", 4).as_bytes());
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(now(&rig).await["update"]["state"], "CANCELLED");
 }
 
 #[tokio::test(flavor = "multi_thread")]

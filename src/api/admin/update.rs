@@ -12,9 +12,10 @@ use crate::{
     api::{
         Ctx, Services,
         extract::{self, linger, query, require_type},
+        fetch,
         problem::{Answer, Problem},
         respond::{Json, NoQuery},
-        upload, who,
+        system_bundle, upload, who,
     },
     model::{
         error::{Fault, Result},
@@ -70,6 +71,9 @@ struct Shape {
     #[serde(skip_serializing_if = "Option::is_none")]
     security_counter: Option<u64>,
     restarts_by_itself: bool,
+    /// Where the bundle comes from, as far as that is no secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<Progress>,
     /// Why it did not come to its end.
@@ -92,11 +96,12 @@ struct Failed {
     reasons: Vec<String>,
 }
 
-/// An update by a bundle that lies on the box.
+/// An update by a bundle that lies on the box, or that it fetches.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ByPath {
-    path: Utf8PathBuf,
+    path: Option<Utf8PathBuf>,
+    url: Option<String>,
     #[serde(default)]
     again: bool,
     drain_s: Option<u32>,
@@ -148,6 +153,7 @@ fn shape(u: Update, progress: Option<Progress>) -> Shape {
         version: u.bundle.as_ref().map(|b| b.version.to_string()),
         security_counter: u.bundle.as_ref().map(|b| b.security),
         restarts_by_itself: u.asked.reboot,
+        url: u.url.as_deref().map(|url| fetch::plain(url).to_owned()),
         progress,
         reasons: u.state.why().to_vec(),
         waits_for: if u.state.is_over() { Vec::new() } else { u.unmet },
@@ -190,23 +196,31 @@ pub async fn upload(State(s): Ctx, uri: Uri, headers: HeaderMap, mut body: Body)
     Ok((StatusCode::ACCEPTED, shown(&s).await?))
 }
 
-/// The bundle lies on the box, on a stick for example.
+/// The bundle lies on the box, on a stick for example, or at a URL.
 pub async fn by_path(State(s): Ctx, _: NoQuery, extract::Json(by): extract::Json<ByPath>) -> Answer<(StatusCode, Json<Shown>)> {
-    if !by.path.is_absolute() {
-        return Err(Fault::invalid(format!("path: '{}' must be an absolute path on the box", by.path)).into());
-    }
     let drain_s = by.drain_s.map(drain).transpose()?;
     let asked = Asked { again: by.again, drain_s, reboot: by.restart.unwrap_or(true) };
+    let path = match (by.path, by.url) {
+        (Some(path), None) if path.is_absolute() => path,
+        (Some(path), None) => return Err(Fault::invalid(format!("path: '{path}' must be an absolute path on the box")).into()),
+        (None, Some(url)) => {
+            system_bundle::begin(&s, url, asked).await?;
+            return Ok((StatusCode::ACCEPTED, shown(&s).await?));
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(Fault::invalid("one of path (on the box) and url has to say where the bundle is").into());
+        }
+    };
     let (update, nfvo) = (s.update.clone(), s.nfvo.clone());
     let most = s.config.now().limits.upload_mib << 20;
     let install = move || {
         update.may(&asked)?;
-        let length = std::fs::metadata(&by.path).map_err(|e| Fault::invalid(format!("path: {}: {e}", by.path)))?.len();
+        let length = std::fs::metadata(&path).map_err(|e| Fault::invalid(format!("path: {}: {e}", path)))?.len();
         if length > most {
-            return Err(Fault::invalid(format!("path: {} has {length} bytes, and a bundle may have {most} (limits.upload_mib)", by.path)));
+            return Err(Fault::invalid(format!("path: {} has {length} bytes, and a bundle may have {most} (limits.upload_mib)", path)));
         }
         nfvo.vnfm().room_for("for the bundle", size::Bytes(length))?;
-        update.install(&by.path, Take::Copy, asked)
+        update.install(&path, Take::Copy, asked)
     };
     s.pool.see_through(install).await?;
     Ok((StatusCode::ACCEPTED, shown(&s).await?))
