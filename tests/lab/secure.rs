@@ -1,18 +1,13 @@
 //! Secure Boot with the box's own key in the firmware: what is signed comes up, and says so; what somebody has changed is
 //! refused by firmware or boot loader, and the box goes on as it was. On a computer of its own.
 
-use std::{
-    fs::{self, File},
-    io::{Read as _, Seek as _, SeekFrom, Write as _},
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::process::Command;
 
 use crate::kit::{
-    Lab, bootenv,
+    Lab,
     bundles::{self, GOOD, NEXT},
-    disk,
     harness::Test,
+    own::{ARGUMENTS, Disk, keys, logs, place, run},
     small::{Plugged, Small},
 };
 
@@ -23,112 +18,14 @@ pub const TESTS: &[Test] = tests![
     a_boot_loader_that_nobody_signed_is_refused_by_the_firmware,
 ];
 
-const MIB: u64 = 1 << 20;
-/// Whoever put the keys there.
-const OWNER: &str = "b0714131-0000-4000-8000-000000000004";
-const ARGUMENTS: &str = "no_timer_check intel_iommu=on iommu=pt";
-
-fn logs() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("build/lab")
-}
-
-fn run(command: &mut Command) -> Vec<u8> {
-    let done = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
-    done.stdout
-}
-
-/// The firmware's memory with our certificate as the owner's, and as that of what may be booted.
-fn keys() -> PathBuf {
-    let certificate = Path::new(env!("CARGO_MANIFEST_DIR")).join("build/image/keys/boot.crt");
-    let vars = logs().join("secure-keys.fd");
-    let mut tool = Command::new("virt-fw-vars");
-    tool.args(["--input", "/usr/share/OVMF/OVMF_VARS_4M.fd", "--secure-boot", "--output"]).arg(&vars);
-    for store in ["--set-pk", "--add-kek", "--add-db"] {
-        tool.args([store, OWNER]).arg(&certificate);
-    }
-    run(&mut tool);
-    vars
-}
-
-/// The box's disk, to be altered.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn new(name: &str) -> Disk {
-        let to = logs().join(format!("secure-{name}.img"));
-        run(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(disk::build()).arg(&to));
-        let d = Disk(to);
-        d.environment(&[]);
-        d
-    }
-
-    fn environment(&self, more: &[(&str, &str)]) {
-        let mut all = vec![("bothy_slot", "A"), ("bothy_args", ARGUMENTS)];
-        all.retain(|(name, _)| more.iter().all(|(n, _)| n != name));
-        all.extend(more);
-        bootenv::write(&self.0, &all);
-    }
-
-    fn open(&self) -> File {
-        File::options().read(true).write(true).open(&self.0).expect("the disk")
-    }
-
-    /// What is in a partition, as far as there is something.
-    fn read(&self, partition: &str) -> Vec<u8> {
-        let mut bytes = vec![0; usize::try_from(64 * MIB).expect("a size")];
-        let mut f = self.open();
-        f.seek(SeekFrom::Start(place(partition))).and_then(|_| f.read_exact(&mut bytes)).expect("read");
-        bytes
-    }
-
-    fn write(&self, partition: &str, at: usize, bytes: &[u8]) {
-        let mut f = self.open();
-        f.seek(SeekFrom::Start(place(partition) + at as u64)).and_then(|_| f.write_all(bytes)).expect("written");
-    }
-
-    /// Changes one bit, so far behind these words.
-    fn alter(&self, partition: &str, words: &[u8], behind: usize) {
-        let bytes = self.read(partition);
-        let at = bytes.windows(words.len()).position(|w| w == words).expect("the words") + behind;
-        self.write(partition, at, &[bytes[at] ^ 1]);
-    }
-
-    fn plugged(&self) -> Plugged<'_> {
-        Plugged(&self.0, "DISK", true)
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// Where a partition begins: behind a MiB that is the table's, one after the other.
-fn place(partition: &str) -> u64 {
-    let layout = include_str!("../../image/files/usr/lib/bothy/layout");
-    let rows = layout.lines().filter(|l| l.starts_with(|c: char| c.is_ascii_lowercase()));
-    let mut at = MIB;
-    for mut row in rows.map(str::split_whitespace) {
-        if row.next() == Some(partition) {
-            return at;
-        }
-        at += MIB * row.next().and_then(|n| n.trim_end_matches('+').parse::<u64>().ok()).expect("a size");
-    }
-    panic!("no partition {partition}")
-}
-
-/// In kernel, initramfs and root hash: what stands in each, and how far behind it there is more of it. The kernel is the
-/// first file of the slot, and the initramfs with its 30 MiB the next: 24 MiB behind the kernel's beginning are its own.
-const PARTS: [(&str, &[u8], usize); 3] = [("kernel", b"HdrS", 2 << 20), ("initramfs", b"HdrS", 24 << 20), ("hash", b"bothy_roothash=", 20)];
+/// What a slot has, and behind which words of it something else would do harm at once.
+const PARTS: [(&str, Option<&str>); 3] = [("vmlinuz", None), ("initrd.img", None), ("slot.env", Some("bothy_roothash="))];
 
 fn a_trial_with_an_altered_kernel_is_left_and_the_box_says_that_its_boot_is_verified(_: &mut Lab) {
     let medium = bundles::medium();
     let disk = Disk::new("kernel");
-    let (_, words, behind) = PARTS[0];
     disk.write("boot-b", 0, &disk.read("boot-a"));
-    disk.alter("boot-b", words, behind);
+    disk.alter("boot-b", PARTS[0].0, PARTS[0].1);
     disk.environment(&[("bothy_slot_try", "B"), ("bothy_try", "1")]);
     let mut machine = Small::power_on_secure("secure-kernel", &logs(), &[disk.plugged(), Plugged(&medium, "medium", true)], &keys());
     machine.says("REFUSED: slot B");
@@ -174,13 +71,13 @@ fn arguments_that_a_verified_boot_does_not_take_are_left_out(_: &mut Lab) {
 }
 
 fn nothing_of_a_slot_may_be_altered(_: &mut Lab) {
-    for (name, words, behind) in PARTS {
-        let disk = Disk::new(name);
-        disk.alter("boot-a", words, behind);
-        let mut machine = Small::power_on_secure(&format!("secure-{name}"), &logs(), &[disk.plugged()], &keys());
+    for (file, behind) in PARTS {
+        let disk = Disk::new(file);
+        disk.alter("boot-a", file, behind);
+        let mut machine = Small::power_on_secure(&format!("secure-{file}"), &logs(), &[disk.plugged()], &keys());
         machine.says("REFUSED: slot A");
         let console = machine.console();
-        assert!(console.contains("bad signature"), "{name}: {console}");
+        assert!(console.contains("bad signature"), "{file}: {console}");
     }
 }
 

@@ -8,6 +8,7 @@ pub mod disk;
 #[macro_use]
 pub mod harness;
 pub mod machine;
+pub mod own;
 pub mod settings;
 pub mod small;
 
