@@ -40,7 +40,7 @@
 //! | [`libvirt`], [`host`], [`ovs`], [`controllers`] | the adapters | decisions, names, addresses |
 //! | [`sim`] | the ports once more, in memory, with a switch for faults | bytes on disk |
 //! | [`ops`] | faults to alarms: raised, changed, cleared, one per object and cause | adapters, what to do about a fault |
-//! | [`hostnet`] | the box's own network: wanted, tried, confirmed or undone | addresses, networks of guests |
+//! | [`hostnet`] | the box's own network: wanted, tried, confirmed or undone; which of its ways out counts | addresses, networks of guests |
 //! | [`update`] | the box's own system: the other slot written, tried once, kept or left | slots, bundles, what a sound box is |
 //! | [`backup`] | a box in one stream: made, verified, and staged in another box | what a record means, the bringing back of guests |
 //! | [`reset`] | factory resets: what goes and stays, and how it is taken back | paths of the host, services by operations |

@@ -169,12 +169,40 @@ pub(super) fn text(now: &Value) -> String {
             lines.push(format!("{name}: {}", joined(network, of)));
         }
     }
+    let ups: Vec<Vec<String>> = list(now, "uplinks")
+        .iter()
+        .flat_map(|u| ["ipv4", "ipv6"].map(|f| (u, f)))
+        .filter(|(u, f)| u[*f].is_object())
+        .map(|(u, f)| {
+            let w = &u[f];
+            let used = if w["inUse"] == true { "yes" } else { "" };
+            vec![uplink(u), f.replace("ip", "IP"), plain(&w["state"]), used.to_owned(), since(w), trouble(w).unwrap_or_default()]
+        })
+        .collect();
+    if !ups.is_empty() {
+        lines.push(align(&["UPLINK", "FAMILY", "STATE", "IN USE", "SINCE", ""], &ups));
+    }
     let port = |p: &Value| {
         let link = if p["link"] == true { "up" } else { "down" };
         vec![plain(&p["name"]), plain(&p["mac"]), link.to_owned(), joined(p, "addresses")]
     };
     lines.push(align(&["PORT", "MAC", "LINK", "ADDRESSES NOW"], &list(now, "ports").iter().map(port).collect::<Vec<_>>()));
     lines.join("\n")
+}
+
+/// An uplink by its interface, or by what it was named.
+pub(super) fn uplink(u: &Value) -> String {
+    plain(if u["interface"].is_string() { &u["interface"] } else { &u["device"] })
+}
+
+fn since(w: &Value) -> String {
+    if w["since"].is_string() { plain(&w["since"]) } else { String::new() }
+}
+
+/// Why a way out is down, and what it takes.
+pub(super) fn trouble(w: &Value) -> Option<String> {
+    let go = w["hitsToGo"].is_number().then(|| format!("; well after {} rounds with answers", plain(&w["hitsToGo"])));
+    (w["state"] == "DOWN").then(|| format!("{}{}", plain(&w["lastMiss"]), go.unwrap_or_default()))
 }
 
 fn family(f: &Value) -> String {

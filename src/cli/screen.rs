@@ -134,6 +134,13 @@ fn page(s: &Seen) -> String {
                 };
                 row(&format!("Port {}", plain(&p["name"])), text);
             }
+            for u in list(n, "uplinks") {
+                for (f, w) in [("IPv4", &u["ipv4"]), ("IPv6", &u["ipv6"])] {
+                    if let Some(why) = hostnet::trouble(w) {
+                        row(&format!("Uplink {}", hostnet::uplink(u)), format!("{f} is down: {why}"));
+                    }
+                }
+            }
             if n["state"] == "ON_TRIAL" {
                 row("Network", format!("on trial by {}, undone unless it is confirmed", plain(&n["trial"]["by"])));
             }

@@ -1,7 +1,7 @@
 //! The host's own hands: files of images, disks and media; programs, netlink, nftables, dnsmasq; sysfs.
 //!
 //! Owns: the adapters behind `vim::port::{Images, HostNet, Hardware}` `update::port::Slots` and
-//! `hostnet::port::NetDaemon`. Never: decides an address, a name or a rule; never passes a string through a shell.
+//! `hostnet::port::{NetDaemon, WaysOut}`. Never: decides an address, a name or a rule; never passes a string through a shell.
 
 pub mod ballast;
 pub mod capture;
@@ -23,6 +23,7 @@ pub mod networkd;
 pub mod nft;
 pub mod notes;
 pub mod openssl;
+pub mod probe;
 mod qcow2;
 mod rauc;
 mod report;
@@ -32,6 +33,7 @@ mod sriov;
 pub use hardware::LinuxHardware;
 pub use net::LinuxNet;
 pub use networkd::Networkd;
+pub use probe::LinuxWays;
 pub use slots::LinuxSlots;
 
 /// Whether these programs are here; says so where they are not. `BOTHY_REQUIRE=all` makes that a

@@ -27,10 +27,12 @@ use nix::{
 };
 
 use self::wire::{ADDRESS_HEAD, Attribute, LINK_HEAD, Message, ROUTE_HEAD};
+use crate::hostnet::METRIC;
 use crate::model::{
     error::{Fault, Result},
     id::IfName,
     net::Cidr,
+    uplink::{DefaultRoute, Family as IpFamily},
 };
 
 /// The kernel answers at once or not at all.
@@ -130,6 +132,26 @@ impl Netlink {
         match self.ask(&address_message(libc::RTM_DELADDR, link.index, cidr, 0), NLM_F_REQUEST | NLM_F_ACK) {
             Ok(_) | Err(Errno::EADDRNOTAVAIL) => Ok(()),
             Err(e) => Err(refused(&format!("remove address {cidr} from interface {}", link.name), e)),
+        }
+    }
+
+    /// The default routes of the main table that lead to one interface.
+    pub fn default_routes(&mut self) -> Result<Vec<DefaultRoute>> {
+        let answers = self.dump(&Message::route(libc::RTM_GETROUTE), "list routes")?;
+        Ok(answers.iter().filter_map(read_default).collect())
+    }
+
+    /// Adds a default route in place of another of its metric.
+    pub fn add_default(&mut self, r: &DefaultRoute) -> Result<()> {
+        let what = format!("add a default route of {} by interface {}", r.family.word(), r.index);
+        self.tell(&default_message(libc::RTM_NEWROUTE, r), NLM_F_CREATE | NLM_F_REPLACE, &what)
+    }
+
+    /// Removes a default route; one that is gone already is success.
+    pub fn remove_default(&mut self, r: &DefaultRoute) -> Result<()> {
+        match self.ask(&default_message(libc::RTM_DELROUTE, r), NLM_F_REQUEST | NLM_F_ACK) {
+            Ok(_) | Err(Errno::ESRCH) => Ok(()),
+            Err(e) => Err(refused(&format!("remove the default route of {} by interface {}", r.family.word(), r.index), e)),
         }
     }
 
@@ -262,6 +284,52 @@ fn read_route(m: &Message) -> Option<Route> {
         }
     }
     Some(route)
+}
+
+/// Who made a route is told by a number (rtnetlink(7), `rtm_protocol`); the kernel leaves those from 5 up to whoever takes them.
+const OURS: u8 = 98;
+/// `RTNH_F_ONLINK` of linux/rtnetlink.h.
+const ONLINK: u32 = 4;
+
+fn default_message(kind: u16, r: &DefaultRoute) -> Message {
+    let family = match r.family {
+        IpFamily::V4 => libc::AF_INET,
+        IpFamily::V6 => libc::AF_INET6,
+    };
+    let scope = if r.via.is_some() || r.family == IpFamily::V6 { libc::RT_SCOPE_UNIVERSE } else { libc::RT_SCOPE_LINK };
+    let flags = if r.onlink { ONLINK } else { 0 };
+    let table = libc::RT_TABLE_MAIN;
+    // The family is a number of one byte.
+    let head = [family as u8, 0, 0, 0, table, OURS, scope, libc::RTN_UNICAST];
+    let mut m = Message::route_of(kind, head, flags)
+        .with(Attribute::of_word(libc::RTA_OIF, r.index))
+        .with(Attribute::of_word(libc::RTA_PRIORITY, r.metric));
+    for (attribute, ip) in [(libc::RTA_GATEWAY, r.via), (libc::RTA_PREFSRC, r.source)] {
+        if let Some(ip) = ip {
+            m = m.with(Attribute::of_ip(attribute, ip));
+        }
+    }
+    m
+}
+
+fn read_default(m: &Message) -> Option<DefaultRoute> {
+    // Of the head: family, prefix, ..., table, protocol, scope, type; then flags.
+    if m.kind != libc::RTM_NEWROUTE || m.byte(1) != 0 || m.byte(4) != libc::RT_TABLE_MAIN || m.byte(7) != libc::RTN_UNICAST {
+        return None;
+    }
+    let family = if m.byte(0) == libc::AF_INET as u8 { IpFamily::V4 } else { IpFamily::V6 };
+    let (mut via, mut source, mut index, mut metric) = (None, None, None, 0);
+    for a in m.attributes(ROUTE_HEAD) {
+        match a.kind {
+            libc::RTA_GATEWAY => via = a.ip(),
+            libc::RTA_PREFSRC => source = a.ip(),
+            libc::RTA_OIF => index = a.word(0),
+            libc::RTA_PRIORITY => metric = a.word(0)?,
+            _ => {}
+        }
+    }
+    let onlink = m.word(8) & ONLINK != 0;
+    Some(DefaultRoute { family, index: index?, via, source, metric, onlink, ours: m.byte(5) == OURS && metric == METRIC })
 }
 
 #[cfg(test)]

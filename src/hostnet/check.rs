@@ -10,6 +10,7 @@ use crate::model::{
     hostnet::{Device, HostInterface, HostNetwork, Way},
     id::{IfKind, IfName},
     net::Cidr,
+    uplink::{Family, Probe, ProbeTarget},
 };
 
 /// RFC 791 wants 576 bytes to pass, RFC 8200 (5) 1280.
@@ -18,6 +19,11 @@ const LEAST_MTU_IPV6: u16 = 1280;
 /// What NICs call jumbo frames.
 const MOST_MTU: u16 = 9216;
 const MOST_INTERFACES: usize = 32;
+const MOST_TARGETS: usize = 8;
+/// In seconds.
+const INTERVALS: std::ops::RangeInclusive<u16> = 1..=3600;
+/// Of misses and hits.
+const ROUNDS: std::ops::RangeInclusive<u8> = 1..=100;
 
 /// `taken`: ports that something else of the box has, and what.
 pub fn check(want: &HostNetwork, ports: &[Port], taken: &BTreeMap<IfName, String>) -> Vec<String> {
@@ -52,6 +58,9 @@ pub fn check(want: &HostNetwork, ports: &[Port], taken: &BTreeMap<IfName, String
         mtu(&at, i, want, &mut why);
         way(&format!("{at}.ipv4"), &i.v4, true, &mut why);
         way(&format!("{at}.ipv6"), &i.v6, false, &mut why);
+        if let Some(p) = &i.probe {
+            probe(&format!("{at}.probe"), p, i, &mut why);
+        }
         for c in addresses(&i.v4).chain(addresses(&i.v6)) {
             if let Some((other, with)) = subnets.iter().find(|(other, s)| *other != n && s.overlaps(c.network())) {
                 why.push(format!("{at}: {c} overlaps {with} of interfaces[{other}]"));
@@ -124,6 +133,58 @@ fn way(at: &str, w: &Way, is_v4: bool, why: &mut Vec<String>) {
     } else if !is_link_local(*g) && !addresses.iter().any(|c| c.contains(*g)) {
         why.push(format!("{at}.gateway: {g} is in no subnet of this interface"));
     }
+}
+
+/// What is asked has to be asked by a way out, or on the interface's own link.
+fn probe(at: &str, p: &Probe, i: &HostInterface, why: &mut Vec<String>) {
+    if !Family::BOTH.iter().any(|f| i.way(*f).leads_out()) {
+        why.push(format!("{at}: the interface has no way out (AUTO, or a gateway) to be proved"));
+    }
+    if p.targets.is_empty() || p.targets.len() > MOST_TARGETS {
+        why.push(format!("{at}.targets: {} are not 1 to {MOST_TARGETS}", p.targets.len()));
+    }
+    for (n, t) in p.targets.iter().enumerate() {
+        let to = t.to();
+        let at = format!("{at}.targets[{n}]");
+        if p.targets.iter().take(n).any(|o| o == t) {
+            why.push(format!("{at}: {t} is there twice"));
+        }
+        if !is_host(to) || is_link_local(to) {
+            why.push(format!("{at}.to: {to} is no address of a host elsewhere"));
+        } else if !reaches(i.way(Family::of(to)), to) {
+            why.push(format!("{at}.to: {to} is not reached: the interface has no way out of {}", Family::of(to).word()));
+        } else if [&i.v4, &i.v6].into_iter().flat_map(addresses).any(|c| c.addr() == to) {
+            why.push(format!("{at}.to: {to} is the box itself"));
+        }
+        match t {
+            ProbeTarget::Tcp { port: 0, .. } => why.push(format!("{at}.port: 0 is no port")),
+            ProbeTarget::Dns { name, .. } if name.parse::<IpAddr>().is_ok() || !is_name(name) => {
+                why.push(format!("{at}.name: '{name}' is no name (letters, digits, '-' and '.')"));
+            }
+            ProbeTarget::Dns { .. } | ProbeTarget::Tcp { .. } | ProbeTarget::Ping(_) => {}
+        }
+    }
+    for family in Family::BOTH {
+        let of = p.targets.iter().filter(|t| Family::of(t.to()) == family).count();
+        if of > 0 && usize::from(p.need) > of {
+            why.push(format!("{at}.need: {} answers are wanted, and {of} of the targets are {}", p.need, family.word()));
+        }
+    }
+    if p.need == 0 {
+        why.push(format!("{at}.need: one answer at least is wanted"));
+    }
+    if !INTERVALS.contains(&p.interval_s) {
+        why.push(format!("{at}.intervalS: {} is not between {} and {}", p.interval_s, INTERVALS.start(), INTERVALS.end()));
+    }
+    for (what, n) in [("misses", p.misses), ("hits", p.hits)] {
+        if !ROUNDS.contains(&n) {
+            why.push(format!("{at}.{what}: {n} is not between {} and {}", ROUNDS.start(), ROUNDS.end()));
+        }
+    }
+}
+
+fn reaches(w: &Way, to: IpAddr) -> bool {
+    w.leads_out() || addresses(w).any(|c| c.contains(to))
 }
 
 fn addresses(w: &Way) -> impl Iterator<Item = Cidr> + '_ {

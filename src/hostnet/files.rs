@@ -116,6 +116,10 @@ fn network(matching: &str, n: usize, i: &HostInterface, want: &HostNetwork, vlan
         yes(i.v6 == Way::Auto),
         if i.v6 == Way::Off { "no" } else { "ipv6" },
     );
+    if i.probe.is_some() {
+        // What answers comes this way whether or not the default route leads back.
+        t += "IPv4ReversePathFilter=loose\n";
+    }
     for a in &want.dns {
         let _ = writeln!(t, "DNS={a}");
     }

@@ -1,5 +1,7 @@
 //! What the host's network asks of the box: the daemon that runs it, and the ports there are.
 
+use std::time::Duration;
+
 use smol_str::SmolStr;
 
 use super::NetFile;
@@ -8,6 +10,7 @@ use crate::model::{
     hostnet::Device,
     id::IfName,
     net::{Cidr, MacAddr},
+    uplink::{DefaultRoute, ProbeTarget},
 };
 
 /// A port of the box itself; virtual functions and what Bothy or libvirt has made are none.
@@ -42,6 +45,29 @@ pub trait NetDaemon: Send + Sync {
     fn keep(&self, files: &[NetFile]) -> Result<()>;
     /// Which boot this is, and for how many seconds it has run.
     fn boot(&self) -> Result<(SmolStr, u64)>;
+}
+
+/// Something that is asked by one interface, whatever the routes say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    pub device: IfName,
+    pub target: ProbeTarget,
+}
+
+/// Why it was in vain.
+pub type Answer = std::result::Result<(), String>;
+
+/// The ways out of the box: what answers through them, and which of them the kernel takes.
+pub trait WaysOut: Send + Sync {
+    /// All at one time; each answer at its place.
+    fn ask(&self, asked: &[Ask], wait: Duration) -> Vec<Answer>;
+    fn interfaces(&self) -> Result<Vec<(u32, IfName)>>;
+    /// Default routes of both families.
+    fn routes(&self) -> Result<Vec<DefaultRoute>>;
+    /// One that is there already is success.
+    fn add_route(&self, r: &DefaultRoute) -> Result<()>;
+    /// One that is gone already is success.
+    fn remove_route(&self, r: &DefaultRoute) -> Result<()>;
 }
 
 /// The kernel's filter of what comes to the box and through it.

@@ -11,12 +11,14 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{HostNets, NetFile, check, render};
+use super::{HostNets, NetFile, State, Uplinks, check, render};
 use crate::{
     model::{
         error::Kind,
+        health::ConditionState,
         hostnet::{Device, HostInterface, HostNetRecord, HostNetwork, Way},
         time::{Clock, Stamp},
+        uplink::{Family, Probe, ProbeTarget},
     },
     sim::{
         Sim,
@@ -34,7 +36,7 @@ fn way(addresses: &[&str], gateway: Option<&str>) -> Way {
 
 fn interface(device: &str, vlan: Option<u16>, v4: Way, v6: Way) -> HostInterface {
     let device = device.parse().map_or_else(|_| Device::Name(device.parse().expect("a name")), Device::Mac);
-    HostInterface { device, vlan: vlan.map(|v| v.try_into().expect("a VLAN")), mtu: None, v4, v6 }
+    HostInterface { device, vlan: vlan.map(|v| v.try_into().expect("a VLAN")), mtu: None, v4, v6, probe: None }
 }
 
 fn network(interfaces: Vec<HostInterface>) -> HostNetwork {
@@ -91,7 +93,9 @@ impl Rig {
 
 fn nets(sim: &Sim, store: &Store) -> Arc<HostNets> {
     let taken = BTreeMap::from([("lan2".parse().expect("a name"), "the port of the physical network 'wan'".to_owned())]);
-    HostNets::new(store.clone(), Arc::new(sim.clone()), Arc::new(Tick(AtomicU64::new(1))), taken)
+    let (sim, clock) = (Arc::new(sim.clone()), Arc::new(Tick(AtomicU64::new(1))));
+    let uplinks = Uplinks::new(sim.clone(), sim.clone(), clock.clone(), Duration::from_millis(2));
+    HostNets::new(store.clone(), sim, uplinks, clock, taken)
 }
 
 #[test]
@@ -339,4 +343,134 @@ fn a_kill_at_each_step_leaves_the_old_network_or_the_new_one() {
         }
         assert!(met >= 2, "{met}: setting it and keeping it are two changes at least");
     }
+}
+
+fn ping(to: &str) -> ProbeTarget {
+    ProbeTarget::Ping(to.parse().expect("an address"))
+}
+
+fn probe(targets: Vec<ProbeTarget>) -> Probe {
+    Probe { targets, need: 1, interval_s: 1, misses: 2, hits: 3 }
+}
+
+fn probed(device: &str, targets: Vec<ProbeTarget>) -> HostInterface {
+    HostInterface { probe: Some(probe(targets)), ..interface(device, None, Way::Auto, Way::Auto) }
+}
+
+#[test]
+fn each_reason_why_a_probe_cannot_be_is_told_at_once_with_its_place() {
+    let ports = super::port::NetDaemon::ports(&Sim::default()).expect("ports");
+    let reasons = |i: HostInterface| check(&network(vec![i]), &ports, &BTreeMap::new());
+    let with = |p: Probe| HostInterface { probe: Some(p), ..interface("lan0", None, Way::Auto, Way::Off) };
+    let good = || probe(vec![ping("192.0.2.1")]);
+    let fixed = |p: Probe| HostInterface { probe: Some(p), ..interface("lan0", None, way(&["192.0.2.10/24"], None), Way::Auto) };
+    let dns = |name: &str| ProbeTarget::Dns { server: "192.0.2.53".parse().expect("ip"), name: name.into() };
+    let tcp = |port| ProbeTarget::Tcp { to: "192.0.2.7".parse().expect("ip"), port };
+    let cases: Vec<(HostInterface, &[&str])> = vec![
+        (with(good()), &[]),
+        (with(probe(vec![dns("example.net"), tcp(443), ping("192.0.2.1")])), &[]),
+        // On the link itself, though IPv4 has no way out.
+        (fixed(good()), &[]),
+        (
+            fixed(probe(vec![ping("198.51.100.1")])),
+            &["probe.targets[0].to: 198.51.100.1 is not reached: the interface has no way out of IPv4"],
+        ),
+        (fixed(probe(vec![ping("192.0.2.10")])), &["probe.targets[0].to: 192.0.2.10 is the box itself"]),
+        (HostInterface { v6: Way::Off, ..fixed(good()) }, &["interfaces[0].probe: the interface has no way out (AUTO, or a gateway)"]),
+        (with(probe(vec![])), &["interfaces[0].probe.targets: 0 are not 1 to 8"]),
+        (with(probe((1..10).map(|n| ping(&format!("192.0.2.{n}"))).collect())), &["targets: 9 are not 1 to 8"]),
+        (
+            with(Probe { need: 3, interval_s: 0, misses: 0, hits: 101, ..probe(vec![ping("192.0.2.1"), ping("192.0.2.1")]) }),
+            &[
+                "probe.targets[1]: ping 192.0.2.1 is there twice",
+                "probe.need: 3 answers are wanted, and 2 of the targets are IPv4",
+                "probe.intervalS: 0 is not between 1 and 3600",
+                "probe.misses: 0 is not between 1 and 100",
+                "probe.hits: 101",
+            ],
+        ),
+        (with(Probe { need: 0, ..good() }), &["probe.need: one answer at least"]),
+        (with(probe(vec![ping("2001:db8::1")])), &["2001:db8::1 is not reached: the interface has no way out of IPv6"]),
+        (
+            with(probe(vec![ping("224.0.0.1"), tcp(0)])),
+            &["targets[0].to: 224.0.0.1 is no address of a host", "targets[1].port: 0 is no port"],
+        ),
+        (with(probe(vec![ping("fe80::1")])), &["targets[0].to: fe80::1 is no address of a host elsewhere"]),
+        (
+            with(probe(vec![dns("a_b"), dns("192.0.2.1")])),
+            &["targets[0].name: 'a_b' is no name", "targets[1].name: '192.0.2.1' is no name"],
+        ),
+    ];
+    for (i, want) in cases {
+        let why = reasons(i.clone());
+        assert_eq!(why.len(), want.len(), "{i:?}: {why:#?}");
+        for w in want {
+            assert!(why.iter().any(|y| y.contains(w)), "{w}: {why:#?}");
+        }
+    }
+    // Answers come by a way that the default route need not lead back.
+    let text = |n: &HostNetwork| render(n).iter().map(|f| f.text.clone()).collect::<String>();
+    assert!(text(&network(vec![with(good())])).contains("\nIPv4ReversePathFilter=loose\n"));
+    assert!(!text(&dhcp("lan0")).contains("ReversePathFilter"));
+}
+
+fn eventually(what: &str, f: impl Fn() -> bool) {
+    for _ in 0..5000 {
+        if f() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("never: {what}");
+}
+
+#[test]
+fn the_way_out_follows_the_document_that_counts_and_what_answers() {
+    let mut r = Rig::new();
+    let out = |r: &Rig| Family::BOTH.map(|f| r.sim.way_out(f).map(|(port, ours)| (port.to_string(), ours)));
+    let by = |port: &str, ours| [Some((port.to_owned(), ours)), Some((port.to_owned(), ours))];
+    let states = |r: &Rig| -> Vec<Vec<(State, bool)>> {
+        let all = r.nets.status().expect("status").uplinks;
+        all.iter().map(|u| u.ways.iter().map(|w| (w.state, w.in_use)).collect()).collect()
+    };
+    let both = network(vec![probed("52:54:00:00:00:00", vec![ping("192.0.2.1")]), interface("lan1", None, Way::Auto, Way::Auto)]);
+    assert_eq!(states(&r), Vec::<Vec<_>>::new());
+    assert!(r.nets.uplinks().condition().is_none(), "a box that was told nothing");
+
+    r.sim.lose_uplink("lan0", true);
+    r.nets.attempt(Some(both.clone()), 60, "ada").expect("tried");
+    eventually("lan1", || out(&r) == by("lan1", true));
+    assert_eq!(states(&r), [[(State::Down, false); 2], [(State::NotProbed, true); 2]]);
+    let said = r.nets.uplinks().condition().expect("one");
+    assert_eq!(said.state, ConditionState::Failed);
+    assert!(said.text.contains("lan0 is down (IPv4: ping 192.0.2.1: no answer; IPv6: ping"), "{said:?}");
+    assert!(said.text.ends_with("IPv4 leaves by lan1, IPv6 leaves by lan1"), "{said:?}");
+    // Nobody confirms it: nothing is probed any more, and nothing of ours stays.
+    r.nets.call_off("ada").expect("called off");
+    eventually("the files' own", || out(&r) == by("lan0", false));
+    assert!(r.nets.uplinks().condition().is_none());
+
+    r.nets.attempt(Some(both.clone()), 60, "ada").expect("tried");
+    r.nets.confirm().expect("confirmed");
+    eventually("lan1 again", || out(&r) == by("lan1", true));
+    r.again();
+    // Over a start of bothy it never goes back to the one that is down.
+    for _ in 0..50 {
+        assert_eq!(out(&r), by("lan1", true));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    eventually("known again", || states(&r)[0][0] == (State::Down, false));
+    let way = r.nets.status().expect("status").uplinks[0].ways[0].clone();
+    assert!(way.since.is_some() && way.to_go == Some(3) && way.why.is_some(), "{way:?}");
+
+    // A route that cannot be set is told, and tried again.
+    r.sim.faults().add(Rule { times: u64::MAX, ..Rule::next(Method::SetDefaultRoute, Then::Fail(Kind::Transient)) });
+    r.sim.lose_uplink("lan0", false);
+    eventually("told", || r.nets.uplinks().condition().is_some_and(|c| c.text.contains("the default routes cannot be set")));
+    r.sim.faults().clear();
+    eventually("back", || out(&r) == by("lan0", false));
+    eventually("well", || r.nets.uplinks().condition().is_some_and(|c| c.state == ConditionState::Ok));
+    assert_eq!(states(&r), [[(State::Well, true); 2], [(State::NotProbed, false); 2]]);
+    assert_eq!(r.nets.uplinks().told().expect("told"), ["lan0", "lan1"].map(|n| (n.to_owned(), None)));
+    r.nets.stop();
 }

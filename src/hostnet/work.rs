@@ -15,6 +15,7 @@ use smol_str::SmolStr;
 use super::{
     check, files,
     port::{NetDaemon, Port},
+    uplinks::{UplinkNow, Uplinks},
 };
 use crate::{
     model::{
@@ -44,6 +45,8 @@ pub struct Status {
     pub ports: Vec<Port>,
     /// As they are now; those of the VLANs that Bothy has made are their ports'.
     pub addresses: Vec<(IfName, Cidr)>,
+    /// Interfaces that may lead out, in the order in which they are taken.
+    pub uplinks: Vec<UplinkNow>,
     /// Why what is wanted does not count yet.
     pub fault: Option<String>,
     /// Ports that something else of the box has.
@@ -54,6 +57,7 @@ pub struct HostNets {
     store: Store,
     daemon: Arc<dyn NetDaemon>,
     clock: Arc<dyn Clock>,
+    uplinks: Arc<Uplinks>,
     /// Ports that something else of the box has.
     taken: BTreeMap<IfName, String>,
     /// One change at a time.
@@ -87,18 +91,27 @@ impl Drop for Gone<'_> {
 }
 
 impl HostNets {
-    pub fn new(store: Store, daemon: Arc<dyn NetDaemon>, clock: Arc<dyn Clock>, taken: BTreeMap<IfName, String>) -> Arc<Self> {
+    pub fn new(
+        store: Store,
+        daemon: Arc<dyn NetDaemon>,
+        uplinks: Arc<Uplinks>,
+        clock: Arc<dyn Clock>,
+        taken: BTreeMap<IfName, String>,
+    ) -> Arc<Self> {
         let state = Mutex::new(State { idle: true, ..State::default() });
-        Arc::new(HostNets { store, daemon, clock, taken, one: Mutex::default(), state, poked: Condvar::new() })
+        Arc::new(HostNets { store, daemon, clock, uplinks, taken, one: Mutex::default(), state, poked: Condvar::new() })
     }
 
     /// What was left by the last run of Bothy is put right. Nothing where nobody ever said anything.
     pub fn start(self: &Arc<Self>) -> Result<()> {
         if !self.daemon.is_ours() {
+            self.uplinks.follow(None);
             // Handed back: the image must not copy to the next boot what counts no more.
             return self.daemon.keep(&[]);
         }
-        if self.record()? != HostNetRecord::default() {
+        let record = self.record()?;
+        self.uplinks.follow(record.current());
+        if record != HostNetRecord::default() {
             self.state().unsettled = true;
             self.work()?;
         }
@@ -112,11 +125,17 @@ impl HostNets {
             s.worker.take()
         };
         self.poked.notify_all();
+        self.uplinks.stop();
         if let Some(w) = worker
             && w.join().is_err()
         {
             tracing::warn!("the network's thread ended by a panic");
         }
+    }
+
+    /// The ways out of the box.
+    pub fn uplinks(&self) -> &Arc<Uplinks> {
+        &self.uplinks
     }
 
     pub fn status(&self) -> Result<Status> {
@@ -141,6 +160,7 @@ impl HostNets {
             left_s,
             ports,
             addresses,
+            uplinks: self.uplinks.status()?,
             fault: self.state().fault.clone(),
             taken: self.taken.clone(),
             record,
@@ -214,7 +234,9 @@ impl HostNets {
 
     fn event(&self, event: NetEvent) -> Result<()> {
         let next = self.record()?.next(event)?;
-        self.store.write(Durability::Barrier, |tx| tx.put(&next))
+        self.store.write(Durability::Barrier, |tx| tx.put(&next))?;
+        self.uplinks.follow(next.current());
+        Ok(())
     }
 
     /// Has the thread look, which is there as long as there is anything to wait for.

@@ -104,10 +104,12 @@ pub enum Cause {
     UnknownGuests,
     /// A PF lost virtual functions that guests were given, or a guest lost its own.
     FunctionLost,
+    /// What is asked through an uplink of the box is not answered.
+    UplinkDown,
 }
 
 impl Cause {
-    pub const ALL: [Cause; 13] = [
+    pub const ALL: [Cause; 14] = [
         Cause::GuestCrashed,
         Cause::GuestEnded,
         Cause::GuestNotStarted,
@@ -121,6 +123,7 @@ impl Cause {
         Cause::Switch,
         Cause::UnknownGuests,
         Cause::FunctionLost,
+        Cause::UplinkDown,
     ];
 
     pub fn word(self) -> &'static str {
@@ -138,12 +141,13 @@ impl Cause {
             Cause::Switch => "SWITCH_DOWN",
             Cause::UnknownGuests => "UNKNOWN_GUESTS",
             Cause::FunctionLost => "FUNCTION_LOST",
+            Cause::UplinkDown => "UPLINK_DOWN",
         }
     }
 
     pub fn event_type(self) -> EventType {
         match self {
-            Cause::LinkDown => EventType::Communications,
+            Cause::LinkDown | Cause::UplinkDown => EventType::Communications,
             Cause::DiskError | Cause::FunctionLost => EventType::Equipment,
             Cause::GuestCrashed
             | Cause::GuestEnded
@@ -161,7 +165,7 @@ impl Cause {
     pub fn resource(self) -> ResourceType {
         match self {
             Cause::DiskFull | Cause::DiskError | Cause::DiskReserve => ResourceType::Storage,
-            Cause::LinkDown | Cause::Switch | Cause::FunctionLost => ResourceType::Network,
+            Cause::LinkDown | Cause::UplinkDown | Cause::Switch | Cause::FunctionLost => ResourceType::Network,
             Cause::GuestCrashed
             | Cause::GuestEnded
             | Cause::GuestNotStarted
@@ -177,6 +181,7 @@ impl Cause {
         match self {
             Cause::GuestCrashed | Cause::GuestEnded | Cause::GuestNotStarted | Cause::DiskFull | Cause::DiskError | Cause::Watchdog => true,
             Cause::LinkDown
+            | Cause::UplinkDown
             | Cause::DiskReserve
             | Cause::MemoryLow
             | Cause::Hypervisor

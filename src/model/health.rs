@@ -13,7 +13,7 @@ pub enum ConditionState {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// `store`, `libvirt`, `openvswitch`, `accel`, `reconciled`, `functions`, `shutdown`, `desired`, `firewall`, `call-home`, `hub`.
+    /// `store`, `libvirt`, `openvswitch`, `accel`, `reconciled`, `functions`, `shutdown`, `desired`, `firewall`, `uplinks`, `call-home`, `hub`.
     pub name: SmolStr,
     pub state: ConditionState,
     /// One sentence: the version that answered, or what failed and what to do.

@@ -16,6 +16,7 @@ use super::{
     id::IfName,
     net::{Cidr, MacAddr, VlanId},
     time::Stamp,
+    uplink::{Family, Probe},
 };
 
 /// What the box's own interfaces should be. Networks of guests are not among it.
@@ -36,6 +37,17 @@ pub struct HostInterface {
     pub mtu: Option<u16>,
     pub v4: Way,
     pub v6: Way,
+    /// How its way out is proved; without one it is well as long as it has a default route.
+    pub probe: Option<Probe>,
+}
+
+impl HostInterface {
+    pub fn way(&self, family: Family) -> &Way {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
 }
 
 /// Which port of the box.
@@ -64,6 +76,17 @@ pub enum Way {
         addresses: Vec<Cidr>,
         gateway: Option<IpAddr>,
     },
+}
+
+impl Way {
+    /// It may lead out of the box.
+    pub fn leads_out(&self) -> bool {
+        match self {
+            Way::Off => false,
+            Way::Auto => true,
+            Way::Static { gateway, .. } => gateway.is_some(),
+        }
+    }
 }
 
 /// What is remembered of it. There is one or none.

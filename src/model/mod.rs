@@ -52,6 +52,7 @@ pub mod time;
 pub mod tree;
 pub mod tunnel;
 pub mod update;
+pub mod uplink;
 pub mod url;
 pub mod vnf;
 pub mod vnfd;

@@ -32,6 +32,7 @@ pub fn conditions(core: &Core) -> Vec<Condition> {
     let mut all = vec![store(core), libvirt, switch, accel, reconciled(core), functions(core), shutdown(core)];
     all.extend(tunnels(core));
     all.extend(sdn(core));
+    all.extend(core.own_net().uplinks().condition());
     all.extend(system(core));
     all
 }

@@ -20,7 +20,7 @@ use std::{
         mpsc::{Receiver, Sender, channel},
     },
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use camino::Utf8PathBuf;
@@ -30,7 +30,10 @@ use watcher::{LOOKS_OF_A_START, Watcher};
 
 use super::system::Rest;
 use crate::{
-    hostnet::{HostNets, port::NetDaemon},
+    hostnet::{
+        HostNets, Uplinks,
+        port::{NetDaemon, WaysOut},
+    },
     lcm::{
         engine::{Engine, Settings},
         port::Runner,
@@ -72,6 +75,7 @@ pub struct Ports {
     pub hardware: Arc<dyn Hardware>,
     pub slots: Arc<dyn Slots>,
     pub own_net: Arc<dyn NetDaemon>,
+    pub ways_out: Arc<dyn WaysOut>,
 }
 
 /// What the orchestrator is built from.
@@ -137,6 +141,8 @@ enum Message {
     /// An operation is over, or stuck.
     Stopped(OpId),
     Look(Missing),
+    /// How the host is may have changed.
+    Host,
     Stop,
 }
 
@@ -178,7 +184,9 @@ impl Core {
         vnfm.resume_packages()?;
         nfvo.resume::<NsDescriptor>()?;
         nfvo.resume::<PnfDescriptor>()?;
-        let own_net = HostNets::new(vnfm.store().clone(), b.ports.own_net.clone(), vnfm.clock().clone(), b.taken);
+        let (net, clock) = (b.ports.own_net.clone(), vnfm.clock().clone());
+        let uplinks = Uplinks::new(b.ports.ways_out.clone(), net.clone(), clock.clone(), Duration::from_secs(1));
+        let own_net = HostNets::new(vnfm.store().clone(), net, uplinks, clock, b.taken);
         let (post, inbox) = channel();
         let slots = b.ports.slots.clone();
         let block = host.block().clone();
@@ -225,6 +233,8 @@ impl Core {
         // The switch gets its ports back by itself, not the host's addresses on them.
         self.ports.fabric.on_remade(Box::new(move || drop(post.send(Message::Look(Missing::Leave)))));
         let post = self.post.clone();
+        self.own_net.uplinks().on_change(move || drop(post.send(Message::Host)));
+        let post = self.post.clone();
         self.engine.on_stop(move |op| drop(post.send(Message::Stopped(op))));
         let w = Watcher {
             vnfm: self.vnfm().clone(),
@@ -247,6 +257,7 @@ impl Core {
             spread: None,
             update: self.update().clone(),
             indicators: self.indicators.clone(),
+            own_uplinks: self.own_net.uplinks().clone(),
         };
         let thread = std::thread::Builder::new()
             .name("watch".into())

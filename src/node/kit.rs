@@ -115,6 +115,7 @@ impl TestBox {
             controllers: sim.clone(),
             slots: sim.clone(),
             own_net: sim.clone(),
+            ways_out: sim.clone(),
             hardware: sim,
         };
         let root = camino::Utf8PathBuf::from_path_buf(self.dir.path().to_owned()).expect("UTF-8");

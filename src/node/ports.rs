@@ -6,7 +6,7 @@ use super::core::Ports;
 use crate::{
     config::{AccelMode, Config, NetManager},
     controllers::Controllers,
-    host::{LinuxHardware, LinuxNet, LinuxSlots, Networkd, hardware, images::ImageFiles},
+    host::{LinuxHardware, LinuxNet, LinuxSlots, LinuxWays, Networkd, hardware, images::ImageFiles},
     libvirt::{self, AccelPolicy, Libvirt},
     model::{domain::Layout, error::Result},
     ovs::{Bond, OvsFabric, Settings, Uplink},
@@ -66,6 +66,7 @@ pub fn ports(own: &Own, config: &Config, layout: &Layout) -> Result<Ports> {
             controllers: sim.clone(),
             slots: sim.clone(),
             own_net: sim.clone(),
+            ways_out: sim.clone(),
             hardware: sim,
         });
     }
@@ -96,6 +97,7 @@ pub fn ports(own: &Own, config: &Config, layout: &Layout) -> Result<Ports> {
         controllers: Arc::new(Controllers),
         hardware: own.hardware(),
         slots: own.slots(),
+        ways_out: Arc::new(LinuxWays),
         own_net: Arc::new(Networkd::new(config.host.network == NetManager::Networkd, "/", layout.root())),
     })
 }

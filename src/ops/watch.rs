@@ -48,6 +48,8 @@ pub struct Look {
     pub pfs: Vec<(IfName, PciAddr)>,
     /// Remote ends of tunnels that are watched.
     pub remotes: Option<Vec<RemoteEnd>>,
+    /// Uplinks that are probed, and why they are down.
+    pub uplinks: Option<Vec<(String, Option<String>)>>,
 }
 
 pub struct Monitor {
@@ -292,7 +294,25 @@ impl Monitor {
                 self.link(name, *up, &l.pfs)?;
             }
         }
+        if let Some(all) = &l.uplinks {
+            self.uplinks(all)?;
+        }
         l.remotes.as_deref().map_or(Ok(()), |all| self.remotes(all))
+    }
+
+    /// One alarm for each that is down; those that are not probed any more are forgotten. Critical where all are.
+    fn uplinks(&mut self, all: &[(String, Option<String>)]) -> Result<()> {
+        let part = |name: &str| Part::Named(SmolStr::new(name));
+        let gone = self.alarms.standing(|k| k.cause == Cause::UplinkDown && !all.iter().any(|(name, _)| part(name) == k.part));
+        for key in gone {
+            self.host(Cause::UplinkDown, key.part, None)?;
+        }
+        let severity = if all.iter().all(|(_, down)| down.is_some()) { Severity::Critical } else { Severity::Major };
+        for (name, down) in all {
+            let what = down.as_ref().map(|why| (severity, format!("uplink {name} is down: {why}")));
+            self.host(Cause::UplinkDown, part(name), what)?;
+        }
+        Ok(())
     }
 
     /// Ends of tunnels, one alarm for each that does not answer; those that no link is at any more are forgotten. One

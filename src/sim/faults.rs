@@ -120,6 +120,9 @@ methods! {
     RememberUpdate true false,
     KeepStore true false,
     LookAtNetwork false false,
+    Probe false false,
+    DefaultRoutes false false,
+    SetDefaultRoute true false,
     ShowNetwork true false,
     KeepNetwork true false,
 }

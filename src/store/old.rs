@@ -9,6 +9,7 @@ mod chains;
 mod desired;
 mod drains;
 mod groups;
+mod hostnet;
 mod indicators;
 mod links;
 mod own;
@@ -27,6 +28,7 @@ use crate::model::{
     chain::Chain,
     desired::DesiredRecord,
     error::Result,
+    hostnet::HostNetRecord,
     ns::NsInstance,
     package::{NsDescriptor, PnfDescriptor, VnfPackage},
     segment::Segment,
@@ -97,6 +99,9 @@ pub fn remake(version: u8, body: &[u8]) -> Result<Remake> {
     from::<packages::Remake, _>(Table::Remake, 1, version, body, 2)
 }
 
+pub fn hostnet(version: u8, body: &[u8]) -> Result<HostNetRecord> {
+    from::<hostnet::HostNetRecord, _>(Table::HostNet, 1, version, body, 2)
+}
 pub fn desired(version: u8, body: &[u8]) -> Result<DesiredRecord> {
     from::<desired::DesiredRecord, _>(Table::DesiredState, 1, version, body, 2)
 }

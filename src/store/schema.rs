@@ -94,7 +94,7 @@ records! {
     Wanting, Wanting, 1, Uuid, |r| r.grant, |b, a, _| Ok(news::of_wanting(b, a));
     Facts, Observed, 1, (), |_r| ();
     HostRecord, Host, 1, (), |_r| ();
-    HostNetRecord, HostNet, 1, (), |_r| ();
+    HostNetRecord, HostNet, 2 <- old::hostnet, (), |_r| ();
     DesiredRecord, DesiredState, 2 <- old::desired, (), |_r| ();
     Handout, Handout, 1, (u8, SmolStr), |r| r.whom.key();
     Event, Outbox, 1, u64, |r| r.sequence;

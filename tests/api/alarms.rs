@@ -36,7 +36,7 @@ async fn guest(rig: &Rig, vnf: &str) -> VnfcId {
 }
 
 /// Waits until the list has alarms of which this holds.
-async fn until(rig: &Rig, list: &str, is: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+pub async fn until(rig: &Rig, list: &str, is: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let begun = Instant::now();
     loop {
         let all = rig.show(list).await;
@@ -245,7 +245,7 @@ async fn alarms_belong_to_their_project_and_the_boxs_own_to_those_who_may_look_a
 }
 
 /// What stands in a list.
-fn standing(list: &str) -> String {
+pub fn standing(list: &str) -> String {
     format!("{list}?filter=(neq,perceivedSeverity,CLEARED)")
 }
 

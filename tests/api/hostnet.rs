@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     admin::described_as,
+    alarms::{standing, until},
     cli::Site,
     rig::{Rig, rig},
 };
@@ -123,11 +124,97 @@ fn the_command_line_plans_applies_confirms_and_undoes() {
     site.says(0, &["host", "network", "apply", &file]);
     let said = site.says(0, &["host", "network", "confirm"]);
     assert!(said.contains("set by bothy") && said.contains("192.0.2.10/24 via 192.0.2.1"), "{said}");
+    std::fs::write(site.path("network.json"), with_uplinks().to_string()).expect("written");
+    site.says(0, &["host", "network", "apply", &file]);
+    let said = site.says(0, &["host", "network", "confirm"]);
+    assert!(said.contains("UPLINK") && said.contains("NOT_PROBED"), "{said}");
     site.says(0, &["host", "network", "forget"]);
     let said = site.says(0, &["host", "network", "confirm"]);
     assert!(said.contains("system's own files"), "{said}");
     site.says(3, &["host", "network", "confirm"]);
     site.says(1, &["host", "network", "plan", "/nonexistent/x"]);
+}
+
+/// Two ways out, of which the first is asked.
+fn with_uplinks() -> Value {
+    let auto = json!({"method": "AUTO"});
+    json!({"interfaces": [
+        {"device": "lan0", "ipv4": auto, "ipv6": auto, "probe": {
+            "targets": [{"kind": "PING", "to": "198.51.100.1"}, {"kind": "TCP", "to": "2001:db8::1", "port": 443},
+                {"kind": "DNS", "to": "198.51.100.53", "name": "example.net"}],
+            "need": 1, "intervalS": 1, "misses": 2, "hits": 3}},
+        {"device": "lan1", "ipv4": auto, "ipv6": {"method": "OFF"}},
+    ]})
+}
+
+async fn eventually(rig: &Rig, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..600 {
+        let v = now(rig).await;
+        if is_so(&v) {
+            return v;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("never {what}: {}", now(rig).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_uplink_that_is_lost_is_shown_and_an_alarm_and_the_next_one_is_used() {
+    let rig = rig(64, "").await;
+    let r = rig.ask(&format!("PUT {NETWORK}"), &[JSON], &with_uplinks().to_string()).await;
+    assert_eq!(r.status, 202, "{}", r.body);
+    let v = rig.post(&format!("{NETWORK}/confirm"), json!({})).await.json();
+    assert_eq!(v["network"], with_uplinks(), "as it was said");
+    let v = eventually(&rig, "well", |v| v["uplinks"][0]["ipv4"]["state"] == "WELL").await;
+    let (first, second) = (&v["uplinks"][0], &v["uplinks"][1]);
+    assert_eq!((&first["interface"], &first["ipv4"]["inUse"], &first["ipv6"]["inUse"]), (&json!("lan0"), &json!(true), &json!(true)));
+    assert_eq!((&second["ipv4"], &second["ipv6"]), (&json!({"state": "NOT_PROBED", "inUse": false}), &Value::Null));
+
+    rig.sim.lose_uplink("lan0", true);
+    let v = eventually(&rig, "down", |v| v["uplinks"][0]["ipv4"]["state"] == "DOWN" && v["uplinks"][1]["ipv4"]["inUse"] == true).await;
+    let lost = &v["uplinks"][0]["ipv4"];
+    assert!(lost["lastMiss"].as_str().is_some_and(|w| w.contains("ping 198.51.100.1: no answer")), "{lost}");
+    assert_eq!((&lost["inUse"], &lost["hitsToGo"], lost["since"].is_string()), (&json!(false), &json!(3), true));
+    let said = rig.core.own_net().uplinks().condition().expect("one");
+    assert!(said.text.contains("lan0 is down") && said.text.contains("IPv4 leaves by lan1"), "{said:?}");
+    let alarms = standing("/bothy/v1/alarms");
+    let is = |a: &Value| {
+        a["probableCause"] == "UPLINK_DOWN" && a["perceivedSeverity"] == "MAJOR" && a.to_string().contains("uplink lan0 is down")
+    };
+    until(&rig, &alarms, |all| all.iter().any(is)).await;
+
+    rig.sim.lose_uplink("lan0", false);
+    let v = eventually(&rig, "back", |v| v["uplinks"][0]["ipv4"]["state"] == "WELL").await;
+    assert_eq!((&v["uplinks"][0]["ipv4"]["inUse"], &v["uplinks"][0]["ipv4"]["hitsToGo"]), (&json!(true), &Value::Null), "{v}");
+    until(&rig, &alarms, |all| !all.iter().any(is)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_cannot_be_is_refused_with_every_reason() {
+    let rig = rig(64, "").await;
+    let of = |targets: Value| json!({"interfaces": [{"device": "lan0", "ipv4": {"method": "AUTO"}, "probe": {"targets": targets}}]});
+    for (body, words) in [
+        (of(json!([{"kind": "ARP", "to": "192.0.2.1"}])), &["ARP"][..]),
+        (
+            of(
+                json!([{"kind": "PING", "to": "x", "port": 7}, {"kind": "TCP", "to": "192.0.2.1"}, {"kind": "DNS", "to": "192.0.2.1", "port": 53}]),
+            ),
+            &[
+                "interfaces[0].probe.targets[0].to: 'x' is not an address",
+                "interfaces[0].probe.targets[0].port is TCP's",
+                "targets[1].port: TCP needs it",
+                "targets[2].port is TCP's",
+                "targets[2].name: DNS needs it",
+            ],
+        ),
+        (of(json!([{"kind": "PING", "to": "2001:db8::1"}])), &["interfaces[0].probe.targets[0].to: 2001:db8::1 is not reached"]),
+    ] {
+        let r = rig.ask(&format!("POST {NETWORK}/plan"), &[JSON], &body.to_string()).await;
+        assert_eq!(r.status, 422, "{body} {}", r.body);
+        words.iter().for_each(|w| assert!(r.body.contains(w), "{w}: {}", r.body));
+    }
+    let plain = rig.post(&format!("{NETWORK}/plan"), of(json!([{"kind": "PING", "to": "192.0.2.1"}]))).await;
+    assert_eq!(plain.status, 200, "the rest has its usual values: {}", plain.body);
 }
 
 /// What somebody types at the box's own console, and what it says to that.

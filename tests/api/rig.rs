@@ -272,6 +272,7 @@ fn core(root: &Utf8PathBuf, host: SimConfig, outside: &outside::Settings) -> (Si
             controllers: port.clone(),
             slots: port.clone(),
             own_net: port.clone(),
+            ways_out: port.clone(),
             hardware: port,
         },
         layout,

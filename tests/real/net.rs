@@ -28,6 +28,7 @@ use super::kit::{
 };
 
 mod nft;
+mod uplinks;
 
 fn segment(n: u128) -> SegmentId {
     // The name of an interface is made from the first bits of the id.

@@ -7,6 +7,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use super::uplink::Probe;
 use crate::{
     api::{
         Ctx, Services,
@@ -16,10 +17,11 @@ use crate::{
         respond::{Json, NoQuery},
         who,
     },
-    hostnet::{LIMITS_S, NetFile, Status},
+    hostnet::{LIMITS_S, NetFile, Status, UplinkNow, WayNow},
     model::{
         error::{Fault, Result},
         hostnet::{Device, HostInterface, HostNetwork, Way},
+        uplink::Family as IpFamily,
     },
 };
 
@@ -52,6 +54,8 @@ struct Interface {
     ipv4: Family,
     #[serde(default)]
     ipv6: Family,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<Probe>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,6 +101,8 @@ pub struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
     ports: Vec<Port>,
+    /// Interfaces that may lead out, in the order in which they are taken.
+    uplinks: Vec<Uplink>,
 }
 
 #[derive(Serialize)]
@@ -130,6 +136,33 @@ struct Port {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Uplink {
+    device: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vlan: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipv4: Option<WayOut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipv6: Option<WayOut>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WayOut {
+    state: &'static str,
+    in_use: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_miss: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hits_to_go: Option<u32>,
+}
+
+#[derive(Serialize)]
 pub struct Plan {
     files: Vec<File>,
 }
@@ -149,6 +182,7 @@ impl From<&HostNetwork> for Wanted {
             mtu: i.mtu,
             ipv4: family(&i.v4),
             ipv6: family(&i.v6),
+            probe: i.probe.as_ref().map(Probe::from),
         };
         Wanted {
             interfaces: n.interfaces.iter().map(one).collect(),
@@ -193,7 +227,11 @@ fn interface(at: &str, i: &Interface, why: &mut Vec<String>) -> Option<HostInter
         None => None,
         Some(read) => Some(read?),
     };
-    Some(HostInterface { device: device?, vlan, mtu: i.mtu, v4: v4?, v6: v6? })
+    let probe = match i.probe.as_ref().map(|p| p.read(&format!("{at}.probe"), why)) {
+        None => None,
+        Some(read) => Some(read?),
+    };
+    Some(HostInterface { device: device?, vlan, mtu: i.mtu, v4: v4?, v6: v6?, probe })
 }
 
 fn way(at: &str, f: &Family, why: &mut Vec<String>) -> Option<Way> {
@@ -218,7 +256,7 @@ fn way(at: &str, f: &Family, why: &mut Vec<String>) -> Option<Way> {
     (addresses.len() == f.addresses.len() && gateway != Some(None)).then_some(Way::Static { addresses, gateway: gateway.flatten() })
 }
 
-fn text<T: std::str::FromStr>(at: &str, value: &str, what: &str, why: &mut Vec<String>) -> Option<T> {
+pub(super) fn text<T: std::str::FromStr>(at: &str, value: &str, what: &str, why: &mut Vec<String>) -> Option<T> {
     value.parse().map_err(|_| why.push(format!("{at}: '{value}' is not {what}"))).ok()
 }
 
@@ -252,7 +290,36 @@ fn shown(s: Status) -> Shown {
                 addresses: of(p.name.as_str()),
             })
             .collect(),
+        uplinks: s.uplinks.iter().map(uplink).collect(),
         not_managed_because: s.refuses,
+    }
+}
+
+fn uplink(u: &UplinkNow) -> Uplink {
+    let of = |family| u.ways.iter().find(|w| w.family == family).map(way_out);
+    Uplink {
+        device: u.device.to_string(),
+        vlan: u.vlan.map(|v| v.get()),
+        interface: u.interface.as_ref().map(ToString::to_string),
+        ipv4: of(IpFamily::V4),
+        ipv6: of(IpFamily::V6),
+    }
+}
+
+fn way_out(w: &WayNow) -> WayOut {
+    use crate::hostnet::State as S;
+    WayOut {
+        state: match w.state {
+            S::NoRoute => "NO_ROUTE",
+            S::NotProbed => "NOT_PROBED",
+            S::Untried => "UNTRIED",
+            S::Well => "WELL",
+            S::Down => "DOWN",
+        },
+        in_use: w.in_use,
+        since: w.since.map(|at| time(at).to_string()),
+        last_miss: w.why.clone(),
+        hits_to_go: w.to_go,
     }
 }
 

@@ -38,6 +38,7 @@ mod tar;
 mod tls;
 mod tokens;
 mod update;
+mod uplink;
 mod usage;
 mod vnfms;
 mod zero_touch;

@@ -43,6 +43,11 @@ impl Message {
         Message { kind, body: vec![0; ROUTE_HEAD] }
     }
 
+    /// About a route, by the eight bytes of its head and its flags.
+    pub fn route_of(kind: u16, head: [u8; 8], flags: u32) -> Message {
+        Message { kind, body: [head.as_slice(), &flags.to_ne_bytes()].concat() }
+    }
+
     #[must_use]
     pub fn with(mut self, attribute: Attribute) -> Message {
         attribute.put(&mut self.body);

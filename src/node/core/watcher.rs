@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::{Message, Reconciled, lock, told};
 use crate::{
+    hostnet::Uplinks,
     lcm::{archive::archive, engine::Engine, port::WakeKey},
     model::{
         error::Result,
@@ -88,6 +89,7 @@ pub(super) struct Watcher {
     pub(super) spread: Option<Instant>,
     pub(super) update: Arc<Updater>,
     pub(super) indicators: Arc<Indicators>,
+    pub(super) own_uplinks: Arc<Uplinks>,
 }
 
 impl Watcher {
@@ -109,6 +111,7 @@ impl Watcher {
                 Ok(Message::Look(missing)) => self.look_now(missing),
                 Ok(Message::Guest(event)) => self.event(event),
                 Ok(Message::Stopped(op)) => self.stopped(op),
+                Ok(Message::Host) => self.host_look = Instant::now(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let now = Instant::now();
@@ -334,6 +337,7 @@ impl Watcher {
             pulse: self.vnfm.hardware().pulse(&links).ok(),
             pfs,
             remotes: self.fabric.remotes().ok(),
+            uplinks: self.own_uplinks.told().ok(),
         };
         told(self.monitor.look(&look));
     }
