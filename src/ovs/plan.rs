@@ -49,7 +49,8 @@ pub fn add_bridge(mut txn: Txn, root: Uuid, b: &NewBridge<'_>, named: &str) -> T
     let marks = Datum::map([(OWNER, OWNER_BRIDGE)]);
     let mut ports = vec![Atom::Named(format!("{named}_p"))];
     txn = txn.unless_named(Table::Bridge, b.name);
-    txn = add_port_rows(txn, &format!("{named}_p"), NewPort::plain(b.name, "internal", marks.clone()));
+    let own = NewPort { mtu: Some(ETHERNET_MTU), ..NewPort::plain(b.name, "internal", marks.clone()) };
+    txn = add_port_rows(txn, &format!("{named}_p"), own);
     if let Some(up) = b.uplink {
         let row = format!("{named}_u");
         ports.push(Atom::Named(row.clone()));
@@ -78,6 +79,19 @@ pub fn remove_bridge(root: Uuid, bridge: Uuid, name: &str) -> Txn {
         "bridges",
         Datum::one(Atom::Uuid(bridge)),
     )
+}
+
+/// The MTU of the bridge's own interface where it is not asked for. Else ovs-vswitchd has it fall to the least of all
+/// ports, and libvirt gives it to guests' ports of links that say none: what is larger comes to no guest there.
+pub fn own_mtu(m: &Mirror, bridge: &str) -> Option<Txn> {
+    let (id, found) = m.port(bridge).and_then(|(_, p)| m.interface_of(p))?;
+    (found.mtu_request != Some(ETHERNET_MTU.into())).then(|| {
+        Txn::new(format!("MTU of bridge {bridge}")).while_named(Table::Interface, id, bridge).update(
+            Table::Interface,
+            id,
+            vec![("mtu_request", mtu_request(Some(ETHERNET_MTU)))],
+        )
+    })
 }
 
 /// Gives a bridge another datapath.

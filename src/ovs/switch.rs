@@ -176,7 +176,8 @@ impl Switch {
                 Some((_, row)) => {
                     owned(row)?;
                     let other = uplink.and_then(|up| bond::uplink(m, name, up));
-                    Ok(other.or_else(|| made(m, name).is_err().then(|| plan::nudge(&what))))
+                    let mends = other.or_else(|| plan::own_mtu(m, name));
+                    Ok(mends.or_else(|| made(m, name).is_err().then(|| plan::nudge(&what))))
                 }
                 None => Ok(Some(plan::add_bridge(Txn::new(&what), root, &NewBridge { name, datapath_type, uplink }, "new_bridge"))),
             }

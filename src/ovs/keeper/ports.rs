@@ -42,6 +42,8 @@ impl Keeper {
         if self.switch.db.view(|m| m.bridge(BRIDGE).is_none())? {
             tracing::warn!(bridge = BRIDGE, "the bridge is gone: it is made again");
             self.switch.ensure_ready()?;
+        } else if self.switch.db.view(|m| plan::own_mtu(m, BRIDGE).is_some())? {
+            self.switch.ensure_ready()?;
         }
         let mut wanted: HashMap<&IfName, Vec<Wanted>> = HashMap::new();
         for p in ports.values() {
