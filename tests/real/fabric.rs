@@ -12,4 +12,4 @@ mod repair;
 mod shown;
 mod spread;
 mod traffic;
-mod tunnel;
+pub mod tunnel;
