@@ -81,19 +81,6 @@ pub fn remove_bridge(root: Uuid, bridge: Uuid, name: &str) -> Txn {
     )
 }
 
-/// The MTU of the bridge's own interface where it is not asked for. Else ovs-vswitchd has it fall to the least of all
-/// ports, and libvirt gives it to guests' ports of links that say none: what is larger comes to no guest there.
-pub fn own_mtu(m: &Mirror, bridge: &str) -> Option<Txn> {
-    let (id, found) = m.port(bridge).and_then(|(_, p)| m.interface_of(p))?;
-    (found.mtu_request != Some(ETHERNET_MTU.into())).then(|| {
-        Txn::new(format!("MTU of bridge {bridge}")).while_named(Table::Interface, id, bridge).update(
-            Table::Interface,
-            id,
-            vec![("mtu_request", mtu_request(Some(ETHERNET_MTU)))],
-        )
-    })
-}
-
 /// Gives a bridge another datapath.
 pub fn set_datapath(txn: Txn, bridge: Uuid, datapath_type: &str) -> Txn {
     txn.update(Table::Bridge, bridge, vec![("datapath_type", Datum::text(datapath_type))])
@@ -140,7 +127,7 @@ fn asks_bfd(had: &Ids) -> bool {
     BFD.iter().all(|(k, v)| had.get(*k).is_some_and(|h| h == v))
 }
 
-fn mtu_request(mtu: Option<u16>) -> Datum {
+pub(super) fn mtu_request(mtu: Option<u16>) -> Datum {
     Datum::Set(mtu.map(|m| Atom::Int(m.into())).into_iter().collect())
 }
 
@@ -258,7 +245,7 @@ pub enum WantedKind {
 
 /// VLAN 4095 is reserved (IEEE 802.1Q, table 9-2): no frame is in it.
 const NOBODY: u16 = 4095;
-const ETHERNET_MTU: u16 = 1500;
+pub(super) const ETHERNET_MTU: u16 = 1500;
 
 impl Wanted {
     /// The MTU is stated, as the switch would lower that of every port to the least of them.
