@@ -166,8 +166,15 @@ fn is_word(s: &str) -> bool {
 
 impl ControllerDraft {
     /// Every fault at once.
-    pub fn check(self) -> std::result::Result<Controller, Vec<Wrong>> {
+    pub fn check(mut self) -> std::result::Result<Controller, Vec<Wrong>> {
         let mut wrong: Vec<Wrong> = Vec::new();
+        // As OSM calls them.
+        match self.kind.as_str() {
+            "odl" | "odlof" => self.kind = "opendaylight".into(),
+            "onosof" => self.kind = "onos".into(),
+            "ietfl2vpn" => self.kind = "l2vpn".into(),
+            _ => {}
+        }
         if !is_name(&self.name) {
             wrong.push(("name", format!("'{}' is no name: letters, digits, '.', '_' and '-', 64 at most", self.name)));
         }
@@ -311,6 +318,10 @@ impl ControllerDraft {
 }
 
 impl Controller {
+    /// The secret that a password is kept as which was told with the controller of this name.
+    pub fn own_secret(name: &str) -> SmolStr {
+        format!("sdn_{}", name.replace(['.', '-'], "_")).into()
+    }
     /// As it would be written.
     pub fn draft(&self) -> ControllerDraft {
         let mut draft = ControllerDraft {

@@ -79,6 +79,18 @@ fn a_controller_reads_back_as_it_was_written() {
 }
 
 #[test]
+fn makes_are_known_by_osms_words_too() {
+    for (theirs, ours) in [("odl", "opendaylight"), ("odlof", "opendaylight"), ("onosof", "onos"), ("ietfl2vpn", "l2vpn")] {
+        let datapath = if ours == "opendaylight" { "openflow:1" } else { "of:1" };
+        let draft = ControllerDraft { kind: theirs.into(), datapaths: vec![datapath.into()], ..odl() };
+        assert_eq!(draft.check().expect("sound").speaks.word(), ours, "{theirs}");
+        // And held to the names that switches of that make have.
+        let other = ControllerDraft { kind: theirs.into(), datapaths: vec!["br".into()], ..odl() }.check();
+        assert_eq!(other.is_ok(), ours == "l2vpn", "{theirs}");
+    }
+}
+
+#[test]
 fn every_fault_of_a_controller_is_told_at_once() {
     let bad = ControllerDraft {
         name: "a/b".into(),

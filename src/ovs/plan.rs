@@ -49,7 +49,8 @@ pub fn add_bridge(mut txn: Txn, root: Uuid, b: &NewBridge<'_>, named: &str) -> T
     let marks = Datum::map([(OWNER, OWNER_BRIDGE)]);
     let mut ports = vec![Atom::Named(format!("{named}_p"))];
     txn = txn.unless_named(Table::Bridge, b.name);
-    txn = add_port_rows(txn, &format!("{named}_p"), NewPort::plain(b.name, "internal", marks.clone()));
+    let own = NewPort { mtu: Some(ETHERNET_MTU), ..NewPort::plain(b.name, "internal", marks.clone()) };
+    txn = add_port_rows(txn, &format!("{named}_p"), own);
     if let Some(up) = b.uplink {
         let row = format!("{named}_u");
         ports.push(Atom::Named(row.clone()));
@@ -126,7 +127,7 @@ fn asks_bfd(had: &Ids) -> bool {
     BFD.iter().all(|(k, v)| had.get(*k).is_some_and(|h| h == v))
 }
 
-fn mtu_request(mtu: Option<u16>) -> Datum {
+pub(super) fn mtu_request(mtu: Option<u16>) -> Datum {
     Datum::Set(mtu.map(|m| Atom::Int(m.into())).into_iter().collect())
 }
 
@@ -244,7 +245,7 @@ pub enum WantedKind {
 
 /// VLAN 4095 is reserved (IEEE 802.1Q, table 9-2): no frame is in it.
 const NOBODY: u16 = 4095;
-const ETHERNET_MTU: u16 = 1500;
+pub(super) const ETHERNET_MTU: u16 = 1500;
 
 impl Wanted {
     /// The MTU is stated, as the switch would lower that of every port to the least of them.

@@ -19,7 +19,7 @@ use super::{
     fabric::{BRIDGE, Uplink},
     ovsdb::Ovsdb,
     plan::{self, NewBridge, Wanted},
-    rows::{Bridge, Mirror},
+    rows::{Bridge, Mirror, Table},
     tunnel,
     txn::Txn,
 };
@@ -176,7 +176,8 @@ impl Switch {
                 Some((_, row)) => {
                     owned(row)?;
                     let other = uplink.and_then(|up| bond::uplink(m, name, up));
-                    Ok(other.or_else(|| made(m, name).is_err().then(|| plan::nudge(&what))))
+                    let mends = other.or_else(|| own_mtu(m, name));
+                    Ok(mends.or_else(|| made(m, name).is_err().then(|| plan::nudge(&what))))
                 }
                 None => Ok(Some(plan::add_bridge(Txn::new(&what), root, &NewBridge { name, datapath_type, uplink }, "new_bridge"))),
             }
@@ -325,6 +326,19 @@ fn port_made(m: &Mirror, name: &str) -> Result<()> {
     all.order();
     let trouble = all.into_iter().next().unwrap_or_else(|| Some("it has no interface".into()));
     trouble.map_or(Ok(()), |why| Err(Fault::transient(format!("port {name}: {why}"))))
+}
+
+/// The MTU of the bridge's own interface where it is not asked for. Else ovs-vswitchd has it fall to the least of all
+/// ports, and libvirt gives it to guests' ports of links that say none: what is larger comes to no guest there.
+pub fn own_mtu(m: &Mirror, bridge: &str) -> Option<Txn> {
+    let (id, found) = m.port(bridge).and_then(|(_, p)| m.interface_of(p))?;
+    (found.mtu_request != Some(plan::ETHERNET_MTU.into())).then(|| {
+        Txn::new(format!("MTU of bridge {bridge}")).while_named(Table::Interface, id, bridge).update(
+            Table::Interface,
+            id,
+            vec![("mtu_request", plan::mtu_request(Some(plan::ETHERNET_MTU)))],
+        )
+    })
 }
 
 /// A bridge name for a physical network, within Linux's 15 characters and always the same.

@@ -124,6 +124,11 @@ impl Vnfm {
 
     /// Keeps a secret, sealed; templates read it as `secrets.NAME`.
     pub fn set_secret(&self, project: ProjectId, name: SmolStr, value: &str) -> Result<()> {
+        let record = self.sealed(project, name, value)?;
+        self.store.write(Durability::Barrier, |tx| tx.put(&record))
+    }
+    /// The same, for whoever stores it with what refers to it.
+    pub fn sealed(&self, project: ProjectId, name: SmolStr, value: &str) -> Result<Secret> {
         let fine = !name.is_empty()
             && name.len() <= 64
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -134,8 +139,7 @@ impl Vnfm {
             )));
         }
         let sealed = self.store.sealer().seal(Secret::key_of(project, &name).as_bytes(), value.as_bytes())?;
-        let record = Secret { name, project, sealed, created: self.clock.now() };
-        self.store.write(Durability::Barrier, |tx| tx.put(&record))
+        Ok(Secret { name, project, sealed, created: self.clock.now() })
     }
 
     /// No parameter holds a secret in the clear, and each that refers to one is right.

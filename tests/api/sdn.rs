@@ -91,6 +91,30 @@ async fn controllers_and_maps_are_told_shown_and_forgotten_and_each_fault_is_sai
     let r = put(&rig, "controllers/tor", onos("http://onos.example:8181")).await;
     assert!(r.status == 422 && r.problem().contains("a password goes over https"), "{}", r.body);
 
+    // As OSM writes it: its name, its word for the make, the password beside the user, what is the controller's own in `config`.
+    let osm = |password: &str| {
+        json!({"name": "tor", "type": "onosof", "url": "https://onos.example:8443", "user": "bothy", "password": password,
+               "config": {"ca": "/etc/onos.pem", "networks": ["fast"], "datapaths": ["of:0000000000000001"]}})
+    };
+    assert_eq!(put(&rig, "controllers/tor", osm("whisper")).await.status, 204);
+    let r = rig.get("/bothy/v1/sdn/controllers/tor").await;
+    let one = fits("/bothy/v1/sdn/controllers/{name}", "get", &r);
+    assert_eq!((&one["type"], &one["secret"], &one["networks"]), (&json!("onos"), &json!("sdn_tor"), &json!(["fast"])));
+    assert!(!r.body.contains("whisper"));
+    let names = async || rig.get("/bothy/v1/secrets").await.body.to_string();
+    assert!(names().await.contains("sdn_tor"));
+    for (member, value, says) in [
+        ("name", json!("other"), "'other' is not the name that the path has"),
+        ("secret", json!("sdn"), "password: is given, and so is secret"),
+        ("ca", json!("/etc/other.pem"), "ca: is given twice"),
+        ("networks", json!(["west"]), "networks: is given twice"),
+    ] {
+        let mut twice = osm("whisper");
+        twice[member] = value;
+        let r = put(&rig, "controllers/tor", twice).await;
+        assert!(r.status == 422 && r.problem().contains(says), "{member}: {}", r.body);
+    }
+
     let line = json!({"pci": "0000:20:*", "switch_id": "sw2", "switch_port": "7", "switch_mac": "52:54:00:00:00:01"});
     assert_eq!(put(&rig, "portmaps/b%2A", json!({"ports": [line]})).await.status, 204);
     let maps = fits("/bothy/v1/sdn/portmaps", "get", &rig.get("/bothy/v1/sdn/portmaps").await);
@@ -100,6 +124,7 @@ async fn controllers_and_maps_are_told_shown_and_forgotten_and_each_fault_is_sai
         assert_eq!(rig.delete(&format!("/bothy/v1/sdn/{path}")).await.status, 204, "{path}");
         assert_eq!(rig.delete(&format!("/bothy/v1/sdn/{path}")).await.status, 404, "{path}");
     }
+    assert!(!names().await.contains("sdn_tor"), "the password goes with its controller");
     assert_eq!(rig.delete("/bothy/v1/sdn/controllers/lab").await.status, 409);
     assert_eq!(rig.get("/bothy/v1/sdn/controllers/tor").await.status, 404);
 }

@@ -11,4 +11,5 @@ mod outside;
 mod repair;
 mod shown;
 mod spread;
-mod tunnel;
+mod traffic;
+pub mod tunnel;

@@ -13,7 +13,7 @@ use crate::{
     },
     model::{
         error::{Fault, Result},
-        id::SegmentId,
+        id::{ProjectId, SegmentId},
         sdn::{Controller, ControllerDraft, MappedDraft, MappedPort, OutsidePort, Pattern, PortMap, Wrong},
     },
     sdn::{
@@ -36,25 +36,85 @@ impl From<&OutsidePort> for Port {
     }
 }
 
+/// OSM's form has what is a controller's own in `config`, and its password beside its user; here each of these may stand in
+/// either place, and a password may be the name of a secret. It has no `Debug`, so that no log can hold it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetController {
+    #[serde(default)]
+    name: SmolStr,
     r#type: SmolStr,
     url: SmolStr,
+    #[serde(default)]
+    user: SmolStr,
+    #[serde(default)]
+    secret: SmolStr,
+    password: Option<String>,
     #[serde(default)]
     file: String,
     #[serde(default)]
     pid_file: String,
     #[serde(default)]
-    user: SmolStr,
-    #[serde(default)]
-    secret: SmolStr,
-    #[serde(default)]
     ca: String,
+    #[serde(default)]
     networks: Vec<SmolStr>,
+    #[serde(default)]
     datapaths: Vec<SmolStr>,
     #[serde(default)]
     external: Vec<Port>,
+    #[serde(default)]
+    config: Own,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Own {
+    file: String,
+    pid_file: String,
+    ca: String,
+    networks: Vec<SmolStr>,
+    datapaths: Vec<SmolStr>,
+    external: Vec<Port>,
+}
+
+impl SetController {
+    /// And the password.
+    fn read(self, name: SmolStr) -> Result<(ControllerDraft, Option<String>)> {
+        let mut wrong: Vec<Wrong> = Vec::new();
+        if !self.name.is_empty() && self.name != name {
+            wrong.push(("name", format!("'{}' is not the name that the path has", self.name)));
+        }
+        if self.password.is_some() && !self.secret.is_empty() {
+            wrong.push(("password", "is given, and so is secret".into()));
+        }
+        let secret = if self.password.is_some() { Controller::own_secret(&name) } else { self.secret };
+        let own = self.config;
+        let ports = |all: Vec<Port>| -> Vec<OutsidePort> {
+            all.into_iter().map(|p| OutsidePort { switch: p.switch_id, port: p.switch_port }).collect()
+        };
+        let draft = ControllerDraft {
+            kind: self.r#type,
+            url: self.url,
+            user: self.user,
+            secret,
+            file: either("file", self.file, own.file, &mut wrong),
+            pid_file: either("pid_file", self.pid_file, own.pid_file, &mut wrong),
+            ca: either("ca", self.ca, own.ca, &mut wrong),
+            networks: either("networks", self.networks, own.networks, &mut wrong),
+            datapaths: either("datapaths", self.datapaths, own.datapaths, &mut wrong),
+            external: either("external", ports(self.external), ports(own.external), &mut wrong),
+            name,
+        };
+        if wrong.is_empty() { Ok((draft, self.password)) } else { Err(told(&format!("controller {}", draft.name), wrong)) }
+    }
+}
+
+fn either<T: Default + PartialEq>(member: &'static str, here: T, in_config: T, wrong: &mut Vec<Wrong>) -> T {
+    let nothing = T::default();
+    if here != nothing && in_config != nothing {
+        wrong.push((member, "is given twice, once in config".into()));
+    }
+    if here == nothing { in_config } else { here }
 }
 
 #[derive(Serialize)]
@@ -122,23 +182,12 @@ pub async fn set_controller(
     _: NoQuery,
     extract::Json(c): extract::Json<SetController>,
 ) -> Answer<StatusCode> {
-    let draft = ControllerDraft {
-        kind: c.r#type,
-        url: c.url,
-        file: c.file,
-        pid_file: c.pid_file,
-        user: c.user,
-        secret: c.secret,
-        ca: c.ca,
-        networks: c.networks,
-        datapaths: c.datapaths,
-        external: c.external.into_iter().map(|p| OutsidePort { switch: p.switch_id, port: p.switch_port }).collect(),
-        name,
-    };
     s.domain(move |n| {
+        let (draft, password) = c.read(name)?;
         let name = draft.name.clone();
         let controller = draft.check().map_err(|wrong| told(&format!("controller {name}"), wrong))?;
-        n.vnfm().outside()?.set_controller(controller)
+        let seal = |p: String| n.vnfm().sealed(ProjectId::DEFAULT, Controller::own_secret(&name), &p);
+        n.vnfm().outside()?.set_controller(controller, password.map(seal).transpose()?)
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)

@@ -55,7 +55,7 @@ fn a_link_is_set_kept_and_taken_away() {
     let (b, id) = vnf_box(&Shape::with_vf());
     kept(&b);
     let outside = &b.core().outside;
-    outside.set_controller(controller("c", "wan")).expect("set");
+    outside.set_controller(controller("c", "wan"), None).expect("set");
     outside.set_map(map("bo*", "0000:10:00.0")).expect("set");
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
     until("set", || ports(&b) == ["p7 of tor: VLAN 42 tagged"]);
@@ -87,7 +87,7 @@ fn a_controller_that_fails_is_an_error_of_its_services_until_it_works_again() {
     let outside = &b.core().outside;
     b.sim.faults().add(Rule::next(Method::OutsideApply, Then::Fail(Kind::Transient)).times(u64::MAX));
     outside.set_map(map("*", "0000:10:02.*")).expect("set");
-    outside.set_controller(controller("c", "wan")).expect("set");
+    outside.set_controller(controller("c", "wan"), None).expect("set");
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
     until("error", || outside.services().expect("services").iter().any(|s| s.state == ServiceState::Error));
     assert!(!outside.health().expect("health").expect("controllers").1.is_empty());
@@ -104,7 +104,7 @@ fn a_function_in_no_map_is_refused_when_planned_and_only_under_a_controller() {
     let (b, id) = vnf_box(&Shape::with_vf());
     kept(&b);
     let outside = &b.core().outside;
-    outside.set_controller(controller("c", "wan")).expect("set");
+    outside.set_controller(controller("c", "wan"), None).expect("set");
     outside.set_map(map("elsewhere", "*")).expect("set");
     let refused = b.core().vnfm().dry_instantiate(id, &ask_vnf()).expect_err("on which port?");
     assert_eq!(refused.reasons().len(), 1, "{refused}");
@@ -114,7 +114,7 @@ fn a_function_in_no_map_is_refused_when_planned_and_only_under_a_controller() {
     );
     b.assert_nothing_left();
     outside.delete_controller("c").expect("nobody needs it");
-    outside.set_controller(controller("c", "lan")).expect("of another network");
+    outside.set_controller(controller("c", "lan"), None).expect("of another network");
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
     assert!(outside.services().expect("services").is_empty());
 }
@@ -129,8 +129,8 @@ fn what_the_configuration_says_is_not_changed_elsewhere_and_what_it_drops_is_swe
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
     until("set", || !ports(&b).is_empty());
     for refused in [
-        outside.set_controller(controller("c", "lan")),
-        outside.set_controller(controller("d", "wan")),
+        outside.set_controller(controller("c", "lan"), None),
+        outside.set_controller(controller("d", "wan"), None),
         outside.delete_controller("c"),
         outside.set_map(map("*", "0000:10:00.0")),
         outside.delete_map("*"),
@@ -161,14 +161,14 @@ fn a_switch_that_a_controller_is_set_again_without_is_cleared_and_the_others_are
         draft.check().expect("a controller")
     };
     let far = |b: &TestBox| ports(b).iter().any(|p| p.contains("of of:2"));
-    outside.set_controller(Controller { external: vec![at("of:2", "up")], ..with(&["of:1", "of:2"]) }).expect("set");
+    outside.set_controller(Controller { external: vec![at("of:2", "up")], ..with(&["of:1", "of:2"]) }, None).expect("set");
     let line = MappedDraft { pci: "0000:10:00.0".into(), switch_id: "of:1".into(), switch_port: "p7".into(), switch_mac: "".into() };
     let ports_of = PortMap { node: Pattern::of_node("bo*").expect("a node"), ports: vec![line.check().expect("a line")] };
     outside.set_map(ports_of).expect("set");
     b.assert_state(b.instantiate_vnf(id), "COMPLETED");
     until("set at both", || ports(&b).iter().any(|p| p == "p7 of of:1: VLAN 42 tagged") && far(&b));
     let before = b.sim.faults().count(Method::OutsideApply);
-    outside.set_controller(with(&["of:1"])).expect("set again");
+    outside.set_controller(with(&["of:1"]), None).expect("set again");
     until("cleared", || !far(&b));
     assert_eq!(ports(&b), ["p7 of of:1: VLAN 42 tagged"]);
     // What goes on was never taken away.

@@ -19,6 +19,7 @@ use crate::{
         places::names,
         plan::{self, GuestPort, Vlans, Wanted},
         rows::Port,
+        switch::own_mtu,
     },
     sdn::{
         link::{PortAt, SwitchLink},
@@ -41,6 +42,8 @@ impl Keeper {
     ) -> Result<()> {
         if self.switch.db.view(|m| m.bridge(BRIDGE).is_none())? {
             tracing::warn!(bridge = BRIDGE, "the bridge is gone: it is made again");
+            self.switch.ensure_ready()?;
+        } else if self.switch.db.view(|m| own_mtu(m, BRIDGE).is_some())? {
             self.switch.ensure_ready()?;
         }
         let mut wanted: HashMap<&IfName, Vec<Wanted>> = HashMap::new();

@@ -61,7 +61,8 @@ impl Outside {
         unharmed(what, &before, &self.planned(&u)?)
     }
 
-    pub fn set_controller(&self, c: Controller) -> Result<()> {
+    /// `password`: of its login, where it is told with it.
+    pub fn set_controller(&self, c: Controller, password: Option<Secret>) -> Result<()> {
         let what = format!("controller {}", c.name);
         for (other, origin) in self.controllers()? {
             if other.name == c.name {
@@ -73,8 +74,14 @@ impl Outside {
             if let Some(n) = c.networks.iter().find(|n| other.networks.contains(n)) {
                 return Err(Fault::conflict(format!("{what}: physical network '{n}' is in the hands of controller {}", other.name)));
             }
+            if let (Some(p), Some(login)) = (&password, other.speaks.login())
+                && p.name == login.secret
+            {
+                return Err(Fault::conflict(format!("{what}: its password would be that of controller {} too ({})", other.name, p.name)));
+            }
         }
-        if let Some(login) = c.speaks.login()
+        if password.is_none()
+            && let Some(login) = c.speaks.login()
             && self.store.get::<Secret>(&Secret::key_of(ProjectId::DEFAULT, &login.secret))?.is_none()
         {
             return Err(Fault::invalid(format!("there is no secret '{0}'; store it with `bothy secret set {0}`", login.secret)));
@@ -83,18 +90,27 @@ impl Outside {
             u.controllers.retain(|o| o.name != c.name);
             u.controllers.push(c.clone());
         })?;
-        self.store.write(Durability::Barrier, |tx| tx.put(&c))?;
+        self.store.write(Durability::Barrier, |tx| {
+            password.as_ref().map_or(Ok(()), |p| tx.put(p))?;
+            tx.put(&c)
+        })?;
         self.wake();
         Ok(())
     }
 
     pub fn delete_controller(&self, name: &str) -> Result<()> {
-        match self.controller(name)? {
+        let own = match self.controller(name)? {
             (_, Origin::Config) => return Err(configured("controller", name)),
-            (_, Origin::Api) => {}
-        }
+            // A password that was told with it goes with it.
+            (c, Origin::Api) => c.speaks.login().map(|l| l.secret.clone()).filter(|s| *s == Controller::own_secret(name)),
+        };
         self.may(&format!("controller {name}"), |u| u.controllers.retain(|o| o.name != name))?;
-        self.store.write(Durability::Barrier, |tx| tx.delete::<Controller>(&SmolStr::new(name)))?;
+        self.store.write(Durability::Barrier, |tx| {
+            if let Some(secret) = &own {
+                tx.delete::<Secret>(&Secret::key_of(ProjectId::DEFAULT, secret))?;
+            }
+            tx.delete::<Controller>(&SmolStr::new(name)).map(drop)
+        })?;
         self.wake();
         Ok(())
     }

@@ -5,16 +5,24 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+mod beyond;
+
 use super::Pair;
 use crate::kit::{
     self,
-    bothy::{NEEDS, text, within},
+    bothy::{NEEDS, PATIENCE, text, within},
     host::{Host, With, tiny_image},
-    shell::{Shell, addresses, guests, onboard, package_of_service, vnf},
+    shell::{Shell, addresses, guests, onboard, package, package_of_service, vnf},
 };
 
 const NSD: &str = "e2e00032-0000-4000-8000-000000000001";
 const POST: &str = "e2e00021-0000-4000-8000-000000000001";
+/// The visitor's NIC comes to a link that carries 1450 bytes, too.
+const SMALL_NIC: (&str, &str, &str) = (
+    "Definitions/post.yaml",
+    "    lan:\n      type: tosca.nodes.nfv.VduCp\n",
+    "    lan:\n      type: tosca.nodes.nfv.VduCp\n      metadata: { bothy.mtu: \"1450\" }\n",
+);
 const NSD_FILE: &str = "Definitions/kinds.yaml";
 
 /// One of the three guests: its shell, and where its connection points are.
@@ -43,9 +51,12 @@ fn guests_reach_each_other_as_the_kinds_of_their_links_say() {
     }
     let Some(image) = tiny_image() else { return };
     let mut host = Host::start(With::Switch);
-    host.serve();
+    let away = beyond::another_box(&host);
+    host.serve_with(beyond::CONFIG);
     host.reconciled();
-    onboard(&host, image.as_std_path(), &["trio", "post"], "kinds");
+    onboard(&host, image.as_std_path(), &["trio"], "kinds");
+    let (_, visitors) = host.onboard(false, &package(image.as_std_path(), "post", &[SMALL_NIC]));
+    assert_eq!(text(&visitors, "onboardingState"), "ONBOARDED", "{visitors:#}");
     a_third_end_of_a_line_is_refused(&host);
     let began = Instant::now();
     let ns = Pair::of(&host, NSD, "kinds");
@@ -64,6 +75,8 @@ fn guests_reach_each_other_as_the_kinds_of_their_links_say() {
         ("neighbours and groups", &neighbours),
         ("port security", &security),
         ("rates", &rates),
+        ("another box", &|_, _, c| beyond::is_one_link(&host, &away, c)),
+        ("capture", &|a, b, _| beyond::is_heard(&host, a, b)),
     ] {
         let began = Instant::now();
         part(&a, &b, &c);
@@ -77,6 +90,8 @@ fn guests_reach_each_other_as_the_kinds_of_their_links_say() {
     visitor.down(&host);
     host.completed(&down);
     host.delete(&ns.path);
+    drop(away);
+    host.tell("run ovs-vsctl del-br under");
     host.nothing_left();
 }
 
@@ -238,10 +253,16 @@ fn rates(a: &Guest<'_>, b: &Guest<'_>, _: &Guest<'_>) {
     // Seconds on the sender's clock until the receiver has all of it and has said so.
     let send = |from: &Guest<'_>, to: &Guest<'_>, at: &str| -> f64 {
         to.shell.says("nc -l -p 9 -e sh -c 'cat >/tmp/got' </dev/null >/dev/null 2>&1 & while ! netstat -ltn | grep -q ':9 '; do :; done");
-        let took = from.shell.says(&format!(
-            "read began _ </proc/uptime; dd if=/dev/zero bs=1024 count={} 2>/dev/null | nc {at} 9 >/dev/null; read ended _ </proc/uptime; echo $began $ended",
+        // What is lost on the way comes again after a while, and on a busy host that may take longer than a script has.
+        from.shell.says(&format!(
+            "rm -f /tmp/took; (read began _ </proc/uptime; dd if=/dev/zero bs=1024 count={} | nc {at} 9; read ended _ </proc/uptime; \
+             echo $began $ended >/tmp/took) </dev/null >/dev/null 2>&1 &",
             BYTES >> 10
         ));
+        let took = within("it is sent", PATIENCE, || {
+            let (is_there, took) = from.shell.tries("sleep 0.5; cat /tmp/took");
+            Some(took).filter(|t| is_there && t.split_whitespace().count() == 2)
+        });
         assert_eq!(to.shell.number("wc -c </tmp/got"), BYTES, "all of it");
         let at: Vec<f64> = took.split_whitespace().filter_map(|t| t.parse().ok()).collect();
         at[1] - at[0]
@@ -254,8 +275,11 @@ fn rates(a: &Guest<'_>, b: &Guest<'_>, _: &Guest<'_>) {
         println!("  {what}: {:.2} Mbit/s of {:.0}", bits / took / 1e6, RATE / 1e6);
         assert!(bits <= most(took), "{what}: {bits} bits in {took} s");
     }
-    let free = (0..4).map(|_| send(b, a, &a.on("lan")[0])).find(|took| bits > most(*took));
-    println!("  without a limit: {:.2} Mbit/s", bits / free.expect("as if there were a limit") / 1e6);
+    // A machine that is busy with others is slow by itself, and not each time.
+    let free = within("it is faster without a limit", Duration::from_secs(120), || {
+        Some(send(b, a, &a.on("lan")[0])).filter(|took| bits > most(*took))
+    });
+    println!("  without a limit: {:.2} Mbit/s", bits / free / 1e6);
 }
 
 /// A VNF of its own, with one NIC that comes to links of the service.
@@ -281,23 +305,25 @@ impl Visitor {
         let connect = |link: &str| host.cli(&["vnf", "connect", "visitor", "lan", "--link", link]);
         let lease = || shell.says("udhcpc -n -q -t 10 -T 1 -i eth1 -s /etc/udhcpc.script >/dev/null 2>&1; ip -4 addr show dev eth1");
         let (root, leaf, side) = (a.on("tree")[0].clone(), b.on("tree")[0].clone(), c.on("side")[0].clone());
-        let all = [root.as_str(), &leaf, &side];
+        let all = [root.as_str(), &leaf, &side, beyond::FAR];
         let boot = shell.says("cat /proc/sys/kernel/random/boot_id");
 
         shell.reaches(&all, &[]);
-        for (link, there) in [("tree", root.as_str()), ("side", &side)] {
+        // A part of the link `side` is in another box.
+        let on_side = [side.as_str(), beyond::FAR];
+        for (link, there) in [("tree", &all[..1]), ("side", &on_side)] {
             connect(link);
             let at = addresses(&self.info(host), "lan")[0].clone();
-            let got = lease();
-            assert!(got.contains(&format!("{at}/24")), "{at} is not what it was leased: {got}");
-            shell.reaches(&all, &[there]);
-            let [on_tree, on_side] = [a, c].map(|g| g.shell.hears(&[&at], None));
-            assert_eq!((on_tree.is_empty(), on_side.is_empty()), (link != "tree", link != "side"), "{link}: {on_tree:?} {on_side:?}");
+            within(&format!("{at} is what it is leased"), Duration::from_secs(120), || lease().contains(&format!("{at}/24")).then_some(()));
+            shell.reaches(&all, there);
+            let [there, elsewhere] = if link == "tree" { [a, c] } else { [c, a] };
+            there.shell.reaches(&[&at], &[&at]);
+            assert!(elsewhere.shell.hears(&[&at], None).is_empty(), "{link}: {at} is heard by {}", elsewhere.name);
         }
         // No third end of a line, and it stays where it is.
         let (ok, said) = host.try_cli(&["vnf", "connect", "visitor", "lan", "--link", "line"]);
         assert!(!ok && said.contains("joins exactly two ports"), "{said}");
-        shell.reaches(&all, &[&side]);
+        shell.reaches(&all, &on_side);
         let now = self.info(host);
         assert_eq!((&now["id"], &now["computeResource"]), (&first["id"], &first["computeResource"]), "the same guest");
         assert_eq!(shell.says("cat /proc/sys/kernel/random/boot_id"), boot, "which has run all the while");
@@ -309,7 +335,7 @@ impl Visitor {
             (ok && id != boot).then_some(())
         });
         lease();
-        shell.reaches(&all, &[&side]);
+        shell.reaches(&all, &on_side);
         host.cli(&["vnf", "disconnect", "visitor", "lan"]);
         shell.reaches(&all, &[]);
     }

@@ -3,7 +3,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     time::Duration,
 };
 
@@ -35,6 +35,13 @@ const ROOF: &str = "    roof:
       type: tosca.nodes.nfv.NsVirtualLink
 ";
 
+/// The path of the sample's VNFFG ends at the device, and that is whom the client asks for its page.
+const ENDS: [(&str, &str, &str); 2] = [
+    ("Definitions/vcpe-ns.yaml", LINK, ROOF),
+    ("Definitions/vcpe-ns.yaml", "profile_element: { node: web, capability: wan_link }", "profile_element: roof"),
+];
+const ASKS: (&str, &str, &str) = ("Definitions/vcpe-client.yaml", "web_address: \"10.10.2.10\"", "web_address: \"10.10.2.50\"");
+
 fn plugged_in(host: &Host) -> Peer {
     host.inside(|| {
         let device = Peer::new();
@@ -42,6 +49,20 @@ fn plugged_in(host: &Host) -> Peer {
         without_offloads(&device, "eth0");
         device
     })
+}
+
+/// The device has a page for whoever asks, and knows the way back to the LAN.
+fn serves(device: &Peer) {
+    device.run(|| kit::sh(&["ip", "route", "add", "10.10.1.0/24", "via", "10.10.2.1"]));
+    let listener = device.run(|| TcpListener::bind("0.0.0.0:80").expect("listen"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut s) = stream else { return };
+            let from = s.peer_addr().map(|a| a.ip().to_string()).unwrap_or_default();
+            // One that hangs up is one that asks again.
+            let _ = s.read(&mut [0; 2048]).and_then(|_| write!(s, "HTTP/1.0 200 OK\r\n\r\nthe roof greets {from}\n"));
+        }
+    });
 }
 
 /// The id that NS instances know the descriptor by.
@@ -68,6 +89,24 @@ fn page(from: &Peer, at: &str) -> Option<String> {
     })
 }
 
+/// Of the client's page by the firewall to the device, there and back.
+fn a_chain_leads_there(host: &Host) {
+    let counts = || -> Vec<u64> {
+        let all: Value = serde_json::from_str(&host.cli(&["chain", "list", "--json"])).expect("JSON");
+        let chain = &all[0];
+        assert_eq!((&chain["hops"][0]["name"], &chain["to"][0]["pnf"]), (&json!("firewall"), &json!("roof")), "{all:#}");
+        [&chain["hops"][0], chain].iter().flat_map(|of| ["out", "back"].map(|w| of[w]["packets"].as_u64().unwrap_or_default())).collect()
+    };
+    let before = counts();
+    // The switch counts once a second, and lets frames go by their link until it has its flows.
+    let said = within("the client reads the device's page, by the chain", Duration::from_secs(240), || {
+        let said = host.fetch("10.10.0.10:80", "/cgi-bin/probe")?;
+        let by_it = counts().iter().zip(&before).all(|(now, had)| *now > had + 2);
+        (by_it && said.contains("page: the roof greets 10.10.1.10")).then_some(said)
+    });
+    assert!(said.contains("page6: Hello from the web server"), "what is for the web server goes by the link: {said}");
+}
+
 #[test]
 fn a_service_of_vnfs_and_a_physical_device_comes_up_and_packets_pass_between_them() {
     if kit::lacks(&NEEDS) || kit::lacks(&[kit::Need::Program("perl")]) {
@@ -76,16 +115,18 @@ fn a_service_of_vnfs_and_a_physical_device_comes_up_and_packets_pass_between_the
     let Some(image) = tiny_image() else { return };
     let mut host = Host::start(With::Switch);
     let device = plugged_in(&host);
+    serves(&device);
     host.serve_with(CONFIG);
     host.reconciled();
     for one in ["vcpe-client", "vcpe-firewall", "vcpe-web"] {
-        let archive = build(&shipped(&format!("descriptors/vcpe/{one}")), &[("Files/images/tiny.qcow2", image.as_std_path())]);
+        let edits = if one == "vcpe-client" { &[ASKS][..] } else { &[] };
+        let archive =
+            build_edited(&shipped(&format!("descriptors/vcpe/{one}")), &[("Files/images/tiny.qcow2", image.as_std_path())], edits);
         let (_, v) = host.onboard(false, &archive);
         assert_eq!(text(&v, "onboardingState"), "ONBOARDED", "{v}");
     }
     let pnfd = onboard_pnfd(&host);
-    let (_, nsd) =
-        host.onboard(true, &build_edited(&shipped("descriptors/vcpe/vcpe-ns"), &[], &[("Definitions/vcpe-ns.yaml", LINK, ROOF)]));
+    let (_, nsd) = host.onboard(true, &build_edited(&shipped("descriptors/vcpe/vcpe-ns"), &[], &ENDS));
     assert_eq!(text(&nsd, "nsdOnboardingState"), "ONBOARDED", "{nsd:#}");
 
     let ask = json!({ "nsdId": text(&nsd, "nsdId"), "nsName": "site", "nsDescription": "" });
@@ -105,11 +146,13 @@ fn a_service_of_vnfs_and_a_physical_device_comes_up_and_packets_pass_between_the
     within("and reads a page of one", Duration::from_secs(120), || page(&device, "10.10.2.10:8080").filter(|p| p.contains("Hello")));
     let shown = host.cli(&["net", "show"]);
     assert!(shown.contains("roof"), "{shown}");
+    a_chain_leads_there(&host);
 
     // The switch dies and comes back: so does the way out of the box.
     host.tell("kill-switch");
     host.tell("begin-switch");
     within("reached again", Duration::from_secs(60), || reached().then_some(()));
+    a_chain_leads_there(&host);
 
     let vnfs = told["vnfInstance"].as_array().expect("VNFs");
     let how: Vec<Value> = vnfs.iter().map(|v| json!({ "vnfInstanceId": text(v, "id"), "terminationType": "FORCEFUL" })).collect();

@@ -286,7 +286,7 @@ fn rates_hold_for_a_port_and_for_a_whole_link() {
 }
 
 #[test]
-fn a_host_s_port_keeps_its_mtu_whatever_comes_to_the_switch() {
+fn a_host_s_port_and_the_bridge_keep_their_mtu_whatever_comes_to_the_switch() {
     let Some(lab) = Lab::start() else { return };
     let mtu = |p: &SwitchPort| {
         let text = sh(&["ip", "-o", "link", "show", p.name.as_str()]);
@@ -299,6 +299,11 @@ fn a_host_s_port_keeps_its_mtu_whatever_comes_to_the_switch() {
     let guest = lab.guest(4, 8);
     sh(&["ip", "link", "set", nic(4).as_str(), "mtu", "1300"]);
     eventually("as asked for", || [&normal, &small, &jumbo].map(mtu) == ["1500", "1400", "9000"]);
+    // The bridge's own is what libvirt gives to guests' ports of links that say none.
+    let own = || sh(&["ip", "-o", "link", "show", BRIDGE]).contains(" mtu 1500 ");
+    assert!(own(), "the least of all ports");
+    lab.ovs.vsctl(&["clear", "interface", BRIDGE, "mtu_request"]);
+    eventually("asked for again", own);
     drop(guest);
     lab.fabric.ensure_port(&SwitchPort { kind: PortKind::Host { mtu: Some(1450) }, ..small.clone() }).expect("another");
     assert_eq!(mtu(&small), "1450");

@@ -22,15 +22,16 @@ use crate::kit::{
 };
 
 /// Another box: its own switch, with a bridge by which it is reached and one of the link.
-struct Site {
+pub struct Site {
     n: u8,
     ovs: Ovs,
-    peer: Peer,
+    pub peer: Peer,
 }
 
-/// A bridge by which tunnels go: user space finds the way to a remote end by a bridge that has the address.
-fn under(ovs: &Ovs, n: u8) {
-    ovs.vsctl(&["add-br", "under", "--", "set", "bridge", "under", "datapath_type=netdev"]);
+/// A bridge by which tunnels go: user space finds the way to a remote end by a bridge that has the address. `db`: the
+/// switch, as `ovs-vsctl` is told.
+pub fn under(db: &str, n: u8) {
+    sh(&["ovs-vsctl", db, "add-br", "under", "--", "set", "bridge", "under", "datapath_type=netdev"]);
     sh(&["ip", "address", "add", &outer(n), "dev", "under"]);
     sh(&["ip", "link", "set", "under", "up"]);
 }
@@ -42,13 +43,14 @@ fn far(n: u8) -> String {
 }
 
 impl Site {
-    fn start(lab: &Lab, n: u8) -> Site {
+    /// On the bridge that this switch has for it.
+    pub fn start(db: &str, n: u8) -> Site {
         let (peer, up) = (Peer::new(), format!("wan{n}"));
         peer.connect(&up, "out0", None, &[]);
-        lab.ovs.vsctl(&["add-port", "under", &up]);
+        sh(&["ovs-vsctl", db, "add-port", "under", &up]);
         let ovs = peer.run(|| {
             let ovs = Ovs::start();
-            under(&ovs, n);
+            under(&ovs.db_arg(), n);
             ovs.vsctl(&["add-port", "under", "out0", "--", "add-br", "site", "--", "set", "bridge", "site", "datapath_type=netdev"]);
             sh(&["ip", "address", "add", &format!("10.0.7.{}/24", 100 + n), "dev", "site"]);
             sh(&["ip", "link", "set", "site", "mtu", "1450", "up"]);
@@ -58,7 +60,7 @@ impl Site {
         Site { n, ovs, peer }
     }
     /// A port to another end, as somebody there would make it.
-    fn leads_to(&self, other: u8, kind: &str, key: u32) {
+    pub fn leads_to(&self, other: u8, kind: &str, key: u32) {
         let (name, remote, key) = (format!("to{other}"), format!("options:remote_ip={}", far(other)), format!("options:key={key}"));
         let port = ["add-port", "site", &name, "--", "set", "interface", &name, &format!("type={kind}"), &remote, &key];
         // Ports that are protected exchange nothing: what comes from one end goes to no other.
@@ -67,7 +69,7 @@ impl Site {
     fn address(&self) -> String {
         format!("10.0.7.{}", 100 + self.n)
     }
-    fn reaches(&self, to: &str) -> bool {
+    pub fn reaches(&self, to: &str) -> bool {
         self.peer.pings(to)
     }
     /// One broadcast, and how many answers come back.
@@ -104,7 +106,7 @@ fn with_tunnel(l: SwitchLink, at: &IfName) -> SwitchLink {
 /// A box that has this tunnel.
 fn lab(t: Tunnel) -> Option<Lab> {
     let lab = Lab::with(&[("hq", Uplink::Tunnel(t))])?;
-    under(&lab.ovs, 1);
+    under(&lab.ovs.db_arg(), 1);
     Some(lab)
 }
 
@@ -112,7 +114,7 @@ fn lab(t: Tunnel) -> Option<Lab> {
 fn a_link_reaches_another_box_through_either_kind_of_tunnel_and_comes_back_when_it_is_lost() {
     for kind in ["vxlan", "geneve"] {
         let Some(lab) = lab(tunnel(kind, &[2])) else { return };
-        let site = Site::start(&lab, 2);
+        let site = Site::start(&lab.ovs.db_arg(), 2);
         site.leads_to(1, kind, 60_000);
         let (guest, beside) = (lab.guest(1, 7), lab.guest(2, 8));
         beside.peer.run(|| sh(&["ip", "address", "add", "10.0.7.9/24", "dev", "eth0"]));
@@ -157,7 +159,7 @@ fn a_link_reaches_another_box_through_either_kind_of_tunnel_and_comes_back_when_
 #[test]
 fn a_remote_end_that_speaks_bfd_and_falls_silent_is_told() {
     let Some(lab) = lab(Tunnel { bfd: true, ..tunnel("vxlan", &[2, 3]) }) else { return };
-    let (second, third) = (Site::start(&lab, 2), Site::start(&lab, 3));
+    let (second, third) = (Site::start(&lab.ovs.db_arg(), 2), Site::start(&lab.ovs.db_arg(), 3));
     for s in [&second, &third] {
         s.leads_to(1, "vxlan", 70);
     }
@@ -185,7 +187,7 @@ fn a_remote_end_that_speaks_bfd_and_falls_silent_is_told() {
 #[test]
 fn a_link_of_several_boxes_is_one_lan_without_a_loop() {
     let Some(lab) = lab(tunnel("vxlan", &[2, 3])) else { return };
-    let (second, third) = (Site::start(&lab, 2), Site::start(&lab, 3));
+    let (second, third) = (Site::start(&lab.ovs.db_arg(), 2), Site::start(&lab.ovs.db_arg(), 3));
     second.leads_to(1, "vxlan", 70);
     third.leads_to(1, "vxlan", 70);
     let guest = lab.guest(1, 7);
