@@ -30,7 +30,7 @@ use crate::{
         error::{Fault, Result},
         id::{OpId, VnfcId},
         ns::NsInstance,
-        op::{OpKind, OpState, Operation, Target, VnfOpState},
+        op::{OpKind, OpState, Operation, Phase, Target, VnfOpState},
         parts::OpParts,
         step::{Effect, PlanStep, Step, StepLog, StepState, VnfStep},
     },
@@ -121,7 +121,9 @@ pub fn around(nfvo: &Nfvo, op: &Operation) -> Result<Around> {
     let removed = removed(nfvo, op, &steps)?;
     let sheds = |l: &StepLog| steps.iter().any(|s| s.index == l.index && s.step.effect() == Effect::Sheds);
     let remakes = matches!(op.kind, OpKind::ChangeFlavour | OpKind::ChangePackage);
-    let shedding = remakes && store.list_under::<StepLog>(&op.id)?.iter().any(sheds);
+    let stuck = op.state.phase() == Phase::Stuck;
+    let parts_stay = stuck && matches!(op.target, Target::Ns(_)) && nfvo.check_parts_back(op.id).is_err();
+    let shedding = parts_stay || remakes && store.list_under::<StepLog>(&op.id)?.iter().any(sheds);
     let mut around = Around { steps, shedding, removed, ..Around::none(op) };
     let known = store.get::<OpParts>(&op.id)?.map_or_else(|| store.get_history(&op.id), |p| Ok(Some(p)))?;
     match op.target {

@@ -1,7 +1,8 @@
 //! What a grant asks of this box, held against what was asked for and what the box can keep (SOL003 9.5.2.3).
 //!
 //! The box is one host with one VIM, which makes guests from the package itself. Whatever of a grant it could not
-//! keep refuses the operation, each with its reason: nothing is passed over in silence. Never: asks.
+//! keep refuses the operation, each with its reason: nothing is passed over in silence. Links and parameters that it
+//! gives are laid on the request. Never: asks, or plans.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +15,11 @@ use crate::{
         central::GrantAsk,
         error::{Fault, Result},
         grant::Resource,
-        op::Operation,
+        op::{OpKind, Operation},
     },
     sol::{
         common::KeyValuePairs,
+        cp::VnfExtCpData,
         grant::{Grant, GrantInfo},
         vnflcm::ExtVirtualLinkData,
     },
@@ -26,8 +28,23 @@ use crate::{
 /// The mini-VIM of this box, as its resources name it.
 const VIM: &str = "bothy";
 
-/// The grant's id, or all that speaks against it.
-pub fn judge(ask: &GrantAsk, op: &Operation, g: &Grant) -> Result<SmolStr> {
+/// What a grant means for the operation.
+#[derive(Debug)]
+pub struct Given {
+    pub id: SmolStr,
+    pub laid: Option<Laid>,
+}
+
+/// The request as the grant has it, where that is another.
+#[derive(Debug)]
+pub struct Laid {
+    pub request: String,
+    /// What of it the grant has said, for people.
+    pub says: String,
+}
+
+/// What it is, or all that speaks against it.
+pub fn judge(ask: &GrantAsk, op: &Operation, g: &Grant) -> Result<Given> {
     let mut wrong = Vec::new();
     if g.vnf_instance_id != ask.vnf.to_string() || g.vnf_lcm_op_occ_id != ask.op.to_string() {
         wrong.push(format!("it is for operation {} of VNF instance {}", g.vnf_lcm_op_occ_id, g.vnf_instance_id));
@@ -42,10 +59,7 @@ pub fn judge(ask: &GrantAsk, op: &Operation, g: &Grant) -> Result<SmolStr> {
         resources(name, given, asked, &mut wrong);
     }
     vims(g, &mut wrong);
-    let zones: BTreeSet<&str> = set(g.add_resources.iter().filter_map(|r| r.zone_id.as_deref()));
-    if zones.len() > 1 {
-        wrong.push(format!("addResources: zones {}: this box is one", zones.into_iter().collect::<Vec<_>>().join(", ")));
-    }
+    zones(g, &mut wrong);
     if let Some(a) = &g.vim_assets {
         for f in a.compute_resource_flavours.iter().filter(|f| f.vim_flavour_id != f.vnfd_virtual_compute_desc_id) {
             wrong.push(format!(
@@ -63,25 +77,15 @@ pub fn judge(ask: &GrantAsk, op: &Operation, g: &Grant) -> Result<SmolStr> {
             wrong.push("vimAssets.snapshotResources: snapshots are this box's own".into());
         }
     }
-    let request: KeyValuePairs = match serde_json::from_str(&op.request) {
-        Ok(Value::Object(o)) => o,
-        _ => KeyValuePairs::new(),
-    };
-    links(&request, g, &mut wrong);
-    let given: KeyValuePairs = match request.get("additionalParams") {
-        Some(Value::Object(o)) => o.clone(),
-        _ => KeyValuePairs::new(),
-    };
-    for (name, value) in &g.additional_params {
-        if given.get(name) != Some(value) {
-            wrong.push(format!("additionalParams.{name}: the request did not say so, and the operation is planned by it"));
-        }
+    for l in &g.ext_managed_virtual_links {
+        wrong.push(format!("extManagedVirtualLinks: {}: internal links are made by this box", l.id));
     }
+    let laid = lay(op, g, &mut wrong);
     if !wrong.is_empty() {
         let what = format!("the grant {} of NFVO {} cannot be kept by this box", g.id, ask.owner);
         return Err(Fault::conflict(what).with_reasons(wrong));
     }
-    Ok(g.id.chars().take(super::LONGEST).collect())
+    Ok(Given { id: g.id.chars().take(super::LONGEST).collect(), laid })
 }
 
 fn resources(name: &str, given: &[GrantInfo], asked: &[Resource], wrong: &mut Vec<String>) {
@@ -110,10 +114,20 @@ fn resources(name: &str, given: &[GrantInfo], asked: &[Resource], wrong: &mut Ve
 /// Whatever an NFVO calls the one VIM of this box is taken for it; two, or one that says of itself that it is
 /// elsewhere, are not.
 fn vims(g: &Grant, wrong: &mut Vec<String>) {
-    let named: BTreeSet<&str> = set(g.add_resources.iter().filter_map(|r| r.vim_connection_id.as_deref()));
+    let resources = [&g.add_resources, &g.temp_resources, &g.update_resources].into_iter().flatten();
+    let assets = g.vim_assets.iter().flat_map(|a| {
+        let flavours = a.compute_resource_flavours.iter().map(|f| &f.vim_connection_id);
+        flavours.chain(a.software_images.iter().map(|i| &i.vim_connection_id))
+    });
+    let all = resources
+        .map(|r| &r.vim_connection_id)
+        .chain(g.zones.iter().map(|z| &z.vim_connection_id))
+        .chain(g.ext_virtual_links.iter().map(|l| &l.vim_connection_id))
+        .chain(assets);
+    let named: BTreeSet<&str> = set(all.filter_map(Option::as_deref));
     if named.len() > 1 {
         let all = named.iter().copied().collect::<Vec<_>>().join(", ");
-        wrong.push(format!("addResources: VIM connections {all}: this box has its own VIM and no other"));
+        wrong.push(format!("VIM connections {all}: this box has its own VIM and no other"));
     }
     for id in named {
         let Some(v) = g.vim_connection_info.get(id) else { continue };
@@ -123,16 +137,89 @@ fn vims(g: &Grant, wrong: &mut Vec<String>) {
     }
 }
 
-/// Links that a grant gives lay over those of the request (note 5). What is planned is what the request says.
-fn links(request: &KeyValuePairs, g: &Grant, wrong: &mut Vec<String>) {
+/// Whatever an NFVO calls the one zone of guests is taken for it. Nodes of the host are zones of capacity, and no place that
+/// a grant chooses.
+fn zones(g: &Grant, wrong: &mut Vec<String>) {
+    let name = |r: &GrantInfo| -> Option<String> {
+        let id = r.zone_id.as_ref()?;
+        Some(g.zones.iter().find(|z| z.id == *id).map_or(id, |z| &z.zone_id).clone())
+    };
+    let named: BTreeSet<String> = set(g.add_resources.iter().filter_map(name));
+    if let Some(node) = named.iter().find(|z| z.strip_prefix("numa").is_some_and(|n| n.parse::<u32>().is_ok())) {
+        wrong.push(format!("addResources: zone {node}: which NUMA node a guest is on is said by its VDU"));
+    }
+    if named.len() > 1 {
+        wrong.push(format!("addResources: zones {}: this box is one", named.into_iter().collect::<Vec<_>>().join(", ")));
+    }
+}
+
+/// The request with what the grant says laid over it (notes 5 and 8); `None` where it says nothing else.
+fn lay(op: &Operation, g: &Grant, wrong: &mut Vec<String>) -> Option<Laid> {
+    let before: KeyValuePairs = match serde_json::from_str(&op.request) {
+        Ok(Value::Object(o)) => o,
+        _ => KeyValuePairs::new(),
+    };
+    let mut after = before.clone();
+    let mut says = Vec::new();
     let asked: Vec<ExtVirtualLinkData> =
-        request.get("extVirtualLinks").and_then(|v| serde_json::from_value(v.clone()).ok()).unwrap_or_default();
-    for l in g.ext_virtual_links.iter().filter(|l| !asked.contains(l)) {
-        wrong.push(format!("extVirtualLinks: {} is not as the request has it: give links in the request", l.id));
+        before.get("extVirtualLinks").and_then(|v| serde_json::from_value(v.clone()).ok()).unwrap_or_default();
+    let other: Vec<&ExtVirtualLinkData> = g.ext_virtual_links.iter().filter(|l| !asked.contains(l)).collect();
+    if !other.is_empty() {
+        if takes_links(op.kind) {
+            let provider = other.iter().filter(|l| l.resource_provider_id.is_some());
+            wrong.extend(provider.map(|l| format!("extVirtualLinks: {} has a resourceProviderId: links are this box's own", l.id)));
+            says.push(format!("links of {}", names(other.iter().flat_map(|l| &l.ext_cps).map(|cp| cp.cpd_id.as_str()))));
+            let links = over(asked, &other);
+            after.insert("extVirtualLinks".into(), serde_json::to_value(links).unwrap_or_default());
+        } else {
+            wrong.extend(other.iter().map(|l| format!("extVirtualLinks: {}: {} takes no links", l.id, op.kind.name())));
+        }
     }
-    for l in &g.ext_managed_virtual_links {
-        wrong.push(format!("extManagedVirtualLinks: {}: internal links are made by this box", l.id));
+    let mut params: KeyValuePairs = match before.get("additionalParams") {
+        Some(Value::Object(o)) => o.clone(),
+        _ => KeyValuePairs::new(),
+    };
+    let other: Vec<&str> =
+        g.additional_params.iter().filter(|(name, value)| params.get(*name) != Some(value)).map(|(name, _)| name.as_str()).collect();
+    if !other.is_empty() {
+        if takes_params(op.kind) {
+            says.push(format!("parameters {}", names(other)));
+            params.extend(g.additional_params.clone());
+            after.insert("additionalParams".into(), Value::Object(params));
+        } else {
+            wrong.extend(other.iter().map(|name| format!("additionalParams.{name}: {} takes none of a grant", op.kind.name())));
+        }
     }
+    (!says.is_empty())
+        .then(|| Laid { request: Value::Object(after).to_string(), says: format!("the grant {} says {}", g.id, says.join(" and ")) })
+}
+
+fn names<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
+    set(all).into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// Links of a request without what others say of their connection points, and these.
+fn over(mut asked: Vec<ExtVirtualLinkData>, other: &[&ExtVirtualLinkData]) -> Vec<ExtVirtualLinkData> {
+    for said in other.iter().flat_map(|l| &l.ext_cps) {
+        for cp in asked.iter_mut().flat_map(|l| &mut l.ext_cps).filter(|cp| cp.cpd_id == said.cpd_id) {
+            // Of all its instances, or of those that are named.
+            cp.cp_config.retain(|instance, _| !said.cp_config.is_empty() && !said.cp_config.contains_key(instance));
+        }
+        let silent = |cp: &VnfExtCpData| cp.cpd_id == said.cpd_id && cp.cp_config.is_empty();
+        asked.iter_mut().for_each(|l| l.ext_cps.retain(|cp| !silent(cp)));
+    }
+    asked.retain(|l| !l.ext_cps.is_empty());
+    asked.extend(other.iter().map(|l| (*l).clone()));
+    asked
+}
+
+fn takes_links(kind: OpKind) -> bool {
+    takes_params(kind) || kind == OpKind::ChangeExtConn
+}
+
+/// Of which there are guests that are made by them.
+fn takes_params(kind: OpKind) -> bool {
+    matches!(kind, OpKind::Instantiate | OpKind::ChangeFlavour | OpKind::ChangePackage)
 }
 
 #[cfg(test)]
@@ -145,7 +232,7 @@ mod tests {
         central::{Asking, Resources},
         grant::ResourceKind,
         id::{OpId, ProjectId, VnfId},
-        op::{OpKind, OpState, PLAN_FORMAT, Target, VnfOpState},
+        op::{OpState, PLAN_FORMAT, Target, VnfOpState},
         time::Stamp,
     };
 
@@ -190,6 +277,8 @@ mod tests {
             (json!({}), json!({}), json!({}), None),
             (json!({"zoneId": "1"}), json!({"zoneId": "1"}), json!({}), None),
             (json!({"zoneId": "1"}), json!({"zoneId": "2"}), json!({}), Some("zones 1, 2: this box is one")),
+            (json!({"zoneId": "3"}), json!({"zoneId": "4"}), json!({}), None),
+            (json!({"zoneId": "5"}), json!({}), json!({}), Some("zone numa1: which NUMA node a guest is on is said by its VDU")),
             (json!({"vimConnectionId": "v"}), json!({"vimConnectionId": "v"}), json!({"v": {"vimType": "X"}}), None),
             (json!({"vimConnectionId": "v"}), json!({"vimConnectionId": "w"}), json!({}), Some("VIM connections v, w")),
             (json!({"vimConnectionId": "v"}), json!({}), json!({"v": {"vimType": "X", "vimId": "bothy"}}), None),
@@ -208,15 +297,45 @@ mod tests {
             (a["resourceDefinitionId"], b["resourceDefinitionId"]) = ("a".into(), "b".into());
             let link = json!({"href": "https://o"});
             let text = json!({
+                "zones": [{"id": "3", "zoneId": "attic"}, {"id": "4", "zoneId": "attic"}, {"id": "5", "zoneId": "numa1"}],
                 "id": "g", "vnfInstanceId": vnf.to_string(), "vnfLcmOpOccId": ask.op.to_string(), "vimConnectionInfo": vims,
                 "addResources": [a, b], "_links": {"self": link, "vnfLcmOpOcc": link, "vnfInstance": link},
             });
             let grant: Grant = serde_json::from_value(text.clone()).expect("a grant");
             match (judge(&ask, &op, &grant), says) {
-                (Ok(id), None) => assert_eq!(id, "g"),
+                (Ok(given), None) => assert!(given.id == "g" && given.laid.is_none(), "{given:?}"),
                 (Err(f), Some(says)) => assert!(f.detail().contains(says), "{says}: {f}"),
                 (got, says) => panic!("{text:#}: {got:?} in place of {says:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn links_of_a_grant_lie_over_those_of_the_request_each_by_its_connection_point() {
+        let link = |id: &str, cps: serde_json::Value| json!({"id": id, "resourceId": format!("net-{id}"), "extCps": cps});
+        let plain = |cpd: &str| json!({"cpdId": cpd});
+        let of = |cpd: &str, instances: &[&str]| {
+            let all: serde_json::Map<String, Value> = instances.iter().map(|i| ((*i).to_owned(), Value::Null)).collect();
+            json!({"cpdId": cpd, "cpConfig": all})
+        };
+        for (asked, given, laid) in [
+            (json!([]), json!([link("a", json!([plain("wan")]))]), json!([link("a", json!([plain("wan")]))])),
+            // What is said of others stays, and a link of which nothing is left goes.
+            (
+                json!([link("a", json!([plain("wan"), plain("lan")])), link("b", json!([plain("mgmt")]))]),
+                json!([link("c", json!([plain("wan"), plain("mgmt")]))]),
+                json!([link("a", json!([plain("lan")])), link("c", json!([plain("wan"), plain("mgmt")]))]),
+            ),
+            // One instance of a connection point, of those that are named.
+            (
+                json!([link("a", json!([of("wan", &["1", "2"])]))]),
+                json!([link("c", json!([of("wan", &["2"])]))]),
+                json!([link("a", json!([of("wan", &["1"])])), link("c", json!([of("wan", &["2"])]))]),
+            ),
+        ] {
+            let read = |v: &Value| serde_json::from_value::<Vec<ExtVirtualLinkData>>(v.clone()).expect("links");
+            let given = read(&given);
+            assert_eq!(over(read(&asked), &given.iter().collect::<Vec<_>>()), read(&laid), "{asked}");
         }
     }
 }

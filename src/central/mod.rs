@@ -4,7 +4,7 @@
 //! * `answer`  a grant, held against what was asked and what this box can keep. Pure
 //!
 //! ```text
-//! POST grants --201--> judged --> given, or refused with each thing that cannot be kept
+//! POST grants --201--> judged --> given, also with other links or parameters; or refused with each thing that cannot be kept
 //!   ^     |----202--> GET the Location, again and again --200--> judged
 //!   |     |----403--> refused, with the NFVO's own words
 //!   |     `----else-> a pause that grows, and once more; after some, a healing goes on without (`lcm.grant_offline`)
@@ -22,8 +22,8 @@ use std::{
     time::Duration,
 };
 
+use answer::{Given, Laid};
 use hyper::{Method, body::Bytes, http::uri::PathAndQuery};
-use smol_str::SmolStr;
 use tokio::{runtime::Handle, sync::Notify, task::JoinHandle};
 use tracing::warn;
 
@@ -32,13 +32,14 @@ use crate::{
         central::{Asking, CentralNfvo},
         error::{Fault, FaultRecord, Result},
         id::OpId,
+        op::OpKind,
     },
     notify::{
         Notifier,
         client::{Caller, Heard},
     },
     sol::{grant::Grant, problem::ProblemDetails},
-    vnfm::{Vnfm, owned::Awaited},
+    vnfm::{Vnfm, laid::Relaid, owned::Awaited},
 };
 
 /// The version of the API that is asked for.
@@ -66,6 +67,8 @@ pub struct Settings {
     pub pause: Duration,
     pub longest: Duration,
     pub offline: Box<dyn Fn() -> Offline + Send + Sync>,
+    /// A request on which a grant was laid, as requests of clients are read.
+    pub reread: fn(OpKind, &str) -> Result<Relaid>,
 }
 
 pub struct Granter {
@@ -83,7 +86,7 @@ struct Inner {
 
 /// How a try ended.
 enum Outcome {
-    Given(SmolStr),
+    Given(Given),
     Refused(Fault),
     /// It will be at this path.
     Later(String),
@@ -188,7 +191,15 @@ async fn ask_until(inner: &Arc<Inner>, op: OpId) -> Result<()> {
         let within = awaited.ask.within && (inner.settings.offline)() == Offline::AllowHeal;
         let enough = if matches!(awaited.ask.state, Asking::Accepted(_)) { VAIN_ACCEPTED } else { VAIN };
         let pause = match outcome {
-            Outcome::Given(id) => return on(inner, move |v| v.grant_given(op, id)).await,
+            Outcome::Given(Given { id, laid: None }) => return on(inner, move |v| v.grant_given(op, id)).await,
+            Outcome::Given(Given { id, laid: Some(laid) }) => {
+                let (kind, reread) = (awaited.op.kind, inner.settings.reread);
+                return on(inner, move |v| match reread(kind, &laid.request) {
+                    Ok(relaid) => v.grant_laid(op, &id, &relaid, &laid.says),
+                    Err(fault) => v.grant_refused(op, short(unkept(&id, &awaited.ask.owner, &laid, &fault).record())),
+                })
+                .await;
+            }
             Outcome::Refused(fault) => return on(inner, move |v| v.grant_refused(op, short(fault.record()))).await,
             Outcome::Later(path) => {
                 on(inner, move |v| v.grant_accepted(op, path)).await?;
@@ -225,6 +236,11 @@ fn connect(inner: &Inner, n: &CentralNfvo) -> Result<Caller> {
     inner.notify.caller("apiRoot", &format!("{}/grant/v1/grants", n.api_root), n.id, n.auth.as_ref())
 }
 
+fn unkept(id: &str, owner: &str, laid: &Laid, why: &Fault) -> Fault {
+    let what = format!("the grant {id} of NFVO {owner} cannot be kept by this box");
+    Fault::conflict(what).with_reasons([format!("{}: {}", laid.says, why.detail())])
+}
+
 /// What is kept of others' words: it goes into lists, notifications and logs.
 fn short(mut r: FaultRecord) -> FaultRecord {
     let clip = |s: &mut String| *s = s.chars().take(LONGEST).collect();
@@ -256,7 +272,7 @@ fn read(a: &Awaited, heard: &Heard, polled: bool) -> Outcome {
     match status {
         200 | 201 => match serde_json::from_slice::<Grant>(&heard.body) {
             Ok(g) => match answer::judge(&a.ask, &a.op, &g) {
-                Ok(id) => Outcome::Given(id),
+                Ok(given) => Outcome::Given(given),
                 Err(fault) => Outcome::Refused(fault),
             },
             Err(e) => Outcome::Odd(format!("its grant cannot be read: {e}")),

@@ -59,22 +59,28 @@ impl Engine {
         self.check_quiet(&before)?;
         check_format(&before)?;
         self.settle_journal()?;
-        let begun: HashSet<u32> = self.store.list_under::<StepLog>(&id)?.iter().map(|l| l.index).collect();
+        self.check_back(&before)?;
+        let op = self.turn(id, Trigger::Rollback)?;
+        self.resume(op.clone())?;
+        Ok(op)
+    }
+
+    /// Refuses what there is no way back from: it removes, or has begun to take away what it could have gone back to.
+    pub fn check_back(&self, op: &Operation) -> Result<()> {
+        let begun: HashSet<u32> = self.store.list_under::<StepLog>(&op.id)?.iter().map(|l| l.index).collect();
         let removes = |s: &PlanStep| match s.step.effect() {
             Effect::Removes => true,
             Effect::Sheds => begun.contains(&s.index),
             Effect::Creates | Effect::Uses | Effect::Changes => false,
         };
-        let removes = self.store.list_under::<PlanStep>(&id)?.iter().any(removes);
-        if removes || before.kind == OpKind::Terminate {
+        if op.kind == OpKind::Terminate || self.store.list_under::<PlanStep>(&op.id)?.iter().any(removes) {
             return Err(Fault::conflict(format!(
-                "operation {id} ({}) cannot be rolled back: what is removed stays removed; retry it, or mark it as failed",
-                before.kind.name()
+                "operation {} ({}) cannot be rolled back: what is removed stays removed; retry it, or mark it as failed",
+                op.id,
+                op.kind.name()
             )));
         }
-        let op = self.turn(id, Trigger::Rollback)?;
-        self.resume(op.clone())?;
-        Ok(op)
+        Ok(())
     }
 
     /// Gives it up: final, nothing is undone; the instance keeps naming what is there.

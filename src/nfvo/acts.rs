@@ -32,6 +32,7 @@ impl Nfvo {
     pub fn rollback(&self, id: OpId) -> Result<Operation> {
         self.check_top(id)?;
         self.vnfm.check_pf(id)?;
+        self.check_parts_back(id)?;
         self.vnfm.engine()?.rollback(id)
     }
     pub fn fail(&self, id: OpId) -> Result<Operation> {
@@ -62,6 +63,28 @@ impl Nfvo {
             "operation {id} cannot be retried: its rollback has taken VNFs away; roll it back again, or mark it as failed and terminate"
         ))
         .with_reasons(gone))
+    }
+
+    /// Refuses the way back where a member's part has none any more: it has begun to take away what it was, or is over.
+    pub fn check_parts_back(&self, id: OpId) -> Result<()> {
+        let store = self.vnfm.store();
+        let engine = self.vnfm.engine()?;
+        for s in store.list_under::<PlanStep>(&id)? {
+            let Step::Ns(NsStep::Change { vnf, op }) = s.step else { continue };
+            let part = crate::lcm::timeline::find_operation(store, op)?;
+            let why = match part.state {
+                OpState::Vnf(VnfOpState::FailedTemp) => engine.check_back(&part),
+                OpState::Vnf(VnfOpState::Completed | VnfOpState::Failed) => {
+                    Err(Fault::conflict(format!("operation {op} is {}", part.state.name())))
+                }
+                OpState::Vnf(VnfOpState::Starting | VnfOpState::Processing | VnfOpState::RollingBack | VnfOpState::RolledBack)
+                | OpState::Ns(_) => Ok(()),
+            };
+            why.map_err(|f| {
+                f.context(format!("operation {id} cannot be rolled back, for its part of VNF {vnf} cannot: retry it, or mark it as failed"))
+            })?;
+        }
+        Ok(())
     }
 
     fn check_top(&self, id: OpId) -> Result<()> {

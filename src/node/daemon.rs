@@ -402,7 +402,12 @@ fn granter(vnfm: Arc<Vnfm>, services: &Arc<Services>) -> Granter {
         GrantOffline::Wait => Offline::Wait,
         GrantOffline::AllowHeal => Offline::AllowHeal,
     };
-    let settings = central::Settings { pause: Duration::from_millis(250), longest: Duration::from_secs(30), offline: Box::new(offline) };
+    let settings = central::Settings {
+        pause: Duration::from_millis(250),
+        longest: Duration::from_secs(30),
+        offline: Box::new(offline),
+        reread: api::convert::relaid::read,
+    };
     Granter::start(vnfm, services.notify.clone(), settings)
 }
 

@@ -195,6 +195,8 @@ pub struct GrantLinks {
 pub struct ZoneInfo {
     pub id: Identifier,
     pub zone_id: Identifier,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vim_connection_id: Option<Identifier>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -227,6 +229,8 @@ pub struct VimAssets {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VimFlavour {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vim_connection_id: Option<Identifier>,
     pub vnfd_virtual_compute_desc_id: Identifier,
     pub vim_flavour_id: Identifier,
 }
@@ -234,6 +238,8 @@ pub struct VimFlavour {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VimImage {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vim_connection_id: Option<Identifier>,
     pub vnfd_software_image_id: Identifier,
     pub vim_software_image_id: Identifier,
 }

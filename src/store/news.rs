@@ -17,7 +17,7 @@ use crate::model::{
     id::{NsId, ProjectId, VnfId},
     indicator::{IndicatorNews, VnfIndicators},
     ns::NsInstance,
-    op::{OpState, Operation, Target, VnfOpState},
+    op::{NsOpState, OpKind, OpState, Operation, Target, VnfOpState},
     package::{NsDescriptor, Onboarding, Operational, PnfDescriptor, VnfPackage},
     pm::{ObjectType, PmJob, PmNews, PmReport, Threshold},
     subscription::EventCount,
@@ -80,13 +80,35 @@ pub(super) fn of_operation(before: Option<&Operation>, after: Option<&Operation>
         }),
         about: about.clone(),
     };
-    let mut told = match (before, now.state) {
-        // Granted in the transaction that accepted it: it was STARTING for that long (SOL003 5.6.2.2).
-        (None, OpState::Vnf(VnfOpState::Processing)) => vec![entered(OpState::Vnf(VnfOpState::Starting)), entered(now.state)],
-        (_, state) => vec![entered(state)],
-    };
+    let mut told: Vec<Told> = before.map_or_else(|| passed(now), |_| &[]).iter().copied().map(entered).collect();
+    told.push(entered(now.state));
     told.extend(of_part(before, now, vnf.as_ref(), tx)?);
     Ok(told)
+}
+
+/// What an operation has gone through in the transaction that took it (SOL003 5.6.2.2, SOL005 6.6.2.2): nobody hears of an end
+/// without its begin.
+fn passed(op: &Operation) -> &'static [OpState] {
+    const STARTING: OpState = OpState::Vnf(VnfOpState::Starting);
+    const PROCESSING: OpState = OpState::Vnf(VnfOpState::Processing);
+    match op.state {
+        OpState::Vnf(VnfOpState::Starting) | OpState::Ns(NsOpState::Processing) => &[],
+        // It needs no grant.
+        OpState::Vnf(_) if op.kind == OpKind::ModifyInfo => &[PROCESSING],
+        // Granted there and then, or refused.
+        OpState::Vnf(VnfOpState::Processing | VnfOpState::RolledBack) => &[STARTING],
+        OpState::Vnf(VnfOpState::Completed | VnfOpState::FailedTemp | VnfOpState::Failed | VnfOpState::RollingBack) => {
+            &[STARTING, PROCESSING]
+        }
+        OpState::Ns(
+            NsOpState::Completed
+            | NsOpState::PartiallyCompleted
+            | NsOpState::FailedTemp
+            | NsOpState::Failed
+            | NsOpState::RollingBack
+            | NsOpState::RolledBack,
+        ) => &[OpState::Ns(NsOpState::Processing)],
+    }
 }
 
 /// An operation of a service's member that is none of the service's own touches the service (SOL005 6.5.2.9): its begin and its
@@ -96,8 +118,11 @@ fn of_part(before: Option<&Operation>, now: &Operation, vnf: Option<&VnfInstance
         return Ok(Vec::new());
     };
     let states: &[VnfOpState] = match (before, state) {
-        // Over in the transaction that took it.
+        // Over in the transaction that took it, or before it began.
         (None, VnfOpState::Completed) => &[VnfOpState::Processing, VnfOpState::Completed],
+        (None, VnfOpState::Failed) => &[VnfOpState::Processing, VnfOpState::Failed],
+        (None, VnfOpState::FailedTemp) => &[VnfOpState::Processing],
+        (_, VnfOpState::RolledBack) if has_not_begun(before) => &[VnfOpState::Processing, VnfOpState::RolledBack],
         // It has begun already, and is tried again.
         (Some(_), VnfOpState::Processing) if now.attempt > 0 => &[],
         (_, state) if PartNews::is_told(state) => &[state],
@@ -112,6 +137,11 @@ fn of_part(before: Option<&Operation>, now: &Operation, vnf: Option<&VnfInstance
         about: about.clone(),
     };
     Ok(states.iter().map(told).collect())
+}
+
+/// Its begin was not told yet.
+fn has_not_begun(before: Option<&Operation>) -> bool {
+    before.is_none_or(|b| b.state == OpState::Vnf(VnfOpState::Starting))
 }
 
 pub(super) fn of_instance(before: Option<&VnfInstance>, after: Option<&VnfInstance>) -> Vec<Told> {

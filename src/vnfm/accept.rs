@@ -14,6 +14,7 @@ use super::{
     Vnfm, abroad,
     coordinate::coordinated,
     grant::{Snapshot, check_quota, claim_facts, judged},
+    laid::Anew,
     owned::{Wanted, put_ask},
     plan::{self, Ask, Attachment, Fabric, VnfPlan, fresh_uuid},
     remake::FateOfDisk,
@@ -283,58 +284,75 @@ impl Vnfm {
             let inst: VnfInstance = self.store.require(&id)?;
             check_standalone(&inst)?;
             check_instantiable(&inst)?;
-            let before = Box::new(Properties::of(&inst));
-            let mut after = before.clone();
-            lay(&mut after);
-            refuse_clear(&after.extensions)?;
-            refuse_clear(&after.configurable)?;
-            check_configurable(&after.configurable)?;
-            let snap = self.snapshot()?;
-            let (mut p, touched) = self.plan_one(&inst, ask, &snap, op_id)?;
-            self.check_media([(&inst, &p)], &touched, &[])?;
-            let mut op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::Instantiate, ask.request.clone());
-            let granted = judged(self.grant(&mut [&mut p], &snap))?;
-            op.warnings.append(&mut p.warnings);
-            // What the project may not is refused at once; what the box cannot is an operation that failed.
-            check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[p.whole])?;
-            if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
-                op.error = Some(refusal.record());
-                op.apply(Trigger::Refused, op.created)?;
-                self.store.write(Durability::Barrier, |tx| {
-                    check_instantiable(&tx.require::<VnfInstance>(&id)?)?;
-                    tx.put(&op)
-                })?;
-                return Ok((op, Vec::new()));
-            }
-            if after != before {
-                let step = Step::Vnf(VnfStep::Properties { before, after });
-                p.steps.push(PlanStep { op: op_id, index: p.steps.len() as u32, after: Vec::new(), step });
-            }
-            self.coordinate_plan(inst.package, &ask.flavour, OpKind::Instantiate, &mut p.steps)?;
-            op.steps = p.steps.len() as u32;
-            let resources = Resources::between(None, Some(&p.body));
-            let wanted = Wanted { resources, flavour: Some(ask.flavour.clone()), ..Wanted::default() };
-            let grant = self.begin_op(&mut op, &inst, wanted)?;
-            self.store.write(Durability::Barrier, |tx| {
-                claim_facts(tx, snap.facts)?;
-                check_quota(tx.get(&inst.project)?, snap.used(inst.project), &[p.whole])?;
-                let mut now: VnfInstance = tx.require(&id)?;
-                check_instantiable(&now)?;
-                if now.revision != inst.revision {
-                    return Err(Fault::conflict(OUTRUN));
-                }
-                now.body = Some(p.body.clone());
-                now.op = Some(op_id);
-                now.revision += 1;
-                put_plan(tx, &op, &now, &p)?;
-                put_ask(tx, grant.as_ref())?;
-                touched.iter().try_for_each(|s| join(tx, s, id))
-            })?;
-            Ok((op, p.steps))
+            let op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::Instantiate, ask.request.clone());
+            self.commit_instantiate(&inst, op, ask, lay, None)
         })?;
         info!(op = %op.id, vnf = %id, "instantiation accepted");
         self.hand_over(&op, steps)?;
         Ok(op)
+    }
+
+    /// With `anew` in the place of the plan that it has.
+    pub(super) fn commit_instantiate(
+        &self,
+        inst: &VnfInstance,
+        mut op: Operation,
+        ask: &InstantiateVnf,
+        lay: &dyn Fn(&mut Properties),
+        anew: Option<&Anew>,
+    ) -> Result<(Operation, Vec<PlanStep>)> {
+        let id = inst.id;
+        let before = Box::new(Properties::of(inst));
+        let mut after = before.clone();
+        lay(&mut after);
+        refuse_clear(&after.extensions)?;
+        refuse_clear(&after.configurable)?;
+        check_configurable(&after.configurable)?;
+        let snap = self.snapshot_anew(&[], anew)?;
+        let (mut p, touched) = self.plan_one(inst, ask, &snap, op.id)?;
+        self.check_media([(inst, &p)], &touched, &[])?;
+        let granted = judged(self.grant(&mut [&mut p], &snap))?;
+        op.warnings.append(&mut p.warnings);
+        // What the project may not is refused at once; what the box cannot is an operation that failed.
+        check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[p.whole])?;
+        if let Err(refusal) = granted.map(|told| op.warnings.extend(told)) {
+            if anew.is_some() {
+                return Err(refusal);
+            }
+            op.error = Some(refusal.record());
+            op.apply(Trigger::Refused, op.created)?;
+            self.store.write(Durability::Barrier, |tx| {
+                check_instantiable(&tx.require::<VnfInstance>(&id)?)?;
+                tx.put(&op)
+            })?;
+            return Ok((op, Vec::new()));
+        }
+        if after != before {
+            let step = Step::Vnf(VnfStep::Properties { before, after });
+            p.steps.push(PlanStep { op: op.id, index: p.steps.len() as u32, after: Vec::new(), step });
+        }
+        self.coordinate_plan(inst.package, &ask.flavour, OpKind::Instantiate, &mut p.steps)?;
+        op.steps = p.steps.len() as u32;
+        let resources = Resources::between(None, Some(&p.body));
+        let wanted = Wanted { resources, flavour: Some(ask.flavour.clone()), ..Wanted::default() };
+        let grant = self.begin_or(anew, &mut op, inst, wanted)?;
+        self.store.write(Durability::Barrier, |tx| {
+            claim_facts(tx, snap.facts)?;
+            check_quota(tx.get(&inst.project)?, snap.used(inst.project), &[p.whole])?;
+            anew.map_or(Ok(()), |a| a.take_back(tx))?;
+            let mut now: VnfInstance = tx.require(&id)?;
+            check_instantiable(&now)?;
+            if now.revision != inst.revision {
+                return Err(Fault::conflict(OUTRUN));
+            }
+            now.body = Some(p.body.clone());
+            now.op = Some(op.id);
+            now.revision += 1;
+            put_plan(tx, &op, &now, &p)?;
+            put_ask(tx, grant.as_ref())?;
+            touched.iter().try_for_each(|s| join(tx, s, id))
+        })?;
+        Ok((op, p.steps))
     }
 
     /// SOL003 5.4.8.

@@ -5,7 +5,7 @@
 
 use smol_str::format_smolstr;
 
-use super::{Vnfm, accept::OUTRUN, place::place_all, plan::VnfPlan};
+use super::{Vnfm, accept::OUTRUN, laid::Anew, place::place_all, plan::VnfPlan};
 use crate::{
     model::{
         access::Project,
@@ -50,10 +50,18 @@ impl Vnfm {
 
     /// The same, as if these guests had no place: what replaces them may have theirs.
     pub fn snapshot_without(&self, gone: &[VnfcId]) -> Result<Snapshot> {
+        self.snapshot_anew(gone, None)
+    }
+
+    /// The same, and as if a plan that is made anew were not there.
+    pub(super) fn snapshot_anew(&self, gone: &[VnfcId], anew: Option<&Anew>) -> Result<Snapshot> {
         // The revision first: what is read after it can only be newer, and then it differs.
         let facts = self.store.get::<Facts>(&())?.unwrap_or_default();
-        let segments = self.store.list::<Segment>()?;
-        let taken = self.store.list::<Reservation>()?;
+        let mut segments = self.store.list::<Segment>()?;
+        let mut taken = self.store.list::<Reservation>()?;
+        if let Some(a) = anew {
+            a.take_out(&mut segments, &mut taken);
+        }
         let held: Vec<Held> = taken.iter().flat_map(|r| &r.placed).filter(|h| !gone.contains(&h.guest)).cloned().collect();
         let rules = self.rules();
         let mut supply = self.supply()?;

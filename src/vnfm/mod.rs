@@ -15,6 +15,7 @@
 //! * `own`     what became of that
 //! * `reach`   where a VNF's own interfaces are
 //! * `owned`   what a central NFVO owns waits for its grant
+//! * `laid`    a plan that is made anew, as its grant says
 //! * `accept`  takes a request: plan, capacity, one transaction; or a dry run
 //! * `run`     does and undoes one step by the ports
 //! * `settle`  what the end of an operation means for the instance
@@ -58,6 +59,7 @@ mod float;
 pub mod grant;
 pub mod hold;
 mod known;
+pub mod laid;
 mod medium;
 pub mod operate;
 mod order;

@@ -1,7 +1,7 @@
 //! Operations on VNFs that a central NFVO owns: held in STARTING until it grants them (SOL003 9.1).
 //!
 //! ```text
-//! accept: plan, reserve, STARTING --asked--> given -> PROCESSING
+//! accept: plan, reserve, STARTING --asked--> given -> PROCESSING; with other links or parameters, planned anew before (`laid`)
 //!                                   |------> refused, cancelled -> ROLLED_BACK: what was reserved is given back
 //!                                   `------> not answered: waits; or, taking nothing new, is granted here
 //! ```
@@ -11,7 +11,7 @@
 use smol_str::SmolStr;
 use tracing::info;
 
-use super::Vnfm;
+use super::{Vnfm, laid::Anew};
 use crate::{
     model::{
         central::{Asking, CentralNfvo, GrantAsk, Resources},
@@ -42,7 +42,14 @@ pub struct Awaited {
 }
 
 impl Vnfm {
-    /// The operation goes on at once, or is held for the grant that is given back. To be stored with `put_ask`.
+    /// The operation goes on at once, or is held for the grant that is given back; planned anew, it has it. To be stored with `put_ask`.
+    pub(super) fn begin_or(&self, anew: Option<&Anew>, op: &mut Operation, inst: &VnfInstance, wanted: Wanted) -> Result<Option<GrantAsk>> {
+        match anew {
+            Some(a) => a.granted(wanted).map(Some),
+            None => self.begin_op(op, inst, wanted),
+        }
+    }
+
     pub(super) fn begin_op(&self, op: &mut Operation, inst: &VnfInstance, wanted: Wanted) -> Result<Option<GrantAsk>> {
         let owner = match (&inst.owner, inst.ns) {
             (Some(owner), None) => owner,

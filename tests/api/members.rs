@@ -234,7 +234,16 @@ async fn a_service_brings_a_vnf_to_another_flavour_and_package_and_back_where_th
     let package = json!({"updateType": "CHANGE_VNFPKG", "changeVnfPackageData": [{"vnfInstanceId": web, "vnfdId": "web-two"}]});
     let planned = site.plan(&package).await;
     assert_eq!((planned.status, &planned.json()["package"]["after"]["vnfdId"]), (200, &json!("web-two")), "{}", planned.body);
+    // Once it takes away what the VNF was, there is no way back: none is offered, and none is begun.
+    site.rig.sim.faults().add(Rule::next(Method::RemoveDisk, Then::Fail(Kind::Conflict)));
     let op = site.update(&package).await;
+    assert_eq!(op["operationState"], "FAILED_TEMP", "{op:#}");
+    assert!(op["_links"]["rollback"].is_null() && op["_links"]["retry"].is_object(), "{op:#}");
+    let path = format!("/nslcm/v2/ns_lcm_op_occs/{}", op["id"].as_str().expect("id"));
+    let no = site.rig.post(&format!("{path}/rollback"), Value::Null).await;
+    assert!(no.status == 409 && no.problem().contains("what is removed stays removed"), "{}", no.body);
+    assert_eq!(site.rig.show(&path).await["operationState"], "FAILED_TEMP");
+    let op = site.act(&op, "retry").await;
     assert_eq!((&op["operationState"], affected(&op)), (&json!("COMPLETED"), vec![done(&web, "CHANGE_VNFPKG")]), "{op:#}");
     assert_eq!(site.shown(&web).await["vnfdId"], "web-two");
 

@@ -185,8 +185,12 @@ pub async fn rig_on(connections: usize, config_text: &str, host: SimConfig) -> R
         GrantOffline::Wait => Offline::Wait,
         GrantOffline::AllowHeal => Offline::AllowHeal,
     };
-    let often =
-        central::Settings { pause: Duration::from_millis(20), longest: Duration::from_millis(200), offline: Box::new(move || offline) };
+    let often = central::Settings {
+        pause: Duration::from_millis(20),
+        longest: Duration::from_millis(200),
+        offline: Box::new(move || offline),
+        reread: bothy::api::convert::relaid::read,
+    };
     core.vnfm().connect_managers(Abroad::new(services.notify.clone()));
     let granter = Granter::start(core.vnfm().clone(), services.notify.clone(), often);
     let often = own::Settings { pause: Duration::from_millis(20), longest: Duration::from_millis(200) };

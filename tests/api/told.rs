@@ -1,13 +1,14 @@
 //! What operations tell of themselves: what they changed, in op-occs and notifications, also when it is gone; what a member's own
 //! operation means for its service; and that no request is read back with a secret.
 
+use bothy::{model::size::MiB, sim::SimConfig, vim::port::HostCapacity};
 use serde_json::{Value, json};
 
 use crate::{
     admin,
     kit::{copy_dir, fits},
     notify::Subscriber,
-    rig::{Rig, rig},
+    rig::{Rig, rig, rig_on},
     schema,
 };
 
@@ -179,6 +180,34 @@ async fn a_members_own_operation_is_told_as_a_change_of_its_service() {
     let chosen = ends.until(1).await;
     assert_eq!(chosen.iter().map(|n| n["id"].clone()).collect::<Vec<_>>(), [news[1]["id"].clone()]);
     assert_eq!(others.news(), [Value::Null; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_hears_of_an_end_without_its_begin() {
+    // No guest has room on it.
+    let small = SimConfig { capacity: HostCapacity { cpus: 1, memory: MiB(1) }, ..SimConfig::default() };
+    let rig = rig_on(64, "", small).await;
+    let (_, ns) = service(&rig).await;
+    let packages = rig.show("/vnfpkgm/v2/vnf_packages").await;
+    let made = rig.post("/vnflcm/v2/vnf_instances", json!({"vnfdId": packages[0]["vnfdId"], "vnfInstanceName": "alone"})).await;
+    let vnf = made.header("location").expect("location").to_owned();
+    let (vnfs, services) = (Subscriber::start(None).await, Subscriber::start(None).await);
+    subscribe(&rig, "vnflcm", &vnfs, json!({"notificationTypes": ["VnfLcmOperationOccurrenceNotification"]})).await;
+    subscribe(&rig, "nslcm", &services, json!({"notificationTypes": ["NsLcmOperationOccurrenceNotification"]})).await;
+    let up = rig.task(&format!("{vnf}/instantiate"), json!({"flavourId": "default"})).await;
+    assert_eq!(up["operationState"], "ROLLED_BACK", "{up:#}");
+    assert_eq!(rig.patch(&vnf, &[], json!({"metadata": {"k": 1}})).await.status, 202);
+    let told = |n: &Value| format!("{} {} {}", n["operation"], n["notificationStatus"], n["operationState"]).replace('"', "");
+    let heard: Vec<String> = vnfs.until(4).await.iter().map(told).collect();
+    // A modification needs no grant.
+    let all =
+        ["INSTANTIATE START STARTING", "INSTANTIATE RESULT ROLLED_BACK", "MODIFY_INFO START PROCESSING", "MODIFY_INFO RESULT COMPLETED"];
+    assert_eq!(heard, all);
+    let up = rig.task(&format!("{ns}/instantiate"), json!({"nsFlavourId": "default"})).await;
+    let state = up["operationState"].as_str().expect("a state").to_owned();
+    let told = |n: &Value| format!("{} {} {}", n["operation"], n["notificationStatus"], n["operationState"]).replace('"', "");
+    let heard: Vec<String> = services.until(2).await.iter().map(told).collect();
+    assert_eq!(heard, ["INSTANTIATE START PROCESSING".to_owned(), format!("INSTANTIATE RESULT {state}")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

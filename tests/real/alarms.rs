@@ -13,7 +13,7 @@ use crate::{
     kit::{
         self,
         bothy::{NEEDS, text, within},
-        host::{Host, With},
+        host::{Host, With, unfed},
     },
 };
 
@@ -99,4 +99,44 @@ fn a_killed_qemu_is_an_alarm_of_its_vnf_and_service_until_the_guest_is_started_a
     host.delete(&pair.path);
     host.nothing_left();
     assert!(standing(&host, "/vnffm/v1/alarms").is_empty(), "taken away on request");
+}
+
+#[test]
+fn a_watchdog_that_nobody_feeds_is_an_alarm_of_its_vnf_and_service_until_the_reset_that_it_brings() {
+    if kit::lacks(&NEEDS) {
+        return;
+    }
+    let mut host = Host::start(With::Switch);
+    host.serve();
+    host.reconciled();
+    Pair::onboard_of(&host, &unfed());
+    let pair = Pair::create(&host, "unfed");
+    host.completed(&pair.instantiate(&host));
+    let guests = |vnf: &str| -> Vec<Value> {
+        let v = host.get(&format!("/vnflcm/v2/vnf_instances/{vnf}"));
+        let all = v["instantiatedVnfInfo"]["vnfcResourceInfo"].as_array().expect("guests").clone();
+        all.iter().map(|g| g["computeResource"]["resourceId"].clone()).collect()
+    };
+    let before: Vec<Vec<Value>> = pair.vnfs(&host).iter().map(|v| guests(v)).collect();
+    let all: usize = before.iter().map(Vec::len).sum();
+    let fired = |list: &str| host.get(&format!("{list}?filter=(eq,probableCause,WATCHDOG_FIRED)")).as_array().expect("a list").clone();
+    // The reset comes with it: what is told is that it was there, of each guest once.
+    let over = |a: &Value| a["perceivedSeverity"] == "CLEARED" && a["alarmClearedTime"].is_string();
+    let ended = |list: &str, n: usize| {
+        let alarms = fired(list);
+        (alarms.len() == n && alarms.iter().all(over)).then_some(alarms)
+    };
+    let alarms = within("an alarm of each guest, and its end", SOON, || ended("/vnffm/v1/alarms", all));
+    for a in &alarms {
+        assert_eq!(text(a, "eventType"), "PROCESSING_ERROR_ALARM", "{a}");
+        assert!(before.iter().flatten().any(|g| *g == a["rootCauseFaultyResource"]["faultyResource"]["resourceId"]), "{a}");
+    }
+    let of_services = fired("/nsfm/v1/alarms");
+    assert!(!of_services.is_empty() && of_services.iter().all(|a| over(a) && pair.path.ends_with(text(a, "managedObjectId"))));
+    // They are the same guests, and run.
+    assert_eq!(pair.vnfs(&host).iter().map(|v| guests(v)).collect::<Vec<_>>(), before);
+    assert!(standing(&host, "/vnffm/v1/alarms").is_empty() && standing(&host, "/nsfm/v1/alarms").is_empty());
+    host.completed(&pair.terminate(&host));
+    host.delete(&pair.path);
+    host.nothing_left();
 }

@@ -21,6 +21,7 @@ mod ns_affected;
 pub mod opocc;
 pub mod package;
 pub mod pm;
+pub mod relaid;
 pub mod request;
 pub mod snapshot;
 pub mod subscription;

@@ -18,6 +18,7 @@ use super::{
     Vnfm,
     accept::{body_of, join, retrying, vnfd_of},
     grant::{self, claim_facts},
+    laid::Anew,
     owned::{Wanted, put_ask},
     part::{Service, check_asker, put_service},
     plan::{Fabric, fresh_uuid},
@@ -83,7 +84,7 @@ impl Vnfm {
         let (op, steps) = retrying(|| {
             let inst = self.connectable(id, false)?;
             let op = self.draft_op(op_id, inst.project, Target::Vnf(id), OpKind::ChangeExtConn, ask.request.clone());
-            self.commit_connect(&inst, op, ask, None)
+            self.commit_connect(&inst, op, ask, None, None)
         })?;
         info!(op = %op.id, vnf = %id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
         self.hand_over(&op, steps)?;
@@ -95,7 +96,7 @@ impl Vnfm {
         retrying(|| {
             let inst = self.connectable(id, true)?;
             let op = self.draft_op(of.child, inst.project, Target::Vnf(id), OpKind::ChangeExtConn, ask.request.clone());
-            self.commit_connect(&inst, op, ask, Some(of))
+            self.commit_connect(&inst, op, ask, Some(of), None)
         })
         .map(drop)
     }
@@ -137,14 +138,15 @@ impl Vnfm {
         Ok((plan, stations.into_values().filter_map(Stations::into_changed).collect()))
     }
 
-    fn commit_connect(
+    pub(super) fn commit_connect(
         &self,
         inst: &VnfInstance,
         mut op: Operation,
         ask: &ChangeExtConn,
         of: Option<&Service<'_>>,
+        anew: Option<&Anew>,
     ) -> Result<(Operation, Vec<PlanStep>)> {
-        let snap = self.snapshot()?;
+        let snap = self.snapshot_anew(&[], anew)?;
         let (mut plan, touched) = self.plan_connect(inst, &snap, op.id, ask)?;
         op.warnings.append(&mut plan.warnings);
         self.coordinate_plan(inst.package, &body_of(inst)?.flavour, op.kind, &mut plan.steps)?;
@@ -156,6 +158,7 @@ impl Vnfm {
         if plan.steps.is_empty() {
             op.apply(Trigger::Granted, op.created)?;
             op.apply(Trigger::Succeeded, op.created)?;
+            grant = anew.map(|a| a.granted(Wanted::default())).transpose()?;
         } else if of.is_none() {
             let port = |m: &PortMove| Resource {
                 id: SmolStr::new(m.port.to_string()),
@@ -164,10 +167,11 @@ impl Vnfm {
                 template: m.cpd.clone(),
             };
             let resources = Resources { update: plan.moves.iter().map(port).collect(), ..Resources::default() };
-            grant = self.begin_op(&mut op, inst, Wanted { resources, ..Wanted::default() })?;
+            grant = self.begin_or(anew, &mut op, inst, Wanted { resources, ..Wanted::default() })?;
         }
         self.store.write(Durability::Barrier, |tx| {
             claim_facts(tx, snap.facts)?;
+            anew.map_or(Ok(()), |a| a.take_back(tx))?;
             let mut now: VnfInstance = tx.require(&inst.id)?;
             now.check_free()?;
             if now.revision != inst.revision {

@@ -26,6 +26,7 @@ use super::{
     Vnfm,
     accept::{DryRun, OUTRUN, body_of, join, put_plan, retrying, use_package, vnfd_of},
     grant::{Snapshot, check_quota, claim_facts},
+    laid::Anew,
     owned::{Wanted, put_ask},
     part::{Member, Service, check_asker, put_service},
     plan::{Ask, Attachment, Fabric, fresh_uuid},
@@ -49,6 +50,7 @@ use crate::{
 };
 pub(super) use end::settle;
 use plan::{Now, Remade, in_order, remake};
+pub(super) use sides::alone;
 pub use sides::{Fate, FateOfDisk};
 use sides::{fates, meanwhile, union};
 
@@ -158,7 +160,7 @@ impl Vnfm {
         let (op, steps) = retrying(|| {
             let inst = self.remakeable(id, false)?;
             let op = self.draft_op(op_id, inst.project, Target::Vnf(id), ask.kind(), ask.with().request.clone());
-            self.commit_remake(&inst, op, ask, lay, None)
+            self.commit_remake(&inst, op, ask, lay, None, None)
         })?;
         info!(op = %op.id, vnf = %id, kind = op.kind.name(), state = op.state.name(), "operation accepted");
         self.hand_over(&op, steps)?;
@@ -171,7 +173,7 @@ impl Vnfm {
         retrying(|| {
             let inst = self.remakeable(id, true)?;
             let op = self.draft_op(of.child, inst.project, Target::Vnf(id), ask.kind(), ask.with().request.clone());
-            self.commit_remake(&inst, op, ask, lay, Some(of))
+            self.commit_remake(&inst, op, ask, lay, Some(of), None)
         })
         .map(drop)
     }
@@ -180,7 +182,8 @@ impl Vnfm {
     pub fn dry_remake(&self, id: VnfId, ask: Change<'_>, member: Option<Member<'_>>) -> Result<DryRun> {
         self.check_accel()?;
         let inst = self.remakeable(id, member.is_some())?;
-        let Granted { snap, remade, touched, told, package, .. } = self.plan_remake(&inst, ask, OpId(fresh_uuid(&*self.dice)), member)?;
+        let op = OpId(fresh_uuid(&*self.dice));
+        let Granted { snap, remade, touched, told, package, .. } = self.plan_remake(&inst, ask, op, member, None)?;
         let mut plan = remade.plan;
         check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[plan.whole])?;
         plan.warnings.extend(told?);
@@ -224,7 +227,14 @@ impl Vnfm {
         Ok(Found::Package(Box::new((new, change))))
     }
 
-    fn plan_remake(&self, inst: &VnfInstance, ask: Change<'_>, op: OpId, member: Option<Member<'_>>) -> Result<Granted> {
+    fn plan_remake(
+        &self,
+        inst: &VnfInstance,
+        ask: Change<'_>,
+        op: OpId,
+        member: Option<Member<'_>>,
+        anew: Option<&Anew>,
+    ) -> Result<Granted> {
         let with = ask.with();
         self.check_params(inst.project, [&with.params])?;
         let body = body_of(inst)?;
@@ -242,8 +252,11 @@ impl Vnfm {
         let old = vnfd
             .flavour(&body.flavour)
             .ok_or_else(|| Fault::conflict(format!("package {} has no flavour {} any more", package.id, body.flavour)))?;
-        let snap = self.snapshot()?;
-        let before = self.store.require::<Reservation>(&inst.id)?;
+        let snap = self.snapshot_anew(&[], anew)?;
+        let before = match anew.and_then(|a| a.reserved.clone()) {
+            Some(had) => had,
+            None => self.store.require::<Reservation>(&inst.id)?,
+        };
         let facts = if before.placed.is_empty() { None } else { Some(self.facts()?) };
         let rules = self.rules();
         let mut taken = self.taken(&snap.segments)?;
@@ -280,7 +293,7 @@ impl Vnfm {
         change.into_iter().for_each(|c| c.after.clone().put_on(&mut to_be));
         self.check_media([(&to_be, &remade.plan)], &touched, &[])?;
         // What gets another place may have the one of any other that does.
-        let free = self.snapshot_without(&remade.freed)?;
+        let free = self.snapshot_anew(&remade.freed, anew)?;
         if free.facts != snap.facts {
             return Err(Fault::conflict(OUTRUN));
         }
@@ -289,13 +302,14 @@ impl Vnfm {
         Ok(Granted { snap, remade, before, touched, package: change.cloned(), told })
     }
 
-    fn commit_remake(
+    pub(super) fn commit_remake(
         &self,
         inst: &VnfInstance,
         mut op: Operation,
         ask: Change<'_>,
         lay: &dyn Fn(&mut Properties),
         of: Option<&Service<'_>>,
+        anew: Option<&Anew>,
     ) -> Result<(Operation, Vec<PlanStep>)> {
         let given = Box::new(Properties::of(inst));
         let mut wanted = given.clone();
@@ -303,12 +317,12 @@ impl Vnfm {
         refuse_clear(&wanted.extensions)?;
         refuse_clear(&wanted.configurable)?;
         check_configurable(&wanted.configurable)?;
-        let Granted { snap, remade, before, touched, package, told } = self.plan_remake(inst, ask, op.id, of.map(|of| of.member))?;
+        let Granted { snap, remade, before, touched, package, told } = self.plan_remake(inst, ask, op.id, of.map(|of| of.member), anew)?;
         let mut plan = remade.plan;
         check_quota(self.store.get(&inst.project)?, snap.used(inst.project), &[plan.whole])?;
         op.warnings.append(&mut plan.warnings);
         if let Err(refusal) = told.map(|told| op.warnings.extend(told)) {
-            return if of.is_some() { Err(refusal) } else { self.refused(inst.id, op, &refusal) };
+            return if of.is_some() || anew.is_some() { Err(refusal) } else { self.refused(inst.id, op, &refusal) };
         }
         if wanted != given {
             let step = Step::Vnf(VnfStep::Properties { before: given, after: wanted });
@@ -330,6 +344,7 @@ impl Vnfm {
         if nothing_to_do {
             op.apply(Trigger::Granted, op.created)?;
             op.apply(Trigger::Succeeded, op.created)?;
+            grant = anew.map(|a| a.granted(Wanted::default())).transpose()?;
         } else if of.is_none() {
             let wanted = Wanted {
                 resources: Resources::between(Some(body), Some(&plan.body)),
@@ -337,7 +352,7 @@ impl Vnfm {
                 dst_vnfd_id: package.as_ref().map(|p| p.after.vnfd_id.clone()),
                 within: false,
             };
-            grant = self.begin_op(&mut op, inst, wanted)?;
+            grant = self.begin_or(anew, &mut op, inst, wanted)?;
         }
         let side = |body: &Body, of: &Reservation| Side { body: body.clone(), placed: of.placed.clone() };
         let (was, is) = (side(body, &before), side(&plan.body, &plan.reservation));
@@ -349,6 +364,7 @@ impl Vnfm {
         self.store.write(Durability::Barrier, |tx| {
             claim_facts(tx, snap.facts)?;
             check_quota(tx.get(&inst.project)?, snap.used(inst.project), &[plan.whole])?;
+            anew.map_or(Ok(()), |a| a.take_back(tx))?;
             let mut now: VnfInstance = tx.require(&inst.id)?;
             now.check_free()?;
             if now.revision != inst.revision {

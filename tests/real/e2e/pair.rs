@@ -16,9 +16,14 @@ pub struct Pair {
 
 /// The archive of the VNF.
 pub fn station() -> Vec<u8> {
+    station_of(&sector())
+}
+
+/// The same with guests of this disk.
+pub fn station_of(disk: &[u8]) -> Vec<u8> {
     let dir = scratch();
     let image = dir.path().join("sector.img");
-    std::fs::write(&image, sector()).expect("written");
+    std::fs::write(&image, disk).expect("written");
     build(&shipped("tests/fixtures/packages/station"), &[("Files/images/sector.img", &image)])
 }
 
@@ -26,7 +31,12 @@ impl Pair {
     /// Onboards both packages.
     #[track_caller]
     pub fn onboard(host: &Host) {
-        let (_, vnf) = host.onboard(false, &station());
+        Pair::onboard_of(host, &sector());
+    }
+    /// The same with guests of this disk.
+    #[track_caller]
+    pub fn onboard_of(host: &Host, disk: &[u8]) {
+        let (_, vnf) = host.onboard(false, &station_of(disk));
         assert_eq!(text(&vnf, "onboardingState"), "ONBOARDED", "{vnf}");
         let (_, ns) = host.onboard(true, &build(&shipped("tests/fixtures/packages/pair"), &[]));
         assert_eq!(text(&ns, "nsdOnboardingState"), "ONBOARDED", "{ns}");
