@@ -104,10 +104,12 @@ pub enum Cause {
     UnknownGuests,
     /// A PF lost virtual functions that guests were given, or a guest lost its own.
     FunctionLost,
+    /// The foreign VNFM that has the VNF reports it, or has it no more.
+    Abroad,
 }
 
 impl Cause {
-    pub const ALL: [Cause; 13] = [
+    pub const ALL: [Cause; 14] = [
         Cause::GuestCrashed,
         Cause::GuestEnded,
         Cause::GuestNotStarted,
@@ -121,6 +123,7 @@ impl Cause {
         Cause::Switch,
         Cause::UnknownGuests,
         Cause::FunctionLost,
+        Cause::Abroad,
     ];
 
     pub fn word(self) -> &'static str {
@@ -138,6 +141,7 @@ impl Cause {
             Cause::Switch => "SWITCH_DOWN",
             Cause::UnknownGuests => "UNKNOWN_GUESTS",
             Cause::FunctionLost => "FUNCTION_LOST",
+            Cause::Abroad => "REPORTED_BY_VNFM",
         }
     }
 
@@ -154,7 +158,8 @@ impl Cause {
             | Cause::MemoryLow
             | Cause::Hypervisor
             | Cause::Switch
-            | Cause::UnknownGuests => EventType::ProcessingError,
+            | Cause::UnknownGuests
+            | Cause::Abroad => EventType::ProcessingError,
         }
     }
 
@@ -168,7 +173,8 @@ impl Cause {
             | Cause::Watchdog
             | Cause::MemoryLow
             | Cause::Hypervisor
-            | Cause::UnknownGuests => ResourceType::Compute,
+            | Cause::UnknownGuests
+            | Cause::Abroad => ResourceType::Compute,
         }
     }
 
@@ -182,7 +188,8 @@ impl Cause {
             | Cause::Hypervisor
             | Cause::Switch
             | Cause::UnknownGuests
-            | Cause::FunctionLost => false,
+            | Cause::FunctionLost
+            | Cause::Abroad => false,
         }
     }
 }
