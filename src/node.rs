@@ -7,6 +7,7 @@ mod conditions;
 pub mod core;
 pub mod daemon;
 pub mod desired;
+pub mod ears;
 mod log;
 mod ports;
 pub mod reset;

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use smol_str::SmolStr;
 use tokio::{runtime::Handle, sync::watch};
 
-use self::wire::{ReadOcc, ReadVnf};
+use self::wire::{ReadAlarm, ReadOcc, ReadSubscription, ReadVnf};
 use crate::{
     model::{
         abroad::{AbroadTask, ForeignVnfm, OccAct},
@@ -29,11 +29,12 @@ use crate::{
         client::{Caller, Heard},
     },
     sol::problem::ProblemDetails,
-    vnfm::abroad::port::{Managers, NewVnf, Occ, Seen},
+    vnfm::abroad::port::{CallBack, Managers, NewVnf, Occ, Seen, SeenAlarm, Tells},
 };
 
-/// The version of the API that is asked for.
+/// The versions of the APIs that are asked for.
 const VERSION: &str = "2.0.0";
+const FAULTS: &str = "1.0.0";
 /// Pages of one list that are read.
 const PAGES: usize = 100;
 /// No list is read for longer.
@@ -75,9 +76,10 @@ impl Abroad {
         };
         // What a list says of its next page is a path already.
         let path = if path.starts_with('/') { path.to_owned() } else { format!("{}{path}", wire::root(&at.api_root)) };
+        let version = if path.contains("/vnffm/") { FAULTS } else { VERSION };
         let heard = self.runtime.block_on(async {
             tokio::select! {
-                heard = caller.ask(method, Some(&path), VERSION, Bytes::from(body)) => Some(heard),
+                heard = caller.ask(method, Some(&path), version, Bytes::from(body)) => Some(heard),
                 _ = over.changed() => None,
             }
         });
@@ -172,6 +174,41 @@ impl Managers for Abroad {
             200 | 202 => Ok(()),
             _ => Err(refusal(at, &heard)),
         }
+    }
+
+    fn subscriptions(&self, at: &ForeignVnfm, tells: Tells, uri: &str) -> Result<Vec<SmolStr>> {
+        let all: Vec<ReadSubscription> = self.list(at, of(at, tells, "subscriptions"))?;
+        Ok(all.into_iter().filter(|s| s.callback_uri == uri).map(|s| s.id).collect())
+    }
+
+    fn subscribe(&self, at: &ForeignVnfm, tells: Tells, back: &CallBack) -> Result<SmolStr> {
+        let heard = self.ask(at, Method::POST, &of(at, tells, "subscriptions"), wire::subscription(back)?)?;
+        match heard.status {
+            201 => Ok(parse::<ReadSubscription>(at, &heard)?.id),
+            _ => Err(refusal(at, &heard)),
+        }
+    }
+
+    fn unsubscribe(&self, at: &ForeignVnfm, tells: Tells, id: &str) -> Result<()> {
+        let heard = self.ask(at, Method::DELETE, &of(at, tells, &format!("subscriptions/{}", wire::segment(id)?)), Vec::new())?;
+        match heard.status {
+            204 | 404 => Ok(()),
+            _ => Err(refusal(at, &heard)),
+        }
+    }
+
+    fn alarms(&self, at: &ForeignVnfm, id: &str) -> Result<Vec<SeenAlarm>> {
+        let path = of(at, Tells::Faults, &format!("alarms?filter=(eq,managedObjectId,{})", wire::segment(id)?));
+        let all: Vec<ReadAlarm> = self.list(at, path)?;
+        // A VNFM may know no filters.
+        Ok(all.into_iter().filter(|a| a.managed_object_id == id).filter_map(ReadAlarm::standing).collect())
+    }
+}
+
+fn of(at: &ForeignVnfm, tells: Tells, path: &str) -> String {
+    match tells {
+        Tells::Lifecycle => format!("{}{path}", wire::root(&at.api_root)),
+        Tells::Faults => format!("{}{path}", wire::faults(&at.api_root)),
     }
 }
 

@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 
 use crate::{
     model::{
         abroad::{AbroadLink, AbroadTask, OccAct, Start},
+        alarm::Severity,
         error::{Fault, FaultRecord, Kind, Result},
         op::VnfOpState,
         param::{Param, Params},
@@ -26,7 +27,7 @@ use crate::{
             TerminationType, VnfOperationalState,
         },
     },
-    vnfm::abroad::port::{NewVnf, Occ, Seen},
+    vnfm::abroad::port::{CallBack, NewVnf, Occ, Seen, SeenAlarm},
 };
 
 /// Most reasons of others' that are kept.
@@ -44,6 +45,7 @@ pub struct ReadVnf {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ReadInfo {
+    vnf_state: Option<VnfOperationalState>,
     #[serde(default)]
     scale_status: Vec<ReadScale>,
 }
@@ -57,8 +59,49 @@ struct ReadScale {
 
 impl From<ReadVnf> for Seen {
     fn from(v: ReadVnf) -> Seen {
+        let run = v.instantiated_vnf_info.as_ref().and_then(|i| i.vnf_state).map(|s| match s {
+            VnfOperationalState::Started => RunState::Started,
+            VnfOperationalState::Stopped => RunState::Stopped,
+        });
         let scale = v.instantiated_vnf_info.into_iter().flat_map(|i| i.scale_status).map(|s| (s.aspect_id, s.scale_level));
-        Seen { id: v.id, instantiated: v.instantiation_state == InstantiationState::Instantiated, scale: scale.collect() }
+        Seen { id: v.id, instantiated: v.instantiation_state == InstantiationState::Instantiated, scale: scale.collect(), run }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadSubscription {
+    pub id: SmolStr,
+    pub callback_uri: String,
+}
+
+/// As much of an alarm as is told on.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadAlarm {
+    id: SmolStr,
+    pub managed_object_id: SmolStr,
+    perceived_severity: String,
+    probable_cause: String,
+    #[serde(default)]
+    fault_details: Vec<String>,
+    alarm_cleared_time: Option<String>,
+}
+
+impl ReadAlarm {
+    /// `None`: it is over.
+    pub fn standing(self) -> Option<SeenAlarm> {
+        let severity = match self.perceived_severity.as_str() {
+            "CLEARED" => return None,
+            "CRITICAL" => Severity::Critical,
+            "MAJOR" => Severity::Major,
+            "MINOR" => Severity::Minor,
+            // INDETERMINATE too.
+            _ => Severity::Warning,
+        };
+        let short = |s: &str| s.chars().take(super::LONGEST).collect::<String>();
+        let details = self.fault_details.iter().take(MOST).map(|d| short(d)).collect();
+        self.alarm_cleared_time.is_none().then(|| SeenAlarm { id: self.id, severity, cause: short(&self.probable_cause), details })
     }
 }
 
@@ -110,9 +153,27 @@ pub fn reasons(p: &ProblemDetails) -> Vec<String> {
 
 /// The path below which all is.
 pub fn root(api_root: &str) -> String {
+    format!("{}/vnflcm/v2/", before(api_root))
+}
+
+/// The same of the API that tells of faults.
+pub fn faults(api_root: &str) -> String {
+    format!("{}/vnffm/v1/", before(api_root))
+}
+
+/// A subscription to all that it tells of what this box has there.
+pub fn subscription(back: &CallBack) -> Result<Vec<u8>> {
+    let body = json!({
+        "callbackUri": back.uri,
+        "authentication": {"authType": ["BASIC"], "paramsBasic": {"userName": back.account, "password": back.secret}},
+    });
+    serde_json::to_vec(&body).map_err(|e| Fault::bug("a subscription cannot be written as JSON").with_source(e))
+}
+
+fn before(api_root: &str) -> String {
     let after = api_root.split_once("://").map_or(api_root, |(_, rest)| rest);
     let path = after.find('/').map_or("", |at| &after[at..]);
-    format!("{}/vnflcm/v2/", path.trim_end_matches('/'))
+    path.trim_end_matches('/').to_owned()
 }
 
 /// An id of the VNFM's as a part of a path.

@@ -8,8 +8,8 @@ use super::{Access, Caller};
 use crate::model::order::Order as _;
 use crate::{
     model::{
-        abroad::{ForeignVnf, ForeignVnfm},
-        access::Account,
+        abroad::{ForeignEar, ForeignVnf, ForeignVnfm},
+        access::{Account, Token},
         error::{Fault, Result},
     },
     store::Durability,
@@ -31,7 +31,8 @@ impl Access {
     }
 
     /// Makes one or replaces it; its project, its revision and what it was made of before are seen to here.
-    pub fn set_vnfm(&self, by: &Caller, m: &ForeignVnfm) -> Result<ForeignVnfm> {
+    /// `root`: where it is to call this box; `None`: it is not to.
+    pub fn set_vnfm(&self, by: &Caller, m: &ForeignVnfm, root: Option<&str>) -> Result<ForeignVnfm> {
         self.change(
             Durability::Barrier,
             |d| {
@@ -55,7 +56,13 @@ impl Access {
                 let (created, revision) = before.map_or((m.created, 1), |b| (b.created, b.revision + 1));
                 Ok(ForeignVnfm { project: a.project, created, revision, ..m.clone() })
             },
-            |tx, m| tx.put(m),
+            |tx, m| {
+                tx.put(m)?;
+                let Some(root) = root else { return tx.delete::<ForeignEar>(&m.account).map(|_| ()) };
+                // What is subscribed to stays so, where it calls the same.
+                let had = tx.get::<ForeignEar>(&m.account)?.filter(|e| e.root == root).map(|e| e.subscribed);
+                tx.put(&ForeignEar { vnfm: m.account.clone(), root: root.into(), subscribed: had.unwrap_or_default() })
+            },
             |d, m| {
                 d.vnfms.insert(m.account.clone(), m.clone());
             },
@@ -77,12 +84,33 @@ impl Access {
         self.change(
             Durability::Barrier,
             |_| Ok(m.account),
-            |tx, name| tx.delete::<ForeignVnfm>(name).map(|_| ()),
+            |tx, name| {
+                tx.delete::<ForeignEar>(name)?;
+                tx.delete::<ForeignVnfm>(name).map(|_| ())
+            },
             |d, name: &SmolStr| {
                 d.vnfms.remove(name);
             },
         )
         .map(|_| ())
+    }
+}
+
+impl Access {
+    /// The one token of an account under this label: it makes those before it void. Gives what is shown once.
+    pub fn replace_token(&self, account: &str, label: SmolStr) -> Result<String> {
+        self.change(
+            Durability::Lazy,
+            |d| Ok(d.tokens.values().filter(|t| t.account == account && t.label == label).map(|t| t.sha256).collect::<Vec<_>>()),
+            |tx, old| old.iter().try_for_each(|t| tx.delete::<Token>(t).map(|_| ())),
+            |d, old| old.iter().for_each(|t| drop(d.tokens.remove(t))),
+        )?;
+        self.issue(account, label, None, Durability::Barrier).map(|(fresh, _)| fresh.reveal().to_owned())
+    }
+
+    /// Where it is to call this box, and what is subscribed to there.
+    pub fn ear(&self, vnfm: &SmolStr) -> Result<Option<ForeignEar>> {
+        self.store.get(vnfm)
     }
 }
 

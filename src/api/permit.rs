@@ -176,6 +176,9 @@ const EXCEPT: &[(&str, &str, Resource, Action)] = &[
     ("POST", "/bothy/v1/host/reset/plan", Resource::Host, Read),
     // Whoever may onboard a package; of NFVOs he is shown those of his project.
     ("POST", "/bothy/v1/nfvos/{name}/packages", Resource::VnfPackage, Create),
+    // A foreign VNFM tells of its VNFs.
+    ("GET", "/bothy/v1/vnfms/{name}/notifications", Resource::Grant, Read),
+    ("POST", "/bothy/v1/vnfms/{name}/notifications", Resource::Grant, Create),
     // Whoever types at a guest's console can do anything in it.
     ("GET", "/bothy/v1/vnf/{id}/console", Resource::Guest, Act),
     // Whom the box calls is for those who say that of NFVOs and VNFMs too: what answers is read back.

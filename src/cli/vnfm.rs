@@ -38,6 +38,9 @@ pub enum Vnfm {
         /// Its VIM connection, where it has several
         #[arg(long, value_name = "ID")]
         vim: Option<String>,
+        /// What stands before /bothy/v1 of this box, as the VNFM reaches it: its notifications are subscribed to then
+        #[arg(long, value_name = "URL")]
+        callback_root: Option<String>,
         /// The request, with `authentication` as a subscription has it, JSON or YAML
         #[arg(long, value_name = "FILE")]
         request: Option<Utf8PathBuf>,
@@ -58,9 +61,9 @@ impl Vnfm {
                 out.table(&all, &["NAME", "API ROOT", "AUTHENTICATION", "VNFM INFO", "VNFDS"], rows);
             }
             Vnfm::Show { name } => out.record(&client.get(&named(VNFMS, &name)?)?),
-            Vnfm::Set { name, api_root, info, vnfds, networks, vim, request: file } => {
+            Vnfm::Set { name, api_root, info, vnfds, networks, vim, callback_root, request: file } => {
                 let mut body = request(file.as_deref())?;
-                let texts = [("apiRoot", api_root), ("vim", vim)];
+                let texts = [("apiRoot", api_root), ("vim", vim), ("callbackRoot", callback_root)];
                 body.extend(texts.into_iter().filter_map(|(k, v)| Some((k.to_owned(), v?.into()))));
                 let lists = [("vnfmInfo", info), ("vnfds", vnfds)];
                 body.extend(lists.into_iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (k.to_owned(), v.into())));

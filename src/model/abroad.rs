@@ -51,6 +51,16 @@ impl ForeignVnfm {
     }
 }
 
+/// That a foreign VNFM is to call this box, and what is subscribed to there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignEar {
+    pub vnfm: SmolStr,
+    /// What stands before `/bothy/v1` of this box's API, as that VNFM reaches it.
+    pub root: String,
+    /// Of which API, and the subscription's id there.
+    pub subscribed: Vec<(SmolStr, SmolStr)>,
+}
+
 /// That a VNF instance of a service is a foreign VNFM's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignVnf {

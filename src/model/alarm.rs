@@ -106,6 +106,8 @@ pub enum Cause {
     FunctionLost,
     /// What is asked through an uplink of the box is not answered.
     UplinkDown,
+    /// The foreign VNFM that has the VNF reports it, or has it no more.
+    Abroad,
 }
 
 impl Cause {
@@ -124,6 +126,7 @@ impl Cause {
         Cause::UnknownGuests,
         Cause::FunctionLost,
         Cause::UplinkDown,
+        Cause::Abroad,
     ];
 
     pub fn word(self) -> &'static str {
@@ -142,6 +145,7 @@ impl Cause {
             Cause::UnknownGuests => "UNKNOWN_GUESTS",
             Cause::FunctionLost => "FUNCTION_LOST",
             Cause::UplinkDown => "UPLINK_DOWN",
+            Cause::Abroad => "REPORTED_BY_VNFM",
         }
     }
 
@@ -158,7 +162,8 @@ impl Cause {
             | Cause::MemoryLow
             | Cause::Hypervisor
             | Cause::Switch
-            | Cause::UnknownGuests => EventType::ProcessingError,
+            | Cause::UnknownGuests
+            | Cause::Abroad => EventType::ProcessingError,
         }
     }
 
@@ -172,7 +177,8 @@ impl Cause {
             | Cause::Watchdog
             | Cause::MemoryLow
             | Cause::Hypervisor
-            | Cause::UnknownGuests => ResourceType::Compute,
+            | Cause::UnknownGuests
+            | Cause::Abroad => ResourceType::Compute,
         }
     }
 
@@ -187,7 +193,8 @@ impl Cause {
             | Cause::Hypervisor
             | Cause::Switch
             | Cause::UnknownGuests
-            | Cause::FunctionLost => false,
+            | Cause::FunctionLost
+            | Cause::Abroad => false,
         }
     }
 }

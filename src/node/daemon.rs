@@ -53,6 +53,7 @@ use crate::{
         conditions::conditions,
         core::{Build, Core},
         desired::Keeper,
+        ears::Ears,
         log::Tail,
         ports::{Own, ports},
         reset, restore,
@@ -294,6 +295,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     indicators.on_own(move |vnf| told.told(vnf));
     let abroad = Abroad::new(services.notify.clone());
     granted.connect_managers(abroad.clone());
+    let ears = Ears::start(granted.clone(), services.access.clone(), services.alarms.clone());
     let granter = granter(granted, &services);
     keeper.start(&services)?;
     api::system_bundle::go_on(&services);
@@ -369,6 +371,7 @@ async fn run(live: LiveConfig, config: &Config, core: Arc<Core>, tail: Tail, pla
     tellers.stop();
     let _ = tokio::task::spawn_blocking(move || keeper.stop()).await;
     granter.stop();
+    drop(ears);
     abroad.stop();
     notifier.stop();
     let _ = std::fs::remove_file(&socket);

@@ -71,6 +71,7 @@ impl Table {
             | Table::NfvoMade
             | Table::CapacityThreshold
             | Table::ForeignVnfm
+            | Table::ForeignEar
             | Table::DesiredState
             | Table::Handout => Part::Configuration,
             Table::Audit => Part::Trail,

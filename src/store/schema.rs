@@ -11,7 +11,7 @@ use super::{
     tx::Tx,
 };
 use crate::model::{
-    abroad::{AbroadErrand, ForeignVnf, ForeignVnfm},
+    abroad::{AbroadErrand, ForeignEar, ForeignVnf, ForeignVnfm},
     access::{Account, AuditEnds, AuditEntry, Project, Role, Token},
     alarm::{Alarm, AlarmList},
     artefact::Artefacts,
@@ -88,6 +88,7 @@ records! {
     Errand, Errand, 1, (OpId, u32), |r| (r.op, r.step);
     SnapshotOwner, SnapshotOwner, 1, SnapshotId, |r| r.snapshot;
     ForeignVnfm, ForeignVnfm, 1, SmolStr, |r| r.account.clone();
+    ForeignEar, ForeignEar, 1, SmolStr, |r| r.vnfm.clone();
     ForeignVnf, ForeignVnf, 1, VnfId, |r| r.vnf;
     AbroadErrand, AbroadErrand, 1, (OpId, u32), |r| (r.op, r.index);
     GivenGrant, GivenGrant, 1, Uuid, |r| r.id;

@@ -100,6 +100,8 @@ pub enum Table {
     OwnEndpoints,
     /// Foreign VNFMs, which are driven.
     ForeignVnfm,
+    /// Which of them call this box, and what is subscribed to there.
+    ForeignEar,
     /// VNFs of services that they manage.
     ForeignVnf,
     /// How far steps are with what they ask of them.
@@ -118,7 +120,7 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order of their tags.
-    pub const ALL: [Table; 54] = [
+    pub const ALL: [Table; 55] = [
         Table::Meta,
         Table::VnfPackage,
         Table::NsDescriptor,
@@ -166,6 +168,7 @@ impl Table {
         Table::Brought,
         Table::OwnEndpoints,
         Table::ForeignVnfm,
+        Table::ForeignEar,
         Table::ForeignVnf,
         Table::AbroadErrand,
         Table::Errand,
@@ -226,6 +229,7 @@ impl Table {
             Table::OwnEndpoints => 0x58,
             Table::Errand => 0x56,
             Table::ForeignVnfm => 0x59,
+            Table::ForeignEar => 0x62,
             Table::ForeignVnf => 0x5a,
             Table::AbroadErrand => 0x5b,
             Table::DesiredState => 0x1e,
@@ -285,6 +289,7 @@ impl Table {
             Table::Brought => "fetched package",
             Table::OwnEndpoints => "VNF endpoints",
             Table::ForeignVnfm => "foreign VNFM",
+            Table::ForeignEar => "ear at a foreign VNFM",
             Table::ForeignVnf => "foreign VNF",
             Table::AbroadErrand => "errand abroad",
             Table::Errand => "errand",

@@ -148,6 +148,8 @@ pub struct Vnfm {
     errands: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// By whom foreign VNFMs are asked, handed over at start.
     managers: OnceLock<Arc<dyn abroad::port::Managers>>,
+    /// Which of them have called.
+    ears: abroad::ears::Ears,
     /// Switches outside the box, handed over at start.
     outside: OnceLock<Arc<Outside>>,
     /// The host goes down: no guest is started by a look at it any more.
@@ -205,6 +207,7 @@ impl Vnfm {
             asks: OnceLock::new(),
             errands: OnceLock::new(),
             managers: OnceLock::new(),
+            ears: abroad::ears::Ears::default(),
             patience: Mutex::default(),
             floats: Mutex::default(),
             unpacking: Mutex::default(),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     central_pair::{Site, Vnfm},
     daemon::Daemon,
-    identity::{made, user},
+    identity::{bare, bearer, made, user},
     kit::{build, copy_dir, repo},
     pair::{cli, https, run, token},
     rig::{Reply, Rig, rig},
@@ -26,7 +26,7 @@ async fn set(rig: &Rig, name: &str, body: Value) -> Reply {
 async fn a_foreign_vnfm_is_told_shown_and_taken_back_and_what_makes_none_is_refused() {
     let rig = rig(64, "").await;
     user(&rig, "eve", "viewer", "default").await;
-    user(&rig, "east", "vnfm", "default").await;
+    let token = user(&rig, "east", "vnfm", "default").await;
     let basic = json!({"authType": ["BASIC"], "paramsBasic": {"userName": "u", "password": "hush"}});
     for (name, body, status, says) in [
         ("nobody", json!({"apiRoot": "https://o"}), 404, "there is no account 'nobody'"),
@@ -59,6 +59,24 @@ async fn a_foreign_vnfm_is_told_shown_and_taken_back_and_what_makes_none_is_refu
     let vnf = ForeignVnf { vnf: WEB.parse().expect("an id"), vnfm: "east".into(), name: "n".into(), remote: None };
     let store = rig.core.vnfm().store();
     store.write(Durability::Barrier, |tx| tx.put(&vnf)).expect("kept");
+    // It alone tells of them, and only where it was asked to.
+    let calls = "/bothy/v1/vnfms/east/notifications";
+    let it = bearer(&token);
+    let news = json!({"notificationType": "AlarmNotification"}).to_string();
+    let heads = [it.as_str(), "content-type: application/json"];
+    for root in [None, Some("https://box:9443/")] {
+        let status = if root.is_some() { 204 } else { 404 };
+        assert_eq!(set(&rig, "east", json!({"apiRoot": "https://o", "callbackRoot": root})).await.status, 200);
+        for (line, body) in [(format!("GET {calls}"), ""), (format!("POST {calls}"), news.as_str())] {
+            let r = bare(&rig, &line, &heads, body).await;
+            assert_eq!(r.status, status, "{root:?} {line}: {}", r.body);
+            let r = rig.ask(&line, &["content-type: application/json"], body).await;
+            assert_eq!(r.status, 404, "the administrator is no VNFM: {}", r.body);
+        }
+    }
+    assert_eq!(rig.show("/bothy/v1/vnfms/east").await["callbackRoot"], "https://box:9443");
+    let open = set(&rig, "east", json!({"apiRoot": "https://o", "callbackRoot": "http://box"})).await;
+    assert!(open.status == 422 && open.body.contains("must be an https URI"), "{}", open.body);
     let moved = set(&rig, "east", json!({"apiRoot": "https://elsewhere"})).await;
     assert!(moved.status == 409 && moved.body.contains(&format!("VNF instance {WEB}")), "{}", moved.body);
     assert_eq!(set(&rig, "east", json!({"apiRoot": "https://o", "vim": "w"})).await.status, 200);
@@ -139,7 +157,8 @@ fn a_member_of_a_service_lives_at_a_foreign_vnfm_through_refusals_and_deaths() {
     let file = login(edge.at(), "edge", &of_edge);
     cli(edge.at(), &["nfvo", "set", "orch", "--api-root", &format!("https://localhost:{}", nfvo.port), "--request", &file]);
     let (url, file, network) = (format!("https://localhost:{}", edge.port), login(nfvo.at(), "orch", &of_orch), format!("wan={wan}"));
-    let set = ["vnfm", "set", "edge", "--api-root", &url, "--request", &file, "--vnfd", WEB];
+    let back = format!("https://localhost:{}", nfvo.port);
+    let set = ["vnfm", "set", "edge", "--api-root", &url, "--request", &file, "--vnfd", WEB, "--callback-root", &back];
     cli(nfvo.at(), &set);
     assert_eq!(cli(nfvo.at(), &["vnfm", "list"])[0]["authentication"], "BASIC");
     let orch = Vnfm {
@@ -198,6 +217,25 @@ fn a_member_of_a_service_lives_at_a_foreign_vnfm_through_refusals_and_deaths() {
     let busy = run(nfvo.at(), &["vnfm", "delete", "edge"]);
     assert!(!busy.status.success() && String::from_utf8_lossy(&busy.stderr).contains("terminate them first"), "{busy:?}");
 
+    // It is listened to, and tells what the service has not asked for.
+    let calls = format!("{back}/bothy/v1/vnfms/edge/notifications");
+    let ears = ["/vnflcm/v2/subscriptions", "/vnffm/v1/subscriptions"];
+    for api in ears {
+        orch.until(api, |v| v.as_array().is_some_and(|all| all.len() == 1 && all[0]["callbackUri"] == calls.as_str()));
+    }
+    let remote = format!("/vnflcm/v2/vnf_instances/{}", there[0]["id"].as_str().expect("id"));
+    for to in ["STOPPED", "STARTED"] {
+        let done = orch.over(&orch.begin(&format!("{remote}/operate"), json!({"changeStateTo": to})));
+        assert_eq!(done["operationState"], "COMPLETED", "{done:#}");
+        main.until(&ns, |v| {
+            let all = v["vnfInstance"].as_array().into_iter().flatten();
+            all.clone().any(|m| m["vnfdId"] == WEB && m["instantiatedVnfInfo"]["vnfState"] == to)
+        });
+    }
+    let sent = cli(edge.at(), &["notification", "dead"]);
+    let answered = |s: &Value| s["dead"] == json!([]) && s["lost"] == 0;
+    assert!(sent.as_array().expect("subscriptions").iter().all(answered), "each call was answered: {sent:#}");
+
     // What the service does to it is done there.
     let far = far["id"].as_str().expect("id");
     let heal = json!({"healVnfData": [{"vnfInstanceId": far}]});
@@ -215,6 +253,10 @@ fn a_member_of_a_service_lives_at_a_foreign_vnfm_through_refusals_and_deaths() {
     let done = main.over(&op);
     assert_eq!(done["operationState"], "COMPLETED", "{done:#}");
     assert_eq!(theirs(), json!([]));
+    main.until("/bothy/v1/vnfms/edge", |v| v["subscriptions"].is_null());
+    for api in ears {
+        assert_eq!(orch.show(api), json!([]), "{api}");
+    }
     cli(nfvo.at(), &["vnfm", "delete", "edge"]);
     e.stop();
     n.stop();

@@ -172,6 +172,8 @@ pub fn routes() -> Routes {
         .get("/bothy/v1/vnfms/{name}", vnfms::one)
         .put("/bothy/v1/vnfms/{name}", vnfms::set)
         .delete("/bothy/v1/vnfms/{name}", vnfms::delete)
+        .get("/bothy/v1/vnfms/{name}/notifications", vnfms::tested)
+        .post("/bothy/v1/vnfms/{name}/notifications", vnfms::told)
         .get("/bothy/v1/projects", projects::all)
         .post("/bothy/v1/projects", projects::create)
         .get("/bothy/v1/projects/{id}", projects::one)

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     model::{
-        alarm::{Ack, Alarm, EventType, Object, Part, ResourceType, Severity},
+        alarm::{Ack, Alarm, Cause, EventType, Object, Part, ResourceType, Severity},
         error::{Fault, Result},
         id::AlarmId,
     },
@@ -35,6 +35,8 @@ pub fn alarm(a: &Alarm, base: &Base) -> sol::Alarm {
     };
     let resource = match &a.part {
         Part::Guest(id) => Some((id.to_string(), "domain")),
+        // Which of its resources it is, the VNFM knows.
+        Part::Named(_) if a.cause == Cause::Abroad => None,
         Part::Named(name) => Some((name.to_string(), "interface")),
         Part::Whole | Part::Member(_) => None,
     };

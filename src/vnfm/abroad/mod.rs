@@ -3,6 +3,7 @@
 //! * `port`  what is asked of a VNFM, one request each
 //! * `run`   does and undoes a step, by asking and looking
 //! * `quell` brings an instance there to its end, whatever was asked before
+//! * `ears`  what it tells without being asked
 //! * `hold`  what was granted for it, once an operation there is over
 //!
 //! Such a VNF has a record here as any other, of which no guest is on this box: its operations are parts of the
@@ -13,6 +14,7 @@
 //! terminate:    Terminate -> Drop        else:    Scale | ScaleToLevel | Heal | Operate
 //! ```
 
+pub mod ears;
 mod hold;
 pub mod port;
 mod quell;

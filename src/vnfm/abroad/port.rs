@@ -6,8 +6,10 @@ use smol_str::SmolStr;
 
 use crate::model::{
     abroad::{AbroadTask, ForeignVnfm, OccAct},
+    alarm::Severity,
     error::{Fault, FaultRecord, Kind, Result},
     op::VnfOpState,
+    vnf::RunState,
 };
 
 /// An instance as its VNFM shows it.
@@ -17,6 +19,42 @@ pub struct Seen {
     pub instantiated: bool,
     /// Level of each aspect, where it is told.
     pub scale: Vec<(SmolStr, u32)>,
+    /// Where it is told.
+    pub run: Option<RunState>,
+}
+
+/// An API by which a VNFM tells of its VNFs (SOL003 5.4.18, 7.4.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tells {
+    Lifecycle,
+    Faults,
+}
+
+impl Tells {
+    pub const ALL: [Tells; 2] = [Tells::Lifecycle, Tells::Faults];
+
+    pub fn api(self) -> &'static str {
+        match self {
+            Tells::Lifecycle => "vnflcm",
+            Tells::Faults => "vnffm",
+        }
+    }
+}
+
+/// Where it is to call this box, and as whom.
+pub struct CallBack {
+    pub uri: String,
+    pub account: SmolStr,
+    pub secret: String,
+}
+
+/// An alarm that stands at a VNFM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenAlarm {
+    pub id: SmolStr,
+    pub severity: Severity,
+    pub cause: String,
+    pub details: Vec<String>,
 }
 
 /// An operation occurrence on one.
@@ -53,6 +91,13 @@ pub trait Managers: Send + Sync {
     fn occs(&self, at: &ForeignVnfm, id: &str) -> Result<Vec<Occ>>;
     fn occ(&self, at: &ForeignVnfm, id: &str) -> Result<Option<Occ>>;
     fn act(&self, at: &ForeignVnfm, occ: &str, act: OccAct) -> Result<()>;
+    /// Subscriptions there that call this.
+    fn subscriptions(&self, at: &ForeignVnfm, of: Tells, uri: &str) -> Result<Vec<SmolStr>>;
+    fn subscribe(&self, at: &ForeignVnfm, of: Tells, back: &CallBack) -> Result<SmolStr>;
+    /// Also when it is not there.
+    fn unsubscribe(&self, at: &ForeignVnfm, of: Tells, id: &str) -> Result<()>;
+    /// Those of an instance that are not over.
+    fn alarms(&self, at: &ForeignVnfm, id: &str) -> Result<Vec<SeenAlarm>>;
 }
 
 impl Occ {

@@ -9,8 +9,9 @@ use crate::{
         abroad::{AbroadTask, ForeignVnfm, OccAct},
         error::{Fault, FaultRecord, Kind, Result},
         op::VnfOpState,
+        vnf::RunState,
     },
-    vnfm::abroad::port::{Managers, NewVnf, Occ, Seen},
+    vnfm::abroad::port::{CallBack, Managers, NewVnf, Occ, Seen, SeenAlarm, Tells},
 };
 
 /// What becomes of a request.
@@ -45,6 +46,10 @@ struct State {
     /// Terminations end so.
     ends: Option<VnfOpState>,
     scale: u32,
+    run: Option<RunState>,
+    /// What is subscribed to: of which API, the id, and what is called.
+    ears: Vec<(Tells, SmolStr, String)>,
+    alarms: Vec<SeenAlarm>,
 }
 
 #[derive(Clone, Default)]
@@ -164,7 +169,7 @@ impl State {
         format_smolstr!("{what}-{}", self.made)
     }
     fn seen(&self, v: &(SmolStr, SmolStr, bool)) -> Seen {
-        Seen { id: v.0.clone(), instantiated: v.2, scale: vec![("more".into(), self.scale)] }
+        Seen { id: v.0.clone(), instantiated: v.2, scale: vec![("more".into(), self.scale)], run: self.run }
     }
     fn set_up(&mut self, id: &str, up: bool) {
         for v in self.vnfs.iter_mut().filter(|v| v.0 == id) {
@@ -221,7 +226,46 @@ fn absent() -> Fault {
     Fault::not_found("it is not there")
 }
 
+impl Fake {
+    pub fn ears(&self) -> Vec<(Tells, SmolStr)> {
+        self.lock().ears.iter().map(|(t, id, _)| (*t, id.clone())).collect()
+    }
+    pub fn forget_ears(&self) {
+        self.lock().ears.clear();
+    }
+    pub fn set_alarms(&self, all: Vec<SeenAlarm>) {
+        self.lock().alarms = all;
+    }
+    /// What others have made of it there.
+    pub fn others(&self, scale: u32, run: RunState) {
+        let mut s = self.lock();
+        (s.scale, s.run) = (scale, Some(run));
+    }
+    pub fn lose(&self) {
+        self.lock().vnfs.clear();
+    }
+}
+
 impl Managers for Fake {
+    fn subscriptions(&self, _: &ForeignVnfm, of: Tells, uri: &str) -> Result<Vec<SmolStr>> {
+        self.ask(String::new(), |s| Ok(s.ears.iter().filter(|e| e.0 == of && e.2 == uri).map(|e| e.1.clone()).collect()))
+    }
+    fn subscribe(&self, _: &ForeignVnfm, of: Tells, back: &CallBack) -> Result<SmolStr> {
+        self.ask(String::new(), |s| {
+            let id = s.fresh("ear");
+            s.ears.push((of, id.clone(), back.uri.clone()));
+            Ok(id)
+        })
+    }
+    fn unsubscribe(&self, _: &ForeignVnfm, of: Tells, id: &str) -> Result<()> {
+        self.ask(String::new(), |s| {
+            s.ears.retain(|e| e.0 != of || e.1 != id);
+            Ok(())
+        })
+    }
+    fn alarms(&self, _: &ForeignVnfm, _: &str) -> Result<Vec<SeenAlarm>> {
+        self.ask(String::new(), |s| Ok(s.alarms.clone()))
+    }
     fn find(&self, _: &ForeignVnfm, name: &str) -> Result<Vec<Seen>> {
         self.ask(String::new(), |s| Ok(s.vnfs.iter().filter(|v| v.1 == name).map(|v| s.seen(v)).collect()))
     }

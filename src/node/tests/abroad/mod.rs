@@ -1,5 +1,6 @@
 //! Services of which a foreign VNFM has a member: it is made, changed and ended there, through faults and deaths.
 
+mod ears;
 mod fake;
 mod odd;
 

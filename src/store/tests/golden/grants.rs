@@ -2,7 +2,7 @@
 
 use super::{Golden, fault, id};
 use crate::model::{
-    abroad::{AbroadErrand, ErrandState, ForeignVnf, ForeignVnfm, OccAct},
+    abroad::{AbroadErrand, ErrandState, ForeignEar, ForeignVnf, ForeignVnfm, OccAct},
     central::{Asking, Brought, CentralNfvo, GrantAsk, Resources, SnapshotOwner},
     error::Kind,
     grant::{AskedIds, Decision, GivenGrant, Promised, Resource, ResourceKind, Wanting},
@@ -82,6 +82,8 @@ pub(super) fn check(g: &Golden) {
     g.check("vnfm", &vnfm);
     let abroad = ForeignVnf { vnf: VnfId(id(20)), vnfm: "east".into(), name: "s-v".into(), remote: Some("7".into()) };
     g.check("vnf-abroad", &abroad);
+    let ear = ForeignEar { vnfm: "east".into(), root: "https://box".into(), subscribed: vec![("vnflcm".into(), "7".into())] };
+    g.check("vnfm-ear", &ear);
     let occ = || "o".into();
     let undoing = |act| ErrandState::Undoing { occ: occ(), act };
     for (name, state) in [
