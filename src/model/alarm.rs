@@ -111,7 +111,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    pub const ALL: [Cause; 14] = [
+    pub const ALL: [Cause; 15] = [
         Cause::GuestCrashed,
         Cause::GuestEnded,
         Cause::GuestNotStarted,

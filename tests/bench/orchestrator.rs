@@ -84,6 +84,7 @@ impl Orchestrator {
                 controllers: port.clone(),
                 slots: port.clone(),
                 own_net: port.clone(),
+                ways_out: port.clone(),
                 hardware: port,
             },
             layout,
