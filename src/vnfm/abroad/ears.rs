@@ -177,10 +177,16 @@ impl Vnfm {
 
     fn note_seen(&self, was: &VnfInstance, seen: &Seen) -> Result<()> {
         let Some(body) = &was.body else { return Ok(()) };
+        let vnfd = self.vnfd(was.package)?;
+        let known = vnfd.iter().flat_map(|v| v.flavour(&body.flavour)).flat_map(|f| &f.aspects);
         let mut scale = body.scale.clone();
-        for (aspect, level) in &mut scale {
-            if let Some((_, now)) = seen.scale.iter().find(|(a, _)| a == aspect) {
-                *level = *now;
+        // Of what is said there, what its VNFD has counts. An aspect that was never scaled has no level in the record.
+        for aspect in known {
+            let Some((_, now)) = seen.scale.iter().find(|(a, _)| *a == aspect.id) else { continue };
+            match scale.iter_mut().find(|(a, _)| *a == aspect.id) {
+                Some((_, level)) => *level = *now,
+                None if *now > 0 => scale.push((aspect.id.clone(), *now)),
+                None => {}
             }
         }
         let run = seen.run.unwrap_or(body.run);
