@@ -362,6 +362,7 @@ mod tests {
             (0x55, "fetched package"),
             (0x58, "VNF endpoints"),
             (0x59, "foreign VNFM"),
+            (0x62, "ear at a foreign VNFM"),
             (0x5a, "foreign VNF"),
             (0x5b, "errand abroad"),
             (0x56, "errand"),

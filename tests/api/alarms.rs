@@ -275,11 +275,16 @@ async fn what_the_hypervisor_says_of_a_guest_is_an_alarm_of_its_kind_until_the_g
         rig.sim.start(guest).expect("started");
         until(&rig, &standing(VNFFM), <[Value]>::is_empty).await;
     }
-    let news = s.until(6).await;
-    let raised = news.iter().filter(|n| n["notificationType"] == "AlarmNotification").map(|n| n["alarm"]["probableCause"].clone());
-    let raised: Vec<_> = raised.collect();
-    for cause in ["WATCHDOG_FIRED", "DISK_ERROR", "DISK_FULL"] {
-        assert!(raised.contains(&json!(cause)), "{cause}: {raised:?}");
+    // That it was off for a moment may have been an alarm as well.
+    let mut heard = 6;
+    loop {
+        let news = s.until(heard).await;
+        let raised = news.iter().filter(|n| n["notificationType"] == "AlarmNotification").map(|n| n["alarm"]["probableCause"].clone());
+        let raised: Vec<_> = raised.collect();
+        if ["WATCHDOG_FIRED", "DISK_ERROR", "DISK_FULL"].iter().all(|cause| raised.contains(&json!(cause))) {
+            break;
+        }
+        heard = news.len() + 1;
     }
 }
 
