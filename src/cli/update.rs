@@ -83,7 +83,11 @@ impl UpdateCommand {
 
 impl Install {
     fn run(self, client: &Client, out: &Out) -> Result<(), Failure> {
-        let is_url = ["https://", "http://"].iter().any(|scheme| self.file.as_str().starts_with(scheme));
+        let is_url =
+            ["https", "http"].iter().any(|s| self.file.as_str().split_once("://").is_some_and(|(of, _)| of.eq_ignore_ascii_case(s)));
+        if is_url && self.on_box {
+            return Err(Failure::Usage("--on-box is for a path on the box; the box fetches a URL by itself".into()));
+        }
         let begun = if is_url || self.on_box {
             let place = if is_url { "url" } else { "path" };
             let mut body = json!({place: self.file.as_str(), "again": self.again, "restart": !self.no_restart});

@@ -21,5 +21,6 @@ mod work;
 mod tests;
 
 pub use begin::{Begun, How, begin, leave_word};
+pub use fetch::Wanted;
 pub use plan::{Situation, plan};
 pub use work::{Pace, Status, Updater};

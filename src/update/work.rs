@@ -71,6 +71,8 @@ pub struct Updater {
 pub(super) struct State {
     pub(super) journal: Journal,
     pub(super) progress: Option<(u8, String)>,
+    /// How often a bundle was asked for in this run: the number of the one that is fetched.
+    pub(super) fetches: u64,
     worker: Option<JoinHandle<()>>,
     stop: bool,
     /// Why the trial is to end, if somebody said so.

@@ -46,6 +46,7 @@ const BASIC: &str = "Basic b3NzOmh1c2gtb2YtdGhlLXNoZWxm";
 struct Things {
     all: HashMap<String, (u16, Vec<u8>)>,
     asked: Vec<String>,
+    broken: usize,
 }
 
 pub struct Shelf {
@@ -99,6 +100,7 @@ async fn talk(mut io: impl AsyncRead + AsyncWrite + Unpin, things: Arc<Mutex<Thi
         let _ = io.read(&mut [0; 4096]).await;
         let _ = io.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nPK").await;
         let _ = io.shutdown().await;
+        things.lock().expect("things").broken += 1;
         return;
     }
     let service = service_fn(|req| answer(req, things.clone()));
@@ -143,6 +145,15 @@ impl Shelf {
 
     pub fn uri(&self, path: &str) -> String {
         if self.tls { format!("https://localhost:{}{path}", self.addr.port()) } else { format!("http://{}{path}", self.addr) }
+    }
+
+    pub fn take(&self, path: &str) {
+        self.things.lock().expect("things").all.remove(path);
+    }
+
+    /// How many answers it has broken off.
+    pub fn broken(&self) -> usize {
+        self.things.lock().expect("things").broken
     }
 
     pub fn asked(&self, path: &str) -> usize {

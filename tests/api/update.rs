@@ -145,6 +145,17 @@ async fn a_bundle_is_fetched_from_a_url_and_what_cannot_be_had_is_told() {
     assert_eq!((&v["update"]["version"], &v["update"]["url"]), (&json!("1.4"), &json!(late)));
     assert!(!v.to_string().contains("hush"));
     assert_eq!(rig.ask(&format!("DELETE {UPDATE}"), &[], "").await.status, 202);
+    // It breaks off in the middle, and is begun anew.
+    shelf.put("/breaks", 200, b"");
+    let whole = shelf.put("/whole.raucb", 200, bundle("1.6", 4).as_bytes());
+    assert_eq!(rig.post(UPDATE, json!({"url": whole, "restart": false})).await.status, 202);
+    while shelf.broken() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(now(&rig).await["update"]["state"], "FETCHING");
+    shelf.take("/breaks");
+    assert_eq!(until(&rig, "ARMED").await["update"]["version"], "1.6");
+    assert_eq!(rig.ask(&format!("DELETE {UPDATE}"), &[], "").await.status, 202);
     // One that is called off while it is waited for does not come later.
     let never = shelf.put("/never.raucb", 503, b"");
     assert_eq!(rig.post(UPDATE, json!({"url": never})).await.status, 202);
