@@ -13,6 +13,7 @@ use super::{
     error::{Fault, Result},
     hw::PciAddr,
     net::MacAddr,
+    secret::Secret,
 };
 
 /// A port of a switch outside the box.
@@ -320,7 +321,7 @@ impl ControllerDraft {
 impl Controller {
     /// The secret that a password is kept as which was told with the controller of this name.
     pub fn own_secret(name: &str) -> SmolStr {
-        format!("sdn_{}", name.replace(['.', '-'], "_")).into()
+        Secret::inner_name("sdn", name)
     }
     /// As it would be written.
     pub fn draft(&self) -> ControllerDraft {

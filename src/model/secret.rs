@@ -30,6 +30,13 @@ impl Secret {
     pub fn key(&self) -> SmolStr {
         Self::key_of(self.project, &self.name)
     }
+    /// The name of one that came with something and is that thing's alone: no user can give such a name, or refer to it.
+    pub fn inner_name(kind: &str, of: &str) -> SmolStr {
+        smol_str::format_smolstr!("{kind}:{of}")
+    }
+    pub fn is_inner(name: &str) -> bool {
+        name.contains(':')
+    }
 }
 
 /// Words in the names of parameters that only a guest should read.

@@ -114,7 +114,7 @@ impl Vnfm {
 
     fn secrets(&self, project: ProjectId) -> Result<Vec<(SmolStr, String)>> {
         let mut out = Vec::new();
-        for s in self.store.list::<Secret>()?.into_iter().filter(|s| s.project == project) {
+        for s in self.store.list::<Secret>()?.into_iter().filter(|s| s.project == project && !Secret::is_inner(&s.name)) {
             let clear = self.store.sealer().open_sealed(s.key().as_bytes(), &s.sealed)?;
             let text = String::from_utf8(clear).map_err(|_| Fault::bug(format!("secret {} is not text", s.name)))?;
             out.push((s.name, text));
@@ -124,11 +124,6 @@ impl Vnfm {
 
     /// Keeps a secret, sealed; templates read it as `secrets.NAME`.
     pub fn set_secret(&self, project: ProjectId, name: SmolStr, value: &str) -> Result<()> {
-        let record = self.sealed(project, name, value)?;
-        self.store.write(Durability::Barrier, |tx| tx.put(&record))
-    }
-    /// The same, for whoever stores it with what refers to it.
-    pub fn sealed(&self, project: ProjectId, name: SmolStr, value: &str) -> Result<Secret> {
         let fine = !name.is_empty()
             && name.len() <= 64
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -138,6 +133,12 @@ impl Vnfm {
                 "'{name}' is not a secret's name: letters, digits and '_', not led by a digit, 64 at most"
             )));
         }
+        let record = self.sealed(project, name, value)?;
+        self.store.write(Durability::Barrier, |tx| tx.put(&record))
+    }
+
+    /// For whoever stores it with what it belongs to.
+    pub fn sealed(&self, project: ProjectId, name: SmolStr, value: &str) -> Result<Secret> {
         let sealed = self.store.sealer().seal(Secret::key_of(project, &name).as_bytes(), value.as_bytes())?;
         Ok(Secret { name, project, sealed, created: self.clock.now() })
     }
@@ -165,12 +166,13 @@ impl Vnfm {
 
     /// Names only: a value is never read back.
     pub fn secret_names(&self, project: ProjectId) -> Result<Vec<SmolStr>> {
-        Ok(self.store.list::<Secret>()?.into_iter().filter(|s| s.project == project).map(|s| s.name).collect())
+        let all = self.store.list::<Secret>()?.into_iter().filter(|s| s.project == project).map(|s| s.name);
+        Ok(all.filter(|name| !Secret::is_inner(name)).collect())
     }
 
     pub fn delete_secret(&self, project: ProjectId, name: &str) -> Result<()> {
         let key = Secret::key_of(project, name);
-        let was = self.store.write(Durability::Barrier, |tx| tx.delete::<Secret>(&key))?;
+        let was = !Secret::is_inner(name) && self.store.write(Durability::Barrier, |tx| tx.delete::<Secret>(&key))?;
         if was { Ok(()) } else { Err(Fault::not_found(format!("there is no secret '{name}'"))) }
     }
 }

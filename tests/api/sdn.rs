@@ -6,6 +6,8 @@ use bothy::{
     model::{
         host::{Mbps, NodeId},
         hw::PageSize,
+        id::ProjectId,
+        secret::Secret,
     },
     sim::{
         SimConfig,
@@ -93,16 +95,34 @@ async fn controllers_and_maps_are_told_shown_and_forgotten_and_each_fault_is_sai
 
     // As OSM writes it: its name, its word for the make, the password beside the user, what is the controller's own in `config`.
     let osm = |password: &str| {
-        json!({"name": "tor", "type": "onosof", "url": "https://onos.example:8443", "user": "bothy", "password": password,
+        json!({"name": "tor", "description": "top of rack", "type": "onosof", "url": "https://onos.example:8443", "user": "bothy", "password": password,
                "config": {"ca": "/etc/onos.pem", "networks": ["fast"], "datapaths": ["of:0000000000000001"]}})
     };
     assert_eq!(put(&rig, "controllers/tor", osm("whisper")).await.status, 204);
     let r = rig.get("/bothy/v1/sdn/controllers/tor").await;
     let one = fits("/bothy/v1/sdn/controllers/{name}", "get", &r);
-    assert_eq!((&one["type"], &one["secret"], &one["networks"]), (&json!("onos"), &json!("sdn_tor"), &json!(["fast"])));
+    assert_eq!((&one["type"], &one["secret"], &one["networks"]), (&json!("onos"), &json!("sdn:tor"), &json!(["fast"])));
     assert!(!r.body.contains("whisper"));
-    let names = async || rig.get("/bothy/v1/secrets").await.body.to_string();
-    assert!(names().await.contains("sdn_tor"));
+    // It is the controller's: nobody names it, sees it among secrets, or loses one of his own by it.
+    let kept = |name: &str| {
+        let key = Secret::key_of(ProjectId::DEFAULT, name);
+        rig.core.vnfm().store().get::<Secret>(&key).expect("read").is_some()
+    };
+    assert!(kept("sdn:tor"));
+    assert!(!rig.get("/bothy/v1/secrets").await.body.contains("tor"));
+    assert_eq!(rig.delete("/bothy/v1/secrets/sdn:tor").await.status, 404);
+    let mut other = onos("https://onos.example:8443");
+    (other["secret"], other["networks"]) = (json!("sdn:tor"), json!(["north"]));
+    let r = put(&rig, "controllers/other", other).await;
+    assert!(r.status == 422 && r.problem().contains("there is no secret 'sdn:tor'"), "{}", r.body);
+    // As it is shown it can be told again; told with a secret of somebody's, it has none of its own.
+    for (secret, own) in [("sdn:tor", true), ("sdn", false)] {
+        let mut again = onos("https://onos.example:8443");
+        again["secret"] = json!(secret);
+        assert_eq!(put(&rig, "controllers/tor", again).await.status, 204);
+        assert_eq!(kept("sdn:tor"), own, "{secret}");
+    }
+    assert_eq!(put(&rig, "controllers/tor", osm("whisper")).await.status, 204);
     for (member, value, says) in [
         ("name", json!("other"), "'other' is not the name that the path has"),
         ("secret", json!("sdn"), "password: is given, and so is secret"),
@@ -124,7 +144,7 @@ async fn controllers_and_maps_are_told_shown_and_forgotten_and_each_fault_is_sai
         assert_eq!(rig.delete(&format!("/bothy/v1/sdn/{path}")).await.status, 204, "{path}");
         assert_eq!(rig.delete(&format!("/bothy/v1/sdn/{path}")).await.status, 404, "{path}");
     }
-    assert!(!names().await.contains("sdn_tor"), "the password goes with its controller");
+    assert!(!kept("sdn:tor") && kept("sdn"), "the password goes with its controller, and no other");
     assert_eq!(rig.delete("/bothy/v1/sdn/controllers/lab").await.status, 409);
     assert_eq!(rig.get("/bothy/v1/sdn/controllers/tor").await.status, 404);
 }

@@ -50,6 +50,9 @@ pub struct SetController {
     #[serde(default)]
     secret: SmolStr,
     password: Option<String>,
+    /// For people at OSM; it is not kept.
+    #[serde(default, rename = "description")]
+    _description: String,
     #[serde(default)]
     file: String,
     #[serde(default)]

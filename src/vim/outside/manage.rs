@@ -74,15 +74,12 @@ impl Outside {
             if let Some(n) = c.networks.iter().find(|n| other.networks.contains(n)) {
                 return Err(Fault::conflict(format!("{what}: physical network '{n}' is in the hands of controller {}", other.name)));
             }
-            if let (Some(p), Some(login)) = (&password, other.speaks.login())
-                && p.name == login.secret
-            {
-                return Err(Fault::conflict(format!("{what}: its password would be that of controller {} too ({})", other.name, p.name)));
-            }
         }
+        let own = Controller::own_secret(&c.name);
         if password.is_none()
             && let Some(login) = c.speaks.login()
-            && self.store.get::<Secret>(&Secret::key_of(ProjectId::DEFAULT, &login.secret))?.is_none()
+            && (Secret::is_inner(&login.secret) && login.secret != own
+                || self.store.get::<Secret>(&Secret::key_of(ProjectId::DEFAULT, &login.secret))?.is_none())
         {
             return Err(Fault::invalid(format!("there is no secret '{0}'; store it with `bothy secret set {0}`", login.secret)));
         }
@@ -91,7 +88,11 @@ impl Outside {
             u.controllers.push(c.clone());
         })?;
         self.store.write(Durability::Barrier, |tx| {
-            password.as_ref().map_or(Ok(()), |p| tx.put(p))?;
+            match &password {
+                Some(p) => tx.put(p)?,
+                None if c.speaks.login().is_some_and(|l| l.secret == own) => {}
+                None => tx.delete::<Secret>(&Secret::key_of(ProjectId::DEFAULT, &own)).map(drop)?,
+            }
             tx.put(&c)
         })?;
         self.wake();
@@ -99,16 +100,13 @@ impl Outside {
     }
 
     pub fn delete_controller(&self, name: &str) -> Result<()> {
-        let own = match self.controller(name)? {
-            (_, Origin::Config) => return Err(configured("controller", name)),
-            // A password that was told with it goes with it.
-            (c, Origin::Api) => c.speaks.login().map(|l| l.secret.clone()).filter(|s| *s == Controller::own_secret(name)),
-        };
+        if self.controller(name)?.1 == Origin::Config {
+            return Err(configured("controller", name));
+        }
         self.may(&format!("controller {name}"), |u| u.controllers.retain(|o| o.name != name))?;
         self.store.write(Durability::Barrier, |tx| {
-            if let Some(secret) = &own {
-                tx.delete::<Secret>(&Secret::key_of(ProjectId::DEFAULT, secret))?;
-            }
+            // A password that was told with it goes with it.
+            tx.delete::<Secret>(&Secret::key_of(ProjectId::DEFAULT, &Controller::own_secret(name)))?;
             tx.delete::<Controller>(&SmolStr::new(name)).map(drop)
         })?;
         self.wake();
