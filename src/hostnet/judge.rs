@@ -138,7 +138,8 @@ fn choose(order: &[Candidate], present: Option<u32>, has_route: impl Fn(u32) -> 
     match (there().find(|(_, v)| *v != Verdict::Down), present) {
         // Nobody moves to one that has not answered yet.
         (Some((_, Verdict::Untried)), Some((now, Verdict::Well | Verdict::Untried))) => Some(now),
-        (Some((first, _)), _) => Some(first),
+        // One that answers before one that has not been heard yet.
+        (Some((first, _)), _) => Some(there().find(|(_, v)| *v == Verdict::Well).map_or(first, |(i, _)| i)),
         // That nothing answers anywhere may be the targets' doing: all stays as it is.
         (None, Some((now, _))) => Some(now),
         (None, None) => there().next().map(|(i, _)| i),
@@ -307,7 +308,11 @@ mod tests {
             let well = order.iter().filter(|c| c.verdict == Verdict::Well).filter_map(|c| c.index).find(|i| after.iter().any(|r| !r.ours && r.index == *i));
             if let (Some(_), Some(best)) = (well, best) {
                 let found = order.iter().find(|c| c.index == Some(best));
-                prop_assert!(found.is_some_and(|c| c.verdict != Verdict::Down), "{best} of {order:?}");
+                let was = routes.iter().min_by_key(|r| r.metric).map(|r| r.index);
+                prop_assert!(
+                    found.is_some_and(|c| c.verdict == Verdict::Well || c.verdict == Verdict::Untried && was == Some(best)),
+                    "{best} of {order:?}, and {was:?} before"
+                );
             }
         }
     }

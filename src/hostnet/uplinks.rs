@@ -238,8 +238,7 @@ impl Uplinks {
                 std::mem::replace(&mut r.by, by) != by
             }
             Err(fault) => {
-                let is_probed = links.iter().any(|l| l.want.probe.is_some());
-                if is_probed && r.fault.replace(fault.detail()).is_none() {
+                if r.fault.replace(fault.detail()).is_none() {
                     tracing::error!("the default routes do not follow the uplinks: {fault:?}");
                 }
                 false
@@ -251,16 +250,20 @@ impl Uplinks {
         let (interfaces, routes) = (self.ways.interfaces()?, self.ways.routes()?);
         let (order, _) = self.order(links, &interfaces);
         let mut by = [None; 2];
-        for family in Family::BOTH {
+        let mut failed = Ok(());
+        // What hinders one family does not keep the other where it is.
+        for (family, by) in Family::BOTH.into_iter().zip(&mut by) {
             let c = change(links, &order, family, &routes);
-            c.remove.iter().try_for_each(|r| self.ways.remove_route(r))?;
-            c.add.iter().try_for_each(|r| self.ways.add_route(r))?;
-            self.tell(&c.remove, c.add.as_ref(), &interfaces);
-            if let Some(b) = by.get_mut(family as usize) {
-                *b = c.by;
+            let removed = c.remove.iter().try_for_each(|r| self.ways.remove_route(r));
+            match removed.and_then(|()| c.add.iter().try_for_each(|r| self.ways.add_route(r))) {
+                Ok(()) => {
+                    self.tell(&c.remove, c.add.as_ref(), &interfaces);
+                    *by = c.by;
+                }
+                Err(fault) => failed = failed.and(Err(fault)),
             }
         }
-        Ok(by)
+        failed.map(|()| by)
     }
 
     fn tell(&self, removed: &[DefaultRoute], added: Option<&DefaultRoute>, interfaces: &[(u32, IfName)]) {
