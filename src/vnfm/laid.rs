@@ -27,7 +27,7 @@ use crate::{
         error::{Fault, Result},
         grant::Resource,
         id::{OpId, PortId, SegmentId},
-        op::{OpKind, OpState, Operation, Phase, VnfOpState},
+        op::{OpState, Operation, PLAN_FORMAT, Phase, VnfOpState},
         parts::OpParts,
         segment::Segment,
         step::{PlanStep, Step, VnfStep},
@@ -66,8 +66,9 @@ impl Vnfm {
     /// It was given under this id, and the plan is made anew by it. `says` is told of the operation.
     pub fn grant_laid(&self, op: OpId, id: &SmolStr, relaid: &Relaid, says: &str) -> Result<()> {
         let planned = retrying(|| {
-            let Some(anew) = self.anew(op, id)? else { return Ok(None) };
+            let Some(anew) = self.anew(op, id, relaid)? else { return Ok(None) };
             let mut again = anew.op.clone();
+            again.plan_format = PLAN_FORMAT;
             again.warnings = self.accel_warning().into_iter().collect();
             again.warnings.push(says.to_owned());
             self.plan_again(&anew, again, relaid).map(Some)
@@ -100,7 +101,7 @@ impl Vnfm {
     }
 
     /// `None`: the operation waits for no grant any more.
-    fn anew(&self, op: OpId, id: &SmolStr) -> Result<Option<Anew>> {
+    fn anew(&self, op: OpId, id: &SmolStr, relaid: &Relaid) -> Result<Option<Anew>> {
         let Some(Awaited { ask, op, .. }) = self.awaited_grant(op)? else { return Ok(None) };
         let inst: VnfInstance = self.store.require(&ask.vnf)?;
         let reserved = self.store.get::<Reservation>(&inst.id)?;
@@ -108,15 +109,15 @@ impl Vnfm {
         // As the transaction that takes the plan back leaves it.
         a.inst.op = None;
         a.inst.revision += 1;
-        match a.op.kind {
-            OpKind::Instantiate => {
+        match relaid {
+            Relaid::Instantiate(..) => {
                 if let Some(body) = a.inst.body.take() {
                     a.ports = body.ports().map(|p| p.id).collect();
                     a.segments = body.own_segments;
                 }
                 a.reserved = None;
             }
-            OpKind::ChangeFlavour | OpKind::ChangePackage => {
+            Relaid::Flavour(..) | Relaid::Package(..) => {
                 let r: Remake = self.store.require(&a.inst.id)?;
                 let had: HashSet<PortId> = r.before.body.ports().map(|p| p.id).collect();
                 a.ports = r.after.body.ports().map(|p| p.id).filter(|p| !had.contains(p)).collect();
@@ -125,7 +126,7 @@ impl Vnfm {
                 a.reserved = a.reserved.map(|of| alone(&of, &r.before));
                 a.inst.body = Some(r.before.body);
             }
-            OpKind::ChangeExtConn => {
+            Relaid::Connect(_) => {
                 for index in 0..a.op.steps {
                     match self.store.get::<PlanStep>(&(a.op.id, index))?.map(|s| s.step) {
                         Some(Step::Vnf(VnfStep::Move(m))) => {
@@ -139,18 +140,6 @@ impl Vnfm {
                     body.own_segments.retain(|s| !a.segments.contains(s));
                 }
             }
-            OpKind::Terminate
-            | OpKind::Scale
-            | OpKind::ScaleToLevel
-            | OpKind::Heal
-            | OpKind::Start
-            | OpKind::Stop
-            | OpKind::ModifyInfo
-            | OpKind::CreateSnapshot
-            | OpKind::RevertToSnapshot
-            | OpKind::ReloadPf
-            | OpKind::RestorePf
-            | OpKind::Update => return Err(Fault::bug(format!("nothing of a grant is laid on a {}", a.op.kind.name()))),
         }
         Ok(Some(a))
     }
